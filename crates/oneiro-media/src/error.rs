@@ -1,0 +1,138 @@
+//! What can go wrong with a file: each message names the file, what was being done, and what to try.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, MediaError>;
+
+/// Why a file could not be read or written, or a sheet not be drawn.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// A folder was given where an image file is expected.
+    #[error("cannot read `{}` as an image: it is a folder; name a file in it", path.display())]
+    ReadFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no such file.
+    #[error("cannot read `{}`: there is no such file; check the spelling and the current folder", path.display())]
+    NotFound {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// The operating system refused to open or read the file.
+    #[error("cannot read `{}`: {source}; check its permissions and the disk", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file's first bytes are those of no known format.
+    #[error(
+        "cannot read `{}`: {what}, not a PNG, JPEG, WebP or GIF picture; convert it to one of these", path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What the file is taken to be: "it is empty", "it is of an unknown format", …
+        what: String,
+    },
+    /// The file ends before the picture does.
+    #[error("cannot read `{}`: the {format} file is cut off; copy or download it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+    },
+    /// The file breaks its format's rules.
+    #[error(
+        "cannot read `{}`: the {format} file is damaged ({reason}); copy it again, or save it anew with an image editor",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// More pixels or bytes than this crate agrees to hold.
+    #[error("cannot read `{}`: {what}; make a smaller copy of it", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large, with the limit.
+        what: String,
+    },
+    /// Only PNG files carry text about how they were made.
+    #[error("cannot read how `{}` was made: {reason}; only PNG files written here carry that", path.display())]
+    NoText {
+        /// The file.
+        path: PathBuf,
+        /// What the file is instead, or what the decoder said.
+        reason: String,
+    },
+    /// A folder stands where the file should go.
+    #[error("cannot write `{}`: it is a folder; add a file name", path.display())]
+    WriteFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The path ends in no file name.
+    #[error("cannot write `{}`: the path has no file name; add one", path.display())]
+    NoFileName {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder for the file does not exist, or is not a folder.
+    #[error("cannot write `{}`: {}; {hint}", path.display(), parent_is(parent, *is_file))]
+    NoParent {
+        /// The file to be written.
+        path: PathBuf,
+        /// The folder it should be in.
+        parent: PathBuf,
+        /// Whether something that is not a folder stands there.
+        is_file: bool,
+        /// What to try.
+        hint: String,
+    },
+    /// The operating system refused to write the file.
+    #[error("cannot write `{}`: {source}; {hint}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+        /// What to try.
+        hint: &'static str,
+    },
+    /// A PNG text entry that the format cannot hold.
+    #[error("cannot store the PNG text `{keyword}`: {reason}")]
+    Text {
+        /// The entry's keyword.
+        keyword: String,
+        /// What is wrong with it, and what to try.
+        reason: String,
+    },
+    /// Image sizes that fit together nowhere: no pixels, or as many values as the size does not say.
+    #[error("{what}")]
+    Shape {
+        /// What does not fit, with the numbers.
+        what: String,
+    },
+}
+
+fn parent_is(parent: &std::path::Path, is_file: bool) -> String {
+    let parent = parent.display();
+    if is_file {
+        format!("`{parent}` is not a folder")
+    } else {
+        format!("the folder `{parent}` does not exist")
+    }
+}

@@ -1,0 +1,45 @@
+//! Image files to tensors and back, sheets and pages of pictures.
+//!
+//! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
+//!
+//! ```text
+//! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
+//! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
+//!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
+//! ```
+//!
+//! ```
+//! use oneiro_media::{Cell, Image, PngText, Sheet, encode_png};
+//!
+//! let mut sheet = Sheet::new(2).title("conv1");
+//! for channel in 0..4 {
+//!     let picture = Image::filled(64, 64, [channel as f32 / 4.0, 0.5, 0.5]);
+//!     sheet = sheet.cell(Cell::new(picture).caption(format!("channel {channel}")));
+//! }
+//! let how = PngText(vec![("model".into(), "squeezenet1_1".into()), ("seed".into(), "7".into())]);
+//! let png = encode_png(&sheet.render()?, &how)?;
+//! assert!(png.starts_with(b"\x89PNG"));
+//! # Ok::<(), oneiro_media::MediaError>(())
+//! ```
+//!
+//! Values are sRGB as stored in the file, as networks are trained on them: nothing here converts to linear
+//! light, and colour profiles are ignored.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod image;
+mod page;
+mod read;
+mod resize;
+mod sheet;
+mod write;
+
+pub use error::{MediaError, Result};
+pub use image::Image;
+pub use page::{Figure, Page, Section};
+pub use read::{decode_image, read_image};
+pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
+pub use sheet::{Cell, Sheet};
+pub use write::{PngText, encode_png, read_text, write_atomic, write_png};

@@ -1,0 +1,282 @@
+//! One HTML page that shows pictures lying beside it, by section, and says how each was made.
+//!
+//! The page is complete in itself: styles inside, no script, nothing from elsewhere. It opens from disk, follows
+//! the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is escaped.
+
+use std::fmt::Write;
+
+/// A page: title and introduction, sections of pictures, a footer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The heading, and the browser's tab.
+    pub title: String,
+    /// Below the heading; a blank line starts a new paragraph.
+    pub intro: String,
+    /// The sections, from the top.
+    pub sections: Vec<Section>,
+    /// Small print at the end.
+    pub footer: String,
+}
+
+/// Pictures that belong together, such as those of one layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Section {
+    /// The section's heading.
+    pub heading: String,
+    /// Below the heading; may be empty. A blank line starts a new paragraph.
+    pub note: String,
+    /// The pictures.
+    pub figures: Vec<Figure>,
+}
+
+/// One picture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figure {
+    /// The picture file, relative to the page, with `/` between folders.
+    pub file: String,
+    /// Its width in pixels.
+    pub width: usize,
+    /// Its height in pixels.
+    pub height: usize,
+    /// Below the picture: its first line in strong letters, others pale.
+    pub caption: String,
+    /// How it was made: names and values, in a block that opens on a click.
+    pub detail: Vec<(String, String)>,
+    /// The command that makes it again; may be empty.
+    pub command: String,
+}
+
+/// Columns are as wide as a section's widest picture, within these bounds, in CSS pixels.
+const COLUMN_WIDTHS: (usize, usize) = (140, 480);
+/// From so many sections on, links to them stand at the top.
+const SECTIONS_WITH_LINKS: usize = 3;
+
+const STYLE: &str = include_str!("page/style.css");
+
+impl Page {
+    /// The page as HTML, to be written beside the pictures.
+    pub fn to_html(&self) -> String {
+        let mut html = String::new();
+        self.render(&mut html).unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
+        html
+    }
+
+    fn render(&self, out: &mut String) -> std::fmt::Result {
+        let title = Escaped(&self.title);
+        writeln!(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
+        writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
+        writeln!(out, "<meta name=\"color-scheme\" content=\"light dark\">")?;
+        writeln!(out, "<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>")?;
+        writeln!(out, "<header>\n<h1>{title}</h1>")?;
+        paragraphs(out, &self.intro)?;
+        if self.sections.len() >= SECTIONS_WITH_LINKS {
+            writeln!(out, "<nav aria-label=\"Sections\">")?;
+            for (i, section) in self.sections.iter().enumerate() {
+                writeln!(out, "<a href=\"#section-{}\">{}</a>", i + 1, Escaped(&section.heading))?;
+            }
+            writeln!(out, "</nav>")?;
+        }
+        writeln!(out, "</header>\n<main>")?;
+        for (i, section) in self.sections.iter().enumerate() {
+            section.render(out, i + 1)?;
+        }
+        writeln!(out, "</main>")?;
+        if !self.footer.trim().is_empty() {
+            writeln!(out, "<footer>")?;
+            paragraphs(out, &self.footer)?;
+            writeln!(out, "</footer>")?;
+        }
+        writeln!(out, "</body>\n</html>")
+    }
+}
+
+impl Section {
+    fn render(&self, out: &mut String, number: usize) -> std::fmt::Result {
+        writeln!(out, "<section id=\"section-{number}\">\n<h2>{}</h2>", Escaped(&self.heading))?;
+        paragraphs(out, &self.note)?;
+        let (narrowest, widest) = COLUMN_WIDTHS;
+        let column =
+            self.figures.iter().map(|figure| figure.width).max().unwrap_or(0).clamp(narrowest, widest);
+        writeln!(out, "<div class=\"grid\" style=\"--column: {column}px\">")?;
+        for figure in &self.figures {
+            figure.render(out, &self.heading)?;
+        }
+        writeln!(out, "</div>\n</section>")
+    }
+}
+
+impl Figure {
+    fn render(&self, out: &mut String, heading: &str) -> std::fmt::Result {
+        let file = Url(&self.file);
+        let caption = self.caption.trim();
+        let (first, rest) = caption.split_once('\n').unwrap_or((caption, ""));
+        writeln!(out, "<figure>")?;
+        write!(out, "<a href=\"{file}\"><img src=\"{file}\"")?;
+        if self.width > 0 && self.height > 0 {
+            write!(out, " width=\"{}\" height=\"{}\"", self.width, self.height)?;
+        }
+        let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
+        writeln!(out, " alt=\"{}: {}\" loading=\"lazy\"></a>", Escaped(heading), Escaped(&words))?;
+        write!(out, "<figcaption><strong>{}</strong>", Escaped(first))?;
+        for line in rest.lines() {
+            write!(out, "<span>{}</span>", Escaped(line))?;
+        }
+        writeln!(out, "</figcaption>")?;
+        self.render_details(out)?;
+        writeln!(out, "</figure>")
+    }
+
+    fn render_details(&self, out: &mut String) -> std::fmt::Result {
+        if self.detail.is_empty() && self.command.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "<details>\n<summary>How it was made</summary>")?;
+        if !self.detail.is_empty() {
+            writeln!(out, "<dl>")?;
+            for (name, value) in &self.detail {
+                writeln!(out, "<dt>{}</dt><dd>{}</dd>", Escaped(name), Escaped(value))?;
+            }
+            writeln!(out, "</dl>")?;
+        }
+        if !self.command.is_empty() {
+            writeln!(out, "<pre><code>{}</code></pre>", Escaped(&self.command))?;
+        }
+        writeln!(out, "</details>")
+    }
+}
+
+fn paragraphs(out: &mut String, text: &str) -> std::fmt::Result {
+    let text = text.replace("\r\n", "\n");
+    for paragraph in text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty()) {
+        writeln!(out, "<p>{}</p>", Escaped(paragraph))?;
+    }
+    Ok(())
+}
+
+/// Text inside an element or a quoted attribute.
+struct Escaped<'a>(&'a str);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                // HTML has no other control characters, not even as references.
+                c if c.is_control() && !c.is_ascii_whitespace() => f.write_char('\u{fffd}')?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A relative file name as a URL: everything but RFC 3986's unreserved characters and `/` is encoded, so that
+/// no name can be taken for a scheme, a query or a fragment.
+struct Url<'a>(&'a str);
+
+impl std::fmt::Display for Url<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    f.write_char(char::from(byte))?;
+                }
+                byte => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        let figure = |i: usize| Figure {
+            file: format!("fire{i}/unit 1#a%.png"),
+            width: 128,
+            height: 96,
+            caption: format!("fire{i}:1\nmean 3.4 <b>"),
+            detail: vec![("seed".into(), "7".into()), ("preset".into(), "\"a\" & b".into())],
+            command: "oneiro render squeezenet1_1 --unit 'fire2:1' > x".into(),
+        };
+        let section = |i: usize| Section {
+            heading: format!("fire{i} <script>"),
+            note: "One.\n\nTwo.".into(),
+            figures: vec![figure(i), figure(i)],
+        };
+        Page {
+            title: "A & B".into(),
+            intro: "What it is.".into(),
+            sections: (0..3).map(section).collect(),
+            footer: "oneiro 0.1.0".into(),
+        }
+    }
+
+    #[test]
+    fn everything_given_is_escaped() {
+        let html = page().to_html();
+        assert!(html.contains("<title>A &amp; B</title>") && html.contains("<h1>A &amp; B</h1>"));
+        assert!(html.contains("fire2 &lt;script&gt;") && !html.contains("<script"));
+        assert!(html.contains("mean 3.4 &lt;b&gt;") && !html.contains("<b>"));
+        assert!(html.contains("<dd>&quot;a&quot; &amp; b</dd>"));
+        assert!(html.contains("--unit &#39;fire2:1&#39; &gt; x"));
+        assert!(html.contains("src=\"fire1/unit%201%23a%25.png\""));
+        assert_eq!(Url("javascript:alert(1)").to_string(), "javascript%3Aalert%281%29");
+        assert_eq!(Escaped("a\u{1}b\n").to_string(), "a\u{fffd}b\n");
+    }
+
+    #[test]
+    fn the_page_needs_nothing_but_its_pictures() {
+        let html = page().to_html();
+        for forbidden in ["http:", "https:", "url(", "@import", "<link", "onload"] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+        assert!(html.contains("prefers-color-scheme: dark"));
+    }
+
+    #[test]
+    fn every_element_that_opens_closes() {
+        let html = page().to_html();
+        for tag in [
+            "html",
+            "head",
+            "body",
+            "main",
+            "nav",
+            "section",
+            "figure",
+            "figcaption",
+            "details",
+            "dl",
+            "pre",
+            "p",
+        ] {
+            let opened =
+                html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+        assert_eq!(html.matches("<img ").count(), 6);
+        assert_eq!(html.matches(" alt=\"fire").count(), 6);
+        assert!(html.contains("<p>One.</p>\n<p>Two.</p>"));
+    }
+
+    #[test]
+    fn empty_parts_leave_no_trace() {
+        let bare = Page {
+            title: "T".into(),
+            sections: vec![Section { figures: vec![Figure::default()], ..Section::default() }],
+            ..Page::default()
+        };
+        let html = bare.to_html();
+        for absent in ["<nav", "<footer", "<details", "<p>", "width=\"0\""] {
+            assert!(!html.contains(absent), "{absent}");
+        }
+        assert!(html.contains("--column: 140px"));
+    }
+}

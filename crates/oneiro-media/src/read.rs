@@ -1,0 +1,203 @@
+//! Image files to planes of `f32`: PNG, JPEG, WebP and the first frame of GIF (and of animated WebP and PNG).
+//!
+//! Grey becomes three equal channels; 16-bit values are divided by 65535; transparency is composited on black
+//! (each value times its alpha); a photo is turned upright as its EXIF orientation says.
+
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use crate::image::MAX_PIXELS;
+use crate::{Image, MediaError, Result};
+
+/// The longest side that is read: what PNG encoders and viewers commonly agree on.
+const MAX_SIDE: u32 = 1 << 16;
+/// The most memory a decoder may use: the pixels at 16 bits and four channels.
+const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
+/// The largest file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Reads an image file. The format is recognised by the file's first bytes, never by its name.
+///
+/// # Errors
+///
+/// One message for each of: a folder, a missing or unreadable file, an unknown format, a file cut off or
+/// damaged, and a header that promises more than 128 megapixels (nothing is allocated for it).
+pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
+    let path = path.as_ref();
+    decode_image(&read_bytes(path)?, path)
+}
+
+/// Decodes the bytes of an image file; `path` is what messages call it. See [`read_image`].
+///
+/// # Errors
+///
+/// As [`read_image`], save those of opening the file.
+pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
+    let path = path.as_ref();
+    let format = recognize(bytes, path)?;
+    let name = format_name(format);
+    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+        // The decoder would fill what is missing with grey.
+        return Err(MediaError::Truncated { path: path.to_owned(), format: name });
+    }
+    let explain = |error| explain_decoding(error, path, name);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    let mut decoder = reader.into_decoder().map_err(explain)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODER_BYTES {
+        let what = format!(
+            "the image is {width}×{height} pixels, and the limit is {} million",
+            MAX_PIXELS / 1_000_000
+        );
+        return Err(MediaError::TooLarge { path: path.to_owned(), what });
+    }
+    // Broken metadata does not make a picture unreadable.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
+    picture.apply_orientation(orientation);
+    planes(&picture)
+}
+
+/// The bytes of a regular file, or of a pipe up to the limit.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => MediaError::NotFound { path: path.to_owned() },
+        io::ErrorKind::IsADirectory => MediaError::ReadFolder { path: path.to_owned() },
+        _ => MediaError::Read { path: path.to_owned(), source },
+    };
+    if path.is_dir() {
+        return Err(MediaError::ReadFolder { path: path.to_owned() });
+    }
+    let file = File::open(path).map_err(refused)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(refused)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let what = format!("the file has more than {} MiB", MAX_FILE_BYTES >> 20);
+        return Err(MediaError::TooLarge { path: path.to_owned(), what });
+    }
+    Ok(bytes)
+}
+
+fn recognize(bytes: &[u8], path: &Path) -> Result<ImageFormat> {
+    let unknown = |what: String| Err(MediaError::UnknownFormat { path: path.to_owned(), what });
+    if bytes.is_empty() {
+        return unknown("it is empty".to_owned());
+    }
+    match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => {
+            Ok(format)
+        }
+        Ok(other) => unknown(format!("it is of format {other:?}")),
+        Err(_) => unknown("it is of an unknown format".to_owned()),
+    }
+}
+
+fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::WebP => "WebP",
+        _ => "GIF",
+    }
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    limits
+}
+
+fn explain_decoding(error: ImageError, path: &Path, format: &'static str) -> MediaError {
+    let path = path.to_owned();
+    if ends_early(&error) {
+        return MediaError::Truncated { path, format };
+    }
+    match error {
+        ImageError::Limits(_) => {
+            let what =
+                format!("its header promises an image beyond {MAX_SIDE} pixels a side or the memory limit");
+            MediaError::TooLarge { path, what }
+        }
+        other => MediaError::Damaged { path, format, reason: other.to_string() },
+    }
+}
+
+/// Whether the data ended before the picture did: an I/O error somewhere in the chain, or the words for it
+/// of the decoders that have no such error.
+fn ends_early(error: &ImageError) -> bool {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        link = error.source();
+    }
+    let words = error.to_string().to_lowercase();
+    ["unexpected end", "unexpected eof", "end of file", "no more data", "failed to fill whole buffer"]
+        .iter()
+        .any(|sign| words.contains(sign))
+}
+
+/// Walks a JPEG's segments (ITU T.81, annex B) up to its end-of-image marker, and says whether it has one.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: u8 = 0xd9;
+    // Markers without a segment: stuffing, TEM, restarts and start of image.
+    let stands_alone = |marker: u8| matches!(marker, 0x00 | 0x01 | 0xd0..=0xd8);
+    let mut at = 2;
+    loop {
+        // To the next marker, over padding, and over entropy-coded data if any.
+        while bytes.get(at).is_some_and(|&byte| byte != 0xff) {
+            at += 1;
+        }
+        while bytes.get(at) == Some(&0xff) {
+            at += 1;
+        }
+        let Some(&marker) = bytes.get(at) else { return false };
+        at += 1;
+        if marker == END_OF_IMAGE {
+            return true;
+        }
+        if !stands_alone(marker) {
+            let Some(length) = bytes.get(at..at + 2) else { return false };
+            at += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+        }
+    }
+}
+
+/// Any decoded picture as planes, transparency composited on black.
+fn planes(picture: &DynamicImage) -> Result<Image> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let pixels = width * height;
+    let mut rgb = vec![0.0; 3 * pixels];
+    // The 8-bit formats without transparency are the common case.
+    if let DynamicImage::ImageRgb8(buffer) = picture {
+        return Image::from_rgb8(width, height, buffer.as_raw());
+    }
+    let deep = picture.color().bytes_per_pixel() > picture.color().channel_count();
+    if deep {
+        for (i, pixel) in picture.to_rgba16().pixels().enumerate() {
+            composite(&mut rgb, pixels, i, pixel.0.map(|value| f32::from(value) / 65535.0));
+        }
+    } else {
+        for (i, pixel) in picture.to_rgba8().pixels().enumerate() {
+            composite(&mut rgb, pixels, i, pixel.0.map(|value| f32::from(value) / 255.0));
+        }
+    }
+    Image::new(width, height, rgb)
+}
+
+fn composite(rgb: &mut [f32], pixels: usize, i: usize, [red, green, blue, alpha]: [f32; 4]) {
+    for (channel, value) in [red, green, blue].into_iter().enumerate() {
+        rgb[channel * pixels + i] = value * alpha;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+
+const WHITE: [f32; 3] = [1.0; 3];
+const RED: [f32; 3] = [1.0, 0.0, 0.0];
+
+fn cell(width: usize, height: usize) -> Cell {
+    Cell::new(Image::filled(width, height, RED))
+}
+
+fn is_red(sheet: &Image, x: usize, y: usize) -> bool {
+    sheet.pixel(x, y) == RED
+}
+
+#[test]
+fn pictures_without_words_have_equal_margins_and_gaps() {
+    let sheet = Sheet::new(3).margin(5).gap(4).cells((0..5).map(|_| cell(10, 20))).render().unwrap();
+    assert_eq!((sheet.width, sheet.height), (5 + 3 * 10 + 2 * 4 + 5, 5 + 20 + 6 + 20 + 5));
+    for (x, y, red) in
+        [(4, 5, false), (5, 5, true), (14, 24, true), (15, 5, false), (19, 5, true), (5, 31, true)]
+    {
+        assert_eq!(is_red(&sheet, x, y), red, "{x},{y}");
+    }
+    assert_eq!(sheet.pixel(34, 40), WHITE, "the sixth cell is empty");
+}
+
+#[test]
+fn a_sheet_of_few_pictures_is_not_padded_to_its_columns() {
+    let sheet = Sheet::new(8).margin(1).cell(cell(10, 10)).render().unwrap();
+    assert_eq!((sheet.width, sheet.height), (12, 12));
+}
+
+#[test]
+fn pictures_of_a_row_stand_on_one_line() {
+    let sheet = Sheet::new(2).margin(0).gap(0).cell(cell(10, 10)).cell(cell(6, 4)).render().unwrap();
+    assert_eq!((sheet.width, sheet.height), (20, 10));
+    assert!(
+        !is_red(&sheet, 10, 5) && is_red(&sheet, 10, 6) && is_red(&sheet, 15, 9) && !is_red(&sheet, 16, 9)
+    );
+}
+
+#[test]
+fn zoomed_pixels_are_squares() {
+    let image = Image::new(2, 1, vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+    let sheet = Sheet::new(1).margin(0).zoom(3).cell(Cell::new(image)).render().unwrap();
+    assert_eq!((sheet.width, sheet.height), (6, 3));
+    assert!(!is_red(&sheet, 2, 2) && is_red(&sheet, 3, 0) && is_red(&sheet, 5, 2));
+}
+
+#[test]
+fn captions_labels_and_titles_leave_ink_in_their_places_alone() {
+    let picture = || cell(40, 30).caption("unit 1").caption("a caption that is far too long for its cell");
+    let plain = Sheet::new(2).row("").cell(picture()).cell(picture()).render().unwrap();
+    let full = Sheet::new(2)
+        .title("A title")
+        .subtitle("and what it means")
+        .row("fire2")
+        .cell(picture())
+        .cell(picture())
+        .render()
+        .unwrap();
+    assert!(full.width > plain.width && full.height > plain.height);
+    // The margins are free, and so is the gap between the two cells' captions.
+    let ink = |x: usize, y: usize| full.pixel(x, y) != WHITE;
+    for y in 0..full.height {
+        assert!((0..24).chain(full.width - 24..full.width).all(|x| !ink(x, y)), "row {y}");
+    }
+    let foot = plain.height - 24 - 2 * CAPTION_LINE;
+    let between = |x: usize| (foot..plain.height).all(|y| plain.pixel(x, y) == WHITE);
+    assert!((24 + 41..24 + 40 + 11).all(between));
+    assert!((foot..plain.height).any(|y| (24..64).any(|x| plain.pixel(x, y) != WHITE)), "no caption");
+}
+
+#[test]
+fn letters_contrast_with_light_and_dark_paper() {
+    for (background, dark_ink) in [([255; 3], true), ([20, 22, 26], false), ([250, 250, 200], true)] {
+        let sheet = Sheet::new(1).background(background).cell(cell(60, 4).caption("HHHH")).render().unwrap();
+        let paper = f32::from(background[1]) / 255.0;
+        let extreme = sheet.plane(1)[sheet.width * (24 + 4 + CAPTION_SPACE)..]
+            .iter()
+            .copied()
+            .max_by(|a, b| (a - paper).abs().total_cmp(&(b - paper).abs()))
+            .unwrap();
+        assert_eq!(extreme < paper, dark_ink, "{background:?}");
+        assert!((extreme - paper).abs() > 0.6, "{background:?}: {extreme} on {paper}");
+    }
+}
+
+#[test]
+fn sheets_without_pictures_or_beyond_the_limit_are_errors() {
+    assert!(Sheet::new(2).title("nothing").row("fire2").render().is_err());
+    let error = Sheet::new(1).zoom(100_000).cell(cell(2, 2)).render().unwrap_err().to_string();
+    assert!(error.contains("200048×200048 pixels"), "{error}");
+}
+
+/// Not a check: draws a sheet of photos for the eye. `SHEET_PHOTOS=folder SHEET_OUT=sheet.png cargo test -- --ignored`
+#[test]
+#[ignore = "needs a folder of photos"]
+fn an_example_sheet_for_the_eye() {
+    let folder = std::env::var("SHEET_PHOTOS").expect("SHEET_PHOTOS names a folder of folders of photos");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut photos = paths.iter().skip(80).step_by(37).map(|class| {
+        let photo = std::fs::read_dir(class).unwrap().next().unwrap().unwrap().path();
+        let image = crate::fit_center_crop(&crate::read_image(photo).unwrap(), 160, 160).unwrap();
+        (image, class.file_name().unwrap().to_string_lossy()[10..].replace('_', " "))
+    });
+    let mut sheet =
+        Sheet::new(5).title("SqueezeNet 1.1").subtitle("fire2 to fire8, 5 units each · seed 7 · 512 steps");
+    if std::env::var("SHEET_DARK").is_ok() {
+        sheet = sheet.background([22, 24, 28]);
+    }
+    for layer in ["fire2", "fire4.expand3x3", "fire8"] {
+        sheet = sheet.row(layer);
+        for unit in 0..5 {
+            let (image, name) = photos.next().unwrap();
+            sheet = sheet.cell(Cell::new(image).caption(format!("{layer}:{}", unit * 17)).caption(name));
+        }
+    }
+    let out = std::env::var("SHEET_OUT").expect("SHEET_OUT names the picture to write");
+    crate::write_png(out, &sheet.render().unwrap(), &crate::PngText::default()).unwrap();
+}

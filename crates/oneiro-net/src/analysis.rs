@@ -1,0 +1,178 @@
+//! What can be said of a network without running it: its layers, how far each sees, how much each costs.
+
+use crate::graph::{Graph, ValueId};
+use crate::names::Names;
+use crate::ops::{Fact, Facts, Reach};
+use crate::tensor::{DType, volume};
+use crate::typed::infer;
+
+/// What a position of a value sees of one input, along each spatial axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceptiveField {
+    /// Extent in input positions. Windows count in full, also where they reach over the border; after a global
+    /// operation it is the input's extent.
+    pub extent: Vec<usize>,
+    /// Input positions between neighbours, accumulated over all strides on the way.
+    pub stride: Vec<usize>,
+    /// Whether branches with different strides met on the way (the larger one is given).
+    pub strides_differ: bool,
+    /// Extents of the map that was flattened into this value, if it was.
+    flattened: Option<Vec<usize>>,
+}
+
+/// One layer of a network: a node whose result depends on an input.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its value in the graph.
+    pub value: ValueId,
+    /// The name to show; every alias means the same layer.
+    pub name: String,
+    /// All other names.
+    pub aliases: Vec<String>,
+    /// ONNX operator.
+    pub op: String,
+    /// Output shape.
+    pub shape: Vec<usize>,
+    /// Extent of the channel axis (axis 1); 0 if there is none.
+    pub channels: usize,
+    /// For every input that the layer depends on: its position in the graph's inputs, and the field.
+    pub fields: Vec<(usize, ReceptiveField)>,
+    /// Numbers in the constants that the node reads.
+    pub params: usize,
+    /// Operations of one forward pass of the node.
+    pub flops: u64,
+}
+
+/// The layers of a network, and the nodes that this runtime cannot compute.
+#[derive(Debug)]
+pub struct Layers {
+    /// In the order of the graph.
+    pub layers: Vec<Layer>,
+    /// Errors of nodes that were left out; nodes behind them are left out silently.
+    pub skipped: Vec<crate::Error>,
+}
+
+/// Lists the layers for these input shapes. Nodes that cannot be computed here are reported, not fatal.
+///
+/// Receptive fields: r ← r + (k−1)·s, s ← s·stride along the path, with the largest r over branches; a dense layer
+/// over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive fields of
+/// convolutional neural networks", Distill 2019).
+pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate::Result<Layers> {
+    let needed = vec![true; graph.nodes.len()];
+    let mut failed = vec![false; graph.nodes.len()];
+    let mut errors = Vec::new();
+    let facts = infer(graph, shapes, &needed, |i, e| {
+        failed[i] = true;
+        errors.push((i, e));
+        Ok(())
+    })?;
+    // Only the first node of a broken path is to blame.
+    let produced_by_failure = |i: usize| {
+        graph.nodes[i].inputs.iter().flatten().any(|v| graph.producer(*v).is_some_and(|p| failed[p]))
+    };
+    let skipped = errors.into_iter().filter(|(i, _)| !produced_by_failure(*i)).map(|(_, e)| e).collect();
+
+    let mut fields: Vec<Vec<(usize, ReceptiveField)>> = vec![Vec::new(); graph.values.len()];
+    for (i, input) in graph.inputs.iter().enumerate() {
+        let rank = shapes[i].len().saturating_sub(2);
+        let field = ReceptiveField {
+            extent: vec![1; rank],
+            stride: vec![1; rank],
+            strides_differ: false,
+            flattened: None,
+        };
+        fields[input.value.index()].push((i, field));
+    }
+    let mut layers = Vec::new();
+    for node in &graph.nodes {
+        let inputs: Vec<Option<&Fact>> =
+            node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
+        for value in node.outputs.iter().flatten() {
+            let Some(fact) = facts[value.index()].as_ref() else { continue };
+            if fact.value.is_some() || fact.dtype != DType::Float {
+                continue;
+            }
+            let reach = node.op.reach(Facts(&inputs));
+            let mut merged: Vec<(usize, ReceptiveField)> = Vec::new();
+            for (k, source) in node.inputs.iter().enumerate() {
+                let Some(source) = source else { continue };
+                let from = inputs[k].map_or(&[][..], |f| &f.shape);
+                for (input, field) in &fields[source.index()] {
+                    let seen = field.after(&reach, from, &fact.shape, &shapes[*input]);
+                    match merged.iter_mut().find(|(i, _)| i == input) {
+                        None => merged.push((*input, seen)),
+                        Some((_, other)) => other.merge(&seen),
+                    }
+                }
+            }
+            if merged.is_empty() {
+                continue;
+            }
+            merged.sort_by_key(|(i, _)| *i);
+            let mut aliases = names.of(*value);
+            let name = aliases.remove(0);
+            let params = inputs
+                .iter()
+                .flatten()
+                .filter(|f| f.value.is_some() && f.dtype == DType::Float)
+                .map(|f| f.len())
+                .sum();
+            fields[value.index()] = merged.clone();
+            layers.push(Layer {
+                value: *value,
+                name,
+                aliases,
+                op: node.op.op_type().to_owned(),
+                shape: fact.shape.clone(),
+                channels: fact.shape.get(1).copied().unwrap_or(0),
+                fields: merged,
+                params,
+                flops: node.op.flops(Facts(&inputs), fact),
+            });
+        }
+    }
+    Ok(Layers { layers, skipped })
+}
+
+impl ReceptiveField {
+    fn after(&self, reach: &Reach, from: &[usize], to: &[usize], input: &[usize]) -> Self {
+        let mut field = self.clone();
+        let whole = |field: &mut Self| field.extent = input.get(2..).unwrap_or_default().to_vec();
+        match reach {
+            Reach::Point | Reach::Nothing => {}
+            Reach::Whole => whole(&mut field),
+            Reach::Window { extent, stride } if extent.len() == field.extent.len() => {
+                for i in 0..extent.len() {
+                    field.extent[i] += (extent[i] - 1) * field.stride[i];
+                    field.stride[i] *= stride[i];
+                }
+            }
+            Reach::Window { .. } => whole(&mut field),
+            Reach::Regroup => match (&self.flattened, from.len(), to.len()) {
+                // A dense layer over a flattened map is a convolution of the map's size.
+                (Some(map), 2, 2) => {
+                    for i in 0..map.len().min(field.extent.len()) {
+                        field.extent[i] += (map[i] - 1) * field.stride[i];
+                    }
+                    field.flattened = None;
+                }
+                (_, 3.., 2) => field.flattened = Some(from[2..].to_vec()),
+                (_, 0..=2, 0..=2) => {}
+                // Channels split or merged before the same map.
+                (_, 3.., 3..) if to.len() >= from.len() - 2 && to.ends_with(&from[2..]) => {}
+                _ if volume(from.get(2..).unwrap_or_default()) == 1 => {}
+                _ => whole(&mut field),
+            },
+        }
+        field
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for i in 0..self.extent.len().min(other.extent.len()) {
+            self.extent[i] = self.extent[i].max(other.extent[i]);
+            self.strides_differ |= self.stride[i] != other.stride[i];
+            self.stride[i] = self.stride[i].max(other.stride[i]);
+        }
+        self.strides_differ |= other.strides_differ;
+    }
+}

@@ -1,0 +1,189 @@
+//! One block of memory for all activations and gradients of a plan, cut into regions.
+//!
+//! A plan decides in advance where every value lives. A step then takes a [`frame`](Arena::frame): the regions that it writes, as
+//! slices, and a [`Reader`] for everything else. The checks in the two make the steps free of `unsafe`.
+
+use super::scratch::AlignedBuffer;
+use std::marker::PhantomData;
+
+/// The most regions that one step writes.
+pub const MAX_WRITES: usize = 8;
+
+/// A range of an [`Arena`], in numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Region {
+    /// First number.
+    pub offset: usize,
+    /// Numbers.
+    pub len: usize,
+}
+
+impl Region {
+    /// One past the last number; saturates, so that a nonsense region fails the bounds check.
+    pub fn end(self) -> usize {
+        self.offset.saturating_add(self.len)
+    }
+
+    /// Whether the two have a number in common.
+    pub fn overlaps(self, other: Region) -> bool {
+        self.len > 0 && other.len > 0 && self.offset < other.end() && other.offset < self.end()
+    }
+}
+
+/// `f32` storage of fixed length at a 64-byte address; zeros at first.
+pub struct Arena {
+    memory: AlignedBuffer,
+    len: usize,
+}
+
+impl Arena {
+    /// Storage for `len` numbers.
+    pub fn new(len: usize) -> Arena {
+        let mut memory = AlignedBuffer::new();
+        memory.at_least(len);
+        Arena { memory, len }
+    }
+
+    /// Numbers in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A region, to read.
+    ///
+    /// # Panics
+    /// Where the region leaves the arena.
+    #[track_caller]
+    pub fn slice(&self, region: Region) -> &[f32] {
+        check_bounds(region, self.len);
+        &self.memory.as_slice()[region.offset..region.end()]
+    }
+
+    /// A region, to write.
+    ///
+    /// # Panics
+    /// Where the region leaves the arena.
+    #[track_caller]
+    pub fn slice_mut(&mut self, region: Region) -> &mut [f32] {
+        check_bounds(region, self.len);
+        &mut self.memory.as_mut_slice()[region.offset..region.end()]
+    }
+
+    /// The regions that a step writes, and a reader of all the others.
+    ///
+    /// # Panics
+    /// Where a region leaves the arena, or two of them overlap (empty ones never do).
+    #[track_caller]
+    pub fn frame<const N: usize>(&mut self, writes: [Region; N]) -> (Reader<'_>, [&mut [f32]; N]) {
+        const { assert!(N <= MAX_WRITES, "a step writes too many regions") };
+        for (index, &region) in writes.iter().enumerate() {
+            check_bounds(region, self.len);
+            for &other in &writes[..index] {
+                assert!(!region.overlaps(other), "a step writes {region:?} and {other:?}, which overlap");
+            }
+        }
+        let start = self.memory.as_mut_slice().as_mut_ptr();
+        let mut kept = [Region::default(); MAX_WRITES];
+        kept[..N].copy_from_slice(&writes);
+        let reader = Reader { start, len: self.len, writes: kept, arena: PhantomData };
+        // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is borrowed
+        // for as long as the slices live; the reader gives out nothing that overlaps them.
+        let slices = writes
+            .map(|region| unsafe { std::slice::from_raw_parts_mut(start.add(region.offset), region.len) });
+        (reader, slices)
+    }
+}
+
+#[track_caller]
+fn check_bounds(region: Region, len: usize) {
+    assert!(region.end() <= len, "{region:?} leaves an arena of {len} numbers");
+}
+
+/// Reads an [`Arena`] except for the regions that are being written.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    start: *const f32,
+    len: usize,
+    writes: [Region; MAX_WRITES],
+    arena: PhantomData<&'a [f32]>,
+}
+
+impl<'a> Reader<'a> {
+    /// A region.
+    ///
+    /// # Panics
+    /// Where the region leaves the arena or overlaps one that the step writes.
+    #[track_caller]
+    pub fn read(&self, region: Region) -> &'a [f32] {
+        check_bounds(region, self.len);
+        for &written in &self.writes {
+            assert!(!region.overlaps(written), "a step reads {region:?} while it writes {written:?}");
+        }
+        // SAFETY: the region lies inside the memory, which is borrowed for 'a, and shares nothing with the mutable slices
+        // of the frame (both checked above).
+        unsafe { std::slice::from_raw_parts(self.start.add(region.offset), region.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    fn region(offset: usize, len: usize) -> Region {
+        Region { offset, len }
+    }
+
+    #[test]
+    fn a_frame_writes_its_regions_and_reads_the_others() {
+        let mut arena = Arena::new(100);
+        arena.slice_mut(region(0, 10)).fill(1.0);
+        let (reader, [a, b, none]) = arena.frame([region(10, 20), region(50, 50), region(15, 0)]);
+        a.copy_from_slice(&[reader.read(region(0, 10)), reader.read(region(30, 10))].concat());
+        b.fill(3.0);
+        assert!(none.is_empty());
+        assert_eq!(arena.slice(region(9, 12)).iter().sum::<f32>(), 11.0);
+        assert_eq!(arena.slice(region(49, 3)), [0.0, 3.0, 3.0]);
+        assert_eq!(arena.slice(region(0, 0)).len(), 0);
+        assert_eq!(arena.slice(region(0, 1)).as_ptr() as usize % 64, 0);
+    }
+
+    #[test]
+    fn what_would_alias_or_leave_the_arena_panics() {
+        let writes = [
+            ([region(0, 10), region(9, 1)], false),
+            ([region(0, 10), region(10, 1)], true),
+            ([region(5, 5), region(0, 20)], false),
+            ([region(99, 2), region(0, 1)], false),
+            ([region(usize::MAX, 2), region(0, 1)], false),
+            ([region(100, 0), region(0, 100)], true),
+        ];
+        let reads = [
+            (region(0, 5), true),
+            (region(0, 6), false),
+            (region(9, 1), false),
+            (region(10, 90), true),
+            (region(10, 91), false),
+            (region(7, 0), true),
+        ];
+        let mut failures = Vec::new();
+        for (regions, fine) in writes {
+            let run = catch_unwind(|| Arena::new(100).frame(regions).1.len());
+            if run.is_ok() != fine {
+                failures.push(format!("writes {regions:?}"));
+            }
+        }
+        for (read, fine) in reads {
+            let run = catch_unwind(|| Arena::new(100).frame([region(5, 5)]).0.read(read).len());
+            if run.is_ok() != fine {
+                failures.push(format!("read {read:?}"));
+            }
+        }
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+}

@@ -1,0 +1,382 @@
+//! Maps over slices, the clip of activations, and the rules by which a gradient passes one.
+//!
+//! Slices are cut into fixed chunks that threads share; short ones stay on the calling thread.
+
+use super::clip::{MASK_BITS, clip_row, mask_words};
+use super::isa::{Isa, multiversion};
+use super::scratch::Disjoint;
+use rayon::prelude::*;
+
+/// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask words.
+const CHUNK: usize = 8192;
+
+/// `dst[i] = f(src[i])`.
+///
+/// # Panics
+/// Where the lengths differ (so do all below).
+pub fn map(src: &[f32], dst: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+    assert_eq!(src.len(), dst.len(), "a map between slices of different lengths");
+    chunked(dst, |start, dst| dst.iter_mut().zip(&src[start..]).for_each(|(y, &x)| *y = f(x)));
+}
+
+/// `values[i] = f(values[i])`.
+pub fn map_in_place(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+    chunked(values, |_, values| values.iter_mut().for_each(|x| *x = f(*x)));
+}
+
+/// `dst[i] = f(a[i], b[i])`.
+pub fn zip(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+    assert_eq!((a.len(), b.len()), (dst.len(), dst.len()), "a zip of slices of different lengths");
+    chunked(dst, |start, dst| {
+        dst.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, &a), &b)| *y = f(a, b));
+    });
+}
+
+/// `dst[i] += f(a[i], b[i])`.
+pub fn zip_accumulate(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+    assert_eq!((a.len(), b.len()), (dst.len(), dst.len()), "a zip of slices of different lengths");
+    chunked(dst, |start, dst| {
+        dst.iter_mut().zip(&a[start..]).zip(&b[start..]).for_each(|((y, &a), &b)| *y += f(a, b));
+    });
+}
+
+/// Calls `work(start, chunk)` for the chunks of a slice.
+fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+    if values.len() <= CHUNK {
+        work(0, values);
+    } else {
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| work(chunk * CHUNK, values));
+    }
+}
+
+/// Clips `rows` rows of `row_len` numbers in place and records masks, as the clip of
+/// [`Epilogue`](super::Epilogue) does: each row of a mask has [`mask_words`] words.
+///
+/// # Panics
+/// Where the slices do not fit.
+pub fn apply_clip(
+    isa: Isa,
+    rows: usize,
+    row_len: usize,
+    y: &mut [f32],
+    low: f32,
+    high: f32,
+    below: Option<&mut [u32]>,
+    above: Option<&mut [u32]>,
+) {
+    let words = mask_words(row_len);
+    assert_eq!(y.len(), rows * row_len, "{rows} rows of {row_len}");
+    for mask in [&below, &above].into_iter().flatten() {
+        assert_eq!(mask.len(), rows * words, "words of a mask of {rows} rows of {row_len}");
+    }
+    let (below, above) = (below.map(Disjoint::new), above.map(Disjoint::new));
+    each_piece(rows, row_len, &Disjoint::new(y), |_, mask_start, piece| {
+        let words = mask_words(piece.len());
+        // SAFETY: a piece begins at a whole word of its row and belongs to one task, and so do its words.
+        let below = below.as_ref().map(|mask| unsafe { mask.part(mask_start, words) });
+        // SAFETY: as above.
+        let above = above.as_ref().map(|mask| unsafe { mask.part(mask_start, words) });
+        clip_row(isa, piece, low, high, below, above);
+    });
+}
+
+/// Calls `work(row, first mask word, piece)` for every row of a matrix, long rows in pieces of whole mask words and
+/// short rows many to a task.
+fn each_piece(
+    rows: usize,
+    row_len: usize,
+    values: &Disjoint<'_, f32>,
+    work: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
+    if rows * row_len == 0 {
+        return;
+    }
+    let pieces = row_len.div_ceil(CHUNK);
+    let words = mask_words(row_len);
+    let run = |index: usize| {
+        let (row, start) = (index / pieces, index % pieces * CHUNK);
+        // SAFETY: pieces have nothing in common, and each belongs to one task.
+        let piece = unsafe { values.part(row * row_len + start, CHUNK.min(row_len - start)) };
+        work(row, row * words + start / MASK_BITS, piece);
+    };
+    if rows * row_len <= CHUNK {
+        (0..rows * pieces).for_each(run);
+    } else {
+        let at_least = (CHUNK / row_len).max(1);
+        (0..rows * pieces).into_par_iter().with_min_len(at_least).for_each(run);
+    }
+}
+
+/// What a gradient does at a clipped activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReluRule {
+    /// The derivative: nothing passes where the activation was clipped.
+    Exact,
+    /// Exact; but where nothing at all would pass for a batch entry, its gradient passes unmasked except for what
+    /// would push further into the clip. Starts units that are off everywhere (Lucid's redirected ReLU gradients).
+    Redirected,
+    /// What the clip stops passes multiplied by this slope.
+    Leaky(f32),
+    /// Exact, and only what is positive (Springenberg et al., *Striving for simplicity*, 2015).
+    Guided,
+    /// Only what is positive, wherever (Zeiler and Fergus, *Visualizing and understanding convolutional networks*, 2014).
+    Deconv,
+}
+
+/// Turns the gradient behind a clip into the gradient before it, in place.
+///
+/// `dy` is `[entries, rows_per_entry, row_len]`, the gradient of an objective that is to grow. Masks have a row of
+/// [`mask_words`] words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
+///
+/// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is, except that where
+/// `below` is set only positive values pass and where `above` is set only negative ones.
+///
+/// # Panics
+/// Where the slices do not fit.
+pub fn clip_gradient(
+    isa: Isa,
+    rule: ReluRule,
+    entries: usize,
+    rows_per_entry: usize,
+    row_len: usize,
+    dy: &mut [f32],
+    below: Option<&[u32]>,
+    above: Option<&[u32]>,
+) {
+    let rows = entries * rows_per_entry;
+    assert_eq!(dy.len(), rows * row_len, "gradient of {entries} x {rows_per_entry} rows of {row_len}");
+    for mask in [below, above].into_iter().flatten() {
+        assert_eq!(mask.len(), rows * mask_words(row_len), "words of a mask of {rows} rows of {row_len}");
+    }
+    if rule != ReluRule::Redirected {
+        return pass(isa, rule, false, rows, row_len, dy, below, above);
+    }
+    let words = rows_per_entry * mask_words(row_len);
+    for entry in 0..entries {
+        let dy = &mut dy[entry * rows_per_entry * row_len..(entry + 1) * rows_per_entry * row_len];
+        let [below, above] =
+            [below, above].map(|mask| mask.map(|mask| &mask[entry * words..(entry + 1) * words]));
+        let redirect = !anything_passes(rows_per_entry, row_len, dy, below, above);
+        pass(isa, rule, redirect, rows_per_entry, row_len, dy, below, above);
+    }
+}
+
+/// Whether the exact rule leaves a number that is not zero.
+fn anything_passes(
+    rows: usize,
+    row_len: usize,
+    dy: &[f32],
+    below: Option<&[u32]>,
+    above: Option<&[u32]>,
+) -> bool {
+    let words = mask_words(row_len);
+    (0..rows).into_par_iter().any(|row| {
+        dy[row * row_len..(row + 1) * row_len].chunks(MASK_BITS).enumerate().any(|(word, dy)| {
+            let [below, above] = [below, above].map(|mask| mask.map_or(0, |mask| mask[row * words + word]));
+            let stopped = below | above;
+            dy.iter().enumerate().any(|(bit, &dy)| dy != 0.0 && stopped >> bit & 1 == 0)
+        })
+    })
+}
+
+fn pass(
+    isa: Isa,
+    rule: ReluRule,
+    redirect: bool,
+    rows: usize,
+    row_len: usize,
+    dy: &mut [f32],
+    below: Option<&[u32]>,
+    above: Option<&[u32]>,
+) {
+    each_piece(rows, row_len, &Disjoint::new(dy), |_, mask_start, piece| {
+        let words = mask_start..mask_start + mask_words(piece.len());
+        let [below, above] = [below, above].map(|mask| mask.map_or(&[][..], |mask| &mask[words.clone()]));
+        match rule {
+            ReluRule::Exact => scale_masked(isa, piece, below, above, 0.0),
+            ReluRule::Leaky(slope) => scale_masked(isa, piece, below, above, slope),
+            ReluRule::Redirected if redirect => turn_back(isa, piece, below, above),
+            ReluRule::Redirected => scale_masked(isa, piece, below, above, 0.0),
+            ReluRule::Guided => {
+                scale_masked(isa, piece, below, above, 0.0);
+                keep_positive(piece);
+            }
+            ReluRule::Deconv => keep_positive(piece),
+        }
+    });
+}
+
+/// A word of a mask that may be missing (empty).
+#[inline(always)]
+fn word(mask: &[u32], index: usize) -> u32 {
+    mask.get(index).copied().unwrap_or(0)
+}
+
+multiversion! {
+    /// Multiplies by `slope` where a mask is set; a slope of 0 gives 0 whatever was there.
+    fn scale_masked(dy: &mut [f32], below: &[u32], above: &[u32], slope: f32) {
+        for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
+            let stopped = word(below, index) | word(above, index);
+            for (bit, dy) in dy.iter_mut().enumerate() {
+                let scaled = if slope == 0.0 { 0.0 } else { *dy * slope };
+                *dy = if stopped & (1 << bit) == 0 { *dy } else { scaled };
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Stops what would push further below or above.
+    fn turn_back(dy: &mut [f32], below: &[u32], above: &[u32]) {
+        for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
+            let (below, above) = (word(below, index), word(above, index));
+            for (bit, dy) in dy.iter_mut().enumerate() {
+                let further = (below & (1 << bit) != 0) & (*dy <= 0.0) | (above & (1 << bit) != 0) & (*dy >= 0.0);
+                *dy = if further { 0.0 } else { *dy };
+            }
+        }
+    }
+}
+
+fn keep_positive(dy: &mut [f32]) {
+    dy.iter_mut().for_each(|dy| *dy = if *dy > 0.0 { *dy } else { 0.0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::clip::clip;
+    use crate::kernels::testing::{in_pool, numbers};
+
+    #[test]
+    fn maps_equal_the_plain_loop_on_slices_shorter_and_longer_than_a_chunk() {
+        for len in [0, 1, 31, CHUNK, CHUNK + 1, 3 * CHUNK + 17] {
+            let (a, b) = (numbers(len, 1), numbers(len, 2));
+            let mut results = [b.clone(), b.clone(), b.clone(), b.clone()];
+            let [mapped, in_place, zipped, added] = &mut results;
+            map(&a, mapped, |x| x * 2.0);
+            map_in_place(in_place, |x| x + 1.0);
+            zip(&a, &b, zipped, |x, y| x - y);
+            zip_accumulate(&a, &b, added, |x, y| x * y);
+            for i in 0..len {
+                let expected = [a[i] * 2.0, b[i] + 1.0, a[i] - b[i], b[i] + a[i] * b[i]];
+                assert_eq!([0, 1, 2, 3].map(|r| results[r][i]), expected, "length {len} at {i}");
+            }
+        }
+    }
+
+    /// Rows per entry, row length.
+    const SHAPES: [(usize, usize); 6] = [(1, 1), (3, 31), (2, 32), (5, 49), (300, 33), (2, 2 * CHUNK + 5)];
+
+    fn bit(mask: &[u32], row_len: usize, i: usize) -> bool {
+        mask[i / row_len * mask_words(row_len) + i % row_len / 32] >> (i % row_len % 32) & 1 == 1
+    }
+
+    #[test]
+    fn a_clip_clips_and_records_what_it_stopped() {
+        for isa in Isa::available() {
+            for (rows, row_len) in SHAPES {
+                let source = numbers(rows * row_len, 1);
+                let run = |threads| {
+                    let mut y = source.clone();
+                    let mut masks =
+                        [vec![!0; rows * mask_words(row_len)], vec![!0; rows * mask_words(row_len)]];
+                    let [below, above] = &mut masks;
+                    in_pool(threads, || {
+                        apply_clip(isa, rows, row_len, &mut y, -0.5, 0.25, Some(below), Some(above))
+                    });
+                    (y, masks)
+                };
+                let (y, [below, above]) = run(1);
+                assert_eq!(run(3), (y.clone(), [below.clone(), above.clone()]));
+                for (i, &x) in source.iter().enumerate() {
+                    let found = (y[i], bit(&below, row_len, i), bit(&above, row_len, i));
+                    let expected = (clip(x, -0.5, 0.25), x <= -0.5, x >= 0.25);
+                    assert_eq!(found, expected, "{isa:?}, {rows} rows of {row_len}, at {i}");
+                }
+            }
+        }
+    }
+
+    /// The rules, one number at a time; `stuck` says that nothing passes exactly for the entry.
+    fn reference_rule(rule: ReluRule, stuck: bool, dy: f32, below: bool, above: bool) -> f32 {
+        let exact = if below || above { 0.0 } else { dy };
+        match rule {
+            ReluRule::Exact => exact,
+            ReluRule::Redirected if stuck => match (below, above) {
+                (true, _) if dy <= 0.0 => 0.0,
+                (_, true) if dy >= 0.0 => 0.0,
+                _ => dy,
+            },
+            ReluRule::Redirected => exact,
+            ReluRule::Leaky(slope) => {
+                if below || above {
+                    dy * slope
+                } else {
+                    dy
+                }
+            }
+            ReluRule::Guided => exact.max(0.0),
+            ReluRule::Deconv => dy.max(0.0),
+        }
+    }
+
+    #[test]
+    fn every_rule_equals_its_definition_with_and_without_masks() {
+        let rules = [
+            ReluRule::Exact,
+            ReluRule::Redirected,
+            ReluRule::Leaky(0.25),
+            ReluRule::Guided,
+            ReluRule::Deconv,
+        ];
+        let mut failures = Vec::new();
+        for isa in Isa::available() {
+            for (rows, row_len) in SHAPES {
+                // Entry 0 has a few open units, entry 1 none, entry 2 open units without gradient.
+                let size = rows * row_len;
+                let words = rows * mask_words(row_len);
+                let mut dy = numbers(3 * size, 1);
+                let mut below: Vec<u32> = numbers(3 * words, 2).iter().map(|v| v.to_bits() << 9).collect();
+                let above: Vec<u32> = below.iter().map(|word| !word & 0x0F0F_3333).collect();
+                for (word, above) in below[words..].iter_mut().zip(&above[words..]) {
+                    *word = !above;
+                }
+                below[2 * words] &= !1;
+                dy[2 * size] = 0.0;
+                for rule in rules {
+                    for (with_below, with_above) in
+                        [(true, true), (true, false), (false, true), (false, false)]
+                    {
+                        let masks = [with_below.then_some(&below[..]), with_above.then_some(&above[..])];
+                        let run = |threads| {
+                            let mut found = dy.clone();
+                            let [below, above] = masks;
+                            in_pool(threads, || {
+                                clip_gradient(isa, rule, 3, rows, row_len, &mut found, below, above)
+                            });
+                            found
+                        };
+                        let found = run(1);
+                        let stopped = |i: usize| masks.map(|m| m.is_some_and(|m| bit(m, row_len, i)));
+                        let stuck: Vec<bool> = (0..3)
+                            .map(|e| {
+                                (e * size..(e + 1) * size).all(|i| stopped(i) != [false; 2] || dy[i] == 0.0)
+                            })
+                            .collect();
+                        let wrong = (0..3 * size).find(|&i| {
+                            let [below, above] = stopped(i);
+                            found[i] != reference_rule(rule, stuck[i / size], dy[i], below, above)
+                        });
+                        if wrong.is_some() || run(3) != found {
+                            failures.push(format!(
+                                "{isa:?} {rule:?} {rows} rows of {row_len}, masks {with_below} {with_above}: {wrong:?}"
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+}

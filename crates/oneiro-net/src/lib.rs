@@ -1,0 +1,53 @@
+//! Frozen networks: read a model, and run it forward and back to its inputs.
+//!
+//! ```text
+//! model file ─ format ─► Graph ─ typed, passes ─► Typed ─ plan ─► Plan ─ session ─► activations, input gradients
+//! ```
+//!
+//! The weights never change and only gradients with respect to the inputs are wanted, the shapes are fixed and the
+//! targets are known in advance. So everything is decided once, in [`Plan::compile`]: what of the graph is needed,
+//! what folds, where every tensor lies in one arena. A [`Session`] then runs it without allocating.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use oneiro_net::{CpuSession, Plan, Request, Rules, Session, format::onnx};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let graph = onnx::read(std::fs::read("model.onnx")?.into())?;
+//! let layer = oneiro_net::names::Names::new(&graph, &[]).resolve("features.3")?;
+//! let plan = Plan::compile(&graph, &Request::new(&graph, 1, &[layer])?)?;
+//! let mut session = CpuSession::new(Arc::new(plan));
+//! session.input_mut(0).fill(0.5);
+//! session.forward();
+//! let (activations, seed) = session.seed(0);
+//! seed.copy_from_slice(activations); // the gradient of half the sum of squares
+//! session.backward(&Rules::default());
+//! println!("{:?}", &session.input_gradient(0)[..3]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A model that depends on an operator which is missing still loads: it is an error only for targets behind it.
+
+#![deny(unsafe_code)]
+
+pub mod analysis;
+mod attributes;
+mod error;
+pub mod format;
+pub mod graph;
+#[allow(unsafe_code)]
+pub mod kernels;
+pub mod names;
+pub mod ops;
+pub mod passes;
+pub mod plan;
+mod session;
+pub mod tensor;
+pub mod typed;
+
+pub use error::{Error, OpError, Result};
+pub use graph::{Graph, ValueId};
+pub use kernels::{Isa, ReluRule};
+pub use plan::{Plan, Request};
+pub use session::{CpuSession, Rules, Session};

@@ -1,0 +1,167 @@
+//! Names of layers: what a person writes, resolved to a value of the graph.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, ValueId};
+
+/// How many similar names an error suggests.
+const SUGGESTIONS: usize = 5;
+
+/// The names of a graph's values.
+///
+/// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
+/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an unambiguous
+/// suffix of whole path components (`0.conv1` for `layer1.0.conv1`).
+#[derive(Debug)]
+pub struct Names<'a> {
+    graph: &'a Graph,
+    short: Vec<(&'a str, &'a str)>,
+}
+
+/// Operators that compute shapes and constants, never a layer somebody means by a module's name.
+const BOOKKEEPING: &[&str] = &["Constant", "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike"];
+
+impl<'a> Names<'a> {
+    /// Names of a graph, with short names as (short, tensor or node).
+    pub fn new(graph: &'a Graph, short: &[(&'a str, &'a str)]) -> Self {
+        Self { graph, short: short.to_vec() }
+    }
+
+    /// The value that a name means; an error that lists similar names otherwise.
+    pub fn resolve(&self, name: &str) -> Result<ValueId> {
+        if let Some((_, target)) = self.short.iter().find(|(short, _)| *short == name) {
+            return self.resolve_in_file(target).map_err(|e| {
+                Error::Name(format!("the model card's short name \"{name}\" stands for nothing: {e}"))
+            });
+        }
+        self.resolve_in_file(name)
+    }
+
+    fn resolve_in_file(&self, name: &str) -> Result<ValueId> {
+        let graph = self.graph;
+        if let Some(value) = graph.find_value(name) {
+            if graph.producer(value).is_some() || graph.inputs.iter().any(|i| i.value == value) {
+                return Ok(value);
+            }
+            return Err(Error::Name(format!("\"{name}\" is a constant of the model, not a layer")));
+        }
+        let mut by_node = graph.nodes.iter().filter(|n| n.name == name);
+        if let Some(node) = by_node.next() {
+            if by_node.next().is_some() {
+                return Err(Error::Name(format!("several nodes are called \"{name}\"; use a tensor's name")));
+            }
+            return first_output(node);
+        }
+        if let Some(value) = self.last_of_module(name) {
+            return Ok(value);
+        }
+        let suffix = format!(".{name}");
+        let mut matches: Vec<&str> = self.modules().into_iter().filter(|m| m.ends_with(&suffix)).collect();
+        matches.dedup();
+        match matches[..] {
+            [module] => self
+                .last_of_module(module)
+                .ok_or_else(|| Error::Name(format!("module \"{module}\" computes nothing"))),
+            [] => Err(self.unknown(name)),
+            _ => Err(Error::Name(format!("layer \"{name}\" is ambiguous: {}", quoted(&matches)))),
+        }
+    }
+
+    /// All module paths, parents included, in the order of the graph, each once.
+    fn modules(&self) -> Vec<&'a str> {
+        let mut seen = std::collections::HashSet::new();
+        let mut modules = Vec::new();
+        for node in &self.graph.nodes {
+            let Some(path) = node.module.as_deref() else { continue };
+            let ends = path.match_indices('.').map(|(i, _)| i).chain([path.len()]);
+            for end in ends {
+                if seen.insert(&path[..end]) {
+                    modules.push(&path[..end]);
+                }
+            }
+        }
+        modules
+    }
+
+    fn last_of_module(&self, module: &str) -> Option<ValueId> {
+        let inside = |path: &str| {
+            path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.graph
+            .nodes
+            .iter()
+            .rev()
+            .find(|n| n.module.as_deref().is_some_and(inside) && !BOOKKEEPING.contains(&n.op.op_type()))
+            .and_then(|n| first_output(n).ok())
+    }
+
+    /// All names of a value: short names first, then the module path, the node's name and the tensor's.
+    pub fn of(&self, value: ValueId) -> Vec<String> {
+        let tensor = self.graph.name(value);
+        let node = self.graph.producer(value).map(|i| &self.graph.nodes[i]);
+        let mut names: Vec<String> = self
+            .short
+            .iter()
+            .filter(|(short, _)| self.resolve(short).is_ok_and(|v| v == value))
+            .map(|(short, _)| (*short).to_owned())
+            .collect();
+        let mut push = |name: &str| {
+            if !name.is_empty() && !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
+        };
+        if let Some(node) = node {
+            if let Some(module) = &node.module
+                && self.last_of_module(module) == Some(value)
+            {
+                push(module);
+            }
+            push(&node.name);
+        }
+        push(tensor);
+        names
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let mut candidates: Vec<&str> = self.short.iter().map(|(s, _)| *s).chain(self.modules()).collect();
+        if candidates.is_empty() {
+            let computed = |n: &&crate::graph::Node| !BOOKKEEPING.contains(&n.op.op_type());
+            candidates.extend(self.graph.nodes.iter().filter(computed).map(|n| n.name.as_str()));
+        }
+        candidates.sort_by_key(|c| (distance(name, c), c.len()));
+        candidates.dedup();
+        candidates.truncate(SUGGESTIONS);
+        Error::Name(format!(
+            "no layer is called \"{name}\"; the nearest names are {} (`oneiro layers MODEL` lists all)",
+            quoted(&candidates)
+        ))
+    }
+}
+
+fn first_output(node: &crate::graph::Node) -> Result<ValueId> {
+    node.outputs
+        .first()
+        .copied()
+        .flatten()
+        .ok_or_else(|| Error::Name(format!("node \"{}\" has no output", node.name)))
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// Levenshtein distance, ignoring case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let cost = diagonal + usize::from(x != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,434 @@
+//! Operators: what a node computes, as ONNX defines it.
+//!
+//! One file an operator (or a family that shares one shape rule and one kernel). Each holds, side by side,
+//!
+//! 1. the reading of its attributes (`read`),
+//! 2. its shape rule ([`Operator::infer`]),
+//! 3. its evaluation on constants, where that is not simply the kernel ([`Operator::evaluate`]),
+//! 4. its kernel for fixed shapes: forward, and the vector-Jacobian product with respect to each data input
+//!    ([`Kernel`]).
+//!
+//! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed and
+//! weights are packed. All data flows as f32; integers exist only where they fold into constants.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+pub use crate::attributes::Attributes;
+use crate::error::OpError;
+use crate::kernels::{Isa, Reader, Region};
+use crate::tensor::{DType, Tensor, volume};
+
+pub mod activation;
+pub mod batch_norm;
+pub mod binary;
+pub mod concat;
+pub mod constant;
+pub mod conv;
+pub mod gemm;
+pub mod movement;
+pub mod pool;
+pub mod reduce;
+pub mod softmax;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod unary;
+pub mod view;
+pub mod window;
+
+/// What is known of a value once the input shapes are given.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// What the elements are.
+    pub dtype: DType,
+    /// Extent of every axis.
+    pub shape: Vec<usize>,
+    /// The content, if it does not depend on any input's data.
+    pub value: Option<Tensor>,
+}
+
+impl Fact {
+    /// A float value that depends on the inputs.
+    pub fn float(shape: impl Into<Vec<usize>>) -> Self {
+        Self { dtype: DType::Float, shape: shape.into(), value: None }
+    }
+
+    /// A constant.
+    pub fn constant(value: Tensor) -> Self {
+        Self { dtype: value.dtype(), shape: value.shape().to_vec(), value: Some(value) }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        volume(&self.shape)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A node's inputs as facts, with the questions that shape rules ask.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a>(pub &'a [Option<&'a Fact>]);
+
+impl<'a> Facts<'a> {
+    /// Input `i`, if it is given.
+    pub fn get(&self, i: usize) -> Option<&'a Fact> {
+        self.0.get(i).copied().flatten()
+    }
+
+    /// Input `i`, which has to be given.
+    pub fn need(&self, i: usize) -> Result<&'a Fact, OpError> {
+        self.get(i).ok_or_else(|| OpError(format!("input {i} is missing")))
+    }
+
+    /// Shape of input `i`, which has to be given.
+    pub fn shape(&self, i: usize) -> Result<&'a [usize], OpError> {
+        Ok(&self.need(i)?.shape)
+    }
+
+    /// The constant at input `i`; an error if it is given but depends on data.
+    pub fn constant(&self, i: usize) -> Result<Option<&'a Tensor>, OpError> {
+        match self.get(i) {
+            None => Ok(None),
+            Some(Fact { value: Some(t), .. }) => Ok(Some(t)),
+            Some(_) => Err(OpError(format!("input {i} depends on the data; only a constant is supported"))),
+        }
+    }
+
+    /// The constant at input `i`, which has to be given.
+    pub fn need_constant(&self, i: usize) -> Result<&'a Tensor, OpError> {
+        self.constant(i)?.ok_or_else(|| OpError(format!("input {i} is missing")))
+    }
+
+    /// The constant integers at input `i`, if it is given.
+    pub fn ints(&self, i: usize) -> Result<Option<&'a [i64]>, OpError> {
+        self.constant(i)?.map(Tensor::as_ints).transpose()
+    }
+
+    /// A constant with a single float at input `i`, if it is given.
+    pub fn scalar(&self, i: usize) -> Result<Option<f32>, OpError> {
+        match self.constant(i)? {
+            None => Ok(None),
+            Some(t) if t.len() == 1 => Ok(Some(t.as_floats()?[0])),
+            Some(t) => Err(OpError(format!("input {i} should be one number, its shape is {:?}", t.shape()))),
+        }
+    }
+}
+
+/// How far an output position sees along each spatial axis (axes 2…); for receptive fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Position to position.
+    Point,
+    /// A sliding window: extent (dilation counted) and step along each spatial axis.
+    Window {
+        /// Positions spanned, `dilation·(kernel−1)+1`.
+        extent: Vec<usize>,
+        /// Step.
+        stride: Vec<usize>,
+    },
+    /// Another shape for the same elements: positions in space are kept as far as the axes allow.
+    Regroup,
+    /// Everything (global pooling, attention).
+    Whole,
+    /// Nothing: the result does not depend on the data.
+    Nothing,
+}
+
+/// What an operator is asked to make a kernel for.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// Facts of the node's inputs.
+    pub inputs: Facts<'a>,
+    /// Fact of the output wanted.
+    pub output: &'a Fact,
+    /// Which of the node's outputs that is.
+    pub output_index: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Whether the kernel will be asked for gradients.
+    pub gradients: bool,
+}
+
+/// A kernel, and the positions of the node inputs that are its operands; the other inputs (weights, axes)
+/// went into the kernel itself.
+#[derive(Debug)]
+pub struct Built {
+    /// The kernel.
+    pub kernel: Box<dyn Kernel>,
+    /// Which node inputs it reads when it runs.
+    pub operands: Vec<usize>,
+}
+
+impl Built {
+    /// A kernel over the first `n` inputs.
+    pub fn new(kernel: impl Kernel + 'static, n: usize) -> Self {
+        Self { kernel: Box::new(kernel), operands: (0..n).collect() }
+    }
+}
+
+/// What a node computes.
+pub trait Operator: Debug + Send + Sync + Any {
+    /// ONNX's name of the operator.
+    fn op_type(&self) -> &str;
+
+    /// Element types and shapes of the outputs; also their content where only shapes decide it.
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError>;
+
+    /// Evaluates on constant inputs. `None` means: run the kernel.
+    fn evaluate(&self, _inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        Ok(None)
+    }
+
+    /// The kernel for these shapes.
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError>;
+
+    /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero for
+    /// what only moves data or is small beside a convolution.
+    fn flops(&self, _inputs: Facts<'_>, _output: &Fact) -> u64 {
+        0
+    }
+
+    /// Whether output 0 is input 0 under another shape, so that no data has to move.
+    fn is_view(&self) -> bool {
+        false
+    }
+
+    /// How far an output position sees in input 0.
+    fn reach(&self, _inputs: Facts<'_>) -> Reach {
+        Reach::Point
+    }
+
+    /// This operator with a larger set of attributes known to passes, for pattern matching.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An operator made concrete for fixed shapes: runs forward and back on slices of the arena.
+///
+/// Results must not depend on the number of threads, and those of one batch entry not on the other entries.
+pub trait Kernel: Debug + Send + Sync {
+    /// Words of 32 bits that forward saves for backward (for instance the positions of maxima).
+    fn saved_words(&self) -> usize {
+        0
+    }
+
+    /// Whether backward reads the operands.
+    fn backward_reads_inputs(&self) -> bool {
+        false
+    }
+
+    /// Whether backward reads the output.
+    fn backward_reads_output(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel applies the step's activation function itself (see [`Forward::clip`]).
+    fn applies_clip(&self) -> bool {
+        false
+    }
+
+    /// Whether there is a gradient with respect to an operand.
+    fn differentiable(&self, _operand: usize) -> bool {
+        true
+    }
+
+    /// Computes the output.
+    fn forward(&self, io: &mut Forward<'_>);
+
+    /// Vector-Jacobian product: the gradient with respect to operand `io.operand`, from that of the output.
+    fn backward(&self, io: &mut Backward<'_>);
+}
+
+/// A clamp to [low, high] after the step's own computation (ReLU is [0, ∞)), and where to mark what it cut.
+///
+/// Bits lie as [`crate::kernels::apply_clip`] says.
+#[derive(Debug)]
+pub struct Clip<'a> {
+    /// Lower bound.
+    pub low: f32,
+    /// Upper bound.
+    pub high: f32,
+    /// Marks of values at or below `low`.
+    pub below: Option<&'a mut [u32]>,
+    /// Marks of values at or above `high`.
+    pub above: Option<&'a mut [u32]>,
+}
+
+/// Where an operand's data is while a plan runs.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    /// A constant of the plan.
+    Constant(Arc<Vec<f32>>),
+    /// A part of the arena.
+    Arena(Region),
+}
+
+/// Slices for [`Kernel::forward`].
+#[allow(missing_debug_implementations)]
+pub struct Forward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    /// The output, to be overwritten.
+    pub output: &'a mut [f32],
+    /// What backward will need, [`Kernel::saved_words`] words; empty when no gradient is wanted.
+    pub saved: &'a mut [u32],
+    /// The step's activation function, for kernels that apply it themselves.
+    pub clip: Option<Clip<'a>>,
+}
+
+impl Forward<'_> {
+    /// The data of operand `i`.
+    pub fn input(&self, i: usize) -> &[f32] {
+        read(&self.reader, &self.operands[i])
+    }
+
+    /// The data of operand `i` beside the output to write.
+    pub fn io(&mut self, i: usize) -> (&[f32], &mut [f32]) {
+        (read(&self.reader, &self.operands[i]), self.output)
+    }
+
+    /// The data of two operands beside the output to write.
+    pub fn io2(&mut self, i: usize, j: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (read(&self.reader, &self.operands[i]), read(&self.reader, &self.operands[j]), self.output)
+    }
+}
+
+/// Slices for [`Kernel::backward`].
+#[allow(missing_debug_implementations)]
+pub struct Backward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    pub(crate) output: Region,
+    pub(crate) output_gradient: Region,
+    /// Which operand's gradient is wanted.
+    pub operand: usize,
+    /// That gradient.
+    pub gradient: &'a mut [f32],
+    /// Whether to add to `gradient` instead of overwriting it.
+    pub accumulate: bool,
+    /// What forward saved.
+    pub saved: &'a [u32],
+}
+
+impl Backward<'_> {
+    /// The data of operand `i`; only if [`Kernel::backward_reads_inputs`].
+    pub fn input(&self, i: usize) -> &[f32] {
+        read(&self.reader, &self.operands[i])
+    }
+
+    /// The output's gradient beside the gradient to write.
+    pub fn io(&mut self) -> (&[f32], &mut [f32]) {
+        (self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// Operand `i`, the output's gradient, and the gradient to write.
+    pub fn io_input(&mut self, i: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (read(&self.reader, &self.operands[i]), self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// The output, its gradient, and the gradient to write; only if [`Kernel::backward_reads_output`].
+    pub fn io_output(&mut self) -> (&[f32], &[f32], &mut [f32]) {
+        (self.reader.read(self.output), self.reader.read(self.output_gradient), self.gradient)
+    }
+}
+
+fn read<'a>(reader: &'a Reader<'_>, operand: &'a Operand) -> &'a [f32] {
+    match operand {
+        Operand::Constant(data) => data,
+        Operand::Arena(region) => reader.read(*region),
+    }
+}
+
+/// An operator that this runtime does not have; an error only if a target depends on it.
+#[derive(Debug, Clone)]
+pub struct Unsupported {
+    /// Domain and operator type.
+    pub op_type: String,
+    /// Why, if it is a form of a known operator that is missing.
+    pub why: Option<String>,
+}
+
+impl Operator for Unsupported {
+    fn op_type(&self) -> &str {
+        &self.op_type
+    }
+
+    fn infer(&self, _inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        Err(OpError(self.why.clone().unwrap_or_else(|| "this operator is not supported".into())))
+    }
+
+    fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
+        Err(OpError("this operator is not supported".into()))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
+pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
+    let built: Result<Arc<dyn Operator>, OpError> = match op_type {
+        "Conv" => conv::read(attributes),
+        "BatchNormalization" => batch_norm::read(attributes),
+        "Relu" | "Clip" => activation::read(op_type, attributes),
+        "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
+        "ReduceMean" | "ReduceSum" => reduce::read(op_type, attributes),
+        "Gemm" | "MatMul" => gemm::read(op_type, attributes),
+        "Softmax" | "LogSoftmax" => softmax::read(op_type, attributes),
+        "Concat" => concat::read(attributes),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" => binary::read(op_type, attributes),
+        "Slice" | "Transpose" | "Expand" | "Gather" | "Pad" | "Split" | "Tile" => {
+            movement::read(op_type, attributes)
+        }
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Cast" | "CastLike" => {
+            view::read(op_type, attributes)
+        }
+        "Shape" | "Size" | "Constant" | "ConstantOfShape" | "Range" => constant::read(op_type, attributes),
+        _ => match unary::read(op_type, attributes) {
+            Some(built) => built,
+            None => Ok(Arc::new(Unsupported { op_type: op_type.to_owned(), why: None })),
+        },
+    };
+    built.unwrap_or_else(|why| {
+        Arc::new(Unsupported { op_type: op_type.to_owned(), why: Some(why.0) }) as Arc<dyn Operator>
+    })
+}
+
+/// A possibly negative axis of a tensor of this rank.
+pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, OpError> {
+    let resolved = if axis < 0 { axis + rank as i64 } else { axis };
+    if (0..rank as i64).contains(&resolved) {
+        Ok(resolved as usize)
+    } else {
+        Err(OpError(format!("axis {axis} is outside a tensor of rank {rank}")))
+    }
+}
+
+/// Writes `from` to `to`, or adds it.
+pub(crate) fn put(from: &[f32], to: &mut [f32], accumulate: bool) {
+    if accumulate {
+        for (t, f) in to.iter_mut().zip(from) {
+            *t += f;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Writes `value(i)` to every `to[i]`, or adds it.
+pub(crate) fn put_with(to: &mut [f32], accumulate: bool, value: impl Fn(usize) -> f32) {
+    if accumulate {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t += value(i);
+        }
+    } else {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t = value(i);
+        }
+    }
+}

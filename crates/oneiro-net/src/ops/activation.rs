@@ -1,0 +1,114 @@
+//! `Relu` and `Clip`: clamps with a gradient of their own.
+//!
+//! They are the activation function of a step: a plan attaches them to the step that computes their input where
+//! nobody asks for the value in between, and backward then needs one bit (ReLU) or two (`Clip`) a value. Standing
+//! alone, their kernel is a copy with that activation function attached. Which gradient rule applies (exact,
+//! redirected, …) is data of a run, see [`crate::Rules`].
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put};
+use crate::tensor::{DType, Tensor};
+
+/// A clamp to [low, high].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Lower bound; −∞ if there is none.
+    pub low: f32,
+    /// Upper bound; ∞ if there is none.
+    pub high: f32,
+}
+
+/// The operator.
+#[derive(Debug, Clone)]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// Bounds as attributes (operator sets before 11).
+    Clip(Bounds),
+    /// Bounds as inputs 1 and 2.
+    ClipByInputs,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    Ok(Arc::new(match op_type {
+        "Relu" => Activation::Relu,
+        _ if a.opset < 11 => Activation::Clip(Bounds {
+            low: a.float_or("min", f32::NEG_INFINITY)?,
+            high: a.float_or("max", f32::INFINITY)?,
+        }),
+        _ => Activation::ClipByInputs,
+    }))
+}
+
+impl Activation {
+    /// The bounds, which have to be constant.
+    pub fn bounds(&self, inputs: Facts<'_>) -> Result<Bounds, OpError> {
+        Ok(match self {
+            Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY },
+            Activation::Clip(bounds) => *bounds,
+            Activation::ClipByInputs => Bounds {
+                low: inputs.scalar(1)?.unwrap_or(f32::NEG_INFINITY),
+                high: inputs.scalar(2)?.unwrap_or(f32::INFINITY),
+            },
+        })
+    }
+}
+
+impl Operator for Activation {
+    fn op_type(&self) -> &str {
+        if matches!(self, Activation::Relu) { "Relu" } else { "Clip" }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let x = inputs.need(0)?;
+        Ok(vec![Fact { dtype: x.dtype, shape: x.shape.clone(), value: None }])
+    }
+
+    fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        let x = inputs.need_constant(0)?;
+        if x.dtype() == DType::Int {
+            let bound = |i: usize| -> Result<Option<i64>, OpError> {
+                Ok(inputs.ints(i)?.and_then(|v| v.first().copied()))
+            };
+            let (low, high) = match self {
+                Activation::Relu => (Some(0), None),
+                _ => (bound(1)?, bound(2)?),
+            };
+            let clamp = |&v: &i64| v.max(low.unwrap_or(i64::MIN)).min(high.unwrap_or(i64::MAX));
+            return Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(clamp).collect())]));
+        }
+        let Bounds { low, high } = self.bounds(inputs)?;
+        let clamp = |&v: &f32| if v < low { low } else if v > high { high } else { v };
+        Ok(Some(vec![Tensor::floats(x.shape(), x.as_floats()?.iter().map(clamp).collect())]))
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        self.bounds(site.inputs)?;
+        Ok(Built::new(Copy, 1))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Output = input.
+#[derive(Debug)]
+pub struct Copy;
+
+impl Kernel for Copy {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        y.copy_from_slice(x);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        put(dy, dx, accumulate);
+    }
+}

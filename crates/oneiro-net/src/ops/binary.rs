@@ -1,0 +1,335 @@
+//! Elementwise arithmetic of two tensors with broadcasting.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::OpError;
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
+use crate::tensor::{DType, Tensor, volume};
+
+/// Elements a task works on at least; fixed, so that the split never depends on the number of threads.
+const CHUNK: usize = 1 << 14;
+
+/// The functions of two variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Function {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Min,
+    Max,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    if a.has("broadcast") || a.has("axis") {
+        return Err(OpError("the broadcasting of operator sets before 7 is not supported".into()));
+    }
+    let function = match op_type {
+        "Add" => Function::Add,
+        "Sub" => Function::Sub,
+        "Mul" => Function::Mul,
+        "Div" => Function::Div,
+        "Pow" => Function::Pow,
+        "Min" => Function::Min,
+        _ => Function::Max,
+    };
+    Ok(Arc::new(Binary { name: op_type.to_owned(), function }))
+}
+
+impl Function {
+    fn value(self, a: f32, b: f32) -> f32 {
+        match self {
+            Function::Add => a + b,
+            Function::Sub => a - b,
+            Function::Mul => a * b,
+            Function::Div => a / b,
+            Function::Pow => a.powf(b),
+            Function::Min => if b < a || b.is_nan() { b } else { a },
+            Function::Max => if b > a || b.is_nan() { b } else { a },
+        }
+    }
+
+    /// Partial derivatives with respect to both operands. A tie of `Min` and `Max` is shared, as in PyTorch.
+    fn partials(self, a: f32, b: f32) -> (f32, f32) {
+        let choice = |first: bool, tie: bool| match (tie, first) {
+            (true, _) => (0.5, 0.5),
+            (_, true) => (1.0, 0.0),
+            (_, false) => (0.0, 1.0),
+        };
+        match self {
+            Function::Add => (1.0, 1.0),
+            Function::Sub => (1.0, -1.0),
+            Function::Mul => (b, a),
+            Function::Div => (1.0 / b, -a / (b * b)),
+            Function::Pow => {
+                (if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) }, if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 })
+            }
+            Function::Min => choice(a < b, a == b),
+            Function::Max => choice(a > b, a == b),
+        }
+    }
+
+    fn integer(self, a: i64, b: i64) -> Result<i64, OpError> {
+        Ok(match self {
+            Function::Add => a.wrapping_add(b),
+            Function::Sub => a.wrapping_sub(b),
+            Function::Mul => a.wrapping_mul(b),
+            Function::Div => a.checked_div(b).ok_or("division by zero")?,
+            Function::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)).ok_or("power out of range")?,
+            Function::Min => a.min(b),
+            Function::Max => a.max(b),
+        })
+    }
+}
+
+/// The shape two shapes broadcast to (ONNX, multidirectional).
+pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
+    let rank = a.len().max(b.len());
+    let at = |s: &[usize], i: usize| if i + s.len() < rank { 1 } else { s[i + s.len() - rank] };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Ok(x),
+            (1, y) => Ok(y),
+            (x, 1) => Ok(x),
+            _ => Err(OpError(format!("shapes {a:?} and {b:?} do not broadcast"))),
+        })
+        .collect()
+}
+
+#[derive(Debug, Clone)]
+struct Binary {
+    name: String,
+    function: Function,
+}
+
+impl Operator for Binary {
+    fn op_type(&self) -> &str {
+        &self.name
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        if inputs.0.len() != 2 {
+            return Err(OpError(format!("{} inputs; 2 are supported", inputs.0.len())));
+        }
+        let shape = broadcast(inputs.shape(0)?, inputs.shape(1)?)?;
+        Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape, value: None }])
+    }
+
+    fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        let (a, b) = (inputs.need_constant(0)?, inputs.need_constant(1)?);
+        if a.dtype() != DType::Int {
+            return Ok(None);
+        }
+        let shape = broadcast(a.shape(), b.shape())?;
+        let (ia, ib) = (a.as_ints()?, b.as_ints()?);
+        let walk = Walk::new(&shape, [a.shape(), b.shape()]);
+        let out = (0..volume(&shape))
+            .map(|i| {
+                let [i, j] = walk.offsets(i);
+                self.function.integer(ia[i], ib[j])
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(vec![Tensor::ints(&shape, out)]))
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let walk = Walk::new(&site.output.shape, [site.inputs.shape(0)?, site.inputs.shape(1)?]);
+        Ok(Built::new(Zip { function: self.function, walk }, 2))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The output's axes, neighbours merged where both operands allow it, with each operand's strides.
+#[derive(Debug, Clone)]
+struct Walk {
+    dims: Vec<usize>,
+    strides: [Vec<usize>; 2],
+}
+
+impl Walk {
+    fn new(out: &[usize], operands: [&[usize]; 2]) -> Self {
+        let stride = |shape: &[usize]| {
+            let mut strides = vec![0; out.len()];
+            let mut step = 1;
+            for i in (0..shape.len()).rev() {
+                let at = i + out.len() - shape.len();
+                strides[at] = if shape[i] == 1 { 0 } else { step };
+                step *= shape[i];
+            }
+            strides
+        };
+        let full = [stride(operands[0]), stride(operands[1])];
+        let mut walk = Walk { dims: vec![], strides: [vec![], vec![]] };
+        for i in (0..out.len()).rev().filter(|&i| out[i] != 1) {
+            // Dimensions are collected innermost first; one merges if it continues the last for both operands.
+            let merges = walk.dims.last().is_some_and(|&n| {
+                (0..2).all(|k| full[k][i] == walk.strides[k].last().copied().unwrap_or(0) * n)
+            });
+            match walk.dims.last_mut() {
+                Some(last) if merges => *last *= out[i],
+                _ => {
+                    walk.dims.push(out[i]);
+                    walk.strides[0].push(full[0][i]);
+                    walk.strides[1].push(full[1][i]);
+                }
+            }
+        }
+        if walk.dims.is_empty() {
+            walk.dims.push(1);
+            walk.strides = [vec![0], vec![0]];
+        }
+        walk.dims.reverse();
+        walk.strides.iter_mut().for_each(|s| s.reverse());
+        walk
+    }
+
+    /// Positions in the operands of an element of the output.
+    fn offsets(&self, mut index: usize) -> [usize; 2] {
+        let mut at = [0, 0];
+        for i in (0..self.dims.len()).rev() {
+            let k = index % self.dims[i];
+            index /= self.dims[i];
+            at[0] += k * self.strides[0][i];
+            at[1] += k * self.strides[1][i];
+        }
+        at
+    }
+
+    fn inner(&self) -> (usize, [usize; 2]) {
+        let last = self.dims.len() - 1;
+        (self.dims[last], [self.strides[0][last], self.strides[1][last]])
+    }
+
+    fn total(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+#[derive(Debug)]
+struct Zip {
+    function: Function,
+    walk: Walk,
+}
+
+impl Kernel for Zip {
+    fn backward_reads_inputs(&self) -> bool {
+        !matches!(self.function, Function::Add | Function::Sub)
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (a, b, y) = io.io2(0, 1);
+        let (inner, [sa, sb]) = self.walk.inner();
+        let f = self.function;
+        let rows = CHUNK.div_ceil(inner);
+        y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
+            for (row, y) in y.chunks_mut(inner).enumerate() {
+                let [i, j] = self.walk.offsets((block * rows + row) * inner);
+                match (sa, sb) {
+                    (1, 1) => each(y, |k| f.value(a[i + k], b[j + k])),
+                    (1, 0) => each(y, |k| f.value(a[i + k], b[j])),
+                    (0, 1) => each(y, |k| f.value(a[i], b[j + k])),
+                    _ => each(y, |k| f.value(a[i + k * sa], b[j + k * sb])),
+                }
+            }
+        });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, which) = (io.accumulate, io.operand);
+        let reads = self.backward_reads_inputs();
+        let (inner, strides) = self.walk.inner();
+        let walk = &self.walk;
+        // Addition and subtraction do not keep their operands.
+        let sign = if self.function == Function::Sub && which == 1 { -1.0 } else { 1.0 };
+        let operands = if reads { Some((io.operands, &io.reader)) } else { None };
+        let data = operands.map(|(o, r)| (super::read(r, &o[0]), super::read(r, &o[1])));
+        let dy = io.reader.read(io.output_gradient);
+        let slope = |i: usize, j: usize| match data {
+            None => sign,
+            Some((a, b)) => {
+                let (da, db) = self.function.partials(a[i], b[j]);
+                if which == 0 { da } else { db }
+            }
+        };
+        let dx = &mut *io.gradient;
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
+        let (groups, part) = match walk.strides[which][0] {
+            0 => (1, dx.len()),
+            step if walk.dims.len() == 1 => (walk.dims[0].div_ceil(CHUNK), CHUNK * step),
+            step => (walk.dims[0], step),
+        };
+        let per_group = if walk.dims.len() == 1 { CHUNK } else { walk.total() / groups };
+        dx.par_chunks_mut(part.max(1)).enumerate().for_each(|(group, dx)| {
+            let (start, end) = if groups == 1 {
+                (0, walk.total())
+            } else {
+                (group * per_group, ((group + 1) * per_group).min(walk.total()))
+            };
+            let base = group * part;
+            let mut index = start;
+            while index < end {
+                let n = inner.min(end - index);
+                let [i, j] = walk.offsets(index);
+                let at = if which == 0 { i } else { j } - base;
+                let s = strides[which];
+                for k in 0..n {
+                    dx[at + k * s] += dy[index + k] * slope(i + k * strides[0], j + k * strides[1]);
+                }
+                index += n;
+            }
+        });
+    }
+}
+
+fn each(y: &mut [f32], value: impl Fn(usize) -> f32) {
+    for (k, y) in y.iter_mut().enumerate() {
+        *y = value(k);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{Case, data, positive};
+
+    #[test]
+    fn gradients_agree_with_differences_under_every_broadcast() {
+        let shapes: [(&[usize], &[usize]); 7] = [
+            (&[2, 3, 4, 5], &[2, 3, 4, 5]),
+            (&[2, 3, 4, 5], &[2, 3, 1, 1]),
+            (&[2, 3, 4, 5], &[1, 3, 1, 5]),
+            (&[3, 1], &[1, 4]),
+            (&[2, 3], &[]),
+            (&[5], &[2, 1, 5]),
+            (&[1, 1], &[1]),
+        ];
+        for (a, b) in shapes {
+            for name in ["Add", "Sub", "Mul", "Min", "Max"] {
+                Case::new(name, vec![data(a), data(b)]).check();
+            }
+            for name in ["Div", "Pow"] {
+                Case::new(name, vec![positive(a), positive(b)]).check();
+            }
+        }
+        Case::new("Mul", vec![data(&[3, 20_000]), data(&[3, 1])]).probes(20).check();
+        Case::new("Mul", vec![data(&[40_000]), data(&[40_000])]).probes(20).check();
+    }
+
+    #[test]
+    fn integers_divide_toward_zero() {
+        assert_eq!(Function::Div.integer(-7, 2).unwrap(), -3);
+        assert!(Function::Div.integer(1, 0).is_err());
+    }
+}

@@ -1,0 +1,231 @@
+//! `Conv`: 1-D to 3-D convolution with groups, strides, dilation and any padding.
+//!
+//! Forward is a correlation of the input with the weights; the gradient with respect to the input is a set of
+//! correlations of the output's gradient with the flipped weights, one for every phase of the stride
+//! ([`Correlation::backward_of`]). Both are packed once.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
+use crate::ops::window::{Window, WindowAttributes, three};
+use crate::ops::{
+    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Operator, Reach, Site,
+};
+
+/// The operator; inputs X (N,C,…), W (M,C/groups,…), optional B (M).
+#[derive(Debug, Clone)]
+pub struct Conv {
+    /// Window over the spatial axes.
+    pub window: WindowAttributes,
+    /// Number of groups.
+    pub groups: usize,
+}
+
+/// Reads the attributes.
+pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
+    let groups = groups.ok_or_else(|| OpError("attribute \"group\" should be at least 1".into()))?;
+    Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups }))
+}
+
+impl Conv {
+    fn resolve(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
+        let (x, w) = (inputs.shape(0)?, inputs.shape(1)?);
+        if x.len() < 3 || w.len() != x.len() {
+            return Err(OpError(format!("input {x:?} and weights {w:?} do not make a convolution")));
+        }
+        if x[1] != w[1] * self.groups {
+            return Err(OpError(format!(
+                "the input has {} channels (shape {x:?}), the weights {w:?} in {} group(s) take {}",
+                x[1],
+                self.groups,
+                w[1] * self.groups
+            )));
+        }
+        if w[0] % self.groups != 0 {
+            return Err(OpError(format!("{} filters do not split into {} groups", w[0], self.groups)));
+        }
+        self.window.resolve(&x[2..], Some(&w[2..]))
+    }
+}
+
+impl Operator for Conv {
+    fn op_type(&self) -> &str {
+        "Conv"
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let window = self.resolve(inputs)?;
+        let mut shape = vec![inputs.shape(0)?[0], inputs.shape(1)?[0]];
+        shape.extend(&window.out);
+        Ok(vec![Fact::float(shape)])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let window = self.resolve(site.inputs)?;
+        let x = site.inputs.shape(0)?;
+        let weights = site.inputs.need_constant(1)?;
+        let filters = weights.shape()[0];
+        let bias = site.inputs.constant(2)?.map(|b| b.as_floats().map(|b| b.into_owned())).transpose()?;
+        if bias.as_ref().is_some_and(|b| b.len() != filters) {
+            return Err(OpError(format!("the bias does not have one entry for each of {filters} filters")));
+        }
+        let geometry = ConvGeometry {
+            batch: x[0],
+            groups: self.groups,
+            c_in: weights.shape()[1],
+            c_out: filters / self.groups,
+            src: three(&x[2..], 1),
+            dst: three(&window.out, 1),
+            kernel: three(&window.kernel, 1),
+            stride: three(&window.stride, 1),
+            dilation: three(&window.dilation, 1),
+            pad_before: three(&window.before, 0),
+        };
+        let depthwise = self.groups > 1 && geometry.c_in == 1 && geometry.c_out == 1;
+        let data = weights.as_floats()?;
+        let kernel = ConvKernel::new(site, &geometry, depthwise, &data, bias);
+        Ok(Built::new(kernel, 1))
+    }
+
+    fn flops(&self, inputs: Facts<'_>, output: &Fact) -> u64 {
+        let per_output = inputs.shape(1).map_or(0, |w| w[1..].iter().product::<usize>());
+        2 * (output.len() * per_output) as u64
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        self.resolve(inputs).map_or(Reach::Whole, |w| w.reach())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A correlation with its weights in the form that its kernel takes.
+#[derive(Debug)]
+struct Weighted {
+    correlation: Correlation,
+    weights: Weights,
+}
+
+#[derive(Debug)]
+enum Weights {
+    /// Many channels: a matrix product.
+    Dense(PackedWeights),
+    /// One channel in, one out for each group.
+    Depthwise(Vec<f32>),
+}
+
+impl Weighted {
+    fn run(
+        &self,
+        isa: Isa,
+        bias: Option<&[f32]>,
+        src: &[f32],
+        dst: &mut [f32],
+        accumulate: bool,
+        epilogue: Epilogue<'_>,
+    ) {
+        let c = &self.correlation;
+        match &self.weights {
+            Weights::Dense(w) => c.run(isa, w, bias, src, dst, accumulate, epilogue),
+            Weights::Depthwise(w) => c.run_depthwise(isa, w, bias, src, dst, accumulate, epilogue),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConvKernel {
+    isa: Isa,
+    forward: Weighted,
+    /// Backward-data, one for every phase of the stride; empty if no gradient is wanted.
+    backward: Vec<Weighted>,
+    bias: Option<Vec<f32>>,
+}
+
+impl ConvKernel {
+    fn new(
+        site: Site<'_>,
+        geometry: &ConvGeometry,
+        depthwise: bool,
+        data: &[f32],
+        bias: Option<Vec<f32>>,
+    ) -> Self {
+        let isa = site.isa;
+        let correlation = Correlation::forward_of(geometry);
+        let weights = if depthwise {
+            Weights::Depthwise(data.to_vec())
+        } else {
+            Weights::Dense(correlation.pack_forward(isa, geometry, data))
+        };
+        let phases = if site.gradients { Correlation::backward_of(geometry) } else { Vec::new() };
+        let backward = phases
+            .into_iter()
+            .map(|phase| {
+                let weights = if depthwise {
+                    Weights::Depthwise(phase.depthwise_weights(geometry, data))
+                } else {
+                    Weights::Dense(phase.pack(isa, geometry, data))
+                };
+                Weighted { correlation: phase.correlation, weights }
+            })
+            .collect();
+        Self { isa, forward: Weighted { correlation, weights }, backward, bias }
+    }
+}
+
+impl Kernel for ConvKernel {
+    fn applies_clip(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let epilogue = match io.clip.take() {
+            None => Epilogue::None,
+            Some(Clip { low, high, below, above }) => Epilogue::Clip { low, high, below, above },
+        };
+        let (x, y) = io.io(0);
+        self.forward.run(self.isa, self.bias.as_deref(), x, y, false, epilogue);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        for phase in &self.backward {
+            phase.run(self.isa, None, dy, dx, accumulate, Epilogue::None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, constant_data, data};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        // input, weights, groups, strides, dilations, pads
+        #[rustfmt::skip]
+        let cases: &[(&[usize], &[usize], i64, &[i64], &[i64], &[i64])] = &[
+            (&[2, 3, 6, 7], &[4, 3, 3, 3], 1, &[1, 1], &[1, 1], &[1, 1, 1, 1]),
+            (&[1, 3, 9, 8], &[5, 3, 3, 2], 1, &[2, 3], &[1, 2], &[0, 1, 2, 0]),
+            (&[1, 4, 5, 5], &[6, 2, 1, 1], 2, &[2, 2], &[1, 1], &[0, 0, 0, 0]),
+            (&[2, 5, 6, 6], &[5, 1, 3, 3], 5, &[2, 1], &[1, 1], &[1, 1, 1, 1]),
+            (&[1, 3, 6, 6], &[6, 1, 3, 3], 3, &[1, 1], &[2, 2], &[2, 2, 2, 2]),
+            (&[1, 2, 8], &[3, 2, 4], 1, &[3], &[1], &[2, 1]),
+            (&[1, 2, 4, 5, 4], &[3, 2, 3, 3, 3], 1, &[1, 2, 1], &[1, 1, 1], &[1, 1, 1, 1, 0, 1]),
+            (&[1, 2, 6, 3, 3], &[3, 2, 3, 1, 1], 1, &[1, 1, 1], &[2, 1, 1], &[2, 0, 0, 2, 0, 0]),
+        ];
+        for &(x, w, groups, strides, dilations, pads) in cases {
+            Case::new("Conv", vec![data(x), constant_data(w), constant_data(&w[..1])])
+                .attribute("group", Attribute::Int(groups))
+                .attribute("strides", Attribute::Ints(strides.to_vec()))
+                .attribute("dilations", Attribute::Ints(dilations.to_vec()))
+                .attribute("pads", Attribute::Ints(pads.to_vec()))
+                .check();
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `Gemm` and `MatMul` of data with constant weights: dense layers.
+//!
+//! y = x·Wᵀ + b for every row of x; the gradient is dx = dy·W. W is kept with one row an output.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::kernels::{self, Isa};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::tensor::volume;
+
+/// The operators.
+#[derive(Debug, Clone)]
+pub enum Dense {
+    /// α·A'·B' + β·C with optional transposes.
+    Gemm {
+        /// Factor of the product.
+        alpha: f32,
+        /// Factor of C.
+        beta: f32,
+        /// Whether A is transposed.
+        trans_a: bool,
+        /// Whether B is transposed.
+        trans_b: bool,
+    },
+    /// A·B over the last two axes.
+    MatMul,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    Ok(Arc::new(if op_type == "MatMul" {
+        Dense::MatMul
+    } else {
+        Dense::Gemm {
+            alpha: a.float_or("alpha", 1.0)?,
+            beta: a.float_or("beta", 1.0)?,
+            trans_a: a.int_or("transA", 0)? != 0,
+            trans_b: a.int_or("transB", 0)? != 0,
+        }
+    }))
+}
+
+impl Dense {
+    fn trans_b(&self) -> bool {
+        matches!(self, Dense::Gemm { trans_b: true, .. })
+    }
+}
+
+impl Operator for Dense {
+    fn op_type(&self) -> &str {
+        if matches!(self, Dense::MatMul) { "MatMul" } else { "Gemm" }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let (a, b) = (inputs.shape(0)?, inputs.shape(1)?);
+        let fail = || OpError(format!("shapes {a:?} and {b:?} do not multiply"));
+        if matches!(self, Dense::Gemm { trans_a: true, .. }) {
+            return Err(OpError("transA = 1 is not supported".into()));
+        }
+        if b.len() != 2 || a.is_empty() || (matches!(self, Dense::Gemm { .. }) && a.len() != 2) {
+            return Err(OpError(format!("shapes {a:?} and {b:?}; the second has to be a constant matrix")));
+        }
+        let (inner, outputs) = if self.trans_b() { (b[1], b[0]) } else { (b[0], b[1]) };
+        if a[a.len() - 1] != inner {
+            return Err(fail());
+        }
+        let mut shape = a[..a.len() - 1].to_vec();
+        shape.push(outputs);
+        Ok(vec![Fact::float(shape)])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let weights = site.inputs.need_constant(1)?;
+        let data = weights.as_floats()?;
+        let outputs = *site.output.shape.last().ok_or("a scalar result")?;
+        let inner = weights.len() / outputs.max(1);
+        let alpha = if let Dense::Gemm { alpha, .. } = self { *alpha } else { 1.0 };
+        let mut matrix = Vec::with_capacity(data.len());
+        for o in 0..outputs {
+            for k in 0..inner {
+                let w = if self.trans_b() { data[o * inner + k] } else { data[k * outputs + o] };
+                matrix.push(alpha * w);
+            }
+        }
+        let bias = match (self, site.inputs.constant(2)?) {
+            (Dense::Gemm { beta, .. }, Some(c)) => {
+                let c = c.as_floats()?;
+                match c.len() {
+                    1 => Some(vec![beta * c[0]; outputs]),
+                    n if n == outputs => Some(c.iter().map(|c| beta * c).collect()),
+                    _ => return Err(OpError("a third operand that is not one row is not supported".into())),
+                }
+            }
+            _ => None,
+        };
+        let rows = volume(&site.output.shape) / outputs.max(1);
+        Ok(Built::new(Linear { isa: site.isa, rows, inner, outputs, matrix, bias }, 1))
+    }
+
+    fn flops(&self, inputs: Facts<'_>, output: &Fact) -> u64 {
+        let inner = inputs.shape(0).ok().and_then(|a| a.last()).copied().unwrap_or(0);
+        2 * (output.len() * inner) as u64
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        // After a flattened map a dense layer is a convolution of the map's size.
+        if inputs.shape(0).is_ok_and(|a| a.len() == 2) { Reach::Regroup } else { Reach::Point }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Linear {
+    isa: Isa,
+    rows: usize,
+    inner: usize,
+    outputs: usize,
+    matrix: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Kernel for Linear {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        kernels::linear(
+            self.isa, self.rows, self.inner, self.outputs, &self.matrix, self.bias.as_deref(), x, y,
+        );
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        kernels::linear_backward(
+            self.isa, self.rows, self.inner, self.outputs, &self.matrix, dy, dx, accumulate,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, constant_data, data};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        for (rows, inner, outputs) in [(1, 1, 1), (2, 7, 3), (3, 33, 65)] {
+            let weights = |t: bool| if t { vec![outputs, inner] } else { vec![inner, outputs] };
+            for transposed in [false, true] {
+                Case::new(
+                    "Gemm",
+                    vec![data(&[rows, inner]), constant_data(&weights(transposed)), constant_data(&[outputs])],
+                )
+                .attribute("transB", Attribute::Int(transposed.into()))
+                .attribute("alpha", Attribute::Float(0.5))
+                .attribute("beta", Attribute::Float(2.0))
+                .check();
+            }
+            Case::new("MatMul", vec![data(&[2, rows, inner]), constant_data(&weights(false))]).check();
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Operators that only move elements: every element of the output is one of the input, or a fill value.
+//!
+//! Each gives one function, where an output element comes from; value (for any element type), forward copy and
+//! gradient (a scatter) all follow from it.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::OpError;
+use crate::ops::binary::broadcast;
+use crate::ops::constant::{check_volume, sizes};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::tensor::{Tensor, volume};
+
+/// Elements a task works on; fixed, so that the split never depends on the number of threads.
+const CHUNK: usize = 1 << 14;
+
+/// The operators.
+#[derive(Debug, Clone)]
+pub enum Movement {
+    /// Ranges with steps along some axes; as attributes before operator set 10.
+    Slice {
+        /// starts, ends, axes.
+        attributes: Option<(Vec<i64>, Vec<i64>, Option<Vec<i64>>)>,
+    },
+    /// Axes in another order; reversed if none is given.
+    Transpose(Option<Vec<usize>>),
+    /// Repeats axes of extent 1.
+    Expand,
+    /// Repeats the whole along each axis.
+    Tile,
+    /// Slices by constant indices along one axis.
+    Gather {
+        /// The axis.
+        axis: i64,
+    },
+    /// A border around.
+    Pad {
+        /// How the border is filled.
+        mode: PadMode,
+        /// Extents and value as attributes (before operator set 11).
+        attributes: Option<(Vec<i64>, f32)>,
+    },
+    /// Parts along one axis.
+    Split {
+        /// The axis.
+        axis: i64,
+        /// Extents as an attribute (before operator set 13).
+        attributes: Option<Vec<i64>>,
+        /// Number of equal parts (operator set 18).
+        parts: Option<i64>,
+    },
+}
+
+/// How a border is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PadMode {
+    /// With one value.
+    Constant,
+    /// With the nearest element.
+    Edge,
+    /// Mirrored about the outermost element.
+    Reflect,
+    /// As if the tensor repeated.
+    Wrap,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
+    Ok(Arc::new(match op_type {
+        "Slice" => Movement::Slice {
+            attributes: match (list("starts")?, list("ends")?) {
+                (Some(starts), Some(ends)) => Some((starts, ends, list("axes")?)),
+                _ => None,
+            },
+        },
+        "Transpose" => Movement::Transpose(a.sizes("perm")?),
+        "Expand" => Movement::Expand,
+        "Tile" => Movement::Tile,
+        "Gather" => Movement::Gather { axis: a.int_or("axis", 0)? },
+        "Pad" => Movement::Pad {
+            mode: match a.text_or("mode", "constant")? {
+                "constant" => PadMode::Constant,
+                "edge" => PadMode::Edge,
+                "reflect" => PadMode::Reflect,
+                "wrap" => PadMode::Wrap,
+                other => return Err(OpError(format!("mode \"{other}\" is not one of ONNX's"))),
+            },
+            attributes: match list("pads")? {
+                Some(pads) => Some((pads, a.float_or("value", 0.0)?)),
+                None => None,
+            },
+        },
+        _ => Movement::Split {
+            axis: a.int_or("axis", 0)?,
+            attributes: list("split")?,
+            parts: a.int("num_outputs")?,
+        },
+    }))
+}
+
+/// Where the elements of one output come from: along each output axis, positions that add up to an offset in the
+/// input. `None` marks fill.
+#[derive(Debug, Clone)]
+struct Origin {
+    shape: Vec<usize>,
+    /// For each output axis, the input offset of each index, or `None` outside.
+    axes: Vec<Vec<Option<usize>>>,
+    fill: f32,
+}
+
+impl Origin {
+    fn of(&self, mut index: usize) -> Option<usize> {
+        let mut at = 0;
+        for (axis, &n) in self.axes.iter().zip(&self.shape).rev() {
+            at += axis[index % n]?;
+            index /= n;
+        }
+        Some(at)
+    }
+}
+
+fn strides(shape: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|i| volume(&shape[i + 1..])).collect()
+}
+
+impl Movement {
+    /// The constant pads of a `Pad` node that fills with one value: (before, after) for every axis, and the value.
+    pub fn constant_border(&self, inputs: Facts<'_>) -> Option<(Vec<i64>, Vec<i64>, f32)> {
+        let Movement::Pad { mode: PadMode::Constant, .. } = self else { return None };
+        let (pads, value) = self.border(inputs).ok()?;
+        let (before, after) = pads.split_at(pads.len() / 2);
+        Some((before.to_vec(), after.to_vec(), value))
+    }
+
+    fn border(&self, inputs: Facts<'_>) -> Result<(Vec<i64>, f32), OpError> {
+        let Movement::Pad { attributes, .. } = self else { return Err("not a Pad".into()) };
+        let rank = inputs.shape(0)?.len();
+        let (pads, value) = match attributes {
+            Some((pads, value)) => (pads.clone(), *value),
+            None => {
+                let pads = inputs.ints(1)?.ok_or("the pads are missing")?;
+                let value = match inputs.constant(2)? {
+                    Some(t) if t.len() == 1 => match t.as_floats() {
+                        Ok(v) => v[0],
+                        Err(_) => t.as_ints()?[0] as f32,
+                    },
+                    _ => 0.0,
+                };
+                (pads.to_vec(), value)
+            }
+        };
+        let pads = match inputs.ints(3)? {
+            None => pads,
+            Some(axes) if pads.len() == 2 * axes.len() => {
+                let mut full = vec![0; 2 * rank];
+                for (i, &a) in axes.iter().enumerate() {
+                    let a = axis(a, rank)?;
+                    (full[a], full[rank + a]) = (pads[i], pads[axes.len() + i]);
+                }
+                full
+            }
+            Some(_) => return Err("the pads do not match the axes".into()),
+        };
+        if pads.len() == 2 * rank { Ok((pads, value)) } else { Err("the pads do not match the rank".into()) }
+    }
+
+    /// Per-axis origins of output `which`.
+    fn origin(&self, inputs: Facts<'_>, which: usize) -> Result<Origin, OpError> {
+        let x = inputs.shape(0)?;
+        let steps = strides(x);
+        let whole = |i: usize| (0..x[i]).map(|k| Some(k * steps[i])).collect::<Vec<_>>();
+        let mut axes: Vec<Vec<Option<usize>>> = (0..x.len()).map(whole).collect();
+        let mut fill = 0.0;
+        match self {
+            Movement::Slice { attributes } => {
+                let (starts, ends, given, step) = match attributes {
+                    Some((s, e, a)) => (s.as_slice(), e.as_slice(), a.as_deref(), None),
+                    None => (
+                        inputs.ints(1)?.ok_or("the starts are missing")?,
+                        inputs.ints(2)?.ok_or("the ends are missing")?,
+                        inputs.ints(3)?,
+                        inputs.ints(4)?,
+                    ),
+                };
+                if starts.len() != ends.len() || given.is_some_and(|g| g.len() != starts.len()) {
+                    return Err("starts, ends and axes differ in length".into());
+                }
+                for i in 0..starts.len() {
+                    let at = axis(given.map_or(i as i64, |g| g[i]), x.len())?;
+                    let step = step.and_then(|s| s.get(i)).copied().unwrap_or(1);
+                    axes[at] = range(starts[i], ends[i], step, x[at])?.map(|k| Some(k * steps[at])).collect();
+                }
+            }
+            Movement::Transpose(order) => {
+                let order = order.clone().unwrap_or_else(|| (0..x.len()).rev().collect());
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                if sorted != (0..x.len()).collect::<Vec<_>>() {
+                    return Err(OpError(format!("perm {order:?} does not order {} axes", x.len())));
+                }
+                axes = order.into_iter().map(whole).collect();
+            }
+            Movement::Expand => {
+                let wanted = sizes(inputs.ints(1)?.ok_or("the shape is missing")?)?;
+                let shape = broadcast(x, &wanted)?;
+                check_volume(&shape)?;
+                let lead = shape.len() - x.len();
+                axes = (0..shape.len())
+                    .map(|i| match i.checked_sub(lead) {
+                        Some(k) if x[k] == shape[i] => whole(k),
+                        _ => vec![Some(0); shape[i]],
+                    })
+                    .collect();
+            }
+            Movement::Tile => {
+                let repeats = sizes(inputs.ints(1)?.ok_or("the repeats are missing")?)?;
+                if repeats.len() != x.len() {
+                    return Err("the repeats do not match the rank".into());
+                }
+                check_volume(&x.iter().zip(&repeats).map(|(n, r)| n * r).collect::<Vec<_>>())?;
+                axes = (0..x.len()).map(|i| whole(i).repeat(repeats[i])).collect();
+            }
+            Movement::Gather { axis: at } => {
+                let at = axis(*at, x.len())?;
+                let indices = inputs.need_constant(1)?;
+                let picked = indices
+                    .as_ints()?
+                    .iter()
+                    .map(|&k| axis(k, x[at]).map(|k| Some(k * steps[at])))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|_| OpError(format!("an index is outside axis {at} of {x:?}")))?;
+                // An index tensor of another rank than 1 only changes the shape: see `shape_of`.
+                axes[at] = picked;
+            }
+            Movement::Pad { mode, .. } => {
+                let (pads, value) = self.border(inputs)?;
+                fill = value;
+                for i in 0..x.len() {
+                    let (before, after) = (pads[i], pads[x.len() + i]);
+                    let n = x[i] as i64;
+                    if n + before + after < 0 || before.max(after) > i64::from(i32::MAX) {
+                        return Err(OpError(format!("pads {pads:?} do not fit {x:?}")));
+                    }
+                    axes[i] = (-before..n + after)
+                        .map(|k| border_index(*mode, k, n).map(|k| k.map(|k| k * steps[i])))
+                        .collect::<Result<_, _>>()?;
+                }
+            }
+            Movement::Split { axis: at, attributes, parts } => {
+                let at = axis(*at, x.len())?;
+                let extents = match (attributes.as_deref().or(inputs.ints(1)?), parts) {
+                    (Some(given), _) => sizes(given)?,
+                    (None, Some(n)) if *n > 0 => {
+                        let size = x[at].div_ceil(*n as usize);
+                        (0..*n as usize).map(|i| size.min(x[at].saturating_sub(i * size))).collect()
+                    }
+                    _ => return Err("the extents of the parts are missing".into()),
+                };
+                if extents.iter().sum::<usize>() != x[at] || which >= extents.len() {
+                    return Err(OpError(format!("parts {extents:?} of axis {at} of {x:?}")));
+                }
+                let start: usize = extents[..which].iter().sum();
+                axes[at] = whole(at)[start..start + extents[which]].to_vec();
+            }
+        }
+        Ok(Origin { shape: axes.iter().map(Vec::len).collect(), axes, fill })
+    }
+
+    /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank than 1.
+    fn shape_of(&self, inputs: Facts<'_>, origin: &Origin) -> Result<Vec<usize>, OpError> {
+        let Movement::Gather { axis: at } = self else { return Ok(origin.shape.clone()) };
+        let at = axis(*at, origin.shape.len())?;
+        let mut shape = origin.shape.clone();
+        shape.splice(at..=at, inputs.shape(1)?.iter().copied());
+        Ok(shape)
+    }
+
+    fn outputs(&self, inputs: Facts<'_>) -> Result<usize, OpError> {
+        Ok(match self {
+            Movement::Split { attributes: Some(v), .. } => v.len(),
+            Movement::Split { parts: Some(n), .. } => usize::try_from(*n).unwrap_or(0),
+            Movement::Split { .. } => inputs.ints(1)?.map_or(0, <[i64]>::len),
+            _ => 1,
+        })
+    }
+}
+
+/// Indices of a slice, as numpy clamps them.
+fn range(start: i64, end: i64, step: i64, n: usize) -> Result<Box<dyn Iterator<Item = usize>>, OpError> {
+    let n = n as i64;
+    let wrap = |i: i64| if i < 0 { i.saturating_add(n) } else { i };
+    let step_size = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX);
+    match step {
+        0 => Err("a slice with step 0".into()),
+        1.. => Ok(Box::new(
+            (wrap(start).clamp(0, n) as usize..wrap(end).clamp(0, n) as usize).step_by(step_size),
+        )),
+        _ => {
+            let (first, last) = (wrap(start).clamp(-1, n - 1), wrap(end).clamp(-1, n - 1));
+            Ok(Box::new((last + 1..=first).rev().step_by(step_size).map(|i| i as usize)))
+        }
+    }
+}
+
+fn border_index(mode: PadMode, k: i64, n: i64) -> Result<Option<usize>, OpError> {
+    if (0..n).contains(&k) {
+        return Ok(Some(k as usize));
+    }
+    if mode != PadMode::Constant && n == 0 {
+        return Err("an empty axis has no border".into());
+    }
+    Ok(match mode {
+        PadMode::Constant => None,
+        PadMode::Edge => Some(k.clamp(0, n - 1) as usize),
+        PadMode::Wrap => Some(k.rem_euclid(n) as usize),
+        PadMode::Reflect if n == 1 => Some(0),
+        PadMode::Reflect => {
+            let k = k.rem_euclid(2 * (n - 1));
+            Some(k.min(2 * (n - 1) - k) as usize)
+        }
+    })
+}
+
+impl Operator for Movement {
+    fn op_type(&self) -> &str {
+        match self {
+            Movement::Slice { .. } => "Slice",
+            Movement::Transpose(_) => "Transpose",
+            Movement::Expand => "Expand",
+            Movement::Tile => "Tile",
+            Movement::Gather { .. } => "Gather",
+            Movement::Pad { .. } => "Pad",
+            Movement::Split { .. } => "Split",
+        }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let dtype = inputs.need(0)?.dtype;
+        (0..self.outputs(inputs)?)
+            .map(|i| {
+                let origin = self.origin(inputs, i)?;
+                Ok(Fact { dtype, shape: self.shape_of(inputs, &origin)?, value: None })
+            })
+            .collect()
+    }
+
+    fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        let x = inputs.need_constant(0)?;
+        (0..self.outputs(inputs)?)
+            .map(|i| {
+                let origin = self.origin(inputs, i)?;
+                let shape = self.shape_of(inputs, &origin)?;
+                Ok(x.rearranged(&shape, |k| origin.of(k), f64::from(origin.fill)))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(Some)
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        Ok(Built::new(Move(self.origin(site.inputs, site.output_index)?), 1))
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        match self {
+            Movement::Transpose(_) => Reach::Regroup,
+            Movement::Tile | Movement::Gather { .. } => Reach::Whole,
+            _ if inputs.shape(0).is_err() => Reach::Whole,
+            _ => Reach::Point,
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Move(Origin);
+
+impl Kernel for Move {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        y.par_chunks_mut(CHUNK).enumerate().for_each(|(block, y)| {
+            for (i, y) in y.iter_mut().enumerate() {
+                *y = self.0.of(block * CHUNK + i).map_or(self.0.fill, |at| x[at]);
+            }
+        });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        for (i, dy) in dy.iter().enumerate() {
+            if let Some(at) = self.0.of(i) {
+                dx[at] += dy;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data, ints};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        let x = || data(&[2, 3, 4]);
+        Case::new("Slice", vec![x(), ints(&[1, -1]), ints(&[3, i64::MIN]), ints(&[1, 2]), ints(&[1, -2])]).check();
+        Case::new("Slice", vec![x()])
+            .opset(9)
+            .attribute("starts", Attribute::Ints(vec![0, 1]))
+            .attribute("ends", Attribute::Ints(vec![1, 99]))
+            .check();
+        Case::new("Transpose", vec![x()]).check();
+        Case::new("Transpose", vec![x()]).attribute("perm", Attribute::Ints(vec![1, 0, 2])).check();
+        Case::new("Expand", vec![data(&[3, 1]), ints(&[2, 1, 4])]).check();
+        Case::new("Tile", vec![x(), ints(&[1, 2, 3])]).check();
+        Case::new("Gather", vec![x(), ints(&[2, 0, -1])]).attribute("axis", Attribute::Int(1)).check();
+        for mode in ["constant", "edge", "reflect", "wrap"] {
+            Case::new("Pad", vec![x(), ints(&[0, 1, 2, 1, 2, -1])])
+                .attribute("mode", Attribute::Text(mode.into()))
+                .check();
+        }
+        for output in 0..2 {
+            Case::new("Split", vec![x(), ints(&[1, 3])])
+                .attribute("axis", Attribute::Int(-1))
+                .output(output)
+                .check();
+        }
+    }
+
+    #[test]
+    fn slices_clamp_as_numpy_does() {
+        let all = |s, e, step, n| range(s, e, step, n).unwrap().collect::<Vec<_>>();
+        assert_eq!(all(-3, i64::MAX, 1, 5), [2, 3, 4]);
+        assert_eq!(all(-1, i64::MIN, -2, 5), [4, 2, 0]);
+        assert_eq!(all(9, 0, -1, 3), [2, 1]);
+        assert!(all(3, 1, 1, 5).is_empty());
+        assert!(range(0, 1, 0, 3).is_err());
+    }
+}

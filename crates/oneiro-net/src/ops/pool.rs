@@ -1,0 +1,200 @@
+//! `MaxPool`, `AveragePool` and their global forms.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::kernels::{self, Isa, PoolGeometry};
+use crate::ops::reduce::Reduce;
+use crate::ops::window::{Window, WindowAttributes, three};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::tensor::volume;
+
+/// The operator.
+#[derive(Debug, Clone)]
+pub enum Pool {
+    /// The largest value of a window; the gradient goes to the first of the largest.
+    Max(WindowAttributes),
+    /// The mean of a window.
+    Average {
+        /// The window.
+        window: WindowAttributes,
+        /// Whether the padding counts as zeros in the mean.
+        count_padding: bool,
+    },
+    /// The largest value of each channel.
+    GlobalMax,
+    /// The mean of each channel.
+    GlobalAverage,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    if a.int_or("storage_order", 0)? != 0 {
+        return Err(OpError("storage_order = 1 is not supported".into()));
+    }
+    Ok(Arc::new(match op_type {
+        "GlobalMaxPool" => Pool::GlobalMax,
+        "GlobalAveragePool" => Pool::GlobalAverage,
+        "MaxPool" => Pool::Max(WindowAttributes::read(a)?),
+        _ => Pool::Average {
+            window: WindowAttributes::read(a)?,
+            count_padding: a.int_or("count_include_pad", 0)? != 0,
+        },
+    }))
+}
+
+impl Pool {
+    fn window(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
+        let x = inputs.shape(0)?;
+        if x.len() < 3 {
+            return Err(OpError(format!("input {x:?} has no spatial axis")));
+        }
+        let spatial = &x[2..];
+        match self {
+            Pool::Max(w) | Pool::Average { window: w, .. } => w.resolve(spatial, None),
+            Pool::GlobalMax | Pool::GlobalAverage => Ok(Window {
+                kernel: spatial.to_vec(),
+                stride: vec![1; spatial.len()],
+                dilation: vec![1; spatial.len()],
+                before: vec![0; spatial.len()],
+                after: vec![0; spatial.len()],
+                out: vec![1; spatial.len()],
+            }),
+        }
+    }
+}
+
+impl Operator for Pool {
+    fn op_type(&self) -> &str {
+        match self {
+            Pool::Max(_) => "MaxPool",
+            Pool::Average { .. } => "AveragePool",
+            Pool::GlobalMax => "GlobalMaxPool",
+            Pool::GlobalAverage => "GlobalAveragePool",
+        }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let mut shape = inputs.shape(0)?[..2].to_vec();
+        shape.extend(self.window(inputs)?.out);
+        Ok(vec![Fact::float(shape)])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let x = site.inputs.shape(0)?;
+        if matches!(self, Pool::GlobalAverage) {
+            return Reduce::spatial_mean(x.len()).kernel(site);
+        }
+        if site.output_index != 0 {
+            return Err(OpError("the positions of the maxima are not supported as a result".into()));
+        }
+        let window = self.window(site.inputs)?;
+        let geometry = PoolGeometry {
+            planes: volume(&x[..2]),
+            src: three(&x[2..], 1),
+            dst: three(&window.out, 1),
+            kernel: three(&window.kernel, 1),
+            stride: three(&window.stride, 1),
+            dilation: three(&window.dilation, 1),
+            pad_before: three(&window.before, 0),
+            pad_after: three(&window.after, 0),
+        };
+        if !geometry.every_window_sees_the_source() {
+            return Err(OpError("a window lies wholly in the padding".into()));
+        }
+        let isa = site.isa;
+        Ok(match self {
+            Pool::Average { count_padding, .. } => {
+                Built::new(Average { isa, geometry, count_padding: *count_padding }, 1)
+            }
+            _ => Built::new(Max { isa, geometry }, 1),
+        })
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        match self {
+            Pool::GlobalMax | Pool::GlobalAverage => Reach::Whole,
+            _ => self.window(inputs).map_or(Reach::Whole, |w| w.reach()),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Max {
+    isa: Isa,
+    geometry: PoolGeometry,
+}
+
+impl Kernel for Max {
+    fn saved_words(&self) -> usize {
+        self.geometry.argmax_words()
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let saved = std::mem::take(&mut io.saved);
+        let (x, y) = io.io(0);
+        kernels::max_pool(self.isa, &self.geometry, x, y, if saved.is_empty() { None } else { Some(saved) });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, saved) = (io.accumulate, io.saved);
+        let (dy, dx) = io.io();
+        kernels::max_pool_backward(&self.geometry, saved, dy, dx, accumulate);
+    }
+}
+
+#[derive(Debug)]
+struct Average {
+    isa: Isa,
+    geometry: PoolGeometry,
+    count_padding: bool,
+}
+
+impl Kernel for Average {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        kernels::average_pool(self.isa, &self.geometry, self.count_padding, x, y);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        kernels::average_pool_backward(self.isa, &self.geometry, self.count_padding, dy, dx, accumulate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        for (shape, kernel, stride, pads) in [
+            (&[2, 3, 7, 6][..], vec![3, 2], vec![2, 2], vec![1, 0, 1, 1]),
+            (&[1, 2, 9], vec![2], vec![1], vec![0, 0]),
+            (&[1, 2, 4, 5, 6], vec![1, 2, 2], vec![1, 2, 2], vec![0; 6]),
+            (&[1, 1, 5, 5], vec![2, 2], vec![3, 3], vec![1, 1, 0, 0]),
+        ] {
+            for (op, ceil, include) in [("MaxPool", 0, 0), ("AveragePool", 0, 0), ("AveragePool", 1, 1), ("MaxPool", 1, 0)] {
+                let mut case = Case::new(op, vec![data(shape)])
+                    .attribute("kernel_shape", Attribute::Ints(kernel.clone()))
+                    .attribute("strides", Attribute::Ints(stride.clone()))
+                    .attribute("pads", Attribute::Ints(pads.clone()))
+                    .attribute("ceil_mode", Attribute::Int(ceil));
+                if include == 1 {
+                    case = case.attribute("count_include_pad", Attribute::Int(1));
+                }
+                case.check();
+            }
+        }
+        for op in ["GlobalAveragePool", "GlobalMaxPool"] {
+            Case::new(op, vec![data(&[2, 3, 4, 5])]).check();
+        }
+    }
+}

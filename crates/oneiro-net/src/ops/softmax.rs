@@ -1,0 +1,121 @@
+//! `Softmax` and `LogSoftmax` along one axis.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::tensor::volume;
+
+/// The operator. Before operator set 13 everything from `axis` on is one distribution.
+#[derive(Debug, Clone)]
+pub struct Softmax {
+    log: bool,
+    axis: i64,
+    flattens: bool,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let flattens = a.opset < 13;
+    let axis = a.int_or("axis", if flattens { 1 } else { -1 })?;
+    Ok(Arc::new(Softmax { log: op_type == "LogSoftmax", axis, flattens }))
+}
+
+impl Operator for Softmax {
+    fn op_type(&self) -> &str {
+        if self.log { "LogSoftmax" } else { "Softmax" }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let x = inputs.shape(0)?;
+        axis(self.axis, x.len())?;
+        Ok(vec![Fact::float(x)])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let x = site.inputs.shape(0)?;
+        let at = axis(self.axis, x.len())?;
+        let (n, step) = if self.flattens { (volume(&x[at..]), 1) } else { (x[at], volume(&x[at + 1..])) };
+        Ok(Built::new(Distribution { log: self.log, n, step }, 1))
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        match inputs.shape(0).map(|x| (x.len(), axis(self.axis, x.len()))) {
+            Ok((_, Ok(1))) if !self.flattens => Reach::Point,
+            Ok((2, _)) => Reach::Point,
+            _ => Reach::Whole,
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Distributions of `n` elements, `step` apart.
+#[derive(Debug)]
+struct Distribution {
+    log: bool,
+    n: usize,
+    step: usize,
+}
+
+impl Distribution {
+    fn starts(&self, len: usize) -> impl Iterator<Item = usize> + use<'_> {
+        let block = self.n * self.step;
+        (0..len / block.max(1)).flat_map(move |b| (0..self.step).map(move |s| b * block + s))
+    }
+}
+
+impl Kernel for Distribution {
+    fn backward_reads_output(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        for start in self.starts(x.len()) {
+            let at = |i: usize| start + i * self.step;
+            let max = (0..self.n).fold(f32::NEG_INFINITY, |m, i| m.max(x[at(i)]));
+            let sum: f64 = (0..self.n).map(|i| f64::from(x[at(i)] - max).exp()).sum();
+            for i in 0..self.n {
+                let shifted = f64::from(x[at(i)] - max);
+                y[at(i)] = if self.log { shifted - sum.ln() } else { shifted.exp() / sum } as f32;
+            }
+        }
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (y, dy, dx) = io.io_output();
+        for start in self.starts(y.len()) {
+            let at = |i: usize| start + i * self.step;
+            let weight = |i: usize| if self.log { 1.0 } else { y[at(i)] };
+            let dot: f64 = (0..self.n).map(|i| f64::from(dy[at(i)]) * f64::from(weight(i))).sum();
+            for i in 0..self.n {
+                let (y, g) = (y[at(i)], dy[at(i)]);
+                let d = if self.log { g - y.exp() * dot as f32 } else { y * (g - dot as f32) };
+                dx[at(i)] = if accumulate { dx[at(i)] + d } else { d };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        for op in ["Softmax", "LogSoftmax"] {
+            for (opset, axis) in [(17, -1), (17, 1), (17, 0), (11, 1), (11, 2)] {
+                Case::new(op, vec![data(&[2, 3, 4])])
+                    .opset(opset)
+                    .attribute("axis", Attribute::Int(axis))
+                    .check();
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of them.
+
+use crate::attributes::{Attribute, Attributes};
+use crate::kernels::{Arena, Isa, Region};
+use crate::ops::{Backward, Fact, Facts, Forward, Operand, Site, build};
+use crate::tensor::{DType, Tensor, volume};
+
+/// One input of a case: data (differentiated) or a constant.
+#[derive(Clone)]
+pub(crate) struct Given {
+    tensor: Tensor,
+    constant: bool,
+}
+
+fn random(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 11
+    }
+}
+
+/// Numbers in (-2, 2), evenly spaced and shuffled: no two tie, and none is near 0.
+fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut values: Vec<f32> = (0..n).map(|i| (i as f32 + 0.5) * 4.0 / n as f32 - 2.0).collect();
+    if n == 1 {
+        values[0] = 0.7;
+    }
+    let mut next = random(seed);
+    for i in (1..n).rev() {
+        values.swap(i, next() as usize % (i + 1));
+    }
+    values
+}
+
+pub(crate) fn data(shape: &[usize]) -> Given {
+    let n = volume(shape);
+    Given { tensor: Tensor::floats(shape, noise(n, n as u64 + 7)), constant: false }
+}
+
+pub(crate) fn positive(shape: &[usize]) -> Given {
+    let values = data(shape).tensor.as_floats().unwrap().iter().map(|x| x.abs() + 0.5).collect();
+    Given { tensor: Tensor::floats(shape, values), constant: false }
+}
+
+pub(crate) fn constant(shape: &[usize], values: Vec<f32>) -> Given {
+    Given { tensor: Tensor::floats(shape, values), constant: true }
+}
+
+pub(crate) fn constant_data(shape: &[usize]) -> Given {
+    Given { constant: true, ..data(shape) }
+}
+
+pub(crate) fn ints(values: &[i64]) -> Given {
+    Given { tensor: Tensor::ints(&[values.len()], values.to_vec()), constant: true }
+}
+
+/// An operator with attributes and inputs.
+pub(crate) struct Case {
+    op: &'static str,
+    inputs: Vec<Given>,
+    attributes: Vec<(&'static str, Attribute)>,
+    opset: i64,
+    output: usize,
+    probes: usize,
+}
+
+impl Case {
+    pub(crate) fn new(op: &'static str, mut inputs: Vec<Given>) -> Self {
+        // A second operand of the same shape should not be the same data.
+        for given in inputs.iter_mut().skip(1).filter(|g| !g.constant) {
+            let mut values = given.tensor.as_floats().unwrap().into_owned();
+            values.rotate_left(given.tensor.len() / 2);
+            values.iter_mut().for_each(|v| *v += 0.0071);
+            given.tensor = Tensor::floats(given.tensor.shape(), values);
+        }
+        Self { op, inputs, attributes: vec![], opset: 17, output: 0, probes: 200 }
+    }
+
+    pub(crate) fn attribute(mut self, name: &'static str, value: Attribute) -> Self {
+        self.attributes.push((name, value));
+        self
+    }
+
+    pub(crate) fn opset(mut self, opset: i64) -> Self {
+        self.opset = opset;
+        self
+    }
+
+    pub(crate) fn output(mut self, output: usize) -> Self {
+        self.output = output;
+        self
+    }
+
+    pub(crate) fn probes(mut self, probes: usize) -> Self {
+        self.probes = probes;
+        self
+    }
+
+    /// Panics unless the gradient of a random linear functional of the output agrees with central differences,
+    /// overwritten and accumulated, on every instruction set.
+    pub(crate) fn check(self) {
+        for isa in Isa::available() {
+            self.check_on(isa);
+        }
+    }
+
+    fn check_on(&self, isa: Isa) {
+        let op = build(self.op, &Attributes::new(self.opset, self.attributes.clone()));
+        let facts: Vec<Fact> = self
+            .inputs
+            .iter()
+            .map(|g| Fact { value: g.constant.then(|| g.tensor.clone()), ..Fact::constant(g.tensor.clone()) })
+            .collect();
+        let refs: Vec<Option<&Fact>> = facts.iter().map(Some).collect();
+        let inputs = Facts(&refs);
+        let fail = |what: &str, why: String| -> ! { panic!("{} ({isa:?}) {what}: {why}", self.op) };
+        let outputs = op.infer(inputs).unwrap_or_else(|e| fail("infer", e.0));
+        let output = &outputs[self.output];
+        let site = Site { inputs, output, output_index: self.output, isa, gradients: true };
+        let built = op.kernel(site).unwrap_or_else(|e| fail("kernel", e.0));
+        let kernel = built.kernel;
+
+        // Arena: every operand, the output, its gradient, an operand's gradient, saved words.
+        let mut at = 0;
+        let mut region = |len: usize| {
+            let r = Region { offset: at, len };
+            at += len.next_multiple_of(16);
+            r
+        };
+        let operand_regions: Vec<Region> =
+            built.operands.iter().map(|&i| region(self.inputs[i].tensor.len())).collect();
+        let operands: Vec<Operand> = operand_regions.iter().map(|&r| Operand::Arena(r)).collect();
+        let y = region(output.len());
+        let dy = region(output.len());
+        let saved = region(kernel.saved_words());
+        let longest = operand_regions.iter().map(|r| r.len).max().unwrap_or(0);
+        let dx_start = region(longest).offset;
+        let mut arena = Arena::new(at);
+        for (r, &i) in operand_regions.iter().zip(&built.operands) {
+            arena.slice_mut(*r).copy_from_slice(&self.inputs[i].tensor.as_floats().unwrap());
+        }
+        let weights = noise(output.len(), 99);
+
+        let run = |arena: &mut Arena| -> f64 {
+            let (reader, [out, words]) = arena.frame([y, saved]);
+            let mut io = Forward {
+                reader,
+                operands: &operands,
+                output: out,
+                saved: bytemuck::cast_slice_mut(words),
+                clip: None,
+            };
+            kernel.forward(&mut io);
+            out.iter().zip(&weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        run(&mut arena);
+        arena.slice_mut(dy).copy_from_slice(&weights);
+
+        for (k, r) in operand_regions.iter().enumerate() {
+            let given = &self.inputs[built.operands[k]];
+            if given.constant || given.tensor.dtype() != DType::Float {
+                continue;
+            }
+            let dx = Region { offset: dx_start, len: r.len };
+            let mut gradients = Vec::new();
+            for accumulate in [false, true] {
+                arena.slice_mut(dx).fill(if accumulate { 1.0 } else { f32::NAN });
+                let words: Vec<f32> = arena.slice(saved).to_vec();
+                let (reader, [gradient]) = arena.frame([dx]);
+                kernel.backward(&mut Backward {
+                    reader,
+                    operands: &operands,
+                    output: y,
+                    output_gradient: dy,
+                    operand: k,
+                    gradient,
+                    accumulate,
+                    saved: bytemuck::cast_slice(&words),
+                });
+                let shift = if accumulate { 1.0 } else { 0.0 };
+                gradients.push(arena.slice(dx).iter().map(|g| g - shift).collect::<Vec<_>>());
+            }
+            let step = (r.len / self.probes).max(1);
+            for i in (0..r.len).step_by(step) {
+                let eps = 2e-3f32;
+                let x = arena.slice(*r)[i];
+                arena.slice_mut(*r)[i] = x + eps;
+                let up = run(&mut arena);
+                arena.slice_mut(*r)[i] = x - eps;
+                let down = run(&mut arena);
+                arena.slice_mut(*r)[i] = x;
+                let width = f64::from(x + eps) - f64::from(x - eps);
+                let expected = (up - down) / width;
+                for (gradient, how) in gradients.iter().zip(["overwritten", "accumulated"]) {
+                    let got = f64::from(gradient[i]);
+                    let scale = 1.0 + expected.abs().max(got.abs());
+                    if (got - expected).abs() > 2e-2 * scale {
+                        fail(how, format!("operand {k}, element {i} of {:?}: {got} for {expected}", given.tensor.shape()));
+                    }
+                }
+            }
+            run(&mut arena);
+        }
+    }
+}

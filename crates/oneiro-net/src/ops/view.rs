@@ -1,0 +1,181 @@
+//! Operators that only give the same elements another shape (or type): no data moves.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::ops::activation::Copy;
+use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
+use crate::tensor::{DType, Tensor, volume};
+
+/// The operators.
+#[derive(Debug, Clone)]
+pub enum View {
+    /// Shape as input 1 (or as an attribute in operator set 1); 0 copies an extent unless `allow_zero`.
+    Reshape {
+        /// Whether 0 means an empty axis.
+        allow_zero: bool,
+    },
+    /// To a matrix, split before an axis.
+    Flatten {
+        /// First axis of the columns.
+        axis: i64,
+    },
+    /// Drops axes of extent 1: the given ones (attribute before operator set 13, then input 1) or all.
+    Squeeze(Option<Vec<i64>>),
+    /// Adds axes of extent 1.
+    Unsqueeze(Option<Vec<i64>>),
+    /// `Identity`, and `Dropout` of a frozen network.
+    Identity(&'static str),
+    /// To another element type. Between float types it is a view: everything computes in f32.
+    Cast(DType),
+    /// To the element type of input 1.
+    CastLike,
+}
+
+/// Reads the attributes.
+pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let axes = || a.ints("axes").map(|v| v.map(<[i64]>::to_vec));
+    Ok(Arc::new(match op_type {
+        "Reshape" => View::Reshape { allow_zero: a.int_or("allowzero", 0)? != 0 },
+        "Flatten" => View::Flatten { axis: a.int_or("axis", 1)? },
+        "Squeeze" => View::Squeeze(axes()?),
+        "Unsqueeze" => View::Unsqueeze(axes()?),
+        "Dropout" => View::Identity("Dropout"),
+        "CastLike" => View::CastLike,
+        // The codes of TensorProto.DataType in onnx.proto.
+        "Cast" => View::Cast(match a.int("to")?.ok_or("attribute \"to\" is missing")? {
+            1 | 10 | 11 | 16 => DType::Float,
+            2..=7 | 12 | 13 => DType::Int,
+            9 => DType::Bool,
+            other => return Err(OpError(format!("element type {other} is not supported"))),
+        }),
+        _ => View::Identity("Identity"),
+    }))
+}
+
+impl View {
+    fn shape(&self, inputs: Facts<'_>) -> Result<Vec<usize>, OpError> {
+        let x = inputs.shape(0)?;
+        match self {
+            View::Identity(_) | View::Cast(_) | View::CastLike => Ok(x.to_vec()),
+            View::Flatten { axis: at } => {
+                let at = if *at == x.len() as i64 { x.len() } else { axis(*at, x.len())? };
+                Ok(vec![volume(&x[..at]), volume(&x[at..])])
+            }
+            View::Squeeze(attribute) => {
+                let axes = match attribute.as_deref().or(inputs.ints(1)?) {
+                    Some(axes) => axes.iter().map(|&a| axis(a, x.len())).collect::<Result<Vec<_>, _>>()?,
+                    None => (0..x.len()).filter(|&i| x[i] == 1).collect(),
+                };
+                if let Some(&bad) = axes.iter().find(|&&i| x[i] != 1) {
+                    return Err(OpError(format!("axis {bad} of {x:?} is not of extent 1")));
+                }
+                Ok((0..x.len()).filter(|i| !axes.contains(i)).map(|i| x[i]).collect())
+            }
+            View::Unsqueeze(attribute) => {
+                let axes = attribute.as_deref().or(inputs.ints(1)?).ok_or("the axes are missing")?;
+                let rank = x.len() + axes.len();
+                let axes = axes.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+                let mut rest = x.iter();
+                (0..rank)
+                    .map(|i| if axes.contains(&i) { Some(1) } else { rest.next().copied() })
+                    .collect::<Option<Vec<_>>>()
+                    .filter(|_| rest.next().is_none())
+                    .ok_or_else(|| OpError(format!("axes {axes:?} repeat")))
+            }
+            View::Reshape { allow_zero } => {
+                let wanted = inputs.ints(1)?.ok_or("the shape is missing")?;
+                reshape(x, wanted, *allow_zero)
+            }
+        }
+    }
+
+    fn dtype(&self, inputs: Facts<'_>) -> Result<DType, OpError> {
+        match self {
+            View::Cast(to) => Ok(*to),
+            View::CastLike => Ok(inputs.need(1)?.dtype),
+            _ => Ok(inputs.need(0)?.dtype),
+        }
+    }
+}
+
+fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, OpError> {
+    let fail = || OpError(format!("cannot reshape {x:?} into {wanted:?}"));
+    let mut shape = Vec::with_capacity(wanted.len());
+    let mut free = None;
+    for (i, &n) in wanted.iter().enumerate() {
+        shape.push(match n {
+            -1 if free.is_none() => {
+                free = Some(i);
+                1
+            }
+            0 if !allow_zero => *x.get(i).ok_or_else(fail)?,
+            n => usize::try_from(n).map_err(|_| fail())?,
+        });
+    }
+    let known = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(fail)?;
+    if let Some(i) = free {
+        if known == 0 || volume(x) % known != 0 {
+            return Err(fail());
+        }
+        shape[i] = volume(x) / known;
+    } else if known != volume(x) {
+        return Err(fail());
+    }
+    Ok(shape)
+}
+
+impl Operator for View {
+    fn op_type(&self) -> &str {
+        match self {
+            View::Reshape { .. } => "Reshape",
+            View::Flatten { .. } => "Flatten",
+            View::Squeeze(_) => "Squeeze",
+            View::Unsqueeze(_) => "Unsqueeze",
+            View::Identity(name) => name,
+            View::Cast(_) => "Cast",
+            View::CastLike => "CastLike",
+        }
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        Ok(vec![Fact { dtype: self.dtype(inputs)?, shape: self.shape(inputs)?, value: None }])
+    }
+
+    fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        let x = inputs.need_constant(0)?.reshaped(&self.shape(inputs)?)?;
+        Ok(Some(vec![x.cast(self.dtype(inputs)?)]))
+    }
+
+    fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
+        Ok(Built::new(Copy, 1))
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        let same = self.shape(inputs).ok().zip(inputs.shape(0).ok()).is_some_and(|(a, b)| a == b);
+        if same { Reach::Point } else { Reach::Regroup }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reshape_copies_and_infers_extents() {
+        assert_eq!(reshape(&[2, 3, 4], &[0, -1], false).unwrap(), [2, 12]);
+        assert_eq!(reshape(&[2, 3, 4], &[-1], false).unwrap(), [24]);
+        assert_eq!(reshape(&[0, 3], &[0, 3], true).unwrap(), [0, 3]);
+        assert!(reshape(&[2, 3], &[4, -1], false).is_err());
+        assert!(reshape(&[2, 3], &[7], false).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! `BatchNormalization` after a convolution scales its filters and shifts its bias.
+
+use super::{NotHere, Patch, Site};
+use crate::ops::Facts;
+use crate::ops::batch_norm::BatchNorm;
+use crate::ops::conv::Conv;
+use crate::tensor::Tensor;
+use crate::typed::TypedNode;
+
+pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
+    let norm = site.node.op.as_any().downcast_ref::<BatchNorm>().ok_or("not a BatchNormalization")?;
+    let (index, conv) = site.only_producer()?;
+    conv.op.as_any().downcast_ref::<Conv>().ok_or("its input is not a convolution's result")?;
+    if conv.clip.is_some() {
+        return Err("the convolution has an activation function".into());
+    }
+    let norm_inputs = site.typed.input_facts(site.node);
+    let (scale, shift) = norm.scale_and_shift(Facts(&norm_inputs))?;
+    let conv_inputs = site.typed.input_facts(conv);
+    let conv_inputs = Facts(&conv_inputs);
+    let weights = conv_inputs.need_constant(1)?;
+    let per_filter = weights.len() / scale.len().max(1);
+    let mut folded = weights.as_floats()?.into_owned();
+    for (filter, scale) in folded.chunks_mut(per_filter.max(1)).zip(&scale) {
+        filter.iter_mut().for_each(|w| *w = (f64::from(*w) * f64::from(*scale)) as f32);
+    }
+    let bias: Vec<f32> = match conv_inputs.constant(2)? {
+        None => shift,
+        Some(b) => {
+            let b = b.as_floats()?;
+            if b.len() != scale.len() {
+                return Err("the bias does not match the filters".into());
+            }
+            (0..b.len())
+                .map(|c| (f64::from(b[c]) * f64::from(scale[c]) + f64::from(shift[c])) as f32)
+                .collect()
+        }
+    };
+    let shape = weights.shape().to_vec();
+    let filters = bias.len();
+    Ok(Patch {
+        swallowed: index,
+        node: TypedNode {
+            name: site.node.name.clone(),
+            op: conv.op.clone(),
+            inputs: vec![conv.inputs[0], None, None],
+            outputs: site.node.outputs.clone(),
+            clip: site.node.clip,
+        },
+        constants: vec![(1, Tensor::floats(&shape, folded)), (2, Tensor::floats(&[filters], bias))],
+    })
+}

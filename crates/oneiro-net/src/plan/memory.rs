@@ -1,0 +1,85 @@
+//! Places blocks with known lifetimes in one arena, so that blocks that live at the same time do not overlap.
+
+/// A block of the arena: its length and the first and last moment at which it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Elements.
+    pub len: usize,
+    /// First moment.
+    pub start: usize,
+    /// Last moment, inclusive.
+    pub end: usize,
+}
+
+/// Elements that blocks are aligned to: 64 bytes, a cache line.
+const ALIGN: usize = 16;
+
+/// An offset for each block, and the length of the arena.
+///
+/// Largest blocks first, each at the lowest place that is free during its life (greedy by size, Pisarchyk & Lee,
+/// "Efficient memory management for deep neural net inference", 2020, section 5.2).
+pub fn place(blocks: &[Block]) -> (Vec<usize>, usize) {
+    let mut order: Vec<usize> = (0..blocks.len()).filter(|&i| blocks[i].len > 0).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].len), blocks[i].start, i));
+    let mut offsets = vec![0; blocks.len()];
+    let mut placed: Vec<usize> = Vec::with_capacity(order.len());
+    let mut total = 0;
+    for i in order {
+        let block = blocks[i];
+        let mut at = 0;
+        // `placed` is sorted by offset: walk over the neighbours in time and take the first gap.
+        for &p in &placed {
+            let other = blocks[p];
+            if other.end < block.start || block.end < other.start {
+                continue;
+            }
+            if at + block.len <= offsets[p] {
+                break;
+            }
+            at = at.max((offsets[p] + other.len).next_multiple_of(ALIGN));
+        }
+        offsets[i] = at;
+        total = total.max((at + block.len).next_multiple_of(ALIGN));
+        let position = placed.partition_point(|&p| offsets[p] <= at);
+        placed.insert(position, i);
+    }
+    (offsets, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_live_together_do_not_overlap() {
+        let mut state = 1u64;
+        let mut next = |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % n) as usize
+        };
+        for _ in 0..50 {
+            let blocks: Vec<Block> = (0..60)
+                .map(|_| {
+                    let start = next(50);
+                    Block { len: next(1000), start, end: start + next(10) }
+                })
+                .collect();
+            let (offsets, total) = place(&blocks);
+            for i in 0..blocks.len() {
+                assert!(offsets[i] + blocks[i].len <= total);
+                for j in 0..i {
+                    let (a, b) = (blocks[i], blocks[j]);
+                    let together = a.start <= b.end && b.start <= a.end && a.len > 0 && b.len > 0;
+                    let overlap = offsets[i] < offsets[j] + b.len && offsets[j] < offsets[i] + a.len;
+                    assert!(!(together && overlap), "{a:?} at {} and {b:?} at {}", offsets[i], offsets[j]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_reused_along_a_chain() {
+        let chain: Vec<Block> = (0..10).map(|i| Block { len: 160, start: i, end: i + 1 }).collect();
+        assert_eq!(place(&chain).1, 320);
+    }
+}

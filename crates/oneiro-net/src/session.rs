@@ -1,0 +1,167 @@
+//! Runs a plan: forward on data, and back from seeds to the gradients of the inputs.
+
+use std::sync::Arc;
+
+use crate::kernels::{self, Arena, Isa, Region, ReluRule};
+use crate::ops::{Backward, Clip, Forward, Operand};
+use crate::plan::{Plan, Step, StepClip};
+
+/// How gradients pass through the network, as data of one run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// Through `Relu` and `Clip`.
+    pub relu: ReluRule,
+}
+
+impl Default for Rules {
+    /// The derivative as it is.
+    fn default() -> Self {
+        Self { relu: ReluRule::Exact }
+    }
+}
+
+/// A network that runs: one small contract for every backend.
+///
+/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the seeds
+/// (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its inputs
+/// written anew, as their memory is reused.
+pub trait Session: Send {
+    /// The data of an input, to be written: (batch, …) as compiled.
+    fn input_mut(&mut self, input: usize) -> &mut [f32];
+    /// Computes all targets.
+    fn forward(&mut self);
+    /// The activations of a target after forward.
+    fn activation(&self, target: usize) -> &[f32];
+    /// The gradient of the objective with respect to a target, to be added to, beside the target's activations.
+    fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]);
+    /// Computes the gradients with respect to all inputs.
+    fn backward(&mut self, rules: &Rules);
+    /// The gradient with respect to an input after backward.
+    fn input_gradient(&self, input: usize) -> &[f32];
+}
+
+/// The reference backend: this crate's kernels on the CPU, in the current `rayon` pool.
+#[allow(missing_debug_implementations)]
+pub struct CpuSession {
+    plan: Arc<Plan>,
+    arena: Arena,
+}
+
+impl CpuSession {
+    /// Allocates the plan's arena; nothing is allocated after this.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        let arena = Arena::new(plan.arena_len);
+        Self { plan, arena }
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// Panics with a clear message when a session compiled without gradients is asked for one.
+fn compiled_with_gradients(region: Option<Region>) -> Region {
+    region.expect("the session was compiled without gradients")
+}
+
+impl Session for CpuSession {
+    fn input_mut(&mut self, input: usize) -> &mut [f32] {
+        self.arena.slice_mut(self.plan.inputs[input].region)
+    }
+
+    fn forward(&mut self) {
+        for step in &self.plan.steps {
+            run_forward(&mut self.arena, self.plan.isa, step);
+        }
+        for target in &self.plan.targets {
+            if let Some(seed) = target.seed {
+                self.arena.slice_mut(seed).fill(0.0);
+            }
+        }
+    }
+
+    fn activation(&self, target: usize) -> &[f32] {
+        self.arena.slice(self.plan.targets[target].region)
+    }
+
+    fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
+        let target = &self.plan.targets[target];
+        let (reader, [seed]) = self.arena.frame([compiled_with_gradients(target.seed)]);
+        (reader.read(target.region), seed)
+    }
+
+    fn backward(&mut self, rules: &Rules) {
+        for region in &self.plan.zeroed {
+            self.arena.slice_mut(*region).fill(0.0);
+        }
+        for back in &self.plan.backward {
+            let step = &self.plan.steps[back.step];
+            if let Some(clip) = &step.clip {
+                mask_gradient(&mut self.arena, self.plan.isa, clip, back.output_gradient, rules.relu);
+            }
+            for &(operand, region, accumulate) in &back.gradients {
+                let (reader, [gradient]) = self.arena.frame([region]);
+                let saved = bytemuck::cast_slice(reader.read(step.saved));
+                step.kernel.backward(&mut Backward {
+                    reader,
+                    operands: &step.operands,
+                    output: step.output,
+                    output_gradient: back.output_gradient,
+                    operand,
+                    gradient,
+                    accumulate,
+                    saved,
+                });
+            }
+        }
+    }
+
+    fn input_gradient(&self, input: usize) -> &[f32] {
+        self.arena.slice(compiled_with_gradients(self.plan.inputs[input].gradient))
+    }
+}
+
+const NOWHERE: Region = Region { offset: 0, len: 0 };
+
+/// Words of masks lie in the arena as floats; an absent mask is `None`.
+fn words(floats: &mut [f32]) -> Option<&mut [u32]> {
+    if floats.is_empty() { None } else { Some(bytemuck::cast_slice_mut(floats)) }
+}
+
+fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
+    let mask = |which: fn(&StepClip) -> Option<Region>| step.clip.as_ref().and_then(which).unwrap_or(NOWHERE);
+    let (below, above) = (mask(|c| c.below), mask(|c| c.above));
+    let (reader, [output, saved, below, above]) = arena.frame([step.output, step.saved, below, above]);
+    let clip = step.clip.as_ref().map(|c| Clip {
+        low: c.bounds.low,
+        high: c.bounds.high,
+        below: words(below),
+        above: words(above),
+    });
+    let saved = bytemuck::cast_slice_mut(saved);
+    let operands: &[Operand] = &step.operands;
+    if step.kernel.applies_clip() {
+        step.kernel.forward(&mut Forward { reader, operands, output, saved, clip });
+        return;
+    }
+    step.kernel.forward(&mut Forward { reader, operands, output: &mut *output, saved, clip: None });
+    if let (Some(Clip { low, high, below, above }), Some(c)) = (clip, &step.clip) {
+        kernels::apply_clip(isa, c.entries * c.rows_per_entry, c.row_len, output, low, high, below, above);
+    }
+}
+
+fn mask_gradient(arena: &mut Arena, isa: Isa, clip: &StepClip, gradient: Region, rule: ReluRule) {
+    let (reader, [dy]) = arena.frame([gradient]);
+    let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
+    kernels::clip_gradient(
+        isa,
+        rule,
+        clip.entries,
+        clip.rows_per_entry,
+        clip.row_len,
+        dy,
+        read(clip.below),
+        read(clip.above),
+    );
+}

@@ -1,0 +1,239 @@
+//! Constants of a graph: weights, shapes and whatever folds into them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::OpError;
+
+/// What a value's elements are; all float types compute as f32, all integer types as i64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DType {
+    /// Floating point, computed in f32.
+    Float,
+    /// Integers, computed in i64.
+    Int,
+    /// Truth values.
+    Bool,
+}
+
+/// How the elements of a tensor lie in a model file, little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// The upper half of an IEEE single.
+    Bf16,
+    /// IEEE double precision, rounded to f32 when read.
+    F64,
+}
+
+impl Stored {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Stored::F16 | Stored::Bf16 => 2,
+            Stored::F32 => 4,
+            Stored::F64 => 8,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Float(Arc<Vec<f32>>),
+    Int(Arc<Vec<i64>>),
+    Bool(Arc<Vec<bool>>),
+    /// Weights as they lie in the file, decoded when a plan needs them.
+    Raw(Stored, Bytes),
+}
+
+/// A constant tensor; cloning shares the data.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+/// Number of elements of a shape.
+pub fn volume(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+impl Tensor {
+    /// A float tensor; panics if the length is not the shape's volume.
+    pub fn floats(shape: &[usize], data: Vec<f32>) -> Self {
+        assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
+        Self { shape: shape.to_vec(), data: Data::Float(Arc::new(data)) }
+    }
+
+    /// An integer tensor; panics if the length is not the shape's volume.
+    pub fn ints(shape: &[usize], data: Vec<i64>) -> Self {
+        assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
+        Self { shape: shape.to_vec(), data: Data::Int(Arc::new(data)) }
+    }
+
+    /// A tensor of truth values; panics if the length is not the shape's volume.
+    pub fn bools(shape: &[usize], data: Vec<bool>) -> Self {
+        assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
+        Self { shape: shape.to_vec(), data: Data::Bool(Arc::new(data)) }
+    }
+
+    /// Float data in the form in which a file stores it.
+    pub fn raw(shape: &[usize], stored: Stored, bytes: Bytes) -> Result<Self, OpError> {
+        let wanted = shape
+            .iter()
+            .try_fold(stored.size(), |n, &d| n.checked_mul(d))
+            .ok_or_else(|| OpError(format!("a tensor of shape {shape:?} is too large")))?;
+        if bytes.len() != wanted {
+            return Err(OpError(format!(
+                "shape {shape:?} needs {wanted} bytes of data, the file has {}",
+                bytes.len()
+            )));
+        }
+        Ok(Self { shape: shape.to_vec(), data: Data::Raw(stored, bytes) })
+    }
+
+    /// Extent of every axis.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        volume(&self.shape)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the elements are.
+    pub fn dtype(&self) -> DType {
+        match self.data {
+            Data::Float(_) | Data::Raw(..) => DType::Float,
+            Data::Int(_) => DType::Int,
+            Data::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// The elements as floats; an error for integers and truth values.
+    pub fn as_floats(&self) -> Result<Cow<'_, [f32]>, OpError> {
+        match &self.data {
+            Data::Float(v) => Ok(Cow::Borrowed(v)),
+            Data::Raw(stored, bytes) => Ok(Cow::Owned(decode(*stored, bytes))),
+            _ => Err(OpError("expected a float tensor".into())),
+        }
+    }
+
+    /// The elements as shared floats, decoded if need be.
+    pub fn shared_floats(&self) -> Result<Arc<Vec<f32>>, OpError> {
+        match &self.data {
+            Data::Float(v) => Ok(v.clone()),
+            _ => Ok(Arc::new(self.as_floats()?.into_owned())),
+        }
+    }
+
+    /// The elements as integers; an error for floats and truth values.
+    pub fn as_ints(&self) -> Result<&[i64], OpError> {
+        match &self.data {
+            Data::Int(v) => Ok(v),
+            _ => Err(OpError("expected an integer tensor".into())),
+        }
+    }
+
+    /// The elements as truth values; an error for numbers.
+    pub fn as_bools(&self) -> Result<&[bool], OpError> {
+        match &self.data {
+            Data::Bool(v) => Ok(v),
+            _ => Err(OpError("expected a tensor of truth values".into())),
+        }
+    }
+
+    /// The same elements under another shape of the same volume.
+    pub fn reshaped(&self, shape: &[usize]) -> Result<Self, OpError> {
+        if volume(shape) != self.len() {
+            return Err(OpError(format!("cannot reshape {:?} into {shape:?}", self.shape)));
+        }
+        Ok(Self { shape: shape.to_vec(), data: self.data.clone() })
+    }
+
+    /// The tensor whose element `i` is element `map(i)` of this one, or the fill value where that is `None`.
+    pub fn rearranged(&self, shape: &[usize], map: impl Fn(usize) -> Option<usize>, fill: f64) -> Self {
+        let n = volume(shape);
+        let data = match &self.data {
+            Data::Int(v) => {
+                Data::Int(Arc::new((0..n).map(|i| map(i).map_or(fill as i64, |j| v[j])).collect()))
+            }
+            Data::Bool(v) => {
+                Data::Bool(Arc::new((0..n).map(|i| map(i).map_or(fill != 0.0, |j| v[j])).collect()))
+            }
+            Data::Float(v) => {
+                Data::Float(Arc::new((0..n).map(|i| map(i).map_or(fill as f32, |j| v[j])).collect()))
+            }
+            Data::Raw(stored, bytes) => {
+                let v = decode(*stored, bytes);
+                Data::Float(Arc::new((0..n).map(|i| map(i).map_or(fill as f32, |j| v[j])).collect()))
+            }
+        };
+        Self { shape: shape.to_vec(), data }
+    }
+
+    /// Converted to another element type as ONNX `Cast` does: floats truncate toward zero, truth is "not zero".
+    pub fn cast(&self, to: DType) -> Self {
+        let data = match (&self.data, to) {
+            (Data::Int(v), DType::Float) => Data::Float(Arc::new(v.iter().map(|&x| x as f32).collect())),
+            (Data::Int(v), DType::Bool) => Data::Bool(Arc::new(v.iter().map(|&x| x != 0).collect())),
+            (Data::Bool(v), DType::Float) => {
+                Data::Float(Arc::new(v.iter().map(|&x| f32::from(u8::from(x))).collect()))
+            }
+            (Data::Bool(v), DType::Int) => Data::Int(Arc::new(v.iter().map(|&x| i64::from(x)).collect())),
+            (Data::Float(v), DType::Int) => Data::Int(Arc::new(v.iter().map(|&x| x as i64).collect())),
+            (Data::Float(v), DType::Bool) => Data::Bool(Arc::new(v.iter().map(|&x| x != 0.0).collect())),
+            (Data::Raw(stored, bytes), DType::Int | DType::Bool) => {
+                let floats = Self::floats(&self.shape, decode(*stored, bytes));
+                return floats.cast(to);
+            }
+            (same, _) => same.clone(),
+        };
+        Self { shape: self.shape.clone(), data }
+    }
+}
+
+fn decode(stored: Stored, bytes: &[u8]) -> Vec<f32> {
+    match stored {
+        Stored::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Stored::F16 => bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
+        Stored::Bf16 => bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+        Stored::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_decoded() {
+        let bytes: Vec<u8> =
+            [1.0f32, -2.5].iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
+        let t = Tensor::raw(&[2], Stored::F16, bytes.into()).unwrap();
+        assert_eq!(t.as_floats().unwrap().as_ref(), &[1.0, -2.5]);
+    }
+
+    #[test]
+    fn a_lying_shape_is_an_error() {
+        assert!(Tensor::raw(&[usize::MAX, 2], Stored::F32, Bytes::new()).is_err());
+        assert!(Tensor::raw(&[3], Stored::F32, Bytes::from_static(&[0; 8])).is_err());
+    }
+
+    #[test]
+    fn casting_truncates_toward_zero() {
+        let t = Tensor::floats(&[3], vec![-1.7, 0.4, 2.9]).cast(DType::Int);
+        assert_eq!(t.as_ints().unwrap(), &[-1, 0, 2]);
+    }
+}

@@ -1,0 +1,220 @@
+//! A graph for given input shapes: every value's shape is known, everything constant is folded, and what no
+//! target depends on is gone. This is what passes rewrite and plans are made of.
+
+use std::sync::Arc;
+
+use crate::error::{Error, OpError, Result};
+use crate::graph::{Graph, Node, ValueId};
+use crate::kernels::{Arena, Isa, Region};
+use crate::ops::activation::Bounds;
+use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
+use crate::tensor::{DType, Tensor};
+
+/// A node whose inputs and outputs have known shapes.
+#[derive(Debug, Clone)]
+pub struct TypedNode {
+    /// Name of the node in the file (the last one, where several were merged).
+    pub name: String,
+    /// What is computed.
+    pub op: Arc<dyn Operator>,
+    /// Operands.
+    pub inputs: Vec<Option<ValueId>>,
+    /// Results.
+    pub outputs: Vec<Option<ValueId>>,
+    /// A clamp of output 0, attached by a pass.
+    pub clip: Option<Bounds>,
+}
+
+/// A graph for given input shapes.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    /// What is known of each value; `None` for values that no target needs.
+    pub facts: Vec<Option<Fact>>,
+    /// Nodes in topological order.
+    pub nodes: Vec<TypedNode>,
+    /// The values that have to stay reachable.
+    pub targets: Vec<ValueId>,
+    /// The fed values, in the graph's order.
+    pub inputs: Vec<ValueId>,
+}
+
+impl Typed {
+    /// Types the part of a graph that the targets depend on. `shapes` has one entry an input of the graph.
+    pub fn new(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId]) -> Result<Self> {
+        let needed = ancestors(graph, targets);
+        let facts = infer(graph, shapes, &needed, |_, error| Err(error))?;
+        for &target in targets {
+            match &facts[target.index()] {
+                Some(Fact { value: None, dtype: DType::Float, .. }) => {}
+                Some(Fact { value: Some(_), .. }) => {
+                    let name = graph.name(target);
+                    return Err(Error::Request(format!("\"{name}\" does not depend on the network's input")));
+                }
+                Some(_) => {
+                    let name = graph.name(target);
+                    return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
+                }
+                None => {
+                    let name = graph.name(target);
+                    return Err(Error::Graph(format!("nothing computes \"{name}\"")));
+                }
+            }
+        }
+        let folded = |v: ValueId| facts[v.index()].as_ref().is_none_or(|f| f.value.is_some());
+        let nodes = graph
+            .nodes
+            .iter()
+            .zip(&needed)
+            .filter(|(node, needed)| **needed && !node.outputs.iter().flatten().all(|&v| folded(v)))
+            .map(|(node, _)| TypedNode {
+                name: node.name.clone(),
+                op: node.op.clone(),
+                inputs: node.inputs.clone(),
+                outputs: node.outputs.clone(),
+                clip: None,
+            })
+            .collect();
+        let inputs = graph.inputs.iter().map(|i| i.value).collect();
+        let mut typed = Self { facts, nodes, targets: targets.to_vec(), inputs };
+        typed.drop_unused();
+        Ok(typed)
+    }
+
+    /// The fact of a value that a kept node reads or writes.
+    pub fn fact(&self, value: ValueId) -> Result<&Fact, OpError> {
+        self.facts[value.index()].as_ref().ok_or_else(|| OpError("a value of unknown shape".into()))
+    }
+
+    /// Facts of a node's inputs, in order.
+    pub fn input_facts(&self, node: &TypedNode) -> Vec<Option<&Fact>> {
+        node.inputs.iter().map(|v| v.and_then(|v| self.facts[v.index()].as_ref())).collect()
+    }
+
+    /// How many times each value is read; a target counts as read once more.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.facts.len()];
+        for v in self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.targets) {
+            uses[v.index()] += 1;
+        }
+        uses
+    }
+
+    /// Adds a constant and returns its name.
+    pub fn add_constant(&mut self, value: Tensor) -> ValueId {
+        self.facts.push(Some(Fact::constant(value)));
+        ValueId(self.facts.len() as u32 - 1)
+    }
+
+    /// Drops nodes that nothing depends on any more.
+    pub fn drop_unused(&mut self) {
+        let mut live = vec![false; self.facts.len()];
+        for t in &self.targets {
+            live[t.index()] = true;
+        }
+        let mut keep = vec![false; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            if node.outputs.iter().flatten().any(|v| live[v.index()]) {
+                keep[i] = true;
+                for v in node.inputs.iter().flatten() {
+                    live[v.index()] = true;
+                }
+            }
+        }
+        let mut keep = keep.into_iter();
+        self.nodes.retain(|_| keep.next().unwrap_or(false));
+    }
+}
+
+/// Which nodes the targets depend on.
+pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
+    let mut live = vec![false; graph.values.len()];
+    for t in targets {
+        live[t.index()] = true;
+    }
+    let mut needed = vec![false; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        if node.outputs.iter().flatten().any(|v| live[v.index()]) {
+            needed[i] = true;
+            for v in node.inputs.iter().flatten() {
+                live[v.index()] = true;
+            }
+        }
+    }
+    needed
+}
+
+/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that ends
+/// everything or leaves its outputs unknown.
+pub fn infer(
+    graph: &Graph,
+    shapes: &[Vec<usize>],
+    needed: &[bool],
+    mut on_error: impl FnMut(usize, Error) -> Result<()>,
+) -> Result<Vec<Option<Fact>>> {
+    let mut facts: Vec<Option<Fact>> =
+        graph.values.iter().map(|v| v.constant.clone().map(Fact::constant)).collect();
+    for (input, shape) in graph.inputs.iter().zip(shapes) {
+        facts[input.value.index()] = Some(Fact { dtype: input.dtype, shape: shape.clone(), value: None });
+    }
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
+        let known = node.inputs.iter().flatten().all(|v| facts[v.index()].is_some());
+        if !known {
+            let missing = node.inputs.iter().flatten().find(|v| facts[v.index()].is_none());
+            let name = missing.map_or("", |v| graph.name(*v));
+            on_error(i, node_error(graph, node, OpError(format!("its input \"{name}\" is not known"))))?;
+            continue;
+        }
+        let inputs: Vec<Option<&Fact>> =
+            node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
+        match outputs_of(node.op.as_ref(), Facts(&inputs)) {
+            Ok(outputs) => {
+                for (value, fact) in node.outputs.iter().zip(outputs) {
+                    if let Some(value) = value {
+                        facts[value.index()] = Some(fact);
+                    }
+                }
+            }
+            Err(why) => on_error(i, node_error(graph, node, why))?,
+        }
+    }
+    Ok(facts)
+}
+
+/// An operator's complaint with the node's name; operators that are missing altogether say so.
+pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
+    match node.op.as_any().downcast_ref::<Unsupported>() {
+        Some(Unsupported { op_type, why: None }) => {
+            Error::Unsupported { op: op_type.clone(), node: node.name.clone(), opset: graph.opset }
+        }
+        _ => Error::Node { node: node.name.clone(), op: node.op.op_type().to_owned(), why: why.0 },
+    }
+}
+
+fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+    let facts = op.infer(inputs)?;
+    let constant = !inputs.0.is_empty() && inputs.0.iter().flatten().all(|f| f.value.is_some());
+    if !constant || facts.iter().all(|f| f.value.is_some()) {
+        return Ok(facts);
+    }
+    let values = match op.evaluate(inputs)? {
+        Some(values) => values,
+        None => vec![run_on_constants(op, inputs, &facts[0])?],
+    };
+    Ok(values.into_iter().map(Fact::constant).collect())
+}
+
+/// Runs a kernel once on constants.
+fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Result<Tensor, OpError> {
+    let site = Site { inputs, output, output_index: 0, isa: Isa::detect(), gradients: false };
+    let built = op.kernel(site)?;
+    let operands = built
+        .operands
+        .iter()
+        .map(|&i| inputs.need_constant(i)?.shared_floats().map(Operand::Constant))
+        .collect::<Result<Vec<_>, OpError>>()?;
+    let region = Region { offset: 0, len: output.len() };
+    let mut arena = Arena::new(region.len);
+    let (reader, [out]) = arena.frame([region]);
+    built.kernel.forward(&mut Forward { reader, operands: &operands, output: out, saved: &mut [], clip: None });
+    Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()))
+}

@@ -1,0 +1,197 @@
+//! Colours with decorrelated channels.
+//!
+//! Shape of the concept: a [`Mixing`] is a C×C matrix `M` for planar images `[C, ...]`. At every position
+//! [`Mixing::apply`] computes `M·t` and [`Mixing::adjoint`] `Mᵀ·g`; both work in place.
+//!
+//! In photographs the channels of RGB rise and fall together. Optimising in coordinates `t` whose covariance
+//! is the identity, `rgb = M·t`, gives every colour direction the step size that photographs give it.
+
+/// Colour correlation square root of ImageNet as measured by Lucid (`lucid/optvis/param/color.py`), row = R,
+/// G, B.
+const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
+    [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]];
+/// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
+pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
+
+/// A matrix over the channels of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixing {
+    channels: usize,
+    /// Row-major; `None` is the identity.
+    matrix: Option<Vec<f32>>,
+}
+
+impl Mixing {
+    /// The identity over any number of channels.
+    pub fn identity(channels: usize) -> Mixing {
+        Mixing { channels, matrix: None }
+    }
+
+    /// Decorrelated colours of photographs (RGB): the square root of ImageNet's colour correlation, divided
+    /// by its largest column norm (0.46195238).
+    pub fn imagenet() -> Mixing {
+        let entries = IMAGENET_CORRELATION_SQRT.concat();
+        Mixing { channels: 3, matrix: Some(divided_by_largest_column_norm(3, entries)) }
+    }
+
+    /// [`Mixing::imagenet`] for three channels, the identity otherwise.
+    pub fn for_channels(channels: usize) -> Mixing {
+        if channels == 3 { Mixing::imagenet() } else { Mixing::identity(channels) }
+    }
+
+    /// The matrix with these entries (row-major, `channels`²) divided by its largest column norm: Lucid's
+    /// convention for U·√Λ, where UΛUᵀ is the channel covariance of a data set. `None` if the count is wrong,
+    /// an entry is not finite, or the matrix cannot be inverted.
+    pub fn from_rows(channels: usize, rows: Vec<f32>) -> Option<Mixing> {
+        if channels == 0 || rows.len() != channels * channels || rows.iter().any(|v| !v.is_finite()) {
+            return None;
+        }
+        inverse(channels, &rows)?;
+        Some(Mixing { channels, matrix: Some(divided_by_largest_column_norm(channels, rows)) })
+    }
+
+    /// How many channels an image must have.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// `t ← M·t` at every position of a planar image.
+    pub fn apply(&self, image: &mut [f32]) {
+        let Some(m) = &self.matrix else { return };
+        multiply(self.channels, image, |row, column| m[row * self.channels + column]);
+    }
+
+    /// `g ← Mᵀ·g` at every position.
+    pub fn adjoint(&self, gradient: &mut [f32]) {
+        let Some(m) = &self.matrix else { return };
+        multiply(self.channels, gradient, |row, column| m[column * self.channels + row]);
+    }
+
+    /// `t ← M⁻¹·t` at every position: the coordinates of an image's colours.
+    pub fn unapply(&self, image: &mut [f32]) {
+        let Some(m) = &self.matrix else { return };
+        // The constructors hold only matrices that can be inverted.
+        let Some(inverse) = inverse(self.channels, m) else { return };
+        multiply(self.channels, image, |row, column| inverse[row * self.channels + column]);
+    }
+}
+
+/// Replaces every pixel `p` of a planar image by `A·p`.
+fn multiply(channels: usize, image: &mut [f32], entry: impl Fn(usize, usize) -> f32) {
+    let plane = image.len() / channels;
+    assert_eq!(image.len(), channels * plane, "the image must have {channels} channels");
+    if channels == 3 {
+        let [a, b, c, d, e, f, g, h, i] = std::array::from_fn(|k| entry(k / 3, k % 3));
+        let (r, rest) = image.split_at_mut(plane);
+        let (g_plane, b_plane) = rest.split_at_mut(plane);
+        for ((r, s), t) in r.iter_mut().zip(g_plane).zip(b_plane) {
+            (*r, *s, *t) = (a * *r + b * *s + c * *t, d * *r + e * *s + f * *t, g * *r + h * *s + i * *t);
+        }
+        return;
+    }
+    let mut pixel = vec![0.0; channels];
+    for position in 0..plane {
+        for (channel, value) in pixel.iter_mut().enumerate() {
+            *value = image[channel * plane + position];
+        }
+        for row in 0..channels {
+            image[row * plane + position] =
+                pixel.iter().enumerate().map(|(column, v)| entry(row, column) * v).sum();
+        }
+    }
+}
+
+fn divided_by_largest_column_norm(channels: usize, mut rows: Vec<f32>) -> Vec<f32> {
+    let norm = |column: usize| {
+        (0..channels).map(|row| f64::from(rows[row * channels + column]).powi(2)).sum::<f64>()
+    };
+    let largest = (0..channels).map(norm).fold(0.0, f64::max).sqrt();
+    rows.iter_mut().for_each(|v| *v = (f64::from(*v) / largest) as f32);
+    rows
+}
+
+/// Gauss–Jordan elimination with row pivots; `None` for a singular matrix.
+fn inverse(n: usize, rows: &[f32]) -> Option<Vec<f32>> {
+    let width = 2 * n;
+    let mut work = vec![0.0f64; n * width];
+    for row in 0..n {
+        for column in 0..n {
+            work[row * width + column] = f64::from(rows[row * n + column]);
+        }
+        work[row * width + n + row] = 1.0;
+    }
+    let scale = rows.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
+    for column in 0..n {
+        let magnitude = |row: &usize| work[row * width + column].abs();
+        let pivot = (column..n).max_by(|a, b| magnitude(a).total_cmp(&magnitude(b)))?;
+        if magnitude(&pivot) <= scale * f64::from(f32::EPSILON) {
+            return None;
+        }
+        for k in 0..width {
+            work.swap(column * width + k, pivot * width + k);
+        }
+        let divisor = work[column * width + column];
+        work[column * width..(column + 1) * width].iter_mut().for_each(|v| *v /= divisor);
+        for row in (0..n).filter(|row| *row != column) {
+            let factor = work[row * width + column];
+            for k in 0..width {
+                work[row * width + k] -= factor * work[column * width + k];
+            }
+        }
+    }
+    Some((0..n * n).map(|k| work[k / n * width + n + k % n] as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    fn noise(rng: &mut Stream, len: usize) -> Vec<f32> {
+        (0..len).map(|_| rng.normal() as f32).collect()
+    }
+
+    #[test]
+    fn imagenet_matrix_has_the_published_entries() {
+        let mut image = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        Mixing::imagenet().apply(&mut image);
+        let n = [
+            0.562_828_6,
+            0.19482528,
+            0.04329451,
+            0.584_475_8,
+            0.0,
+            -0.10823626,
+            0.584_475_8,
+            -0.19482528,
+            0.06494176,
+        ];
+        for (ours, theirs) in image.iter().zip(n) {
+            assert!((ours - theirs).abs() < 1e-6, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn adjoint_and_inverse_belong_to_apply() {
+        let mut rng = Stream::new(1, 0);
+        let four = Mixing::from_rows(4, noise(&mut rng, 16)).unwrap();
+        for mixing in [Mixing::imagenet(), Mixing::identity(2), Mixing::for_channels(1), four] {
+            let len = mixing.channels() * 7;
+            let (x, y) = (noise(&mut rng, len), noise(&mut rng, len));
+            let (mut ax, mut aty) = (x.clone(), y.clone());
+            mixing.apply(&mut ax);
+            mixing.adjoint(&mut aty);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            assert!((dot(&ax, &y) - dot(&x, &aty)).abs() < 1e-4, "{mixing:?}");
+            mixing.unapply(&mut ax);
+            assert!(ax.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-3), "{mixing:?}");
+        }
+    }
+
+    #[test]
+    fn matrices_without_an_inverse_are_refused() {
+        assert!(Mixing::from_rows(2, vec![1.0, 2.0, 2.0, 4.0]).is_none());
+        assert!(Mixing::from_rows(2, vec![1.0, 2.0, 2.0]).is_none());
+        assert!(Mixing::from_rows(2, vec![1.0, f32::NAN, 2.0, 1.0]).is_none());
+    }
+}

@@ -1,0 +1,1 @@
+//! See what a trained convolutional network has learned: feature visualization.

@@ -1,0 +1,174 @@
+//! Parametrizations: from parameters to an image.
+//!
+//! Shape of the concept: a [`Param`] maps a flat slice of parameters to one image, [`Param::image`], and a
+//! gradient on that image back to a gradient on the parameters, [`Param::adjoint`]. A `Param` is fixed and
+//! shared between threads; what one evaluation needs to remember lies in a [`Work`] that belongs to the
+//! caller, one for each image.
+//!
+//! An image is planar `[C, H, W]` in display units: RGB from 0 (black) to 1 (white).
+//!
+//! A further parametrization is one more file in `param/`: its struct, `impl Param`, and the two tests that
+//! the others have (a gradient check and the way back from an image).
+
+mod fourier;
+mod pixel;
+
+pub use fourier::{Fourier, FourierOptions, LUCID_DIVISOR};
+pub use pixel::{Pixel, PixelOptions};
+
+use crate::rng::Stream;
+use realfft::num_complex::Complex32;
+use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+
+/// Standard deviation of the first parameters (Lucid, `optvis/param/spatial.py`, `sd`).
+pub const INIT_STD: f32 = 0.01;
+
+/// How far from 0 and 1 an image is held before the sigmoid is inverted: half a level of an 8-bit picture.
+pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
+
+/// Parameters → image, and its adjoint.
+pub trait Param: Send + Sync + Debug {
+    /// How many parameters one image has.
+    fn len(&self) -> usize;
+
+    /// Whether there are no parameters at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `[C, H, W]` of the image.
+    fn shape(&self) -> [usize; 3];
+
+    /// The parameters that an optimisation starts from.
+    fn init(&self, rng: &mut Stream) -> Vec<f32>;
+
+    /// Parameters whose image is this one, or the nearest that can be reached (a sigmoid never reaches 0 or
+    /// 1; such values are moved inward by [`SIGMOID_MARGIN`]).
+    #[allow(clippy::wrong_self_convention)] // `self` is the kind of parameters, not the result.
+    fn from_image(&self, image: &[f32]) -> Vec<f32>;
+
+    /// Scratch memory for one image.
+    fn work(&self) -> Work;
+
+    /// Writes the image of these parameters to `out`, and what [`Param::adjoint`] needs to `work`.
+    fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]);
+
+    /// Writes to `grad_params` the gradient on the parameters, given the gradient on their image (the
+    /// vector-Jacobian product). `work` is as [`Param::image`] of the same parameters left it.
+    fn adjoint(&self, params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]);
+}
+
+/// Memory of one evaluation. Each parametrization uses the parts that it needs.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    /// The image after squashing: what the derivative of the squash is computed from.
+    squashed: Vec<f32>,
+    /// An image-sized scratch buffer.
+    image: Vec<f32>,
+    /// Scratch of one plane's spectrum, columns one after another.
+    columns: Vec<Complex32>,
+    /// Scratch of one row's half spectrum.
+    row: Vec<Complex32>,
+    /// Scratch of the FFT plans.
+    fft: Vec<Complex32>,
+}
+
+/// The last function before the image: what keeps values in 0–1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Squash {
+    /// 1 / (1 + e⁻ᵗ).
+    #[default]
+    Sigmoid,
+    /// Nothing: values may leave 0–1.
+    Identity,
+}
+
+impl Squash {
+    /// Squashes in place and keeps in `work` what the adjoint needs.
+    fn apply(self, image: &mut [f32], work: &mut Vec<f32>) {
+        if self == Squash::Sigmoid {
+            image.iter_mut().for_each(|t| *t = 1.0 / (1.0 + (-*t).exp()));
+            work.clear();
+            work.extend_from_slice(image);
+        }
+    }
+
+    /// Multiplies a gradient by the derivative s·(1 − s).
+    fn adjoint(self, gradient: &mut [f32], work: &[f32]) {
+        if self == Squash::Sigmoid {
+            assert_eq!(gradient.len(), work.len(), "adjoint before image");
+            gradient.iter_mut().zip(work).for_each(|(g, s)| *g *= s * (1.0 - s));
+        }
+    }
+
+    /// The inverse, in place.
+    fn unapply(self, image: &mut [f32]) {
+        if self == Squash::Sigmoid {
+            image.iter_mut().for_each(|v| {
+                let s = v.clamp(SIGMOID_MARGIN, 1.0 - SIGMOID_MARGIN);
+                *v = (s / (1.0 - s)).ln();
+            });
+        }
+    }
+}
+
+fn normal_numbers(rng: &mut Stream, len: usize, mean: f32, std: f32) -> Vec<f32> {
+    (0..len).map(|_| mean + std * rng.normal() as f32).collect()
+}
+
+#[cfg(test)]
+mod checks {
+    //! What every parametrization must pass.
+    use super::*;
+
+    pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    }
+
+    pub fn image_of(param: &dyn Param, params: &[f32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; param.shape().iter().product()];
+        param.image(params, &mut param.work(), &mut out);
+        out
+    }
+
+    /// Central differences along random directions against the adjoint, of the objective <image, y>.
+    pub fn assert_gradient(param: &dyn Param, start_std: f32, step: f32, tolerance: f64) {
+        let mut rng = Stream::new(11, 0);
+        let params = normal_numbers(&mut rng, param.len(), 0.1, start_std);
+        let y = normal_numbers(&mut rng, param.shape().iter().product(), 0.0, 1.0);
+        let (mut work, mut gradient) = (param.work(), vec![f32::NAN; param.len()]);
+        let mut out = vec![f32::NAN; y.len()];
+        param.image(&params, &mut work, &mut out);
+        param.adjoint(&params, &mut work, &y, &mut gradient);
+        for _ in 0..4 {
+            let direction = normal_numbers(&mut rng, param.len(), 0.0, 1.0);
+            let moved = |sign: f32| -> Vec<f32> {
+                params.iter().zip(&direction).map(|(p, d)| p + sign * step * d).collect()
+            };
+            let (up, down) = (image_of(param, &moved(1.0)), image_of(param, &moved(-1.0)));
+            let difference: Vec<f32> = up.iter().zip(&down).map(|(u, d)| u - d).collect();
+            let (numeric, exact) =
+                (dot(&difference, &y) / (2.0 * f64::from(step)), dot(&gradient, &direction));
+            let scale = (dot(&gradient, &gradient) * dot(&direction, &direction)).sqrt()
+                / (direction.len() as f64).sqrt();
+            assert!(
+                (numeric - exact).abs() < tolerance * scale,
+                "{param:?}: {numeric} {exact} (scale {scale})"
+            );
+        }
+    }
+
+    /// The image of `from_image` is the image again.
+    pub fn assert_way_back(param: &dyn Param, tolerance: f32) {
+        let mut rng = Stream::new(12, 0);
+        let len = param.shape().iter().product();
+        let image: Vec<f32> = (0..len).map(|_| rng.uniform_in(0.02, 0.98) as f32).collect();
+        let again = image_of(param, &param.from_image(&image));
+        for (a, b) in again.iter().zip(&image) {
+            assert!((a - b).abs() < tolerance, "{param:?}: {a} {b}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! From display units to what a network was trained on.
+//!
+//! Shape of the concept: a [`Preprocess`] is made from an [`InputCard`]; [`Preprocess::apply`] goes forward,
+//! [`Preprocess::adjoint`] takes a gradient on the network's input back to a gradient on the display image.
+//!
+//! | kind | display units | network units |
+//! |---|---|---|
+//! | image | RGB 0–1, `[3, H, W]` | (x·range − mean)/std, `[C, H, W]` in the card's order |
+//! | clip | RGB 0–1, `[3, T, H, W]` | the same, `[C, T, H, W]` |
+//! | flow | pixels per frame, `[2T, H, W]`: u0, v0, u1, v1, … | (clamp(x, ±range)/range − mean)/std, the same shape |
+//!
+//! A gray network sees the luma of Rec. 601, y = 0.299 R + 0.587 G + 0.114 B. Axes keep the order N, C, …; a
+//! network with channels last is the concern of its graph.
+
+use crate::card::{ChannelOrder, InputCard, InputKind};
+use std::ops::Range;
+
+/// Weights of red, green and blue in luma (ITU-R BT.601).
+pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// The conversion of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preprocess {
+    kind: InputKind,
+    order: ChannelOrder,
+    range: f32,
+    /// One number a channel of the network; for flow one, or 2T.
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl Preprocess {
+    /// The conversion that a card describes. The card must have passed [`InputCard::complete`], as those of
+    /// [`crate::card::Card::parse`] and [`InputCard::preset`] have.
+    pub fn from_card(card: &InputCard) -> Preprocess {
+        let (mut mean, mut std) = (card.mean.clone(), card.std.clone());
+        assert!(!mean.is_empty() && !std.is_empty(), "the card of input `{}` was not completed", card.name);
+        if card.kind == InputKind::Flow {
+            let planes = card.frames.map(|frames| 2 * frames);
+            (mean, std) = (flow_planes(&mean, planes), flow_planes(&std, planes));
+            let longest = mean.len().max(std.len());
+            for list in [&mut mean, &mut std] {
+                list.resize(longest, list[0]);
+            }
+        }
+        Preprocess { kind: card.kind, order: card.order, range: card.range, mean, std }
+    }
+
+    /// What the input shows.
+    pub fn kind(&self) -> InputKind {
+        self.kind
+    }
+
+    /// Length of the network's input for a display image of this length.
+    pub fn network_len(&self, display_len: usize) -> usize {
+        if self.is_gray() { display_len / 3 } else { display_len }
+    }
+
+    /// Length of the display image for a network input of this length.
+    pub fn display_len(&self, network_len: usize) -> usize {
+        if self.is_gray() { network_len * 3 } else { network_len }
+    }
+
+    /// The display value that the network sees as 0: RGB for images and clips; for flow in pixels per frame,
+    /// one number if all planes have the same and 2T otherwise. Padding with it is padding with zeros after
+    /// the means have been subtracted.
+    pub fn mean_color(&self) -> Vec<f32> {
+        if self.kind == InputKind::Flow {
+            return self.mean.iter().map(|m| m * self.range).collect();
+        }
+        (0..3).map(|rgb| self.mean[self.channel_of(rgb)] / self.range).collect()
+    }
+
+    /// Writes the network's input for a display image.
+    pub fn apply(&self, display: &[f32], out: &mut [f32]) {
+        if self.kind == InputKind::Flow {
+            self.for_each_flow_plane(display.len(), |at, mean, std| {
+                for (out, x) in out[at.clone()].iter_mut().zip(&display[at]) {
+                    *out = (x.clamp(-self.range, self.range) / self.range - mean) / std;
+                }
+            });
+            return;
+        }
+        let plane = self.color_plane(display.len(), out.len());
+        if self.is_gray() {
+            let (mean, std, [r, g, b]) = (self.mean[0], self.std[0], REC601_LUMA);
+            let (red, rest) = display.split_at(plane);
+            let (green, blue) = rest.split_at(plane);
+            for (out, ((x, y), z)) in out.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+                *out = ((r * x + g * y + b * z) * self.range - mean) / std;
+            }
+            return;
+        }
+        for (rgb, source) in display.chunks_exact(plane).enumerate() {
+            let channel = self.channel_of(rgb);
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            for (out, x) in out[channel * plane..][..plane].iter_mut().zip(source) {
+                *out = (x * self.range - mean) / std;
+            }
+        }
+    }
+
+    /// Writes to `grad_display` the gradient on the display image `display`, given that on the network's
+    /// input. Flow beyond its range gets none.
+    pub fn adjoint(&self, display: &[f32], grad_network: &[f32], grad_display: &mut [f32]) {
+        assert_eq!(display.len(), grad_display.len(), "an image and its gradient have one shape");
+        if self.kind == InputKind::Flow {
+            self.for_each_flow_plane(display.len(), |at, _, std| {
+                let factor = 1.0 / (self.range * std);
+                let planes = grad_network[at.clone()].iter().zip(&display[at.clone()]);
+                for (out, (grad, x)) in grad_display[at].iter_mut().zip(planes) {
+                    *out = if x.abs() <= self.range { grad * factor } else { 0.0 };
+                }
+            });
+            return;
+        }
+        let plane = self.color_plane(display.len(), grad_network.len());
+        for (rgb, out) in grad_display.chunks_exact_mut(plane).enumerate() {
+            let channel = self.channel_of(rgb);
+            let luma = if self.is_gray() { REC601_LUMA[rgb] } else { 1.0 };
+            let factor = luma * self.range / self.std[channel];
+            for (out, grad) in out.iter_mut().zip(&grad_network[channel * plane..][..plane]) {
+                *out = grad * factor;
+            }
+        }
+    }
+
+    fn is_gray(&self) -> bool {
+        self.kind != InputKind::Flow && self.order == ChannelOrder::Gray
+    }
+
+    /// The network's channel that red, green or blue goes to.
+    fn channel_of(&self, rgb: usize) -> usize {
+        match self.order {
+            ChannelOrder::Rgb => rgb,
+            ChannelOrder::Bgr => 2 - rgb,
+            ChannelOrder::Gray => 0,
+        }
+    }
+
+    /// Values of one colour, all frames of a clip.
+    fn color_plane(&self, display: usize, network: usize) -> usize {
+        let plane = display / 3;
+        assert_eq!(display, 3 * plane, "a display image has red, green and blue");
+        assert_eq!(network, plane * self.order.channels(), "the network's input must have the image's size");
+        plane
+    }
+
+    /// Calls with the place, mean and std of every plane of flow; as one, if all planes have the same.
+    fn for_each_flow_plane(&self, len: usize, mut run: impl FnMut(Range<usize>, f32, f32)) {
+        let planes = self.mean.len();
+        let plane = len / planes;
+        assert_eq!(len, planes * plane, "flow has {planes} planes");
+        for (index, (mean, std)) in self.mean.iter().zip(&self.std).enumerate() {
+            run(index * plane..(index + 1) * plane, *mean, *std);
+        }
+    }
+}
+
+/// The means (or deviations) of the planes u0, v0, u1, v1, … of flow: one number if all are the same.
+fn flow_planes(list: &[f32], planes: Option<usize>) -> Vec<f32> {
+    if list.iter().all(|v| *v == list[0]) {
+        return vec![list[0]];
+    }
+    list.iter().copied().cycle().take(planes.unwrap_or(list.len()).max(list.len())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::Card;
+    use crate::rng::Stream;
+
+    /// Cards, and the length of a display image.
+    const CARDS: [(&str, usize); 8] = [
+        ("mean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]", 12),
+        ("order = \"bgr\"\nrange = 255.0\nmean = [103.939, 116.779, 123.68]\nstd = [1.0, 2.0, 4.0]", 12),
+        ("order = \"gray\"\nmean = [0.5]\nstd = [0.25]", 12),
+        ("kind = \"clip\"\nframes = 2\norder = \"bgr\"\nmean = [0.1, 0.2, 0.3]", 24),
+        ("kind = \"clip\"\norder = \"gray\"", 24),
+        ("kind = \"flow\"\nrange = 20.0", 16),
+        ("kind = \"flow\"\nrange = 20.0\nframes = 2\nmean = [0.1, -0.2]\nstd = [0.5]", 16),
+        ("kind = \"flow\"\nrange = 5\nframes = 2\nmean = [0.1, -0.2, 0.3, 0.0]\nstd = [0.5, 0.25]", 16),
+    ];
+
+    fn preprocess(lines: &str) -> Preprocess {
+        let card = Card::parse(&format!("[[input]]\nname = \"x\"\n{lines}")).unwrap();
+        Preprocess::from_card(&card.input[0])
+    }
+
+    fn network_of(preprocess: &Preprocess, display: &[f32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; preprocess.network_len(display.len())];
+        preprocess.apply(display, &mut out);
+        out
+    }
+
+    fn assert_near(ours: &[f32], expected: &[f32]) {
+        assert_eq!(ours.len(), expected.len());
+        assert!(ours.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {expected:?}");
+    }
+
+    #[test]
+    fn colours_become_what_networks_expect() {
+        let color = [1.0, 0.5, 0.25];
+        let network = |name| {
+            network_of(&Preprocess::from_card(&crate::card::InputCard::preset(name, "x").unwrap()), &color)
+        };
+        assert_near(&network("imagenet"), &[2.2489083, 0.19642857, -0.6933333]);
+        assert_near(&network("caffe"), &[63.75 - 103.939, 127.5 - 116.779, 255.0 - 123.68]);
+        assert_near(&network("tf"), &[1.0, 0.0, -0.5]);
+        assert_near(&network("unit"), &color);
+        assert_near(&network("none"), &[255.0, 127.5, 63.75]);
+        assert_near(&network_of(&preprocess("order = \"gray\""), &color), &[0.299 + 0.2935 + 0.0285]);
+    }
+
+    #[test]
+    fn flow_is_clipped_and_scaled_plane_by_plane() {
+        let flow = preprocess(CARDS[6].0);
+        let out = network_of(&flow, &[10.0, -40.0, 5.0, 20.0]);
+        assert_near(&out, &[0.8, -1.6, 0.3, 2.4]);
+        let flow = preprocess(CARDS[7].0);
+        let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);
+        assert_near(&out, &[1.8, -3.2, 0.4, 0.0]);
+    }
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        for (lines, len) in CARDS {
+            let (preprocess, mut rng) = (preprocess(lines), Stream::new(1, 0));
+            // Flow on both sides of its limit, but not within the step of it.
+            let wide = if preprocess.kind() == InputKind::Flow { 30.0 } else { 1.0 };
+            let x: Vec<f32> = (0..len).map(|_| (wide * rng.uniform()) as f32).collect();
+            let mut normal = |len| -> Vec<f32> { (0..len).map(|_| rng.normal() as f32).collect() };
+            let y = normal(preprocess.network_len(len));
+            let mut gradient = vec![f32::NAN; len];
+            preprocess.adjoint(&x, &y, &mut gradient);
+            for index in 0..len {
+                let value = |step: f32| -> f64 {
+                    let mut moved = x.clone();
+                    moved[index] += step;
+                    network_of(&preprocess, &moved)
+                        .iter()
+                        .zip(&y)
+                        .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                        .sum()
+                };
+                let numeric = (value(0.0625) - value(-0.0625)) / 0.125;
+                let exact = f64::from(gradient[index]);
+                assert!(
+                    (numeric - exact).abs() < 1e-3 * (1.0 + exact.abs()),
+                    "{lines} {index}: {numeric} {exact}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_mean_colour_becomes_zero() {
+        for (lines, len) in CARDS {
+            let preprocess = preprocess(lines);
+            let color = preprocess.mean_color();
+            let display: Vec<f32> = (0..len).map(|at| color[at * color.len() / len]).collect();
+            assert_near(&network_of(&preprocess, &display), &vec![0.0; preprocess.network_len(len)]);
+        }
+    }
+}

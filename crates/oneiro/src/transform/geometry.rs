@@ -1,0 +1,129 @@
+//! Maps that only move pixels, on one plane each: every function writes all of its output.
+
+/// Where a line of `to` cells, which starts at `offset` of a line of `from`, overlaps it: first cell and
+/// count in the new line, and first cell in the old.
+fn overlap(from: usize, offset: isize, to: usize) -> (usize, usize, usize) {
+    let first = usize::try_from(-offset).unwrap_or(0).min(to);
+    let source = usize::try_from(offset).unwrap_or(0).min(from);
+    (first, (to - first).min(from - source), source)
+}
+
+/// out(y, x) = in(y + dy, x + dx), `fill` outside.
+pub fn place(
+    input: &[f32],
+    from: [usize; 2],
+    [dy, dx]: [isize; 2],
+    fill: f32,
+    out: &mut [f32],
+    to: [usize; 2],
+) {
+    let (top, rows, source_y) = overlap(from[0], dy, to[0]);
+    let (left, columns, source_x) = overlap(from[1], dx, to[1]);
+    if [rows, columns] != to {
+        out.fill(fill);
+    }
+    for row in 0..rows {
+        let (at, source) = ((top + row) * to[1] + left, (source_y + row) * from[1] + source_x);
+        out[at..at + columns].copy_from_slice(&input[source..source + columns]);
+    }
+}
+
+/// Adjoint of [`place`]: the same map backwards, zero outside.
+pub fn place_adjoint(
+    grad_out: &[f32],
+    to: [usize; 2],
+    [dy, dx]: [isize; 2],
+    grad_in: &mut [f32],
+    from: [usize; 2],
+) {
+    place(grad_out, to, [-dy, -dx], 0.0, grad_in, from);
+}
+
+/// The cell of a line of `n` that cell `i` of its endless reflection shows; the ends are not repeated.
+fn reflected(i: isize, n: usize) -> usize {
+    let period = 2 * (n as isize - 1);
+    if period == 0 {
+        return 0;
+    }
+    let i = i.rem_euclid(period);
+    i.min(period - i) as usize
+}
+
+/// The source of each cell of a line with p reflected cells at both ends.
+fn reflected_line(n: usize, p: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..n + 2 * p)
+        .map(move |i| if (p..p + n).contains(&i) { i - p } else { reflected(i as isize - p as isize, n) })
+}
+
+/// p reflected pixels on each side.
+pub fn reflect(input: &[f32], [height, width]: [usize; 2], p: usize, out: &mut [f32]) {
+    let columns = reflected_line(width, p);
+    for (row, y) in out.chunks_exact_mut(width + 2 * p).zip(reflected_line(height, p)) {
+        let source = &input[y * width..(y + 1) * width];
+        row.iter_mut().zip(columns.clone()).for_each(|(out, x)| *out = source[x]);
+    }
+}
+
+/// Adjoint of [`reflect`]: every copy adds to its source.
+pub fn reflect_adjoint(grad_out: &[f32], p: usize, grad_in: &mut [f32], [height, width]: [usize; 2]) {
+    grad_in.fill(0.0);
+    let columns = reflected_line(width, p);
+    for (row, y) in grad_out.chunks_exact(width + 2 * p).zip(reflected_line(height, p)) {
+        let source = &mut grad_in[y * width..(y + 1) * width];
+        row.iter().zip(columns.clone()).for_each(|(grad, x)| source[x] += grad);
+    }
+}
+
+/// out((y + dy) mod H, (x + dx) mod W) = in(y, x), for dy < H and dx < W.
+pub fn roll(input: &[f32], [height, width]: [usize; 2], [dy, dx]: [usize; 2], out: &mut [f32]) {
+    for (y, row) in input.chunks_exact(width).enumerate() {
+        let at = (y + dy) % height * width;
+        let (left, right) = out[at..at + width].split_at_mut(dx);
+        right.copy_from_slice(&row[..width - dx]);
+        left.copy_from_slice(&row[width - dx..]);
+    }
+}
+
+/// Adjoint of [`roll`], which is its inverse.
+pub fn roll_adjoint(
+    grad_out: &[f32],
+    [height, width]: [usize; 2],
+    [dy, dx]: [usize; 2],
+    grad_in: &mut [f32],
+) {
+    roll(grad_out, [height, width], [(height - dy) % height, (width - dx) % width], grad_in);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reflection_does_not_repeat_the_ends() {
+        assert_eq!(reflected_line(3, 2).collect::<Vec<_>>(), [2, 1, 0, 1, 2, 1, 0]);
+        assert_eq!(reflected_line(2, 3).collect::<Vec<_>>(), [1, 0, 1, 0, 1, 0, 1, 0]);
+        assert_eq!(reflected_line(1, 2).collect::<Vec<_>>(), [0; 5]);
+    }
+
+    #[test]
+    fn place_pads_crops_and_misses() {
+        let mut out = [0.0; 6];
+        place(&[1.0, 2.0, 3.0, 4.0], [2, 2], [0, -1], 9.0, &mut out, [2, 3]);
+        assert_eq!(out, [9.0, 1.0, 2.0, 9.0, 3.0, 4.0]);
+        let mut out = [0.0; 1];
+        place(&[1.0, 2.0, 3.0, 4.0], [2, 2], [1, 1], 9.0, &mut out, [1, 1]);
+        assert_eq!(out, [4.0]);
+        for offset in [-5, 5] {
+            let mut out = [0.0; 4];
+            place(&[1.0, 2.0, 3.0, 4.0], [2, 2], [offset, 0], 9.0, &mut out, [2, 2]);
+            assert_eq!(out, [9.0; 4]);
+        }
+    }
+
+    #[test]
+    fn roll_wraps_around() {
+        let mut out = [0.0; 6];
+        roll(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3], [1, 1], &mut out);
+        assert_eq!(out, [6.0, 4.0, 5.0, 3.0, 1.0, 2.0]);
+    }
+}
