@@ -1,1 +1,85 @@
-fn main() {}
+//! The command line of oneiro: see what a trained convolutional network has learned.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+mod context;
+mod files;
+mod interrupt;
+mod metadata;
+mod model;
+mod progress;
+mod rendering;
+
+use context::Context;
+
+/// See what a trained convolutional network has learned.
+#[derive(Parser)]
+#[command(
+    name = "oneiro",
+    version,
+    propagate_version = true,
+    after_help = "Start with `oneiro demo`, which needs nothing but this program.\n\
+                  MODEL is an .onnx file (with its card NAME.toml beside it) or the embedded network squeezenet1_1."
+)]
+struct Cli {
+    /// Threads to compute with; the results do not depend on it [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Print results only: no progress, no notes
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// What to compute on
+    #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
+    device: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(commands::demo::Args),
+    Classify(commands::classify::Args),
+    Layers(commands::layers::Args),
+    Render(commands::render::Args),
+    Sheet(commands::sheet::Args),
+    Run(commands::run::Args),
+    Check(commands::check::Args),
+    Bench(commands::bench::Args),
+}
+
+/// Exit code after Ctrl-C, by the convention of shells: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::listen();
+    let context = Context::new(cli.threads.map(usize::from), cli.quiet);
+    let outcome = context.and_then(|context| match &cli.command {
+        Command::Demo(args) => commands::demo::run(&context, args),
+        Command::Classify(args) => commands::classify::run(&context, args),
+        Command::Layers(args) => commands::layers::run(&context, args),
+        Command::Render(args) => commands::render::run(&context, args),
+        Command::Sheet(args) => commands::sheet::run(&context, args),
+        Command::Run(args) => commands::run::run(&context, args),
+        Command::Check(args) => commands::check::run(&context, args),
+        Command::Bench(args) => commands::bench::run(&context, args),
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(_) if interrupt::requested() => {
+            context::complain("interrupted; nothing was left half-written");
+            ExitCode::from(INTERRUPTED)
+        }
+        // The reader of our output is gone (`oneiro layers M | head`): that is no failure of ours.
+        Err(error) if context::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            context::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// The result of this crate's functions.
-pub type Result<T> = std::result::Result<T, MediaError>;
+pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 
 /// Why a file could not be read or written, or a sheet not be drawn.
 #[derive(Debug, Error)]

@@ -28,16 +28,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod disturb;
 mod error;
 mod image;
+mod npy;
 mod page;
 mod read;
 mod resize;
 mod sheet;
 mod write;
 
+pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use image::Image;
+pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
 pub use read::{decode_image, read_image};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};

@@ -93,6 +93,8 @@ pub struct PlanInput {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
+    /// Whether a target depends on it.
+    pub used: bool,
     pub(crate) region: Region,
     pub(crate) gradient: Option<Region>,
 }
@@ -425,6 +427,7 @@ impl<'a> Lowering<'a> {
                 Some(PlanInput {
                     name: name(v),
                     shape: self.request.shapes[i].clone(),
+                    used: self.storages[s].value.is_some_and(|(_, end)| end > 0),
                     region: region(values[s]),
                     gradient,
                 })

@@ -1,1 +1,49 @@
-//! See what a trained convolutional network has learned: feature visualization.
+//! See what a trained convolutional network has learned.
+//!
+//! A picture is found by optimisation: parameters → image → random transforms → network → objective, and the
+//! gradient all the way back. Each stage is a module with one function shape, stated at its head:
+//!
+//! | module | shape |
+//! |---|---|
+//! | [`param`] | parameters → image, and adjoint |
+//! | [`transform`] | image + random numbers → image, and adjoint |
+//! | [`preprocess`] | image → what the network reads, and adjoint |
+//! | [`objective`] | activations → value and seed gradients; an algebra |
+//! | [`optimizer`] | gradient → step |
+//! | [`preset`] | all of these under a name |
+//! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
+//!
+//! ```no_run
+//! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let graph = oneiro_net::format::onnx::read(std::fs::read("model.onnx")?.into())?;
+//! let model = Model::new(graph, oneiro::card::Card::parse(&std::fs::read_to_string("model.toml")?)?)?;
+//! let pictures =
+//!     render(&model, &Preset::lucid(), &[Objective::channel("conv4_3", 5)], 0, |_: &Progress<'_>| true)?;
+//! println!("{} {:?}", pictures[0].value, pictures[0].images[0].shape);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here touches a file, a clock or the environment; seeds are arguments, and threads are those of the
+//! current `rayon` pool, whose number never changes a bit of the result.
+
+#![forbid(unsafe_code)]
+
+pub mod card;
+pub mod color;
+mod error;
+pub mod model;
+pub mod objective;
+pub mod optimizer;
+pub mod param;
+pub mod preprocess;
+pub mod preset;
+pub mod probe;
+pub mod render;
+pub mod rng;
+pub mod transform;
+
+pub use error::{Error, Result};
+pub use model::Model;

@@ -15,7 +15,7 @@ pub const ADAM_BETA2: f64 = 0.999;
 pub const ADAM_EPSILON: f64 = 1e-8;
 
 /// Moves parameters uphill along a gradient.
-pub trait Optimizer: Send + Debug {
+pub trait Optimizer: Send + Sync + Debug {
     /// One step that raises the objective. Both slices have the length that the optimizer was made for.
     fn step(&mut self, params: &mut [f32], gradient: &[f32]);
     /// The learning rate of the next step.

@@ -1,7 +1,8 @@
 //! One block of memory for all activations and gradients of a plan, cut into regions.
 //!
-//! A plan decides in advance where every value lives. A step then takes a [`frame`](Arena::frame): the regions that it writes, as
-//! slices, and a [`Reader`] for everything else. The checks in the two make the steps free of `unsafe`.
+//! A plan decides in advance where every value lives. A step then takes a [`frame`](Arena::frame): the
+//! regions that it writes, as slices, and a [`Reader`] for everything else. The checks in the two make the
+//! steps free of `unsafe`.
 
 use super::scratch::AlignedBuffer;
 use std::marker::PhantomData;
@@ -91,8 +92,8 @@ impl Arena {
         let mut kept = [Region::default(); MAX_WRITES];
         kept[..N].copy_from_slice(&writes);
         let reader = Reader { start, len: self.len, writes: kept, arena: PhantomData };
-        // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is borrowed
-        // for as long as the slices live; the reader gives out nothing that overlaps them.
+        // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is
+        // borrowed for as long as the slices live; the reader gives out nothing that overlaps them.
         let slices = writes
             .map(|region| unsafe { std::slice::from_raw_parts_mut(start.add(region.offset), region.len) });
         (reader, slices)
@@ -124,8 +125,8 @@ impl<'a> Reader<'a> {
         for &written in &self.writes {
             assert!(!region.overlaps(written), "a step reads {region:?} while it writes {written:?}");
         }
-        // SAFETY: the region lies inside the memory, which is borrowed for 'a, and shares nothing with the mutable slices
-        // of the frame (both checked above).
+        // SAFETY: the region lies inside the memory, which is borrowed for 'a, and shares nothing with the
+        // mutable slices of the frame (both checked above).
         unsafe { std::slice::from_raw_parts(self.start.add(region.offset), region.len) }
     }
 }

@@ -1,8 +1,10 @@
 //! The clip `y = min(max(x, low), high)` over rows, and its masks: one bit a number where the gradient stops.
 //!
-//! A ReLU is a clip to `0 ..= ∞`. Masks of a matrix of rows hold each row in whole words: bit p % 32 of word p / 32.
+//! A ReLU is a clip to `0 ..= ∞`. Masks of a matrix of rows hold each row in whole words: bit p % 32 of word
+//! p / 32.
 
 use super::isa::Isa;
+use super::scratch::Disjoint;
 
 /// Bits in a word of a mask.
 pub const MASK_BITS: usize = 32;
@@ -12,11 +14,53 @@ pub const fn mask_words(row_len: usize) -> usize {
     row_len.div_ceil(MASK_BITS)
 }
 
+/// A clip whose masks several tasks fill, each its own words.
+pub(crate) struct Clip<'a> {
+    low: f32,
+    high: f32,
+    below: Option<Disjoint<'a, u32>>,
+    above: Option<Disjoint<'a, u32>>,
+}
+
+impl<'a> Clip<'a> {
+    /// The clip to `low ..= high` of `rows` rows of `row_len` numbers.
+    ///
+    /// # Panics
+    /// Where a mask has another size.
+    #[track_caller]
+    pub(crate) fn new(
+        rows: usize,
+        row_len: usize,
+        low: f32,
+        high: f32,
+        below: Option<&'a mut [u32]>,
+        above: Option<&'a mut [u32]>,
+    ) -> Clip<'a> {
+        for mask in [&below, &above].into_iter().flatten() {
+            assert_eq!(mask.len(), rows * mask_words(row_len), "words of a mask of {rows} rows of {row_len}");
+        }
+        Clip { low, high, below: below.map(Disjoint::new), above: above.map(Disjoint::new) }
+    }
+
+    /// Clips a piece of a row that begins at mask word `first_word`.
+    ///
+    /// # Safety
+    /// No other task has these words at the same time.
+    pub(crate) unsafe fn apply(&self, isa: Isa, piece: &mut [f32], first_word: usize) {
+        let words = mask_words(piece.len());
+        // SAFETY: the caller has the words alone.
+        let below = self.below.as_ref().map(|mask| unsafe { mask.part(first_word, words) });
+        // SAFETY: as above.
+        let above = self.above.as_ref().map(|mask| unsafe { mask.part(first_word, words) });
+        clip_row(isa, piece, self.low, self.high, below, above);
+    }
+}
+
 /// Clips a row in place: `low` where `x < low`, `high` where `x > high`; a NaN stays.
 ///
-/// Where given, `below` and `above` (`mask_words(row.len())` words, every bit written) say where the gradient stops:
-/// `x <= low`, `x >= high`.
-pub(crate) fn clip_row(
+/// Where given, `below` and `above` (`mask_words(row.len())` words, every bit written) say where the gradient
+/// stops: `x <= low`, `x >= high`.
+fn clip_row(
     isa: Isa,
     row: &mut [f32],
     low: f32,

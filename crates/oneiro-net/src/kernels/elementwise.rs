@@ -2,12 +2,13 @@
 //!
 //! Slices are cut into fixed chunks that threads share; short ones stay on the calling thread.
 
-use super::clip::{MASK_BITS, clip_row, mask_words};
+use super::clip::{Clip, MASK_BITS, mask_words};
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use rayon::prelude::*;
 
-/// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask words.
+/// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask
+/// words.
 const CHUNK: usize = 8192;
 
 /// `dst[i] = f(src[i])`.
@@ -64,40 +65,28 @@ pub fn apply_clip(
     below: Option<&mut [u32]>,
     above: Option<&mut [u32]>,
 ) {
-    let words = mask_words(row_len);
     assert_eq!(y.len(), rows * row_len, "{rows} rows of {row_len}");
-    for mask in [&below, &above].into_iter().flatten() {
-        assert_eq!(mask.len(), rows * words, "words of a mask of {rows} rows of {row_len}");
-    }
-    let (below, above) = (below.map(Disjoint::new), above.map(Disjoint::new));
-    each_piece(rows, row_len, &Disjoint::new(y), |_, mask_start, piece| {
-        let words = mask_words(piece.len());
+    let clip = Clip::new(rows, row_len, low, high, below, above);
+    each_piece(rows, row_len, y, |first_word, piece| {
         // SAFETY: a piece begins at a whole word of its row and belongs to one task, and so do its words.
-        let below = below.as_ref().map(|mask| unsafe { mask.part(mask_start, words) });
-        // SAFETY: as above.
-        let above = above.as_ref().map(|mask| unsafe { mask.part(mask_start, words) });
-        clip_row(isa, piece, low, high, below, above);
+        unsafe { clip.apply(isa, piece, first_word) };
     });
 }
 
-/// Calls `work(row, first mask word, piece)` for every row of a matrix, long rows in pieces of whole mask words and
-/// short rows many to a task.
-fn each_piece(
-    rows: usize,
-    row_len: usize,
-    values: &Disjoint<'_, f32>,
-    work: impl Fn(usize, usize, &mut [f32]) + Sync,
-) {
+/// Calls `work(first mask word, piece)` for every row of a matrix, long rows in pieces of whole mask words
+/// and short rows many to a task.
+fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     if rows * row_len == 0 {
         return;
     }
     let pieces = row_len.div_ceil(CHUNK);
     let words = mask_words(row_len);
+    let values = Disjoint::new(values);
     let run = |index: usize| {
         let (row, start) = (index / pieces, index % pieces * CHUNK);
         // SAFETY: pieces have nothing in common, and each belongs to one task.
         let piece = unsafe { values.part(row * row_len + start, CHUNK.min(row_len - start)) };
-        work(row, row * words + start / MASK_BITS, piece);
+        work(row * words + start / MASK_BITS, piece);
     };
     if rows * row_len <= CHUNK {
         (0..rows * pieces).for_each(run);
@@ -112,24 +101,27 @@ fn each_piece(
 pub enum ReluRule {
     /// The derivative: nothing passes where the activation was clipped.
     Exact,
-    /// Exact; but where nothing at all would pass for a batch entry, its gradient passes unmasked except for what
-    /// would push further into the clip. Starts units that are off everywhere (Lucid's redirected ReLU gradients).
+    /// Exact; but where nothing at all would pass for a batch entry, its gradient passes unmasked except for
+    /// what would push further into the clip. Starts units that are off everywhere (Lucid's redirected ReLU
+    /// gradients).
     Redirected,
     /// What the clip stops passes multiplied by this slope.
     Leaky(f32),
     /// Exact, and only what is positive (Springenberg et al., *Striving for simplicity*, 2015).
     Guided,
-    /// Only what is positive, wherever (Zeiler and Fergus, *Visualizing and understanding convolutional networks*, 2014).
+    /// Only what is positive, wherever (Zeiler and Fergus, *Visualizing and understanding convolutional
+    /// networks*, 2014).
     Deconv,
 }
 
 /// Turns the gradient behind a clip into the gradient before it, in place.
 ///
-/// `dy` is `[entries, rows_per_entry, row_len]`, the gradient of an objective that is to grow. Masks have a row of
-/// [`mask_words`] words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
+/// `dy` is `[entries, rows_per_entry, row_len]`, the gradient of an objective that is to grow. Masks have a
+/// row of [`mask_words`] words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given
+/// stops nothing.
 ///
-/// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is, except that where
-/// `below` is set only positive values pass and where `above` is set only negative ones.
+/// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is,
+/// except that where `below` is set only positive values pass and where `above` is set only negative ones.
 ///
 /// # Panics
 /// Where the slices do not fit.
@@ -189,7 +181,7 @@ fn pass(
     below: Option<&[u32]>,
     above: Option<&[u32]>,
 ) {
-    each_piece(rows, row_len, &Disjoint::new(dy), |_, mask_start, piece| {
+    each_piece(rows, row_len, dy, |mask_start, piece| {
         let words = mask_start..mask_start + mask_words(piece.len());
         let [below, above] = [below, above].map(|mask| mask.map_or(&[][..], |mask| &mask[words.clone()]));
         match rule {
@@ -231,7 +223,8 @@ multiversion! {
         for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
             let (below, above) = (word(below, index), word(above, index));
             for (bit, dy) in dy.iter_mut().enumerate() {
-                let further = (below & (1 << bit) != 0) & (*dy <= 0.0) | (above & (1 << bit) != 0) & (*dy >= 0.0);
+                let (down, up) = (below & (1 << bit) != 0, above & (1 << bit) != 0);
+                let further = down & (*dy <= 0.0) | up & (*dy >= 0.0);
                 *dy = if further { 0.0 } else { *dy };
             }
         }
@@ -369,8 +362,9 @@ mod tests {
                             found[i] != reference_rule(rule, stuck[i / size], dy[i], below, above)
                         });
                         if wrong.is_some() || run(3) != found {
+                            let masks = (with_below, with_above);
                             failures.push(format!(
-                                "{isa:?} {rule:?} {rows} rows of {row_len}, masks {with_below} {with_above}: {wrong:?}"
+                                "{isa:?} {rule:?} {rows} rows of {row_len}, masks {masks:?}: {wrong:?}"
                             ));
                         }
                     }

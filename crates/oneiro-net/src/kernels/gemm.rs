@@ -4,13 +4,13 @@
 //! c[i][j] = start + Σ_k a[k][i] · b[k][j]        i < rows, j < vectors · lanes
 //! ```
 //!
-//! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`; `start` is a bias, or what `c`
-//! holds. Every element is ONE chain of multiply-adds in the order of k. A chain that is cut at some k, stored, and
-//! taken up again gives the same bits, and so does a tile of any height or width: neither blocking, nor threads, nor
-//! the place of an element in its tile can change a result.
+//! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`; `start` is a bias,
+//! or what `c` holds. Every element is ONE chain of multiply-adds in the order of k. A chain that is cut at
+//! some k, stored, and taken up again gives the same bits, and so does a tile of any height or width: neither
+//! blocking, nor threads, nor the place of an element in its tile can change a result.
 //!
-//! The shape of the tile is chosen so that its sums fill the registers of the family, after Goto and van de Geijn,
-//! *Anatomy of high-performance matrix multiplication* (2008).
+//! The shape of the tile is chosen so that its sums fill the registers of the family, after Goto and van de
+//! Geijn, *Anatomy of high-performance matrix multiplication* (2008).
 
 use super::isa::Isa;
 
@@ -41,7 +41,8 @@ impl TileShape {
         }
     }
 
-    /// Height of the panels that `rows` rows are cut into: as few panels as full tiles would need, nearly equal.
+    /// Height of the panels that `rows` rows are cut into: as few panels as full tiles would need, nearly
+    /// equal.
     pub(crate) fn panel_rows(self, rows: usize) -> usize {
         rows.div_ceil(rows.div_ceil(self.rows).max(1)).max(1)
     }
@@ -50,16 +51,16 @@ impl TileShape {
 /// A compiled tile: `(k, a, b, c, c_stride, start)`.
 ///
 /// # Safety
-/// The machine has the tile's instruction set. With R rows and W columns: `a` has k·R numbers, `b` has k rows of the
-/// family's full width; `c` has R rows of W numbers, `c_stride` apart, which nobody else touches; `start` is null (go on from
-/// `c`) or has R numbers.
+/// The machine has the tile's instruction set. With R rows and W columns: `a` has k·R numbers, `b` has k rows
+/// of the family's full width; `c` has R rows of W numbers, `c_stride` apart, which nobody else touches;
+/// `start` is null (go on from `c`) or has R numbers.
 pub(crate) type Tile = unsafe fn(usize, *const f32, *const f32, *mut f32, usize, *const f32);
 
 /// A register of numbers of one family.
 ///
 /// # Safety
-/// Every method needs the family's instructions; `load` and `store` need `LANES` numbers at the address, of any
-/// alignment.
+/// Every method needs the family's instructions; `load` and `store` need `LANES` numbers at the address, of
+/// any alignment.
 #[allow(clippy::missing_safety_doc)] // Stated once, above.
 trait Vector: Copy {
     const LANES: usize;
@@ -83,8 +84,9 @@ unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
     c_stride: usize,
     start: *const f32,
 ) {
-    // SAFETY: the addresses stay inside what the contract of `Tile` grants: R·k numbers of a, N·k of b (V registers of
-    // each row, V · LANES <= N), R rows of V registers of c, R numbers of start; the family is there.
+    // SAFETY: the addresses stay inside what the contract of `Tile` grants: R·k numbers of a, N·k of b (V
+    // registers of each row, V · LANES <= N), R rows of V registers of c, R numbers of start; the family is
+    // there.
     unsafe {
         let mut sum = [[X::splat(0.0); V]; R];
         if start.is_null() {
@@ -122,7 +124,10 @@ unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
 
 /// One family: its register, and a table of its tiles by rows for each width.
 macro_rules! family {
-    ($module:ident, $arch:meta, $feature:meta, $vector:ty, $columns:literal, [$($width:literal),*], $rows:tt) => {
+    (
+        $module:ident, $arch:meta, $feature:meta, $vector:ty, $columns:literal,
+        [$($width:literal),*], $rows:tt
+    ) => {
         #[cfg($arch)]
         mod $module {
             use super::*;
@@ -203,7 +208,10 @@ pub(crate) fn tile_of(isa: Isa, rows: usize, vectors: usize) -> Tile {
 
 /// The methods of [`Vector`] as one instruction each.
 macro_rules! vector {
-    ($arch:literal, $type:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, |$sum:ident, $a:ident, $b:ident| $fma:expr) => {
+    (
+        $arch:literal, $type:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+        |$sum:ident, $a:ident, $b:ident| $fma:expr
+    ) => {
         #[cfg(target_arch = $arch)]
         const _: () = {
             #[cfg(target_arch = "aarch64")]
@@ -220,12 +228,14 @@ macro_rules! vector {
                 }
                 #[inline(always)]
                 unsafe fn load(from: *const f32) -> Self {
-                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the trait).
+                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the
+                    // trait).
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut f32) {
-                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the trait).
+                    // SAFETY: the caller has the instructions and LANES numbers at the address (see the
+                    // trait).
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]

@@ -1,8 +1,8 @@
 //! Which vector instructions the kernels may use.
 //!
-//! A kernel takes an [`Isa`] as an argument, so that a test can run every path that this machine has on the same
-//! cases. Results may differ between instruction sets in the last bits (one fuses multiply and add, another does
-//! not); within one they never do.
+//! A kernel takes an [`Isa`] as an argument, so that a test can run every path that this machine has on the
+//! same cases. Results may differ between instruction sets in the last bits (one fuses multiply and add,
+//! another does not); within one they never do.
 
 /// An instruction-set family that kernels are compiled for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

@@ -1,7 +1,8 @@
 //! Fully connected layers: `y = x Wᵀ + b` and its adjoint `dx = dy W`.
 //!
-//! With few images these read far more memory than they compute: each weight is read once for the whole batch, and the
-//! work is cut along the outputs (the inputs, backward), so that threads read disjoint weights.
+//! With few images these read far more memory than they compute: each weight is read once for the whole
+//! batch, and the work is cut along the outputs (the inputs, backward), so that threads read disjoint
+//! weights.
 
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
@@ -11,13 +12,14 @@ use rayon::prelude::*;
 const LANES: usize = 64;
 /// Outputs of a task of the forward pass.
 const OUTPUT_BLOCK: usize = 16;
-/// Inputs of a task of the backward pass: 2 KB of each weight row.
-const INPUT_BLOCK: usize = 512;
+/// Fewest and most inputs of a task of the backward pass: enough of each weight row to stream, and few enough
+/// that their gradients stay in a first-level cache.
+const INPUT_BLOCKS: (usize, usize) = (512, 4096);
 
 /// `y[b, o] = Σ_k x[b, k] · weight[o, k] + bias[o]`.
 ///
-/// Shapes: `weight` `[outputs, inputs]`, `bias` `[outputs]`, `x` `[batch, inputs]`, `y` `[batch, outputs]`. Each inner product has
-/// [`LANES`] partial sums over k modulo `LANES`, added up in halves at the end.
+/// Shapes: `weight` `[outputs, inputs]`, `bias` `[outputs]`, `x` `[batch, inputs]`, `y` `[batch, outputs]`.
+/// Each inner product has 64 partial sums, over k modulo 64, added up in halves at the end.
 ///
 /// # Panics
 /// Where the slices do not fit.
@@ -50,11 +52,12 @@ pub fn linear(
     });
 }
 
-/// `dx[b, k] = Σ_o dy[b, o] · weight[o, k]`, added to `dx` where `accumulate` is set. Shapes as in [`linear`].
+/// `dx[b, k] = Σ_o dy[b, o] · weight[o, k]`, added to `dx` where `accumulate` is set. Shapes as in
+/// [`linear`].
 ///
-/// Each element is one sum in the order of o. Outputs whose gradient is 0 are skipped: a one-hot target or the
-/// gradient behind a ReLU leaves most weight rows unread. (An infinite weight under a zero gradient hence gives 0, not
-/// NaN.)
+/// Each element is one sum in the order of o. Outputs whose gradient is 0 are skipped: a one-hot target or
+/// the gradient behind a ReLU leaves most weight rows unread. (An infinite weight under a zero gradient hence
+/// gives 0, not NaN.)
 ///
 /// # Panics
 /// Where the slices do not fit.
@@ -72,9 +75,12 @@ pub fn linear_backward(
     assert_eq!(dx.len(), batch * inputs, "input of a linear layer {inputs} -> {outputs}, batch {batch}");
     assert_eq!(dy.len(), batch * outputs, "output of a linear layer {inputs} -> {outputs}, batch {batch}");
     let dx = Disjoint::new(dx);
-    (0..inputs.div_ceil(INPUT_BLOCK)).into_par_iter().for_each(|block| {
-        let begin = block * INPUT_BLOCK;
-        let len = INPUT_BLOCK.min(inputs - begin);
+    // Every input has its own sum: where the blocks are cut changes no bit.
+    let wanted = inputs.div_ceil(2 * rayon::current_num_threads());
+    let block_len = wanted.next_multiple_of(64).clamp(INPUT_BLOCKS.0, INPUT_BLOCKS.1);
+    (0..inputs.div_ceil(block_len)).into_par_iter().for_each(|block| {
+        let begin = block * block_len;
+        let len = block_len.min(inputs - begin);
         // SAFETY: every (image, block of inputs) belongs to one task.
         let part = |image: usize| unsafe { dx.part(image * inputs + begin, len) };
         if !accumulate {

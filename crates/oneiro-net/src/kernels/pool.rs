@@ -1,7 +1,7 @@
 //! Max and average pooling over planes, forward and backward.
 //!
-//! Rows are worked on tap by tap, so that the inner loops are straight; planes are spread over threads. The window
-//! of output o along a dimension has its tap k at `o·stride - pad_before + k·dilation`.
+//! Rows are worked on tap by tap, so that the inner loops are straight; planes are spread over threads. The
+//! window of output o along a dimension has its tap k at `o·stride - pad_before + k·dilation`.
 
 use super::depthwise::positions_inside;
 use super::isa::{Isa, multiversion};
@@ -41,7 +41,8 @@ pub struct PoolGeometry {
     pub dilation: [usize; 3],
     /// Padding in front.
     pub pad_before: [usize; 3],
-    /// Padding behind. Only the divisor of an average that counts padding depends on it; `dst` says how many windows there are.
+    /// Padding behind. Only the divisor of an average that counts padding depends on it; `dst` says how many
+    /// windows there are.
     pub pad_after: [usize; 3],
 }
 
@@ -51,13 +52,15 @@ impl PoolGeometry {
         volume(self.kernel)
     }
 
-    /// Words that the recorded maxima take: a byte for each output where a window has at most 256 taps, else a word.
+    /// Words that the recorded maxima take: a byte for each output where a window has at most 256 taps, else
+    /// a word.
     pub fn argmax_words(&self) -> usize {
         let outputs = self.planes * volume(self.dst);
         if self.taps() <= BYTE_TAPS { outputs.div_ceil(4) } else { outputs }
     }
 
-    /// Whether every window sees something of the source; a pooling for which this fails has no defined result.
+    /// Whether every window sees something of the source; a pooling for which this fails has no defined
+    /// result.
     pub fn every_window_sees_the_source(&self) -> bool {
         (0..3).all(|d| (0..self.dst[d]).all(|o| (0..self.kernel[d]).any(|k| self.inside(d, o, k).is_some())))
     }
@@ -87,7 +90,8 @@ impl PoolGeometry {
         assert!(self.every_window_sees_the_source(), "a window sees nothing of the source: {self:?}");
     }
 
-    /// Calls `visit(tap, row)` for the source rows that the windows of row `line` see; `tap` counts rows of the window.
+    /// Calls `visit(tap, row)` for the source rows that the windows of row `line` see; `tap` counts rows of
+    /// the window.
     #[inline(always)]
     fn source_rows(&self, line: usize, mut visit: impl FnMut(usize, usize)) {
         let (oz, oy) = (line / self.dst[1], line % self.dst[1]);
@@ -206,8 +210,8 @@ fn take_greater(best: &mut [f32], best_tap: &mut [u32], row: &[f32], tap: u32, s
     }
 }
 
-/// Sends every gradient to the maximum of its window, as [`max_pool`] recorded it; adds to `dx` where `accumulate` is
-/// set, else `dx` is overwritten.
+/// Sends every gradient to the maximum of its window, as [`max_pool`] recorded it; adds to `dx` where
+/// `accumulate` is set, else `dx` is overwritten.
 ///
 /// # Panics
 /// Where the slices do not fit or `argmax` was not recorded with this geometry.
@@ -271,10 +275,11 @@ fn send_back(
     }
 }
 
-/// The average of each window, over its taps inside the source, or (`count_include_pad`) inside the padded source.
+/// The average of each window, over its taps inside the source, or (`count_include_pad`) inside the padded
+/// source.
 ///
-/// The divisor is that of PyTorch and ONNX: a window that `ceil_mode` lets hang over the padding's end does not count what
-/// lies beyond.
+/// The divisor is that of PyTorch and ONNX: a window that `ceil_mode` lets hang over the padding's end does
+/// not count what lies beyond.
 ///
 /// # Panics
 /// Where the slices do not fit or a window sees nothing of the source.

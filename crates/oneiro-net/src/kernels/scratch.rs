@@ -1,4 +1,5 @@
-//! Memory that kernels work in: aligned buffers that only grow, and slices whose disjoint parts several threads write.
+//! Memory that kernels work in: aligned buffers that only grow, and slices whose disjoint parts several
+//! threads write.
 
 use std::marker::PhantomData;
 
@@ -10,7 +11,8 @@ struct Line([f32; LINE]);
 /// Numbers in a cache line.
 pub(crate) const LINE: usize = 16;
 
-// SAFETY: an array of sixteen f32 is 64 bytes, the alignment asked for, so there is no padding; zeros are valid.
+// SAFETY: an array of sixteen f32 is 64 bytes, the alignment asked for, so there is no padding; zeros are
+// valid.
 unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: as above: plain numbers, no padding, every bit pattern valid.
 unsafe impl bytemuck::Pod for Line {}

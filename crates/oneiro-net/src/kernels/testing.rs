@@ -1,6 +1,7 @@
 //! What the tests of the kernels share.
 
-/// Reproducible numbers in -1 .. 1: a linear congruential generator (Knuth, *The Art of Computer Programming*, vol. 2, 3.3.4).
+/// Reproducible numbers in -1 .. 1: a linear congruential generator (Knuth, *The Art of Computer
+/// Programming*, vol. 2, 3.3.4).
 pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -13,7 +14,8 @@ pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
 /// Notes a failure where a result is further than f32 rounding from the reference.
 pub(crate) fn assert_close(failures: &mut Vec<String>, name: &str, found: &[f32], expected: &[f64]) {
     let scale = expected.iter().fold(1.0f64, |scale, v| scale.max(v.abs()));
-    let wrong = found.iter().zip(expected).position(|(&f, &e)| !((f64::from(f) - e).abs() <= 4e-6 * scale));
+    let wrong =
+        found.iter().zip(expected).position(|(&f, &e)| f.is_nan() || (f64::from(f) - e).abs() > 4e-6 * scale);
     if found.len() != expected.len() {
         failures.push(format!("{name}: {} numbers instead of {}", found.len(), expected.len()));
     } else if let Some(i) = wrong {
@@ -33,5 +35,9 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 /// Runs on a pool of so many threads.
 pub(crate) fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("threads can be started")
+        .install(work)
 }

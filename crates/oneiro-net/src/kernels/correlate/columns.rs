@@ -4,23 +4,23 @@
 //! panel[(channel, tap)][j] = src[channel, (p + j)·step + tap]      0 outside the source
 //! ```
 //!
-//! The source is seen through a *slab*: for one channel, the source lines that the block needs, with their zeros around
-//! them and each line split by remainder modulo the step. In the slab the columns of a tap along one grid row are
-//! contiguous, whatever the step, the dilation or the padding; so one loop copies them all. Where nothing is padded and the step is 1,
-//! the source itself is used as the slab.
+//! The source is seen through a *slab*: for one channel, the source lines that the block needs, with their
+//! zeros around them and each line split by remainder modulo the step. In the slab the columns of a tap along
+//! one grid row are contiguous, whatever the step, the dilation or the padding; so one loop copies them all.
+//! Where nothing is padded and the step is 1, the source itself is used as the slab.
 
 use super::Correlation;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, LINE};
 
-/// Numbers that a panel may write beyond its end: copies go by whole vectors, and the overhang of one is overwritten by the
-/// next or falls here.
+/// Numbers that a panel may write beyond its end: copies go by whole vectors, and the overhang of one is
+/// overwritten by the next or falls here.
 const OVERHANG: usize = LINE;
 
 /// The reading side of a correlation, with dimensions that are contiguous in the source joined into one.
 ///
-/// A 1×1 convolution of step 1 becomes one line as long as the plane, and a 3×1×1 one becomes two-dimensional: longer
-/// lines, fewer pieces.
+/// A 1×1 convolution of step 1 becomes one line as long as the plane, and a 3×1×1 one becomes
+/// two-dimensional: longer lines, fewer pieces.
 #[derive(Clone, Copy)]
 struct Reading {
     src: [usize; 3],
@@ -85,7 +85,8 @@ struct Piece {
     len: usize,
 }
 
-/// How to pack one block of columns; kept by each thread and refilled for each task, so that it allocates only to grow.
+/// How to pack one block of columns; kept by each thread and refilled for each task, so that it allocates
+/// only to grow.
 pub(super) struct Columns {
     width: usize,
     panels: usize,
@@ -268,11 +269,12 @@ impl Columns {
         }
     }
 
-    /// Packs `channels` channels, the first of which begins `src`, one plane apart; returns the panels and the
-    /// distance from one to the next. `src` may go on beyond the last channel.
+    /// Packs `channels` channels, the first of which begins `src`, one plane apart; returns the panels and
+    /// the distance from one to the next. `src` may go on beyond the last channel.
     pub(super) fn pack(&mut self, isa: Isa, src: &[f32], plane: usize, channels: usize) -> (&[f32], usize) {
         let distance = channels * self.taps.len() * self.width + OVERHANG;
         self.panel_data.at_least(self.panels * distance);
+        isa.require();
         for channel in 0..channels {
             let source = &src[channel * plane..];
             if !self.direct {
@@ -293,9 +295,9 @@ impl Columns {
                 layout.copy_exactly(slab, to);
                 continue;
             }
-            isa.require();
-            // SAFETY: `isa` is there; every copy reads less than `reach` numbers from the slab's start (so `reach` was
-            // made) and writes at most an overhang beyond its row of a panel that has one at its end.
+            // SAFETY: `isa` is there (asked above); every copy reads less than `reach` numbers from the
+            // slab's start (so `reach` was made) and writes at most an overhang beyond its row of a panel
+            // that has one at its end.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
@@ -348,11 +350,12 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Copies by vectors of `W` numbers. Within a panel, rows and segments go upwards, so that the overhang of a copy is
-    /// always overwritten by what belongs there.
+    /// Copies by vectors of `W` numbers. Within a panel, rows and segments go upwards, so that the overhang
+    /// of a copy is always overwritten by what belongs there.
     ///
     /// # Safety
-    /// From `slab`, every segment, rounded up to whole vectors, can be read at every tap; `to` has every panel.
+    /// From `slab`, every segment, rounded up to whole vectors, can be read at every tap; `to` has every
+    /// panel.
     #[inline(always)]
     unsafe fn copy<const W: usize>(&self, slab: *const f32, to: *mut f32) {
         for (panel, bounds) in self.first_segment.windows(2).enumerate() {

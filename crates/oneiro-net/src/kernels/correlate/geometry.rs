@@ -3,7 +3,8 @@
 use super::{Correlation, PackedWeights};
 use crate::kernels::isa::Isa;
 
-/// A convolution as model files describe it. Sizes run D, H, W; leading dimensions that a network lacks are 1 (pad 0).
+/// A convolution as model files describe it. Sizes run D, H, W; leading dimensions that a network lacks are 1
+/// (pad 0).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvGeometry {
     /// Images.
@@ -83,9 +84,10 @@ impl Correlation {
 
     /// Its adjoint with respect to the input, from dY (the convolution's `dst`) to dX (its `src`).
     ///
-    /// An input at i meets tap t in output o where `i + pad - t·dilation = o·stride`. Inputs of the same remainder
-    /// modulo the stride meet the same taps: each remainder is one [`Phase`], dense and of step 1. The phases write
-    /// disjoint parts of dX and together all of it. This is also the forward pass of a transposed convolution.
+    /// An input at i meets tap t in output o where `i + pad - t·dilation = o·stride`. Inputs of the same
+    /// remainder modulo the stride meet the same taps: each remainder is one [`Phase`], dense and of step 1.
+    /// The phases write disjoint parts of dX and together all of it. This is also the forward pass of a
+    /// transposed convolution.
     pub fn backward_of(geometry: &ConvGeometry) -> Vec<Phase> {
         positions(geometry.stride)
             .filter(|remainder| (0..3).all(|d| remainder[d] < geometry.src[d]))

@@ -1,7 +1,7 @@
 //! The engine against the definition in f64, its adjoints, and the same bits however the work is cut.
 
 use super::*;
-use crate::kernels::clip::clip;
+use crate::kernels::clip::{clip, mask_words};
 use crate::kernels::testing::{assert_close, dot, in_pool, numbers};
 
 #[derive(Clone, Debug)]

@@ -42,7 +42,8 @@ fn cases() -> Vec<PoolGeometry> {
     ]
 }
 
-/// Calls `visit(plane, output, tap, source)` for the taps of every window that lie inside the source, by the definition.
+/// Calls `visit(plane, output, tap, source)` for the taps of every window that lie inside the source, by the
+/// definition.
 fn each_tap(g: &PoolGeometry, mut visit: impl FnMut(usize, usize, usize)) {
     let positions = |e: [usize; 3]| {
         (0..e[0]).flat_map(move |z| (0..e[1]).flat_map(move |y| (0..e[2]).map(move |x| [z, y, x])))

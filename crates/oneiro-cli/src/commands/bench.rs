@@ -1,0 +1,133 @@
+//! `oneiro bench`: seconds for one forward pass and the gradient with respect to the input.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use oneiro::objective::Objective;
+use oneiro::probe::Probe;
+use oneiro_net::Rules;
+
+use crate::context::Context;
+use crate::interrupt;
+use crate::model::{self, ModelArgs};
+
+/// Passes before the clock runs.
+const WARM_UP: usize = 2;
+/// Passes that are timed at least.
+const MIN_PASSES: usize = 5;
+/// Time to spend on passes beyond those.
+const BUDGET: Duration = Duration::from_secs(3);
+/// Channel whose mean is differentiated.
+const CHANNEL: usize = 5;
+
+/// Time one forward pass with the gradient with respect to the input
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  oneiro bench model.onnx --capture layer4 --batch 4 --size 224
+
+The gradient is that of the mean of channel 5. GFLOP/s count convolutions as the direct algorithm, forward and back.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Layer to run up to; the network's output by default
+    #[arg(long, value_name = "LAYER")]
+    capture: Option<String>,
+    /// Images at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+    /// Size of the images: N or HxW
+    #[arg(long, value_name = "N|HxW", value_parser = crate::rendering::parse_size)]
+    size: Option<[usize; 2]>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let model = model::load(context, &args.model)?;
+    let capture = match &args.capture {
+        Some(layer) => layer.clone(),
+        None => match model.model.graph.outputs.first() {
+            Some(&output) => model.model.graph.name(output).to_owned(),
+            None => bail!("the network has no output; name a layer with --capture"),
+        },
+    };
+    let shapes = model.model.input_shapes(args.batch.into(), args.size)?;
+    let objective = [Objective::channel(&capture, CHANNEL)];
+    let (mut times, flops, arena) = context.compute(|| -> Result<_> {
+        let mut probe = Probe::new(&model.model, &objective, &[], shapes, true)?;
+        let batch = usize::from(args.batch);
+        let mut pass = || {
+            for input in 0..probe.inputs().len() {
+                fill(probe.input_mut(input));
+            }
+            let started = Instant::now();
+            probe.forward();
+            for entry in 0..batch {
+                probe.seed(entry, 1.0 / batch as f64);
+            }
+            probe.backward(&Rules::default());
+            started.elapsed().as_secs_f64()
+        };
+        for _ in 0..WARM_UP {
+            pass();
+        }
+        let started = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < MIN_PASSES || started.elapsed() < BUDGET {
+            interrupt::check()?;
+            times.push(pass());
+        }
+        let plan = probe.plan();
+        Ok((times, plan.forward_flops() + plan.backward_flops(), plan.arena_bytes()))
+    })?;
+    times.sort_by(f64::total_cmp);
+    let seconds = times[times.len() / 2];
+    let gflops = flops as f64 / seconds / 1e9;
+    let peak = peak_bytes();
+    if args.json {
+        let object = serde_json::json!({
+            "seconds": seconds,
+            "gflops": gflops,
+            "peak_bytes": peak,
+            "threads": context.threads(),
+            "passes": times.len(),
+            "arena_bytes": arena,
+            "kernels": oneiro_net::Isa::detect().name(),
+        });
+        return context.print(&object.to_string()).map(|()| ExitCode::SUCCESS);
+    }
+    context.print(&format!(
+        "{} to {capture}, batch {}: {:.1} ms forward and input gradient (median of {}), {gflops:.0} GFLOP/s, \
+         {} threads, {} kernels, {:.0} MB of activations and gradients{}",
+        model.title,
+        args.batch,
+        seconds * 1e3,
+        times.len(),
+        context.threads(),
+        oneiro_net::Isa::detect().name(),
+        arena as f64 / 1e6,
+        peak.map_or(String::new(), |p| format!(", {:.0} MB peak", p as f64 / 1e6)),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Numbers of about unit variance, the same every time.
+fn fill(data: &mut [f32]) {
+    let mut state = 0x2545_F491u32;
+    for x in data {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        *x = (state as f32 / u32::MAX as f32 - 0.5) * 3.4;
+    }
+}
+
+/// The largest resident size of this process so far, where the system tells.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb * 1024)
+}

@@ -1,0 +1,142 @@
+//! `oneiro check`: compares activations, values and input gradients with another framework's numbers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::objective::Objective;
+use oneiro::probe::Probe;
+
+use crate::commands::run::{in_graph_order, value_and_gradient};
+use crate::context::Context;
+use crate::files::{self, RawTensor};
+use crate::model::{self, ModelArgs};
+
+/// Compare a network's numbers with those of another framework
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  oneiro check model.onnx golden.safetensors
+
+The file holds input/NAME, act/LAYER, value/ID and grad/ID/INPUT; its metadata key `objectives` is JSON that maps
+each ID to an expression. Prints ||ours - theirs|| / ||theirs|| for each; exit 1 if any exceeds its tolerance.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The other framework's numbers
+    #[arg(value_name = "FILE.safetensors")]
+    golden: PathBuf,
+    /// Largest relative error of activations and values
+    #[arg(long, default_value_t = 1e-4)]
+    rtol: f64,
+    /// Largest relative error of gradients
+    #[arg(long, default_value_t = 1e-3)]
+    grad_rtol: f64,
+}
+
+/// ||ours − theirs|| / ||theirs||; the absolute error where theirs is zero.
+fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let difference: f64 = ours.iter().zip(theirs).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    let norm: f64 = theirs.iter().map(|b| square(f64::from(*b))).sum();
+    if norm > 0.0 { (difference / norm).sqrt() } else { difference.sqrt() }
+}
+
+struct Report<'a> {
+    context: &'a Context,
+    compared: usize,
+    failed: usize,
+}
+
+impl Report<'_> {
+    fn compare(&mut self, theirs: &RawTensor, shape: &[usize], ours: &[f32], tolerance: f64) -> Result<()> {
+        self.compared += 1;
+        if theirs.data.len() != ours.len() {
+            self.failed += 1;
+            let line = format!("{}: shape {shape:?}, theirs {:?}  FAILED", theirs.name, theirs.shape);
+            return self.context.print(&line);
+        }
+        let error = relative_error(ours, &theirs.data);
+        // A NaN fails, too.
+        let fine = error <= tolerance;
+        self.failed += usize::from(!fine);
+        let verdict = if fine { "ok" } else { "FAILED" };
+        self.context.print(&format!("{}: {error:.2e} (at most {tolerance:.0e})  {verdict}", theirs.name))
+    }
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    for (name, value) in [("rtol", args.rtol), ("grad-rtol", args.grad_rtol)] {
+        if !(value.is_finite() && value >= 0.0) {
+            bail!("--{name} {value}: a non-negative number is needed");
+        }
+    }
+    let model = model::load(context, &args.model)?;
+    let golden = files::read_tensors(&args.golden)?;
+    let objectives: BTreeMap<String, String> = match golden.metadata.get("objectives") {
+        None => BTreeMap::new(),
+        Some(json) => serde_json::from_str(json)
+            .with_context(|| format!("the metadata \"objectives\" of {}", args.golden.display()))?,
+    };
+    let mut inputs = Vec::new();
+    let mut activations = Vec::new();
+    let mut rest = Vec::new();
+    for mut tensor in golden.tensors {
+        if let Some(name) = tensor.name.strip_prefix("input/") {
+            tensor.name = name.to_owned();
+            inputs.push(tensor);
+        } else if tensor.name.starts_with("act/") {
+            activations.push(tensor);
+        } else {
+            rest.push(tensor);
+        }
+    }
+    let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
+    let (shapes, data) = in_graph_order(&names, inputs).with_context(|| args.golden.display().to_string())?;
+    let mut report = Report { context, compared: 0, failed: 0 };
+
+    let layers: Vec<&str> = activations.iter().map(|t| &t.name["act/".len()..]).collect();
+    let captured = layers.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
+    if !captured.is_empty() {
+        let mut probe =
+            context.compute(|| Probe::new(&model.model, &[], &captured, shapes.clone(), false))?;
+        context.compute(|| value_and_gradient(&mut probe, &data, false));
+        for (i, theirs) in activations.iter().enumerate() {
+            let (shape, ours) = probe.captured(i);
+            report.compare(theirs, shape, ours, args.rtol)?;
+        }
+    }
+    for (id, text) in &objectives {
+        let objective: Objective = text.parse()?;
+        let gradients: Vec<&RawTensor> =
+            rest.iter().filter(|t| t.name.strip_prefix(&format!("grad/{id}/")).is_some()).collect();
+        let mut probe = context.compute(|| {
+            Probe::new(&model.model, std::slice::from_ref(&objective), &[], shapes.clone(), true)
+        })?;
+        let value = context.compute(|| value_and_gradient(&mut probe, &data, true));
+        if let Some(theirs) = rest.iter().find(|t| t.name == format!("value/{id}")) {
+            report.compare(theirs, &[1], &[value as f32], args.rtol)?;
+        }
+        for theirs in gradients {
+            let name = &theirs.name[format!("grad/{id}/").len()..];
+            let input = names
+                .iter()
+                .position(|n| n == name)
+                .ok_or_else(|| anyhow!("{}: the network has no input \"{name}\"", theirs.name))?;
+            let shape = probe.inputs()[input].shape.clone();
+            report.compare(theirs, &shape, probe.input_gradient(input), args.grad_rtol)?;
+        }
+    }
+    let unknown = rest.iter().find(|t| {
+        !objectives.keys().any(|id| t.name == format!("value/{id}") || t.name.starts_with(&format!("grad/{id}/")))
+    });
+    if let Some(tensor) = unknown {
+        bail!("{}: \"{}\" belongs to no objective of the metadata", args.golden.display(), tensor.name);
+    }
+    if report.compared == 0 {
+        bail!("{} holds nothing to compare with", args.golden.display());
+    }
+    context.print(&format!("{} of {} agree", report.compared - report.failed, report.compared))?;
+    Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

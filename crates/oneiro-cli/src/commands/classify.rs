@@ -1,0 +1,187 @@
+//! `oneiro classify`: the classes a network names; the quickest check that card and labels are right.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::card::InputKind;
+use oneiro::objective::Objective;
+use oneiro::preprocess::Preprocess;
+use oneiro::probe::Probe;
+use oneiro_zoo::labels::Labels;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::interrupt;
+use crate::model::{self, LoadedModel, ModelArgs};
+use crate::progress::Progress;
+
+/// Name the classes that a network sees in images
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro classify squeezenet1_1 cat.jpg dog.png
+  oneiro classify model.onnx photos/ --top 1     # photos/CLASS/*.jpg: prints how many are right
+
+An image is scaled so that its shorter side is the network's size / 0.875, then cropped about its centre.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Image files, or folders of class folders
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// How many classes to name
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// Share of the scaled image that the crop keeps
+    #[arg(long, default_value_t = oneiro_media::CLASSIFY_CROP_FRACTION, value_name = "FRACTION")]
+    crop: f64,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Guess {
+    class: usize,
+    label: String,
+    probability: f64,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truth: Option<usize>,
+    top: Vec<Guess>,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    if !(args.crop > 0.0 && args.crop <= 1.0) {
+        bail!("--crop {}: a fraction above 0 and at most 1 is needed", args.crop);
+    }
+    let model = model::load(context, &args.model)?;
+    let files = collect(&args.images, model.labels.as_ref())?;
+    let logits = model.model.logits()?;
+    let card = match &model.model.card.input[..] {
+        [card] if card.kind == InputKind::Image => card,
+        _ => bail!("{} does not classify single images", model.source),
+    };
+    let preprocess = Preprocess::from_card(card);
+    let shapes = model.model.input_shapes(1, None)?;
+    let [_, _, h, w] = shapes[0][..] else { bail!("input \"{}\" is not an image", card.name) };
+    // The objective is only a reason to compile: what is read are the logits themselves.
+    let objective = [Objective::logit(0)];
+    let mut probe = Probe::new(&model.model, &objective, &[logits], shapes, false)?;
+    let mut verdicts = Vec::new();
+    let mut progress = Progress::new(context, "classifying", files.len() as u64);
+    for (path, truth) in &files {
+        interrupt::check()?;
+        let image = oneiro_media::read_image(path)?;
+        let image = oneiro_media::classify_crop(&image, h, w, args.crop)
+            .with_context(|| format!("could not scale {}", path.display()))?;
+        let top = context.compute(|| {
+            preprocess.apply(&image.rgb, probe.input_mut(0));
+            probe.forward();
+            best(&model, probe.captured(0).1, usize::from(args.top))
+        });
+        progress.advance(1);
+        verdicts.push(Verdict { file: path.display().to_string(), truth: *truth, top });
+    }
+    progress.finish();
+    report(context, args, &model, &verdicts)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn best(model: &LoadedModel, logits: &[f32], top: usize) -> Vec<Guess> {
+    let max = logits.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(f64::from(x)));
+    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    order
+        .into_iter()
+        .take(top)
+        .map(|class| Guess {
+            class,
+            label: model.class_name(class),
+            probability: (f64::from(logits[class]) - max).exp() / sum,
+        })
+        .collect()
+}
+
+fn report(context: &Context, args: &Args, model: &LoadedModel, verdicts: &[Verdict]) -> Result<()> {
+    let with_truth: Vec<&Verdict> = verdicts.iter().filter(|v| v.truth.is_some()).collect();
+    let right = |n: usize| {
+        with_truth.iter().filter(|v| v.top.iter().take(n).any(|g| Some(g.class) == v.truth)).count()
+    };
+    if args.json {
+        return context.print(&serde_json::to_string_pretty(verdicts)?);
+    }
+    for v in verdicts {
+        if with_truth.is_empty() || verdicts.len() <= 20 {
+            context.print(&v.file)?;
+            for g in &v.top {
+                context.print(&format!("  {:5.1} %  {} ({})", 100.0 * g.probability, g.label, g.class))?;
+            }
+        }
+    }
+    if !with_truth.is_empty() {
+        let total = with_truth.len();
+        let share = |n: usize| format!("{} of {total} ({:.1} %)", right(n), 100.0 * right(n) as f64 / total as f64);
+        context.print(&format!("{}: right at first {}", model.title, share(1)))?;
+        if args.top > 1 {
+            context.print(&format!("{}: right among {} {}", model.title, args.top, share(args.top.into())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Files as given, and for folders the images of each class folder with the class that its name means.
+fn collect(paths: &[PathBuf], labels: Option<&Labels>) -> Result<Vec<(PathBuf, Option<usize>)>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push((path.clone(), None));
+            continue;
+        }
+        let folders: Vec<PathBuf> = entries(path)?.into_iter().filter(|p| p.is_dir()).collect();
+        if folders.is_empty() {
+            files.extend(entries(path)?.into_iter().filter(|p| is_image(p)).map(|p| (p, None)));
+            continue;
+        }
+        let classes = classes_of(&folders, labels);
+        for (folder, class) in folders.iter().zip(classes) {
+            files.extend(entries(folder)?.into_iter().filter(|p| is_image(p)).map(|p| (p, class)));
+        }
+    }
+    if files.is_empty() {
+        bail!("there is no image in {}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "));
+    }
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())
+        .with_context(|| format!("could not list the folder {}", folder.display()))?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| ["png", "jpg", "jpeg", "webp", "gif"].contains(&e.as_str()))
+}
+
+/// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted position
+/// where there are as many folders as labels.
+fn classes_of(folders: &[PathBuf], labels: Option<&Labels>) -> Vec<Option<usize>> {
+    let Some(labels) = labels else { return vec![None; folders.len()] };
+    let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let found: Vec<Option<usize>> = folders.iter().map(|f| labels.find(&name(f)).ok()).collect();
+    if found.iter().any(Option::is_none) && folders.len() == labels.len() {
+        (0..folders.len()).map(Some).collect()
+    } else {
+        found
+    }
+}

@@ -1,0 +1,141 @@
+//! `oneiro render`: optimises pictures for units or objectives.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro::objective::{Objective, Unit};
+
+use crate::context::Context;
+use crate::files::{self, RawTensor};
+use crate::metadata::{UnitReport, png_text};
+use crate::model::{self, ModelArgs};
+use crate::rendering::{Finished, Job, Options, RenderArgs, render_all};
+
+/// Show what units of a network look for, by optimising pictures for them
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro render squeezenet1_1 --unit class:goldfish --out goldfish.png
+  oneiro render model.onnx --unit layer3.0.conv2:17 --unit layer3.0.conv2:18 --out pictures/
+  oneiro render model.onnx --unit \"conv4:5@center\" --size 160 --steps 256
+  oneiro render model.onnx --objective \"channel(conv4,5) - 0.5*channel(conv4,9)\" --out difference.png
+
+A unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X (one position; @center), LAYER (the whole layer) or class:NAME.
+`oneiro layers MODEL` lists the layers.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A unit to visualize; may be repeated
+    #[arg(long = "unit", short = 'u', value_name = "UNIT")]
+    units: Vec<String>,
+    /// An expression to maximise, instead of or beside units; may be repeated
+    #[arg(long = "objective", value_name = "EXPR")]
+    objectives: Vec<String>,
+    #[command(flatten)]
+    settings: RenderArgs,
+    /// Where to write: a .png file for one picture, a folder for several
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Also write the optimised inputs, unclipped, as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Also measure what of the objective survives JPEG, a shift and a turn
+    #[arg(long)]
+    robustness: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    if args.units.is_empty() && args.objectives.is_empty() {
+        bail!("nothing to render: give --unit (for instance --unit class:goldfish) or --objective");
+    }
+    let preset = args.settings.preset()?;
+    let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
+    let objectives = args.objectives.iter().map(|o| Ok(o.parse::<Objective>()?)).collect::<Result<Vec<_>>>()?;
+    let model = model::load(context, &args.model)?;
+    let mut jobs = Vec::new();
+    for (unit, text) in units.iter().zip(&args.units) {
+        jobs.push(Job { unit: text.clone(), objective: model.objective(unit)? });
+    }
+    for objective in objectives {
+        jobs.push(Job { unit: objective.to_string(), objective });
+    }
+    let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
+    let paths = files::picture_paths(args.out.as_deref(), &names)?;
+    for path in paths.iter().chain(&args.raw) {
+        files::check_writable(path)?;
+    }
+    let options = Options {
+        seed: args.settings.seed,
+        keep_size: args.settings.size_given(),
+        robustness: args.robustness,
+    };
+    let (finished, preset) = render_all(context, &model, &preset, &jobs, &options)?;
+    for (result, path) in finished.iter().zip(&paths) {
+        oneiro_media::write_png(path, &result.picture, &png_text(&model, &preset, &result.report)?)?;
+    }
+    if let Some(path) = &args.raw {
+        write_raw(path, &finished)?;
+    }
+    if args.json {
+        let mut files: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        files.extend(args.raw.iter().map(|p| p.display().to_string()));
+        let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
+        let seconds = started.elapsed().as_secs_f64();
+        let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        for (result, path) in finished.iter().zip(&paths) {
+            let r = &result.report;
+            let mut line = format!(
+                "{}: {} -> {} in {} steps ({}), written to {}",
+                r.unit,
+                short(r.value_at_start),
+                short(r.value),
+                r.steps,
+                r.stop,
+                path.display()
+            );
+            if let Some(x) = &r.robustness {
+                let kept = |v: f64| format!("{:.0} %", 100.0 * v / r.value);
+                line += &format!(
+                    "; keeps {} as JPEG-90, {} shifted, {} turned",
+                    kept(x.jpeg90),
+                    kept(x.shift4),
+                    kept(x.turn5)
+                );
+            }
+            context.print(&line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Four significant digits.
+pub fn short(x: f64) -> String {
+    let digits = if x == 0.0 { 0 } else { (3 - x.abs().log10().floor() as i32).clamp(0, 9) };
+    format!("{x:.*}", digits as usize)
+}
+
+/// The optimised inputs as `INPUT/INDEX`, with the units in the metadata.
+pub fn write_raw(path: &std::path::Path, finished: &[Finished]) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (i, result) in finished.iter().enumerate() {
+        for picture in &result.rendered.images {
+            tensors.push(RawTensor {
+                name: format!("{}/{i}", picture.input),
+                shape: picture.shape.to_vec(),
+                data: picture.data.clone(),
+            });
+        }
+    }
+    let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
+    let metadata = HashMap::from([("units".to_owned(), serde_json::to_string(&units)?)]);
+    files::write_tensors(path, &tensors, metadata)
+}

@@ -1,0 +1,129 @@
+//! `oneiro run`: raw tensors through a network, activations and gradients out.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow, bail};
+use oneiro::objective::Objective;
+use oneiro::probe::Probe;
+use oneiro_net::Rules;
+
+use crate::context::Context;
+use crate::files::{self, RawTensor};
+use crate::model::{self, ModelArgs};
+
+/// Run raw tensors through a network and store activations and gradients
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  oneiro run model.onnx --input x=image.npy --capture conv4 --grad \"channel(conv4,5)\" --out result.safetensors
+
+Nothing is prepared: the tensors must be what the network reads. The result holds act/LAYER, value and grad/INPUT;
+with a batch, value and gradient are those of the mean over its entries.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// An input of the graph and its data; once for every input
+    #[arg(long = "input", required = true, value_name = "NAME=FILE.npy")]
+    inputs: Vec<String>,
+    /// A layer whose activations are stored; may be repeated
+    #[arg(long = "capture", value_name = "LAYER")]
+    captures: Vec<String>,
+    /// An objective whose value and gradient are stored
+    #[arg(long, value_name = "EXPR")]
+    grad: Option<String>,
+    /// Where to write
+    #[arg(long, short, value_name = "FILE.safetensors")]
+    out: PathBuf,
+}
+
+/// The tensors for a network's inputs, in the graph's order, and their shapes.
+pub fn in_graph_order(
+    names: &[String],
+    mut given: Vec<RawTensor>,
+) -> Result<(Vec<Vec<usize>>, Vec<Vec<f32>>)> {
+    let mut shapes = Vec::new();
+    let mut data = Vec::new();
+    for name in names {
+        let at = given.iter().position(|t| &t.name == name).ok_or_else(|| {
+            let given: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
+            anyhow!("input \"{name}\" of the network is not given (given: {})", given.join(", "))
+        })?;
+        let tensor = given.swap_remove(at);
+        shapes.push(tensor.shape);
+        data.push(tensor.data);
+    }
+    if let Some(extra) = given.first() {
+        bail!("the network has no input \"{}\"; it has {}", extra.name, names.join(", "));
+    }
+    Ok((shapes, data))
+}
+
+/// Runs a probe on data and back from the mean of its objective over the batch; returns that mean.
+pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: bool) -> f64 {
+    for (i, data) in data.iter().enumerate() {
+        probe.input_mut(i).copy_from_slice(data);
+    }
+    probe.forward();
+    let batch = probe.inputs().first().and_then(|i| i.shape.first()).copied().unwrap_or(1);
+    let value = probe.mean_value();
+    if gradient {
+        for entry in 0..batch {
+            probe.seed(entry, 1.0 / batch as f64);
+        }
+        probe.backward(&Rules::default());
+    }
+    value
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    if args.captures.is_empty() && args.grad.is_none() {
+        bail!("nothing to store: give --capture LAYER or --grad EXPR");
+    }
+    files::check_writable(&args.out)?;
+    let mut given = Vec::new();
+    for input in &args.inputs {
+        let (name, file) =
+            input.split_once('=').ok_or_else(|| anyhow!("--input {input}: write it as NAME=FILE.npy"))?;
+        let (shape, data) = oneiro_media::read_npy(file)?;
+        given.push(RawTensor { name: name.to_owned(), shape, data });
+    }
+    let objective = args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
+    let model = model::load(context, &args.model)?;
+    let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
+    let (shapes, data) = in_graph_order(&names, given)?;
+    let captured =
+        args.captures.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
+    let results = context.compute(|| -> Result<Vec<RawTensor>> {
+        let objectives: Vec<Objective> = objective.clone().into_iter().collect();
+        let mut probe = Probe::new(&model.model, &objectives, &captured, shapes, objective.is_some())?;
+        let value = value_and_gradient(&mut probe, &data, objective.is_some());
+        let mut results = Vec::new();
+        for (i, layer) in args.captures.iter().enumerate() {
+            let (shape, data) = probe.captured(i);
+            results.push(RawTensor {
+                name: format!("act/{layer}"),
+                shape: shape.to_vec(),
+                data: data.to_vec(),
+            });
+        }
+        if objective.is_some() {
+            results.push(RawTensor { name: "value".into(), shape: vec![1], data: vec![value as f32] });
+            for (i, input) in probe.inputs().iter().enumerate() {
+                results.push(RawTensor {
+                    name: format!("grad/{}", input.name),
+                    shape: input.shape.clone(),
+                    data: probe.input_gradient(i).to_vec(),
+                });
+            }
+        }
+        Ok(results)
+    })?;
+    files::write_tensors(&args.out, &results, HashMap::new())?;
+    for t in &results {
+        let norm = t.data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        context.print(&format!("{} {:?} norm {norm:.6}", t.name, t.shape))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,207 @@
+//! `oneiro sheet`: many units in one picture, a row a layer.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow, bail};
+use oneiro::objective::{Objective, Unit};
+use oneiro_media::{Cell, Sheet};
+use oneiro_net::analysis;
+
+use crate::commands::render::{short, write_raw};
+use crate::context::Context;
+use crate::files;
+use crate::metadata::UnitReport;
+use crate::model::{self, LoadedModel, ModelArgs};
+use crate::rendering::{Finished, Job, Options, RenderArgs, render_all};
+
+/// Units of a layer shown when none are chosen.
+const DEFAULT_UNITS: usize = 16;
+/// Columns of the grid when not chosen.
+const DEFAULT_COLUMNS: usize = 8;
+
+/// One picture with many units: a grid of a layer, or a row for each of several layers
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro sheet squeezenet1_1 --layer fire8.expand3x3 --units 0-15 --out fire8.png
+  oneiro sheet model.onnx --layer conv3_3 --layer conv4_3 --layer conv5_2 --units 5,12,40,100
+  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --class goldfish --class zebra")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A layer; may be repeated, a row each
+    #[arg(long = "layer", short = 'l', value_name = "LAYER")]
+    layers: Vec<String>,
+    /// Channels of every layer, for instance 0-15 or 5,12,40 [default: the first 16]
+    #[arg(long, value_name = "LIST")]
+    units: Option<String>,
+    /// A class by name or index; may be repeated, all in one row
+    #[arg(long = "class", value_name = "NAME")]
+    classes: Vec<String>,
+    /// Columns of the grid
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    columns: Option<u16>,
+    #[command(flatten)]
+    settings: RenderArgs,
+    /// Where to write
+    #[arg(long, short, value_name = "FILE.png", default_value = "sheet.png")]
+    out: PathBuf,
+    /// Also write the optimised inputs, unclipped, as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Measure what survives JPEG, a shift and a turn, for --json
+    #[arg(long)]
+    robustness: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+struct Row {
+    title: String,
+    jobs: Vec<(String, Job)>,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    if args.layers.is_empty() && args.classes.is_empty() {
+        bail!("nothing to show: give --layer (`oneiro layers MODEL` lists them) or --class");
+    }
+    let preset = args.settings.preset()?;
+    let units = args.units.as_deref().map(parse_units).transpose()?;
+    files::require_png(&args.out)?;
+    for path in std::iter::once(&args.out).chain(&args.raw) {
+        files::check_writable(path)?;
+    }
+    let model = model::load(context, &args.model)?;
+    let rows = rows(&model, args, units.as_deref())?;
+    let jobs: Vec<Job> = rows.iter().flat_map(|r| r.jobs.iter().map(|(_, j)| j.clone())).collect();
+    let options = Options {
+        seed: args.settings.seed,
+        keep_size: args.settings.size_given(),
+        robustness: args.robustness,
+    };
+    let (finished, preset) = render_all(context, &model, &preset, &jobs, &options)?;
+    let columns = args.columns.map_or_else(
+        || rows.iter().map(|r| r.jobs.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS),
+        usize::from,
+    );
+    let mut sheet = Sheet::new(columns)
+        .title(&model.title)
+        .subtitle(format!("preset {}, {} steps, seed {}", preset.name, preset.steps, options.seed));
+    let mut results = finished.iter();
+    for row in &rows {
+        sheet = sheet.row(&row.title);
+        for ((caption, _), result) in row.jobs.iter().zip(results.by_ref()) {
+            sheet = sheet.cell(
+                Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)),
+            );
+        }
+    }
+    let mut text = oneiro_media::PngText::default();
+    text.push("version", env!("CARGO_PKG_VERSION"));
+    text.push("kernels", oneiro_net::Isa::detect().name());
+    text.push("model", &model.source);
+    text.push("model-sha256", &model.hash);
+    text.push("preset", &preset.name);
+    text.push("settings", toml::to_string(&preset)?);
+    text.push("seed", options.seed.to_string());
+    let reports: Vec<&UnitReport> = finished.iter().map(|f: &Finished| &f.report).collect();
+    text.push("units", serde_json::to_string(&reports)?);
+    oneiro_media::write_png(&args.out, &sheet.render()?, &text)?;
+    if let Some(path) = &args.raw {
+        write_raw(path, &finished)?;
+    }
+    if args.json {
+        let mut files = vec![args.out.display().to_string()];
+        files.extend(args.raw.iter().map(|p| p.display().to_string()));
+        let seconds = started.elapsed().as_secs_f64();
+        let object = serde_json::json!({ "units": reports, "files": files, "seconds": seconds });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        context.print(&format!("{} units written to {}", finished.len(), args.out.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for layer in &args.layers {
+        let channels: Vec<usize> = match units {
+            Some(units) => units.to_vec(),
+            None => (0..channels_of(model, layer)?.min(DEFAULT_UNITS)).collect(),
+        };
+        let jobs = channels
+            .into_iter()
+            .map(|c| {
+                let objective = Objective::channel(layer, c);
+                (format!("channel {c}"), Job { unit: format!("{layer}:{c}"), objective })
+            })
+            .collect();
+        rows.push(Row { title: layer.clone(), jobs });
+    }
+    if !args.classes.is_empty() {
+        let jobs = args
+            .classes
+            .iter()
+            .map(|name| {
+                let unit: Unit = format!("class:{name}").parse()?;
+                let objective = model.objective(&unit)?;
+                Ok((name.clone(), Job { unit: unit.to_string(), objective }))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        rows.push(Row { title: "classes".into(), jobs });
+    }
+    Ok(rows)
+}
+
+fn channels_of(model: &LoadedModel, layer: &str) -> Result<usize> {
+    let value = model.model.resolve(layer)?;
+    let shapes = model.model.input_shapes(1, None)?;
+    let found = analysis::layers(&model.model.graph, &model.model.names(), &shapes)?;
+    found
+        .layers
+        .iter()
+        .find(|l| l.value == value)
+        .map(|l| l.channels)
+        .ok_or_else(|| anyhow!("layer \"{layer}\" has no channels"))
+}
+
+/// "0-15", "5,12,40" or a mixture.
+fn parse_units(text: &str) -> Result<Vec<usize>> {
+    let number = |t: &str| {
+        t.trim().parse::<usize>().map_err(|_| anyhow!("--units {text}: \"{t}\" is no whole number; use 0-15 or 5,12,40"))
+    };
+    let mut units = Vec::new();
+    for part in text.split(',') {
+        match part.split_once('-') {
+            None => units.push(number(part)?),
+            Some((a, b)) => {
+                let (a, b) = (number(a)?, number(b)?);
+                if b < a {
+                    bail!("--units {text}: the range {part} runs backwards");
+                }
+                if b - a > 100_000 {
+                    bail!("--units {text}: the range {part} is too long");
+                }
+                units.extend(a..=b);
+            }
+        }
+    }
+    Ok(units)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unit_lists_mix_ranges_and_numbers() {
+        assert_eq!(parse_units("0-2,7, 9").unwrap(), [0, 1, 2, 7, 9]);
+        for bad in ["", "a", "3-1", "1-", "-1"] {
+            assert!(parse_units(bad).is_err(), "{bad}");
+        }
+    }
+}

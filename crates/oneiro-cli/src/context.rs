@@ -1,0 +1,60 @@
+//! What every command is given: the threads to compute on, and how to talk.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::{Context as _, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Threads and manners of this run.
+pub struct Context {
+    pool: ThreadPool,
+    quiet: bool,
+}
+
+impl Context {
+    pub fn new(threads: Option<usize>, quiet: bool) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .build()
+            .context("could not start the threads to compute with")?;
+        Ok(Self { pool, quiet })
+    }
+
+    /// Runs work on this run's threads.
+    pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Whether progress is to be shown, and whether as a bar.
+    pub fn progress_style(&self) -> Option<bool> {
+        (!self.quiet).then(|| std::io::stderr().is_terminal())
+    }
+
+    /// A remark for people, on stderr.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            complain(text);
+        }
+    }
+
+    /// A line of the result, on stdout.
+    pub fn print(&self, text: &str) -> Result<()> {
+        writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
+    }
+}
+
+/// A line on stderr, whatever happens to it.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<std::io::Error>())
+        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

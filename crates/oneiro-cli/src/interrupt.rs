@@ -1,0 +1,24 @@
+//! Ctrl-C: the first asks running work to end at its next step, the second ends the program at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts listening. Where the system offers no way to, Ctrl-C keeps its default meaning.
+pub fn listen() {
+    let _ = ctrlc::set_handler(|| {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(crate::INTERRUPTED));
+        }
+    });
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::SeqCst)
+}
+
+/// An error if Ctrl-C was pressed, to leave long work between two steps.
+pub fn check() -> anyhow::Result<()> {
+    if requested() { Err(anyhow::anyhow!("interrupted")) } else { Ok(()) }
+}

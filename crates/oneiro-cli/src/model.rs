@@ -1,0 +1,204 @@
+//! From what a person calls a model to a network with its card and labels.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use bytes::Bytes;
+use oneiro::Model;
+use oneiro::card::{Card, ChannelOrder, InputCard};
+use oneiro::objective::{Objective, Unit};
+use oneiro_zoo::embedded;
+use oneiro_zoo::labels::{self, Labels};
+use sha2::{Digest, Sha256};
+
+use crate::context::Context;
+
+/// The model and how its inputs are to be prepared.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// An .onnx file, or the embedded network squeezenet1_1
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Model card; NAME.toml beside the model by default
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
+    /// How images are prepared where the card does not say, or differently
+    #[arg(long, value_parser = oneiro::card::PREPROCESS_PRESETS)]
+    preprocess: Option<String>,
+    /// Mean of each channel, in the network's order and units
+    #[arg(long, value_delimiter = ',', value_name = "M,M,M")]
+    mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel
+    #[arg(long, value_delimiter = ',', value_name = "S,S,S")]
+    std: Option<Vec<f32>>,
+    /// The value of white before the mean is subtracted
+    #[arg(long, value_name = "1|255")]
+    range: Option<f32>,
+    /// Order of the channels
+    #[arg(long, value_parser = ["rgb", "bgr", "gray"])]
+    order: Option<String>,
+    /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
+    #[arg(long, value_name = "LIST")]
+    labels: Option<String>,
+}
+
+/// A loaded model.
+pub struct LoadedModel {
+    pub model: Model,
+    /// What the person called it.
+    pub source: String,
+    /// SHA-256 of the model file, hexadecimal.
+    pub hash: String,
+    pub labels: Option<Labels>,
+    /// The card's name, or the file's.
+    pub title: String,
+}
+
+impl LoadedModel {
+    /// The objective of a unit, its class found by name.
+    pub fn objective(&self, unit: &Unit) -> Result<Objective> {
+        unit.objective(|name| self.class_index(name))
+    }
+
+    fn class_index(&self, name: &str) -> Result<usize> {
+        match &self.labels {
+            Some(labels) => Ok(labels.find(name)?),
+            None => name.parse().map_err(|_| {
+                anyhow!("the model has no class labels, so \"{name}\" must be an index (or give --labels)")
+            }),
+        }
+    }
+
+    /// The label of a class, or its index.
+    pub fn class_name(&self, index: usize) -> String {
+        self.labels.as_ref().and_then(|l| l.get(index)).map_or_else(|| index.to_string(), str::to_owned)
+    }
+}
+
+/// Reads the model with its card and labels.
+pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
+    let path = Path::new(&args.model);
+    let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.exists() {
+        let card = match &args.card {
+            Some(path) => read_text(path)?,
+            None => embedded::card().to_owned(),
+        };
+        (Bytes::from_static(embedded::model()), Some(card), args.card.clone())
+    } else {
+        let bytes = read_model(path)?;
+        let beside = path.with_extension("toml");
+        let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
+        let text = card_path.as_deref().map(read_text).transpose()?;
+        (bytes, text, card_path)
+    };
+    let hash = hex(&Sha256::digest(&bytes));
+    let graph =
+        oneiro_net::format::onnx::read(bytes).with_context(|| format!("could not load {}", args.model))?;
+    let mut card = match card_text {
+        Some(text) => {
+            let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
+            Card::parse(&text).with_context(|| format!("could not read the model card {named}"))?
+        }
+        None => card_without_file(context, args, &graph)?,
+    };
+    for input in &mut card.input {
+        apply_flags(input, args)?;
+    }
+    let labels = load_labels(args, &card, card_path.as_deref())?;
+    let title = if card.name.is_empty() {
+        path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
+    } else {
+        card.name.clone()
+    };
+    let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
+    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title })
+}
+
+fn read_model(path: &Path) -> Result<Bytes> {
+    if path.is_dir() {
+        bail!("{} is a folder; name the .onnx file in it", path.display());
+    }
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
+            "there is no file {}, and no built-in network of that name (there is {})",
+            path.display(),
+            embedded::NAME
+        ),
+        Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn card_without_file(context: &Context, args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Card> {
+    let explicit = args.mean.is_some() && args.std.is_some();
+    if args.preprocess.is_none() && !explicit {
+        context.note(
+            "note: no model card and no --preprocess: images are prepared as for torchvision's ImageNet networks \
+             (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); a wrong guess makes wrong pictures",
+        );
+    }
+    let mut card = Card::parse("name = \"\"")?;
+    for input in &graph.inputs {
+        let name = graph.name(input.value);
+        card.input.push(InputCard::preset(args.preprocess.as_deref().unwrap_or("imagenet"), name)?);
+    }
+    Ok(card)
+}
+
+/// Flags override the card.
+fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
+    if let Some(name) = &args.preprocess {
+        let preset = InputCard::preset(name, &input.name)?;
+        *input = InputCard { size: input.size, frames: input.frames, kind: input.kind, ..preset };
+    }
+    if let Some(order) = &args.order {
+        input.order = match order.as_str() {
+            "bgr" => ChannelOrder::Bgr,
+            "gray" => ChannelOrder::Gray,
+            _ => ChannelOrder::Rgb,
+        };
+        if input.mean.len() != input.order.channels() {
+            (input.mean, input.std) = (vec![], vec![]);
+        }
+    }
+    if let Some(mean) = &args.mean {
+        input.mean = mean.clone();
+    }
+    if let Some(std) = &args.std {
+        input.std = std.clone();
+    }
+    if let Some(range) = args.range {
+        input.range = range;
+    }
+    Ok(input.complete()?)
+}
+
+fn load_labels(args: &ModelArgs, card: &Card, card_path: Option<&Path>) -> Result<Option<Labels>> {
+    let (name, folder) = match (&args.labels, &card.labels) {
+        (Some(name), _) => (name, Path::new("")),
+        (None, Some(name)) => (name, card_path.and_then(Path::parent).unwrap_or(Path::new(""))),
+        (None, None) => return Ok(None),
+    };
+    let text = match labels::builtin(name) {
+        Some(text) => text.to_owned(),
+        None => {
+            let path = folder.join(name);
+            std::fs::read_to_string(&path).with_context(|| {
+                format!(
+                    "could not read the labels {} (built-in lists are {})",
+                    path.display(),
+                    labels::BUILTIN.join(", ")
+                )
+            })?
+        }
+    };
+    Ok(Some(Labels::parse(&text).with_context(|| format!("the labels {name}"))?))
+}

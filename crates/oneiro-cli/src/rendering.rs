@@ -1,0 +1,310 @@
+//! Rendering units as commands do it: settings from flags, batches, reports, pictures.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow, bail};
+use oneiro::objective::Objective;
+use oneiro::optimizer::OptimizerKind;
+use oneiro::preset::Preset;
+use oneiro::render::{Render, Rendered};
+use oneiro::rng::Stream;
+use oneiro::transform::Chain;
+use oneiro_media::Image;
+use oneiro_net::ValueId;
+
+use crate::context::Context;
+use crate::interrupt;
+use crate::metadata::{Robustness, UnitReport};
+use crate::model::LoadedModel;
+use crate::progress::Progress;
+
+/// Pictures that are optimised together. It changes memory and speed, never a bit of a picture.
+const BATCH: usize = 4;
+
+/// Settings of an optimisation: a preset, and what overrides it.
+#[derive(clap::Args)]
+pub struct RenderArgs {
+    /// The recipe to start from
+    #[arg(long, default_value = "lucid", value_parser = ["lucid", "conveiro"])]
+    preset: String,
+    /// Size of the picture: N or HxW
+    #[arg(long, value_parser = parse_size, value_name = "N|HxW")]
+    size: Option<[usize; 2]>,
+    /// Steps of the optimiser
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    steps: Option<u32>,
+    /// Stop once the objective's mean over 32 steps rises by less than this fraction
+    #[arg(long, value_name = "FRACTION")]
+    until_converged: Option<f64>,
+    /// Seed of all random numbers
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// What is optimised: the spectrum with decorrelated colours, or the pixels
+    #[arg(long, value_parser = ["fourier", "pixel"])]
+    param: Option<String>,
+    /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
+    #[arg(long, value_name = "CHAIN")]
+    transform: Option<String>,
+    /// The optimiser
+    #[arg(long, value_parser = ["adam", "sgd"])]
+    optimizer: Option<String>,
+    /// Learning rate
+    #[arg(long, visible_alias = "lr", value_name = "RATE")]
+    learning_rate: Option<f32>,
+}
+
+/// The largest side of a picture: beyond it, memory runs out before anything is seen.
+const MAX_SIDE: usize = 8192;
+
+pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    let side = |t: &str| {
+        t.trim()
+            .parse::<usize>()
+            .ok()
+            .filter(|n| (1..=MAX_SIDE).contains(n))
+            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {MAX_SIDE}"))
+    };
+    match text.split_once(['x', 'X']) {
+        None => side(text).map(|n| [n, n]),
+        Some((h, w)) => Ok([side(h)?, side(w)?]),
+    }
+}
+
+impl RenderArgs {
+    /// The preset with everything that was given in its place.
+    pub fn preset(&self) -> Result<Preset> {
+        let mut preset =
+            Preset::named(&self.preset).ok_or_else(|| anyhow!("there is no preset \"{}\"", self.preset))?;
+        if let Some(size) = self.size {
+            preset.size = Some(size);
+        }
+        if let Some(steps) = self.steps {
+            preset.steps = steps as usize;
+        }
+        if let Some(tolerance) = self.until_converged {
+            if !(tolerance > 0.0 && tolerance < 1.0) {
+                bail!("--until-converged {tolerance}: a fraction between 0 and 1 is needed");
+            }
+            preset.tolerance = Some(tolerance);
+        }
+        if let Some(name) = &self.param {
+            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
+        }
+        if let Some(text) = &self.transform {
+            preset.transform = Chain::parse(text)?;
+        }
+        if let Some(rate) = self.learning_rate
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            bail!("--learning-rate {rate}: a positive number is needed");
+        }
+        let kind = match self.optimizer.as_deref() {
+            None => preset.optimizer.kind,
+            Some("sgd") => OptimizerKind::Sgd,
+            Some(_) => OptimizerKind::Adam,
+        };
+        preset.set_optimizer(kind, self.learning_rate);
+        Ok(preset)
+    }
+
+    /// Whether the person chose the size.
+    pub fn size_given(&self) -> bool {
+        self.size.is_some()
+    }
+}
+
+/// A unit to render: what to call it, and what is maximised.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub unit: String,
+    pub objective: Objective,
+}
+
+/// A finished unit.
+pub struct Finished {
+    pub rendered: Rendered,
+    pub report: UnitReport,
+    /// The picture as it is saved: 8 bits, clipped.
+    pub picture: Image,
+}
+
+/// How to render, beside the preset.
+pub struct Options {
+    pub seed: u64,
+    /// Whether the size must be kept even if the network does not accept it.
+    pub keep_size: bool,
+    /// Whether to measure what survives disturbances.
+    pub robustness: bool,
+}
+
+/// Renders jobs in batches. Objectives that read different layers go into different batches, because which values a
+/// plan must keep decides how it is optimised, and with that the last bits of the result.
+pub fn render_all(
+    context: &Context,
+    model: &LoadedModel,
+    preset: &Preset,
+    jobs: &[Job],
+    options: &Options,
+) -> Result<(Vec<Finished>, Preset)> {
+    let mut groups: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
+    for (i, job) in jobs.iter().enumerate() {
+        let mut layers =
+            job.objective.terms().iter().map(|t| model.model.value_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
+        layers.sort_unstable();
+        layers.dedup();
+        groups.entry(layers).or_default().push(i);
+    }
+    let preset = fit_size(context, model, preset, jobs, options.keep_size)?;
+    let mut finished: Vec<Option<Finished>> = jobs.iter().map(|_| None).collect();
+    let mut progress = Progress::new(context, "rendering", (jobs.len() * preset.steps) as u64);
+    for members in groups.values() {
+        let batch = batch_for(model, &preset, &jobs[members[0]].objective, members.len());
+        for chunk in members.chunks(batch) {
+            let batch: Vec<&Job> = chunk.iter().map(|&i| &jobs[i]).collect();
+            progress.label(&batch[0].unit);
+            let done = context.compute(|| render_batch(model, &preset, &batch, options, &mut progress))?;
+            for (&i, result) in chunk.iter().zip(done) {
+                finished[i] = Some(result);
+            }
+        }
+    }
+    progress.finish();
+    Ok((finished.into_iter().flatten().collect(), preset))
+}
+
+/// Pictures at once: [`BATCH`], unless the network was exported for single images only.
+fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
+    let batch = wanted.min(BATCH);
+    let objectives = vec![objective.clone(); batch];
+    if batch > 1 && Render::new(&model.model, &Preset { steps: 0, ..preset.clone() }, &objectives, 0).is_err() {
+        1
+    } else {
+        batch
+    }
+}
+
+/// Takes the model card's size if the network does not accept the preset's and nobody insists on it.
+fn fit_size(
+    context: &Context,
+    model: &LoadedModel,
+    preset: &Preset,
+    jobs: &[Job],
+    keep_size: bool,
+) -> Result<Preset> {
+    let Some(job) = jobs.last() else { bail!("there is nothing to render") };
+    let try_size = |size: Option<[usize; 2]>| {
+        let preset = Preset { size, ..preset.clone() };
+        Render::new(&model.model, &preset, std::slice::from_ref(&job.objective), 0).map(|_| preset)
+    };
+    let error = match context.compute(|| try_size(preset.size)) {
+        Ok(preset) => return Ok(preset),
+        Err(error) => error,
+    };
+    if !keep_size
+        && preset.size.is_some()
+        && let Ok(mut fitted) = context.compute(|| try_size(None))
+    {
+        let shapes = model.model.input_shapes(1, None)?;
+        let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
+        if let (Some([h, w]), Some([ph, pw])) = (size, preset.size) {
+            context.note(&format!(
+                "note: the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
+            ));
+            fitted.size = size;
+        }
+        return Ok(fitted);
+    }
+    Err(error.into())
+}
+
+fn render_batch(
+    model: &LoadedModel,
+    preset: &Preset,
+    jobs: &[&Job],
+    options: &Options,
+    progress: &mut Progress,
+) -> Result<Vec<Finished>> {
+    let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
+    let mut render = Render::new(&model.model, preset, &objectives, options.seed)?;
+    while preset.steps > 0 && !render.finished() {
+        interrupt::check()?;
+        render.step()?;
+        progress.advance(jobs.len() as u64);
+    }
+    let rendered = render.finish()?;
+    let saved: Vec<Image> = rendered.iter().map(|r| saved_picture(r)).collect::<Result<_>>()?;
+    let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
+        // Only the first input's picture is saved as a PNG; the others stay as they are.
+        pictures
+            .into_iter()
+            .zip(&rendered)
+            .map(|(first, r)| {
+                let rest = r.images.iter().skip(1).map(|p| p.data.clone());
+                std::iter::once(first).chain(rest).collect()
+            })
+            .collect()
+    };
+    let value_saved = render.evaluate(Some(&shown(saved.iter().map(|i| i.rgb.clone()).collect())))?;
+    let robustness = if options.robustness {
+        let mut value = |disturb: &dyn Fn(&Image) -> Result<Vec<f32>>| -> Result<Vec<f64>> {
+            let pictures = saved.iter().map(disturb).collect::<Result<Vec<_>>>()?;
+            Ok(render.evaluate(Some(&shown(pictures)))?)
+        };
+        let jpeg90 = value(&|image| Ok(oneiro_media::jpeg_round_trip(image, 90)?.rgb))?;
+        let shift4 = value(&|image| Ok(shifted(image, 4)))?;
+        let turn5 = value(&|image| turned(image, 5.0))?;
+        let each = |i: usize| Robustness { jpeg90: jpeg90[i], shift4: shift4[i], turn5: turn5[i] };
+        (0..jobs.len()).map(|i| Some(each(i))).collect()
+    } else {
+        vec![None; jobs.len()]
+    };
+    Ok(rendered
+        .into_iter()
+        .zip(saved)
+        .enumerate()
+        .map(|(i, (rendered, picture))| Finished {
+            report: UnitReport {
+                unit: jobs[i].unit.clone(),
+                objective: jobs[i].objective.to_string(),
+                preset: preset.name.clone(),
+                seed: options.seed,
+                steps: rendered.steps,
+                stop: rendered.stop.describe(),
+                value: rendered.value,
+                value_at_start: rendered.value_at_start,
+                value_saved: value_saved[i],
+                robustness: robustness[i],
+            },
+            rendered,
+            picture,
+        })
+        .collect())
+}
+
+/// The picture as an 8-bit file holds it.
+fn saved_picture(rendered: &Rendered) -> Result<Image> {
+    let picture = rendered.images.first().ok_or_else(|| anyhow!("the unit depends on no image input"))?;
+    let [_, h, w] = picture.shape;
+    let image = Image::new(w, h, picture.data.clone())?;
+    Ok(Image::from_rgb8(w, h, &image.to_rgb8())?)
+}
+
+/// The picture moved right and down, its edge repeated.
+fn shifted(image: &Image, by: usize) -> Vec<f32> {
+    let (w, h) = (image.width, image.height);
+    (0..image.rgb.len())
+        .map(|i| {
+            let (plane, y, x) = (i / (w * h), i / w % h, i % w);
+            image.rgb[plane * w * h + y.saturating_sub(by) * w + x.saturating_sub(by)]
+        })
+        .collect()
+}
+
+/// The picture turned about its centre, grey outside.
+fn turned(image: &Image, degrees: f64) -> Result<Vec<f32>> {
+    let chain = Chain::parse(&format!("rotate({degrees})|fill(0.5)"))?;
+    let mut sampled = chain.sample(&mut Stream::new(0, 0), [3, image.height, image.width]);
+    let mut out = vec![0.0; image.rgb.len()];
+    sampled.apply(&image.rgb, &mut out);
+    Ok(out)
+}
