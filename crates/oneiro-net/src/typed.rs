@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
-use crate::ops::activation::Bounds;
+use crate::ops::activation::{Activation, Bounds};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -21,7 +21,7 @@ pub struct TypedNode {
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// A clamp of output 0, attached by a pass.
+    /// A clamp of output 0: the node's own (`Relu`, `Clip`) or one that a pass attached.
     pub clip: Option<Bounds>,
 }
 
@@ -66,14 +66,20 @@ impl Typed {
             .iter()
             .zip(&needed)
             .filter(|(node, needed)| **needed && !node.outputs.iter().flatten().all(|&v| folded(v)))
-            .map(|(node, _)| TypedNode {
-                name: node.name.clone(),
-                op: node.op.clone(),
-                inputs: node.inputs.clone(),
-                outputs: node.outputs.clone(),
-                clip: None,
+            .map(|(node, _)| {
+                let inputs: Vec<Option<&Fact>> =
+                    node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
+                let clip = own_clip(node.op.as_ref(), Facts(&inputs))
+                    .map_err(|why| node_error(graph, node, why))?;
+                Ok(TypedNode {
+                    name: node.name.clone(),
+                    op: node.op.clone(),
+                    inputs: node.inputs.clone(),
+                    outputs: node.outputs.clone(),
+                    clip,
+                })
             })
-            .collect();
+            .collect::<Result<Vec<_>>>()?;
         let inputs = graph.inputs.iter().map(|i| i.value).collect();
         let mut typed = Self { facts, nodes, targets: targets.to_vec(), inputs };
         typed.drop_unused();
@@ -123,6 +129,11 @@ impl Typed {
         let mut keep = keep.into_iter();
         self.nodes.retain(|_| keep.next().unwrap_or(false));
     }
+}
+
+/// The clamp that an operator is in itself.
+fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<Bounds>, OpError> {
+    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs)).transpose()
 }
 
 /// Which nodes the targets depend on.

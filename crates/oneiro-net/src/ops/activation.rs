@@ -1,8 +1,8 @@
 //! `Relu` and `Clip`: clamps with a gradient of their own.
 //!
-//! They are the activation function of a step: a plan attaches them to the step that computes their input where
-//! nobody asks for the value in between, and backward then needs one bit (ReLU) or two (`Clip`) a value. Standing
-//! alone, their kernel is a copy with that activation function attached. Which gradient rule applies (exact,
+//! They are the activation function of a step ([`crate::typed::TypedNode::clip`]): a pass attaches them to the step
+//! that computes their input where nobody asks for the value in between, and backward then needs one bit (ReLU) or
+//! two (`Clip`) a value. Standing alone they are a copy with that activation function. Which gradient rule applies (exact,
 //! redirected, …) is data of a run, see [`crate::Rules`].
 
 use std::any::Any;

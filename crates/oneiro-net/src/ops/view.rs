@@ -140,6 +140,10 @@ impl Operator for View {
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        // Of its second input only the element type counts, so a constant stays one.
+        if let (View::CastLike, Some(constant)) = (self, &inputs.need(0)?.value) {
+            return Ok(vec![Fact::constant(constant.cast(self.dtype(inputs)?))]);
+        }
         Ok(vec![Fact { dtype: self.dtype(inputs)?, shape: self.shape(inputs)?, value: None }])
     }
 
