@@ -148,8 +148,12 @@ pub fn render_all(
 ) -> Result<(Vec<Finished>, Preset)> {
     let mut groups: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
     for (i, job) in jobs.iter().enumerate() {
-        let mut layers =
-            job.objective.terms().iter().map(|t| model.model.value_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
+        let mut layers = job
+            .objective
+            .terms()
+            .iter()
+            .map(|t| model.model.value_of(t))
+            .collect::<oneiro::Result<Vec<_>>>()?;
         layers.sort_unstable();
         layers.dedup();
         groups.entry(layers).or_default().push(i);
@@ -176,7 +180,8 @@ pub fn render_all(
 fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
     let batch = wanted.min(BATCH);
     let objectives = vec![objective.clone(); batch];
-    if batch > 1 && Render::new(&model.model, &Preset { steps: 0, ..preset.clone() }, &objectives, 0).is_err() {
+    if batch > 1 && Render::new(&model.model, &Preset { steps: 0, ..preset.clone() }, &objectives, 0).is_err()
+    {
         1
     } else {
         batch
@@ -232,7 +237,7 @@ fn render_batch(
         progress.advance(jobs.len() as u64);
     }
     let rendered = render.finish()?;
-    let saved: Vec<Image> = rendered.iter().map(|r| saved_picture(r)).collect::<Result<_>>()?;
+    let saved: Vec<Image> = rendered.iter().map(saved_picture).collect::<Result<_>>()?;
     let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
         // Only the first input's picture is saved as a PNG; the others stay as they are.
         pictures

@@ -9,15 +9,18 @@ use crate::{Image, MediaError, Result};
 
 /// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
 pub fn jpeg_round_trip(picture: &Image, quality: u8) -> Result<Image> {
-    let failed = |e: image::ImageError| MediaError::Shape { what: format!("the picture cannot be a JPEG: {e}") };
+    let failed =
+        |e: image::ImageError| MediaError::Shape { what: format!("the picture cannot be a JPEG: {e}") };
     let side = |n: usize| {
-        u32::try_from(n).map_err(|_| MediaError::Shape { what: format!("a side of {n} pixels is too long for JPEG") })
+        u32::try_from(n)
+            .map_err(|_| MediaError::Shape { what: format!("a side of {n} pixels is too long for JPEG") })
     };
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
         .encode(&picture.to_rgb8(), side(picture.width)?, side(picture.height)?, ExtendedColorType::Rgb8)
         .map_err(failed)?;
-    let decoded = image::ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg).decode().map_err(failed)?;
+    let decoded =
+        image::ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg).decode().map_err(failed)?;
     Image::from_rgb8(picture.width, picture.height, decoded.to_rgb8().as_raw())
 }
 
@@ -27,10 +30,12 @@ mod tests {
 
     #[test]
     fn high_quality_keeps_a_smooth_picture() {
-        let rgb = (0..3 * 32 * 24).map(|i| ((i % 32) as f32 / 31.0 + (i / 32 % 24) as f32 / 23.0) / 2.0).collect();
+        let rgb =
+            (0..3 * 32 * 24).map(|i| ((i % 32) as f32 / 31.0 + (i / 32 % 24) as f32 / 23.0) / 2.0).collect();
         let picture = Image::new(32, 24, rgb).unwrap();
         let again = jpeg_round_trip(&picture, 90).unwrap();
-        let error = picture.rgb.iter().zip(&again.rgb).map(|(a, b)| (a - b).abs()).sum::<f32>() / picture.rgb.len() as f32;
+        let error = picture.rgb.iter().zip(&again.rgb).map(|(a, b)| (a - b).abs()).sum::<f32>()
+            / picture.rgb.len() as f32;
         assert!(error < 0.02, "mean error {error}");
         assert_ne!(picture.rgb, again.rgb);
     }

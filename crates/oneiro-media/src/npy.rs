@@ -37,7 +37,8 @@ fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     let header = std::str::from_utf8(header).map_err(|_| "its header is no text")?;
     let field = |key: &str| {
         let at = header.find(&format!("'{key}'")).ok_or_else(|| format!("its header has no '{key}'"))?;
-        let after = header[at..].split_once(':').ok_or_else(|| format!("its header's '{key}' has no value"))?;
+        let after =
+            header[at..].split_once(':').ok_or_else(|| format!("its header's '{key}' has no value"))?;
         Ok::<_, String>(after.1.trim_start())
     };
     if field("fortran_order")?.starts_with("True") {

@@ -20,6 +20,9 @@ pub mod memory;
 
 use memory::Block;
 
+/// Memory beyond which a request is refused rather than tried.
+const MAX_ARENA_BYTES: usize = 1 << 37;
+
 /// What to compile: input shapes, the values wanted, and whether gradients are wanted.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -136,6 +139,13 @@ impl Plan {
         let rewrites = passes::optimise(&mut typed);
         let mut plan = Lowering::new(graph, &typed, request).lower()?;
         plan.rewrites = rewrites;
+        if plan.arena_bytes() > MAX_ARENA_BYTES {
+            return Err(Error::Request(format!(
+                "activations and gradients for inputs {:?} would take {} GB; use a smaller size or batch",
+                request.shapes,
+                plan.arena_bytes() >> 30
+            )));
+        }
         Ok(plan)
     }
 
@@ -198,6 +208,14 @@ struct Storage {
     seeded: bool,
     /// Whether the gradient has been written, so that later contributions add.
     written: bool,
+}
+
+/// A step's share in the gradient of one of its operands.
+struct Contribution {
+    operand: usize,
+    storage: usize,
+    /// Whether others contributed before.
+    accumulate: bool,
 }
 
 struct LoweredStep<'a> {
@@ -269,13 +287,16 @@ impl<'a> Lowering<'a> {
             let output = self.typed.fact(value).map_err(fail)?;
             if node.op.is_view() && output_index == 0 && node.clip.is_none() {
                 let source = node.inputs[0].and_then(|v| self.of_value[v.index()]);
-                self.of_value[value.index()] = Some(source.ok_or_else(|| {
-                    fail("it reshapes a value that is not computed from floats".into())
-                })?);
+                self.of_value[value.index()] =
+                    Some(source.ok_or_else(|| {
+                        fail("it reshapes a value that is not computed from floats".into())
+                    })?);
                 continue;
             }
             if output.dtype != crate::tensor::DType::Float {
-                return Err(fail("it computes integers or truth values from the data, which is not supported".into()));
+                return Err(fail(
+                    "it computes integers or truth values from the data, which is not supported".into(),
+                ));
             }
             let site = Site {
                 inputs,
@@ -293,8 +314,10 @@ impl<'a> Lowering<'a> {
                     Some(constant) => LoweredOperand::Constant(constant.shared_floats().map_err(fail)?),
                     None => {
                         let source = node.inputs[input].and_then(|v| self.of_value[v.index()]);
-                        let source = source.ok_or_else(|| fail("an operand is not computed from floats".into()))?;
-                        differentiable |= self.storages[source].differentiable && built.kernel.differentiable(k);
+                        let source =
+                            source.ok_or_else(|| fail("an operand is not computed from floats".into()))?;
+                        differentiable |=
+                            self.storages[source].differentiable && built.kernel.differentiable(k);
                         LoweredOperand::Storage(source)
                     }
                 });
@@ -346,8 +369,7 @@ impl<'a> Lowering<'a> {
             }
         }
 
-        // Backward: (step, [(operand, storage, accumulate)]).
-        let mut backward: Vec<(usize, Vec<(usize, usize, bool)>)> = Vec::new();
+        let mut backward: Vec<(usize, Vec<Contribution>)> = Vec::new();
         for i in (0..count).rev().filter(|_| gradients) {
             let step = &self.steps[i];
             if !self.storages[step.output].written || !self.storages[step.output].differentiable {
@@ -360,7 +382,7 @@ impl<'a> Lowering<'a> {
                     let accumulate = self.storages[*s].written;
                     self.storages[*s].written = true;
                     touch(&mut self.storages[*s].gradient, backward_time(i));
-                    contributions.push((k, *s, accumulate));
+                    contributions.push(Contribution { operand: k, storage: *s, accumulate });
                 }
             }
             touch(&mut self.storages[step.output].gradient, backward_time(i));
@@ -457,7 +479,7 @@ impl<'a> Lowering<'a> {
                 output_gradient: region(gradient_blocks[self.steps[*i].output]),
                 gradients: contributions
                     .iter()
-                    .map(|&(k, s, accumulate)| (k, region(gradient_blocks[s]), accumulate))
+                    .map(|c| (c.operand, region(gradient_blocks[c.storage]), c.accumulate))
                     .collect(),
             })
             .collect();

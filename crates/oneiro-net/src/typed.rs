@@ -7,6 +7,7 @@ use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
 use crate::ops::activation::{Activation, Bounds};
+use crate::ops::constant::MAX_ELEMENTS;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -69,8 +70,8 @@ impl Typed {
             .map(|(node, _)| {
                 let inputs: Vec<Option<&Fact>> =
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
-                let clip = own_clip(node.op.as_ref(), Facts(&inputs))
-                    .map_err(|why| node_error(graph, node, why))?;
+                let clip =
+                    own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
                 Ok(TypedNode {
                     name: node.name.clone(),
                     op: node.op.clone(),
@@ -207,6 +208,9 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError
     if !constant || facts.iter().all(|f| f.value.is_some()) {
         return Ok(facts);
     }
+    if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS) {
+        return Err(OpError(format!("a constant of shape {:?} is too large", fact.shape)));
+    }
     let values = match op.evaluate(inputs)? {
         Some(values) => values,
         None => vec![run_on_constants(op, inputs, &facts[0])?],
@@ -226,6 +230,12 @@ fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Resu
     let region = Region { offset: 0, len: output.len() };
     let mut arena = Arena::new(region.len);
     let (reader, [out]) = arena.frame([region]);
-    built.kernel.forward(&mut Forward { reader, operands: &operands, output: out, saved: &mut [], clip: None });
+    built.kernel.forward(&mut Forward {
+        reader,
+        operands: &operands,
+        output: out,
+        saved: &mut [],
+        clip: None,
+    });
     Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()))
 }

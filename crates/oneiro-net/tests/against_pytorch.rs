@@ -20,6 +20,9 @@ use oneiro_net::{Graph, Isa, Plan, Request, ValueId};
 const TOLERANCE: f64 = 1e-4;
 /// The same of gradients: they jump where an activation crosses zero within rounding.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
+/// References that lie on a kink: in `sick_filters` an input of `relu2` is 1.9e-8, so a float32 gradient depends on
+/// rounding. PyTorch's own float32 differs from its float64 by 8.4e-3 there.
+const ON_A_KINK: (&str, f64) = ("planted/sick_filters/", 1e-2);
 /// The same between two plans of one network that fold different normalisations into their convolutions.
 const REWRITE_TOLERANCE: f64 = 1e-5;
 
@@ -174,6 +177,7 @@ fn a_file_with_a_wrong_byte_never_panics() {
 fn compare(case: &Case, isa: Isa, errors: &mut Errors) -> Result<()> {
     let network = case.network()?;
     let golden = &network.golden;
+    let tolerance = if case.name.starts_with(ON_A_KINK.0) { ON_A_KINK.1 } else { GRADIENT_TOLERANCE };
     let (layers, mut targets) = layers(&network)?;
     for (_, objective) in &golden.objectives {
         targets.push(objective.layer(&network)?);
@@ -194,25 +198,29 @@ fn compare(case: &Case, isa: Isa, errors: &mut Errors) -> Result<()> {
         errors.check(&format!("value/{id}"), &[value?], &golden.get(&format!("value/{id}"))?.data, TOLERANCE);
         for (input, ours) in network.graph.inputs.iter().zip(&gradients) {
             let name = format!("grad/{id}/{}", network.graph.name(input.value));
-            errors.check(&name, ours, &golden.get(&name)?.data, GRADIENT_TOLERANCE);
+            errors.check(&name, ours, &golden.get(&name)?.data, tolerance);
         }
     }
     Ok(())
 }
 
-/// The networks of `data/` on their references' inputs, and one that is free in height and width on a picture large
-/// enough for work to be shared out among threads.
+/// Trained networks that are wide enough for work to be shared out among threads in every way.
+const WIDE: [&str; 2] = ["squeezenet1_1", "planted/two_stream_fusion/final.dynamo.bn"];
+
+/// Networks on their references' inputs: those of `data/`, the wide ones where they are there, and one that is free in
+/// height and width on a larger picture.
 fn varied_networks() -> Vec<(String, Network, Vec<Array>)> {
+    let wide = golden::trained().into_iter().flatten().filter(|case| WIDE.contains(&case.name.as_str()));
     let mut varied = Vec::new();
-    for case in golden::fixtures() {
-        let network = case.network().unwrap_or_else(|e| panic!("{}: {e}", case.name));
-        let inputs = network.inputs().unwrap_or_else(|e| panic!("{}: {e}", case.name));
+    for case in golden::fixtures().into_iter().chain(wide) {
+        let read = || case.network().and_then(|network| Ok((network.inputs()?, network)));
+        let (inputs, network) = read().unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        varied.push((case.name.clone(), network, inputs));
         if case.name == "tfsame.legacy" {
             let shape = vec![2, 3, 131, 94];
             let x = Array { data: noise(volume(&shape)), shape };
-            varied.push((format!("{} on a large picture", case.name), case.network().unwrap(), vec![x]));
+            varied.push((format!("{} on a larger picture", case.name), case.network().unwrap(), vec![x]));
         }
-        varied.push((case.name, network, inputs));
     }
     varied
 }
@@ -305,15 +313,9 @@ impl Report {
             Err(panic) => errors.failures.push(format!("panicked: {}", said(&*panic))),
         }
         self.cases += 1;
-        let [values, gradients] = &errors.worst;
-        println!(
-            "{name}: {} failures, largest errors {:.1e} {}, {:.1e} {}",
-            errors.failures.len(),
-            values.0,
-            values.1,
-            gradients.0,
-            gradients.1
-        );
+        let worst = errors.worst.iter().filter(|(_, of)| !of.is_empty());
+        let worst: Vec<String> = worst.map(|(error, of)| format!("{error:.1e} {of}")).collect();
+        println!("{name}: {} failures {}", errors.failures.len(), worst.join(", "));
         self.failures.extend(errors.failures.into_iter().map(|f| format!("{name}: {f}")));
     }
 

@@ -63,7 +63,8 @@ impl Model {
 
     /// The first output before a final softmax: the logits of a classifier.
     pub fn logits(&self) -> Result<ValueId> {
-        let output = *self.graph.outputs.first().ok_or_else(|| Error::Unit("the network has no output".into()))?;
+        let output =
+            *self.graph.outputs.first().ok_or_else(|| Error::Unit("the network has no output".into()))?;
         let softmax =
             self.graph.producer(output).map(|i| &self.graph.nodes[i]).filter(|n| n.op.op_type() == "Softmax");
         Ok(softmax.and_then(|n| n.inputs[0]).unwrap_or(output))

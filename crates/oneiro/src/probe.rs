@@ -47,7 +47,9 @@ impl Probe {
         let mut bound = Vec::new();
         for objective in objectives {
             if objective.terms().is_empty() {
-                return Err(Error::Unit(format!("the objective \"{objective}\" asks for nothing of the network")));
+                return Err(Error::Unit(format!(
+                    "the objective \"{objective}\" asks for nothing of the network"
+                )));
             }
             let mut terms = Vec::new();
             for term in objective.terms() {

@@ -166,10 +166,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             let shape = probe.inputs()[input].shape.clone();
             let ours = probe.input_gradient(input).to_vec();
             if ours.len() == theirs.data.len() && relative_error(&ours, &theirs.data) > args.grad_rtol {
-                let error = context
-                    .compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol));
+                let error =
+                    context.compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol));
                 if error <= args.grad_rtol {
-                    report.agrees_nearby(theirs, relative_error(&ours, &theirs.data), error, args.grad_rtol)?;
+                    report.agrees_nearby(
+                        theirs,
+                        relative_error(&ours, &theirs.data),
+                        error,
+                        args.grad_rtol,
+                    )?;
                     continue;
                 }
             }
@@ -177,7 +182,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let unknown = rest.iter().find(|t| {
-        !objectives.keys().any(|id| t.name == format!("value/{id}") || t.name.starts_with(&format!("grad/{id}/")))
+        !objectives
+            .keys()
+            .any(|id| t.name == format!("value/{id}") || t.name.starts_with(&format!("grad/{id}/")))
     });
     if let Some(tensor) = unknown {
         bail!("{}: \"{}\" belongs to no objective of the metadata", args.golden.display(), tensor.name);

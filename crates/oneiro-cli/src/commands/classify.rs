@@ -23,7 +23,8 @@ Examples:
   oneiro classify squeezenet1_1 cat.jpg dog.png
   oneiro classify model.onnx photos/ --top 1     # photos/CLASS/*.jpg: prints how many are right
 
-An image is scaled so that its shorter side is the network's size / 0.875, then cropped about its centre.")]
+An image is scaled so that its shorter side is 256 pixels for networks of 224 to 227 (the protocol of Caffe and
+torchvision), else the network's size / 0.875, then cropped about its centre. --crop chooses another share.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -33,9 +34,9 @@ pub struct Args {
     /// How many classes to name
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
-    /// Share of the scaled image that the crop keeps
-    #[arg(long, default_value_t = oneiro_media::CLASSIFY_CROP_FRACTION, value_name = "FRACTION")]
-    crop: f64,
+    /// Share of the scaled image's shorter side that the crop keeps
+    #[arg(long, value_name = "FRACTION")]
+    crop: Option<f64>,
     /// Print one JSON array
     #[arg(long)]
     json: bool,
@@ -57,8 +58,8 @@ struct Verdict {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    if !(args.crop > 0.0 && args.crop <= 1.0) {
-        bail!("--crop {}: a fraction above 0 and at most 1 is needed", args.crop);
+    if let Some(crop) = args.crop.filter(|&c| !(c > 0.0 && c <= 1.0)) {
+        bail!("--crop {crop}: a fraction above 0 and at most 1 is needed");
     }
     let model = model::load(context, &args.model)?;
     let files = collect(&args.images, model.labels.as_ref())?;
@@ -70,6 +71,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
     let [_, _, h, w] = shapes[0][..] else { bail!("input \"{}\" is not an image", card.name) };
+    let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
     let mut probe = Probe::new(&model.model, &objective, &[logits], shapes, false)?;
@@ -78,7 +80,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for (path, truth) in &files {
         interrupt::check()?;
         let image = oneiro_media::read_image(path)?;
-        let image = oneiro_media::classify_crop(&image, h, w, args.crop)
+        let image = oneiro_media::classify_crop(&image, h, w, crop)
             .with_context(|| format!("could not scale {}", path.display()))?;
         let top = context.compute(|| {
             preprocess.apply(&image.rgb, probe.input_mut(0));
@@ -91,6 +93,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     progress.finish();
     report(context, args, &model, &verdicts)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
+const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
+/// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
+const SCALED_SIDE: f64 = 256.0;
+
+/// The share of the scaled picture that the reference evaluations crop.
+fn usual_crop(side: usize) -> f64 {
+    if CENTER_CROP_SIDES.contains(&side) {
+        side as f64 / SCALED_SIDE
+    } else {
+        oneiro_media::CLASSIFY_CROP_FRACTION
+    }
 }
 
 fn best(model: &LoadedModel, logits: &[f32], top: usize) -> Vec<Guess> {
@@ -127,10 +143,16 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, verdicts: &[Verdi
     }
     if !with_truth.is_empty() {
         let total = with_truth.len();
-        let share = |n: usize| format!("{} of {total} ({:.1} %)", right(n), 100.0 * right(n) as f64 / total as f64);
+        let share =
+            |n: usize| format!("{} of {total} ({:.1} %)", right(n), 100.0 * right(n) as f64 / total as f64);
         context.print(&format!("{}: right at first {}", model.title, share(1)))?;
         if args.top > 1 {
-            context.print(&format!("{}: right among {} {}", model.title, args.top, share(args.top.into())))?;
+            context.print(&format!(
+                "{}: right among {} {}",
+                model.title,
+                args.top,
+                share(args.top.into())
+            ))?;
         }
     }
     Ok(())
@@ -155,7 +177,10 @@ fn collect(paths: &[PathBuf], labels: Option<&Labels>) -> Result<Vec<(PathBuf, O
         }
     }
     if files.is_empty() {
-        bail!("there is no image in {}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "));
+        bail!(
+            "there is no image in {}",
+            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+        );
     }
     Ok(files)
 }

@@ -57,7 +57,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let preset = args.settings.preset()?;
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
-    let objectives = args.objectives.iter().map(|o| Ok(o.parse::<Objective>()?)).collect::<Result<Vec<_>>>()?;
+    let objectives =
+        args.objectives.iter().map(|o| Ok(o.parse::<Objective>()?)).collect::<Result<Vec<_>>>()?;
     let model = model::load(context, &args.model)?;
     let mut jobs = Vec::new();
     for (unit, text) in units.iter().zip(&args.units) {

@@ -38,11 +38,11 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// The tensors for a network's inputs, in the graph's order, and their shapes.
-pub fn in_graph_order(
-    names: &[String],
-    mut given: Vec<RawTensor>,
-) -> Result<(Vec<Vec<usize>>, Vec<Vec<f32>>)> {
+/// Shapes and data for a network's inputs.
+type Fed = (Vec<Vec<usize>>, Vec<Vec<f32>>);
+
+/// The tensors for a network's inputs, in the graph's order.
+pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed> {
     let mut shapes = Vec::new();
     let mut data = Vec::new();
     for name in names {
@@ -89,7 +89,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let (shape, data) = oneiro_media::read_npy(file)?;
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
-    let objective = args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
+    let objective =
+        args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
     let model = model::load(context, &args.model)?;
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
     let (shapes, data) = in_graph_order(&names, given)?;

@@ -95,9 +95,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for row in &rows {
         sheet = sheet.row(&row.title);
         for ((caption, _), result) in row.jobs.iter().zip(results.by_ref()) {
-            sheet = sheet.cell(
-                Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)),
-            );
+            sheet = sheet
+                .cell(Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)));
         }
     }
     let mut text = oneiro_media::PngText::default();
@@ -172,7 +171,9 @@ fn channels_of(model: &LoadedModel, layer: &str) -> Result<usize> {
 /// "0-15", "5,12,40" or a mixture.
 fn parse_units(text: &str) -> Result<Vec<usize>> {
     let number = |t: &str| {
-        t.trim().parse::<usize>().map_err(|_| anyhow!("--units {text}: \"{t}\" is no whole number; use 0-15 or 5,12,40"))
+        t.trim()
+            .parse::<usize>()
+            .map_err(|_| anyhow!("--units {text}: \"{t}\" is no whole number; use 0-15 or 5,12,40"))
     };
     let mut units = Vec::new();
     for part in text.split(',') {

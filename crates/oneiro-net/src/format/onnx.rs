@@ -29,8 +29,7 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
         .find(|o| matches!(o.domain(), "" | "ai.onnx"))
         .and_then(|o| o.version)
         .ok_or_else(|| Error::Format("no version of the default operator set is declared".into()))?;
-    let metadata =
-        model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
+    let metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
     let graph = model.graph.ok_or_else(|| Error::Format("the model holds no graph".into()))?;
     Builder { opset, ..Builder::default() }.graph(graph, metadata)
 }
@@ -141,7 +140,7 @@ fn input_type(info: &proto::ValueInfoProto) -> (Option<Vec<Dim>>, DType) {
 
 fn attribute(a: &proto::AttributeProto) -> Result<Attribute> {
     use proto::attribute_proto::AttributeType as T;
-    let kind = T::try_from(a.r#type()).unwrap_or(T::Undefined);
+    let kind = a.r#type();
     Ok(match kind {
         T::Float => Attribute::Float(a.f()),
         T::Int => Attribute::Int(a.i()),
@@ -240,13 +239,10 @@ fn integers(proto: &proto::TensorProto, kind: DataType, raw: Option<&Bytes>) -> 
         (DataType::Uint16, Some(raw)) => each(raw, |b| i64::from(u16::from_le_bytes(b))),
         (DataType::Uint8, Some(raw)) => each(raw, |b| i64::from(u8::from_le_bytes(b))),
         (DataType::Uint64, Some(raw)) => each(raw, |b| u64::from_le_bytes(b) as i64),
-        (DataType::Uint32 | DataType::Uint64, None) => {
-            proto.uint64_data.iter().map(|&x| x as i64).collect()
+        (DataType::Uint32 | DataType::Uint64, None) => proto.uint64_data.iter().map(|&x| x as i64).collect(),
+        (DataType::Int32 | DataType::Int16 | DataType::Int8 | DataType::Uint16 | DataType::Uint8, None) => {
+            narrow()
         }
-        (
-            DataType::Int32 | DataType::Int16 | DataType::Int8 | DataType::Uint16 | DataType::Uint8,
-            None,
-        ) => narrow(),
         _ => return None,
     })
 }

@@ -82,7 +82,15 @@ impl Operator for Activation {
             return Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(clamp).collect())]));
         }
         let Bounds { low, high } = self.bounds(inputs)?;
-        let clamp = |&v: &f32| if v < low { low } else if v > high { high } else { v };
+        let clamp = |&v: &f32| {
+            if v < low {
+                low
+            } else if v > high {
+                high
+            } else {
+                v
+            }
+        };
         Ok(Some(vec![Tensor::floats(x.shape(), x.as_floats()?.iter().map(clamp).collect())]))
     }
 

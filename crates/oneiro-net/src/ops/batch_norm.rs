@@ -96,10 +96,12 @@ impl Kernel for Affine {
     fn backward(&self, io: &mut Backward<'_>) {
         let (channels, accumulate) = (self.scale.len(), io.accumulate);
         let (dy, dx) = io.io();
-        dx.par_chunks_mut(self.plane).zip(dy.par_chunks(self.plane)).enumerate().for_each(|(row, (dx, dy))| {
-            let scale = self.scale[row % channels];
-            put_with(dx, accumulate, |i| dy[i] * scale);
-        });
+        dx.par_chunks_mut(self.plane).zip(dy.par_chunks(self.plane)).enumerate().for_each(
+            |(row, (dx, dy))| {
+                let scale = self.scale[row % channels];
+                put_with(dx, accumulate, |i| dy[i] * scale);
+            },
+        );
     }
 }
 
@@ -113,9 +115,12 @@ mod tests {
         for shape in [&[2, 3, 4, 5][..], &[1, 2], &[2, 2, 3], &[1, 2, 2, 3, 2]] {
             let c = shape[1];
             let per = |f: fn(f32) -> f32| constant(&[c], (0..c).map(|i| f(i as f32)).collect());
-            Case::new("BatchNormalization", vec![data(shape), per(|i| 1.0 - i), per(|i| i), per(|i| 0.5 * i), per(|i| 1.0 + i)])
-                .attribute("epsilon", Attribute::Float(1e-3))
-                .check();
+            Case::new(
+                "BatchNormalization",
+                vec![data(shape), per(|i| 1.0 - i), per(|i| i), per(|i| 0.5 * i), per(|i| 1.0 + i)],
+            )
+            .attribute("epsilon", Attribute::Float(1e-3))
+            .check();
         }
     }
 }

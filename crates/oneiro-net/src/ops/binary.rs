@@ -50,8 +50,20 @@ impl Function {
             Function::Mul => a * b,
             Function::Div => a / b,
             Function::Pow => a.powf(b),
-            Function::Min => if b < a || b.is_nan() { b } else { a },
-            Function::Max => if b > a || b.is_nan() { b } else { a },
+            Function::Min => {
+                if b < a || b.is_nan() {
+                    b
+                } else {
+                    a
+                }
+            }
+            Function::Max => {
+                if b > a || b.is_nan() {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 
@@ -67,9 +79,10 @@ impl Function {
             Function::Sub => (1.0, -1.0),
             Function::Mul => (b, a),
             Function::Div => (1.0 / b, -a / (b * b)),
-            Function::Pow => {
-                (if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) }, if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 })
-            }
+            Function::Pow => (
+                if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) },
+                if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 },
+            ),
             Function::Min => choice(a < b, a == b),
             Function::Max => choice(a > b, a == b),
         }
@@ -81,7 +94,9 @@ impl Function {
             Function::Sub => a.wrapping_sub(b),
             Function::Mul => a.wrapping_mul(b),
             Function::Div => a.checked_div(b).ok_or("division by zero")?,
-            Function::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)).ok_or("power out of range")?,
+            Function::Pow => {
+                u32::try_from(b).ok().and_then(|b| a.checked_pow(b)).ok_or("power out of range")?
+            }
             Function::Min => a.min(b),
             Function::Max => a.max(b),
         })

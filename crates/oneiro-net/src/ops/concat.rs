@@ -29,9 +29,13 @@ impl Operator for Concat {
         let mut shape = first.shape.clone();
         for i in 1..inputs.0.len() {
             let other = inputs.shape(i)?;
-            let fits = other.len() == shape.len() && (0..shape.len()).all(|k| k == at || shape[k] == other[k]);
+            let fits =
+                other.len() == shape.len() && (0..shape.len()).all(|k| k == at || shape[k] == other[k]);
             if !fits {
-                return Err(OpError(format!("{other:?} does not continue {:?} along axis {at}", first.shape)));
+                return Err(OpError(format!(
+                    "{other:?} does not continue {:?} along axis {at}",
+                    first.shape
+                )));
             }
             shape[at] += other[at];
         }

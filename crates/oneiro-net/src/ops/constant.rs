@@ -7,8 +7,13 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site};
 use crate::tensor::{DType, Tensor};
 
-/// Elements beyond which a computed constant is taken for a mistake in the file.
-const MAX_ELEMENTS: usize = 1 << 31;
+/// Elements beyond which a computed constant is taken for a damaged file, which must not ask for more memory than it
+/// is worth.
+pub const MAX_ELEMENTS: usize = 1 << 26;
+/// The same for the extent of one axis that an operator makes longer.
+pub const MAX_EXTENT: usize = 1 << 24;
+/// The same for a tensor that depends on the data.
+const MAX_VOLUME: usize = 1 << 33;
 
 /// The operators.
 #[derive(Debug, Clone)]
@@ -81,12 +86,14 @@ impl Folding {
                 let (start, limit, delta) =
                     (inputs.need_constant(0)?, inputs.need_constant(1)?, inputs.need_constant(2)?);
                 if start.dtype() == DType::Int {
-                    let one = |t: &Tensor| t.as_ints()?.first().copied().ok_or_else(|| OpError::from("empty"));
+                    let one =
+                        |t: &Tensor| t.as_ints()?.first().copied().ok_or_else(|| OpError::from("empty"));
                     let (start, limit, delta) = (one(start)?, one(limit)?, one(delta)?);
                     let n = count(limit as f64 - start as f64, delta as f64)?;
                     Ok(Tensor::ints(&[n], (0..n as i64).map(|i| start + i * delta).collect()))
                 } else {
-                    let one = |t: &Tensor| t.as_floats()?.first().copied().ok_or_else(|| OpError::from("empty"));
+                    let one =
+                        |t: &Tensor| t.as_floats()?.first().copied().ok_or_else(|| OpError::from("empty"));
                     let (start, limit, delta) = (one(start)?, one(limit)?, one(delta)?);
                     let n = count(f64::from(limit) - f64::from(start), f64::from(delta))?;
                     Ok(Tensor::floats(&[n], (0..n).map(|i| start + i as f32 * delta).collect()))
@@ -146,7 +153,7 @@ impl Operator for Folding {
 /// Number of elements a shape rule may claim; shared with the operators that repeat data.
 pub fn check_volume(shape: &[usize]) -> Result<(), OpError> {
     match shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
-        Some(n) if n <= MAX_ELEMENTS => Ok(()),
+        Some(n) if n <= MAX_VOLUME && shape.iter().all(|&d| d <= MAX_EXTENT) => Ok(()),
         _ => Err(OpError(format!("a tensor of shape {shape:?} is too large"))),
     }
 }

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::window::{Window, WindowAttributes, three};
-use crate::ops::{
-    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Operator, Reach, Site,
-};
+use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 
 /// The operator; inputs X (N,C,…), W (M,C/groups,…), optional B (M).
 #[derive(Debug, Clone)]
@@ -205,11 +203,13 @@ mod tests {
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, constant_data, data};
 
+    /// Input, weights, groups, strides, dilations, pads.
+    type Geometry = (&'static [usize], &'static [usize], i64, &'static [i64], &'static [i64], &'static [i64]);
+
     #[test]
     fn gradients_agree_with_differences() {
-        // input, weights, groups, strides, dilations, pads
         #[rustfmt::skip]
-        let cases: &[(&[usize], &[usize], i64, &[i64], &[i64], &[i64])] = &[
+        let cases: &[Geometry] = &[
             (&[2, 3, 6, 7], &[4, 3, 3, 3], 1, &[1, 1], &[1, 1], &[1, 1, 1, 1]),
             (&[1, 3, 9, 8], &[5, 3, 3, 2], 1, &[2, 3], &[1, 2], &[0, 1, 2, 0]),
             (&[1, 4, 5, 5], &[6, 2, 1, 1], 2, &[2, 2], &[1, 1], &[0, 0, 0, 0]),

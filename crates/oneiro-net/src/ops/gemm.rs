@@ -128,7 +128,14 @@ impl Kernel for Linear {
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         kernels::linear(
-            self.isa, self.rows, self.inner, self.outputs, &self.matrix, self.bias.as_deref(), x, y,
+            self.isa,
+            self.rows,
+            self.inner,
+            self.outputs,
+            &self.matrix,
+            self.bias.as_deref(),
+            x,
+            y,
         );
     }
 
@@ -136,7 +143,14 @@ impl Kernel for Linear {
         let accumulate = io.accumulate;
         let (dy, dx) = io.io();
         kernels::linear_backward(
-            self.isa, self.rows, self.inner, self.outputs, &self.matrix, dy, dx, accumulate,
+            self.isa,
+            self.rows,
+            self.inner,
+            self.outputs,
+            &self.matrix,
+            dy,
+            dx,
+            accumulate,
         );
     }
 }
@@ -153,7 +167,11 @@ mod tests {
             for transposed in [false, true] {
                 Case::new(
                     "Gemm",
-                    vec![data(&[rows, inner]), constant_data(&weights(transposed)), constant_data(&[outputs])],
+                    vec![
+                        data(&[rows, inner]),
+                        constant_data(&weights(transposed)),
+                        constant_data(&[outputs]),
+                    ],
                 )
                 .attribute("transB", Attribute::Int(transposed.into()))
                 .attribute("alpha", Attribute::Float(0.5))

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::binary::broadcast;
-use crate::ops::constant::{check_volume, sizes};
+use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{Tensor, volume};
 
@@ -22,8 +22,8 @@ const CHUNK: usize = 1 << 14;
 pub enum Movement {
     /// Ranges with steps along some axes; as attributes before operator set 10.
     Slice {
-        /// starts, ends, axes.
-        attributes: Option<(Vec<i64>, Vec<i64>, Option<Vec<i64>>)>,
+        /// The ranges as attributes.
+        attributes: Option<Ranges>,
     },
     /// Axes in another order; reversed if none is given.
     Transpose(Option<Vec<usize>>),
@@ -54,6 +54,17 @@ pub enum Movement {
     },
 }
 
+/// The ranges of a `Slice`.
+#[derive(Debug, Clone)]
+pub struct Ranges {
+    /// First indices.
+    starts: Vec<i64>,
+    /// Indices after the last.
+    ends: Vec<i64>,
+    /// Axes; the first ones in order if absent.
+    axes: Option<Vec<i64>>,
+}
+
 /// How a border is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
@@ -73,7 +84,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     Ok(Arc::new(match op_type {
         "Slice" => Movement::Slice {
             attributes: match (list("starts")?, list("ends")?) {
-                (Some(starts), Some(ends)) => Some((starts, ends, list("axes")?)),
+                (Some(starts), Some(ends)) => Some(Ranges { starts, ends, axes: list("axes")? }),
                 _ => None,
             },
         },
@@ -178,7 +189,7 @@ impl Movement {
         match self {
             Movement::Slice { attributes } => {
                 let (starts, ends, given, step) = match attributes {
-                    Some((s, e, a)) => (s.as_slice(), e.as_slice(), a.as_deref(), None),
+                    Some(r) => (r.starts.as_slice(), r.ends.as_slice(), r.axes.as_deref(), None),
                     None => (
                         inputs.ints(1)?.ok_or("the starts are missing")?,
                         inputs.ints(2)?.ok_or("the ends are missing")?,
@@ -242,7 +253,8 @@ impl Movement {
                 for i in 0..x.len() {
                     let (before, after) = (pads[i], pads[x.len() + i]);
                     let n = x[i] as i64;
-                    if n + before + after < 0 || before.max(after) > i64::from(i32::MAX) {
+                    let sane = |p: i64| p.unsigned_abs() <= MAX_EXTENT as u64;
+                    if !sane(before) || !sane(after) || n + before + after < 0 {
                         return Err(OpError(format!("pads {pads:?} do not fit {x:?}")));
                     }
                     axes[i] = (-before..n + after)
@@ -414,7 +426,8 @@ mod tests {
     #[test]
     fn gradients_agree_with_differences() {
         let x = || data(&[2, 3, 4]);
-        Case::new("Slice", vec![x(), ints(&[1, -1]), ints(&[3, i64::MIN]), ints(&[1, 2]), ints(&[1, -2])]).check();
+        Case::new("Slice", vec![x(), ints(&[1, -1]), ints(&[3, i64::MIN]), ints(&[1, 2]), ints(&[1, -2])])
+            .check();
         Case::new("Slice", vec![x()])
             .opset(9)
             .attribute("starts", Attribute::Ints(vec![0, 1]))

@@ -181,7 +181,9 @@ mod tests {
             (&[1, 2, 4, 5, 6], vec![1, 2, 2], vec![1, 2, 2], vec![0; 6]),
             (&[1, 1, 5, 5], vec![2, 2], vec![3, 3], vec![1, 1, 0, 0]),
         ] {
-            for (op, ceil, include) in [("MaxPool", 0, 0), ("AveragePool", 0, 0), ("AveragePool", 1, 1), ("MaxPool", 1, 0)] {
+            for (op, ceil, include) in
+                [("MaxPool", 0, 0), ("AveragePool", 0, 0), ("AveragePool", 1, 1), ("MaxPool", 1, 0)]
+            {
                 let mut case = Case::new(op, vec![data(shape)])
                     .attribute("kernel_shape", Attribute::Ints(kernel.clone()))
                     .attribute("strides", Attribute::Ints(stride.clone()))

@@ -198,7 +198,13 @@ impl Case {
                     let got = f64::from(gradient[i]);
                     let scale = 1.0 + expected.abs().max(got.abs());
                     if (got - expected).abs() > 2e-2 * scale {
-                        fail(how, format!("operand {k}, element {i} of {:?}: {got} for {expected}", given.tensor.shape()));
+                        fail(
+                            how,
+                            format!(
+                                "operand {k}, element {i} of {:?}: {got} for {expected}",
+                                given.tensor.shape()
+                            ),
+                        );
                     }
                 }
             }

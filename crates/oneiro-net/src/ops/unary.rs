@@ -1,6 +1,7 @@
 //! Elementwise functions of one variable: a table of value and derivative.
 
 use std::any::Any;
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -19,24 +20,44 @@ pub enum Function {
     Abs,
     Ceil,
     Cos,
-    Elu { alpha: f32 },
+    Elu {
+        alpha: f32,
+    },
     Erf,
     Exp,
     Floor,
-    HardSigmoid { alpha: f32, beta: f32 },
+    /// x·Φ(x) (Hendrycks & Gimpel 2016), by erf or by its approximation with tanh.
+    Gelu {
+        tanh: bool,
+    },
+    HardSigmoid {
+        alpha: f32,
+        beta: f32,
+    },
     HardSwish,
-    LeakyRelu { alpha: f32 },
+    LeakyRelu {
+        alpha: f32,
+    },
     Log,
+    /// x·tanh(softplus(x)) (Misra 2019).
+    Mish,
     Neg,
     Reciprocal,
     Round,
-    Selu { alpha: f32, gamma: f32 },
+    Selu {
+        alpha: f32,
+        gamma: f32,
+    },
     Sigmoid,
     Sign,
     Sin,
     Softplus,
     Softsign,
     Sqrt,
+    /// x·sigmoid(αx) (Ramachandran et al. 2017).
+    Swish {
+        alpha: f32,
+    },
     Tanh,
 }
 
@@ -52,12 +73,18 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator
         "Erf" => Ok(F::Erf),
         "Exp" => Ok(F::Exp),
         "Floor" => Ok(F::Floor),
-        "HardSigmoid" => with(&|| {
-            Ok(F::HardSigmoid { alpha: a.float_or("alpha", 0.2)?, beta: a.float_or("beta", 0.5)? })
+        "Gelu" => with(&|| match a.text_or("approximate", "none")? {
+            "none" => Ok(F::Gelu { tanh: false }),
+            "tanh" => Ok(F::Gelu { tanh: true }),
+            other => Err(OpError(format!("approximate \"{other}\" is not one of ONNX's"))),
         }),
+        "HardSigmoid" => {
+            with(&|| Ok(F::HardSigmoid { alpha: a.float_or("alpha", 0.2)?, beta: a.float_or("beta", 0.5)? }))
+        }
         "HardSwish" => Ok(F::HardSwish),
         "LeakyRelu" => with(&|| Ok(F::LeakyRelu { alpha: a.float_or("alpha", 0.01)? })),
         "Log" => Ok(F::Log),
+        "Mish" => Ok(F::Mish),
         "Neg" => Ok(F::Neg),
         "Reciprocal" => Ok(F::Reciprocal),
         "Round" => Ok(F::Round),
@@ -71,6 +98,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator
         "Softplus" => Ok(F::Softplus),
         "Softsign" => Ok(F::Softsign),
         "Sqrt" => Ok(F::Sqrt),
+        "Swish" => with(&|| Ok(F::Swish { alpha: a.float_or("alpha", 1.0)? })),
         "Tanh" => Ok(F::Tanh),
         _ => return None,
     };
@@ -84,24 +112,48 @@ impl Function {
             Function::Abs => x.abs(),
             Function::Ceil => x.ceil(),
             Function::Cos => x.cos(),
-            Function::Elu { alpha } => if x < 0.0 { alpha * x.exp_m1() } else { x },
+            Function::Elu { alpha } => {
+                if x < 0.0 {
+                    alpha * x.exp_m1()
+                } else {
+                    x
+                }
+            }
             Function::Erf => erf(x),
             Function::Exp => x.exp(),
             Function::Floor => x.floor(),
+            Function::Gelu { tanh: false } => 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
+            Function::Gelu { tanh: true } => 0.5 * x * (1.0 + gelu_inner(x).tanh()),
             Function::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
             Function::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
-            Function::LeakyRelu { alpha } => if x < 0.0 { alpha * x } else { x },
+            Function::LeakyRelu { alpha } => {
+                if x < 0.0 {
+                    alpha * x
+                } else {
+                    x
+                }
+            }
             Function::Log => x.ln(),
+            Function::Mish => x * softplus(x).tanh(),
             Function::Neg => -x,
             Function::Reciprocal => 1.0 / x,
             Function::Round => x.round_ties_even(),
             Function::Selu { alpha, gamma } => gamma * if x > 0.0 { x } else { alpha * x.exp_m1() },
             Function::Sigmoid => sigmoid(x),
-            Function::Sign => if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x },
+            Function::Sign => {
+                if x > 0.0 {
+                    1.0
+                } else if x < 0.0 {
+                    -1.0
+                } else {
+                    x
+                }
+            }
             Function::Sin => x.sin(),
-            Function::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Function::Softplus => softplus(x),
             Function::Softsign => x / (1.0 + x.abs()),
             Function::Sqrt => x.sqrt(),
+            Function::Swish { alpha } => x * sigmoid(alpha * x),
             Function::Tanh => x.tanh(),
         }
     }
@@ -109,19 +161,60 @@ impl Function {
     /// The derivative at x, where y is the value there. Zero where the function is flat or jumps.
     pub fn slope(self, x: f32, y: f32) -> f32 {
         match self {
-            Function::Abs => if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 },
+            Function::Abs => {
+                if x > 0.0 {
+                    1.0
+                } else if x < 0.0 {
+                    -1.0
+                } else {
+                    0.0
+                }
+            }
             Function::Ceil | Function::Floor | Function::Round | Function::Sign => 0.0,
             Function::Cos => -x.sin(),
-            Function::Elu { alpha } => if x < 0.0 { alpha * x.exp() } else { 1.0 },
-            Function::Erf => std::f32::consts::FRAC_2_SQRT_PI * (-x * x).exp(),
+            Function::Elu { alpha } => {
+                if x < 0.0 {
+                    alpha * x.exp()
+                } else {
+                    1.0
+                }
+            }
+            Function::Erf => FRAC_2_SQRT_PI * (-x * x).exp(),
             Function::Exp => y,
+            Function::Gelu { tanh: false } => {
+                let density = (-0.5 * x * x).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+                0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * density
+            }
+            Function::Gelu { tanh: true } => {
+                let t = gelu_inner(x).tanh();
+                let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x * x);
+                0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner
+            }
             Function::HardSigmoid { alpha, beta } => {
                 let t = alpha * x + beta;
                 if t > 0.0 && t < 1.0 { alpha } else { 0.0 }
             }
-            Function::HardSwish => if x <= -3.0 { 0.0 } else if x >= 3.0 { 1.0 } else { x / 3.0 + 0.5 },
-            Function::LeakyRelu { alpha } => if x < 0.0 { alpha } else { 1.0 },
+            Function::HardSwish => {
+                if x <= -3.0 {
+                    0.0
+                } else if x >= 3.0 {
+                    1.0
+                } else {
+                    x / 3.0 + 0.5
+                }
+            }
+            Function::LeakyRelu { alpha } => {
+                if x < 0.0 {
+                    alpha
+                } else {
+                    1.0
+                }
+            }
             Function::Log => 1.0 / x,
+            Function::Mish => {
+                let t = softplus(x).tanh();
+                t + x * (1.0 - t * t) * sigmoid(x)
+            }
             Function::Neg => -1.0,
             Function::Reciprocal => -y * y,
             Function::Selu { alpha, gamma } => gamma * if x > 0.0 { 1.0 } else { alpha * x.exp() },
@@ -130,9 +223,26 @@ impl Function {
             Function::Softplus => sigmoid(x),
             Function::Softsign => 1.0 / (1.0 + x.abs()).powi(2),
             Function::Sqrt => 0.5 / y,
+            Function::Swish { alpha } => {
+                let s = sigmoid(alpha * x);
+                s + alpha * x * s * (1.0 - s)
+            }
             Function::Tanh => 1.0 - y * y,
         }
     }
+}
+
+/// √(2/π), the inner scale of GELU's approximation with tanh (Hendrycks & Gimpel 2016).
+const GELU_SCALE: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+/// Cubic coefficient of that approximation.
+const GELU_CUBIC: f32 = 0.044_715;
+
+fn gelu_inner(x: f32) -> f32 {
+    GELU_SCALE * (x + GELU_CUBIC * x * x * x)
+}
+
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 fn sigmoid(x: f32) -> f32 {
@@ -232,25 +342,47 @@ impl Kernel for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attributes::Attribute;
     use crate::ops::testing::{Case, data, positive};
 
     #[test]
     fn gradients_agree_with_differences() {
         for name in [
-            "Abs", "Cos", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "LeakyRelu", "Neg", "Selu", "Sigmoid",
-            "Sin", "Softplus", "Softsign", "Tanh",
+            "Abs",
+            "Cos",
+            "Elu",
+            "Erf",
+            "Exp",
+            "HardSigmoid",
+            "Gelu",
+            "HardSwish",
+            "LeakyRelu",
+            "Mish",
+            "Neg",
+            "Selu",
+            "Sigmoid",
+            "Sin",
+            "Softplus",
+            "Softsign",
+            "Swish",
+            "Tanh",
         ] {
             Case::new(name, vec![data(&[2, 3, 5])]).check();
         }
         for name in ["Log", "Reciprocal", "Sqrt"] {
             Case::new(name, vec![positive(&[2, 3, 5])]).check();
         }
+        Case::new("Gelu", vec![data(&[2, 3, 5])])
+            .attribute("approximate", Attribute::Text("tanh".into()))
+            .check();
     }
 
     #[test]
     fn erf_agrees_with_tabulated_values() {
         // Abramowitz & Stegun, table 7.1.
-        for (x, y) in [(0.0, 0.0), (0.5, 0.520_499_88), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (3.0, 0.999_977_9)] {
+        for (x, y) in
+            [(0.0, 0.0), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (3.0, 0.999_977_9)]
+        {
             assert!((erf(x) - y).abs() < 1e-6, "erf({x}) = {}", erf(x));
             assert_eq!(erf(-x), -erf(x));
         }

@@ -116,7 +116,7 @@ fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, 
     }
     let known = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(fail)?;
     if let Some(i) = free {
-        if known == 0 || volume(x) % known != 0 {
+        if known == 0 || !volume(x).is_multiple_of(known) {
             return Err(fail());
         }
         shape[i] = volume(x) / known;

@@ -105,8 +105,7 @@ impl WindowAttributes {
         let stride = fill(&self.stride, "strides", 1, rank)?;
         let dilation = fill(&self.dilation, "dilations", 1, rank)?;
         let pads = fill(&self.pads, "pads", 0, 2 * rank)?;
-        let mut window =
-            Window { kernel, stride, dilation, before: vec![], after: vec![], out: vec![] };
+        let mut window = Window { kernel, stride, dilation, before: vec![], after: vec![], out: vec![] };
         for i in 0..rank {
             let (n, s) = (spatial[i], window.stride[i]);
             let extent = window.dilation[i] * (window.kernel[i] - 1) + 1;

@@ -7,7 +7,7 @@ own folder, for every network and both of PyTorch's exporters,
     NETWORK.EXPORTER.golden.safetensors            what PyTorch computes in float64, stored as float32:
         input/NAME, act/LAYER, value/ID, grad/ID/INPUT; metadata `objectives` = {ID: expression} as JSON
 
-A second run gives the same bytes; `python make.py tfsame squeeze` makes only these networks.
+A second run gives the same bytes; `python make.py tfsame clip3d` makes only these networks.
 
 A LAYER is the exact name of a tensor of the ONNX file. It is found by running the file with ONNX's own reference
 evaluator and looking for the tensor that equals what the PyTorch module returned, so this also checks the exporter.
@@ -261,10 +261,9 @@ def draw(net, seed, batch):
 @torch.no_grad()
 def calibrate(net):
     """Scales every layer's weights so that what it returns varies by one, and makes the normalisations uneven."""
-    hooks = []
 
-    def scale(module, _, y):
-        over = [i for i in range(y.ndim) if i != 1]
+    def scale(module, x, y):
+        over = [axis for axis in range(y.ndim) if axis != 1]
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.running_mean.copy_(y.mean(over) + 0.2 * torch.randn(y.shape[1]))
             module.running_var.copy_(y.var(over) * (0.7 + 0.6 * torch.rand(y.shape[1])))
@@ -274,15 +273,13 @@ def calibrate(net):
             module.weight.div_(y.std())
             if module.bias is not None:
                 module.bias.copy_(0.3 * torch.randn(module.bias.shape))
-        module.scaled = True
-        hooks.pop(0).remove()
-        return module.forward(*_)
+        return module.forward(*x)
 
-    for module in net.modules():
-        if hasattr(module, "weight"):
-            hooks.append(module.register_forward_hook(scale))
     net.eval()
+    hooks = [m.register_forward_hook(scale) for m in net.modules() if hasattr(m, "weight")]
     net(*draw(net, 1, 16))
+    for hook in hooks:
+        hook.remove()
 
 
 def distance_to_kinks(net, inputs):
@@ -346,8 +343,7 @@ def objective(expression, acts):
 def export(net, exporter):
     """The ONNX model, without notes on the machine it was made on."""
     shapes = {name: getattr(net, "export_at", shape) for name, shape in net.inputs.items()}
-    batch = 2 if hasattr(net, "export_at") else 1
-    args = tuple(torch.zeros(batch, *shape) for shape in shapes.values())
+    args = tuple(torch.zeros(2, *shape) for shape in shapes.values())
     names = {"input_names": list(shapes), "output_names": ["output"], "opset_version": OPSETS[exporter]}
     axes = {0: "n", 2: "h", 3: "w"} if hasattr(net, "export_at") else {0: "n"}
     with warnings.catch_warnings():
@@ -361,7 +357,6 @@ def export(net, exporter):
             model = onnx.load_from_string(file.getvalue())
         else:
             dynamic = tuple({i: torch.export.Dim.DYNAMIC for i in axes} for _ in shapes)
-            args = tuple(torch.zeros(2, *shape) for shape in shapes.values())
             program = torch.onnx.export(net, args, dynamo=True, dynamic_shapes=dynamic, verbose=False, **names)
             model = program.model_proto
     for node in model.graph.node:
@@ -397,7 +392,7 @@ def make(network):
     torch.manual_seed(list(NETWORKS).index(network))
     net = NETWORKS[network]()
     calibrate(net)
-    single = {exporter: export(net, exporter) for exporter in OPSETS}
+    models = {exporter: export(net, exporter) for exporter in OPSETS}
     net.double()
     candidates = ([x.double() for x in draw(net, seed, 2)] for seed in range(100, 1100))
     inputs = next(x for x in candidates if distance_to_kinks(net, x) > MARGIN)
@@ -407,7 +402,7 @@ def make(network):
     spread = {layer: acts[layer].std().item() for layer in net.acts}
     print(network, "standard deviations:", {k: round(v, 2) for k, v in spread.items()})
 
-    for exporter, model in single.items():
+    for exporter, model in models.items():
         feeds = {name: x.detach().float().numpy() for name, x in zip(net.inputs, inputs)}
         gone = getattr(net, "folded", set()) if exporter == "dynamo" else set()
         wanted = {layer: acts[layer].detach().numpy() for layer in net.acts if layer not in gone}

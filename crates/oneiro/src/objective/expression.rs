@@ -31,7 +31,9 @@ const MAX_DEPTH: usize = 64;
 
 /// A name in quotes if it needs them.
 pub(super) fn quote(name: &str) -> String {
-    let plain = !name.is_empty() && !name.contains([',', '(', ')', '"', ':', '+', '*']) && !name.contains(char::is_whitespace);
+    let plain = !name.is_empty()
+        && !name.contains([',', '(', ')', '"', ':', '+', '*'])
+        && !name.contains(char::is_whitespace);
     if plain { name.to_owned() } else { format!("\"{name}\"") }
 }
 

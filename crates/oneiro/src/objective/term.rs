@@ -223,7 +223,11 @@ mod tests {
                 let down = t.value(&a, shape);
                 a[i] = x;
                 let expected = 2.0 * (up - down) / (2.0 * f64::from(h));
-                assert!((f64::from(seed[i]) - expected).abs() < 1e-4, "{t} at {i}: {} for {expected}", seed[i]);
+                assert!(
+                    (f64::from(seed[i]) - expected).abs() < 1e-4,
+                    "{t} at {i}: {} for {expected}",
+                    seed[i]
+                );
             }
         }
     }

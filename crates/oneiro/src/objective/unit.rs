@@ -57,7 +57,12 @@ impl FromStr for Unit {
         let (layer, rest) = match text.strip_prefix('"') {
             Some(quoted) => {
                 let (layer, rest) = quoted.split_once('"').ok_or_else(|| fail("a quote is not closed"))?;
-                (layer, rest.strip_prefix(':').or((rest.is_empty()).then_some("")).ok_or_else(|| fail("a colon should follow the name"))?)
+                (
+                    layer,
+                    rest.strip_prefix(':')
+                        .or((rest.is_empty()).then_some(""))
+                        .ok_or_else(|| fail("a colon should follow the name"))?,
+                )
             }
             None => text.rsplit_once(':').unwrap_or((text, "")),
         };
@@ -83,7 +88,11 @@ impl FromStr for Unit {
             Some(at) => {
                 let at = at
                     .split(',')
-                    .map(|i| i.trim().parse().map_err(|_| fail("the position should be whole numbers or \"center\"")))
+                    .map(|i| {
+                        i.trim()
+                            .parse()
+                            .map_err(|_| fail("the position should be whole numbers or \"center\""))
+                    })
                     .collect::<Result<Vec<usize>, _>>()?;
                 UnitTarget::Neuron(layer, channel, Position::At(at))
             }
@@ -113,7 +122,15 @@ mod tests {
 
     #[test]
     fn units_read_and_print() {
-        for text in ["conv4_3:5", "a.b:5@3,4", "a:5@center", "a:5@1,2,3", "conv5", "class:traffic light", "\"conv2d_3:0\":12"] {
+        for text in [
+            "conv4_3:5",
+            "a.b:5@3,4",
+            "a:5@center",
+            "a:5@1,2,3",
+            "conv5",
+            "class:traffic light",
+            "\"conv2d_3:0\":12",
+        ] {
             assert_eq!(text.parse::<Unit>().unwrap().to_string(), text);
         }
         assert_eq!("\"a:0\"".parse::<Unit>().unwrap().target, UnitTarget::Layer("a:0".into()));
