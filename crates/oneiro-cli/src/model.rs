@@ -75,8 +75,27 @@ impl LoadedModel {
     }
 }
 
-/// Reads the model with its card and labels.
+/// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
+    if needs_a_guess(args) {
+        context.note(
+            "note: no model card and no --preprocess: images are prepared as for torchvision's ImageNet networks \
+             (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); a wrong guess makes wrong pictures",
+        );
+    }
+    load_for_tensors(args)
+}
+
+/// Whether nothing says how images are to be prepared.
+fn needs_a_guess(args: &ModelArgs) -> bool {
+    let path = Path::new(&args.model);
+    let has_card = args.card.is_some() || path.with_extension("toml").is_file() || args.model == embedded::NAME;
+    let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
+    path.is_file() && !has_card && !explicit
+}
+
+/// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
+pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.exists() {
         let card = match &args.card {
@@ -99,7 +118,7 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
             Card::parse(&text).with_context(|| format!("could not read the model card {named}"))?
         }
-        None => card_without_file(context, args, &graph)?,
+        None => card_without_file(args, &graph)?,
     };
     for input in &mut card.input {
         apply_flags(input, args)?;
@@ -137,14 +156,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn card_without_file(context: &Context, args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Card> {
-    let explicit = args.mean.is_some() && args.std.is_some();
-    if args.preprocess.is_none() && !explicit {
-        context.note(
-            "note: no model card and no --preprocess: images are prepared as for torchvision's ImageNet networks \
-             (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); a wrong guess makes wrong pictures",
-        );
-    }
+fn card_without_file(args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Card> {
     let mut card = Card::parse("name = \"\"")?;
     for input in &graph.inputs {
         let name = graph.name(input.value);

@@ -2,7 +2,7 @@
 //!
 //! Each pass looks at one node and returns a [`Patch`], or why it does not apply there. Passes never touch the
 //! graph: [`optimise`] applies the patches, until no pass applies anywhere. A value that somebody asks for (a
-//! target) is a barrier: [`Site::vanishes`] is false for it, so no pass can make it unreachable.
+//! target) is a barrier: it counts as read once more, so [`Site::only_producer`] never offers it for removal.
 
 use crate::error::OpError;
 use crate::graph::ValueId;

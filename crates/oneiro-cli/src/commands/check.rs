@@ -48,7 +48,7 @@ fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
 }
 
 /// Inputs one rounding away that are tried where a gradient disagrees.
-const NEARBY: u64 = 32;
+const NEARBY: u64 = 64;
 
 /// The data with every number moved by at most one unit in its last place.
 fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
@@ -111,7 +111,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             bail!("--{name} {value}: a non-negative number is needed");
         }
     }
-    let model = model::load(context, &args.model)?;
+    let model = model::load_for_tensors(&args.model)?;
     let golden = files::read_tensors(&args.golden)?;
     let objectives: BTreeMap<String, String> = match golden.metadata.get("objectives") {
         None => BTreeMap::new(),

@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let model = model::load(context, &args.model)?;
+    let model = model::load_for_tensors(&args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
     let found = analysis::layers(&model.model.graph, &model.model.names(), &shapes)?;
     if args.json {

@@ -91,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let objective =
         args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
-    let model = model::load(context, &args.model)?;
+    let model = model::load_for_tensors(&args.model)?;
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
     let (shapes, data) = in_graph_order(&names, given)?;
     let captured =

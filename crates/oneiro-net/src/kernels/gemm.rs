@@ -5,14 +5,19 @@
 //! ```
 //!
 //! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`; `start` is a bias,
-//! or what `c` holds. Every element is ONE chain of multiply-adds in the order of k. A chain that is cut at
-//! some k, stored, and taken up again gives the same bits, and so does a tile of any height or width: neither
-//! blocking, nor threads, nor the place of an element in its tile can change a result.
+//! or what `c` holds. Every element is the sum, in order, of chains of at most [`CHAIN`] multiply-adds, each begun
+//! at zero: the rounding error of a long sum then grows with the number of chains, not of products (blocked
+//! summation; Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 4.2). Where chains begin
+//! depends on k alone, so neither threads, nor the height or width of a tile, nor the place of an element in it
+//! can change a result.
 //!
 //! The shape of the tile is chosen so that its sums fill the registers of the family, after Goto and van de
 //! Geijn, *Anatomy of high-performance matrix multiplication* (2008).
 
 use super::isa::Isa;
+
+/// Products of one chain. Shorter chains are more accurate, and cost a pass over the tile's sums each.
+pub(crate) const CHAIN: usize = 64;
 
 /// The most rows that any family has in a tile.
 pub(crate) const MAX_ROWS: usize = 14;
@@ -67,6 +72,7 @@ trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
     /// `self + a · b`.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
 }
@@ -88,36 +94,36 @@ unsafe fn tile<X: Vector, const R: usize, const V: usize, const N: usize>(
     // registers of each row, V · LANES <= N), R rows of V registers of c, R numbers of start; the family is
     // there.
     unsafe {
-        let mut sum = [[X::splat(0.0); V]; R];
-        if start.is_null() {
+        let mut left = k;
+        let mut start = start;
+        loop {
+            let mut sum = [[X::splat(0.0); V]; R];
+            for _ in 0..left.min(CHAIN) {
+                let mut column = [X::splat(0.0); V];
+                for j in 0..V {
+                    column[j] = X::load(b.add(j * X::LANES));
+                }
+                for i in 0..R {
+                    let weight = X::splat(*a.add(i));
+                    for j in 0..V {
+                        sum[i][j] = sum[i][j].multiply_add(weight, column[j]);
+                    }
+                }
+                a = a.add(R);
+                b = b.add(N);
+            }
             for i in 0..R {
                 for j in 0..V {
-                    sum[i][j] = X::load(c.add(i * c_stride + j * X::LANES));
+                    let to = c.add(i * c_stride + j * X::LANES);
+                    let before = if start.is_null() { X::load(to) } else { X::splat(*start.add(i)) };
+                    before.add(sum[i][j]).store(to);
                 }
             }
-        } else {
-            for i in 0..R {
-                sum[i] = [X::splat(*start.add(i)); V];
+            left -= left.min(CHAIN);
+            if left == 0 {
+                break;
             }
-        }
-        for _ in 0..k {
-            let mut column = [X::splat(0.0); V];
-            for j in 0..V {
-                column[j] = X::load(b.add(j * X::LANES));
-            }
-            for i in 0..R {
-                let weight = X::splat(*a.add(i));
-                for j in 0..V {
-                    sum[i][j] = sum[i][j].multiply_add(weight, column[j]);
-                }
-            }
-            a = a.add(R);
-            b = b.add(N);
-        }
-        for i in 0..R {
-            for j in 0..V {
-                sum[i][j].store(c.add(i * c_stride + j * X::LANES));
-            }
+            start = std::ptr::null();
         }
     }
 }
@@ -209,7 +215,7 @@ pub(crate) fn tile_of(isa: Isa, rows: usize, vectors: usize) -> Tile {
 /// The methods of [`Vector`] as one instruction each.
 macro_rules! vector {
     (
-        $arch:literal, $type:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+        $arch:literal, $type:ident, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident,
         |$sum:ident, $a:ident, $b:ident| $fma:expr
     ) => {
         #[cfg(target_arch = $arch)]
@@ -239,6 +245,11 @@ macro_rules! vector {
                     unsafe { $store(to, self) }
                 }
                 #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: the caller has the instructions (see the trait).
+                    unsafe { $add(self, other) }
+                }
+                #[inline(always)]
                 unsafe fn multiply_add(self, $a: Self, $b: Self) -> Self {
                     let $sum = self;
                     // SAFETY: the caller has the instructions (see the trait).
@@ -256,12 +267,22 @@ vector!(
     _mm512_set1_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
+    _mm512_add_ps,
     |sum, a, b| _mm512_fmadd_ps(a, b, sum)
 );
-vector!("x86_64", __m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |sum, a, b| _mm256_fmadd_ps(
-    a, b, sum
+vector!(
+    "x86_64",
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    |sum, a, b| _mm256_fmadd_ps(a, b, sum)
+);
+vector!("aarch64", float32x4_t, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, vaddq_f32, |sum, a, b| vfmaq_f32(
+    sum, a, b
 ));
-vector!("aarch64", float32x4_t, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, |sum, a, b| vfmaq_f32(sum, a, b));
 
 impl Vector for [f32; 8] {
     const LANES: usize = 8;
@@ -278,6 +299,10 @@ impl Vector for [f32; 8] {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: as for `load`, to write.
         unsafe { to.cast::<[f32; 8]>().write_unaligned(self) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        std::array::from_fn(|i| self[i] + other[i])
     }
     #[inline(always)]
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {

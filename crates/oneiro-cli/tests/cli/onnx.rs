@@ -1,0 +1,127 @@
+//! Tiny ONNX files, written field by field: the numbers are those of `onnx.proto3`.
+
+/// What a network is to be like.
+pub struct Network {
+    /// Channels of its input.
+    pub channels: usize,
+    /// The batch, if it is fixed.
+    pub batch: Option<usize>,
+    /// Whether one weight is not a number.
+    pub poisoned: bool,
+    /// Name of the operator between the convolutions.
+    pub middle: &'static str,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { channels: 3, batch: None, poisoned: false, middle: "Relu" }
+    }
+}
+
+/// Channels of the first convolution.
+pub const LEFT: usize = 6;
+/// Classes: channels of the second convolution.
+pub const CLASSES: usize = 4;
+
+impl Network {
+    /// The file: input `x` of free size, `/left/conv/Conv` (3x3), the operator `/middle/Op`, `/right/conv/Conv`
+    /// (3x3, stride 2, no padding), the mean over positions, and one number a class as `output`.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut left = weights(LEFT * self.channels * 9, 1);
+        if self.poisoned {
+            left[7] = f32::NAN;
+        }
+        let right = weights(CLASSES * LEFT * 9, 2);
+        let convolution = |name: &str, from: &str, weight: &str, to: &str, stride: u64, pad: u64| {
+            let attributes =
+                [ints("kernel_shape", &[3, 3]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];
+            node("Conv", name, &[from, weight], to, &attributes)
+        };
+        let graph = [
+            convolution("/left/conv/Conv", "x", "left.weight", "/left/conv/Conv_output_0", 1, 1),
+            node(self.middle, "/middle/Op", &["/left/conv/Conv_output_0"], "/middle/Op_output_0", &[]),
+            convolution(
+                "/right/conv/Conv",
+                "/middle/Op_output_0",
+                "right.weight",
+                "/right/conv/Conv_output_0",
+                2,
+                0,
+            ),
+            node("GlobalAveragePool", "/pool/Mean", &["/right/conv/Conv_output_0"], "/pool/Mean_output_0", &[]),
+            node("Flatten", "/Flatten", &["/pool/Mean_output_0"], "output", &[]),
+            text(2, "tiny"),
+            tensor("left.weight", &[LEFT, self.channels, 3, 3], &left),
+            tensor("right.weight", &[CLASSES, LEFT, 3, 3], &right),
+            value(11, "x", &[self.batch, Some(self.channels), None, None]),
+            value(12, "output", &[self.batch, Some(CLASSES)]),
+        ];
+        let opset = [text(1, ""), number(2, 17)].concat();
+        [number(1, 8), message(8, &opset), message(7, &graph.concat())].concat()
+    }
+}
+
+/// Numbers around zero, the same every time.
+fn weights(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = 0x9E37_79B9u32.wrapping_mul(seed);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state as f32 / u32::MAX as f32 - 0.5) * 0.6
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn varint(mut n: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while n >= 0x80 {
+        bytes.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    bytes.push(n as u8);
+    bytes
+}
+
+fn number(field: u64, n: u64) -> Vec<u8> {
+    [varint(field << 3), varint(n)].concat()
+}
+
+fn message(field: u64, content: &[u8]) -> Vec<u8> {
+    [varint(field << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
+}
+
+fn text(field: u64, content: &str) -> Vec<u8> {
+    message(field, content.as_bytes())
+}
+
+fn ints(name: &str, values: &[u64]) -> Vec<u8> {
+    /// `AttributeProto.INTS`.
+    const INTS: u64 = 7;
+    let values: Vec<u8> = values.iter().flat_map(|&n| number(8, n)).collect();
+    message(5, &[text(1, name), values, number(20, INTS)].concat())
+}
+
+fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
+    let inputs: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
+    message(1, &[inputs, text(2, output), text(3, name), text(4, op), attributes.concat()].concat())
+}
+
+/// `TensorProto.FLOAT`.
+const FLOAT: u64 = 1;
+
+fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Vec<u8> {
+    let dims: Vec<u8> = shape.iter().flat_map(|&n| number(1, n as u64)).collect();
+    let raw: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
+    message(5, &[dims, number(2, FLOAT), text(8, name), message(9, &raw)].concat())
+}
+
+fn value(field: u64, name: &str, shape: &[Option<usize>]) -> Vec<u8> {
+    let dim = |n: &Option<usize>| match n {
+        Some(n) => message(1, &number(1, *n as u64)),
+        None => message(1, &text(2, "free")),
+    };
+    let shape: Vec<u8> = shape.iter().flat_map(dim).collect();
+    let kind = message(1, &[number(1, FLOAT), message(2, &shape)].concat());
+    message(field, &[text(1, name), message(2, &kind)].concat())
+}
