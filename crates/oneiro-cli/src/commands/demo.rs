@@ -28,7 +28,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "conv1",
         "The first layer sees 3 by 3 pixels: edges of one direction, and colours.",
-        &["relu_conv1:5", "relu_conv1:16", "relu_conv1:27", "relu_conv1:49"],
+        &["relu1:10", "relu1:15", "relu1:61", "relu1:45"],
     ),
     (
         "fire3",
