@@ -127,7 +127,7 @@ impl<'a> Names<'a> {
             let computed = |n: &&crate::graph::Node| !BOOKKEEPING.contains(&n.op.op_type());
             candidates.extend(self.graph.nodes.iter().filter(computed).map(|n| n.name.as_str()));
         }
-        candidates.sort_by_key(|c| (distance(name, c), c.len()));
+        candidates.sort_by_key(|c| (distance(name, c), c.len(), *c));
         candidates.dedup();
         candidates.truncate(SUGGESTIONS);
         Error::Name(format!(

@@ -26,6 +26,9 @@ pub struct ExpressionError {
 /// The terms that exist, as an error lists them.
 const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS)";
 
+/// Terms and operators beyond which an expression is taken for a mistake.
+const MAX_PARTS: usize = 1000;
+
 /// Nesting beyond which an expression is taken for a mistake.
 const MAX_DEPTH: usize = 64;
 
@@ -41,7 +44,7 @@ impl FromStr for Objective {
     type Err = ExpressionError;
 
     fn from_str(text: &str) -> Result<Self, ExpressionError> {
-        let mut parser = Parser { text, at: 0, depth: 0 };
+        let mut parser = Parser { text, at: 0, depth: 0, parts: 0 };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
             None => Ok(o),
             Some(c) => Err(format!("unexpected \"{c}\" at character {}", parser.column())),
@@ -54,6 +57,7 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    parts: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -105,6 +109,10 @@ impl<'a> Parser<'a> {
     }
 
     fn factor(&mut self) -> Result<Objective, String> {
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            return Err(format!("more than {MAX_PARTS} terms"));
+        }
         match self.peek() {
             None => Err("it ends where a term should stand".into()),
             Some('-') => {
@@ -238,6 +246,8 @@ mod tests {
         }
         let deep = "(".repeat(100_000);
         assert!(deep.parse::<Objective>().unwrap_err().to_string().contains("nested"));
+        let long = format!("1{}", "+1".repeat(100_000));
+        assert!(long.parse::<Objective>().unwrap_err().to_string().contains("1000 terms"));
         let minus = "-".repeat(100_000);
         assert!(minus.parse::<Objective>().unwrap_err().to_string().contains("nested"));
     }

@@ -1,0 +1,125 @@
+//! The render loop on the embedded network.
+
+use oneiro::Model;
+use oneiro::card::Card;
+use oneiro::objective::Objective;
+use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
+use oneiro::preset::{CONVERGENCE_WINDOW, Preset};
+use oneiro::render::{Render, Rendered, Stop, render};
+use oneiro::transform::Chain;
+use oneiro_zoo::embedded;
+
+fn model() -> Model {
+    let graph = oneiro_net::format::onnx::read(embedded::model().into()).unwrap();
+    Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap()
+}
+
+fn small(steps: usize) -> Preset {
+    Preset { size: Some([48; 2]), steps, ..Preset::lucid() }
+}
+
+fn run(preset: &Preset, objectives: &[Objective]) -> Vec<Rendered> {
+    render(&model(), preset, objectives, 3, |_| true).unwrap()
+}
+
+#[test]
+fn every_recipe_raises_every_objective() {
+    let objectives = [
+        Objective::channel("fire4.expand3x3", 5),
+        Objective::neuron("fire4.expand3x3", 9, oneiro::objective::Position::Center),
+        Objective::layer("fire4.expand3x3"),
+        Objective::channel("fire4.expand3x3", 5) - 0.5 * Objective::channel("fire4.expand3x3", 9),
+    ];
+    let mut failures = Vec::new();
+    for param in ["fourier", "pixel"] {
+        for (kind, rate) in [(OptimizerKind::Adam, 0.05), (OptimizerKind::Sgd, 0.01)] {
+            let mut preset = small(12);
+            preset.set_param(param).unwrap();
+            preset.optimizer = OptimizerSpec { kind, learning_rate: rate, momentum: 0.0 };
+            for r in run(&preset, &objectives) {
+                if r.value.partial_cmp(&r.value_at_start) != Some(std::cmp::Ordering::Greater) {
+                    failures.push(format!("{param} {kind:?} {}: {} -> {}", r.objective, r.value_at_start, r.value));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_class_rises_with_both_presets() {
+    for preset in Preset::all() {
+        let preset = Preset { size: Some([64; 2]), steps: 24, ..preset };
+        let r = &run(&preset, &[Objective::logit(1)])[0];
+        assert!(r.value > r.value_at_start, "{}: {} -> {}", preset.name, r.value_at_start, r.value);
+        assert_eq!((r.steps, r.stop), (24, Stop::Steps));
+    }
+}
+
+#[test]
+fn a_picture_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() {
+    let unit = |c: usize| Objective::channel("fire5.expand1x1", c);
+    let alone = run(&small(6), &[unit(7)]);
+    for threads in [1, 2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let batch = pool.install(|| run(&small(6), &[unit(3), unit(7), unit(11)]));
+        assert_eq!(alone[0].images, batch[1].images, "{threads} threads");
+        assert_eq!(alone[0].value.to_bits(), batch[1].value.to_bits(), "{threads} threads");
+        assert_ne!(batch[0].images, batch[1].images);
+    }
+}
+
+#[test]
+fn redirected_gradients_rescue_a_unit_that_starts_dead() {
+    // A unit after its ReLU that the start image leaves at zero has no gradient.
+    let model = model();
+    let preset = |redirected_steps| Preset { redirected_steps, transform: Chain::none(), ..small(16) };
+    let silent = (0..256).map(|c| Objective::neuron("fire7", c, oneiro::objective::Position::Center)).find(|o| {
+        let exact = render(&model, &preset(0), std::slice::from_ref(o), 3, |_| true).unwrap();
+        exact[0].value_at_start == 0.0 && exact[0].value == 0.0
+    });
+    let silent = silent.expect("a unit of fire7 that is silent on noise");
+    let redirected = render(&model, &preset(16), std::slice::from_ref(&silent), 3, |_| true).unwrap();
+    assert!(redirected[0].value > 0.0, "{silent} stayed dead");
+}
+
+#[test]
+fn a_rendering_that_no_longer_rises_stops_and_says_so() {
+    let preset = Preset {
+        tolerance: Some(0.9),
+        transform: Chain::none(),
+        optimizer: OptimizerSpec::adam(0.2),
+        ..small(400)
+    };
+    let r = &run(&preset, &[Objective::channel("conv1", 4)])[0];
+    assert_eq!(r.stop, Stop::Converged);
+    assert!(r.steps < 400 && r.steps.is_multiple_of(CONVERGENCE_WINDOW), "{} steps", r.steps);
+}
+
+#[test]
+fn the_caller_may_stop_and_gets_what_there_is() {
+    let r = render(&model(), &small(50), &[Objective::logit(2)], 0, |p| p.step < 3).unwrap();
+    assert_eq!((r[0].steps, r[0].stop), (3, Stop::Asked));
+}
+
+#[test]
+fn requests_that_do_not_fit_are_errors_that_name_the_thing() {
+    let model = model();
+    let cases = [
+        (small(1), Objective::channel("fire99", 1), "fire99"),
+        (small(1), Objective::channel("conv1", 64), "0 to 63"),
+        (small(1), Objective::logit(1000), "0 to 999"),
+        (Preset { size: Some([4, 4]), ..small(1) }, Objective::logit(0), "too small"),
+        (small(1), "2 + 3".parse().unwrap(), "asks for nothing"),
+        (small(1), Objective::neuron("conv1", 0, oneiro::objective::Position::At(vec![99, 0])), "[99, 0]"),
+    ];
+    let mut failures = Vec::new();
+    for (preset, objective, word) in cases {
+        match Render::new(&model, &preset, &[objective], 0) {
+            Ok(_) => failures.push(format!("{word}: accepted")),
+            Err(e) if !e.to_string().contains(word) => failures.push(format!("{word}: {e}")),
+            Err(_) => {}
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
