@@ -43,18 +43,20 @@ impl Context {
 
     /// A line of the result, on stdout.
     pub fn print(&self, text: &str) -> Result<()> {
-        writeln!(std::io::stdout().lock(), "{text}").context("could not write to standard output")
+        writeln!(std::io::stdout().lock(), "{text}").context(STDOUT_FAILED)
     }
 }
+
+const STDOUT_FAILED: &str = "could not write to standard output";
 
 /// A line on stderr, whatever happens to it.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Whether the reader of standard output is gone.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|e| e.downcast_ref::<std::io::Error>())
-        .any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    let at_stdout = error.to_string() == STDOUT_FAILED;
+    let mut causes = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
+    at_stdout && causes.any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -1,10 +1,13 @@
 //! Files that results go into: names from units, folders, and raw tensors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use safetensors::tensor::{Dtype, TensorView};
+
+/// The longest name made of a unit's, in bytes: file systems commonly allow 255.
+const MAX_NAME: usize = 120;
 
 /// A file name that says which unit is in it: letters, digits, dots and dashes only.
 pub fn file_name(unit: &str) -> String {
@@ -16,30 +19,61 @@ pub fn file_name(unit: &str) -> String {
         name = name.replace("--", "-");
     }
     let name = name.trim_matches(['-', '.']);
-    if name.is_empty() { "unit".into() } else { name.chars().take(120).collect() }
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= MAX_NAME;
+    if name.is_empty() {
+        "unit".into()
+    } else {
+        name.char_indices().take_while(fits).map(|(_, c)| c).collect()
+    }
 }
 
-/// Where `count` pictures go. One goes into the file given; several go into the folder given.
-pub fn picture_paths(out: Option<&Path>, names: &[String]) -> Result<Vec<PathBuf>> {
-    let file = |name: &String| PathBuf::from(format!("{}.png", file_name(name)));
+/// Where pictures go.
+pub struct PicturePaths {
+    /// The folder that is made for them, if any.
+    folder: Option<PathBuf>,
+    /// A file for each.
+    pub files: Vec<PathBuf>,
+}
+
+/// Where a picture for each name goes. One goes into the file given; several go into the folder given.
+pub fn picture_paths(out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
     let is_folder = |p: &Path| p.is_dir() || p.as_os_str().to_string_lossy().ends_with(['/', '\\']);
     match (out, names) {
-        (None, names) => Ok(unique(names.iter().map(file).collect())),
+        (None, names) => Ok(PicturePaths { folder: None, files: unique_files(names) }),
         (Some(out), [_]) if !is_folder(out) => {
             require_png(out)?;
-            Ok(vec![out.to_owned()])
+            Ok(PicturePaths { folder: None, files: vec![out.to_owned()] })
         }
         (Some(folder), names) => {
-            if folder.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+            let extension = folder.extension().map(|e| e.to_string_lossy().to_lowercase());
+            if !folder.is_dir() && extension.is_some_and(|e| PICTURE_EXTENSIONS.contains(&e.as_str())) {
                 bail!(
                     "--out {}: {} pictures do not fit into one file; name a folder, or use `oneiro sheet`",
                     folder.display(),
                     names.len()
                 );
             }
-            create_folder(folder)?;
-            Ok(unique(names.iter().map(file).collect()).into_iter().map(|f| folder.join(f)).collect())
+            let files = unique_files(names).into_iter().map(|f| folder.join(f)).collect();
+            Ok(PicturePaths { folder: Some(folder.to_owned()), files })
         }
+    }
+}
+
+/// Endings that no folder for pictures is meant to have.
+const PICTURE_EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
+
+impl PicturePaths {
+    /// Fails early if the pictures could not be written later.
+    pub fn check_writable(&self) -> Result<()> {
+        match &self.folder {
+            Some(folder) => check_folder(folder),
+            None => self.files.iter().try_for_each(|file| check_writable(file)),
+        }
+    }
+
+    /// Makes the folder, if there is to be one.
+    pub fn create_folder(&self) -> Result<()> {
+        self.folder.as_deref().map_or(Ok(()), create_folder)
     }
 }
 
@@ -53,11 +87,21 @@ pub fn require_png(path: &Path) -> Result<()> {
 
 /// Creates a folder for results, parents included.
 pub fn create_folder(folder: &Path) -> Result<()> {
-    if folder.is_file() {
-        bail!("{} is a file; name a folder for the results", folder.display());
-    }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("could not create the folder {}", folder.display()))
+}
+
+/// Fails early if a folder could not be made or written into later. Makes nothing.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    let existing = folder.ancestors().map(or_here).find(|p| p.exists()).unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        let file = existing.display();
+        if existing == folder {
+            bail!("{file} is a file; name a folder for the results");
+        }
+        bail!("{}: {file} is a file, in which there can be no folder", folder.display());
+    }
+    check_may_write(existing).with_context(|| format!("could not make the folder {}", folder.display()))
 }
 
 /// Fails early if a file could not be written later, before minutes of work are spent.
@@ -65,30 +109,46 @@ pub fn check_writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         bail!("{} is a folder; name a file for the result", path.display());
     }
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
+    if path.exists() && !path.is_file() {
+        // A device or a pipe: nothing is created.
+        return Ok(());
+    }
+    let folder = or_here(path.parent().unwrap_or(Path::new("")));
     if !folder.is_dir() {
         bail!("the folder {} does not exist; create it first or name another", folder.display());
     }
-    tempfile::Builder::new()
-        .prefix(".oneiro-")
-        .tempfile_in(folder)
-        .with_context(|| format!("cannot write into the folder {}", folder.display()))?;
-    Ok(())
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidFilename => {
+            bail!("{}: the name is too long for this file system", path.display())
+        }
+        _ => check_may_write(folder),
+    }
 }
 
-fn unique(paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut seen: HashMap<PathBuf, usize> = HashMap::new();
-    paths
-        .into_iter()
-        .map(|path| {
-            let n = seen.entry(path.clone()).or_insert(0);
-            *n += 1;
-            if *n == 1 { path } else { path.with_extension(format!("{n}.png")) }
-        })
-        .collect()
+/// The current folder is written as nothing in paths without a slash.
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+fn check_may_write(folder: &Path) -> Result<()> {
+    match tempfile::Builder::new().prefix(".oneiro-").tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        // The error's own text would name the temporary file.
+        Err(e) => bail!("cannot write into the folder {}: {}", folder.display(), e.kind()),
+    }
+}
+
+/// A file for each name, no two the same.
+fn unique_files(names: &[String]) -> Vec<PathBuf> {
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut file = |name: &String| {
+        let name = file_name(name);
+        let numbered = (2..).map(|n| format!("{name}.{n}"));
+        // Some file systems take `A` and `a` for the same.
+        let free = std::iter::once(name.clone()).chain(numbered).find(|n| taken.insert(n.to_lowercase()));
+        PathBuf::from(format!("{}.png", free.unwrap_or(name)))
+    };
+    names.iter().map(&mut file).collect()
 }
 
 /// A named float32 tensor of a result file.
@@ -154,8 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn long_names_are_cut_between_letters() {
+        let name = file_name(&"ü".repeat(200));
+        assert!(name.len() <= MAX_NAME && name.chars().all(|c| c == 'ü'), "{name}");
+    }
+
+    #[test]
     fn two_units_never_share_a_file() {
-        let paths = picture_paths(None, &["a:1".into(), "a-1".into()]).unwrap();
-        assert_ne!(paths[0], paths[1]);
+        let names = ["a:1", "a-1", "A-1", "a-1.2", "a:1"].map(String::from);
+        let paths = picture_paths(None, &names).unwrap().files;
+        let different: HashSet<&PathBuf> = paths.iter().collect();
+        assert_eq!(different.len(), names.len(), "{paths:?}");
+        assert_eq!(paths[..2], ["a-1.png", "a-1.2.png"].map(PathBuf::from));
     }
 }

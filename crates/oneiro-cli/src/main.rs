@@ -28,7 +28,13 @@ use context::Context;
 )]
 struct Cli {
     /// Threads to compute with; the results do not depend on it [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        global = true,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
     threads: Option<u16>,
     /// Print results only: no progress, no notes
     #[arg(long, short, global = true)]

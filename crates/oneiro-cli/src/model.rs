@@ -26,13 +26,13 @@ pub struct ModelArgs {
     #[arg(long, value_parser = oneiro::card::PREPROCESS_PRESETS)]
     preprocess: Option<String>,
     /// Mean of each channel, in the network's order and units
-    #[arg(long, value_delimiter = ',', value_name = "M,M,M")]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "M,M,M")]
     mean: Option<Vec<f32>>,
     /// Standard deviation of each channel
-    #[arg(long, value_delimiter = ',', value_name = "S,S,S")]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "S,S,S")]
     std: Option<Vec<f32>>,
     /// The value of white before the mean is subtracted
-    #[arg(long, value_name = "1|255")]
+    #[arg(long, allow_negative_numbers = true, value_name = "1|255")]
     range: Option<f32>,
     /// Order of the channels
     #[arg(long, value_parser = ["rgb", "bgr", "gray"])]
@@ -89,7 +89,8 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
 /// Whether nothing says how images are to be prepared.
 fn needs_a_guess(args: &ModelArgs) -> bool {
     let path = Path::new(&args.model);
-    let has_card = args.card.is_some() || path.with_extension("toml").is_file() || args.model == embedded::NAME;
+    let has_card =
+        args.card.is_some() || path.with_extension("toml").is_file() || args.model == embedded::NAME;
     let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
     path.is_file() && !has_card && !explicit
 }
@@ -97,7 +98,7 @@ fn needs_a_guess(args: &ModelArgs) -> bool {
 /// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
 pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
-    let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.exists() {
+    let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
         let card = match &args.card {
             Some(path) => read_text(path)?,
             None => embedded::card().to_owned(),

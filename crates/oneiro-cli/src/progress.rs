@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::context::{Context, complain};
 
@@ -32,10 +32,14 @@ impl Progress {
             Some(false) => Kind::Lines { last: started },
             Some(true) => {
                 let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-                let template = "{msg:24!} {wide_bar} {pos}/{len} {per_sec:>10} {eta:>5} left";
-                bar.set_style(
-                    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-                );
+                let template = "{msg:24!} {wide_bar} {pos}/{len} {rate:>9} {eta:>5} left";
+                let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    // Nothing can be done where a terminal takes no more text.
+                    let _ = write!(out, "{:.1}/s", state.per_sec());
+                };
+                let style =
+                    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+                bar.set_style(style.with_key("rate", rate));
                 bar.set_message(label.to_owned());
                 Kind::Bar(bar)
             }
@@ -66,8 +70,11 @@ impl Progress {
             }
         }
     }
+}
 
-    pub fn finish(self) {
+/// However the work ends, what is said next starts on a clean line.
+impl Drop for Progress {
+    fn drop(&mut self) {
         if let Kind::Bar(bar) = &self.kind {
             bar.finish_and_clear();
         }

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Objective;
 use oneiro::optimizer::OptimizerKind;
 use oneiro::preset::Preset;
+use oneiro::probe::Probe;
 use oneiro::render::{Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
@@ -28,16 +29,21 @@ pub struct RenderArgs {
     #[arg(long, default_value = "lucid", value_parser = ["lucid", "conveiro"])]
     preset: String,
     /// Size of the picture: N or HxW
-    #[arg(long, value_parser = parse_size, value_name = "N|HxW")]
-    size: Option<[usize; 2]>,
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
+    pub size: Option<[usize; 2]>,
     /// Steps of the optimiser
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+    )]
     steps: Option<u32>,
     /// Stop once the objective's mean over 32 steps rises by less than this fraction
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
     until_converged: Option<f64>,
     /// Seed of all random numbers
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
     /// What is optimised: the spectrum with decorrelated colours, or the pixels
     #[arg(long, value_parser = ["fourier", "pixel"])]
@@ -49,7 +55,7 @@ pub struct RenderArgs {
     #[arg(long, value_parser = ["adam", "sgd"])]
     optimizer: Option<String>,
     /// Learning rate
-    #[arg(long, visible_alias = "lr", value_name = "RATE")]
+    #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
     learning_rate: Option<f32>,
 }
 
@@ -106,11 +112,6 @@ impl RenderArgs {
         preset.set_optimizer(kind, self.learning_rate);
         Ok(preset)
     }
-
-    /// Whether the person chose the size.
-    pub fn size_given(&self) -> bool {
-        self.size.is_some()
-    }
 }
 
 /// A unit to render: what to call it, and what is maximised.
@@ -131,21 +132,33 @@ pub struct Finished {
 /// How to render, beside the preset.
 pub struct Options {
     pub seed: u64,
-    /// Whether the size must be kept even if the network does not accept it.
-    pub keep_size: bool,
     /// Whether to measure what survives disturbances.
     pub robustness: bool,
 }
 
-/// Renders jobs in batches. Objectives that read different layers go into different batches, because which values a
-/// plan must keep decides how it is optimised, and with that the last bits of the result.
-pub fn render_all(
+/// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
+pub struct Prepared<'a> {
+    model: &'a LoadedModel,
+    jobs: &'a [Job],
+    /// The preset, its size one that the network accepts.
+    pub preset: Preset,
+    /// Jobs that read the same layers. Others go into batches of their own, because which values a plan must keep
+    /// decides how it is optimised, and with that the last bits of the result.
+    groups: Vec<Vec<usize>>,
+}
+
+/// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not accept
+/// it, which is an error then; else the model card's is taken instead.
+pub fn prepare<'a>(
     context: &Context,
-    model: &LoadedModel,
+    model: &'a LoadedModel,
     preset: &Preset,
-    jobs: &[Job],
-    options: &Options,
-) -> Result<(Vec<Finished>, Preset)> {
+    jobs: &'a [Job],
+    keep_size: bool,
+) -> Result<Prepared<'a>> {
+    if jobs.is_empty() {
+        bail!("there is nothing to render");
+    }
     let mut groups: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
     for (i, job) in jobs.iter().enumerate() {
         let mut layers = job
@@ -158,56 +171,20 @@ pub fn render_all(
         layers.dedup();
         groups.entry(layers).or_default().push(i);
     }
-    let preset = fit_size(context, model, preset, jobs, options.keep_size)?;
-    let mut finished: Vec<Option<Finished>> = jobs.iter().map(|_| None).collect();
-    let mut progress = Progress::new(context, "rendering", (jobs.len() * preset.steps) as u64);
-    for members in groups.values() {
-        let batch = batch_for(model, &preset, &jobs[members[0]].objective, members.len());
-        for chunk in members.chunks(batch) {
-            let batch: Vec<&Job> = chunk.iter().map(|&i| &jobs[i]).collect();
-            progress.label(&batch[0].unit);
-            let done = context.compute(|| render_batch(model, &preset, &batch, options, &mut progress))?;
-            for (&i, result) in chunk.iter().zip(done) {
-                finished[i] = Some(result);
-            }
-        }
-    }
-    progress.finish();
-    Ok((finished.into_iter().flatten().collect(), preset))
-}
-
-/// Pictures at once: [`BATCH`], unless the network was exported for single images only.
-fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
-    let batch = wanted.min(BATCH);
-    let objectives = vec![objective.clone(); batch];
-    if batch > 1 && Render::new(&model.model, &Preset { steps: 0, ..preset.clone() }, &objectives, 0).is_err()
-    {
-        1
-    } else {
-        batch
-    }
-}
-
-/// Takes the model card's size if the network does not accept the preset's and nobody insists on it.
-fn fit_size(
-    context: &Context,
-    model: &LoadedModel,
-    preset: &Preset,
-    jobs: &[Job],
-    keep_size: bool,
-) -> Result<Preset> {
-    let Some(job) = jobs.last() else { bail!("there is nothing to render") };
-    let try_size = |size: Option<[usize; 2]>| {
+    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    let try_size = |size: Option<[usize; 2]>| -> oneiro::Result<Preset> {
         let preset = Preset { size, ..preset.clone() };
-        Render::new(&model.model, &preset, std::slice::from_ref(&job.objective), 0).map(|_| preset)
+        context
+            .compute(|| groups.iter().try_for_each(|members| check_group(model, &preset, jobs, members)))?;
+        Ok(preset)
     };
-    let error = match context.compute(|| try_size(preset.size)) {
-        Ok(preset) => return Ok(preset),
+    let error = match try_size(preset.size) {
+        Ok(preset) => return Ok(Prepared { model, jobs, preset, groups }),
         Err(error) => error,
     };
     if !keep_size
         && preset.size.is_some()
-        && let Ok(mut fitted) = context.compute(|| try_size(None))
+        && let Ok(mut preset_of_card) = try_size(None)
     {
         let shapes = model.model.input_shapes(1, None)?;
         let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
@@ -215,11 +192,53 @@ fn fit_size(
             context.note(&format!(
                 "note: the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
             ));
-            fitted.size = size;
+            preset_of_card.size = size;
         }
-        return Ok(fitted);
+        return Ok(Prepared { model, jobs, preset: preset_of_card, groups });
     }
     Err(error.into())
+}
+
+/// Compiles the plan of a group, and checks every member's channels and positions against its shapes.
+fn check_group(model: &LoadedModel, preset: &Preset, jobs: &[Job], members: &[usize]) -> oneiro::Result<()> {
+    let first = std::slice::from_ref(&jobs[members[0]].objective);
+    let render = Render::new(&model.model, preset, first, 0)?;
+    for term in members.iter().flat_map(|&i| jobs[i].objective.terms()) {
+        let name = model.model.graph.name(model.model.value_of(term)?);
+        let target = render.plan().targets.iter().find(|t| t.name == name);
+        let shape = target.and_then(|t| t.shape.get(1..)).unwrap_or_default();
+        term.check(shape).map_err(oneiro::Error::Unit)?;
+    }
+    Ok(())
+}
+
+/// Renders all jobs in batches; the results are in their order.
+pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> Result<Vec<Finished>> {
+    let Prepared { model, jobs, preset, groups } = work;
+    let mut finished: Vec<Option<Finished>> = jobs.iter().map(|_| None).collect();
+    let mut progress = Progress::new(context, "rendering", (jobs.len() * preset.steps) as u64);
+    for members in groups {
+        let batch = context.compute(|| batch_for(model, preset, &jobs[members[0]].objective, members.len()));
+        for chunk in members.chunks(batch) {
+            let batch: Vec<&Job> = chunk.iter().map(|&i| &jobs[i]).collect();
+            progress.label(&batch[0].unit);
+            let done = context.compute(|| render_batch(model, preset, &batch, options, &mut progress))?;
+            for (&i, result) in chunk.iter().zip(done) {
+                finished[i] = Some(result);
+            }
+        }
+    }
+    Ok(finished.into_iter().flatten().collect())
+}
+
+/// Pictures at once: [`BATCH`], unless the network was exported for single images only.
+fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
+    let batch = wanted.min(BATCH);
+    let accepts = |batch: usize| {
+        let shapes = model.model.input_shapes(batch, preset.size)?;
+        Probe::new(&model.model, &vec![objective.clone(); batch], &[], shapes, true)
+    };
+    if batch > 1 && accepts(batch).is_err() { 1 } else { batch }
 }
 
 fn render_batch(
@@ -237,6 +256,9 @@ fn render_batch(
         progress.advance(jobs.len() as u64);
     }
     let rendered = render.finish()?;
+    if let Some(r) = rendered.iter().find(|r| !r.value.is_finite()) {
+        return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
+    }
     let saved: Vec<Image> = rendered.iter().map(saved_picture).collect::<Result<_>>()?;
     let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
         // Only the first input's picture is saved as a PNG; the others stay as they are.

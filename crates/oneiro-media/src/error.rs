@@ -11,8 +11,8 @@ pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MediaError {
-    /// A folder was given where an image file is expected.
-    #[error("cannot read `{}` as an image: it is a folder; name a file in it", path.display())]
+    /// A folder was given where a file is expected.
+    #[error("cannot read `{}`: it is a folder; name a file in it", path.display())]
     ReadFolder {
         /// The folder.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use crate::{MediaError, Result};
 
 /// The most pixels that are read or made: 128 megapixels, 1.5 GiB as planes of `f32`.
-pub(crate) const MAX_PIXELS: u64 = 1 << 27;
+pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// A colour picture: three planes (red, green, blue) of `height` × `width` values, 0 black to 1 white, rows
 /// from the top. Values outside 0–1 are kept until a file is written.

@@ -40,7 +40,7 @@ mod write;
 
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
-pub use image::Image;
+pub use image::{Image, MAX_PIXELS};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
 pub use read::{decode_image, read_image};

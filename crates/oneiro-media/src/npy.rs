@@ -9,7 +9,7 @@ use crate::{MediaError, Result};
 /// First bytes of every `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads an array: its shape and its elements. Float16/32/64, (u)int8/16/32/64 and bool, little-endian, C order.
+/// Reads an array: its shape and its elements. Float32/64, (u)int8/16/32/64 and bool, little-endian, C order.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     let path = path.as_ref();
     if path.is_dir() {

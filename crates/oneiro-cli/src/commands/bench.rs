@@ -18,7 +18,7 @@ const WARM_UP: usize = 2;
 const MIN_PASSES: usize = 5;
 /// Time to spend on passes beyond those.
 const BUDGET: Duration = Duration::from_secs(3);
-/// Channel whose mean is differentiated.
+/// Channel whose mean is differentiated; the first where there are fewer.
 const CHANNEL: usize = 5;
 
 /// Time one forward pass with the gradient with respect to the input
@@ -27,7 +27,7 @@ const CHANNEL: usize = 5;
 Example:
   oneiro bench model.onnx --capture layer4 --batch 4 --size 224
 
-The gradient is that of the mean of channel 5. GFLOP/s count convolutions as the direct algorithm, forward and back.")]
+The gradient is that of the mean of channel 5, or 0 in a layer of fewer. GFLOP/s count convolutions as the direct algorithm, forward and back.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -35,10 +35,10 @@ pub struct Args {
     #[arg(long, value_name = "LAYER")]
     capture: Option<String>,
     /// Images at once
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Size of the images: N or HxW
-    #[arg(long, value_name = "N|HxW", value_parser = crate::rendering::parse_size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::rendering::parse_size)]
     size: Option<[usize; 2]>,
     /// Print one JSON object
     #[arg(long)]
@@ -55,9 +55,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         },
     };
     let shapes = model.model.input_shapes(args.batch.into(), args.size)?;
-    let objective = [Objective::channel(&capture, CHANNEL)];
     let (mut times, flops, arena) = context.compute(|| -> Result<_> {
-        let mut probe = Probe::new(&model.model, &objective, &[], shapes, true)?;
+        let probe = |channel: usize| {
+            let objective = Objective::channel(&capture, channel);
+            Probe::new(&model.model, &[objective], &[], shapes.clone(), true)
+        };
+        let mut probe = match probe(CHANNEL) {
+            Err(oneiro::Error::Unit(_)) => probe(0)?,
+            result => result?,
+        };
         let batch = usize::from(args.batch);
         let mut pass = || {
             for input in 0..probe.inputs().len() {
@@ -72,6 +78,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             started.elapsed().as_secs_f64()
         };
         for _ in 0..WARM_UP {
+            interrupt::check()?;
             pass();
         }
         let started = Instant::now();

@@ -12,6 +12,7 @@ use oneiro::rng::Stream;
 use crate::commands::run::{in_graph_order, value_and_gradient};
 use crate::context::Context;
 use crate::files::{self, RawTensor};
+use crate::interrupt;
 use crate::model::{self, ModelArgs};
 
 /// Compare a network's numbers with those of another framework
@@ -32,10 +33,10 @@ pub struct Args {
     #[arg(value_name = "FILE.safetensors")]
     golden: PathBuf,
     /// Largest relative error of activations and values
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = 1e-4, allow_negative_numbers = true)]
     rtol: f64,
     /// Largest relative error of gradients
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     grad_rtol: f64,
 }
 
@@ -73,35 +74,36 @@ fn error_nearby(probe: &mut Probe, data: &[Vec<f32>], input: usize, theirs: &[f3
     best
 }
 
-struct Report<'a> {
-    context: &'a Context,
-    compared: usize,
+/// The lines of the result. They are printed together: a file that turns out to be unusable has none.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
     failed: usize,
 }
 
-impl Report<'_> {
-    fn agrees_nearby(&mut self, theirs: &RawTensor, here: f64, nearby: f64, tolerance: f64) -> Result<()> {
-        self.compared += 1;
-        self.context.print(&format!(
+impl Report {
+    fn agrees_nearby(&mut self, theirs: &RawTensor, here: f64, nearby: f64, tolerance: f64) {
+        self.lines.push(format!(
             "{}: {nearby:.2e} (at most {tolerance:.0e})  ok at an input that differs by rounding alone; {here:.2e} at \
              the one given, where an activation is zero within rounding",
             theirs.name
-        ))
+        ));
     }
 
-    fn compare(&mut self, theirs: &RawTensor, shape: &[usize], ours: &[f32], tolerance: f64) -> Result<()> {
-        self.compared += 1;
-        if theirs.data.len() != ours.len() {
+    fn compare(&mut self, theirs: &RawTensor, shape: &[usize], ours: &[f32], tolerance: f64) {
+        // Frameworks differ in axes of extent 1, which change nothing.
+        let extents = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+        if extents(&theirs.shape) != extents(shape) {
             self.failed += 1;
-            let line = format!("{}: shape {shape:?}, theirs {:?}  FAILED", theirs.name, theirs.shape);
-            return self.context.print(&line);
+            self.lines.push(format!("{}: shape {shape:?}, theirs {:?}  FAILED", theirs.name, theirs.shape));
+            return;
         }
         let error = relative_error(ours, &theirs.data);
         // A NaN fails, too.
         let fine = error <= tolerance;
         self.failed += usize::from(!fine);
         let verdict = if fine { "ok" } else { "FAILED" };
-        self.context.print(&format!("{}: {error:.2e} (at most {tolerance:.0e})  {verdict}", theirs.name))
+        self.lines.push(format!("{}: {error:.2e} (at most {tolerance:.0e})  {verdict}", theirs.name));
     }
 }
 
@@ -113,11 +115,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load_for_tensors(&args.model)?;
     let golden = files::read_tensors(&args.golden)?;
+    let file = args.golden.display();
     let objectives: BTreeMap<String, String> = match golden.metadata.get("objectives") {
         None => BTreeMap::new(),
-        Some(json) => serde_json::from_str(json)
-            .with_context(|| format!("the metadata \"objectives\" of {}", args.golden.display()))?,
+        Some(json) => {
+            serde_json::from_str(json).with_context(|| format!("the metadata \"objectives\" of {file}"))?
+        }
     };
+    let objectives = objectives
+        .into_iter()
+        .map(|(id, text)| Ok((id, text.parse::<Objective>().with_context(|| file.to_string())?)))
+        .collect::<Result<Vec<_>>>()?;
     let mut inputs = Vec::new();
     let mut activations = Vec::new();
     let mut rest = Vec::new();
@@ -132,8 +140,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
-    let (shapes, data) = in_graph_order(&names, inputs).with_context(|| args.golden.display().to_string())?;
-    let mut report = Report { context, compared: 0, failed: 0 };
+    let (shapes, data) = in_graph_order(&names, inputs).with_context(|| file.to_string())?;
+    if activations.is_empty() && rest.is_empty() {
+        bail!("{file} holds nothing to compare with");
+    }
+    let belongs = |t: &RawTensor, id: &str| {
+        t.name == format!("value/{id}") || t.name.starts_with(&format!("grad/{id}/"))
+    };
+    if let Some(stray) = rest.iter().find(|t| !objectives.iter().any(|(id, _)| belongs(t, id))) {
+        bail!("{file}: \"{}\" belongs to no objective of the metadata", stray.name);
+    }
+    let mut report = Report::default();
 
     let layers: Vec<&str> = activations.iter().map(|t| &t.name["act/".len()..]).collect();
     let captured = layers.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
@@ -143,55 +160,43 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.compute(|| value_and_gradient(&mut probe, &data, false));
         for (i, theirs) in activations.iter().enumerate() {
             let (shape, ours) = probe.captured(i);
-            report.compare(theirs, shape, ours, args.rtol)?;
+            report.compare(theirs, shape, ours, args.rtol);
         }
     }
-    for (id, text) in &objectives {
-        let objective: Objective = text.parse()?;
-        let gradients: Vec<&RawTensor> =
-            rest.iter().filter(|t| t.name.strip_prefix(&format!("grad/{id}/")).is_some()).collect();
+    for (id, objective) in &objectives {
+        interrupt::check()?;
         let mut probe = context.compute(|| {
-            Probe::new(&model.model, std::slice::from_ref(&objective), &[], shapes.clone(), true)
+            Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
         })?;
         let value = context.compute(|| value_and_gradient(&mut probe, &data, true));
         if let Some(theirs) = rest.iter().find(|t| t.name == format!("value/{id}")) {
-            report.compare(theirs, &[1], &[value as f32], args.rtol)?;
+            report.compare(theirs, &[1], &[value as f32], args.rtol);
         }
-        for theirs in gradients {
-            let name = &theirs.name[format!("grad/{id}/").len()..];
+        let prefix = format!("grad/{id}/");
+        for theirs in &rest {
+            let Some(name) = theirs.name.strip_prefix(&prefix) else { continue };
             let input = names
                 .iter()
                 .position(|n| n == name)
                 .ok_or_else(|| anyhow!("{}: the network has no input \"{name}\"", theirs.name))?;
             let shape = probe.inputs()[input].shape.clone();
             let ours = probe.input_gradient(input).to_vec();
-            if ours.len() == theirs.data.len() && relative_error(&ours, &theirs.data) > args.grad_rtol {
-                let error =
+            let here = relative_error(&ours, &theirs.data);
+            if ours.len() == theirs.data.len() && here > args.grad_rtol {
+                let nearby =
                     context.compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol));
-                if error <= args.grad_rtol {
-                    report.agrees_nearby(
-                        theirs,
-                        relative_error(&ours, &theirs.data),
-                        error,
-                        args.grad_rtol,
-                    )?;
+                if nearby <= args.grad_rtol {
+                    report.agrees_nearby(theirs, here, nearby, args.grad_rtol);
                     continue;
                 }
             }
-            report.compare(theirs, &shape, &ours, args.grad_rtol)?;
+            report.compare(theirs, &shape, &ours, args.grad_rtol);
         }
     }
-    let unknown = rest.iter().find(|t| {
-        !objectives
-            .keys()
-            .any(|id| t.name == format!("value/{id}") || t.name.starts_with(&format!("grad/{id}/")))
-    });
-    if let Some(tensor) = unknown {
-        bail!("{}: \"{}\" belongs to no objective of the metadata", args.golden.display(), tensor.name);
+    for line in &report.lines {
+        context.print(line)?;
     }
-    if report.compared == 0 {
-        bail!("{} holds nothing to compare with", args.golden.display());
-    }
-    context.print(&format!("{} of {} agree", report.compared - report.failed, report.compared))?;
+    let compared = report.lines.len();
+    context.print(&format!("{} of {compared} agree", compared - report.failed))?;
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -32,10 +32,10 @@ pub struct Args {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// How many classes to name
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Share of the scaled image's shorter side that the crop keeps
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
     crop: Option<f64>,
     /// Print one JSON array
     #[arg(long)]
@@ -62,7 +62,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         bail!("--crop {crop}: a fraction above 0 and at most 1 is needed");
     }
     let model = model::load(context, &args.model)?;
-    let files = collect(&args.images, model.labels.as_ref())?;
+    let files = collect(context, &args.images, model.labels.as_ref())?;
     let logits = model.model.logits()?;
     let card = match &model.model.card.input[..] {
         [card] if card.kind == InputKind::Image => card,
@@ -71,10 +71,18 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
     let [_, _, h, w] = shapes[0][..] else { bail!("input \"{}\" is not an image", card.name) };
+    if shapes[0][1] != card.order.channels() {
+        bail!(
+            "input \"{}\" has {} channels, its card says {}; try --order",
+            card.name,
+            shapes[0][1],
+            card.order.channels()
+        );
+    }
     let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
-    let mut probe = Probe::new(&model.model, &objective, &[logits], shapes, false)?;
+    let mut probe = context.compute(|| Probe::new(&model.model, &objective, &[logits], shapes, false))?;
     let mut verdicts = Vec::new();
     let mut progress = Progress::new(context, "classifying", files.len() as u64);
     for (path, truth) in &files {
@@ -82,15 +90,19 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let image = oneiro_media::read_image(path)?;
         let image = oneiro_media::classify_crop(&image, h, w, crop)
             .with_context(|| format!("could not scale {}", path.display()))?;
-        let top = context.compute(|| {
+        context.compute(|| {
             preprocess.apply(&image.rgb, probe.input_mut(0));
             probe.forward();
-            best(&model, probe.captured(0).1, usize::from(args.top))
         });
+        let logits = probe.captured(0).1;
+        if logits.iter().any(|x| !x.is_finite()) {
+            bail!("{}: the network's output is not finite; its weights may not be, either", path.display());
+        }
+        let top = best(&model, logits, usize::from(args.top));
         progress.advance(1);
         verdicts.push(Verdict { file: path.display().to_string(), truth: *truth, top });
     }
-    progress.finish();
+    drop(progress);
     report(context, args, &model, &verdicts)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -148,7 +160,7 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, verdicts: &[Verdi
         context.print(&format!("{}: right at first {}", model.title, share(1)))?;
         if args.top > 1 {
             context.print(&format!(
-                "{}: right among {} {}",
+                "{}: right among the first {}: {}",
                 model.title,
                 args.top,
                 share(args.top.into())
@@ -159,7 +171,11 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, verdicts: &[Verdi
 }
 
 /// Files as given, and for folders the images of each class folder with the class that its name means.
-fn collect(paths: &[PathBuf], labels: Option<&Labels>) -> Result<Vec<(PathBuf, Option<usize>)>> {
+fn collect(
+    context: &Context,
+    paths: &[PathBuf],
+    labels: Option<&Labels>,
+) -> Result<Vec<(PathBuf, Option<usize>)>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -171,7 +187,7 @@ fn collect(paths: &[PathBuf], labels: Option<&Labels>) -> Result<Vec<(PathBuf, O
             files.extend(entries(path)?.into_iter().filter(|p| is_image(p)).map(|p| (p, None)));
             continue;
         }
-        let classes = classes_of(&folders, labels);
+        let classes = classes_of(context, &folders, labels);
         for (folder, class) in folders.iter().zip(classes) {
             files.extend(entries(folder)?.into_iter().filter(|p| is_image(p)).map(|p| (p, class)));
         }
@@ -199,14 +215,25 @@ fn is_image(path: &Path) -> bool {
 }
 
 /// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted position
-/// where there are as many folders as labels.
-fn classes_of(folders: &[PathBuf], labels: Option<&Labels>) -> Vec<Option<usize>> {
+/// where there are as many folders as labels. What is not by name is said.
+fn classes_of(context: &Context, folders: &[PathBuf], labels: Option<&Labels>) -> Vec<Option<usize>> {
     let Some(labels) = labels else { return vec![None; folders.len()] };
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let found: Vec<Option<usize>> = folders.iter().map(|f| labels.find(&name(f)).ok()).collect();
-    if found.iter().any(Option::is_none) && folders.len() == labels.len() {
-        (0..folders.len()).map(Some).collect()
-    } else {
-        found
+    let Some(unknown) = folders.iter().zip(&found).find(|(_, class)| class.is_none()).map(|(f, _)| name(f))
+    else {
+        return found;
+    };
+    if folders.len() == labels.len() {
+        context.note(&format!(
+            "note: \"{unknown}\" names no class, or several; the folders are taken for the classes in sorted order"
+        ));
+        return (0..folders.len()).map(Some).collect();
     }
+    let known = found.iter().flatten().count();
+    context.note(&format!(
+        "note: {known} of {} folders are named as a class, \"{unknown}\" is not; images in the others do not count",
+        folders.len()
+    ));
+    found
 }

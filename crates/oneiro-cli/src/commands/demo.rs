@@ -16,12 +16,12 @@ use crate::context::Context;
 use crate::files;
 use crate::metadata::png_text;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, render_all};
+use crate::rendering::{Finished, Job, Options, prepare, render_all};
 
 /// Side of the demo's pictures.
 const SIZE: usize = 128;
 /// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
-const STEPS: usize = 128;
+const STEPS: usize = 160;
 
 /// What the page shows: a heading, a remark, and units of the embedded network.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
@@ -62,8 +62,11 @@ pub struct Args {
     #[arg(long, short, value_name = "DIR", default_value = "oneiro-demo")]
     out: PathBuf,
     /// Seed of all random numbers
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
+    /// Steps of the optimiser, for tests
+    #[arg(long, hide = true, default_value_t = STEPS)]
+    steps: usize,
 }
 
 /// The embedded network with its card, as any command would load it.
@@ -75,17 +78,16 @@ struct Embedded {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    files::create_folder(&args.out)?;
-    let page_path = args.out.join("index.html");
-    files::check_writable(&page_path)?;
+    files::check_folder(&args.out)?;
     let model = model::load(context, &Embedded::try_parse_from(["demo", embedded::NAME])?.model)?;
-    let preset = Preset { size: Some([SIZE; 2]), steps: STEPS, ..Preset::lucid() };
+    let preset = Preset { size: Some([SIZE; 2]), steps: args.steps, ..Preset::lucid() };
     let mut jobs = Vec::new();
     for unit in SECTIONS.iter().flat_map(|(_, _, units)| units.iter()) {
         jobs.push(Job { unit: (*unit).to_owned(), objective: model.objective(&unit.parse::<Unit>()?)? });
     }
-    let options = Options { seed: args.seed, keep_size: true, robustness: false };
-    let (finished, preset) = render_all(context, &model, &preset, &jobs, &options)?;
+    let work = prepare(context, &model, &preset, &jobs, true)?;
+    let finished = render_all(context, &work, &Options { seed: args.seed, robustness: false })?;
+    files::create_folder(&args.out)?;
     let mut results = finished.iter();
     let mut sections = Vec::new();
     for (heading, note, units) in SECTIONS {
@@ -109,6 +111,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         sections,
         footer: footer(&model, &preset),
     };
+    let page_path = args.out.join("index.html");
     oneiro_media::write_atomic(&page_path, page.to_html().as_bytes())?;
     context.print(&format!(
         "{} pictures in {:.0} s. Open {}",

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::metadata::{UnitReport, png_text};
 use crate::model::{self, ModelArgs};
-use crate::rendering::{Finished, Job, Options, RenderArgs, render_all};
+use crate::rendering::{Finished, Job, Options, RenderArgs, prepare, render_all};
 
 /// Show what units of a network look for, by optimising pictures for them
 #[derive(clap::Args)]
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long = "unit", short = 'u', value_name = "UNIT")]
     units: Vec<String>,
     /// An expression to maximise, instead of or beside units; may be repeated
-    #[arg(long = "objective", value_name = "EXPR")]
+    #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
     objectives: Vec<String>,
     #[command(flatten)]
     settings: RenderArgs,
@@ -69,30 +69,30 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
     let paths = files::picture_paths(args.out.as_deref(), &names)?;
-    for path in paths.iter().chain(&args.raw) {
-        files::check_writable(path)?;
+    if let Some(raw) = args.raw.as_ref().filter(|raw| paths.files.contains(raw)) {
+        bail!("--raw {}: the picture goes there; name another file", raw.display());
     }
-    let options = Options {
-        seed: args.settings.seed,
-        keep_size: args.settings.size_given(),
-        robustness: args.robustness,
-    };
-    let (finished, preset) = render_all(context, &model, &preset, &jobs, &options)?;
-    for (result, path) in finished.iter().zip(&paths) {
-        oneiro_media::write_png(path, &result.picture, &png_text(&model, &preset, &result.report)?)?;
+    paths.check_writable()?;
+    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
+    let options = Options { seed: args.settings.seed, robustness: args.robustness };
+    let finished = render_all(context, &work, &options)?;
+    paths.create_folder()?;
+    for (result, path) in finished.iter().zip(&paths.files) {
+        oneiro_media::write_png(path, &result.picture, &png_text(&model, &work.preset, &result.report)?)?;
     }
     if let Some(path) = &args.raw {
         write_raw(path, &finished)?;
     }
     if args.json {
-        let mut files: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        let mut files: Vec<String> = paths.files.iter().map(|p| p.display().to_string()).collect();
         files.extend(args.raw.iter().map(|p| p.display().to_string()));
         let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
         let seconds = started.elapsed().as_secs_f64();
         let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        for (result, path) in finished.iter().zip(&paths) {
+        for (result, path) in finished.iter().zip(&paths.files) {
             let r = &result.report;
             let mut line = format!(
                 "{}: {} -> {} in {} steps ({}), written to {}",
@@ -120,6 +120,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 
 /// Four significant digits.
 pub fn short(x: f64) -> String {
+    if x != 0.0 && !(1e-4..1e6).contains(&x.abs()) {
+        return format!("{x:.3e}");
+    }
     let digits = if x == 0.0 { 0 } else { (3 - x.abs().log10().floor() as i32).clamp(0, 9) };
     format!("{x:.*}", digits as usize)
 }

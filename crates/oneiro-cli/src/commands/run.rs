@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long = "capture", value_name = "LAYER")]
     captures: Vec<String>,
     /// An objective whose value and gradient are stored
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
     grad: Option<String>,
     /// Where to write
     #[arg(long, short, value_name = "FILE.safetensors")]
@@ -53,6 +53,9 @@ pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed
         let tensor = given.swap_remove(at);
         shapes.push(tensor.shape);
         data.push(tensor.data);
+    }
+    if let Some(twice) = given.iter().find(|t| names.contains(&t.name)) {
+        bail!("input \"{}\" is given twice", twice.name);
     }
     if let Some(extra) = given.first() {
         bail!("the network has no input \"{}\"; it has {}", extra.name, names.join(", "));
@@ -84,8 +87,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     files::check_writable(&args.out)?;
     let mut given = Vec::new();
     for input in &args.inputs {
-        let (name, file) =
-            input.split_once('=').ok_or_else(|| anyhow!("--input {input}: write it as NAME=FILE.npy"))?;
+        let (name, file) = input
+            .split_once('=')
+            .filter(|(name, file)| !name.is_empty() && !file.is_empty())
+            .ok_or_else(|| anyhow!("--input {input}: write it as NAME=FILE.npy"))?;
         let (shape, data) = oneiro_media::read_npy(file)?;
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
@@ -94,14 +99,19 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load_for_tensors(&args.model)?;
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
     let (shapes, data) = in_graph_order(&names, given)?;
-    let captured =
-        args.captures.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
+    let mut captures: Vec<&String> = Vec::new();
+    for layer in &args.captures {
+        if !captures.contains(&layer) {
+            captures.push(layer);
+        }
+    }
+    let captured = captures.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
     let results = context.compute(|| -> Result<Vec<RawTensor>> {
         let objectives: Vec<Objective> = objective.clone().into_iter().collect();
         let mut probe = Probe::new(&model.model, &objectives, &captured, shapes, objective.is_some())?;
         let value = value_and_gradient(&mut probe, &data, objective.is_some());
         let mut results = Vec::new();
-        for (i, layer) in args.captures.iter().enumerate() {
+        for (i, layer) in captures.iter().enumerate() {
             let (shape, data) = probe.captured(i);
             results.push(RawTensor {
                 name: format!("act/{layer}"),

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Unit};
+use oneiro::probe::Probe;
 use oneiro_media::{Cell, Sheet};
-use oneiro_net::analysis;
 
 use crate::commands::render::{short, write_raw};
 use crate::context::Context;
 use crate::files;
 use crate::metadata::UnitReport;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, RenderArgs, render_all};
+use crate::rendering::{Finished, Job, Options, RenderArgs, prepare, render_all};
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;
@@ -35,13 +35,18 @@ pub struct Args {
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
     /// Channels of every layer, for instance 0-15 or 5,12,40 [default: the first 16]
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
     units: Option<String>,
     /// A class by name or index; may be repeated, all in one row
     #[arg(long = "class", value_name = "NAME")]
     classes: Vec<String>,
     /// Columns of the grid
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
     columns: Option<u16>,
     #[command(flatten)]
     settings: RenderArgs,
@@ -72,18 +77,29 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let preset = args.settings.preset()?;
     let units = args.units.as_deref().map(parse_units).transpose()?;
     files::require_png(&args.out)?;
+    if args.raw.as_ref() == Some(&args.out) {
+        bail!("--raw {}: the sheet goes there; name another file", args.out.display());
+    }
     for path in std::iter::once(&args.out).chain(&args.raw) {
         files::check_writable(path)?;
     }
     let model = model::load(context, &args.model)?;
-    let rows = rows(&model, args, units.as_deref())?;
+    let rows = rows(context, &model, args, units.as_deref())?;
     let jobs: Vec<Job> = rows.iter().flat_map(|r| r.jobs.iter().map(|(_, j)| j.clone())).collect();
-    let options = Options {
-        seed: args.settings.seed,
-        keep_size: args.settings.size_given(),
-        robustness: args.robustness,
-    };
-    let (finished, preset) = render_all(context, &model, &preset, &jobs, &options)?;
+    if let Some([h, w]) = preset.size
+        && jobs.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
+    {
+        bail!(
+            "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a \
+             smaller --size, or `oneiro render`",
+            jobs.len(),
+            oneiro_media::MAX_PIXELS / 1_000_000
+        );
+    }
+    let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
+    let preset = &work.preset;
+    let options = Options { seed: args.settings.seed, robustness: args.robustness };
+    let finished = render_all(context, &work, &options)?;
     let columns = args.columns.map_or_else(
         || rows.iter().map(|r| r.jobs.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS),
         usize::from,
@@ -105,7 +121,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     text.push("model", &model.source);
     text.push("model-sha256", &model.hash);
     text.push("preset", &preset.name);
-    text.push("settings", toml::to_string(&preset)?);
+    text.push("settings", toml::to_string(preset)?);
     text.push("seed", options.seed.to_string());
     let reports: Vec<&UnitReport> = finished.iter().map(|f: &Finished| &f.report).collect();
     text.push("units", serde_json::to_string(&reports)?);
@@ -125,12 +141,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn rows(model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec<Row>> {
+fn rows(context: &Context, model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for layer in &args.layers {
         let channels: Vec<usize> = match units {
             Some(units) => units.to_vec(),
-            None => (0..channels_of(model, layer)?.min(DEFAULT_UNITS)).collect(),
+            None => (0..channels_of(context, model, layer, args.settings.size)?.min(DEFAULT_UNITS)).collect(),
         };
         let jobs = channels
             .into_iter()
@@ -156,16 +172,19 @@ fn rows(model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec
     Ok(rows)
 }
 
-fn channels_of(model: &LoadedModel, layer: &str) -> Result<usize> {
+fn channels_of(
+    context: &Context,
+    model: &LoadedModel,
+    layer: &str,
+    size: Option<[usize; 2]>,
+) -> Result<usize> {
     let value = model.model.resolve(layer)?;
-    let shapes = model.model.input_shapes(1, None)?;
-    let found = analysis::layers(&model.model.graph, &model.model.names(), &shapes)?;
-    found
-        .layers
-        .iter()
-        .find(|l| l.value == value)
-        .map(|l| l.channels)
-        .ok_or_else(|| anyhow!("layer \"{layer}\" has no channels"))
+    let shapes = model.model.input_shapes(1, size)?;
+    let probe = context.compute(|| Probe::new(&model.model, &[], &[value], shapes, false))?;
+    match probe.captured(0).0.get(1) {
+        Some(&channels) => Ok(channels),
+        None => bail!("layer \"{layer}\" has no channels"),
+    }
 }
 
 /// "0-15", "5,12,40" or a mixture.

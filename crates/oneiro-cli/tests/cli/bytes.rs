@@ -151,8 +151,11 @@ fn a_sheet_shows_the_pictures_that_render_makes() {
     let settings = ["--size", "40", "--steps", "2", "--raw", "raw.safetensors"];
     let sheet = ["sheet", "squeezenet1_1", "--layer", "conv1", "--units", "3,5", "--class", "goldfish"];
     for threads in ["1", "2"] {
-        place.succeed(&[&sheet[..], &settings, &["--threads", threads, "--out", &format!("{threads}.png")]].concat());
-        std::fs::rename(place.path("raw.safetensors"), place.path(&format!("{threads}.safetensors"))).unwrap();
+        place.succeed(
+            &[&sheet[..], &settings, &["--threads", threads, "--out", &format!("{threads}.png")]].concat(),
+        );
+        std::fs::rename(place.path("raw.safetensors"), place.path(&format!("{threads}.safetensors")))
+            .unwrap();
     }
     assert!(place.read("1.png") == place.read("2.png"), "the sheet depends on the number of threads");
     let render = ["render", "squeezenet1_1", "-u", "conv1:3", "-u", "conv1:5", "-u", "class:goldfish"];

@@ -30,10 +30,9 @@ pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 pub fn safetensors(tensors: &Tensors, metadata: &[(&str, &str)]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> =
         tensors.values().map(|(_, data)| data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((name, (shape, _)), b)| (name.clone(), TensorView::new(Dtype::F32, shape.clone(), b).unwrap()));
+    let views = tensors.iter().zip(&bytes).map(|((name, (shape, _)), b)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), b).unwrap())
+    });
     let metadata: HashMap<String, String> =
         metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     safetensors::serialize(views, Some(metadata)).unwrap()

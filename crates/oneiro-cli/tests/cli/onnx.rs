@@ -10,11 +10,13 @@ pub struct Network {
     pub poisoned: bool,
     /// Name of the operator between the convolutions.
     pub middle: &'static str,
+    /// Whether the classes come from a dense layer, for pictures of 24x20 only.
+    pub dense: bool,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { channels: 3, batch: None, poisoned: false, middle: "Relu" }
+        Self { channels: 3, batch: None, poisoned: false, middle: "Relu", dense: false }
     }
 }
 
@@ -23,9 +25,12 @@ pub const LEFT: usize = 6;
 /// Classes: channels of the second convolution.
 pub const CLASSES: usize = 4;
 
+/// What the second convolution makes of a picture of 24x20: 11x9 positions.
+const FLAT: usize = CLASSES * 11 * 9;
+
 impl Network {
     /// The file: input `x` of free size, `/left/conv/Conv` (3x3), the operator `/middle/Op`, `/right/conv/Conv`
-    /// (3x3, stride 2, no padding), the mean over positions, and one number a class as `output`.
+    /// (3x3, stride 2, no padding), the mean over positions or a dense layer, and one number a class as `output`.
     pub fn bytes(&self) -> Vec<u8> {
         let mut left = weights(LEFT * self.channels * 9, 1);
         if self.poisoned {
@@ -48,8 +53,20 @@ impl Network {
                 2,
                 0,
             ),
-            node("GlobalAveragePool", "/pool/Mean", &["/right/conv/Conv_output_0"], "/pool/Mean_output_0", &[]),
-            node("Flatten", "/Flatten", &["/pool/Mean_output_0"], "output", &[]),
+            if self.dense {
+                [
+                    node("Flatten", "/Flatten", &["/right/conv/Conv_output_0"], "/Flatten_output_0", &[]),
+                    node("Gemm", "/head/Gemm", &["/Flatten_output_0", "head.weight"], "output", &[]),
+                    tensor("head.weight", &[FLAT, CLASSES], &weights(FLAT * CLASSES, 3)),
+                ]
+                .concat()
+            } else {
+                [
+                    node("GlobalAveragePool", "/pool/Mean", &["/right/conv/Conv_output_0"], "/mean", &[]),
+                    node("Flatten", "/Flatten", &["/mean"], "output", &[]),
+                ]
+                .concat()
+            },
             text(2, "tiny"),
             tensor("left.weight", &[LEFT, self.channels, 3, 3], &left),
             tensor("right.weight", &[CLASSES, LEFT, 3, 3], &right),
