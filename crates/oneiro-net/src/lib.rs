@@ -16,7 +16,7 @@
 //! let graph = onnx::read(std::fs::read("model.onnx")?.into())?;
 //! let layer = oneiro_net::names::Names::new(&graph, &[]).resolve("features.3")?;
 //! let plan = Plan::compile(&graph, &Request::new(&graph, 1, &[layer])?)?;
-//! let mut session = CpuSession::new(Arc::new(plan));
+//! let mut session = CpuSession::new(Arc::new(plan))?;
 //! session.input_mut(0).fill(0.5);
 //! session.forward();
 //! let (activations, seed) = session.seed(0);

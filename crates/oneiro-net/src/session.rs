@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
 use crate::kernels::{self, Arena, Isa, Region, ReluRule};
 use crate::ops::{Backward, Clip, Forward, Operand};
 use crate::plan::{Plan, Step, StepClip};
@@ -48,10 +49,18 @@ pub struct CpuSession {
 }
 
 impl CpuSession {
-    /// Allocates the plan's arena; nothing is allocated after this.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let arena = Arena::new(plan.arena_len);
-        Self { plan, arena }
+    /// Allocates the plan's arena; no tensor is allocated after this.
+    ///
+    /// # Errors
+    /// If the system does not have the memory.
+    pub fn new(plan: Arc<Plan>) -> Result<Self> {
+        let arena = Arena::try_new(plan.arena_len).ok_or_else(|| {
+            Error::Request(format!(
+                "there is not enough memory for {} MB of activations and gradients; use a smaller size or batch",
+                plan.arena_bytes() >> 20
+            ))
+        })?;
+        Ok(Self { plan, arena })
     }
 
     /// The plan that runs.

@@ -7,7 +7,7 @@ use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
 use crate::ops::activation::{Activation, Bounds};
-use crate::ops::constant::MAX_ELEMENTS;
+use crate::ops::constant::{MAX_ELEMENTS, check_volume};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -163,6 +163,10 @@ pub fn infer(
     needed: &[bool],
     mut on_error: impl FnMut(usize, Error) -> Result<()>,
 ) -> Result<Vec<Option<Fact>>> {
+    for (input, shape) in graph.inputs.iter().zip(shapes) {
+        check_volume(shape)
+            .map_err(|why| Error::Request(format!("input \"{}\": {}", graph.name(input.value), why.0)))?;
+    }
     let mut facts: Vec<Option<Fact>> =
         graph.values.iter().map(|v| v.constant.clone().map(Fact::constant)).collect();
     for (input, shape) in graph.inputs.iter().zip(shapes) {

@@ -3,7 +3,7 @@
 use oneiro_net::names::Names;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, InputCard};
+use crate::card::{Card, InputCard, Layout};
 use crate::error::{Error, Result};
 use crate::objective::Term;
 
@@ -24,6 +24,11 @@ impl Model {
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         let listed = || card.input.iter().map(|i| i.name.clone()).collect::<Vec<_>>().join(", ");
+        if card.layout == Layout::Nhwc {
+            return Err(Error::Settings(
+                "the card says layout = \"nhwc\", which is not supported yet; export the network with channels first".into(),
+            ));
+        }
         if names.is_empty() {
             return Err(Error::Settings("the network has no input".into()));
         }
@@ -93,6 +98,8 @@ impl Model {
                 }
                 shape[0] = batch;
                 match size.or(card.size) {
+                    // One spatial axis or none: height and width mean nothing.
+                    _ if rank < 4 => {}
                     Some([h, w]) => (shape[rank - 2], shape[rank - 1]) = (h, w),
                     None => {
                         let dims = self.graph.inputs[i].dims.as_deref().unwrap_or_default();

@@ -80,7 +80,7 @@ impl Probe {
                 term.check(&shapes[*target]).map_err(Error::Unit)?;
             }
         }
-        let session = CpuSession::new(Arc::new(plan));
+        let session = CpuSession::new(Arc::new(plan))?;
         Ok(Self { session, bound, shapes, batch, values: Vec::new(), weights: Vec::new() })
     }
 

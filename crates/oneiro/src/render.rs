@@ -117,6 +117,9 @@ pub struct Render {
     step: usize,
 }
 
+/// Pixels that a picture may have between two transforms.
+const MAX_STAGE_PIXELS: f64 = 64e6;
+
 /// 64-bit FNV-1a of a text: the identity of a random stream.
 fn stream_id(text: &str, purpose: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -133,6 +136,15 @@ impl Render {
         let shapes = model.input_shapes(objectives.len(), preset.size)?;
         let probe = Probe::new(model, objectives, &[], shapes, true)?;
         let mut chain = preset.transform.clone();
+        for input in probe.inputs().iter().filter(|i| i.used && i.shape.len() == 4) {
+            let pixels = chain.largest_stage([input.shape[2], input.shape[3]]);
+            if pixels > MAX_STAGE_PIXELS {
+                return Err(Error::Settings(format!(
+                    "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
+                    pixels / 1e6
+                )));
+            }
+        }
         let mut entries = Vec::new();
         for objective in objectives {
             let text = objective.to_string();
@@ -310,7 +322,11 @@ impl Render {
                 value: values[e],
                 value_at_start: self.start[e],
                 steps: self.entries[e].steps,
-                stop: self.entries[e].stop.unwrap_or(Stop::Asked),
+                stop: self.entries[e].stop.unwrap_or(if self.preset.steps == 0 {
+                    Stop::Steps
+                } else {
+                    Stop::Asked
+                }),
             })
             .collect())
     }

@@ -134,6 +134,28 @@ impl Chain {
         Chain { transforms, fill: fill.to_vec() }
     }
 
+    /// Pixels of the largest picture that the chain can make of one of this size (H, W) on the way, at most.
+    pub fn largest_stage(&self, [height, width]: [usize; 2]) -> f64 {
+        let (mut h, mut w) = (height as f64, width as f64);
+        let mut largest = h * w;
+        for transform in &self.transforms {
+            match transform {
+                Transform::Pad(n, _) => (h, w) = (h + 2.0 * *n as f64, w + 2.0 * *n as f64),
+                Transform::Scale(values) => {
+                    let most = match values {
+                        Values::List(list) => list.iter().copied().fold(0.0, f64::max),
+                        Values::Uniform(low, high) => low.max(*high),
+                    };
+                    (h, w) = (h * most, w * most);
+                }
+                Transform::Canvas(height, width) => (h, w) = (*height as f64, *width as f64),
+                Transform::Jitter(_) | Transform::Roll(_) | Transform::Rotate(_) => {}
+            }
+            largest = largest.max(h * w);
+        }
+        largest
+    }
+
     /// Draws the random numbers of one step for one `[C, H, W]` image.
     ///
     /// Every member draws the same count of numbers whatever the image's size.

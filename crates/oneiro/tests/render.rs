@@ -1,5 +1,7 @@
 //! The render loop on the embedded network.
 
+#![allow(clippy::unwrap_used)]
+
 use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::objective::Objective;
@@ -38,7 +40,10 @@ fn every_recipe_raises_every_objective() {
             preset.optimizer = OptimizerSpec { kind, learning_rate: rate, momentum: 0.0 };
             for r in run(&preset, &objectives) {
                 if r.value.partial_cmp(&r.value_at_start) != Some(std::cmp::Ordering::Greater) {
-                    failures.push(format!("{param} {kind:?} {}: {} -> {}", r.objective, r.value_at_start, r.value));
+                    failures.push(format!(
+                        "{param} {kind:?} {}: {} -> {}",
+                        r.objective, r.value_at_start, r.value
+                    ));
                 }
             }
         }
@@ -74,10 +79,11 @@ fn redirected_gradients_rescue_a_unit_that_starts_dead() {
     // A unit after its ReLU that the start image leaves at zero has no gradient.
     let model = model();
     let preset = |redirected_steps| Preset { redirected_steps, transform: Chain::none(), ..small(16) };
-    let silent = (0..256).map(|c| Objective::neuron("fire7", c, oneiro::objective::Position::Center)).find(|o| {
-        let exact = render(&model, &preset(0), std::slice::from_ref(o), 3, |_| true).unwrap();
-        exact[0].value_at_start == 0.0 && exact[0].value == 0.0
-    });
+    let silent =
+        (0..256).map(|c| Objective::neuron("fire7", c, oneiro::objective::Position::Center)).find(|o| {
+            let exact = render(&model, &preset(0), std::slice::from_ref(o), 3, |_| true).unwrap();
+            exact[0].value_at_start == 0.0 && exact[0].value == 0.0
+        });
     let silent = silent.expect("a unit of fire7 that is silent on noise");
     let redirected = render(&model, &preset(16), std::slice::from_ref(&silent), 3, |_| true).unwrap();
     assert!(redirected[0].value > 0.0, "{silent} stayed dead");

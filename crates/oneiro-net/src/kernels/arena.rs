@@ -38,11 +38,19 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Storage for `len` numbers.
+    /// Storage for `len` numbers. Where the system has no such memory the process ends; see [`Arena::try_new`].
     pub fn new(len: usize) -> Arena {
         let mut memory = AlignedBuffer::new();
         memory.at_least(len);
         Arena { memory, len }
+    }
+
+    /// Storage for `len` numbers, or `None` where the system has no such memory.
+    pub fn try_new(len: usize) -> Option<Arena> {
+        let mut memory = AlignedBuffer::new();
+        memory.try_reserve(len)?;
+        memory.at_least(len);
+        Some(Arena { memory, len })
     }
 
     /// Numbers in it.

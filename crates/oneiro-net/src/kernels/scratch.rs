@@ -38,6 +38,11 @@ impl AlignedBuffer {
         self.as_mut_slice()
     }
 
+    /// Makes room for `len` numbers in all, if the system has it.
+    pub(crate) fn try_reserve(&mut self, len: usize) -> Option<()> {
+        self.lines.try_reserve_exact(len.div_ceil(LINE).saturating_sub(self.lines.len())).ok()
+    }
+
     /// All that is there.
     pub(crate) fn as_slice(&self) -> &[f32] {
         bytemuck::cast_slice(&self.lines)

@@ -1,6 +1,7 @@
 //! Sliding windows: the attributes that convolution and pooling share, resolved for an input shape.
 
 use crate::error::OpError;
+use crate::ops::constant::MAX_EXTENT;
 use crate::ops::{Attributes, Reach};
 
 /// Spatial axes beyond which no kernel exists here.
@@ -55,6 +56,9 @@ impl WindowAttributes {
         let positive = |name: &str| -> Result<Option<Vec<usize>>, OpError> {
             match a.sizes(name)? {
                 Some(v) if v.contains(&0) => Err(OpError(format!("attribute \"{name}\" holds a zero"))),
+                Some(v) if v.iter().any(|&n| n > MAX_EXTENT) => {
+                    Err(OpError(format!("attribute \"{name}\" holds {v:?}, more than any network has")))
+                }
                 v => Ok(v),
             }
         };
@@ -62,7 +66,13 @@ impl WindowAttributes {
             kernel: positive("kernel_shape")?,
             stride: positive("strides")?,
             dilation: positive("dilations")?,
-            pads: a.sizes("pads").map_err(|_| OpError("negative pads are not supported".into()))?,
+            pads: match a.sizes("pads") {
+                Err(_) => return Err("negative pads are not supported".into()),
+                Ok(Some(v)) if v.iter().any(|&n| n > MAX_EXTENT) => {
+                    return Err(OpError(format!("pads {v:?} are more than any network has")));
+                }
+                Ok(pads) => pads,
+            },
             auto_pad,
             ceil_mode: a.int_or("ceil_mode", 0)? != 0,
         })

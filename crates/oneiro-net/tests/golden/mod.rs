@@ -253,7 +253,7 @@ impl Network {
         let shapes = inputs.iter().map(|x| x.shape.clone()).collect();
         let request = Request { shapes, targets: targets.to_vec(), gradients: true, isa };
         let plan = Arc::new(Plan::compile(&self.graph, &request).map_err(|e| e.to_string())?);
-        Ok(Runner { inputs, session: CpuSession::new(plan) })
+        Ok(Runner { inputs, session: CpuSession::new(plan).map_err(|e| e.to_string())? })
     }
 }
 
