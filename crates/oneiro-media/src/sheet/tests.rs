@@ -91,31 +91,3 @@ fn sheets_without_pictures_or_beyond_the_limit_are_errors() {
     let error = Sheet::new(1).zoom(100_000).cell(cell(2, 2)).render().unwrap_err().to_string();
     assert!(error.contains("200048×200048 pixels"), "{error}");
 }
-
-/// Not a check: draws a sheet of photos for the eye. `SHEET_PHOTOS=folder SHEET_OUT=sheet.png cargo test -- --ignored`
-#[test]
-#[ignore = "needs a folder of photos"]
-fn an_example_sheet_for_the_eye() {
-    let folder = std::env::var("SHEET_PHOTOS").expect("SHEET_PHOTOS names a folder of folders of photos");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let mut photos = paths.iter().skip(80).step_by(37).map(|class| {
-        let photo = std::fs::read_dir(class).unwrap().next().unwrap().unwrap().path();
-        let image = crate::fit_center_crop(&crate::read_image(photo).unwrap(), 160, 160).unwrap();
-        (image, class.file_name().unwrap().to_string_lossy()[10..].replace('_', " "))
-    });
-    let mut sheet =
-        Sheet::new(5).title("SqueezeNet 1.1").subtitle("fire2 to fire8, 5 units each · seed 7 · 512 steps");
-    if std::env::var("SHEET_DARK").is_ok() {
-        sheet = sheet.background([22, 24, 28]);
-    }
-    for layer in ["fire2", "fire4.expand3x3", "fire8"] {
-        sheet = sheet.row(layer);
-        for unit in 0..5 {
-            let (image, name) = photos.next().unwrap();
-            sheet = sheet.cell(Cell::new(image).caption(format!("{layer}:{}", unit * 17)).caption(name));
-        }
-    }
-    let out = std::env::var("SHEET_OUT").expect("SHEET_OUT names the picture to write");
-    crate::write_png(out, &sheet.render().unwrap(), &crate::PngText::default()).unwrap();
-}
