@@ -113,6 +113,13 @@ pub struct PlanTarget {
     pub(crate) seed: Option<Region>,
 }
 
+impl PlanTarget {
+    /// Whether gradients start here: it depends on an input, and gradients were asked for.
+    pub fn has_seed(&self) -> bool {
+        self.seed.is_some()
+    }
+}
+
 /// A compiled network. Immutable; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {

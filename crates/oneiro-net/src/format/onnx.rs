@@ -34,6 +34,13 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
     Builder { opset, ..Builder::default() }.graph(graph, metadata)
 }
 
+/// Reads a single tensor (a serialized `TensorProto`), for instance a test vector of ONNX's.
+pub fn read_tensor(bytes: Bytes) -> Result<Tensor> {
+    let proto = proto::TensorProto::decode(bytes)
+        .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX tensor")))?;
+    tensor(&proto)
+}
+
 #[derive(Default)]
 struct Builder {
     opset: i64,
