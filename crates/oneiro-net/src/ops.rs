@@ -9,7 +9,8 @@
 //!    ([`Kernel`]).
 //!
 //! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed and
-//! weights are packed. All data flows as f32; integers exist only where they fold into constants.
+//! weights are packed. All data flows as f32, truth values as 0 and 1; integers exist only where they fold into
+//! constants.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -26,14 +27,26 @@ pub mod binary;
 pub mod concat;
 pub mod constant;
 pub mod conv;
+pub mod conv_transpose;
 pub mod gemm;
+pub mod logic;
+pub mod lp_pool;
+pub mod lrn;
+pub mod matmul;
 pub mod movement;
+pub mod norm;
+pub mod pick;
 pub mod pool;
+pub mod quantize;
 pub mod reduce;
+pub mod resample;
+pub mod resize;
+pub mod select;
 pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unary;
+pub mod variadic;
 pub mod view;
 pub mod window;
 
@@ -377,11 +390,25 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "BatchNormalization" => batch_norm::read(attributes),
         "Relu" | "Clip" => activation::read(op_type, attributes),
         "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
-        "ReduceMean" | "ReduceSum" => reduce::read(op_type, attributes),
+        "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" | "ScatterElements"
+        | "ScatterND" => pick::read(op_type, attributes),
+        "DequantizeLinear" => quantize::read(attributes),
+        "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
+        "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),
+        "LRN" => lrn::read(attributes),
+        "Sum" | "Mean" | "Min" | "Max" => variadic::read(op_type, attributes),
+        "ConvTranspose" => conv_transpose::read(attributes),
+        "Resize" | "Upsample" | "CumSum" => resample::read(op_type, attributes),
+        "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" | "RMSNormalization" => {
+            norm::read(op_type, attributes)
+        }
+        name if name.starts_with("Reduce") => reduce::read(op_type, attributes),
+        "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Not"
+        | "IsNaN" | "IsInf" | "Where" => logic::read(op_type, attributes),
         "Gemm" | "MatMul" => gemm::read(op_type, attributes),
         "Softmax" | "LogSoftmax" => softmax::read(op_type, attributes),
         "Concat" => concat::read(attributes),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" => binary::read(op_type, attributes),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "PRelu" => binary::read(op_type, attributes),
         "Slice" | "Transpose" | "Expand" | "Gather" | "Pad" | "Split" | "Tile" => {
             movement::read(op_type, attributes)
         }

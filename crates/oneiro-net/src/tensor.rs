@@ -138,6 +138,14 @@ impl Tensor {
         }
     }
 
+    /// The elements as an operand of a kernel: floats, and truth values as 0 and 1; an error for integers.
+    pub fn operand(&self) -> Result<Arc<Vec<f32>>, OpError> {
+        match self.dtype() {
+            DType::Bool => self.cast(DType::Float).shared_floats(),
+            _ => self.shared_floats(),
+        }
+    }
+
     /// The elements as integers; an error for floats and truth values.
     pub fn as_ints(&self) -> Result<&[i64], OpError> {
         match &self.data {

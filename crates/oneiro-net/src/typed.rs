@@ -213,19 +213,31 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError
     }
     let values = match op.evaluate(inputs)? {
         Some(values) => values,
-        None => vec![run_on_constants(op, inputs, &facts[0])?],
+        None => facts
+            .iter()
+            .enumerate()
+            .map(|(i, fact)| run_on_constants(op, inputs, fact, i))
+            .collect::<Result<_, OpError>>()?,
     };
     Ok(values.into_iter().map(Fact::constant).collect())
 }
 
 /// Runs a kernel once on constants.
-fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Result<Tensor, OpError> {
-    let site = Site { inputs, output, output_index: 0, isa: Isa::detect(), gradients: false };
+fn run_on_constants(
+    op: &dyn Operator,
+    inputs: Facts<'_>,
+    output: &Fact,
+    output_index: usize,
+) -> Result<Tensor, OpError> {
+    if output.dtype == DType::Int {
+        return Err(OpError("its form for integers is not supported".into()));
+    }
+    let site = Site { inputs, output, output_index, isa: Isa::detect(), gradients: false };
     let built = op.kernel(site)?;
     let operands = built
         .operands
         .iter()
-        .map(|&i| inputs.need_constant(i)?.shared_floats().map(Operand::Constant))
+        .map(|&i| inputs.need_constant(i)?.operand().map(Operand::Constant))
         .collect::<Result<Vec<_>, OpError>>()?;
     let region = Region { offset: 0, len: output.len() };
     let mut arena = Arena::new(region.len);
@@ -237,5 +249,5 @@ fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Resu
         saved: &mut [],
         clip: None,
     });
-    Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()))
+    Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))
 }

@@ -127,10 +127,11 @@ fn run(case: &Path) -> (String, Outcome) {
             })
             .collect()
     };
-    let (inputs, outputs) = match (tensors("input", graph.inputs.len()), tensors("output", graph.outputs.len())) {
-        (Ok(inputs), Ok(outputs)) => (inputs, outputs),
-        (Err(why), _) | (_, Err(why)) => return (operator, Outcome::Unsupported(why)),
-    };
+    let (inputs, outputs) =
+        match (tensors("input", graph.inputs.len()), tensors("output", graph.outputs.len())) {
+            (Ok(inputs), Ok(outputs)) => (inputs, outputs),
+            (Err(why), _) | (_, Err(why)) => return (operator, Outcome::Unsupported(why)),
+        };
     let mut refusal = String::new();
     for way in WAYS {
         match attempt(&graph, &inputs, way) {
@@ -144,7 +145,10 @@ fn run(case: &Path) -> (String, Outcome) {
         }
     }
     // Names of nodes and values say nothing here.
-    let refusal = refusal.split_once(": ").filter(|(n, _)| n.starts_with("node")).map_or(refusal.clone(), |r| r.1.into());
+    let refusal = refusal
+        .split_once(": ")
+        .filter(|(n, _)| n.starts_with("node"))
+        .map_or(refusal.clone(), |r| r.1.into());
     (operator, Outcome::Unsupported(refusal))
 }
 
@@ -168,7 +172,9 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<Vec
     let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
     let needed = typed::ancestors(&graph, &graph.outputs);
     let facts = typed::infer(&graph, &shapes, &needed, |_, error| Err(error))?;
-    let constant = |v: oneiro_net::ValueId| -> Option<&Tensor> { facts[v.index()].as_ref().and_then(|f: &Fact| f.value.as_ref()) };
+    let constant = |v: oneiro_net::ValueId| -> Option<&Tensor> {
+        facts[v.index()].as_ref().and_then(|f: &Fact| f.value.as_ref())
+    };
     let targets: Vec<_> = graph.outputs.iter().copied().filter(|&v| constant(v).is_none()).collect();
     let session = if targets.is_empty() {
         None

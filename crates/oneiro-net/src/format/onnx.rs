@@ -11,6 +11,7 @@ use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Stored, Tensor};
 
+mod functions;
 #[allow(missing_docs, rustdoc::all, clippy::all)]
 mod proto;
 
@@ -21,8 +22,9 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
     if bytes.is_empty() {
         return Err(Error::Format("the file is empty".into()));
     }
-    let model = proto::ModelProto::decode(bytes)
+    let mut model = proto::ModelProto::decode(bytes)
         .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX model")))?;
+    functions::inline(&mut model)?;
     let opset = model
         .opset_import
         .iter()
