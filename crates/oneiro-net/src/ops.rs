@@ -28,8 +28,10 @@ pub mod concat;
 pub mod constant;
 pub mod conv;
 pub mod conv_transpose;
+pub mod einsum;
 pub mod gemm;
 pub mod logic;
+pub mod lp_norm;
 pub mod lp_pool;
 pub mod lrn;
 pub mod matmul;
@@ -395,6 +397,8 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "DequantizeLinear" => quantize::read(attributes),
         "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
         "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),
+        "Einsum" => einsum::read(attributes),
+        "LpNormalization" => lp_norm::read(attributes),
         "LRN" => lrn::read(attributes),
         "Sum" | "Mean" | "Min" | "Max" => variadic::read(op_type, attributes),
         "ConvTranspose" => conv_transpose::read(attributes),

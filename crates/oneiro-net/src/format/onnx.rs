@@ -103,7 +103,11 @@ impl Builder {
             entries.push((a.name(), attribute(a)?));
         }
         let op = match proto.domain() {
-            "" | "ai.onnx" => ops::build(proto.op_type(), &Attributes::new(self.opset, entries)),
+            "" | "ai.onnx" => {
+                let mut attributes = Attributes::new(self.opset, entries);
+                attributes.outputs = outputs.len();
+                ops::build(proto.op_type(), &attributes)
+            }
             domain => std::sync::Arc::new(ops::Unsupported {
                 op_type: format!("{domain}.{}", proto.op_type()),
                 why: None,

@@ -13,6 +13,9 @@ use crate::ops::window::{MAX_SPATIAL, three};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
+/// Product of strides beyond which a file is taken for damaged.
+const MAX_PHASES: usize = 1 << 16;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AutoPad {
     Explicit,
@@ -86,6 +89,10 @@ impl ConvTranspose {
             Some(v) => Err(OpError(format!("attribute \"{name}\" has {} entries instead of {n}", v.len()))),
         };
         let stride = fill(&self.stride, "strides", 1, rank)?;
+        // Every remainder modulo the stride is a correlation of its own.
+        if stride.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).is_none_or(|n| n > MAX_PHASES) {
+            return Err(OpError(format!("strides {stride:?} are too large")));
+        }
         let dilation = fill(&self.dilation, "dilations", 1, rank)?;
         let pads = fill(&self.pads, "pads", 0, 2 * rank)?;
         let extra = fill(&self.output_padding, "output_padding", 0, rank)?;

@@ -69,8 +69,9 @@ impl Operator for Pool {
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let window = self.window(inputs)?;
         let mut shape = inputs.shape(0)?[..2].to_vec();
-        shape.extend(self.window(inputs)?.out);
+        shape.extend(window.out);
         Ok(vec![Fact::float(shape)])
     }
 
