@@ -24,6 +24,7 @@ use crate::tensor::{DType, Tensor, volume};
 pub mod activation;
 pub mod batch_norm;
 pub mod binary;
+pub mod choose;
 pub mod concat;
 pub mod constant;
 pub mod conv;
@@ -213,6 +214,11 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
+    /// Whether inputs may be of unknown shape, because the operator may do without them.
+    fn may_ignore_inputs(&self) -> bool {
+        false
+    }
+
     /// How far an output position sees in input 0.
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Point
@@ -393,7 +399,7 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "Relu" | "Clip" => activation::read(op_type, attributes),
         "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
         "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" | "ScatterElements"
-        | "ScatterND" => pick::read(op_type, attributes),
+        | "Scatter" | "ScatterND" => pick::read(op_type, attributes),
         "DequantizeLinear" => quantize::read(attributes),
         "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
         "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),

@@ -48,6 +48,10 @@ struct Builder {
     opset: i64,
     values: Vec<Value>,
     by_name: HashMap<String, ValueId>,
+    /// Names inside the branches that are being read, with what they are called in the whole graph.
+    scopes: Vec<HashMap<String, String>>,
+    /// Branches read so far; makes the names inside them unique.
+    branches: usize,
 }
 
 impl Builder {
@@ -66,7 +70,10 @@ impl Builder {
                 inputs.push(Input { value, dims, dtype });
             }
         }
-        let nodes = graph.node.iter().map(|n| self.node(n)).collect::<Result<Vec<_>>>()?;
+        let mut nodes = Vec::with_capacity(graph.node.len());
+        for node in &graph.node {
+            self.node(node, &mut nodes)?;
+        }
         let mut outputs = Vec::new();
         for info in &graph.output {
             outputs.push(self.by_name.get(info.name()).copied().ok_or_else(|| {
@@ -78,6 +85,8 @@ impl Builder {
     }
 
     fn value(&mut self, name: &str) -> ValueId {
+        let scoped = self.scopes.iter().rev().find_map(|s| s.get(name)).cloned();
+        let name = scoped.as_deref().unwrap_or(name);
         if let Some(&id) = self.by_name.get(name) {
             return id;
         }
@@ -91,7 +100,49 @@ impl Builder {
         if name.is_empty() { None } else { Some(self.value(name)) }
     }
 
-    fn node(&mut self, proto: &proto::NodeProto) -> Result<Node> {
+    fn node(&mut self, proto: &proto::NodeProto, nodes: &mut Vec<Node>) -> Result<()> {
+        let node = match (proto.domain(), proto.op_type()) {
+            ("" | "ai.onnx", "If") => self.choice(proto, nodes)?,
+            _ => self.operation(proto)?,
+        };
+        nodes.push(node);
+        Ok(())
+    }
+
+    /// An `If`: the nodes of both branches, then the choice between their results.
+    fn choice(&mut self, proto: &proto::NodeProto, nodes: &mut Vec<Node>) -> Result<Node> {
+        let mut node = self.operation(proto)?;
+        let results = proto.output.len();
+        for name in ["then_branch", "else_branch"] {
+            let branch = proto.attribute.iter().find(|a| a.name() == name).and_then(|a| a.g.as_ref());
+            let branch = branch.filter(|b| b.output.len() == results).ok_or_else(|| {
+                Error::Graph(format!("node \"{}\": its {name} does not have {results} results", node.name))
+            })?;
+            let own = branch.initializer.iter().map(|t| t.name());
+            let own = own.chain(branch.node.iter().flat_map(|n| n.output.iter().map(String::as_str)));
+            self.branches += 1;
+            let prefix = format!("{}/{name}.{}", node.name, self.branches);
+            let scope =
+                own.filter(|n| !n.is_empty()).map(|n| (n.to_owned(), format!("{prefix}/{n}"))).collect();
+            self.scopes.push(scope);
+            for proto in &branch.initializer {
+                let tensor = tensor(proto)?;
+                let id = self.value(proto.name());
+                self.values[id.index()].constant = Some(tensor);
+            }
+            for proto in &branch.node {
+                self.node(proto, nodes)?;
+            }
+            for output in &branch.output {
+                node.inputs.push(Some(self.value(output.name())));
+            }
+            self.scopes.pop();
+        }
+        node.op = std::sync::Arc::new(ops::choose::Choose { results });
+        Ok(node)
+    }
+
+    fn operation(&mut self, proto: &proto::NodeProto) -> Result<Node> {
         let outputs: Vec<_> = proto.output.iter().map(|n| self.optional(n)).collect();
         let inputs = proto.input.iter().map(|n| self.optional(n)).collect();
         let name = match proto.name() {

@@ -77,7 +77,8 @@ impl Einsum {
             let x = inputs.shape(i)?;
             let letters = term.iter().filter(|l| **l != Label::Ellipsis).count();
             let hidden = x.len().checked_sub(letters).filter(|&n| n == 0 || letters < term.len());
-            let hidden = hidden.ok_or_else(|| OpError(format!("operand {i} of shape {x:?} does not fit its term")))?;
+            let hidden =
+                hidden.ok_or_else(|| OpError(format!("operand {i} of shape {x:?} does not fit its term")))?;
             dots = dots.max(hidden);
             let term = expand(term, hidden);
             for (&label, &n) in term.iter().zip(x) {
@@ -101,7 +102,10 @@ impl Einsum {
                     .filter(|c| count(Label::Letter(*c)) == 1)
                     .collect();
                 letters.sort_unstable();
-                expand(&[Label::Ellipsis], dots).into_iter().chain(letters.into_iter().map(Label::Letter)).collect()
+                expand(&[Label::Ellipsis], dots)
+                    .into_iter()
+                    .chain(letters.into_iter().map(Label::Letter))
+                    .collect()
             }
         };
         let extent = |label: &Label| extents.iter().find(|(l, _)| l == label).map(|(_, n)| *n);
@@ -196,7 +200,8 @@ impl Kernel for Loops {
     fn forward(&self, io: &mut Forward<'_>) {
         let operands: Vec<&[f32]> = io.operands.iter().map(|o| super::read(&io.reader, o)).collect();
         io.output.par_iter_mut().enumerate().for_each(|(out, y)| {
-            let term = |s: usize| operands.iter().enumerate().map(|(i, x)| x[self.at(i, out, s)]).product::<f32>();
+            let term =
+                |s: usize| operands.iter().enumerate().map(|(i, x)| x[self.at(i, out, s)]).product::<f32>();
             *y = (0..volume(&self.summed)).map(term).sum();
         });
     }

@@ -69,7 +69,7 @@ impl Dense {
             c.value.is_some() && (c.len() == 1 || (c.len() == outputs && c.shape.last() == Some(&outputs)))
         });
         let transposed = matches!(self, Dense::Gemm { trans_a: true, .. });
-        Ok(b.value.is_some() && b.shape.len() == 2 && b.len() > 0 && row && !transposed)
+        Ok(b.value.is_some() && b.shape.len() == 2 && !b.is_empty() && row && !transposed)
     }
 }
 

@@ -88,8 +88,7 @@ impl Kernel for Unit {
             let at = |i: usize| start + i * self.step;
             let norm = self.norm(|i| x[at(i)]);
             for i in (0..self.n).map(at) {
-                // The zero vector stays, as ONNX's reference has it.
-                y[i] = if norm == 0.0 { 0.0 } else { (f64::from(x[i]) / norm) as f32 };
+                y[i] = (f64::from(x[i]) / norm) as f32;
             }
         }
     }
