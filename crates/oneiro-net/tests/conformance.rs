@@ -6,6 +6,8 @@
 //! gradient computed, for it must not panic. A case that it accepts in no way is unsupported, which is listed but is
 //! no failure: a wrong result is one.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // a test that reports a table
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -56,16 +58,7 @@ struct Row {
 
 #[test]
 fn operators_agree_with_the_test_cases_of_onnx() {
-    let Some(folder) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
-        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
-        return;
-    };
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.join("model.onnx").exists())
-        .collect();
-    cases.sort();
+    let cases = cases();
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -111,6 +104,57 @@ fn operators_agree_with_the_test_cases_of_onnx() {
         sum(|r| r.wrong)
     );
     assert!(wrong.is_empty(), "{} cases with wrong results:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The same models on inputs of shapes that they were not made for: an error or a result, never a panic.
+#[test]
+fn no_shape_makes_an_operator_panic() {
+    let shapes: [&[usize]; 9] =
+        [&[], &[0], &[1], &[3], &[2, 0], &[2, 3], &[3, 4, 5], &[1, 2, 1, 1], &[1, 4, 2, 3, 2]];
+    let mut panics = Vec::new();
+    for case in cases() {
+        let Ok(bytes) = std::fs::read(case.join("model.onnx")) else { continue };
+        let Ok(graph) = onnx::read(bytes.into()) else { continue };
+        let given: Vec<Option<Tensor>> = (0..graph.inputs.len())
+            .map(|i| {
+                let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
+                onnx::read_tensor(bytes.into()).ok()
+            })
+            .collect();
+        let Some(given) = given.into_iter().collect::<Option<Vec<_>>>() else { continue };
+        for odd in 0..given.len() {
+            for shape in shapes {
+                let n = shape.iter().product();
+                let mut inputs = given.clone();
+                inputs[odd] = match given[odd].dtype() {
+                    DType::Float => Tensor::floats(shape, vec![1.5; n]),
+                    DType::Int => Tensor::ints(shape, (0..n as i64).map(|i| 5 - 2 * i).collect()),
+                    DType::Bool => Tensor::bools(shape, vec![true; n]),
+                };
+                for way in WAYS {
+                    if catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way).is_ok())).is_err() {
+                        panics.push(format!("{}: input {odd} of shape {shape:?}, {way:?}", case.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
+}
+
+/// The folders of the cases, in order; none if no folder is named.
+fn cases() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
+        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
+        return Vec::new();
+    };
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.join("model.onnx").exists())
+        .collect();
+    cases.sort();
+    cases
 }
 
 fn run(case: &Path) -> (String, Outcome) {

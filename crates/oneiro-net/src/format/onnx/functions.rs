@@ -107,3 +107,68 @@ fn bind(attribute: AttributeProto, call: &NodeProto, function: &FunctionProto) -
     let given = given.into_iter().find(|a| a.name() == attribute.ref_attr_name())?;
     Some(AttributeProto { name: attribute.name, ..given.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::onnx::proto::GraphProto;
+
+    fn node(domain: &str, op: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
+        NodeProto {
+            domain: Some(domain.into()),
+            op_type: Some(op.into()),
+            name: Some(name.into()),
+            input: inputs.iter().map(|s| (*s).to_owned()).collect(),
+            output: outputs.iter().map(|s| (*s).to_owned()).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn float(name: &str, value: f32) -> AttributeProto {
+        AttributeProto { name: Some(name.into()), f: Some(value), ..Default::default() }
+    }
+
+    /// A function `own.leak(x; slope = 0.3)` that calls `LeakyRelu` and adds.
+    fn model(calls: Vec<NodeProto>) -> ModelProto {
+        let mut leaky = node("", "LeakyRelu", "inner", &["x"], &["t"]);
+        leaky.attribute = vec![AttributeProto {
+            name: Some("alpha".into()),
+            ref_attr_name: Some("slope".into()),
+            ..Default::default()
+        }];
+        let function = FunctionProto {
+            domain: Some("own".into()),
+            name: Some("leak".into()),
+            input: vec!["x".into()],
+            output: vec!["y".into()],
+            attribute_proto: vec![float("slope", 0.3)],
+            node: vec![leaky, node("", "Add", "", &["t", "x"], &["y"])],
+            ..Default::default()
+        };
+        let graph = GraphProto { node: calls, ..Default::default() };
+        ModelProto { functions: vec![function], graph: Some(graph), ..Default::default() }
+    }
+
+    #[test]
+    fn calls_become_nodes_with_names_of_their_own() {
+        let mut second = node("own", "leak", "b", &["m"], &["out"]);
+        second.attribute = vec![float("slope", 0.5)];
+        let mut model = model(vec![node("own", "leak", "a", &["in"], &["m"]), second]);
+        inline(&mut model).unwrap();
+        let nodes = model.graph.unwrap().node;
+        let ends: Vec<_> =
+            nodes.iter().map(|n| (n.name(), n.input.join(" "), n.output[0].as_str())).collect();
+        assert_eq!(ends[0], ("a/inner", "in".into(), "a/1/t"));
+        assert_eq!(ends[1], ("a", "a/1/t in".into(), "m"));
+        assert_eq!(ends[3], ("b", "b/2/t m".into(), "out"));
+        let slopes: Vec<_> = nodes.iter().flat_map(|n| &n.attribute).map(|a| (a.name(), a.f())).collect();
+        assert_eq!(slopes, [("alpha", 0.3), ("alpha", 0.5)]);
+    }
+
+    #[test]
+    fn a_function_that_calls_itself_is_an_error() {
+        let mut model = model(vec![node("own", "leak", "a", &["in"], &["m"])]);
+        model.functions[0].node.push(node("own", "leak", "", &["y"], &["z"]));
+        assert!(inline(&mut model).is_err());
+    }
+}
