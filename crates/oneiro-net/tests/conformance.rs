@@ -111,10 +111,13 @@ fn operators_agree_with_the_test_cases_of_onnx() {
 fn no_shape_makes_an_operator_panic() {
     let shapes: [&[usize]; 9] =
         [&[], &[0], &[1], &[3], &[2, 0], &[2, 3], &[3, 4, 5], &[1, 2, 1, 1], &[1, 4, 2, 3, 2]];
+    let (mut tried, mut accepted) = (0, 0);
     let mut panics = Vec::new();
     for case in cases() {
         let Ok(bytes) = std::fs::read(case.join("model.onnx")) else { continue };
-        let Ok(graph) = onnx::read(bytes.into()) else { continue };
+        let Ok(mut graph) = onnx::read(bytes.into()) else { continue };
+        // Else most shapes were refused before any operator sees them.
+        graph.inputs.iter_mut().for_each(|input| input.dims = None);
         let given: Vec<Option<Tensor>> = (0..graph.inputs.len())
             .map(|i| {
                 let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
@@ -132,13 +135,17 @@ fn no_shape_makes_an_operator_panic() {
                     DType::Bool => Tensor::bools(shape, vec![true; n]),
                 };
                 for way in WAYS {
-                    if catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way).is_ok())).is_err() {
-                        panics.push(format!("{}: input {odd} of shape {shape:?}, {way:?}", case.display()));
+                    tried += 1;
+                    match catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way).is_ok())) {
+                        Ok(ok) => accepted += usize::from(ok),
+                        Err(_) => panics
+                            .push(format!("{}: input {odd} of shape {shape:?}, {way:?}", case.display())),
                     }
                 }
             }
         }
     }
+    println!("{tried} odd inputs, {accepted} accepted");
     assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
 }
 
