@@ -191,7 +191,8 @@ fn run(case: &Path) -> (String, Outcome) {
     let mut refusal = String::new();
     for way in WAYS {
         match attempt(&graph, &inputs, way) {
-            Ok(results) => {
+            Ok((results, ran)) => {
+                let way = if ran { way } else { Way::Folded };
                 let wrong = results.iter().zip(&outputs).enumerate().find_map(|(i, (got, wanted))| {
                     difference(got, wanted).map(|why| format!("output {i} ({way:?}): {why}"))
                 });
@@ -208,8 +209,8 @@ fn run(case: &Path) -> (String, Outcome) {
     (operator, Outcome::Unsupported(refusal))
 }
 
-/// The results of all outputs, or why this crate does not accept the model this way.
-fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<Vec<Tensor>> {
+/// The results of all outputs, and whether a plan computed any of them (else everything folded); or why this crate does not accept the model this way.
+fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Vec<Tensor>, bool)> {
     let mut graph = graph.clone();
     let flows = |i: usize| {
         inputs[i].dtype() == DType::Float
@@ -269,7 +270,7 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<Vec
         }
         session.backward(&Rules::default());
     }
-    Ok(results)
+    Ok((results, !targets.is_empty()))
 }
 
 fn difference(got: &Tensor, wanted: &Tensor) -> Option<String> {

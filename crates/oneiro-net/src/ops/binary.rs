@@ -42,10 +42,9 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Mul" => Function::Mul,
         "Div" => Function::Div,
         "Pow" => Function::Pow,
-        "Min" => Function::Min,
         "Mod" => Function::Mod { fmod: a.int_or("fmod", 0)? != 0 },
         "PRelu" => Function::PRelu,
-        _ => Function::Max,
+        other => return Err(OpError(format!("\"{other}\" is no function of two variables"))),
     };
     Ok(Arc::new(Binary { name: op_type.to_owned(), function }))
 }

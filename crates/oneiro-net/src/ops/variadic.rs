@@ -110,7 +110,7 @@ impl Operator for Variadic {
                 Ok(Walk::new(&site.output.shape, [x, x]))
             })
             .collect::<Result<_, OpError>>()?;
-        Ok(Built::new(Gather { function: *self, walks }, n))
+        Ok(Built::new(Fold { function: *self, walks }, n))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -119,13 +119,13 @@ impl Operator for Variadic {
 }
 
 #[derive(Debug)]
-struct Gather {
+struct Fold {
     function: Variadic,
     /// Where each operand's element lies, given that of the output.
     walks: Vec<Walk>,
 }
 
-impl Gather {
+impl Fold {
     fn linear(&self) -> bool {
         matches!(self.function, Variadic::Sum | Variadic::Mean)
     }
@@ -145,7 +145,7 @@ impl Gather {
     }
 }
 
-impl Kernel for Gather {
+impl Kernel for Fold {
     fn backward_reads_inputs(&self) -> bool {
         !self.linear()
     }
