@@ -28,12 +28,14 @@ pub struct Attributes<'a> {
     entries: Vec<(&'a str, Attribute)>,
     /// Version of the operator set that the model imports.
     pub opset: i64,
+    /// Number of results that the node names; 0 if not known.
+    pub outputs: usize,
 }
 
 impl<'a> Attributes<'a> {
     /// From names and values.
     pub fn new(opset: i64, entries: Vec<(&'a str, Attribute)>) -> Self {
-        Self { entries, opset }
+        Self { entries, opset, outputs: 0 }
     }
 
     fn get(&self, name: &str) -> Option<&Attribute> {

@@ -9,7 +9,8 @@
 //!    ([`Kernel`]).
 //!
 //! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed and
-//! weights are packed. All data flows as f32; integers exist only where they fold into constants.
+//! weights are packed. All data flows as f32, truth values as 0 and 1; integers exist only where they fold into
+//! constants.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -20,20 +21,38 @@ use crate::error::OpError;
 use crate::kernels::{Isa, Reader, Region};
 use crate::tensor::{DType, Tensor, volume};
 
+pub use registry::build;
+
 pub mod activation;
 pub mod batch_norm;
 pub mod binary;
+pub mod choose;
 pub mod concat;
 pub mod constant;
 pub mod conv;
+pub mod conv_transpose;
+pub mod einsum;
 pub mod gemm;
+pub mod logic;
+pub mod lp_norm;
+pub mod lp_pool;
+pub mod lrn;
+pub mod matmul;
 pub mod movement;
+pub mod norm;
+pub mod pick;
 pub mod pool;
+pub mod quantize;
 pub mod reduce;
+mod registry;
+pub mod resample;
+pub mod resize;
+pub mod select;
 pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unary;
+pub mod variadic;
 pub mod view;
 pub mod window;
 
@@ -195,6 +214,11 @@ pub trait Operator: Debug + Send + Sync + Any {
 
     /// Whether output 0 is input 0 under another shape, so that no data has to move.
     fn is_view(&self) -> bool {
+        false
+    }
+
+    /// Whether inputs may be of unknown shape, because the operator may do without them.
+    fn may_ignore_inputs(&self) -> bool {
         false
     }
 
@@ -368,35 +392,6 @@ impl Operator for Unsupported {
     fn as_any(&self) -> &dyn Any {
         self
     }
-}
-
-/// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
-pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
-    let built: Result<Arc<dyn Operator>, OpError> = match op_type {
-        "Conv" => conv::read(attributes),
-        "BatchNormalization" => batch_norm::read(attributes),
-        "Relu" | "Clip" => activation::read(op_type, attributes),
-        "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
-        "ReduceMean" | "ReduceSum" => reduce::read(op_type, attributes),
-        "Gemm" | "MatMul" => gemm::read(op_type, attributes),
-        "Softmax" | "LogSoftmax" => softmax::read(op_type, attributes),
-        "Concat" => concat::read(attributes),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" => binary::read(op_type, attributes),
-        "Slice" | "Transpose" | "Expand" | "Gather" | "Pad" | "Split" | "Tile" => {
-            movement::read(op_type, attributes)
-        }
-        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Cast" | "CastLike" => {
-            view::read(op_type, attributes)
-        }
-        "Shape" | "Size" | "Constant" | "ConstantOfShape" | "Range" => constant::read(op_type, attributes),
-        _ => match unary::read(op_type, attributes) {
-            Some(built) => built,
-            None => Ok(Arc::new(Unsupported { op_type: op_type.to_owned(), why: None })),
-        },
-    };
-    built.unwrap_or_else(|why| {
-        Arc::new(Unsupported { op_type: op_type.to_owned(), why: Some(why.0) }) as Arc<dyn Operator>
-    })
 }
 
 /// A possibly negative axis of a tensor of this rank.

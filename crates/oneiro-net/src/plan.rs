@@ -13,7 +13,7 @@ use crate::kernels::{Isa, Region};
 use crate::ops::activation::Bounds;
 use crate::ops::{Facts, Kernel, Operand, Site};
 use crate::passes;
-use crate::tensor::volume;
+use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
 pub mod memory;
@@ -111,6 +111,13 @@ pub struct PlanTarget {
     pub shape: Vec<usize>,
     pub(crate) region: Region,
     pub(crate) seed: Option<Region>,
+}
+
+impl PlanTarget {
+    /// Whether gradients start here: it depends on an input, and gradients were asked for.
+    pub fn has_seed(&self) -> bool {
+        self.seed.is_some()
+    }
 }
 
 /// A compiled network. Immutable; [`crate::Session`]s run it.
@@ -286,6 +293,10 @@ impl<'a> Lowering<'a> {
             let Some(value) = value.filter(|v| output_index == 0 || uses[v.index()] > 0) else { continue };
             let output = self.typed.fact(value).map_err(fail)?;
             if node.op.is_view() && output_index == 0 && node.clip.is_none() {
+                let from = inputs.need(0).map_err(fail)?.dtype;
+                if from == DType::Float && output.dtype != DType::Float {
+                    return Err(fail("it rounds the data, which is not supported".into()));
+                }
                 let source = node.inputs[0].and_then(|v| self.of_value[v.index()]);
                 self.of_value[value.index()] =
                     Some(source.ok_or_else(|| {
@@ -293,10 +304,9 @@ impl<'a> Lowering<'a> {
                     })?);
                 continue;
             }
-            if output.dtype != crate::tensor::DType::Float {
-                return Err(fail(
-                    "it computes integers or truth values from the data, which is not supported".into(),
-                ));
+            // Truth values flow as 0 and 1; integers would round where they exceed what f32 holds exactly.
+            if output.dtype == DType::Int {
+                return Err(fail("it computes integers from the data, which is not supported".into()));
             }
             let site = Site {
                 inputs,
@@ -311,7 +321,7 @@ impl<'a> Lowering<'a> {
             for (k, &input) in built.operands.iter().enumerate() {
                 let fact = inputs.need(input).map_err(fail)?;
                 operands.push(match &fact.value {
-                    Some(constant) => LoweredOperand::Constant(constant.shared_floats().map_err(fail)?),
+                    Some(constant) => LoweredOperand::Constant(constant.operand().map_err(fail)?),
                     None => {
                         let source = node.inputs[input].and_then(|v| self.of_value[v.index()]);
                         let source =

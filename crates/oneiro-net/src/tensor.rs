@@ -138,6 +138,17 @@ impl Tensor {
         }
     }
 
+    /// The elements as an operand of a kernel: floats; truth values as 0 and 1; integers (as exponents are) where f32
+    /// holds them exactly.
+    pub fn operand(&self) -> Result<Arc<Vec<f32>>, OpError> {
+        if let Data::Int(v) = &self.data
+            && v.iter().any(|x| x.unsigned_abs() > 1 << f32::MANTISSA_DIGITS)
+        {
+            return Err(OpError("its integers are too large for f32".into()));
+        }
+        self.cast(DType::Float).shared_floats()
+    }
+
     /// The elements as integers; an error for floats and truth values.
     pub fn as_ints(&self) -> Result<&[i64], OpError> {
         match &self.data {

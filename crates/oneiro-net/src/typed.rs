@@ -7,6 +7,7 @@ use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
 use crate::ops::activation::{Activation, Bounds};
+use crate::ops::choose::Choose;
 use crate::ops::constant::{MAX_ELEMENTS, check_volume};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
@@ -43,7 +44,17 @@ impl Typed {
     /// Types the part of a graph that the targets depend on. `shapes` has one entry an input of the graph.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId]) -> Result<Self> {
         let needed = ancestors(graph, targets);
-        let facts = infer(graph, shapes, &needed, |_, error| Err(error))?;
+        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken may fail.
+        let mut failure = None;
+        let facts = infer(graph, shapes, &needed, |_, error| {
+            failure.get_or_insert(error);
+            Ok(())
+        })?;
+        if let Some(error) = failure
+            && targets.iter().any(|t| facts[t.index()].is_none())
+        {
+            return Err(error);
+        }
         for &target in targets {
             match &facts[target.index()] {
                 Some(Fact { value: None, dtype: DType::Float, .. }) => {}
@@ -72,10 +83,17 @@ impl Typed {
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
                 let clip =
                     own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                let mut reads = node.inputs.clone();
+                if let Some(choose) = node.op.as_any().downcast_ref::<Choose>() {
+                    let chosen = choose.chosen(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                    for (i, read) in reads.iter_mut().enumerate().skip(1) {
+                        *read = read.filter(|_| chosen.contains(&i));
+                    }
+                }
                 Ok(TypedNode {
                     name: node.name.clone(),
                     op: node.op.clone(),
-                    inputs: node.inputs.clone(),
+                    inputs: reads,
                     outputs: node.outputs.clone(),
                     clip,
                 })
@@ -173,7 +191,8 @@ pub fn infer(
         facts[input.value.index()] = Some(Fact { dtype: input.dtype, shape: shape.clone(), value: None });
     }
     for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
-        let known = node.inputs.iter().flatten().all(|v| facts[v.index()].is_some());
+        let known =
+            node.op.may_ignore_inputs() || node.inputs.iter().flatten().all(|v| facts[v.index()].is_some());
         if !known {
             let missing = node.inputs.iter().flatten().find(|v| facts[v.index()].is_none());
             let name = missing.map_or("", |v| graph.name(*v));
@@ -217,19 +236,31 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError
     }
     let values = match op.evaluate(inputs)? {
         Some(values) => values,
-        None => vec![run_on_constants(op, inputs, &facts[0])?],
+        None => facts
+            .iter()
+            .enumerate()
+            .map(|(i, fact)| run_on_constants(op, inputs, fact, i))
+            .collect::<Result<_, OpError>>()?,
     };
     Ok(values.into_iter().map(Fact::constant).collect())
 }
 
 /// Runs a kernel once on constants.
-fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Result<Tensor, OpError> {
-    let site = Site { inputs, output, output_index: 0, isa: Isa::detect(), gradients: false };
+fn run_on_constants(
+    op: &dyn Operator,
+    inputs: Facts<'_>,
+    output: &Fact,
+    output_index: usize,
+) -> Result<Tensor, OpError> {
+    if output.dtype == DType::Int {
+        return Err(OpError("its form for integers is not supported".into()));
+    }
+    let site = Site { inputs, output, output_index, isa: Isa::detect(), gradients: false };
     let built = op.kernel(site)?;
     let operands = built
         .operands
         .iter()
-        .map(|&i| inputs.need_constant(i)?.shared_floats().map(Operand::Constant))
+        .map(|&i| inputs.need_constant(i)?.operand().map(Operand::Constant))
         .collect::<Result<Vec<_>, OpError>>()?;
     let region = Region { offset: 0, len: output.len() };
     let mut arena = Arena::new(region.len);
@@ -241,5 +272,5 @@ fn run_on_constants(op: &dyn Operator, inputs: Facts<'_>, output: &Fact) -> Resu
         saved: &mut [],
         clip: None,
     });
-    Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()))
+    Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))
 }

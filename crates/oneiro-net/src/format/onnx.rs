@@ -11,6 +11,7 @@ use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Stored, Tensor};
 
+mod functions;
 #[allow(missing_docs, rustdoc::all, clippy::all)]
 mod proto;
 
@@ -21,8 +22,9 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
     if bytes.is_empty() {
         return Err(Error::Format("the file is empty".into()));
     }
-    let model = proto::ModelProto::decode(bytes)
+    let mut model = proto::ModelProto::decode(bytes)
         .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX model")))?;
+    functions::inline(&mut model)?;
     let opset = model
         .opset_import
         .iter()
@@ -34,11 +36,22 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
     Builder { opset, ..Builder::default() }.graph(graph, metadata)
 }
 
+/// Reads a single tensor (a serialized `TensorProto`), for instance a test vector of ONNX's.
+pub fn read_tensor(bytes: Bytes) -> Result<Tensor> {
+    let proto = proto::TensorProto::decode(bytes)
+        .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX tensor")))?;
+    tensor(&proto)
+}
+
 #[derive(Default)]
 struct Builder {
     opset: i64,
     values: Vec<Value>,
     by_name: HashMap<String, ValueId>,
+    /// Names inside the branches that are being read, with what they are called in the whole graph.
+    scopes: Vec<HashMap<String, String>>,
+    /// Branches read so far; makes the names inside them unique.
+    branches: usize,
 }
 
 impl Builder {
@@ -57,7 +70,10 @@ impl Builder {
                 inputs.push(Input { value, dims, dtype });
             }
         }
-        let nodes = graph.node.iter().map(|n| self.node(n)).collect::<Result<Vec<_>>>()?;
+        let mut nodes = Vec::with_capacity(graph.node.len());
+        for node in &graph.node {
+            self.node(node, &mut nodes)?;
+        }
         let mut outputs = Vec::new();
         for info in &graph.output {
             outputs.push(self.by_name.get(info.name()).copied().ok_or_else(|| {
@@ -69,6 +85,8 @@ impl Builder {
     }
 
     fn value(&mut self, name: &str) -> ValueId {
+        let scoped = self.scopes.iter().rev().find_map(|s| s.get(name)).cloned();
+        let name = scoped.as_deref().unwrap_or(name);
         if let Some(&id) = self.by_name.get(name) {
             return id;
         }
@@ -82,7 +100,49 @@ impl Builder {
         if name.is_empty() { None } else { Some(self.value(name)) }
     }
 
-    fn node(&mut self, proto: &proto::NodeProto) -> Result<Node> {
+    fn node(&mut self, proto: &proto::NodeProto, nodes: &mut Vec<Node>) -> Result<()> {
+        let node = match (proto.domain(), proto.op_type()) {
+            ("" | "ai.onnx", "If") => self.choice(proto, nodes)?,
+            _ => self.operation(proto)?,
+        };
+        nodes.push(node);
+        Ok(())
+    }
+
+    /// An `If`: the nodes of both branches, then the choice between their results.
+    fn choice(&mut self, proto: &proto::NodeProto, nodes: &mut Vec<Node>) -> Result<Node> {
+        let mut node = self.operation(proto)?;
+        let results = proto.output.len();
+        for name in ["then_branch", "else_branch"] {
+            let branch = proto.attribute.iter().find(|a| a.name() == name).and_then(|a| a.g.as_ref());
+            let branch = branch.filter(|b| b.output.len() == results).ok_or_else(|| {
+                Error::Graph(format!("node \"{}\": its {name} does not have {results} results", node.name))
+            })?;
+            let own = branch.initializer.iter().map(|t| t.name());
+            let own = own.chain(branch.node.iter().flat_map(|n| n.output.iter().map(String::as_str)));
+            self.branches += 1;
+            let prefix = format!("{}/{name}.{}", node.name, self.branches);
+            let scope =
+                own.filter(|n| !n.is_empty()).map(|n| (n.to_owned(), format!("{prefix}/{n}"))).collect();
+            self.scopes.push(scope);
+            for proto in &branch.initializer {
+                let tensor = tensor(proto)?;
+                let id = self.value(proto.name());
+                self.values[id.index()].constant = Some(tensor);
+            }
+            for proto in &branch.node {
+                self.node(proto, nodes)?;
+            }
+            for output in &branch.output {
+                node.inputs.push(Some(self.value(output.name())));
+            }
+            self.scopes.pop();
+        }
+        node.op = std::sync::Arc::new(ops::choose::Choose { results });
+        Ok(node)
+    }
+
+    fn operation(&mut self, proto: &proto::NodeProto) -> Result<Node> {
         let outputs: Vec<_> = proto.output.iter().map(|n| self.optional(n)).collect();
         let inputs = proto.input.iter().map(|n| self.optional(n)).collect();
         let name = match proto.name() {
@@ -94,7 +154,11 @@ impl Builder {
             entries.push((a.name(), attribute(a)?));
         }
         let op = match proto.domain() {
-            "" | "ai.onnx" => ops::build(proto.op_type(), &Attributes::new(self.opset, entries)),
+            "" | "ai.onnx" => {
+                let mut attributes = Attributes::new(self.opset, entries);
+                attributes.outputs = outputs.len();
+                ops::build(proto.op_type(), &attributes)
+            }
             domain => std::sync::Arc::new(ops::Unsupported {
                 op_type: format!("{domain}.{}", proto.op_type()),
                 why: None,

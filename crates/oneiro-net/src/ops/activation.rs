@@ -47,14 +47,16 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 impl Activation {
     /// The bounds, which have to be constant.
     pub fn bounds(&self, inputs: Facts<'_>) -> Result<Bounds, OpError> {
-        Ok(match self {
+        let Bounds { low, high } = match self {
             Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY },
             Activation::Clip(bounds) => *bounds,
             Activation::ClipByInputs => Bounds {
                 low: inputs.scalar(1)?.unwrap_or(f32::NEG_INFINITY),
                 high: inputs.scalar(2)?.unwrap_or(f32::INFINITY),
             },
-        })
+        };
+        // Where the bounds cross, ONNX lets the upper one win.
+        Ok(Bounds { low: low.min(high), high })
     }
 }
 

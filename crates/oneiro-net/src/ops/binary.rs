@@ -23,6 +23,12 @@ pub enum Function {
     Pow,
     Min,
     Max,
+    /// The remainder: with the sign of a (`fmod`, as C does) or of b (integers only).
+    Mod {
+        fmod: bool,
+    },
+    /// a where it is positive, else a·b.
+    PRelu,
 }
 
 /// Reads the attributes.
@@ -36,8 +42,9 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Mul" => Function::Mul,
         "Div" => Function::Div,
         "Pow" => Function::Pow,
-        "Min" => Function::Min,
-        _ => Function::Max,
+        "Mod" => Function::Mod { fmod: a.int_or("fmod", 0)? != 0 },
+        "PRelu" => Function::PRelu,
+        other => return Err(OpError(format!("\"{other}\" is no function of two variables"))),
     };
     Ok(Arc::new(Binary { name: op_type.to_owned(), function }))
 }
@@ -64,6 +71,14 @@ impl Function {
                     a
                 }
             }
+            Function::Mod { .. } => a % b,
+            Function::PRelu => {
+                if a < 0.0 {
+                    a * b
+                } else {
+                    a
+                }
+            }
         }
     }
 
@@ -85,6 +100,14 @@ impl Function {
             ),
             Function::Min => choice(a < b, a == b),
             Function::Max => choice(a > b, a == b),
+            Function::Mod { .. } => (1.0, -(a / b).trunc()),
+            Function::PRelu => {
+                if a < 0.0 {
+                    (b, a)
+                } else {
+                    (1.0, 0.0)
+                }
+            }
         }
     }
 
@@ -99,6 +122,17 @@ impl Function {
             }
             Function::Min => a.min(b),
             Function::Max => a.max(b),
+            Function::Mod { fmod } => {
+                let r = a.checked_rem(b).ok_or("remainder of a division by zero")?;
+                if !fmod && r != 0 && (r < 0) != (b < 0) { r + b } else { r }
+            }
+            Function::PRelu => {
+                if a < 0 {
+                    a.wrapping_mul(b)
+                } else {
+                    a
+                }
+            }
         })
     }
 }
@@ -118,9 +152,11 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
 }
 
 #[derive(Debug, Clone)]
-struct Binary {
-    name: String,
-    function: Function,
+pub(crate) struct Binary {
+    /// ONNX's name of the operator.
+    pub name: String,
+    /// What is computed.
+    pub function: Function,
 }
 
 impl Operator for Binary {
@@ -133,6 +169,12 @@ impl Operator for Binary {
             return Err(OpError(format!("{} inputs; 2 are supported", inputs.0.len())));
         }
         let shape = broadcast(inputs.shape(0)?, inputs.shape(1)?)?;
+        if self.function == Function::PRelu && shape != inputs.shape(0)? {
+            return Err(OpError(format!("slopes {:?} are larger than the data", inputs.shape(1)?)));
+        }
+        if self.function == (Function::Mod { fmod: false }) && inputs.need(0)?.dtype == DType::Float {
+            return Err("fmod = 0 is for integers only".into());
+        }
         Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape, value: None }])
     }
 
@@ -165,13 +207,13 @@ impl Operator for Binary {
 
 /// The output's axes, neighbours merged where both operands allow it, with each operand's strides.
 #[derive(Debug, Clone)]
-struct Walk {
+pub(crate) struct Walk {
     dims: Vec<usize>,
     strides: [Vec<usize>; 2],
 }
 
 impl Walk {
-    fn new(out: &[usize], operands: [&[usize]; 2]) -> Self {
+    pub(crate) fn new(out: &[usize], operands: [&[usize]; 2]) -> Self {
         let stride = |shape: &[usize]| {
             let mut strides = vec![0; out.len()];
             let mut step = 1;
@@ -208,7 +250,7 @@ impl Walk {
     }
 
     /// Positions in the operands of an element of the output.
-    fn offsets(&self, mut index: usize) -> [usize; 2] {
+    pub(crate) fn offsets(&self, mut index: usize) -> [usize; 2] {
         let mut at = [0, 0];
         for i in (0..self.dims.len()).rev() {
             let k = index % self.dims[i];
@@ -242,6 +284,9 @@ impl Kernel for Zip {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, 1);
+        if y.is_empty() {
+            return;
+        }
         let (inner, [sa, sb]) = self.walk.inner();
         let f = self.function;
         let rows = CHUNK.div_ceil(inner);
@@ -278,6 +323,9 @@ impl Kernel for Zip {
         let dx = &mut *io.gradient;
         if !accumulate {
             dx.fill(0.0);
+        }
+        if dy.is_empty() {
+            return;
         }
         // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
         let (groups, part) = match walk.strides[which][0] {
@@ -317,7 +365,8 @@ fn each(y: &mut [f32], value: impl Fn(usize) -> f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::testing::{Case, data, positive};
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data, positive, values};
 
     #[test]
     fn gradients_agree_with_differences_under_every_broadcast() {
@@ -337,7 +386,12 @@ mod tests {
             for name in ["Div", "Pow"] {
                 Case::new(name, vec![positive(a), positive(b)]).check();
             }
+            if broadcast(a, b).unwrap() == a {
+                Case::new("PRelu", vec![data(a), data(b)]).check();
+            }
         }
+        let operands = vec![values(&[3], vec![0.5, 1.2, -1.9]), values(&[3], vec![0.7, 0.5, 0.8])];
+        Case::new("Mod", operands).attribute("fmod", Attribute::Int(1)).check();
         Case::new("Mul", vec![data(&[3, 20_000]), data(&[3, 1])]).probes(20).check();
         Case::new("Mul", vec![data(&[40_000]), data(&[40_000])]).probes(20).check();
     }

@@ -1,4 +1,5 @@
-//! `Gemm` and `MatMul` of data with constant weights: dense layers.
+//! `Gemm` and `MatMul`. With constant weights they are dense layers, which this file computes; for other forms see
+//! [`super::matmul`].
 //!
 //! y = x·Wᵀ + b for every row of x; the gradient is dx = dy·W. W is kept with one row an output.
 
@@ -7,6 +8,8 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{self, Isa};
+use crate::ops::constant::check_volume;
+use crate::ops::matmul::Product;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
@@ -46,6 +49,28 @@ impl Dense {
     fn trans_b(&self) -> bool {
         matches!(self, Dense::Gemm { trans_b: true, .. })
     }
+
+    fn product(&self, inputs: Facts<'_>) -> Result<Product, OpError> {
+        let (a, b) = (inputs.shape(0)?, inputs.shape(1)?);
+        match self {
+            Dense::MatMul => Product::batched(a, b),
+            Dense::Gemm { alpha, beta, trans_a, trans_b } => {
+                let third = inputs.get(2).map(|c| (*beta, c.shape.as_slice()));
+                Product::transposed(a, b, [*trans_a, *trans_b], *alpha, third)
+            }
+        }
+    }
+
+    /// Whether this is a dense layer: data times a constant matrix, plus at most one constant row.
+    fn is_layer(&self, inputs: Facts<'_>) -> Result<bool, OpError> {
+        let b = inputs.need(1)?;
+        let outputs = if self.trans_b() { b.shape.first() } else { b.shape.last() }.copied().unwrap_or(0);
+        let row = inputs.get(2).is_none_or(|c| {
+            c.value.is_some() && (c.len() == 1 || (c.len() == outputs && c.shape.last() == Some(&outputs)))
+        });
+        let transposed = matches!(self, Dense::Gemm { trans_a: true, .. });
+        Ok(b.value.is_some() && b.shape.len() == 2 && !b.is_empty() && row && !transposed)
+    }
 }
 
 impl Operator for Dense {
@@ -54,24 +79,16 @@ impl Operator for Dense {
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
-        let (a, b) = (inputs.shape(0)?, inputs.shape(1)?);
-        let fail = || OpError(format!("shapes {a:?} and {b:?} do not multiply"));
-        if matches!(self, Dense::Gemm { trans_a: true, .. }) {
-            return Err(OpError("transA = 1 is not supported".into()));
-        }
-        if b.len() != 2 || a.is_empty() || (matches!(self, Dense::Gemm { .. }) && a.len() != 2) {
-            return Err(OpError(format!("shapes {a:?} and {b:?}; the second has to be a constant matrix")));
-        }
-        let (inner, outputs) = if self.trans_b() { (b[1], b[0]) } else { (b[0], b[1]) };
-        if a[a.len() - 1] != inner {
-            return Err(fail());
-        }
-        let mut shape = a[..a.len() - 1].to_vec();
-        shape.push(outputs);
-        Ok(vec![Fact::float(shape)])
+        let product = self.product(inputs)?;
+        check_volume(&product.shape)?;
+        Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape: product.shape, value: None }])
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        if !self.is_layer(site.inputs)? {
+            let operands = if site.inputs.get(2).is_some() { 3 } else { 2 };
+            return Ok(Built::new(self.product(site.inputs)?, operands));
+        }
         let weights = site.inputs.need_constant(1)?;
         let data = weights.as_floats()?;
         let outputs = *site.output.shape.last().ok_or("a scalar result")?;

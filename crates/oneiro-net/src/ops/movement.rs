@@ -51,6 +51,8 @@ pub enum Movement {
         attributes: Option<Vec<i64>>,
         /// Number of equal parts (operator set 18).
         parts: Option<i64>,
+        /// Number of results, which is that of the equal parts where nothing else says it.
+        outputs: usize,
     },
 }
 
@@ -109,6 +111,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             axis: a.int_or("axis", 0)?,
             attributes: list("split")?,
             parts: a.int("num_outputs")?,
+            outputs: a.outputs,
         },
     }))
 }
@@ -262,7 +265,7 @@ impl Movement {
                         .collect::<Result<_, _>>()?;
                 }
             }
-            Movement::Split { axis: at, attributes, parts } => {
+            Movement::Split { axis: at, attributes, parts, outputs } => {
                 let at = axis(*at, x.len())?;
                 let extents = match (attributes.as_deref().or(inputs.ints(1)?), parts) {
                     (Some(given), _) => sizes(given)?,
@@ -270,6 +273,7 @@ impl Movement {
                         let size = x[at].div_ceil(*n as usize);
                         (0..*n as usize).map(|i| size.min(x[at].saturating_sub(i * size))).collect()
                     }
+                    _ if *outputs > 0 && x[at].is_multiple_of(*outputs) => vec![x[at] / outputs; *outputs],
                     _ => return Err("the extents of the parts are missing".into()),
                 };
                 if extents.iter().sum::<usize>() != x[at] || which >= extents.len() {
@@ -295,7 +299,7 @@ impl Movement {
         Ok(match self {
             Movement::Split { attributes: Some(v), .. } => v.len(),
             Movement::Split { parts: Some(n), .. } => usize::try_from(*n).unwrap_or(0),
-            Movement::Split { .. } => inputs.ints(1)?.map_or(0, <[i64]>::len),
+            Movement::Split { outputs, .. } => inputs.ints(1)?.map_or(*outputs, <[i64]>::len),
             _ => 1,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{self, Isa, PoolGeometry};
-use crate::ops::reduce::Reduce;
+use crate::ops::reduce::{Kind, Reduce};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
@@ -53,14 +53,7 @@ impl Pool {
         let spatial = &x[2..];
         match self {
             Pool::Max(w) | Pool::Average { window: w, .. } => w.resolve(spatial, None),
-            Pool::GlobalMax | Pool::GlobalAverage => Ok(Window {
-                kernel: spatial.to_vec(),
-                stride: vec![1; spatial.len()],
-                dilation: vec![1; spatial.len()],
-                before: vec![0; spatial.len()],
-                after: vec![0; spatial.len()],
-                out: vec![1; spatial.len()],
-            }),
+            Pool::GlobalMax | Pool::GlobalAverage => Ok(Window::whole(spatial)),
         }
     }
 }
@@ -76,15 +69,16 @@ impl Operator for Pool {
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let window = self.window(inputs)?;
         let mut shape = inputs.shape(0)?[..2].to_vec();
-        shape.extend(self.window(inputs)?.out);
+        shape.extend(window.out);
         Ok(vec![Fact::float(shape)])
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
         if matches!(self, Pool::GlobalAverage) {
-            return Reduce::spatial_mean(x.len()).kernel(site);
+            return Reduce::over(Kind::Mean, 2..x.len()).kernel(site);
         }
         if site.output_index != 0 {
             return Err(OpError("the positions of the maxima are not supported as a result".into()));

@@ -1,4 +1,4 @@
-//! `ReduceMean` and `ReduceSum` over any axes.
+//! Reductions over any axes: sums, means, norms, products, extremes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,12 +7,37 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
-use crate::tensor::volume;
+use crate::tensor::{DType, Tensor, volume};
+
+/// What is computed of the elements x that fall together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Σ x.
+    Sum,
+    /// Σ x / n.
+    Mean,
+    /// Π x.
+    Prod,
+    /// The largest; a tie shares the gradient, as in PyTorch's `amax`.
+    Max,
+    /// The smallest.
+    Min,
+    /// Σ |x|.
+    L1,
+    /// √Σ x².
+    L2,
+    /// ln Σ x.
+    LogSum,
+    /// ln Σ eˣ.
+    LogSumExp,
+    /// Σ x².
+    SumSquare,
+}
 
 /// The operator.
 #[derive(Debug, Clone)]
 pub struct Reduce {
-    mean: bool,
+    kind: Kind,
     axes: Option<Vec<i64>>,
     keep: bool,
     noop_if_empty: bool,
@@ -20,8 +45,21 @@ pub struct Reduce {
 
 /// Reads the attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let kind = match op_type {
+        "ReduceSum" => Kind::Sum,
+        "ReduceMean" => Kind::Mean,
+        "ReduceProd" => Kind::Prod,
+        "ReduceMax" => Kind::Max,
+        "ReduceMin" => Kind::Min,
+        "ReduceL1" => Kind::L1,
+        "ReduceL2" => Kind::L2,
+        "ReduceLogSum" => Kind::LogSum,
+        "ReduceLogSumExp" => Kind::LogSumExp,
+        "ReduceSumSquare" => Kind::SumSquare,
+        other => return Err(OpError(format!("\"{other}\" is no reduction"))),
+    };
     Ok(Arc::new(Reduce {
-        mean: op_type == "ReduceMean",
+        kind,
         axes: a.ints("axes")?.map(<[i64]>::to_vec),
         keep: a.int_or("keepdims", 1)? != 0,
         noop_if_empty: a.int_or("noop_with_empty_axes", 0)? != 0,
@@ -29,9 +67,10 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Reduce {
-    /// `GlobalAveragePool`: the mean over the spatial axes.
-    pub fn spatial_mean(rank: usize) -> Self {
-        Self { mean: true, axes: Some((2..rank as i64).collect()), keep: true, noop_if_empty: true }
+    /// A reduction over these axes, which stay with extent 1.
+    pub fn over(kind: Kind, axes: impl IntoIterator<Item = usize>) -> Self {
+        let axes = axes.into_iter().map(|a| a as i64).collect();
+        Self { kind, axes: Some(axes), keep: true, noop_if_empty: true }
     }
 
     fn axes(&self, inputs: Facts<'_>) -> Result<Vec<usize>, OpError> {
@@ -42,11 +81,37 @@ impl Reduce {
         }
         given.iter().map(|&a| axis(a, rank)).collect()
     }
+
+    fn groups(&self, inputs: Facts<'_>) -> Result<Groups, OpError> {
+        let (x, axes) = (inputs.shape(0)?, self.axes(inputs)?);
+        let mut groups = Groups { kept: vec![], reduced: vec![] };
+        for i in 0..x.len() {
+            let axis = (x[i], volume(&x[i + 1..]));
+            let list = if axes.contains(&i) { &mut groups.reduced } else { &mut groups.kept };
+            match list.last_mut() {
+                // Neighbours merge into one longer axis.
+                Some((n, step)) if *step == axis.0 * axis.1 => (*n, *step) = (*n * axis.0, axis.1),
+                _ => list.push(axis),
+            }
+        }
+        Ok(groups)
+    }
 }
 
 impl Operator for Reduce {
     fn op_type(&self) -> &str {
-        if self.mean { "ReduceMean" } else { "ReduceSum" }
+        match self.kind {
+            Kind::Sum => "ReduceSum",
+            Kind::Mean => "ReduceMean",
+            Kind::Prod => "ReduceProd",
+            Kind::Max => "ReduceMax",
+            Kind::Min => "ReduceMin",
+            Kind::L1 => "ReduceL1",
+            Kind::L2 => "ReduceL2",
+            Kind::LogSum => "ReduceLogSum",
+            Kind::LogSumExp => "ReduceLogSumExp",
+            Kind::SumSquare => "ReduceSumSquare",
+        }
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
@@ -55,25 +120,37 @@ impl Operator for Reduce {
             .filter(|i| self.keep || !axes.contains(i))
             .map(|i| if axes.contains(&i) { 1 } else { x[i] })
             .collect();
-        Ok(vec![Fact::float(shape)])
+        Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape, value: None }])
+    }
+
+    fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
+        let x = inputs.need_constant(0)?;
+        if x.dtype() != DType::Int {
+            return Ok(None);
+        }
+        let (x, groups) = (x.as_ints()?, self.groups(inputs)?);
+        let shape = self.infer(inputs)?.remove(0).shape;
+        let one = |i: usize| -> Result<i64, OpError> {
+            let mut group = Vec::new();
+            groups.each(offset(&groups.kept, i), |at| group.push(x[at]));
+            let empty = || OpError("an empty set has no extreme".into());
+            Ok(match self.kind {
+                Kind::Sum => group.iter().fold(0, |s: i64, &v| s.wrapping_add(v)),
+                Kind::Prod => group.iter().fold(1, |s: i64, &v| s.wrapping_mul(v)),
+                Kind::Max => group.into_iter().max().ok_or_else(empty)?,
+                Kind::Min => group.into_iter().min().ok_or_else(empty)?,
+                _ => return Err("its form for integers is not supported".into()),
+            })
+        };
+        let out = (0..volume(&shape)).map(one).collect::<Result<_, _>>()?;
+        Ok(Some(vec![Tensor::ints(&shape, out)]))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        let (x, axes) = (site.inputs.shape(0)?, self.axes(site.inputs)?);
-        let mut kernel = Sums { kept: vec![], reduced: vec![], factor: 1.0 };
-        for i in 0..x.len() {
-            let axis = (x[i], volume(&x[i + 1..]));
-            let list = if axes.contains(&i) { &mut kernel.reduced } else { &mut kernel.kept };
-            match list.last_mut() {
-                // Neighbours merge into one longer axis.
-                Some((n, step)) if *step == axis.0 * axis.1 => (*n, *step) = (*n * axis.0, axis.1),
-                _ => list.push(axis),
-            }
+        if site.output.dtype == DType::Bool && !matches!(self.kind, Kind::Max | Kind::Min) {
+            return Err("truth values have no sum".into());
         }
-        if self.mean {
-            kernel.factor = 1.0 / axes.iter().map(|&i| x[i]).product::<usize>().max(1) as f32;
-        }
-        Ok(Built::new(kernel, 1))
+        Ok(Built::new(Reduction { kind: self.kind, groups: self.groups(site.inputs)? }, 1))
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
@@ -86,12 +163,11 @@ impl Operator for Reduce {
     }
 }
 
-/// Sums over some axes, given as (extent, step in the input).
+/// Which elements fall together: axes as (extent, step in the input).
 #[derive(Debug)]
-struct Sums {
+struct Groups {
     kept: Vec<(usize, usize)>,
     reduced: Vec<(usize, usize)>,
-    factor: f32,
 }
 
 fn offset(axes: &[(usize, usize)], mut index: usize) -> usize {
@@ -103,8 +179,9 @@ fn offset(axes: &[(usize, usize)], mut index: usize) -> usize {
     at
 }
 
-impl Sums {
-    fn each_reduced(&self, base: usize, mut visit: impl FnMut(usize)) {
+impl Groups {
+    /// Visits the group that starts at `base`, in a fixed order.
+    fn each(&self, base: usize, mut visit: impl FnMut(usize)) {
         let (outer, (n, step)) = match self.reduced.split_last() {
             None => (&[][..], (1, 0)),
             Some((last, outer)) => (outer, *last),
@@ -114,26 +191,123 @@ impl Sums {
             (0..n).for_each(|k| visit(start + k * step));
         }
     }
+
+    fn size(&self) -> usize {
+        self.reduced.iter().map(|a| a.0).product()
+    }
 }
 
-impl Kernel for Sums {
+#[derive(Debug)]
+struct Reduction {
+    kind: Kind,
+    groups: Groups,
+}
+
+impl Reduction {
+    fn linear(&self) -> bool {
+        matches!(self.kind, Kind::Sum | Kind::Mean)
+    }
+
+    /// The result for the group at `base`, in f64.
+    fn value(&self, x: &[f32], base: usize) -> f64 {
+        let fold = |start: f64, f: &dyn Fn(f64, f64) -> f64| {
+            let mut sum = start;
+            self.groups.each(base, |at| sum = f(sum, f64::from(x[at])));
+            sum
+        };
+        match self.kind {
+            Kind::Sum => fold(0.0, &|s, x| s + x),
+            Kind::Mean => fold(0.0, &|s, x| s + x) / self.groups.size() as f64,
+            Kind::Prod => fold(1.0, &|s, x| s * x),
+            Kind::Max => fold(f64::NEG_INFINITY, &|s, x| if x > s || x.is_nan() { x } else { s }),
+            Kind::Min => fold(f64::INFINITY, &|s, x| if x < s || x.is_nan() { x } else { s }),
+            Kind::L1 => fold(0.0, &|s, x| s + x.abs()),
+            Kind::L2 => fold(0.0, &|s, x| s + x * x).sqrt(),
+            Kind::LogSum => fold(0.0, &|s, x| s + x).ln(),
+            Kind::LogSumExp => {
+                let max = fold(f64::NEG_INFINITY, &|s, x| s.max(x));
+                if max.is_finite() { max + fold(0.0, &|s, x| s + (x - max).exp()).ln() } else { max }
+            }
+            Kind::SumSquare => fold(0.0, &|s, x| s + x * x),
+        }
+    }
+
+    /// The derivative of the group's result with respect to each of its elements.
+    fn slope(&self, x: &[f32], base: usize) -> impl Fn(f32) -> f32 + use<> {
+        let kind = self.kind;
+        let y = if self.linear() { 0.0 } else { self.value(x, base) };
+        let n = self.groups.size() as f64;
+        let (mut ties, mut zeros, mut nonzero) = (0u32, 0u32, 1f64);
+        if matches!(kind, Kind::Max | Kind::Min | Kind::Prod) {
+            self.groups.each(base, |at| {
+                let x = f64::from(x[at]);
+                ties += u32::from(x == y);
+                if x == 0.0 { zeros += 1 } else { nonzero *= x }
+            });
+        }
+        move |x| {
+            let x = f64::from(x);
+            (match kind {
+                Kind::Sum => 1.0,
+                Kind::Mean => 1.0 / n,
+                Kind::Prod => match zeros {
+                    0 => nonzero / x,
+                    1 if x == 0.0 => nonzero,
+                    _ => 0.0,
+                },
+                Kind::Max | Kind::Min => {
+                    if x == y {
+                        1.0 / f64::from(ties)
+                    } else {
+                        0.0
+                    }
+                }
+                Kind::L1 => {
+                    if x == 0.0 {
+                        0.0
+                    } else {
+                        x.signum()
+                    }
+                }
+                Kind::L2 => {
+                    if y == 0.0 {
+                        0.0
+                    } else {
+                        x / y
+                    }
+                }
+                Kind::LogSum => (-y).exp(),
+                Kind::LogSumExp => (x - y).exp(),
+                Kind::SumSquare => 2.0 * x,
+            }) as f32
+        }
+    }
+}
+
+impl Kernel for Reduction {
+    fn backward_reads_inputs(&self) -> bool {
+        !self.linear()
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         y.par_iter_mut().enumerate().for_each(|(i, y)| {
-            let mut sum = 0f64;
-            self.each_reduced(offset(&self.kept, i), |at| sum += f64::from(x[at]));
-            *y = (sum * f64::from(self.factor)) as f32;
+            *y = self.value(x, offset(&self.groups.kept, i)) as f32;
         });
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let accumulate = io.accumulate;
-        let (dy, dx) = io.io();
+        let x: &[f32] = if self.linear() { &[] } else { super::read(&io.reader, &io.operands[0]) };
+        let dy = io.reader.read(io.output_gradient);
+        let dx = &mut *io.gradient;
         if !accumulate {
             dx.fill(0.0);
         }
         for (i, dy) in dy.iter().enumerate() {
-            self.each_reduced(offset(&self.kept, i), |at| dx[at] += dy * self.factor);
+            let base = offset(&self.groups.kept, i);
+            let slope = self.slope(x, base);
+            self.groups.each(base, |at| dx[at] += dy * slope(x.get(at).copied().unwrap_or(0.0)));
         }
     }
 }
@@ -141,20 +315,28 @@ impl Kernel for Sums {
 #[cfg(test)]
 mod tests {
     use crate::attributes::Attribute;
-    use crate::ops::testing::{Case, data};
+    use crate::ops::testing::{Case, data, positive, values};
 
     #[test]
     fn gradients_agree_with_differences() {
         for axes in [vec![2, 3], vec![1], vec![-1], vec![0, 2], vec![0, 1, 2, 3]] {
-            for op in ["ReduceMean", "ReduceSum"] {
-                for keep in [0, 1] {
-                    Case::new(op, vec![data(&[2, 3, 4, 5])])
+            for keep in [0, 1] {
+                let check = |op, x| {
+                    Case::new(op, vec![x])
                         .opset(12)
                         .attribute("axes", Attribute::Ints(axes.clone()))
                         .attribute("keepdims", Attribute::Int(keep))
+                        .probes(40)
                         .check();
+                };
+                for op in ["Mean", "Sum", "Max", "Min", "L1", "L2", "LogSumExp", "SumSquare"] {
+                    check(["Reduce", op].concat().leak(), data(&[2, 3, 4, 5]));
                 }
+                check("ReduceLogSum", positive(&[2, 3, 4, 5]));
             }
+        }
+        for x in [vec![0.5, 2.0, -1.5], vec![0.0, 2.0, -1.5], vec![0.0, 2.0, 0.0]] {
+            Case::new("ReduceProd", vec![values(&[3], x)]).check();
         }
     }
 }

@@ -45,6 +45,10 @@ pub(crate) fn positive(shape: &[usize]) -> Given {
     Given { tensor: Tensor::floats(shape, values), constant: false }
 }
 
+pub(crate) fn values(shape: &[usize], values: Vec<f32>) -> Given {
+    Given { tensor: Tensor::floats(shape, values), constant: false }
+}
+
 pub(crate) fn constant(shape: &[usize], values: Vec<f32>) -> Given {
     Given { tensor: Tensor::floats(shape, values), constant: true }
 }
@@ -55,6 +59,14 @@ pub(crate) fn constant_data(shape: &[usize]) -> Given {
 
 pub(crate) fn ints(values: &[i64]) -> Given {
     Given { tensor: Tensor::ints(&[values.len()], values.to_vec()), constant: true }
+}
+
+pub(crate) fn bools(shape: &[usize], values: Vec<bool>) -> Given {
+    Given { tensor: Tensor::bools(shape, values), constant: true }
+}
+
+pub(crate) fn int_tensor(shape: &[usize], values: Vec<i64>) -> Given {
+    Given { tensor: Tensor::ints(shape, values), constant: true }
 }
 
 /// An operator with attributes and inputs.
@@ -140,7 +152,7 @@ impl Case {
         let dx_start = region(longest).offset;
         let mut arena = Arena::new(at);
         for (r, &i) in operand_regions.iter().zip(&built.operands) {
-            arena.slice_mut(*r).copy_from_slice(&self.inputs[i].tensor.as_floats().unwrap());
+            arena.slice_mut(*r).copy_from_slice(&self.inputs[i].tensor.operand().unwrap());
         }
         let weights = noise(output.len(), 99);
 
@@ -161,7 +173,7 @@ impl Case {
 
         for (k, r) in operand_regions.iter().enumerate() {
             let given = &self.inputs[built.operands[k]];
-            if given.constant || given.tensor.dtype() != DType::Float {
+            if given.constant || given.tensor.dtype() != DType::Float || !kernel.differentiable(k) {
                 continue;
             }
             let dx = Region { offset: dx_start, len: r.len };

@@ -18,8 +18,18 @@ const CHUNK: usize = 1 << 14;
 #[allow(missing_docs)]
 pub enum Function {
     Abs,
+    Acos,
+    Acosh,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
+    Celu {
+        alpha: f32,
+    },
     Ceil,
     Cos,
+    Cosh,
     Elu {
         alpha: f32,
     },
@@ -50,7 +60,12 @@ pub enum Function {
     },
     Sigmoid,
     Sign,
+    Shrink {
+        lambda: f32,
+        bias: f32,
+    },
     Sin,
+    Sinh,
     Softplus,
     Softsign,
     Sqrt,
@@ -58,7 +73,11 @@ pub enum Function {
     Swish {
         alpha: f32,
     },
+    Tan,
     Tanh,
+    ThresholdedRelu {
+        alpha: f32,
+    },
 }
 
 /// Reads the attributes; `None` if this is no function of the table.
@@ -67,6 +86,20 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator
     let with = |f: &dyn Fn() -> Result<Function, OpError>| f();
     let function = match op_type {
         "Abs" => Ok(F::Abs),
+        "Acos" => Ok(F::Acos),
+        "Acosh" => Ok(F::Acosh),
+        "Asin" => Ok(F::Asin),
+        "Asinh" => Ok(F::Asinh),
+        "Atan" => Ok(F::Atan),
+        "Atanh" => Ok(F::Atanh),
+        "Celu" => with(&|| Ok(F::Celu { alpha: a.float_or("alpha", 1.0)? })),
+        "Cosh" => Ok(F::Cosh),
+        "Shrink" => {
+            with(&|| Ok(F::Shrink { lambda: a.float_or("lambd", 0.5)?, bias: a.float_or("bias", 0.0)? }))
+        }
+        "Sinh" => Ok(F::Sinh),
+        "Tan" => Ok(F::Tan),
+        "ThresholdedRelu" => with(&|| Ok(F::ThresholdedRelu { alpha: a.float_or("alpha", 1.0)? })),
         "Ceil" => Ok(F::Ceil),
         "Cos" => Ok(F::Cos),
         "Elu" => with(&|| Ok(F::Elu { alpha: a.float_or("alpha", 1.0)? })),
@@ -110,6 +143,32 @@ impl Function {
     pub fn value(self, x: f32) -> f32 {
         match self {
             Function::Abs => x.abs(),
+            Function::Acos => x.acos(),
+            Function::Acosh => x.acosh(),
+            Function::Asin => x.asin(),
+            Function::Asinh => x.asinh(),
+            Function::Atan => x.atan(),
+            Function::Atanh => x.atanh(),
+            Function::Celu { alpha } => x.max(0.0) + (alpha * (x / alpha).exp_m1()).min(0.0),
+            Function::Cosh => x.cosh(),
+            Function::Shrink { lambda, bias } => {
+                if x < -lambda {
+                    x + bias
+                } else if x > lambda {
+                    x - bias
+                } else {
+                    0.0
+                }
+            }
+            Function::Sinh => x.sinh(),
+            Function::Tan => x.tan(),
+            Function::ThresholdedRelu { alpha } => {
+                if x > alpha {
+                    x
+                } else {
+                    0.0
+                }
+            }
             Function::Ceil => x.ceil(),
             Function::Cos => x.cos(),
             Function::Elu { alpha } => {
@@ -166,6 +225,36 @@ impl Function {
                     1.0
                 } else if x < 0.0 {
                     -1.0
+                } else {
+                    0.0
+                }
+            }
+            Function::Acos => -(1.0 - x * x).sqrt().recip(),
+            Function::Acosh => (x * x - 1.0).sqrt().recip(),
+            Function::Asin => (1.0 - x * x).sqrt().recip(),
+            Function::Asinh => (x * x + 1.0).sqrt().recip(),
+            Function::Atan => (1.0 + x * x).recip(),
+            Function::Atanh => (1.0 - x * x).recip(),
+            Function::Celu { alpha } => {
+                if x < 0.0 {
+                    (x / alpha).exp()
+                } else {
+                    1.0
+                }
+            }
+            Function::Cosh => x.sinh(),
+            Function::Shrink { lambda, .. } => {
+                if x.abs() > lambda {
+                    1.0
+                } else {
+                    0.0
+                }
+            }
+            Function::Sinh => x.cosh(),
+            Function::Tan => 1.0 + y * y,
+            Function::ThresholdedRelu { alpha } => {
+                if x > alpha {
+                    1.0
                 } else {
                     0.0
                 }
@@ -343,13 +432,18 @@ impl Kernel for Map {
 mod tests {
     use super::*;
     use crate::attributes::Attribute;
-    use crate::ops::testing::{Case, data, positive};
+    use crate::ops::testing::{Case, data, positive, values};
 
     #[test]
     fn gradients_agree_with_differences() {
         for name in [
             "Abs",
+            "Asinh",
+            "Atan",
+            "Celu",
             "Cos",
+            "Cosh",
+            "Sinh",
             "Elu",
             "Erf",
             "Exp",
@@ -372,6 +466,16 @@ mod tests {
         for name in ["Log", "Reciprocal", "Sqrt"] {
             Case::new(name, vec![positive(&[2, 3, 5])]).check();
         }
+        for name in ["Acos", "Asin", "Atanh", "Tan"] {
+            let inside = (0..9).map(|i| i as f32 * 0.2 - 0.8).collect();
+            Case::new(name, vec![values(&[9], inside)]).check();
+        }
+        Case::new("Acosh", vec![values(&[3], vec![1.2, 1.7, 3.0])]).check();
+        Case::new("Celu", vec![data(&[2, 3, 5])]).attribute("alpha", Attribute::Float(0.7)).check();
+        Case::new("Shrink", vec![data(&[2, 3, 5])]).attribute("bias", Attribute::Float(0.3)).check();
+        Case::new("ThresholdedRelu", vec![data(&[2, 3, 5])])
+            .attribute("alpha", Attribute::Float(0.51))
+            .check();
         Case::new("Gelu", vec![data(&[2, 3, 5])])
             .attribute("approximate", Attribute::Text("tanh".into()))
             .check();

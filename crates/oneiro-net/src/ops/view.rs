@@ -140,6 +140,12 @@ impl Operator for View {
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        if let (View::Identity("Dropout"), Some(mode)) = (self, inputs.constant(2)?) {
+            let trains = mode.as_bools()?.first() == Some(&true);
+            if trains && inputs.scalar(1)? != Some(0.0) {
+                return Err("training_mode = 1: export the network in evaluation mode".into());
+            }
+        }
         // Of its second input only the element type counts, so a constant stays one.
         if let (View::CastLike, Some(constant)) = (self, &inputs.need(0)?.value) {
             return Ok(vec![Fact::constant(constant.cast(self.dtype(inputs)?))]);

@@ -151,6 +151,19 @@ impl WindowAttributes {
 }
 
 impl Window {
+    /// One window over everything.
+    pub fn whole(spatial: &[usize]) -> Self {
+        let all = |n: usize| vec![n; spatial.len()];
+        Self {
+            kernel: spatial.to_vec(),
+            stride: all(1),
+            dilation: all(1),
+            before: all(0),
+            after: all(0),
+            out: all(1),
+        }
+    }
+
     /// How far one output position sees.
     pub fn reach(&self) -> Reach {
         let extent = (0..self.kernel.len()).map(|i| self.dilation[i] * (self.kernel[i] - 1) + 1).collect();

@@ -89,10 +89,8 @@ impl Correlation {
     /// The phases write disjoint parts of dX and together all of it. This is also the forward pass of a
     /// transposed convolution.
     pub fn backward_of(geometry: &ConvGeometry) -> Vec<Phase> {
-        positions(geometry.stride)
-            .filter(|remainder| (0..3).all(|d| remainder[d] < geometry.src[d]))
-            .map(|remainder| phase_of(geometry, remainder))
-            .collect()
+        let remainders = std::array::from_fn(|d| geometry.stride[d].min(geometry.src[d]));
+        positions(remainders).map(|remainder| phase_of(geometry, remainder)).collect()
     }
 
     /// Packs a convolution's weights for its forward pass.

@@ -1,0 +1,251 @@
+//! `Einsum`: sums of products of elements that share indices, as an equation like `bij,bjk->bik` says.
+//!
+//! Computed as it is written, one sum an element of the output; products of matrices are faster as `MatMul`.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::OpError;
+use crate::ops::constant::check_volume;
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::tensor::volume;
+
+/// The operator: the labels of each operand's axes, and of the output's where the equation gives them.
+#[derive(Debug, Clone)]
+struct Einsum {
+    operands: Vec<Vec<Label>>,
+    output: Option<Vec<Label>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Label {
+    /// A letter.
+    Letter(char),
+    /// Any number of axes.
+    Ellipsis,
+    /// An axis of the ellipsis, counted from the last.
+    Dot(usize),
+}
+
+/// Reads the attributes.
+pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
+    let equation: String = a.text_or("equation", "")?.chars().filter(|c| !c.is_whitespace()).collect();
+    let fail = || OpError(format!("equation \"{equation}\" is not understood"));
+    let labels = |term: &str| -> Result<Vec<Label>, OpError> {
+        let term = term.replace("...", ".");
+        if term.matches('.').count() > 1 {
+            return Err(fail());
+        }
+        term.chars()
+            .map(|c| match c {
+                '.' => Ok(Label::Ellipsis),
+                c if c.is_ascii_alphabetic() => Ok(Label::Letter(c)),
+                _ => Err(fail()),
+            })
+            .collect()
+    };
+    let (left, right) = match equation.split_once("->") {
+        Some((left, right)) => (left, Some(labels(right)?)),
+        None => (equation.as_str(), None),
+    };
+    Ok(Arc::new(Einsum { operands: left.split(',').map(labels).collect::<Result<_, _>>()?, output: right }))
+}
+
+/// Loops over labels: extents, and each operand's step along every one.
+#[derive(Debug)]
+struct Loops {
+    /// Extents of the output's axes.
+    kept: Vec<usize>,
+    /// Extents of the labels that are summed.
+    summed: Vec<usize>,
+    /// For each operand, its steps along the kept and the summed labels.
+    steps: Vec<(Vec<usize>, Vec<usize>)>,
+}
+
+impl Einsum {
+    fn loops(&self, inputs: Facts<'_>) -> Result<Loops, OpError> {
+        if inputs.0.len() != self.operands.len() {
+            return Err(OpError(format!("{} operands for {} terms", inputs.0.len(), self.operands.len())));
+        }
+        // Every label with its extent, in the order of appearance.
+        let mut extents: Vec<(Label, usize)> = Vec::new();
+        let mut terms = Vec::new();
+        let mut dots = 0;
+        for (i, term) in self.operands.iter().enumerate() {
+            let x = inputs.shape(i)?;
+            let letters = term.iter().filter(|l| **l != Label::Ellipsis).count();
+            let hidden = x.len().checked_sub(letters).filter(|&n| n == 0 || letters < term.len());
+            let hidden =
+                hidden.ok_or_else(|| OpError(format!("operand {i} of shape {x:?} does not fit its term")))?;
+            dots = dots.max(hidden);
+            let term = expand(term, hidden);
+            for (&label, &n) in term.iter().zip(x) {
+                match extents.iter_mut().find(|(l, _)| *l == label) {
+                    None => extents.push((label, n)),
+                    Some((_, old)) if *old == n || n == 1 => {}
+                    Some((_, old)) if *old == 1 => *old = n,
+                    Some((_, old)) => return Err(OpError(format!("{label:?} is both {old} and {n}"))),
+                }
+            }
+            terms.push(term);
+        }
+        let output = match &self.output {
+            Some(output) => expand(output, dots),
+            None => {
+                // The ellipsis, then the letters that appear once, in alphabetical order.
+                let count = |label: Label| terms.iter().flatten().filter(|l| **l == label).count();
+                let mut letters: Vec<char> = extents
+                    .iter()
+                    .filter_map(|(l, _)| if let Label::Letter(c) = l { Some(*c) } else { None })
+                    .filter(|c| count(Label::Letter(*c)) == 1)
+                    .collect();
+                letters.sort_unstable();
+                expand(&[Label::Ellipsis], dots)
+                    .into_iter()
+                    .chain(letters.into_iter().map(Label::Letter))
+                    .collect()
+            }
+        };
+        let extent = |label: &Label| extents.iter().find(|(l, _)| l == label).map(|(_, n)| *n);
+        let kept = output
+            .iter()
+            .map(|l| extent(l).ok_or_else(|| OpError(format!("{l:?} of the result is in no operand"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        if (1..output.len()).any(|i| output[..i].contains(&output[i])) {
+            return Err("a label repeats in the result".into());
+        }
+        let rest: Vec<Label> = extents.iter().map(|(l, _)| *l).filter(|l| !output.contains(l)).collect();
+        let summed: Vec<usize> = rest.iter().filter_map(extent).collect();
+        check_volume(&kept)?;
+        check_volume(&summed)?;
+        let steps = terms
+            .iter()
+            .enumerate()
+            .map(|(i, term)| {
+                let x = inputs.shape(i)?;
+                // A label that repeats in a term walks a diagonal: its steps add up.
+                let step = |label: &Label| {
+                    (0..term.len())
+                        .filter(|&k| term[k] == *label && x[k] != 1)
+                        .map(|k| volume(&x[k + 1..]))
+                        .sum::<usize>()
+                };
+                Ok((output.iter().map(step).collect(), rest.iter().map(step).collect()))
+            })
+            .collect::<Result<_, OpError>>()?;
+        Ok(Loops { kept, summed, steps })
+    }
+}
+
+/// A term with its ellipsis as that many labels.
+fn expand(term: &[Label], dots: usize) -> Vec<Label> {
+    term.iter()
+        .flat_map(|l| match l {
+            Label::Ellipsis => (0..dots).rev().map(Label::Dot).collect(),
+            other => vec![*other],
+        })
+        .collect()
+}
+
+impl Operator for Einsum {
+    fn op_type(&self) -> &str {
+        "Einsum"
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let dtype = inputs.need(0)?.dtype;
+        Ok(vec![Fact { dtype, shape: self.loops(inputs)?.kept, value: None }])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        Ok(Built::new(self.loops(site.inputs)?, self.operands.len()))
+    }
+
+    fn flops(&self, inputs: Facts<'_>, output: &Fact) -> u64 {
+        self.loops(inputs).map_or(0, |l| 2 * (output.len() as u64).saturating_mul(volume(&l.summed) as u64))
+    }
+
+    fn reach(&self, _inputs: Facts<'_>) -> Reach {
+        Reach::Whole
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn offset(mut index: usize, extents: &[usize], steps: &[usize]) -> usize {
+    let mut at = 0;
+    for (n, step) in extents.iter().zip(steps).rev() {
+        at += index % n * step;
+        index /= n;
+    }
+    at
+}
+
+impl Loops {
+    fn at(&self, operand: usize, out: usize, sum: usize) -> usize {
+        let (kept, summed) = &self.steps[operand];
+        offset(out, &self.kept, kept) + offset(sum, &self.summed, summed)
+    }
+}
+
+impl Kernel for Loops {
+    fn backward_reads_inputs(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let operands: Vec<&[f32]> = io.operands.iter().map(|o| super::read(&io.reader, o)).collect();
+        io.output.par_iter_mut().enumerate().for_each(|(out, y)| {
+            let term =
+                |s: usize| operands.iter().enumerate().map(|(i, x)| x[self.at(i, out, s)]).product::<f32>();
+            *y = (0..volume(&self.summed)).map(term).sum();
+        });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, operand) = (io.accumulate, io.operand);
+        let others: Vec<(usize, &[f32])> = (0..io.operands.len())
+            .filter(|&i| i != operand)
+            .map(|i| (i, super::read(&io.reader, &io.operands[i])))
+            .collect();
+        let dy = io.reader.read(io.output_gradient);
+        let dx = &mut *io.gradient;
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        for (out, dy) in dy.iter().enumerate() {
+            for s in 0..volume(&self.summed) {
+                let rest: f32 = others.iter().map(|(i, x)| x[self.at(*i, out, s)]).product();
+                dx[self.at(operand, out, s)] += dy * rest;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data};
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        let cases: [(&str, &[&[usize]]); 7] = [
+            ("bij,bjk->bik", &[&[2, 3, 4], &[2, 4, 2]]),
+            ("ij,kj", &[&[2, 3], &[4, 3]]),
+            ("...ii->...i", &[&[2, 3, 3]]),
+            ("ij->", &[&[2, 3]]),
+            ("i,j,k->kji", &[&[2], &[3], &[2]]),
+            ("...ij, ...jk -> ...ik", &[&[2, 1, 2, 3], &[4, 3, 2]]),
+            ("bhid,bhjd->bhij", &[&[1, 2, 3, 4], &[1, 2, 2, 4]]),
+        ];
+        for (equation, shapes) in cases {
+            Case::new("Einsum", shapes.iter().map(|s| data(s)).collect())
+                .attribute("equation", Attribute::Text(equation.into()))
+                .check();
+        }
+    }
+}

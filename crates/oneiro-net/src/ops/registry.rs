@@ -1,0 +1,55 @@
+//! Which operator stands behind a name of ONNX's.
+
+use std::sync::Arc;
+
+use crate::error::OpError;
+use crate::ops::{
+    Attributes, Operator, Unsupported, activation, batch_norm, binary, concat, constant, conv,
+    conv_transpose, einsum, gemm, logic, lp_norm, lp_pool, lrn, movement, norm, pick, pool, quantize, reduce,
+    resample, select, softmax, unary, variadic, view,
+};
+
+/// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
+pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
+    let built: Result<Arc<dyn Operator>, OpError> = match op_type {
+        "Conv" => conv::read(attributes),
+        "BatchNormalization" => batch_norm::read(attributes),
+        "Relu" | "Clip" => activation::read(op_type, attributes),
+        "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
+        "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" | "ScatterElements"
+        | "Scatter" | "ScatterND" => pick::read(op_type, attributes),
+        "DequantizeLinear" => quantize::read(attributes),
+        "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
+        "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),
+        "Einsum" => einsum::read(attributes),
+        "LpNormalization" => lp_norm::read(attributes),
+        "LRN" => lrn::read(attributes),
+        "Sum" | "Mean" | "Min" | "Max" => variadic::read(op_type, attributes),
+        "ConvTranspose" => conv_transpose::read(attributes),
+        "Resize" | "Upsample" | "CumSum" => resample::read(op_type, attributes),
+        "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" | "RMSNormalization" => {
+            norm::read(op_type, attributes)
+        }
+        name if name.starts_with("Reduce") => reduce::read(op_type, attributes),
+        "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" | "Not"
+        | "IsNaN" | "IsInf" | "Where" => logic::read(op_type, attributes),
+        "Gemm" | "MatMul" => gemm::read(op_type, attributes),
+        "Softmax" | "LogSoftmax" => softmax::read(op_type, attributes),
+        "Concat" => concat::read(attributes),
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "PRelu" => binary::read(op_type, attributes),
+        "Slice" | "Transpose" | "Expand" | "Gather" | "Pad" | "Split" | "Tile" => {
+            movement::read(op_type, attributes)
+        }
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Cast" | "CastLike" => {
+            view::read(op_type, attributes)
+        }
+        "Shape" | "Size" | "Constant" | "ConstantOfShape" | "Range" => constant::read(op_type, attributes),
+        _ => match unary::read(op_type, attributes) {
+            Some(built) => built,
+            None => Ok(Arc::new(Unsupported { op_type: op_type.to_owned(), why: None })),
+        },
+    };
+    built.unwrap_or_else(|why| {
+        Arc::new(Unsupported { op_type: op_type.to_owned(), why: Some(why.0) }) as Arc<dyn Operator>
+    })
+}

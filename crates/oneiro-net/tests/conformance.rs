@@ -1,0 +1,292 @@
+//! ONNX's own test cases for single operators ("node tests"), which lie in the Python package `onnx` under
+//! `backend/test/data/node`. The environment variable `ONEIRO_ONNX_NODE_TESTS` names that folder.
+//!
+//! A case is tried three ways: all float inputs flow as data; only the first one does, the others are constants (as
+//! weights are); everything is constant and folds. The first way that this crate accepts is run and compared, and its
+//! gradient computed, for it must not panic. A case that it accepts in no way is unsupported, which is listed but is
+//! no failure: a wrong result is one.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // a test that reports a table
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oneiro_net::format::onnx;
+use oneiro_net::graph::Graph;
+use oneiro_net::ops::Fact;
+use oneiro_net::tensor::{DType, Tensor};
+use oneiro_net::typed;
+use oneiro_net::{CpuSession, Isa, Plan, Request, Rules, Session};
+
+/// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32 and f64
+/// cases are computed in f32 alike.
+const RTOL: f64 = 1e-3;
+const ATOL: f64 = 1e-6;
+
+/// Cases whose expected values this crate does not reproduce, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("test_cast_FLOAT_to_BFLOAT16", ROUNDING),
+    ("test_castlike_FLOAT_to_BFLOAT16", ROUNDING),
+    ("test_castlike_FLOAT_to_BFLOAT16_expanded", ROUNDING),
+];
+const ROUNDING: &str = "all float types compute in f32, so a cast to a narrower one does not round";
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    AllData,
+    FirstIsData,
+    Folded,
+}
+
+const WAYS: [Way; 3] = [Way::AllData, Way::FirstIsData, Way::Folded];
+
+enum Outcome {
+    Passed(Way),
+    Unsupported(String),
+    Wrong(String),
+}
+
+#[derive(Default)]
+struct Row {
+    data: usize,
+    folded: usize,
+    unsupported: usize,
+    wrong: usize,
+}
+
+#[test]
+fn operators_agree_with_the_test_cases_of_onnx() {
+    let cases = cases();
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let (operator, outcome) = catch_unwind(AssertUnwindSafe(|| run(case)))
+            .unwrap_or_else(|_| ("(panic)".into(), Outcome::Wrong("panicked".into())));
+        let row = rows.entry(operator.clone()).or_default();
+        match outcome {
+            Outcome::Passed(Way::Folded) => row.folded += 1,
+            Outcome::Passed(_) => row.data += 1,
+            Outcome::Unsupported(why) => {
+                row.unsupported += 1;
+                reasons.entry(format!("{operator}: {why}")).or_default().push(name);
+            }
+            Outcome::Wrong(why) => match EXCEPTIONS.iter().find(|(n, _)| *n == name) {
+                Some((_, known)) => {
+                    row.unsupported += 1;
+                    reasons.entry(format!("{operator}: {known}")).or_default().push(name);
+                }
+                None => {
+                    row.wrong += 1;
+                    wrong.push(format!("{name}: {why}"));
+                }
+            },
+        }
+    }
+    println!("operator, passed on data, passed folded, unsupported, wrong");
+    for (operator, r) in &rows {
+        println!("{operator:32} {:4} {:4} {:4} {:4}", r.data, r.folded, r.unsupported, r.wrong);
+    }
+    println!();
+    for (why, names) in &reasons {
+        println!("{:4} {why}, as in {}", names.len(), names[0]);
+    }
+    let sum = |f: fn(&Row) -> usize| rows.values().map(f).sum::<usize>();
+    println!(
+        "\n{} cases: {} passed on data, {} folded, {} unsupported, {} wrong",
+        cases.len(),
+        sum(|r| r.data),
+        sum(|r| r.folded),
+        sum(|r| r.unsupported),
+        sum(|r| r.wrong)
+    );
+    assert!(wrong.is_empty(), "{} cases with wrong results:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The same models on inputs of shapes that they were not made for: an error or a result, never a panic.
+#[test]
+fn no_shape_makes_an_operator_panic() {
+    let shapes: [&[usize]; 9] =
+        [&[], &[0], &[1], &[3], &[2, 0], &[2, 3], &[3, 4, 5], &[1, 2, 1, 1], &[1, 4, 2, 3, 2]];
+    let (mut tried, mut accepted) = (0, 0);
+    let mut panics = Vec::new();
+    for case in cases() {
+        let Ok(bytes) = std::fs::read(case.join("model.onnx")) else { continue };
+        let Ok(mut graph) = onnx::read(bytes.into()) else { continue };
+        // Else most shapes were refused before any operator sees them.
+        graph.inputs.iter_mut().for_each(|input| input.dims = None);
+        let given: Vec<Option<Tensor>> = (0..graph.inputs.len())
+            .map(|i| {
+                let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
+                onnx::read_tensor(bytes.into()).ok()
+            })
+            .collect();
+        let Some(given) = given.into_iter().collect::<Option<Vec<_>>>() else { continue };
+        for odd in 0..given.len() {
+            for shape in shapes {
+                let n = shape.iter().product();
+                let mut inputs = given.clone();
+                inputs[odd] = match given[odd].dtype() {
+                    DType::Float => Tensor::floats(shape, vec![1.5; n]),
+                    DType::Int => Tensor::ints(shape, (0..n as i64).map(|i| 5 - 2 * i).collect()),
+                    DType::Bool => Tensor::bools(shape, vec![true; n]),
+                };
+                for way in WAYS {
+                    tried += 1;
+                    match catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way).is_ok())) {
+                        Ok(ok) => accepted += usize::from(ok),
+                        Err(_) => panics
+                            .push(format!("{}: input {odd} of shape {shape:?}, {way:?}", case.display())),
+                    }
+                }
+            }
+        }
+    }
+    println!("{tried} odd inputs, {accepted} accepted");
+    assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
+}
+
+/// The folders of the cases, in order; none if no folder is named.
+fn cases() -> Vec<PathBuf> {
+    let Some(folder) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
+        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
+        return Vec::new();
+    };
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.join("model.onnx").exists())
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn run(case: &Path) -> (String, Outcome) {
+    let bytes = std::fs::read(case.join("model.onnx")).unwrap();
+    let graph = match onnx::read(bytes.into()) {
+        Ok(graph) => graph,
+        Err(why) => return ("(unreadable)".into(), Outcome::Unsupported(why.to_string())),
+    };
+    let operator = match graph.nodes.as_slice() {
+        [node] => node.op.op_type().to_owned(),
+        nodes => format!("({} nodes)", if nodes.is_empty() { "no" } else { "several" }),
+    };
+    let tensors = |prefix: &str, count: usize| -> Result<Vec<Tensor>, String> {
+        (0..count)
+            .map(|i| {
+                let path = case.join(format!("test_data_set_0/{prefix}_{i}.pb"));
+                let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+                onnx::read_tensor(bytes.into()).map_err(|e| e.to_string())
+            })
+            .collect()
+    };
+    let (inputs, outputs) =
+        match (tensors("input", graph.inputs.len()), tensors("output", graph.outputs.len())) {
+            (Ok(inputs), Ok(outputs)) => (inputs, outputs),
+            (Err(why), _) | (_, Err(why)) => return (operator, Outcome::Unsupported(why)),
+        };
+    let mut refusal = String::new();
+    for way in WAYS {
+        match attempt(&graph, &inputs, way) {
+            Ok((results, ran)) => {
+                let way = if ran { way } else { Way::Folded };
+                let wrong = results.iter().zip(&outputs).enumerate().find_map(|(i, (got, wanted))| {
+                    difference(got, wanted).map(|why| format!("output {i} ({way:?}): {why}"))
+                });
+                return (operator, wrong.map_or(Outcome::Passed(way), Outcome::Wrong));
+            }
+            Err(why) => refusal = why.to_string(),
+        }
+    }
+    // Names of nodes and values say nothing here.
+    let refusal = refusal
+        .split_once(": ")
+        .filter(|(n, _)| n.starts_with("node"))
+        .map_or(refusal.clone(), |r| r.1.into());
+    (operator, Outcome::Unsupported(refusal))
+}
+
+/// The results of all outputs, and whether a plan computed any of them (else everything folded); or why this crate does not accept the model this way.
+fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Vec<Tensor>, bool)> {
+    let mut graph = graph.clone();
+    let flows = |i: usize| {
+        inputs[i].dtype() == DType::Float
+            && match way {
+                Way::AllData => true,
+                Way::FirstIsData => i == 0,
+                Way::Folded => false,
+            }
+    };
+    for (i, tensor) in inputs.iter().enumerate().filter(|(i, _)| !flows(*i)) {
+        let value = graph.inputs[i].value;
+        graph.values[value.index()].constant = Some(tensor.clone());
+    }
+    let fed: Vec<usize> = (0..inputs.len()).filter(|&i| flows(i)).collect();
+    graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
+    let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
+    let needed = typed::ancestors(&graph, &graph.outputs);
+    let facts = typed::infer(&graph, &shapes, &needed, |_, error| Err(error))?;
+    let constant = |v: oneiro_net::ValueId| -> Option<&Tensor> {
+        facts[v.index()].as_ref().and_then(|f: &Fact| f.value.as_ref())
+    };
+    let targets: Vec<_> = graph.outputs.iter().copied().filter(|&v| constant(v).is_none()).collect();
+    let session = if targets.is_empty() {
+        None
+    } else {
+        let request = Request { shapes, targets: targets.clone(), gradients: true, isa: Isa::detect() };
+        let plan = Arc::new(Plan::compile(&graph, &request)?);
+        let mut session = CpuSession::new(plan)?;
+        for (slot, &i) in fed.iter().enumerate() {
+            if session.plan().inputs[slot].used {
+                session.input_mut(slot).copy_from_slice(&inputs[i].as_floats().unwrap());
+            }
+        }
+        session.forward();
+        Some(session)
+    };
+    let mut session = session;
+    let mut results = Vec::new();
+    let mut target = 0;
+    for &value in &graph.outputs {
+        results.push(match (constant(value), &mut session) {
+            (Some(tensor), _) => tensor.clone(),
+            (None, Some(session)) => {
+                let shape = session.plan().targets[target].shape.clone();
+                let tensor = Tensor::floats(&shape, session.activation(target).to_vec());
+                target += 1;
+                tensor
+            }
+            (None, None) => unreachable!("a session runs what is not constant"),
+        });
+    }
+    if let Some(session) = &mut session {
+        for i in 0..targets.len() {
+            if session.plan().targets[i].has_seed() {
+                session.seed(i).1.fill(1.0);
+            }
+        }
+        session.backward(&Rules::default());
+    }
+    Ok((results, !targets.is_empty()))
+}
+
+fn difference(got: &Tensor, wanted: &Tensor) -> Option<String> {
+    if got.shape() != wanted.shape() {
+        return Some(format!("shape {:?} for {:?}", got.shape(), wanted.shape()));
+    }
+    let floats = |t: &Tensor| t.cast(DType::Float).as_floats().unwrap().into_owned();
+    if let (Ok(a), Ok(b)) = (got.as_ints(), wanted.as_ints()) {
+        let at = (0..a.len()).find(|&i| a[i] != b[i])?;
+        return Some(format!("element {at}: {} for {}", a[at], b[at]));
+    }
+    let (a, b) = (floats(got), floats(wanted));
+    let agrees = |a: f32, b: f32| {
+        let (a, b) = (f64::from(a), f64::from(b));
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs()
+    };
+    let at = (0..a.len()).find(|&i| !agrees(a[i], b[i]))?;
+    Some(format!("element {at} of {:?}: {} for {}", got.shape(), a[at], b[at]))
+}
