@@ -23,6 +23,7 @@ use context::Context;
     name = "oneiro",
     version,
     propagate_version = true,
+    term_width = 120,
     after_help = "Start with `oneiro demo`, which needs nothing but this program.\n\
                   MODEL is an .onnx file (with its card NAME.toml beside it) or the embedded network squeezenet1_1."
 )]

@@ -42,6 +42,7 @@ pub fn png_text(model: &LoadedModel, preset: &Preset, report: &UnitReport) -> an
     text.push("kernels", oneiro_net::Isa::detect().name());
     text.push("model", &model.source);
     text.push("model-sha256", &model.hash);
+    text.push("preparation", model.model.card.to_toml()?);
     text.push("unit", &report.unit);
     text.push("objective", &report.objective);
     text.push("preset", &preset.name);

@@ -52,6 +52,8 @@ pub struct LoadedModel {
     pub labels: Option<Labels>,
     /// The card's name, or the file's.
     pub title: String,
+    /// Whether neither a card nor a flag says how images are prepared.
+    pub guessed: bool,
 }
 
 impl LoadedModel {
@@ -69,6 +71,17 @@ impl LoadedModel {
         }
     }
 
+    /// An error if the labels are not those of a network with this many classes.
+    pub fn check_labels(&self, classes: usize) -> oneiro::Result<()> {
+        match &self.labels {
+            Some(labels) if labels.len() != classes => Err(oneiro::Error::Settings(format!(
+                "{} class labels for a network with {classes} classes; choose the right list with --labels",
+                labels.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The label of a class, or its index.
     pub fn class_name(&self, index: usize) -> String {
         self.labels.as_ref().and_then(|l| l.get(index)).map_or_else(|| index.to_string(), str::to_owned)
@@ -77,22 +90,15 @@ impl LoadedModel {
 
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    if needs_a_guess(args) {
+    let model = load_for_tensors(args)?;
+    if model.guessed {
         context.note(
-            "note: no model card and no --preprocess: images are prepared as for torchvision's ImageNet networks \
-             (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); a wrong guess makes wrong pictures",
+            "note: nothing says how images are prepared, so it is done as for torchvision's ImageNet networks (RGB in \
+             0-1, mean .485 .456 .406, std .229 .224 .225); if that is wrong, so are the results: give --preprocess \
+             or a model card (NAME.toml beside the model)",
         );
     }
-    load_for_tensors(args)
-}
-
-/// Whether nothing says how images are to be prepared.
-fn needs_a_guess(args: &ModelArgs) -> bool {
-    let path = Path::new(&args.model);
-    let has_card =
-        args.card.is_some() || path.with_extension("toml").is_file() || args.model == embedded::NAME;
-    let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
-    path.is_file() && !has_card && !explicit
+    Ok(model)
 }
 
 /// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
@@ -114,13 +120,18 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let hash = hex(&Sha256::digest(&bytes));
     let graph =
         oneiro_net::format::onnx::read(bytes).with_context(|| format!("could not load {}", args.model))?;
-    let mut card = match card_text {
+    let mut card = match &card_text {
         Some(text) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
-            Card::parse(&text).with_context(|| format!("could not read the model card {named}"))?
+            Card::parse(text).with_context(|| format!("could not read the model card {named}"))?
         }
-        None => card_without_file(args, &graph)?,
+        None => Card::parse("name = \"\"")?,
     };
+    let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
+    let guessed = card.input.is_empty() && !explicit;
+    if card.input.is_empty() {
+        card.input = usual_inputs(args, &graph)?;
+    }
     for input in &mut card.input {
         apply_flags(input, args)?;
     }
@@ -131,7 +142,7 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
         card.name.clone()
     };
     let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
-    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title })
+    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed })
 }
 
 fn read_model(path: &Path) -> Result<Bytes> {
@@ -157,13 +168,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn card_without_file(args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Card> {
-    let mut card = Card::parse("name = \"\"")?;
-    for input in &graph.inputs {
-        let name = graph.name(input.value);
-        card.input.push(InputCard::preset(args.preprocess.as_deref().unwrap_or("imagenet"), name)?);
-    }
-    Ok(card)
+/// How the inputs are prepared where no card describes them.
+fn usual_inputs(args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Vec<InputCard>> {
+    let preset = args.preprocess.as_deref().unwrap_or("imagenet");
+    graph.inputs.iter().map(|input| Ok(InputCard::preset(preset, graph.name(input.value))?)).collect()
 }
 
 /// Flags override the card.

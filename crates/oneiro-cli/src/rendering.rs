@@ -208,6 +208,9 @@ fn check_group(model: &LoadedModel, preset: &Preset, jobs: &[Job], members: &[us
         let target = render.plan().targets.iter().find(|t| t.name == name);
         let shape = target.and_then(|t| t.shape.get(1..)).unwrap_or_default();
         term.check(shape).map_err(oneiro::Error::Unit)?;
+        if term.at_output() {
+            model.check_labels(shape.first().copied().unwrap_or(0))?;
+        }
     }
     Ok(())
 }

@@ -95,6 +95,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             probe.forward();
         });
         let logits = probe.captured(0).1;
+        model.check_labels(logits.len())?;
         if logits.iter().any(|x| !x.is_finite()) {
             bail!("{}: the network's output is not finite; its weights may not be, either", path.display());
         }

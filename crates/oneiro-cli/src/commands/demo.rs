@@ -27,13 +27,13 @@ const STEPS: usize = 160;
 const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "conv1",
-        "The first layer sees 3 by 3 pixels: edges of one direction, and colours.",
-        &["relu1:10", "relu1:15", "relu1:61", "relu1:45"],
+        "The first layer, after its ReLU, sees 3 by 3 pixels: edges of one direction between two colours.",
+        &["relu1:5", "relu1:45", "relu1:58", "relu1:61"],
     ),
     (
         "fire3",
         "A few layers on, units see small textures: lines, meshes, dots.",
-        &["fire3.expand3x3:8", "fire3.expand3x3:21", "fire3.expand3x3:30", "fire3.expand3x3:51"],
+        &["fire3.expand3x3:3", "fire3.expand3x3:14", "fire3.expand3x3:17", "fire3.expand3x3:25"],
     ),
     (
         "fire5",
