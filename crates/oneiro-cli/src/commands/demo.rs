@@ -19,9 +19,9 @@ use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Finished, Job, Options, prepare, render_all};
 
 /// Side of the demo's pictures.
-const SIZE: usize = 128;
+const SIZE: usize = 160;
 /// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
-const STEPS: usize = 160;
+const STEPS: usize = 192;
 
 /// What the page shows: a heading, a remark, and units of the embedded network.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
