@@ -125,7 +125,11 @@ fn cards_and_labels_that_do_not_fit() {
             ("no TOML", "layers net.onnx --card not.toml", &["not.toml", "line 1"]),
             ("no text", "layers net.onnx --card binary.toml", &["binary.toml", "UTF-8"]),
             ("another input", "layers net.onnx --card other.toml", &["\"pixels\"", "it has x"]),
-            ("no input", "layers net.onnx --card none.toml", &["\"x\""]),
+            (
+                "labels of another network",
+                "render net.onnx -u class:cat --card none.toml --preprocess unit --labels cifar10 --size 16",
+                &["10 class labels", "--labels"],
+            ),
             ("two means", "layers net.onnx --card means.toml", &["means.toml", "`mean`", "2 numbers", "3"]),
             ("a deviation of 0", "layers net.onnx --card std.toml", &["std.toml", "`std`", "above 0"]),
             ("an unknown key", "layers net.onnx --card word.toml", &["word.toml", "colour"]),

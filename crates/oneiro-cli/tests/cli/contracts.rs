@@ -151,13 +151,14 @@ const UNIT_KEYS: [&str; 9] =
     ["unit", "objective", "preset", "seed", "steps", "stop", "value", "value_at_start", "value_saved"];
 
 /// What a PNG of one unit says.
-const PNG_KEYS: [&str; 13] = [
+const PNG_KEYS: [&str; 14] = [
     "version",
     "kernels",
     "model",
     "model-sha256",
     "unit",
     "objective",
+    "preparation",
     "preset",
     "settings",
     "seed",
@@ -590,7 +591,8 @@ fn quiet_runs_say_nothing_but_results() {
         let right = quiet.code == Some(0) && quiet.stderr.is_empty() && !quiet.stdout.is_empty();
         report.case(args[0], check(right, || format!("{quiet:#?}")));
         let loud = place.run(args);
-        let right = loud.code == Some(0) && loud.stderr.contains("no model card") == guesses;
+        let right =
+            loud.code == Some(0) && loud.stderr.contains("nothing says how images are prepared") == guesses;
         report.case(args[0], check(right && loud.stdout == quiet.stdout, || format!("{loud:#?}")));
     }
     report.finish();
