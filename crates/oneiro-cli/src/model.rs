@@ -199,7 +199,9 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
     if let Some(range) = args.range {
         input.range = range;
     }
-    Ok(input.complete()?)
+    let given = args.mean.is_some() || args.std.is_some() || args.range.is_some() || args.order.is_some();
+    let fits = input.complete();
+    if given { fits.context("with the flags --mean, --std, --range and --order given") } else { Ok(fits?) }
 }
 
 fn load_labels(args: &ModelArgs, card: &Card, card_path: Option<&Path>) -> Result<Option<Labels>> {

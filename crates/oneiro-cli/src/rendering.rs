@@ -182,13 +182,17 @@ pub fn prepare<'a>(
         Ok(preset) => return Ok(Prepared { model, jobs, preset, groups }),
         Err(error) => error,
     };
-    if !keep_size
-        && preset.size.is_some()
+    if preset.size.is_some()
         && let Ok(mut preset_of_card) = try_size(None)
     {
         let shapes = model.model.input_shapes(1, None)?;
         let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
         if let (Some([h, w]), Some([ph, pw])) = (size, preset.size) {
+            if keep_size {
+                bail!(
+                    "the network does not accept {ph}x{pw} ({error}); without --size its own {h}x{w} is taken"
+                );
+            }
             context.note(&format!(
                 "note: the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
             ));
