@@ -30,7 +30,7 @@ pub(crate) mod scratch;
 pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};
 pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
-pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, map_in_place, zip, zip_accumulate};
+pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};
 pub use pool::{PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward};

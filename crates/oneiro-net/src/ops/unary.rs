@@ -4,14 +4,10 @@ use std::any::Any;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::error::OpError;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put_with};
+use crate::kernels;
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor};
-
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
-const CHUNK: usize = 1 << 14;
 
 /// The functions, with their parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -411,20 +407,18 @@ impl Kernel for Map {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
-        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = self.0.value(x);
-            }
-        });
+        kernels::map(x, y, |x| self.0.value(x));
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let accumulate = io.accumulate;
         let (x, dy, dx) = io.io_input(0);
-        dx.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
-            let (x, dy) = (&x[i * CHUNK..], &dy[i * CHUNK..]);
-            put_with(dx, accumulate, |i| dy[i] * self.0.slope(x[i], self.0.value(x[i])));
-        });
+        let back = |x: f32, dy: f32| dy * self.0.slope(x, self.0.value(x));
+        if accumulate {
+            kernels::zip_accumulate(x, dy, dx, back);
+        } else {
+            kernels::zip(x, dy, dx, back);
+        }
     }
 }
 
