@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use bytes::Bytes;
 use oneiro::Model;
 use oneiro::card::{Card, ChannelOrder, InputCard};
 use oneiro::objective::{Objective, Unit};
 use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{self, Labels};
-use sha2::{Digest, Sha256};
 
 use crate::context::Context;
+
+mod source;
+
+use source::Source;
 
 /// The model and how its inputs are to be prepared.
 #[derive(clap::Args)]
@@ -104,22 +106,20 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
 /// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
 pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
-    let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
+    let (source, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
         let card = match &args.card {
             Some(path) => read_text(path)?,
             None => embedded::card().to_owned(),
         };
-        (Bytes::from_static(embedded::model()), Some(card), args.card.clone())
+        (source::embedded()?, Some(card), args.card.clone())
     } else {
-        let bytes = read_model(path)?;
+        let source = source::file(path)?;
         let beside = path.with_extension("toml");
         let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
         let text = card_path.as_deref().map(read_text).transpose()?;
-        (bytes, text, card_path)
+        (source, text, card_path)
     };
-    let hash = hex(&Sha256::digest(&bytes));
-    let graph =
-        oneiro_net::format::onnx::read(bytes).with_context(|| format!("could not load {}", args.model))?;
+    let Source { graph, hash } = source;
     let mut card = match &card_text {
         Some(text) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
@@ -145,27 +145,8 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed })
 }
 
-fn read_model(path: &Path) -> Result<Bytes> {
-    if path.is_dir() {
-        bail!("{} is a folder; name the .onnx file in it", path.display());
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
-            "there is no file {}, and no built-in network of that name (there is {})",
-            path.display(),
-            embedded::NAME
-        ),
-        Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
-    }
-}
-
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// How the inputs are prepared where no card describes them.

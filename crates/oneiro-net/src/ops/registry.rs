@@ -18,7 +18,7 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
         "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" | "ScatterElements"
         | "Scatter" | "ScatterND" => pick::read(op_type, attributes),
-        "DequantizeLinear" => quantize::read(attributes),
+        "QuantizeLinear" | "DequantizeLinear" => quantize::read(op_type, attributes),
         "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
         "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),
         "Einsum" => einsum::read(attributes),
