@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::card::InputKind;
+use oneiro::card::{InputCard, InputKind};
 use oneiro::objective::Objective;
 use oneiro::preprocess::Preprocess;
 use oneiro::probe::Probe;
@@ -64,18 +64,19 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let files = collect(context, &args.images, model.labels.as_ref())?;
     let logits = model.model.logits()?;
-    let card = match &model.model.card.input[..] {
-        [card] if card.kind == InputKind::Image => card,
+    let images = |(_, card): &(usize, &InputCard)| card.kind != InputKind::Tensor;
+    let (at, card) = match model.model.card.input.iter().enumerate().filter(images).collect::<Vec<_>>()[..] {
+        [(at, card)] if card.kind == InputKind::Image => (at, card),
         _ => bail!("{} does not classify single images", model.source),
     };
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
-    let [_, _, h, w] = shapes[0][..] else { bail!("input \"{}\" is not an image", card.name) };
-    if shapes[0][1] != card.order.channels() {
+    let [_, c, h, w] = shapes[at][..] else { bail!("input \"{}\" is not an image", card.name) };
+    if c != card.order.channels() {
         bail!(
             "input \"{}\" has {} channels, its card says {}; try --order",
             card.name,
-            shapes[0][1],
+            c,
             card.order.channels()
         );
     }
@@ -91,7 +92,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let image = oneiro_media::classify_crop(&image, h, w, crop)
             .with_context(|| format!("could not scale {}", path.display()))?;
         context.compute(|| {
-            preprocess.apply(&image.rgb, probe.input_mut(0));
+            for input in 0..probe.inputs().len() {
+                match input == at {
+                    true => preprocess.apply(&image.rgb, probe.input_mut(input)),
+                    false => probe.input_mut(input).fill(0.0),
+                }
+            }
             probe.forward();
         });
         let logits = probe.captured(0).1;

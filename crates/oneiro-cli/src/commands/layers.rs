@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use oneiro::card::Layout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
@@ -27,9 +28,14 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let model = model::load_for_tensors(&args.model)?;
+    let model = model::load_for_shapes(context, &args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
-    let found = analysis::layers(&model.model.graph, &model.model.names(), &shapes)?;
+    let mut found = {
+        let channels_last = model.model.card.layout == Layout::Nhwc;
+        analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?
+    };
+    let inputs = model.model.replaced_inputs();
+    found.layers.retain(|l| !inputs.contains(&l.value));
     if args.json {
         let list: Vec<Value> = found.layers.iter().map(|l| as_json(&model, l)).collect();
         context.print(&serde_json::to_string_pretty(&list)?)?;

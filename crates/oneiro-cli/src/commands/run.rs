@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
+use oneiro::Model;
 use oneiro::objective::Objective;
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
@@ -41,12 +42,19 @@ pub struct Args {
 /// Shapes and data for a network's inputs.
 type Fed = (Vec<Vec<usize>>, Vec<Vec<f32>>);
 
-/// The tensors for a network's inputs, in the graph's order.
-pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed> {
+/// The tensors for a network's inputs, in the graph's order. Inputs that no node reads may be left out.
+pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
+    let names: Vec<&str> = model.card.input.iter().map(|i| i.name.as_str()).collect();
     let mut shapes = Vec::new();
     let mut data = Vec::new();
-    for name in names {
-        let at = given.iter().position(|t| &t.name == name).ok_or_else(|| {
+    for (i, &name) in names.iter().enumerate() {
+        if !given.iter().any(|t| t.name == name) && !model.is_read(i) {
+            let shape = model.graph.default_shape(i).unwrap_or_default();
+            data.push(vec![0.0; shape.iter().product()]);
+            shapes.push(shape);
+            continue;
+        }
+        let at = given.iter().position(|t| t.name == name).ok_or_else(|| {
             let given: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
             anyhow!("input \"{name}\" of the network is not given (given: {})", given.join(", "))
         })?;
@@ -54,7 +62,7 @@ pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed
         shapes.push(tensor.shape);
         data.push(tensor.data);
     }
-    if let Some(twice) = given.iter().find(|t| names.contains(&t.name)) {
+    if let Some(twice) = given.iter().find(|t| names.contains(&t.name.as_str())) {
         bail!("input \"{}\" is given twice", twice.name);
     }
     if let Some(extra) = given.first() {
@@ -96,9 +104,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let objective =
         args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
-    let model = model::load_for_tensors(&args.model)?;
-    let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
-    let (shapes, data) = in_graph_order(&names, given)?;
+    let model = model::load_for_tensors(context, &args.model)?;
+    let (shapes, data) = in_graph_order(&model.model, given)?;
     let mut captures: Vec<&String> = Vec::new();
     for layer in &args.captures {
         if !captures.contains(&layer) {

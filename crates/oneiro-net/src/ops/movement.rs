@@ -341,6 +341,17 @@ fn border_index(mode: PadMode, k: i64, n: i64) -> Result<Option<usize>, OpError>
     })
 }
 
+/// Whether at most one axis behind the batch changes its place among the others, as channels do between layouts: the order
+/// of positions in space stays.
+fn moves_one_axis(order: &[usize]) -> bool {
+    order.first() == Some(&0)
+        && (1..order.len()).any(|moved| {
+            let mut rest = order.iter().filter(|&&axis| axis != moved);
+            let mut last = 0;
+            rest.all(|&axis| std::mem::replace(&mut last, axis) <= axis)
+        })
+}
+
 impl Operator for Movement {
     fn op_type(&self) -> &str {
         match self {
@@ -382,6 +393,7 @@ impl Operator for Movement {
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self {
+            Movement::Transpose(Some(order)) if moves_one_axis(order) => Reach::Point,
             Movement::Transpose(_) => Reach::Regroup,
             Movement::Tile | Movement::Gather { .. } => Reach::Whole,
             _ if inputs.shape(0).is_err() => Reach::Whole,

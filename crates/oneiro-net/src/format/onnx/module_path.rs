@@ -6,7 +6,8 @@ use super::proto;
 ///
 /// The newer exporter writes the scopes into the node's metadata, the last entry being the call itself
 /// (`['', 'layer1', 'layer1.0', 'conv2d']`). The older one writes them into the name, each scope by its own name
-/// or, in containers, by the container's name and an index (`/layer1/layer1.0/conv1/Conv`).
+/// or, in containers, by the container's name and an index (`/layer1/layer1.0/conv1/Conv`). TensorFlow writes scopes into
+/// names without a leading slash (`model/conv1/Relu`).
 pub(super) fn module_path(node: &proto::NodeProto) -> Option<String> {
     let scopes = node.metadata_props.iter().find(|p| p.key() == "pkg.torch.onnx.name_scopes");
     if let Some(scopes) = scopes {
@@ -14,7 +15,10 @@ pub(super) fn module_path(node: &proto::NodeProto) -> Option<String> {
             scopes.value().trim_matches(['[', ']']).split(',').map(|s| s.trim().trim_matches('\'')).collect();
         return parts.iter().rev().skip(1).find(|s| !s.is_empty()).map(|s| (*s).to_owned());
     }
-    let scopes = node.name().strip_prefix('/')?;
+    let Some(scopes) = node.name().strip_prefix('/') else {
+        let (scopes, _operation) = node.name().rsplit_once('/')?;
+        return Some(scopes.replace('/', "."));
+    };
     let mut path: Vec<&str> = Vec::new();
     let mut parts: Vec<&str> = scopes.split('/').collect();
     parts.pop();
@@ -44,6 +48,7 @@ mod tests {
             Some("features.1.conv.0.0")
         );
         assert_eq!(path("/blocks/blocks.11/Add").as_deref(), Some("blocks.11"));
+        assert_eq!(path("model_1/conv1_1/Relu").as_deref(), Some("model_1.conv1_1"));
         assert_eq!(path("Conv_12"), None);
     }
 

@@ -189,7 +189,9 @@ impl Expander {
     fn integer(&mut self, node: &NodeProto, op: &str) {
         let operands = [(0, 2), (1, 3)].map(|(value, zero)| {
             let scale = self.one(node);
-            self.dequantize_by(node, input(node, value), scale, input(node, zero), Some(0))
+            // A zero point for every filter, or for every column of a matrix.
+            let axis = if op == "Conv" { 0 } else { -1 };
+            self.dequantize_by(node, input(node, value), scale, input(node, zero), Some(axis))
         });
         let output = node.output.first().cloned().unwrap_or_default();
         self.push(node, op, operands.to_vec(), output, node.attribute.clone(), true);
@@ -202,7 +204,7 @@ impl Expander {
             [usize::MAX, _] => input(node, 0),
             [scale, zero] => self.dequantize(node, [0, scale, zero], None),
         };
-        let b = self.dequantize(node, [1, b[0], b[1]], Some(1));
+        let b = self.dequantize(node, [1, b[0], b[1]], Some(-1));
         let output = node.output.first().cloned().unwrap_or_default();
         if input(node, bias).is_empty() {
             self.push(node, "MatMul", vec![a, b], output, vec![], true);
