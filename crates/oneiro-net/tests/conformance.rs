@@ -228,30 +228,39 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
     graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
     let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
     let needed = typed::ancestors(&graph, &graph.outputs);
-    let facts = typed::infer(&graph, &shapes, &needed, |_, error| Err(error))?;
-    let constant = |v: oneiro_net::ValueId| -> Option<&Tensor> {
-        facts[v.index()].as_ref().and_then(|f: &Fact| f.value.as_ref())
-    };
+    // A branch of an `If` that is not taken may fail.
+    let mut failure = None;
+    let facts = typed::infer(&graph, &shapes, &needed, |_, error| {
+        failure.get_or_insert(error);
+        Ok(())
+    })?;
+    let fact = |v: oneiro_net::ValueId| -> Option<&Fact> { facts[v.index()].as_ref() };
+    if let Some(error) = failure
+        && graph.outputs.iter().any(|&v| fact(v).is_none())
+    {
+        return Err(error);
+    }
+    let constant = |v: oneiro_net::ValueId| fact(v).and_then(|f| f.value.as_ref());
     let targets: Vec<_> = graph.outputs.iter().copied().filter(|&v| constant(v).is_none()).collect();
-    let session = if targets.is_empty() {
-        None
-    } else {
-        let request = Request { shapes, targets: targets.clone(), gradients: true, isa: Isa::detect() };
-        let plan = Arc::new(Plan::compile(&graph, &request)?);
-        let mut session = CpuSession::new(plan)?;
+    let real = |v: &oneiro_net::ValueId| fact(*v).is_some_and(|f| f.dtype == DType::Float);
+    let reals: Vec<_> = targets.iter().copied().filter(real).collect();
+    let run = |targets: &[oneiro_net::ValueId], gradients: bool| -> oneiro_net::Result<CpuSession> {
+        let request =
+            Request { shapes: shapes.clone(), targets: targets.to_vec(), gradients, isa: Isa::detect() };
+        let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
         for (slot, &i) in fed.iter().enumerate() {
             if session.plan().inputs[slot].used {
                 session.input_mut(slot).copy_from_slice(&inputs[i].as_floats().unwrap());
             }
         }
         session.forward();
-        Some(session)
+        Ok(session)
     };
-    let mut session = session;
+    let session = if targets.is_empty() { None } else { Some(run(&targets, reals.len() == targets.len())?) };
     let mut results = Vec::new();
     let mut target = 0;
     for &value in &graph.outputs {
-        results.push(match (constant(value), &mut session) {
+        results.push(match (constant(value), &session) {
             (Some(tensor), _) => tensor.clone(),
             (None, Some(session)) => {
                 let shape = session.plan().targets[target].shape.clone();
@@ -262,8 +271,13 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
             (None, None) => unreachable!("a session runs what is not constant"),
         });
     }
+    // Only real numbers have gradients.
+    let mut session = if reals.len() == targets.len() { session } else { None };
+    if session.is_none() && !reals.is_empty() {
+        session = Some(run(&reals, true)?);
+    }
     if let Some(session) = &mut session {
-        for i in 0..targets.len() {
+        for i in 0..reals.len() {
             if session.plan().targets[i].has_seed() {
                 session.seed(i).1.fill(1.0);
             }
