@@ -22,15 +22,21 @@ pub struct Prepared {
 /// Completes the card as read (empty if there is none).
 pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepared> {
     let mut notes = Vec::new();
-    let mut labels = None;
     let mut guessed = false;
+    let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
+    let found = metadata::read(&graph.metadata, &names);
+    let labels = match &found {
+        Ok(Some(found)) if !found.labels.is_empty() => {
+            Some(Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?)
+        }
+        _ => None,
+    };
     if let Some(layout) = args.layout {
         card.layout = layout;
     }
     if card.input.is_empty() {
-        let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
-        let found = if by_flags { None } else { metadata::read(&graph.metadata, &names)? };
+        let found = if by_flags { None } else { found? };
         if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
             guess_layout(&mut card, graph, &mut notes);
         }
@@ -38,11 +44,6 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
         card.input = match found {
             Some(found) => {
                 notes.push(format!("images are prepared as {} in the model file say", found.source));
-                if !found.labels.is_empty() {
-                    labels = Some(
-                        Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?,
-                    );
-                }
                 let own = found.card;
                 card.labels = card.labels.or(own.labels);
                 card.layers.extend(own.layers);

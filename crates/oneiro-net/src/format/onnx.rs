@@ -205,7 +205,8 @@ impl Builder<'_> {
         }
         let op = match proto.domain() {
             "" | "ai.onnx" => {
-                let mut attributes = Attributes::new(self.opset, entries);
+                let opset = functions::own_opset(proto).unwrap_or(self.opset);
+                let mut attributes = Attributes::new(opset, entries);
                 attributes.outputs = outputs.len();
                 ops::build(proto.op_type(), &attributes)
             }

@@ -184,6 +184,9 @@ impl Operator for Binary {
             return Ok(None);
         }
         let shape = broadcast(a.shape(), b.shape())?;
+        // `Pow` may have an exponent of another type.
+        let whole = |t: &Tensor| t.as_floats().is_ok_and(|v| v.iter().all(|x| x.fract() == 0.0));
+        let b = if self.function == Function::Pow && whole(b) { &b.cast(DType::Int) } else { b };
         let (ia, ib) = (a.as_ints()?, b.as_ints()?);
         let walk = Walk::new(&shape, [a.shape(), b.shape()]);
         let out = (0..volume(&shape))

@@ -223,6 +223,10 @@ impl Operator for Where {
         Ok(Built::new(Choice::new(&site.output.shape, site.inputs)?, 3))
     }
 
+    fn carries_integers(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

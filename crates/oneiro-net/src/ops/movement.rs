@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::error::OpError;
 use crate::ops::binary::broadcast;
 use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
+use crate::ops::lookup::Lookup;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{Tensor, volume};
 
@@ -31,7 +32,7 @@ pub enum Movement {
     Expand,
     /// Repeats the whole along each axis.
     Tile,
-    /// Slices by constant indices along one axis.
+    /// Slices by indices along one axis.
     Gather {
         /// The axis.
         axis: i64,
@@ -158,10 +159,7 @@ impl Movement {
             None => {
                 let pads = inputs.ints(1)?.ok_or("the pads are missing")?;
                 let value = match inputs.constant(2)? {
-                    Some(t) if t.len() == 1 => match t.as_floats() {
-                        Ok(v) => v[0],
-                        Err(_) => t.as_ints()?[0] as f32,
-                    },
+                    Some(t) if t.len() == 1 => t.operand()?[0],
                     _ => 0.0,
                 };
                 (pads.to_vec(), value)
@@ -286,6 +284,20 @@ impl Movement {
         Ok(Origin { shape: axes.iter().map(Vec::len).collect(), axes, fill })
     }
 
+    /// A `Gather` whose indices are computed from the data, and its shape.
+    fn lookup(&self, inputs: Facts<'_>) -> Result<Option<(Lookup, Vec<usize>)>, OpError> {
+        let Movement::Gather { axis: at } = self else { return Ok(None) };
+        let (x, indices) = (inputs.shape(0)?, inputs.need(1)?);
+        if indices.value.is_some() {
+            return Ok(None);
+        }
+        let at = axis(*at, x.len())?;
+        let mut shape = x.to_vec();
+        shape.splice(at..=at, indices.shape.iter().copied());
+        check_volume(&shape)?;
+        Ok(Some((Lookup::slices(x, at, indices)?, shape)))
+    }
+
     /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank than 1.
     fn shape_of(&self, inputs: Facts<'_>, origin: &Origin) -> Result<Vec<usize>, OpError> {
         let Movement::Gather { axis: at } = self else { return Ok(origin.shape.clone()) };
@@ -367,6 +379,9 @@ impl Operator for Movement {
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         let dtype = inputs.need(0)?.dtype;
+        if let Some((_, shape)) = self.lookup(inputs)? {
+            return Ok(vec![Fact { dtype, shape, value: None }]);
+        }
         (0..self.outputs(inputs)?)
             .map(|i| {
                 let origin = self.origin(inputs, i)?;
@@ -388,6 +403,9 @@ impl Operator for Movement {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        if let Some((lookup, _)) = self.lookup(site.inputs)? {
+            return Ok(Built::new(lookup, 2));
+        }
         Ok(Built::new(Move(self.origin(site.inputs, site.output_index)?), 1))
     }
 
@@ -399,6 +417,10 @@ impl Operator for Movement {
             _ if inputs.shape(0).is_err() => Reach::Whole,
             _ => Reach::Point,
         }
+    }
+
+    fn carries_integers(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {
