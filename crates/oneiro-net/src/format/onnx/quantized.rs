@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::proto::tensor_proto::DataType;
+use super::proto::type_proto::Value as Kind;
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Writes out what computes with integers. Returns what a person should know of it.
@@ -24,6 +25,12 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
         }
     }
     let constants: HashSet<String> = types.keys().cloned().collect();
+    // Only their element types: scales and zero points may be fed.
+    for info in graph.input.iter().chain(&graph.value_info) {
+        if let Some(Kind::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+            types.entry(info.name().to_owned()).or_insert(tensor.elem_type());
+        }
+    }
     let mut expander = Expander { types, out: Vec::new(), made: 0, on_data: 0, weights: 0 };
     for node in std::mem::take(&mut graph.node) {
         let constant = node.input.first().is_some_and(|x| constants.contains(x));
