@@ -162,9 +162,7 @@ impl Model {
                 let rank = exported.unwrap_or(4);
                 let mut shape = self.graph.default_shape(i).unwrap_or_else(|| vec![1; rank]);
                 if card.kind == InputKind::Tensor {
-                    if let Some(n) = shape.first_mut() {
-                        *n = batch;
-                    }
+                    self.fit_tensor(i, &mut shape, batch, size);
                     return Ok(shape);
                 }
                 if rank < 3 {
@@ -202,6 +200,29 @@ impl Model {
                 Ok(shape)
             })
             .collect()
+    }
+}
+
+impl Model {
+    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them open, or
+    /// where it is the only input.
+    fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
+        if let Some(n) = shape.first_mut() {
+            *n = batch;
+        }
+        let rank = shape.len();
+        if rank < 4 {
+            return;
+        }
+        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
+        for (axis, side) in [(rank - 2, 0), (rank - 1, 1)] {
+            let fixed = matches!(dims.get(axis), Some(Dim::Fixed(_)));
+            match size {
+                Some(size) if !fixed || self.graph.inputs.len() == 1 => shape[axis] = size[side],
+                None if !fixed => shape[axis] = DEFAULT_SIDE,
+                _ => {}
+            }
+        }
     }
 }
 

@@ -67,7 +67,16 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let images = |(_, card): &(usize, &InputCard)| card.kind != InputKind::Tensor;
     let (at, card) = match model.model.card.input.iter().enumerate().filter(images).collect::<Vec<_>>()[..] {
         [(at, card)] if card.kind == InputKind::Image => (at, card),
-        _ => bail!("{} does not classify single images", model.source),
+        [(_, card)] => bail!(
+            "{} does not classify single images: its input \"{}\" takes {}",
+            model.source,
+            card.name,
+            if card.kind == InputKind::Clip { "clips" } else { "optical flow" }
+        ),
+        _ => bail!(
+            "{} does not classify single images: it has several inputs, or none for pictures",
+            model.source
+        ),
     };
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;

@@ -58,14 +58,12 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
                 .collect::<Result<_>>()?,
         };
         let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (channels(i, card.layout), c));
-        // A grey network that nothing was said about.
-        if guessed && all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
+        if all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
             notes.push("the network reads one channel: pictures are turned to grey for it".into());
         }
     }
-    let pictures = card.input.iter().filter(|i| i.kind != InputKind::Tensor).count();
     for input in &mut card.input {
-        if input.kind != InputKind::Tensor || pictures == 0 {
+        if input.kind != InputKind::Tensor {
             apply_flags(input, args)?;
         }
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
@@ -99,10 +97,16 @@ fn channels(input: &Input, layout: Layout) -> Option<usize> {
 /// Channels last, if an input's shape can mean nothing else.
 fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
     let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
+    let picture = |i: &Input| matches!(rank(i), 4 | 5);
+    let first = |i: &Input| picture(i) && usual(fixed(i, 1));
+    // A map of one position says nothing.
     let last = |i: &&Input| {
         let rank = rank(i);
-        matches!(rank, 4 | 5) && usual(fixed(i, rank - 1)) && !usual(fixed(i, 1))
+        picture(i) && usual(fixed(i, rank - 1)) && !first(i) && fixed(i, rank - 2) != Some(1)
     };
+    if graph.inputs.iter().any(first) {
+        return;
+    }
     if let Some(input) = graph.inputs.iter().find(last) {
         card.layout = Layout::Nhwc;
         notes.push(format!(

@@ -10,6 +10,7 @@ mod bad_input;
 mod bytes;
 mod contracts;
 mod files;
+mod formats;
 mod interruption;
 mod onnx;
 mod place;
