@@ -18,6 +18,7 @@
 
 pub mod arena;
 pub(crate) mod clip;
+pub mod contract;
 pub mod correlate;
 pub mod depthwise;
 pub mod elementwise;
@@ -29,6 +30,7 @@ pub(crate) mod scratch;
 
 pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};
+pub use contract::{Contraction, Index};
 pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
 pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
 pub use isa::Isa;
