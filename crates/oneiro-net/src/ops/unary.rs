@@ -388,7 +388,6 @@ impl Kernel for Curve {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, data, positive, values};
 
