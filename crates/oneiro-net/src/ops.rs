@@ -43,6 +43,7 @@ pub mod matmul;
 pub mod movement;
 pub mod norm;
 pub mod one_hot;
+pub(crate) mod origin;
 pub mod pick;
 pub mod pool;
 pub mod quantize;

@@ -56,6 +56,8 @@ impl Function {
             Function::Sub => a - b,
             Function::Mul => a * b,
             Function::Div => a / b,
+            // The square is what a variance is written with.
+            Function::Pow if b == 2.0 => a * a,
             Function::Pow => a.powf(b),
             Function::Min => {
                 if b < a || b.is_nan() {
@@ -94,6 +96,7 @@ impl Function {
             Function::Sub => (1.0, -1.0),
             Function::Mul => (b, a),
             Function::Div => (1.0 / b, -a / (b * b)),
+            Function::Pow if b == 2.0 => (2.0 * a, if a > 0.0 { a * a * a.ln() } else { 0.0 }),
             Function::Pow => (
                 if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) },
                 if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 },
@@ -264,6 +267,95 @@ impl Walk {
         at
     }
 
+    /// Calls `work(row, positions of its first element, steps)` for the innermost rows of the output.
+    pub(crate) fn each_row(&self, y: &mut [f32], work: impl Fn(&mut [f32], [usize; 2], [usize; 2]) + Sync) {
+        if y.is_empty() {
+            return;
+        }
+        let (inner, steps) = self.inner();
+        // A long row is cut, too.
+        let piece = inner.min(CHUNK);
+        let rows = CHUNK.div_ceil(inner);
+        y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
+            for (row, y) in y.chunks_mut(inner).enumerate() {
+                let [i, j] = self.offsets((block * rows + row) * inner);
+                if y.len() == piece {
+                    work(y, [i, j], steps);
+                    continue;
+                }
+                y.par_chunks_mut(piece).enumerate().for_each(|(part, y)| {
+                    let k = part * piece;
+                    work(y, [i + k * steps[0], j + k * steps[1]], steps);
+                });
+            }
+        });
+    }
+
+    /// The gradient of the second operand, see [`Self::sum_back_of`].
+    pub(crate) fn sum_back(
+        &self,
+        dy: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+        term: impl Fn(f32, usize, usize) -> f32 + Sync,
+    ) {
+        self.sum_back_of(1, dy, dx, accumulate, term);
+    }
+
+    /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part of, whose
+    /// operands lie at i and j.
+    pub(crate) fn sum_back_of(
+        &self,
+        which: usize,
+        dy: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+        term: impl Fn(f32, usize, usize) -> f32 + Sync,
+    ) {
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        if dy.is_empty() {
+            return;
+        }
+        let (inner, steps) = self.inner();
+        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
+        let (groups, part) = match self.strides[which][0] {
+            0 => (1, dx.len()),
+            step if self.dims.len() == 1 => (self.dims[0].div_ceil(CHUNK), CHUNK * step),
+            step => (self.dims[0], step),
+        };
+        let per_group = if self.dims.len() == 1 { CHUNK } else { self.total() / groups };
+        dx.par_chunks_mut(part.max(1)).enumerate().for_each(|(group, dx)| {
+            let (start, end) = if groups == 1 {
+                (0, self.total())
+            } else {
+                (group * per_group, ((group + 1) * per_group).min(self.total()))
+            };
+            let base = group * part;
+            let mut index = start;
+            while index < end {
+                let n = inner.min(end - index);
+                let [i, j] = self.offsets(index);
+                let at = if which == 0 { i } else { j } - base;
+                let dy = &dy[index..index + n];
+                match steps[which] {
+                    0 => {
+                        let terms = dy.iter().enumerate();
+                        dx[at] = terms
+                            .fold(dx[at], |sum, (k, dy)| sum + term(*dy, i + k * steps[0], j + k * steps[1]));
+                    }
+                    step => {
+                        for (k, (dx, dy)) in dx[at..].iter_mut().step_by(step).zip(dy).enumerate() {
+                            *dx += term(*dy, i + k * steps[0], j + k * steps[1]);
+                        }
+                    }
+                }
+                index += n;
+            }
+        });
+    }
+
     fn inner(&self) -> (usize, [usize; 2]) {
         let last = self.dims.len() - 1;
         (self.dims[last], [self.strides[0][last], self.strides[1][last]])
@@ -287,29 +379,18 @@ impl Kernel for Zip {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, 1);
-        if y.is_empty() {
-            return;
-        }
-        let (inner, [sa, sb]) = self.walk.inner();
         let f = self.function;
-        let rows = CHUNK.div_ceil(inner);
-        y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
-            for (row, y) in y.chunks_mut(inner).enumerate() {
-                let [i, j] = self.walk.offsets((block * rows + row) * inner);
-                match (sa, sb) {
-                    (1, 1) => each(y, |k| f.value(a[i + k], b[j + k])),
-                    (1, 0) => each(y, |k| f.value(a[i + k], b[j])),
-                    (0, 1) => each(y, |k| f.value(a[i], b[j + k])),
-                    _ => each(y, |k| f.value(a[i + k * sa], b[j + k * sb])),
-                }
-            }
+        self.walk.each_row(y, |y, [i, j], steps| match steps {
+            [1, 1] => each(y, |k| f.value(a[i + k], b[j + k])),
+            [1, 0] => each(y, |k| f.value(a[i + k], b[j])),
+            [0, 1] => each(y, |k| f.value(a[i], b[j + k])),
+            [sa, sb] => each(y, |k| f.value(a[i + k * sa], b[j + k * sb])),
         });
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, which) = (io.accumulate, io.operand);
         let reads = self.backward_reads_inputs();
-        let (inner, strides) = self.walk.inner();
         let walk = &self.walk;
         // Addition and subtraction do not keep their operands.
         let sign = if self.function == Function::Sub && which == 1 { -1.0 } else { 1.0 };
@@ -323,39 +404,7 @@ impl Kernel for Zip {
                 if which == 0 { da } else { db }
             }
         };
-        let dx = &mut *io.gradient;
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        if dy.is_empty() {
-            return;
-        }
-        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
-        let (groups, part) = match walk.strides[which][0] {
-            0 => (1, dx.len()),
-            step if walk.dims.len() == 1 => (walk.dims[0].div_ceil(CHUNK), CHUNK * step),
-            step => (walk.dims[0], step),
-        };
-        let per_group = if walk.dims.len() == 1 { CHUNK } else { walk.total() / groups };
-        dx.par_chunks_mut(part.max(1)).enumerate().for_each(|(group, dx)| {
-            let (start, end) = if groups == 1 {
-                (0, walk.total())
-            } else {
-                (group * per_group, ((group + 1) * per_group).min(walk.total()))
-            };
-            let base = group * part;
-            let mut index = start;
-            while index < end {
-                let n = inner.min(end - index);
-                let [i, j] = walk.offsets(index);
-                let at = if which == 0 { i } else { j } - base;
-                let s = strides[which];
-                for k in 0..n {
-                    dx[at + k * s] += dy[index + k] * slope(i + k * strides[0], j + k * strides[1]);
-                }
-                index += n;
-            }
-        });
+        walk.sum_back_of(which, dy, io.gradient, accumulate, |dy, i, j| dy * slope(i, j));
     }
 }
 

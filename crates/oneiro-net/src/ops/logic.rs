@@ -159,10 +159,10 @@ impl Kernel for Truth {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, if self.function.unary() { 0 } else { 1 });
-        for (i, y) in y.iter_mut().enumerate() {
-            let [i, j] = self.walk.offsets(i);
-            *y = f32::from(u8::from(self.function.value(a[i], b[j])));
-        }
+        let value = |i: usize, j: usize| f32::from(u8::from(self.function.value(a[i], b[j])));
+        self.walk.each_row(y, |y, [i, j], [si, sj]| {
+            y.iter_mut().enumerate().for_each(|(k, y)| *y = value(i + k * si, j + k * sj));
+        });
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
@@ -175,20 +175,6 @@ impl Kernel for Truth {
 /// Input 1 where input 0 is true, else input 2.
 #[derive(Debug, Clone)]
 struct Where;
-
-/// Positions in the condition and in both choices of every element of the output.
-#[derive(Debug)]
-struct Choice {
-    condition: Walk,
-    choices: Walk,
-}
-
-impl Choice {
-    fn new(shape: &[usize], inputs: Facts<'_>) -> Result<Self, OpError> {
-        let (c, x, y) = (inputs.shape(0)?, inputs.shape(1)?, inputs.shape(2)?);
-        Ok(Self { condition: Walk::new(shape, [c, c]), choices: Walk::new(shape, [x, y]) })
-    }
-}
 
 impl Operator for Where {
     fn op_type(&self) -> &str {
@@ -210,17 +196,21 @@ impl Operator for Where {
             return Ok(None);
         }
         let shape = self.infer(inputs)?.remove(0).shape;
-        let at = Choice::new(&shape, inputs)?;
+        let condition = Walk::new(&shape, [c.shape(), c.shape()]);
+        let choices = Walk::new(&shape, [x.shape(), y.shape()]);
         let (c, x, y) = (c.as_bools()?, x.as_ints()?, y.as_ints()?);
         let pick = |i: usize| {
-            let ([k, _], [i, j]) = (at.condition.offsets(i), at.choices.offsets(i));
+            let ([k, _], [i, j]) = (condition.offsets(i), choices.offsets(i));
             if c[k] { x[i] } else { y[j] }
         };
         Ok(Some(vec![Tensor::ints(&shape, (0..volume(&shape)).map(pick).collect())]))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built::new(Choice::new(&site.output.shape, site.inputs)?, 3))
+        let walk = |i: usize| {
+            Ok::<_, OpError>(Walk::new(&site.output.shape, [site.inputs.shape(0)?, site.inputs.shape(i)?]))
+        };
+        Ok(Built::new(Choice([walk(1)?, walk(2)?]), 3))
     }
 
     fn carries_integers(&self) -> bool {
@@ -232,6 +222,10 @@ impl Operator for Where {
     }
 }
 
+/// Positions in the condition and in a choice, for both choices.
+#[derive(Debug)]
+struct Choice([Walk; 2]);
+
 impl Kernel for Choice {
     fn backward_reads_inputs(&self) -> bool {
         true
@@ -242,28 +236,24 @@ impl Kernel for Choice {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let (x, y) = (super::read(&io.reader, &io.operands[1]), super::read(&io.reader, &io.operands[2]));
         let condition = super::read(&io.reader, &io.operands[0]);
-        for (i, out) in io.output.iter_mut().enumerate() {
-            let ([k, _], [i, j]) = (self.condition.offsets(i), self.choices.offsets(i));
-            *out = if condition[k] != 0.0 { x[i] } else { y[j] };
+        for (which, walk) in self.0.iter().enumerate() {
+            let choice = super::read(&io.reader, &io.operands[which + 1]);
+            walk.each_row(io.output, |y, [c, x], [sc, sx]| {
+                for (k, y) in y.iter_mut().enumerate() {
+                    let chosen = (condition[c + k * sc] != 0.0) == (which == 0);
+                    *y = if chosen { choice[x + k * sx] } else { *y };
+                }
+            });
         }
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, operand) = (io.accumulate, io.operand);
         let (condition, dy, dx) = io.io_input(0);
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        for (i, dy) in dy.iter().enumerate() {
-            let ([k, _], [i, j]) = (self.condition.offsets(i), self.choices.offsets(i));
-            match (condition[k] != 0.0, operand) {
-                (true, 1) => dx[i] += dy,
-                (false, 2) => dx[j] += dy,
-                _ => {}
-            }
-        }
+        let wanted = operand == 1;
+        self.0[operand - 1]
+            .sum_back(dy, dx, accumulate, |dy, c, _| if (condition[c] != 0.0) == wanted { dy } else { 0.0 });
     }
 }
 
