@@ -18,7 +18,7 @@ use oneiro_net::graph::Graph;
 use oneiro_net::ops::Fact;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::typed;
-use oneiro_net::{CpuSession, Isa, Plan, Request, Rules, Session};
+use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Rules, Session};
 
 /// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32 and f64
 /// cases are computed in f32 alike.
@@ -236,7 +236,13 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
     let session = if targets.is_empty() {
         None
     } else {
-        let request = Request { shapes, targets: targets.clone(), gradients: true, isa: Isa::detect() };
+        let request = Request {
+            shapes,
+            targets: targets.clone(),
+            gradients: true,
+            max_pool: MaxPoolRule::Exact,
+            isa: Isa::detect(),
+        };
         let plan = Arc::new(Plan::compile(&graph, &request)?);
         let mut session = CpuSession::new(plan)?;
         for (slot, &i) in fed.iter().enumerate() {

@@ -13,3 +13,4 @@ mod files;
 mod interruption;
 mod onnx;
 mod place;
+mod rules;

@@ -33,7 +33,10 @@ pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
 pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};
-pub use pool::{PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward};
+pub use pool::{
+    MaxPoolRule, PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward,
+    smoothed_max_pool_backward,
+};
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
-use crate::kernels::{self, Isa, PoolGeometry};
+use crate::kernels::{self, Isa, MaxPoolRule, PoolGeometry};
 use crate::ops::reduce::{Kind, Reduce};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
@@ -13,8 +13,13 @@ use crate::tensor::volume;
 /// The operator.
 #[derive(Debug, Clone)]
 pub enum Pool {
-    /// The largest value of a window; the gradient goes to the first of the largest.
-    Max(WindowAttributes),
+    /// The largest value of a window.
+    Max {
+        /// The window.
+        window: WindowAttributes,
+        /// Where the gradient goes.
+        rule: MaxPoolRule,
+    },
     /// The mean of a window.
     Average {
         /// The window.
@@ -23,7 +28,10 @@ pub enum Pool {
         count_padding: bool,
     },
     /// The largest value of each channel.
-    GlobalMax,
+    GlobalMax {
+        /// Where the gradient goes.
+        rule: MaxPoolRule,
+    },
     /// The mean of each channel.
     GlobalAverage,
 }
@@ -34,13 +42,22 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         return Err(OpError("storage_order = 1 is not supported".into()));
     }
     Ok(Arc::new(match op_type {
-        "GlobalMaxPool" => Pool::GlobalMax,
+        "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },
         "GlobalAveragePool" => Pool::GlobalAverage,
-        "MaxPool" => Pool::Max(WindowAttributes::read(a)?),
+        "MaxPool" => Pool::Max { window: WindowAttributes::read(a)?, rule: MaxPoolRule::Exact },
         _ => Pool::Average {
             window: WindowAttributes::read(a)?,
             count_padding: a.int_or("count_include_pad", 0)? != 0,
         },
+    }))
+}
+
+/// The operator with gradients under this rule, if it is a max-pooling. Its result is the same.
+pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operator>> {
+    Some(Arc::new(match op.as_any().downcast_ref::<Pool>()? {
+        Pool::Max { window, .. } => Pool::Max { window: window.clone(), rule },
+        Pool::GlobalMax { .. } => Pool::GlobalMax { rule },
+        Pool::Average { .. } | Pool::GlobalAverage => return None,
     }))
 }
 
@@ -52,8 +69,8 @@ impl Pool {
         }
         let spatial = &x[2..];
         match self {
-            Pool::Max(w) | Pool::Average { window: w, .. } => w.resolve(spatial, None),
-            Pool::GlobalMax | Pool::GlobalAverage => Ok(Window::whole(spatial)),
+            Pool::Max { window: w, .. } | Pool::Average { window: w, .. } => w.resolve(spatial, None),
+            Pool::GlobalMax { .. } | Pool::GlobalAverage => Ok(Window::whole(spatial)),
         }
     }
 }
@@ -61,9 +78,9 @@ impl Pool {
 impl Operator for Pool {
     fn op_type(&self) -> &str {
         match self {
-            Pool::Max(_) => "MaxPool",
+            Pool::Max { .. } => "MaxPool",
             Pool::Average { .. } => "AveragePool",
-            Pool::GlobalMax => "GlobalMaxPool",
+            Pool::GlobalMax { .. } => "GlobalMaxPool",
             Pool::GlobalAverage => "GlobalAveragePool",
         }
     }
@@ -77,9 +94,6 @@ impl Operator for Pool {
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
-        if matches!(self, Pool::GlobalAverage) {
-            return Reduce::over(Kind::Mean, 2..x.len()).kernel(site);
-        }
         if site.output_index != 0 {
             return Err(OpError("the positions of the maxima are not supported as a result".into()));
         }
@@ -102,13 +116,16 @@ impl Operator for Pool {
             Pool::Average { count_padding, .. } => {
                 Built::new(Average { isa, geometry, count_padding: *count_padding }, 1)
             }
-            _ => Built::new(Max { isa, geometry }, 1),
+            Pool::Max { rule, .. } | Pool::GlobalMax { rule } => {
+                Built::new(Max { isa, geometry, rule: *rule }, 1)
+            }
+            Pool::GlobalAverage => Reduce::over(Kind::Mean, 2..x.len()).kernel(site)?,
         })
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self {
-            Pool::GlobalMax | Pool::GlobalAverage => Reach::Whole,
+            Pool::GlobalMax { .. } | Pool::GlobalAverage => Reach::Whole,
             _ => self.window(inputs).map_or(Reach::Whole, |w| w.reach()),
         }
     }
@@ -122,11 +139,19 @@ impl Operator for Pool {
 struct Max {
     isa: Isa,
     geometry: PoolGeometry,
+    rule: MaxPoolRule,
 }
 
 impl Kernel for Max {
     fn saved_words(&self) -> usize {
-        self.geometry.argmax_words()
+        match self.rule {
+            MaxPoolRule::Exact => self.geometry.argmax_words(),
+            MaxPoolRule::Smoothed => 0,
+        }
+    }
+
+    fn backward_reads_inputs(&self) -> bool {
+        self.rule == MaxPoolRule::Smoothed
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
@@ -137,8 +162,16 @@ impl Kernel for Max {
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, saved) = (io.accumulate, io.saved);
-        let (dy, dx) = io.io();
-        kernels::max_pool_backward(&self.geometry, saved, dy, dx, accumulate);
+        match self.rule {
+            MaxPoolRule::Exact => {
+                let (dy, dx) = io.io();
+                kernels::max_pool_backward(&self.geometry, saved, dy, dx, accumulate);
+            }
+            MaxPoolRule::Smoothed => {
+                let (x, dy, dx) = io.io_input(0);
+                kernels::smoothed_max_pool_backward(self.isa, &self.geometry, x, dy, dx, accumulate);
+            }
+        }
     }
 }
 
