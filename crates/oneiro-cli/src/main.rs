@@ -14,6 +14,7 @@ mod metadata;
 mod model;
 mod progress;
 mod rendering;
+mod settings;
 
 use context::Context;
 

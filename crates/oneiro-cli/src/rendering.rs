@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Objective;
-use oneiro::optimizer::OptimizerKind;
 use oneiro::preset::Preset;
 use oneiro::probe::Probe;
 use oneiro::render::{Render, Rendered};
@@ -21,98 +20,6 @@ use crate::progress::Progress;
 
 /// Pictures that are optimised together. It changes memory and speed, never a bit of a picture.
 const BATCH: usize = 4;
-
-/// Settings of an optimisation: a preset, and what overrides it.
-#[derive(clap::Args)]
-pub struct RenderArgs {
-    /// The recipe to start from
-    #[arg(long, default_value = "lucid", value_parser = ["lucid", "conveiro"])]
-    preset: String,
-    /// Size of the picture: N or HxW
-    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
-    pub size: Option<[usize; 2]>,
-    /// Steps of the optimiser
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
-    )]
-    steps: Option<u32>,
-    /// Stop once the objective's mean over 32 steps rises by less than this fraction
-    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
-    until_converged: Option<f64>,
-    /// Seed of all random numbers
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
-    pub seed: u64,
-    /// What is optimised: the spectrum with decorrelated colours, or the pixels
-    #[arg(long, value_parser = ["fourier", "pixel"])]
-    param: Option<String>,
-    /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
-    #[arg(long, value_name = "CHAIN")]
-    transform: Option<String>,
-    /// The optimiser
-    #[arg(long, value_parser = ["adam", "sgd"])]
-    optimizer: Option<String>,
-    /// Learning rate
-    #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
-    learning_rate: Option<f32>,
-}
-
-/// The largest side of a picture: beyond it, memory runs out before anything is seen.
-const MAX_SIDE: usize = 8192;
-
-pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
-    let side = |t: &str| {
-        t.trim()
-            .parse::<usize>()
-            .ok()
-            .filter(|n| (1..=MAX_SIDE).contains(n))
-            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {MAX_SIDE}"))
-    };
-    match text.split_once(['x', 'X']) {
-        None => side(text).map(|n| [n, n]),
-        Some((h, w)) => Ok([side(h)?, side(w)?]),
-    }
-}
-
-impl RenderArgs {
-    /// The preset with everything that was given in its place.
-    pub fn preset(&self) -> Result<Preset> {
-        let mut preset =
-            Preset::named(&self.preset).ok_or_else(|| anyhow!("there is no preset \"{}\"", self.preset))?;
-        if let Some(size) = self.size {
-            preset.size = Some(size);
-        }
-        if let Some(steps) = self.steps {
-            preset.steps = steps as usize;
-        }
-        if let Some(tolerance) = self.until_converged {
-            if !(tolerance > 0.0 && tolerance < 1.0) {
-                bail!("--until-converged {tolerance}: a fraction between 0 and 1 is needed");
-            }
-            preset.tolerance = Some(tolerance);
-        }
-        if let Some(name) = &self.param {
-            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
-        }
-        if let Some(text) = &self.transform {
-            preset.transform = Chain::parse(text)?;
-        }
-        if let Some(rate) = self.learning_rate
-            && !(rate.is_finite() && rate > 0.0)
-        {
-            bail!("--learning-rate {rate}: a positive number is needed");
-        }
-        let kind = match self.optimizer.as_deref() {
-            None => preset.optimizer.kind,
-            Some("sgd") => OptimizerKind::Sgd,
-            Some(_) => OptimizerKind::Adam,
-        };
-        preset.set_optimizer(kind, self.learning_rate);
-        Ok(preset)
-    }
-}
 
 /// A unit to render: what to call it, and what is maximised.
 #[derive(Debug, Clone)]
@@ -301,7 +208,7 @@ fn render_batch(
                 preset: preset.name.clone(),
                 seed: options.seed,
                 steps: rendered.steps,
-                stop: rendered.stop.describe(),
+                stop: rendered.stop.describe().into(),
                 value: rendered.value,
                 value_at_start: rendered.value_at_start,
                 value_saved: value_saved[i],

@@ -70,8 +70,8 @@ pub enum MediaError {
         /// What is too large, with the limit.
         what: String,
     },
-    /// Only PNG files carry text about how they were made.
-    #[error("cannot read how `{}` was made: {reason}; only PNG files written here carry that", path.display())]
+    /// Only PNG and GIF files carry text about how they were made.
+    #[error("cannot read how `{}` was made: {reason}; only PNG and GIF files that oneiro wrote carry that", path.display())]
     NoText {
         /// The file.
         path: PathBuf,

@@ -5,6 +5,7 @@
 //! ```text
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
 //! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
+//!                   ├─ Film (animated PNG or GIF) ─► file
 //!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
 //! ```
 //!
@@ -30,6 +31,7 @@
 
 mod disturb;
 mod error;
+mod film;
 mod image;
 mod npy;
 mod page;
@@ -40,10 +42,11 @@ mod write;
 
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
+pub use film::{Film, TICKS_PER_SECOND};
 pub use image::{Image, MAX_PIXELS};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
-pub use read::{decode_image, read_image};
+pub use read::{decode_image, read_bytes, read_image};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
-pub use write::{PngText, encode_png, read_text, write_atomic, write_png};
+pub use write::{PngText, decode_text, encode_png, read_text, write_atomic, write_png};

@@ -63,8 +63,13 @@ pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
     planes(&picture)
 }
 
-/// The bytes of a regular file, or of a pipe up to the limit.
-pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of a regular file, or of a pipe, up to 1 GiB.
+///
+/// # Errors
+///
+/// One message for each of: a folder, a missing or unreadable file, and a file beyond the limit.
+pub fn read_bytes(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let path = path.as_ref();
     let refused = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => MediaError::NotFound { path: path.to_owned() },
         io::ErrorKind::IsADirectory => MediaError::ReadFolder { path: path.to_owned() },

@@ -8,6 +8,7 @@ use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::film::read_gif_text;
 use crate::read::read_bytes;
 use crate::{Image, MediaError, Result};
 
@@ -56,15 +57,38 @@ pub fn write_png(path: impl AsRef<Path>, image: &Image, text: &PngText) -> Resul
 /// [`MediaError::Text`] for a keyword or text that PNG cannot hold (a keyword that is empty, longer than 72
 /// bytes or not printable ASCII; a text with a NUL), [`MediaError::Shape`] for an image without pixels.
 pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
-    let shape = |what: String| MediaError::Shape { what };
-    let side =
-        |side: usize| u32::try_from(side).map_err(|_| shape(format!("a PNG cannot be {side} pixels long")));
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, side(image.width)?, side(image.height)?);
+    let mut encoder = new_encoder(&mut bytes, image.width, image.height)?;
+    add_text(&mut encoder, text)?;
+    let refused = |error: png::EncodingError| MediaError::Shape {
+        what: format!("cannot encode an image of {}×{} pixels as PNG: {error}", image.width, image.height),
+    };
+    let mut writer = encoder.write_header().map_err(refused)?;
+    writer.write_image_data(&image.to_rgb8()).map_err(refused)?;
+    writer.finish().map_err(refused)?;
+    Ok(bytes)
+}
+
+/// An encoder of 8-bit RGB with this crate's settings.
+pub(crate) fn new_encoder(
+    bytes: &mut Vec<u8>,
+    width: usize,
+    height: usize,
+) -> Result<png::Encoder<'_, &mut Vec<u8>>> {
+    let side = |side: usize| {
+        u32::try_from(side)
+            .map_err(|_| MediaError::Shape { what: format!("a PNG cannot be {side} pixels long") })
+    };
+    let mut encoder = png::Encoder::new(bytes, side(width)?, side(height)?);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_deflate_compression(png::DeflateCompression::Level(DEFLATE_LEVEL));
     encoder.set_filter(png::Filter::Adaptive);
+    Ok(encoder)
+}
+
+/// Adds the text in front of the pixels.
+pub(crate) fn add_text(encoder: &mut png::Encoder<'_, &mut Vec<u8>>, text: &PngText) -> Result<()> {
     for (keyword, text) in &text.0 {
         check_entry(keyword, text)?;
         let key = format!("{PREFIX}{keyword}");
@@ -75,31 +99,37 @@ pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
         };
         added.map_err(|error| text_error(keyword, error.to_string()))?;
     }
-    let refused = |error: png::EncodingError| {
-        shape(format!("cannot encode an image of {}×{} pixels as PNG: {error}", image.width, image.height))
-    };
-    let mut writer = encoder.write_header().map_err(refused)?;
-    writer.write_image_data(&image.to_rgb8()).map_err(refused)?;
-    writer.finish().map_err(refused)?;
-    Ok(bytes)
+    Ok(())
 }
 
-/// How a picture was made: the entries that [`write_png`] stored, keywords without their prefix. Entries of
-/// other programs are left out, so a PNG of theirs has none.
+/// How a picture or film was made: the entries that [`write_png`] and [`Film`](crate::Film) stored, keywords without
+/// their prefix. Entries of other programs are left out, so a PNG or GIF of theirs has none.
 ///
 /// # Errors
 ///
 /// Those of opening the file as in [`read_image`](crate::read_image), and [`MediaError::NoText`] for a file
-/// that is not a PNG or is damaged.
+/// that is neither PNG nor GIF or is damaged.
 pub fn read_text(path: impl AsRef<Path>) -> Result<PngText> {
     let path = path.as_ref();
-    let bytes = read_bytes(path)?;
+    decode_text(&read_bytes(path)?, path)
+}
+
+/// The same for a file's bytes; `path` is what messages call it.
+///
+/// # Errors
+///
+/// As [`read_text`], save those of opening the file.
+pub fn decode_text(bytes: &[u8], path: impl AsRef<Path>) -> Result<PngText> {
+    let path = path.as_ref();
     let no_text = |reason: String| MediaError::NoText { path: path.to_owned(), reason };
+    if bytes.starts_with(b"GIF8") {
+        return read_gif_text(bytes).map_err(no_text);
+    }
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return Err(no_text("it is not a PNG file".to_owned()));
+        return Err(no_text("it is no PNG or GIF file".to_owned()));
     }
     let damaged = |error: png::DecodingError| no_text(format!("the PNG file is damaged ({error})"));
-    let reader = png::Decoder::new(Cursor::new(&bytes)).read_info().map_err(damaged)?;
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
     let info = reader.info();
     let mut entries = PngText::default();
     let mut keep = |keyword: &str, text: String| {

@@ -49,6 +49,6 @@ pub mod typed;
 
 pub use error::{Error, OpError, Result};
 pub use graph::{Graph, ValueId};
-pub use kernels::{Isa, ReluRule};
+pub use kernels::{Isa, MaxPoolRule, ReluRule};
 pub use plan::{Plan, Request};
 pub use session::{CpuSession, Rules, Session};

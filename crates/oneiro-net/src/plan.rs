@@ -7,9 +7,9 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
-use crate::kernels::{Isa, Region};
+use crate::kernels::{Isa, MaxPoolRule, Region};
 use crate::ops::activation::Bounds;
-use crate::ops::{Kernel, Operand};
+use crate::ops::{Kernel, Operand, pool};
 use crate::passes;
 use crate::tensor::DType;
 use crate::typed::Typed;
@@ -22,7 +22,7 @@ use lowering::Lowering;
 /// Memory beyond which a request is refused rather than tried.
 const MAX_ARENA_BYTES: usize = 1 << 37;
 
-/// What to compile: input shapes, the values wanted, and whether gradients are wanted.
+/// What to compile: input shapes, the values wanted, and whether and how gradients are wanted.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Shape of every input, in the graph's order.
@@ -31,6 +31,9 @@ pub struct Request {
     pub targets: Vec<ValueId>,
     /// Whether backward will be run.
     pub gradients: bool,
+    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the maxima
+    /// and another the pooled values, and the arena has room for what is needed only.
+    pub max_pool: MaxPoolRule,
     /// Instruction set of the kernels.
     pub isa: Isa,
 }
@@ -50,7 +53,13 @@ impl Request {
                 Ok(shape)
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { shapes, targets: targets.to_vec(), gradients: true, isa: Isa::detect() })
+        Ok(Self {
+            shapes,
+            targets: targets.to_vec(),
+            gradients: true,
+            max_pool: MaxPoolRule::Exact,
+            isa: Isa::detect(),
+        })
     }
 }
 
@@ -149,6 +158,11 @@ impl Plan {
             }
         }
         let rewrites = passes::optimise(&mut typed);
+        for node in &mut typed.nodes {
+            if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {
+                node.op = ruled;
+            }
+        }
         let mut plan = Lowering::new(graph, &typed, request).lower()?;
         plan.rewrites = rewrites;
         if plan.arena_bytes() > MAX_ARENA_BYTES {

@@ -9,6 +9,7 @@
 //! | [`transform`] | image + random numbers → image, and adjoint |
 //! | [`preprocess`] | image → what the network reads, and adjoint |
 //! | [`objective`] | activations → value and seed gradients; an algebra |
+//! | [`gradients`] | how gradients pass ReLUs and max-pooling |
 //! | [`optimizer`] | gradient → step |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
@@ -34,6 +35,7 @@
 pub mod card;
 pub mod color;
 mod error;
+pub mod gradients;
 pub mod model;
 pub mod objective;
 pub mod optimizer;

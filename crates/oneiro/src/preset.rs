@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
 use crate::param::{Fourier, FourierOptions, Param, Pixel, PixelOptions, Squash};
 use crate::transform::Chain;
@@ -64,8 +65,8 @@ pub struct Preset {
     pub transform: Chain,
     /// What those transforms show outside the picture.
     pub outside: Outside,
-    /// Steps at the start in which gradients pass silent ReLUs (redirected ReLU gradients of Lucid).
-    pub redirected_steps: usize,
+    /// How gradients pass ReLUs and max-pooling.
+    pub gradients: Gradients,
 }
 
 /// Steps over which convergence is judged: the transforms make single steps too noisy.
@@ -77,8 +78,6 @@ const LUCID_SIZE: usize = 128;
 const LUCID_STEPS: usize = 512;
 /// Lucid's default learning rate for Adam.
 const LUCID_RATE: f32 = 0.05;
-/// Steps with redirected gradients, as in Lucid (`redirected_relu_grad`: while the step is at most 16).
-const LUCID_REDIRECTED_STEPS: usize = 16;
 /// Side of the canvas of Conveiro's CDFS.
 const CONVEIRO_SIZE: usize = 224;
 /// Steps of Conveiro's CDFS.
@@ -99,7 +98,7 @@ impl Preset {
             optimizer: OptimizerSpec::adam(LUCID_RATE),
             transform: Chain::lucid(),
             outside: Outside::Chain,
-            redirected_steps: LUCID_REDIRECTED_STEPS,
+            gradients: Gradients::relu(ReluGradient::Redirected),
         }
     }
 
@@ -114,7 +113,7 @@ impl Preset {
             optimizer: OptimizerSpec::sgd(CONVEIRO_RATE),
             transform: Chain::conveiro(&[0.0]),
             outside: Outside::Mean,
-            redirected_steps: 0,
+            gradients: Gradients::default(),
         }
     }
 

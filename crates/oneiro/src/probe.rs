@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oneiro_net::plan::PlanInput;
-use oneiro_net::{CpuSession, Plan, Request, Rules, Session, ValueId};
+use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -41,6 +41,18 @@ impl Probe {
         shapes: Vec<Vec<usize>>,
         gradients: bool,
     ) -> Result<Self> {
+        let max_pool = gradients.then_some(MaxPoolRule::Exact);
+        Self::with_max_pool(model, objectives, captured, shapes, max_pool)
+    }
+
+    /// The same with gradients under a rule for max-pooling, or without gradients.
+    pub fn with_max_pool(
+        model: &Model,
+        objectives: &[Objective],
+        captured: &[ValueId],
+        shapes: Vec<Vec<usize>>,
+        gradients: Option<MaxPoolRule>,
+    ) -> Result<Self> {
         let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(0);
         if objectives.len() > 1 && objectives.len() != batch {
             return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
@@ -69,7 +81,13 @@ impl Probe {
         // Captured values stay as they are in the graph; objectives read channels on axis 1.
         let (graph, turned) = model.channels_first(&targets[captured.len()..], &shapes)?;
         targets.splice(captured.len().., turned);
-        let request = Request { shapes, targets, gradients, isa: oneiro_net::Isa::detect() };
+        let request = Request {
+            shapes,
+            targets,
+            gradients: gradients.is_some(),
+            max_pool: gradients.unwrap_or_default(),
+            isa: oneiro_net::Isa::detect(),
+        };
         let plan = Plan::compile(&graph, &request)?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {

@@ -3,7 +3,7 @@
 //! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random stream, the
 //! latter seeded by the objective's text. So a picture's bytes do not depend on which batch it was made in.
 
-use oneiro_net::{ReluRule, Rules};
+use oneiro_net::Rules;
 use rayon::prelude::*;
 
 use crate::card::InputKind;
@@ -134,7 +134,8 @@ impl Render {
             return Err(Error::Settings("there is nothing to render: no unit is given".into()));
         }
         let shapes = model.input_shapes(objectives.len(), preset.size)?;
-        let probe = Probe::new(model, objectives, &[], shapes, true)?;
+        let max_pool = preset.gradients.max_pool.rule();
+        let probe = Probe::with_max_pool(model, objectives, &[], shapes, Some(max_pool))?;
         let mut chain = preset.transform.clone();
         for input in probe.inputs().iter().filter(|i| i.used && i.shape.len() == 4) {
             let pixels = chain.largest_stage([input.shape[2], input.shape[3]]);
@@ -247,9 +248,7 @@ impl Render {
                 self.probe.seed(e, 1.0);
             }
         }
-        let redirected = self.step < self.preset.redirected_steps;
-        let relu = if redirected { ReluRule::Redirected } else { ReluRule::Exact };
-        self.probe.backward(&Rules { relu });
+        self.probe.backward(&Rules { relu: self.preset.gradients.relu_at(self.step) });
         let (probe, batch) = (&self.probe, self.entries.len());
         self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
             for canvas in &mut entry.canvases {

@@ -4,6 +4,7 @@
 
 use oneiro::Model;
 use oneiro::card::Card;
+use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::objective::Objective;
 use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
 use oneiro::preset::{CONVERGENCE_WINDOW, Preset};
@@ -78,15 +79,49 @@ fn a_picture_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() {
 fn redirected_gradients_rescue_a_unit_that_starts_dead() {
     // A unit after its ReLU that the start image leaves at zero has no gradient.
     let model = model();
-    let preset = |redirected_steps| Preset { redirected_steps, transform: Chain::none(), ..small(16) };
+    let preset = |rule| Preset { gradients: Gradients::relu(rule), transform: Chain::none(), ..small(16) };
     let silent =
         (0..256).map(|c| Objective::neuron("fire7", c, oneiro::objective::Position::Center)).find(|o| {
-            let exact = render(&model, &preset(0), std::slice::from_ref(o), 3, |_| true).unwrap();
+            let exact =
+                render(&model, &preset(ReluGradient::Exact), std::slice::from_ref(o), 3, |_| true).unwrap();
             exact[0].value_at_start == 0.0 && exact[0].value == 0.0
         });
     let silent = silent.expect("a unit of fire7 that is silent on noise");
-    let redirected = render(&model, &preset(16), std::slice::from_ref(&silent), 3, |_| true).unwrap();
+    let redirected =
+        render(&model, &preset(ReluGradient::Redirected), std::slice::from_ref(&silent), 3, |_| true)
+            .unwrap();
     assert!(redirected[0].value > 0.0, "{silent} stayed dead");
+}
+
+#[test]
+fn every_gradient_rule_makes_a_picture_of_its_own_and_raises_its_objective() {
+    let mut seen = Vec::new();
+    for text in ["exact", "redirected", "leaky", "leaky(0.3)", "guided", "deconv"] {
+        for max_pool in [MaxPoolGradient::Exact, MaxPoolGradient::Smoothed] {
+            let relu: ReluGradient = text.parse().unwrap();
+            let preset = Preset { gradients: Gradients { max_pool, ..Gradients::relu(relu) }, ..small(12) };
+            let read: Preset = toml::from_str(&toml::to_string(&preset).unwrap()).unwrap();
+            assert_eq!(read, preset);
+            let r = run(&preset, &[Objective::channel("fire5.expand1x1", 7)]).remove(0);
+            assert!(r.value > r.value_at_start, "{text}, {max_pool:?}: {} to {}", r.value_at_start, r.value);
+            // Redirected differs from exact only where nothing passes, which is not the case here.
+            let as_exact = text == "redirected" && seen.contains(&r.images);
+            assert!(as_exact || !seen.contains(&r.images), "{text}, {max_pool:?}: as another rule");
+            seen.push(r.images);
+        }
+    }
+}
+
+#[test]
+fn a_rule_for_the_first_steps_gives_way_to_the_derivative() {
+    let of = |relu: ReluGradient, relu_steps: Option<usize>| {
+        let gradients = Gradients { relu_steps, ..Gradients::relu(relu) };
+        run(&Preset { gradients, ..small(8) }, &[Objective::channel("fire5.expand1x1", 7)]).remove(0).images
+    };
+    assert_eq!(of(ReluGradient::Guided, Some(0)), of(ReluGradient::Exact, None));
+    assert_eq!(of(ReluGradient::Guided, Some(8)), of(ReluGradient::Guided, None));
+    let some = of(ReluGradient::Guided, Some(4));
+    assert!(some != of(ReluGradient::Exact, None) && some != of(ReluGradient::Guided, None));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::objective::Objective;
 use oneiro::probe::Probe;
 use oneiro::rng::Stream;
+use oneiro_net::Rules;
 
 use crate::commands::run::{in_graph_order, value_and_gradient};
 use crate::context::Context;
@@ -65,7 +66,7 @@ fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
 fn error_nearby(probe: &mut Probe, data: &[Vec<f32>], input: usize, theirs: &[f32], tolerance: f64) -> f64 {
     let mut best = f64::INFINITY;
     for seed in 0..NEARBY {
-        value_and_gradient(probe, &one_rounding_away(data, seed), true);
+        value_and_gradient(probe, &one_rounding_away(data, seed), Some(&Rules::default()));
         best = best.min(relative_error(probe.input_gradient(input), theirs));
         if best <= tolerance {
             break;
@@ -157,7 +158,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if !captured.is_empty() {
         let mut probe =
             context.compute(|| Probe::new(&model.model, &[], &captured, shapes.clone(), false))?;
-        context.compute(|| value_and_gradient(&mut probe, &data, false));
+        context.compute(|| value_and_gradient(&mut probe, &data, None));
         for (i, theirs) in activations.iter().enumerate() {
             let (shape, ours) = probe.captured(i);
             report.compare(theirs, shape, ours, args.rtol);
@@ -168,7 +169,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut probe = context.compute(|| {
             Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
         })?;
-        let value = context.compute(|| value_and_gradient(&mut probe, &data, true));
+        let value = context.compute(|| value_and_gradient(&mut probe, &data, Some(&Rules::default())));
         if let Some(theirs) = rest.iter().find(|t| t.name == format!("value/{id}")) {
             report.compare(theirs, &[1], &[value as f32], args.rtol);
         }

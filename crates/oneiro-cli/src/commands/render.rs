@@ -12,7 +12,8 @@ use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::metadata::{UnitReport, png_text};
 use crate::model::{self, ModelArgs};
-use crate::rendering::{Finished, Job, Options, RenderArgs, prepare, render_all};
+use crate::rendering::{Finished, Job, Options, prepare, render_all};
+use crate::settings::RenderArgs;
 
 /// Show what units of a network look for, by optimising pictures for them
 #[derive(clap::Args)]

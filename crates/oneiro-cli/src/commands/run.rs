@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::Model;
+use oneiro::gradients::{MaxPoolGradient, ReluGradient};
 use oneiro::objective::Objective;
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
@@ -13,12 +14,14 @@ use oneiro_net::Rules;
 use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::model::{self, ModelArgs};
+use crate::settings::RuleArgs;
 
 /// Run raw tensors through a network and store activations and gradients
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   oneiro run model.onnx --input x=image.npy --capture conv4 --grad \"channel(conv4,5)\" --out result.safetensors
+  oneiro run model.onnx --input x=image.npy --grad \"logit(7)\" --relu-rule guided --out guided.safetensors
 
 Nothing is prepared: the tensors must be what the network reads. The result holds act/LAYER, value and grad/INPUT;
 with a batch, value and gradient are those of the mean over its entries.")]
@@ -34,6 +37,8 @@ pub struct Args {
     /// An objective whose value and gradient are stored
     #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
     grad: Option<String>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Where to write
     #[arg(long, short, value_name = "FILE.safetensors")]
     out: PathBuf,
@@ -71,19 +76,19 @@ pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
     Ok((shapes, data))
 }
 
-/// Runs a probe on data and back from the mean of its objective over the batch; returns that mean.
-pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: bool) -> f64 {
+/// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that mean.
+pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: Option<&Rules>) -> f64 {
     for (i, data) in data.iter().enumerate() {
         probe.input_mut(i).copy_from_slice(data);
     }
     probe.forward();
     let batch = probe.inputs().first().and_then(|i| i.shape.first()).copied().unwrap_or(1);
     let value = probe.mean_value();
-    if gradient {
+    if let Some(rules) = gradient {
         for entry in 0..batch {
             probe.seed(entry, 1.0 / batch as f64);
         }
-        probe.backward(&Rules::default());
+        probe.backward(rules);
     }
     value
 }
@@ -91,6 +96,11 @@ pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: bool) 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.captures.is_empty() && args.grad.is_none() {
         bail!("nothing to store: give --capture LAYER or --grad EXPR");
+    }
+    let relu = args.rules.relu_rule.unwrap_or_default();
+    let max_pool = args.rules.max_pool().unwrap_or_default();
+    if args.grad.is_none() && (relu != ReluGradient::default() || max_pool != MaxPoolGradient::default()) {
+        bail!("--relu-rule and --max-pool-rule are rules for gradients: give --grad EXPR, too");
     }
     files::check_writable(&args.out)?;
     let mut given = Vec::new();
@@ -115,8 +125,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let captured = captures.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
     let results = context.compute(|| -> Result<Vec<RawTensor>> {
         let objectives: Vec<Objective> = objective.clone().into_iter().collect();
-        let mut probe = Probe::new(&model.model, &objectives, &captured, shapes, objective.is_some())?;
-        let value = value_and_gradient(&mut probe, &data, objective.is_some());
+        let max_pool = objective.is_some().then(|| max_pool.rule());
+        let mut probe = Probe::with_max_pool(&model.model, &objectives, &captured, shapes, max_pool)?;
+        let rules = Rules { relu: relu.rule() };
+        let value = value_and_gradient(&mut probe, &data, objective.is_some().then_some(&rules));
         let mut results = Vec::new();
         for (i, layer) in captures.iter().enumerate() {
             let (shape, data) = probe.captured(i);

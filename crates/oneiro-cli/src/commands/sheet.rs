@@ -14,7 +14,8 @@ use crate::context::Context;
 use crate::files;
 use crate::metadata::UnitReport;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, RenderArgs, prepare, render_all};
+use crate::rendering::{Finished, Job, Options, prepare, render_all};
+use crate::settings::RenderArgs;
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;

@@ -39,7 +39,8 @@ fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String> {
     check(left.is_empty() && before.len() == after.len(), || format!("left {left:?} behind: {}", shown()))
 }
 
-fn refuse_all(place: &Place, cases: &[Case]) {
+/// Runs commands that have to fail.
+pub fn refuse_all(place: &Place, cases: &[Case]) {
     let mut report = Report::default();
     for (name, command, says) in cases {
         report.case(name, refuse(place, command, says));

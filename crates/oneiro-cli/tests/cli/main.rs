@@ -14,3 +14,4 @@ mod formats;
 mod interruption;
 mod onnx;
 mod place;
+mod rules;

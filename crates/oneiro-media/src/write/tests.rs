@@ -79,11 +79,14 @@ fn keywords_and_texts_that_png_cannot_hold_are_errors() {
 }
 
 #[test]
-fn text_is_read_from_png_files_alone() {
+fn text_is_read_from_png_and_gif_files_alone() {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
     assert_eq!(read_text(format!("{data}rgb.png")).unwrap(), PngText::default());
     let error = read_text(format!("{data}upright.jpg")).unwrap_err().to_string();
-    assert!(error.contains("upright.jpg` was made: it is not a PNG file; only PNG files"), "{error}");
+    assert!(
+        error.contains("upright.jpg` was made: it is no PNG or GIF file; only PNG and GIF files"),
+        "{error}"
+    );
 
     let folder = Folder::new("cut");
     let path = folder.0.join("cut.png");

@@ -38,7 +38,10 @@ pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumul
 pub use functions::Smooth;
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};
-pub use pool::{PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward};
+pub use pool::{
+    MaxPoolRule, PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward,
+    smoothed_max_pool_backward,
+};
 pub use softmax::{softmax, softmax_backward};
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use super::scratch::Disjoint;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
+mod smoothed;
+
+pub use smoothed::{MaxPoolRule, TINY, smoothed_max_pool_backward};
+
 /// Windows up to this many taps record their maximum in a byte.
 const BYTE_TAPS: usize = 256;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
-use crate::kernels::{self, Isa, PoolGeometry};
+use crate::kernels::{self, Isa, MaxPoolRule, PoolGeometry};
 use crate::ops::reduce::{Kind, Reduce};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::ops::{
@@ -17,7 +17,7 @@ use crate::tensor::{DType, volume};
 /// The operator.
 #[derive(Debug, Clone)]
 pub enum Pool {
-    /// The largest value of a window; the gradient goes to the first of the largest.
+    /// The largest value of a window.
     Max {
         /// The window.
         window: WindowAttributes,
@@ -25,6 +25,8 @@ pub enum Pool {
         columns_first: bool,
         /// Whether the node names the positions of the maxima as a second result.
         positions: bool,
+        /// Where the gradient goes.
+        rule: MaxPoolRule,
     },
     /// The mean of a window.
     Average {
@@ -34,7 +36,10 @@ pub enum Pool {
         count_padding: bool,
     },
     /// The largest value of each channel.
-    GlobalMax,
+    GlobalMax {
+        /// Where the gradient goes.
+        rule: MaxPoolRule,
+    },
     /// The mean of each channel.
     GlobalAverage,
 }
@@ -42,18 +47,29 @@ pub enum Pool {
 /// Reads the attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
-        "GlobalMaxPool" => Pool::GlobalMax,
+        "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },
         "GlobalAveragePool" => Pool::GlobalAverage,
         "MaxPool" => Pool::Max {
             window: WindowAttributes::read(a)?,
             columns_first: a.int_or("storage_order", 0)? != 0,
             positions: a.outputs > 1,
+            rule: MaxPoolRule::Exact,
         },
         _ => Pool::Average {
             window: WindowAttributes::read(a)?,
             count_padding: a.int_or("count_include_pad", 0)? != 0,
         },
     }))
+}
+
+/// The operator with gradients under this rule, if it is a max-pooling. Its result is the same.
+pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operator>> {
+    let mut pool = op.as_any().downcast_ref::<Pool>()?.clone();
+    match &mut pool {
+        Pool::Max { rule: own, .. } | Pool::GlobalMax { rule: own } => *own = rule,
+        Pool::Average { .. } | Pool::GlobalAverage => return None,
+    }
+    Some(Arc::new(pool))
 }
 
 impl Pool {
@@ -65,7 +81,7 @@ impl Pool {
         let spatial = &x[2..];
         match self {
             Pool::Max { window: w, .. } | Pool::Average { window: w, .. } => w.resolve(spatial, None),
-            Pool::GlobalMax | Pool::GlobalAverage => Ok(Window::whole(spatial)),
+            Pool::GlobalMax { .. } | Pool::GlobalAverage => Ok(Window::whole(spatial)),
         }
     }
 }
@@ -75,7 +91,7 @@ impl Operator for Pool {
         match self {
             Pool::Max { .. } => "MaxPool",
             Pool::Average { .. } => "AveragePool",
-            Pool::GlobalMax => "GlobalMaxPool",
+            Pool::GlobalMax { .. } => "GlobalMaxPool",
             Pool::GlobalAverage => "GlobalAveragePool",
         }
     }
@@ -119,13 +135,16 @@ impl Operator for Pool {
             Pool::Average { count_padding, .. } => {
                 Built::new(Average { isa, geometry, count_padding: *count_padding }, 1)
             }
-            _ => Built::new(Max { isa, geometry }, 1),
+            Pool::Max { rule, .. } | Pool::GlobalMax { rule } => {
+                Built::new(Max { isa, geometry, rule: *rule }, 1)
+            }
+            Pool::GlobalAverage => Reduce::over(Kind::Mean, 2..x.len()).kernel(site)?,
         })
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self {
-            Pool::GlobalMax | Pool::GlobalAverage => Reach::Whole,
+            Pool::GlobalMax { .. } | Pool::GlobalAverage => Reach::Whole,
             _ => self.window(inputs).map_or(Reach::Whole, |w| w.reach()),
         }
     }
@@ -143,11 +162,19 @@ impl Operator for Pool {
 struct Max {
     isa: Isa,
     geometry: PoolGeometry,
+    rule: MaxPoolRule,
 }
 
 impl Kernel for Max {
     fn saved_words(&self) -> usize {
-        self.geometry.argmax_words()
+        match self.rule {
+            MaxPoolRule::Exact => self.geometry.argmax_words(),
+            MaxPoolRule::Smoothed => 0,
+        }
+    }
+
+    fn backward_reads_inputs(&self) -> bool {
+        self.rule == MaxPoolRule::Smoothed
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
@@ -158,8 +185,16 @@ impl Kernel for Max {
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, saved) = (io.accumulate, io.saved);
-        let (dy, dx) = io.io();
-        kernels::max_pool_backward(&self.geometry, saved, dy, dx, accumulate);
+        match self.rule {
+            MaxPoolRule::Exact => {
+                let (dy, dx) = io.io();
+                kernels::max_pool_backward(&self.geometry, saved, dy, dx, accumulate);
+            }
+            MaxPoolRule::Smoothed => {
+                let (x, dy, dx) = io.io_input(0);
+                kernels::smoothed_max_pool_backward(self.isa, &self.geometry, x, dy, dx, accumulate);
+            }
+        }
     }
 }
 

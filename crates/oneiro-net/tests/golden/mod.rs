@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oneiro_net::format::onnx;
 use oneiro_net::names::Names;
 use oneiro_net::tensor::volume;
-use oneiro_net::{CpuSession, Graph, Isa, Plan, Request, Rules, Session, ValueId};
+use oneiro_net::{CpuSession, Graph, Isa, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 use safetensors::{Dtype, SafeTensors};
 
 /// What goes wrong is a line of a test's report.
@@ -251,7 +251,8 @@ impl Network {
     /// A session for these inputs that can be run again and again.
     pub fn compile(&self, inputs: Vec<Array>, targets: &[ValueId], isa: Isa) -> Result<Runner> {
         let shapes = inputs.iter().map(|x| x.shape.clone()).collect();
-        let request = Request { shapes, targets: targets.to_vec(), gradients: true, isa };
+        let request =
+            Request { shapes, targets: targets.to_vec(), gradients: true, max_pool: MaxPoolRule::Exact, isa };
         let plan = Arc::new(Plan::compile(&self.graph, &request).map_err(|e| e.to_string())?);
         Ok(Runner { inputs, session: CpuSession::new(plan).map_err(|e| e.to_string())? })
     }

@@ -169,6 +169,54 @@ fn the_average_and_its_adjoint_equal_the_definition() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
+/// Norm of every window, in f64.
+fn reference_norms(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
+    let mut squares = vec![0.0; g.planes * volume(g.dst)];
+    each_tap(g, |output, _, from| squares[output] += x[from] * x[from]);
+    squares.iter().map(|s| (s + f64::from(TINY)).sqrt()).collect()
+}
+
+#[test]
+fn the_smoothed_gradient_equals_its_definition_and_the_differences_of_an_l2_pool() {
+    let mut failures = Vec::new();
+    for g in cases() {
+        let (x_len, y_len) = sizes(&g);
+        let (mut x, dy, held) = (numbers(x_len, 1), numbers(y_len, 2), numbers(x_len, 3));
+        // As behind a ReLU: zeros, and windows of nothing else.
+        x.iter_mut().for_each(|v| *v = v.max(0.0));
+        x[..x_len / 2].fill(0.0);
+        let wide: Vec<f64> = x.iter().map(|&v| v.into()).collect();
+        let norms = reference_norms(&g, &wide);
+        let mut expected = vec![0.0; x_len];
+        each_tap(&g, |output, _, from| expected[from] += f64::from(dy[output]) * wide[from] / norms[output]);
+        let added: Vec<f64> = expected.iter().zip(&held).map(|(a, &b)| a + f64::from(b)).collect();
+        for isa in Isa::available() {
+            let name = format!("{isa:?}, {g:?}");
+            let mut dx = held.clone();
+            smoothed_max_pool_backward(isa, &g, &x, &dy, &mut dx, true);
+            assert_close(&mut failures, &format!("{name}, added"), &dx, &added);
+            smoothed_max_pool_backward(isa, &g, &x, &dy, &mut dx, false);
+            assert_close(&mut failures, &name, &dx, &expected);
+        }
+        let pooled = |x: &[f64]| -> f64 {
+            reference_norms(&g, x).iter().zip(&dy).map(|(norm, &dy)| norm * f64::from(dy)).sum()
+        };
+        // At zero the norm has a kink, and the gradient is defined as 0.
+        for i in (0..x_len).filter(|&i| x[i] > 0.1).step_by(x_len / 8 + 1) {
+            const STEP: f64 = 1e-5;
+            let mut moved = wide.clone();
+            moved[i] += STEP;
+            let up = pooled(&moved);
+            moved[i] -= 2.0 * STEP;
+            let difference = (up - pooled(&moved)) / (2.0 * STEP);
+            if (difference - expected[i]).abs() > 1e-6 * (1.0 + difference.abs()) {
+                failures.push(format!("{g:?}: {i} is {} and not {difference}", expected[i]));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
 #[test]
 fn threads_do_not_change_a_bit() {
     for g in cases() {
@@ -177,13 +225,15 @@ fn threads_do_not_change_a_bit() {
         let run = |threads| {
             in_pool(threads, || {
                 let isa = Isa::detect();
-                let mut results = [vec![0.0; y_len], vec![0.0; y_len], vec![0.0; x_len], vec![0.0; x_len]];
-                let [max, average, dx_max, dx_average] = &mut results;
+                let [max, average] = &mut [vec![0.0; y_len], vec![0.0; y_len]];
+                let [dx_max, dx_average, dx_smoothed] = &mut [(); 3].map(|()| vec![0.0; x_len]);
                 let mut argmax = vec![0; g.argmax_words()];
                 max_pool(isa, &g, &x, max, Some(&mut argmax));
                 average_pool(isa, &g, true, &x, average);
                 max_pool_backward(&g, &argmax, &dy, dx_max, false);
                 average_pool_backward(isa, &g, true, &dy, dx_average, false);
+                smoothed_max_pool_backward(isa, &g, &x, &dy, dx_smoothed, false);
+                let results = [max, average, dx_max, dx_average, dx_smoothed].map(std::mem::take);
                 (results, argmax)
             })
         };
