@@ -117,6 +117,30 @@ impl Model {
         Ok((Cow::Owned(graph), turned))
     }
 
+    /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.
+    pub fn check_picture(&self, input: usize, shape: &[usize]) -> Result<()> {
+        let card = &self.card.input[input];
+        let (name, wanted) = (&card.name, card.order.channels());
+        let &[_, channels, _, width] = shape else {
+            return Err(Error::Settings(format!(
+                "input \"{name}\" has shape {shape:?}; pictures need four axes: batch, channels, height, width (export the \
+                 network for a batch)"
+            )));
+        };
+        if channels == wanted {
+            return Ok(());
+        }
+        let hint = if width == wanted && self.card.layout == Layout::Nchw {
+            "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
+             --layout nhwc)"
+        } else {
+            "; try --order rgb, bgr or gray"
+        };
+        Err(Error::Settings(format!(
+            "input \"{name}\" has {channels} channels, its card says {wanted}{hint}"
+        )))
+    }
+
     /// The names of layers, with the card's short names.
     pub fn names(&self) -> Names<'_> {
         let short: Vec<(&str, &str)> =

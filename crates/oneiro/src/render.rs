@@ -156,21 +156,14 @@ impl Render {
                 if card.kind == InputKind::Tensor {
                     continue;
                 }
-                if card.kind != InputKind::Image || planned.shape.len() != 4 {
+                if card.kind != InputKind::Image {
                     return Err(Error::Settings(format!(
                         "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
                         planned.name
                     )));
                 }
+                model.check_picture(input, &planned.shape)?;
                 let preprocess = Preprocess::from_card(card);
-                if planned.shape[1] != card.order.channels() {
-                    return Err(Error::Settings(format!(
-                        "input \"{}\" has {} channels, its card says {}",
-                        planned.name,
-                        planned.shape[1],
-                        card.order.channels()
-                    )));
-                }
                 if preset.outside == Outside::Mean {
                     chain.fill = preprocess.mean_color();
                 }

@@ -80,15 +80,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
-    let [_, c, h, w] = shapes[at][..] else { bail!("input \"{}\" is not an image", card.name) };
-    if c != card.order.channels() {
-        bail!(
-            "input \"{}\" has {} channels, its card says {}; try --order",
-            card.name,
-            c,
-            card.order.channels()
-        );
-    }
+    model.model.check_picture(at, &shapes[at])?;
+    let (h, w) = (shapes[at][2], shapes[at][3]);
     let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
