@@ -242,6 +242,12 @@ impl Operator for Where {
     }
 }
 
+/// One of two numbers, without a branch, which on data nobody could predict.
+fn select(first: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(first).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
 /// Positions in the condition and in a choice, for both choices.
 #[derive(Debug)]
 struct Choice([Walk; 2]);
@@ -260,7 +266,7 @@ impl Kernel for Choice {
         for (which, walk) in self.0.iter().enumerate() {
             let choice = super::read(&io.reader, &io.operands[which + 1]);
             let put = |(y, (c, x)): (&mut f32, (&f32, &f32))| {
-                *y = if (*c != 0.0) == (which == 0) { *x } else { *y };
+                *y = select((*c != 0.0) == (which == 0), *x, *y);
             };
             walk.each_row(io.output, |y, [c, x], steps| match steps {
                 [1, 1] => y.iter_mut().zip(condition[c..].iter().zip(&choice[x..])).for_each(put),
@@ -277,9 +283,8 @@ impl Kernel for Choice {
         let (accumulate, operand) = (io.accumulate, io.operand);
         let (condition, dy, dx) = io.io_input(0);
         let wanted = operand == 1;
-        self.0[operand - 1].sum_back(1, dy, dx, accumulate, |dy, c, _| {
-            if (condition[c] != 0.0) == wanted { dy } else { 0.0 }
-        });
+        self.0[operand - 1]
+            .sum_back(1, dy, dx, accumulate, |dy, c, _| select((condition[c] != 0.0) == wanted, dy, 0.0));
     }
 }
 
