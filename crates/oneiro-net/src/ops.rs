@@ -25,8 +25,10 @@ use crate::tensor::{DType, Tensor, volume};
 pub use registry::build;
 
 pub mod activation;
+pub mod affine_grid;
 pub mod batch_norm;
 pub mod binary;
+pub mod center_crop;
 pub mod choose;
 pub mod concat;
 pub mod constant;
@@ -34,6 +36,7 @@ pub mod conv;
 pub mod conv_transpose;
 pub mod einsum;
 pub mod gemm;
+pub mod grid_sample;
 pub mod logic;
 pub(crate) mod lookup;
 pub mod lp_norm;

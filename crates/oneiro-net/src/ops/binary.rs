@@ -84,33 +84,43 @@ impl Function {
         }
     }
 
-    /// Partial derivatives with respect to both operands. A tie of `Min` and `Max` is shared, as in PyTorch.
-    fn partials(self, a: f32, b: f32) -> (f32, f32) {
-        let choice = |first: bool, tie: bool| match (tie, first) {
-            (true, _) => (0.5, 0.5),
-            (_, true) => (1.0, 0.0),
-            (_, false) => (0.0, 1.0),
+    /// The derivative with respect to operand `which`. A tie of `Min` and `Max` is shared, as in PyTorch.
+    #[inline(always)]
+    fn partial(self, which: usize, a: f32, b: f32) -> f32 {
+        let first = which == 0;
+        let choice = |chosen: bool, tie: bool| match (tie, chosen == first) {
+            (true, _) => 0.5,
+            (_, own) => f32::from(u8::from(own)),
         };
-        match self {
-            Function::Add => (1.0, 1.0),
-            Function::Sub => (1.0, -1.0),
-            Function::Mul => (b, a),
-            Function::Div => (1.0 / b, -a / (b * b)),
-            Function::Pow if b == 2.0 => (2.0 * a, if a > 0.0 { a * a * a.ln() } else { 0.0 }),
-            Function::Pow => (
-                if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) },
-                if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 },
-            ),
-            Function::Min => choice(a < b, a == b),
-            Function::Max => choice(a > b, a == b),
-            Function::Mod { .. } => (1.0, -(a / b).trunc()),
-            Function::PRelu => {
-                if a < 0.0 {
-                    (b, a)
+        match (self, first) {
+            (Function::Sub, false) => -1.0,
+            (Function::Add | Function::Sub, _) => 1.0,
+            (Function::Mul, true) => b,
+            (Function::Mul, false) => a,
+            (Function::Div, true) => 1.0 / b,
+            (Function::Div, false) => -a / (b * b),
+            (Function::Pow, true) if b == 2.0 => 2.0 * a,
+            (Function::Pow, true) if b == 0.0 => 0.0,
+            (Function::Pow, true) => b * a.powf(b - 1.0),
+            (Function::Pow, false) => {
+                if a > 0.0 {
+                    a.powf(b) * a.ln()
                 } else {
-                    (1.0, 0.0)
+                    0.0
                 }
             }
+            (Function::Min, _) => choice(a < b, a == b),
+            (Function::Max, _) => choice(a > b, a == b),
+            (Function::Mod { .. }, true) => 1.0,
+            (Function::Mod { .. }, false) => -(a / b).trunc(),
+            (Function::PRelu, true) => {
+                if a < 0.0 {
+                    b
+                } else {
+                    1.0
+                }
+            }
+            (Function::PRelu, false) => a.min(0.0),
         }
     }
 
@@ -291,20 +301,9 @@ impl Walk {
         });
     }
 
-    /// The gradient of the second operand, see [`Self::sum_back_of`].
-    pub(crate) fn sum_back(
-        &self,
-        dy: &[f32],
-        dx: &mut [f32],
-        accumulate: bool,
-        term: impl Fn(f32, usize, usize) -> f32 + Sync,
-    ) {
-        self.sum_back_of(1, dy, dx, accumulate, term);
-    }
-
     /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part of, whose
     /// operands lie at i and j.
-    pub(crate) fn sum_back_of(
+    pub(crate) fn sum_back(
         &self,
         which: usize,
         dy: &[f32],
@@ -390,21 +389,27 @@ impl Kernel for Zip {
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, which) = (io.accumulate, io.operand);
-        let reads = self.backward_reads_inputs();
-        let walk = &self.walk;
-        // Addition and subtraction do not keep their operands.
-        let sign = if self.function == Function::Sub && which == 1 { -1.0 } else { 1.0 };
-        let operands = if reads { Some((io.operands, &io.reader)) } else { None };
-        let data = operands.map(|(o, r)| (super::read(r, &o[0]), super::read(r, &o[1])));
         let dy = io.reader.read(io.output_gradient);
-        let slope = |i: usize, j: usize| match data {
-            None => sign,
-            Some((a, b)) => {
-                let (da, db) = self.function.partials(a[i], b[j]);
-                if which == 0 { da } else { db }
+        let read = |i: usize| super::read(&io.reader, &io.operands[i]);
+        let (walk, dx) = (&self.walk, &mut *io.gradient);
+        // Each its own loop. Addition and subtraction do not keep their operands.
+        match (self.function, which) {
+            (Function::Sub, 1) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| -dy),
+            (Function::Add | Function::Sub, _) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| dy),
+            (Function::Mul, 0) => {
+                let b = read(1);
+                walk.sum_back(which, dy, dx, accumulate, |dy, _, j| dy * b[j]);
             }
-        };
-        walk.sum_back_of(which, dy, io.gradient, accumulate, |dy, i, j| dy * slope(i, j));
+            (Function::Mul, _) => {
+                let a = read(0);
+                walk.sum_back(which, dy, dx, accumulate, |dy, i, _| dy * a[i]);
+            }
+            (function, _) => {
+                let (a, b) = (read(0), read(1));
+                let slope = |i: usize, j: usize| function.partial(which, a[i], b[j]);
+                walk.sum_back(which, dy, dx, accumulate, |dy, i, j| dy * slope(i, j));
+            }
+        }
     }
 }
 

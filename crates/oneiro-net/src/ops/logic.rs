@@ -152,6 +152,21 @@ struct Truth {
     walk: Walk,
 }
 
+impl Truth {
+    fn compare(&self, a: &[f32], b: &[f32], y: &mut [f32], value: impl Fn(f32, f32) -> bool + Sync) {
+        self.walk.each_row(y, |y, [i, j], steps| {
+            let put = |(y, (a, b)): (&mut f32, (&f32, &f32))| *y = f32::from(u8::from(value(*a, *b)));
+            match steps {
+                [1, 1] => y.iter_mut().zip(a[i..].iter().zip(&b[j..])).for_each(put),
+                [1, 0] => y.iter_mut().zip(a[i..].iter().map(|a| (a, &b[j]))).for_each(put),
+                [sa, sb] => {
+                    y.iter_mut().enumerate().for_each(|(k, y)| put((y, (&a[i + k * sa], &b[j + k * sb]))));
+                }
+            }
+        });
+    }
+}
+
 impl Kernel for Truth {
     fn differentiable(&self, _operand: usize) -> bool {
         false
@@ -159,10 +174,15 @@ impl Kernel for Truth {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, if self.function.unary() { 0 } else { 1 });
-        let value = |i: usize, j: usize| f32::from(u8::from(self.function.value(a[i], b[j])));
-        self.walk.each_row(y, |y, [i, j], [si, sj]| {
-            y.iter_mut().enumerate().for_each(|(k, y)| *y = value(i + k * si, j + k * sj));
-        });
+        // Comparisons each have a loop of their own.
+        match self.function {
+            Logic::Equal => self.compare(a, b, y, |a, b| a == b),
+            Logic::Less => self.compare(a, b, y, |a, b| a < b),
+            Logic::LessOrEqual => self.compare(a, b, y, |a, b| a <= b),
+            Logic::Greater => self.compare(a, b, y, |a, b| a > b),
+            Logic::GreaterOrEqual => self.compare(a, b, y, |a, b| a >= b),
+            function => self.compare(a, b, y, |a, b| function.value(a, b)),
+        }
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
@@ -222,6 +242,12 @@ impl Operator for Where {
     }
 }
 
+/// One of two numbers, without a branch, which on data nobody could predict.
+fn select(first: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(first).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
 /// Positions in the condition and in a choice, for both choices.
 #[derive(Debug)]
 struct Choice([Walk; 2]);
@@ -239,10 +265,15 @@ impl Kernel for Choice {
         let condition = super::read(&io.reader, &io.operands[0]);
         for (which, walk) in self.0.iter().enumerate() {
             let choice = super::read(&io.reader, &io.operands[which + 1]);
-            walk.each_row(io.output, |y, [c, x], [sc, sx]| {
-                for (k, y) in y.iter_mut().enumerate() {
-                    let chosen = (condition[c + k * sc] != 0.0) == (which == 0);
-                    *y = if chosen { choice[x + k * sx] } else { *y };
+            let put = |(y, (c, x)): (&mut f32, (&f32, &f32))| {
+                *y = select((*c != 0.0) == (which == 0), *x, *y);
+            };
+            walk.each_row(io.output, |y, [c, x], steps| match steps {
+                [1, 1] => y.iter_mut().zip(condition[c..].iter().zip(&choice[x..])).for_each(put),
+                [1, 0] => y.iter_mut().zip(condition[c..].iter().map(|c| (c, &choice[x]))).for_each(put),
+                [sc, sx] => {
+                    let at = |k: usize| (&condition[c + k * sc], &choice[x + k * sx]);
+                    y.iter_mut().enumerate().for_each(|(k, y)| put((y, at(k))));
                 }
             });
         }
@@ -253,7 +284,7 @@ impl Kernel for Choice {
         let (condition, dy, dx) = io.io_input(0);
         let wanted = operand == 1;
         self.0[operand - 1]
-            .sum_back(dy, dx, accumulate, |dy, c, _| if (condition[c] != 0.0) == wanted { dy } else { 0.0 });
+            .sum_back(1, dy, dx, accumulate, |dy, c, _| select((condition[c] != 0.0) == wanted, dy, 0.0));
     }
 }
 
