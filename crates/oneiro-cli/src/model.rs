@@ -40,6 +40,9 @@ pub struct ModelArgs {
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
+    /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
+    #[arg(skip)]
+    pub prepared: Option<Card>,
 }
 
 /// A loaded model.
@@ -120,12 +123,13 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let hash = hex(&Sha256::digest(&bytes));
     let graph =
         oneiro_net::format::onnx::read(bytes).with_context(|| format!("could not load {}", args.model))?;
-    let mut card = match &card_text {
-        Some(text) => {
+    let mut card = match (&args.prepared, &card_text) {
+        (Some(card), _) => card.clone(),
+        (None, Some(text)) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
             Card::parse(text).with_context(|| format!("could not read the model card {named}"))?
         }
-        None => Card::parse("name = \"\"")?,
+        (None, None) => Card::parse("name = \"\"")?,
     };
     let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
     let guessed = card.input.is_empty() && !explicit;
@@ -135,7 +139,10 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     for input in &mut card.input {
         apply_flags(input, args)?;
     }
-    let labels = load_labels(args, &card, card_path.as_deref())?;
+    let labels = match &args.prepared {
+        Some(_) => None,
+        None => load_labels(args, &card, card_path.as_deref())?,
+    };
     let title = if card.name.is_empty() {
         path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
     } else {

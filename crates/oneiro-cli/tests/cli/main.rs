@@ -6,11 +6,14 @@
 // What goes wrong in a helper is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod again;
 mod bad_input;
 mod bytes;
 mod contracts;
 mod files;
+mod film;
 mod interruption;
+mod listing;
 mod onnx;
 mod place;
 mod rules;
