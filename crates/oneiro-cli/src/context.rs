@@ -5,19 +5,22 @@ use std::io::{IsTerminal, Write};
 use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::config::Config;
+
 /// Threads and manners of this run.
 pub struct Context {
     pool: ThreadPool,
     quiet: bool,
+    config: Config,
 }
 
 impl Context {
-    pub fn new(threads: Option<usize>, quiet: bool) -> Result<Self> {
+    pub fn new(threads: Option<usize>, quiet: bool, config: Config) -> Result<Self> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .build()
             .context("could not start the threads to compute with")?;
-        Ok(Self { pool, quiet })
+        Ok(Self { pool, quiet, config })
     }
 
     /// Runs work on this run's threads.
@@ -27,6 +30,11 @@ impl Context {
 
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// Defaults for flags.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Whether progress is to be shown, and whether as a bar.

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use safetensors::tensor::{Dtype, TensorView};
+
+use crate::context::Context;
 
 /// The longest name made of a unit's, in bytes: file systems commonly allow 255.
 const MAX_NAME: usize = 120;
@@ -35,14 +37,33 @@ pub struct PicturePaths {
     pub files: Vec<PathBuf>,
 }
 
+/// Whether a path names a folder: one that is there, or one to be made.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', '\\'])
+}
+
+/// Where one file goes whose place nobody chose: into the folder of the configuration file, else the current one.
+pub fn default_path(context: &Context, name: &str) -> PicturePaths {
+    let folder = context.config().out.clone();
+    let file = folder.as_ref().map_or(PathBuf::from(name), |folder| folder.join(name));
+    PicturePaths { folder, files: vec![file] }
+}
+
 /// Where a picture for each name goes. One goes into the file given; several go into the folder given.
-pub fn picture_paths(out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
-    let is_folder = |p: &Path| p.is_dir() || p.as_os_str().to_string_lossy().ends_with(['/', '\\']);
+pub fn picture_paths(context: &Context, out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
+    place_pictures(out, context.config().out.as_deref(), names)
+}
+
+/// `usual` is the folder that pictures go to where none is given.
+fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
     match (out, names) {
-        (None, names) => Ok(PicturePaths { folder: None, files: unique_files(names) }),
+        (None, names) => Ok(match usual {
+            Some(folder) => into_folder(folder, names, "png"),
+            None => PicturePaths { folder: None, files: unique_files(names, "png") },
+        }),
         (Some(out), [_]) if !is_folder(out) => {
             require_png(out)?;
-            Ok(PicturePaths { folder: None, files: vec![out.to_owned()] })
+            Ok(PicturePaths::file(out))
         }
         (Some(folder), names) => {
             let extension = folder.extension().map(|e| e.to_string_lossy().to_lowercase());
@@ -53,16 +74,26 @@ pub fn picture_paths(out: Option<&Path>, names: &[String]) -> Result<PicturePath
                     names.len()
                 );
             }
-            let files = unique_files(names).into_iter().map(|f| folder.join(f)).collect();
-            Ok(PicturePaths { folder: Some(folder.to_owned()), files })
+            Ok(into_folder(folder, names, "png"))
         }
     }
+}
+
+/// A file in a folder for each name.
+pub fn into_folder(folder: &Path, names: &[String], extension: &str) -> PicturePaths {
+    let files = unique_files(names, extension).into_iter().map(|f| folder.join(f)).collect();
+    PicturePaths { folder: Some(folder.to_owned()), files }
 }
 
 /// Endings that no folder for pictures is meant to have.
 const PICTURE_EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
 
 impl PicturePaths {
+    /// One file.
+    pub fn file(path: &Path) -> Self {
+        Self { folder: None, files: vec![path.to_owned()] }
+    }
+
     /// Fails early if the pictures could not be written later.
     pub fn check_writable(&self) -> Result<()> {
         match &self.folder {
@@ -93,6 +124,8 @@ pub fn create_folder(folder: &Path) -> Result<()> {
 
 /// Fails early if a folder could not be made or written into later. Makes nothing.
 pub fn check_folder(folder: &Path) -> Result<()> {
+    // With a slash at its end, a file would look like nothing at all.
+    let folder = &folder.components().collect::<PathBuf>();
     let existing = folder.ancestors().map(or_here).find(|p| p.exists()).unwrap_or(Path::new("."));
     if !existing.is_dir() {
         let file = existing.display();
@@ -139,14 +172,14 @@ fn check_may_write(folder: &Path) -> Result<()> {
 }
 
 /// A file for each name, no two the same.
-fn unique_files(names: &[String]) -> Vec<PathBuf> {
+fn unique_files(names: &[String], extension: &str) -> Vec<PathBuf> {
     let mut taken: HashSet<String> = HashSet::new();
     let mut file = |name: &String| {
         let name = file_name(name);
         let numbered = (2..).map(|n| format!("{name}.{n}"));
         // Some file systems take `A` and `a` for the same.
         let free = std::iter::once(name.clone()).chain(numbered).find(|n| taken.insert(n.to_lowercase()));
-        PathBuf::from(format!("{}.png", free.unwrap_or(name)))
+        PathBuf::from(format!("{}.{extension}", free.unwrap_or(name)))
     };
     names.iter().map(&mut file).collect()
 }
@@ -222,7 +255,7 @@ mod tests {
     #[test]
     fn two_units_never_share_a_file() {
         let names = ["a:1", "a-1", "A-1", "a-1.2", "a:1"].map(String::from);
-        let paths = picture_paths(None, &names).unwrap().files;
+        let paths = place_pictures(None, None, &names).unwrap().files;
         let different: HashSet<&PathBuf> = paths.iter().collect();
         assert_eq!(different.len(), names.len(), "{paths:?}");
         assert_eq!(paths[..2], ["a-1.png", "a-1.2.png"].map(PathBuf::from));

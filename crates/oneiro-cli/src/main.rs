@@ -2,13 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod commands;
+mod config;
 mod context;
+mod dot;
 mod files;
+mod film;
 mod interrupt;
 mod metadata;
 mod model;
@@ -16,6 +20,7 @@ mod progress;
 mod rendering;
 mod settings;
 
+use config::Config;
 use context::Context;
 
 /// See what a trained convolutional network has learned.
@@ -44,8 +49,22 @@ struct Cli {
     /// What to compute on
     #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
     device: String,
+    /// Read defaults for flags from this file, not from the usual place (see the README)
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
+    config: Option<PathBuf>,
+    /// Read no configuration file
+    #[arg(long, global = true)]
+    no_config: bool,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    fn context(&self) -> anyhow::Result<Context> {
+        let config = if self.no_config { Config::default() } else { Config::find(self.config.as_deref())? };
+        let threads = self.threads.or(config.threads).map(usize::from);
+        Context::new(threads, self.quiet || config.quiet, config)
+    }
 }
 
 #[derive(Subcommand)]
@@ -55,9 +74,12 @@ enum Command {
     Layers(commands::layers::Args),
     Render(commands::render::Args),
     Sheet(commands::sheet::Args),
+    Info(commands::info::Args),
+    Again(commands::again::Args),
     Run(commands::run::Args),
     Check(commands::check::Args),
     Bench(commands::bench::Args),
+    Completions(commands::completions::Args),
 }
 
 /// Exit code after Ctrl-C, by the convention of shells: 128 + SIGINT.
@@ -66,16 +88,18 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     interrupt::listen();
-    let context = Context::new(cli.threads.map(usize::from), cli.quiet);
-    let outcome = context.and_then(|context| match &cli.command {
+    let outcome = cli.context().and_then(|context| match &cli.command {
         Command::Demo(args) => commands::demo::run(&context, args),
         Command::Classify(args) => commands::classify::run(&context, args),
         Command::Layers(args) => commands::layers::run(&context, args),
         Command::Render(args) => commands::render::run(&context, args),
         Command::Sheet(args) => commands::sheet::run(&context, args),
+        Command::Info(args) => commands::info::run(&context, args),
+        Command::Again(args) => commands::again::run(&context, args),
         Command::Run(args) => commands::run::run(&context, args),
         Command::Check(args) => commands::check::run(&context, args),
         Command::Bench(args) => commands::bench::run(&context, args),
+        Command::Completions(args) => commands::completions::run(&context, args, Cli::command()),
     });
     match outcome {
         Ok(code) => code,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::card::{Card, Layout};
 use oneiro::objective::{Objective, Unit};
@@ -47,6 +47,9 @@ pub struct ModelArgs {
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
+    /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
+    #[arg(skip)]
+    pub prepared: Option<Card>,
 }
 
 /// A loaded model.
@@ -133,7 +136,7 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let (source, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
         let card = match &args.card {
-            Some(path) => read_text(path)?,
+            Some(path) => read_card(path)?,
             None => embedded::card().to_owned(),
         };
         (source::embedded()?, Some(card), args.card.clone())
@@ -141,20 +144,24 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         let source = source::file(path)?;
         let beside = path.with_extension("toml");
         let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
-        let text = card_path.as_deref().map(read_text).transpose()?;
+        let text = card_path.as_deref().map(read_card).transpose()?;
         (source, text, card_path)
     };
     let Source { graph, hash } = source;
-    let card = match &card_text {
-        Some(text) => {
+    let card = match (&args.prepared, &card_text) {
+        (Some(card), _) => card.clone(),
+        (None, Some(text)) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
             Card::parse(text).with_context(|| format!("could not read the model card {named}"))?
         }
-        None => Card::parse("name = \"\"")?,
+        (None, None) => Card::parse("name = \"\"")?,
     };
     let Prepared { card, labels, guessed, mut notes } = preparation::complete(card, args, &graph)?;
     notes.splice(0..0, graph.notes.iter().cloned());
-    let labels = load_labels(args, &card, card_path.as_deref())?.or(labels);
+    let labels = match &args.prepared {
+        Some(_) => None,
+        None => load_labels(args, &card, card_path.as_deref())?.or(labels),
+    };
     let title = if card.name.is_empty() {
         path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
     } else {
@@ -173,8 +180,14 @@ fn parse_layout(text: &str) -> Result<Layout, String> {
     }
 }
 
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
+fn read_card(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
+            "--card {}: there is no such file; check the path, or leave --card out for the card beside the model",
+            path.display()
+        ),
+        read => read.with_context(|| format!("could not read the model card {}", path.display())),
+    }
 }
 
 fn load_labels(args: &ModelArgs, card: &Card, card_path: Option<&Path>) -> Result<Option<Labels>> {

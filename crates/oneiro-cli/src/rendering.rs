@@ -6,15 +6,16 @@ use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Objective;
 use oneiro::preset::Preset;
 use oneiro::probe::Probe;
-use oneiro::render::{Render, Rendered};
+use oneiro::render::{Picture, Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
 use oneiro_media::Image;
 use oneiro_net::ValueId;
 
 use crate::context::Context;
+use crate::film::{self, Camera, Format};
 use crate::interrupt;
-use crate::metadata::{Robustness, UnitReport};
+use crate::metadata::{Robustness, UnitReport, png_text};
 use crate::model::LoadedModel;
 use crate::progress::Progress;
 
@@ -34,6 +35,8 @@ pub struct Finished {
     pub report: UnitReport,
     /// The picture as it is saved: 8 bits, clipped.
     pub picture: Image,
+    /// The way there as the bytes of a film, if one was wanted.
+    pub film: Option<Vec<u8>>,
 }
 
 /// How to render, beside the preset.
@@ -41,6 +44,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether to measure what survives disturbances.
     pub robustness: bool,
+    /// Whether to keep a film, and as what.
+    pub film: Option<Format>,
 }
 
 /// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
@@ -130,7 +135,14 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     let mut finished: Vec<Option<Finished>> = jobs.iter().map(|_| None).collect();
     let mut progress = Progress::new(context, "rendering", (jobs.len() * preset.steps) as u64);
     for members in groups {
-        let batch = context.compute(|| batch_for(model, preset, &jobs[members[0]].objective, members.len()));
+        let mut batch =
+            context.compute(|| batch_for(model, preset, &jobs[members[0]].objective, members.len()));
+        if options.film.is_some() {
+            let shapes = model.model.input_shapes(1, preset.size)?;
+            if let Some(&[.., h, w]) = shapes.first().map(Vec::as_slice) {
+                batch = batch.min(film::films_at_once(preset.steps, [h, w])?);
+            }
+        }
         for chunk in members.chunks(batch) {
             let batch: Vec<&Job> = chunk.iter().map(|&i| &jobs[i]).collect();
             progress.label(&batch[0].unit);
@@ -162,16 +174,24 @@ fn render_batch(
 ) -> Result<Vec<Finished>> {
     let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
     let mut render = Render::new(&model.model, preset, &objectives, options.seed)?;
+    let mut camera = options.film.map(|format| Camera::new(format, preset.steps, jobs.len()));
+    if let Some(camera) = &mut camera {
+        camera.watch(&mut render, &vec![true; jobs.len()])?;
+    }
     while preset.steps > 0 && !render.finished() {
         interrupt::check()?;
+        let changing: Vec<bool> = (0..jobs.len()).map(|e| !render.entry_finished(e)).collect();
         render.step()?;
         progress.advance(jobs.len() as u64);
+        if let Some(camera) = &mut camera {
+            camera.watch(&mut render, &changing)?;
+        }
     }
     let rendered = render.finish()?;
     if let Some(r) = rendered.iter().find(|r| !r.value.is_finite()) {
         return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
     }
-    let saved: Vec<Image> = rendered.iter().map(saved_picture).collect::<Result<_>>()?;
+    let saved: Vec<Image> = rendered.iter().map(|r| saved(&r.images)).collect::<Result<_>>()?;
     let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
         // Only the first input's picture is saved as a PNG; the others stay as they are.
         pictures
@@ -197,12 +217,12 @@ fn render_batch(
     } else {
         vec![None; jobs.len()]
     };
-    Ok(rendered
+    rendered
         .into_iter()
         .zip(saved)
         .enumerate()
-        .map(|(i, (rendered, picture))| Finished {
-            report: UnitReport {
+        .map(|(i, (rendered, picture))| {
+            let report = UnitReport {
                 unit: jobs[i].unit.clone(),
                 objective: jobs[i].objective.to_string(),
                 preset: preset.name.clone(),
@@ -213,16 +233,19 @@ fn render_batch(
                 value_at_start: rendered.value_at_start,
                 value_saved: value_saved[i],
                 robustness: robustness[i],
-            },
-            rendered,
-            picture,
+            };
+            let film = match &mut camera {
+                Some(camera) => Some(camera.develop(i, png_text(model, preset, &report)?)?),
+                None => None,
+            };
+            Ok(Finished { rendered, report, picture, film })
         })
-        .collect())
+        .collect()
 }
 
-/// The picture as an 8-bit file holds it.
-fn saved_picture(rendered: &Rendered) -> Result<Image> {
-    let picture = rendered.images.first().ok_or_else(|| anyhow!("the unit depends on no image input"))?;
+/// The picture of the first input as an 8-bit file holds it.
+pub fn saved(pictures: &[Picture]) -> Result<Image> {
+    let picture = pictures.first().ok_or_else(|| anyhow!("the unit depends on no image input"))?;
     let [_, h, w] = picture.shape;
     let image = Image::new(w, h, picture.data.clone())?;
     Ok(Image::from_rgb8(w, h, &image.to_rgb8())?)

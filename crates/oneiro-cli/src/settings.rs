@@ -6,12 +6,17 @@ use oneiro::optimizer::OptimizerKind;
 use oneiro::preset::Preset;
 use oneiro::transform::Chain;
 
+use crate::context::Context;
+
+/// The recipe where none is chosen.
+const DEFAULT_PRESET: &str = "lucid";
+
 /// Settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {
-    /// The recipe to start from
-    #[arg(long, default_value = "lucid", value_parser = ["lucid", "conveiro"])]
-    preset: String,
+    /// The recipe to start from [default: lucid]
+    #[arg(long, value_parser = ["lucid", "conveiro"])]
+    preset: Option<String>,
     /// Size of the picture: N or HxW
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     pub size: Option<[usize; 2]>,
@@ -92,15 +97,30 @@ pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
 }
 
 impl RenderArgs {
-    /// The preset with everything that was given in its place.
-    pub fn preset(&self) -> Result<Preset> {
-        let mut preset =
-            Preset::named(&self.preset).ok_or_else(|| anyhow!("there is no preset \"{}\"", self.preset))?;
+    /// The preset with everything that was given in its place, by flags or else by the configuration file.
+    pub fn preset(&self, context: &Context) -> Result<Preset> {
+        let config = context.config();
+        let mut of_file = Vec::new();
+        let name = self.preset.as_deref().or_else(|| {
+            of_file.extend(config.preset.as_ref().map(|p| format!("preset {p}")));
+            config.preset.as_deref()
+        });
+        let name = name.unwrap_or(DEFAULT_PRESET);
+        let mut preset = Preset::named(name).ok_or_else(|| anyhow!("there is no preset \"{name}\""))?;
         if let Some(size) = self.size {
             preset.size = Some(size);
+        } else if let Some([h, w]) = config.size {
+            of_file.push(format!("size {h}x{w}"));
+            preset.size = config.size;
         }
         if let Some(steps) = self.steps {
             preset.steps = steps as usize;
+        } else if let Some(steps) = config.steps {
+            of_file.push(format!("steps {steps}"));
+            preset.steps = steps as usize;
+        }
+        if !of_file.is_empty() {
+            context.note(&format!("note: {} from {}", of_file.join(", "), config.path.display()));
         }
         if let Some(tolerance) = self.until_converged {
             if !(tolerance > 0.0 && tolerance < 1.0) {

@@ -27,7 +27,7 @@ const LOOKUP_BITS: u32 = 6;
 const COMMENT: &str = "oneiro:";
 
 /// Pictures of one size, each with the time that it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Film {
     width: usize,
     height: usize,
@@ -36,8 +36,8 @@ pub struct Film {
 
 impl Film {
     /// A film without frames.
-    pub fn new(width: usize, height: usize) -> Film {
-        Film { width, height, frames: Vec::new() }
+    pub fn new() -> Film {
+        Film::default()
     }
 
     /// How many frames there are.
@@ -50,12 +50,15 @@ impl Film {
         self.frames.is_empty()
     }
 
-    /// Adds a frame that is shown for so many hundredths of a second.
+    /// Adds a frame that is shown for so many hundredths of a second. The first decides the film's size.
     ///
     /// # Errors
     ///
     /// [`MediaError::Shape`] if it is not of the film's size.
     pub fn push(&mut self, frame: &Image, ticks: u16) -> Result<()> {
+        if self.is_empty() {
+            (self.width, self.height) = (frame.width, frame.height);
+        }
         if (frame.width, frame.height) != (self.width, self.height) {
             let what = format!(
                 "a frame of {}×{} pixels in a film of {}×{}",
@@ -145,18 +148,20 @@ impl Film {
         Ok(bytes)
     }
 
-    /// Pixels of all frames, evenly, as RGBA.
+    /// Pixels of all frames as RGBA, more of the later ones: a film starts from grey and ends on the picture.
     fn palette_samples(&self) -> Vec<u8> {
-        let pixels = self.width * self.height;
-        // A step that shares no factor with usual widths, lest only some columns are seen.
-        let step = (pixels * self.frames.len() / PALETTE_SAMPLES).max(1) | 1;
-        let all = (0..pixels * self.frames.len()).step_by(step);
-        all.flat_map(|i| {
-            let at = 3 * (i % pixels);
-            let rgb = &self.frames[i / pixels].0[at..at + 3];
-            [rgb[0], rgb[1], rgb[2], u8::MAX]
-        })
-        .collect()
+        let (pixels, frames) = (self.width * self.height, self.frames.len());
+        let weights = frames * (frames + 1) / 2;
+        let mut samples = Vec::new();
+        for (k, (frame, _)) in self.frames.iter().enumerate() {
+            let wanted = (PALETTE_SAMPLES * (k + 1) / weights).max(1);
+            // An odd step, lest only every other column is seen.
+            let step = (pixels / wanted).max(1) | 1;
+            for rgb in frame.chunks_exact(3).skip(k % step).step_by(step) {
+                samples.extend([rgb[0], rgb[1], rgb[2], u8::MAX]);
+            }
+        }
+        samples
     }
 
     /// A frame in colours of the palette.

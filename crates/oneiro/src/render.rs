@@ -223,6 +223,11 @@ impl Render {
         self.probe.plan()
     }
 
+    /// Whether this entry's picture is finished: it changes no more, even if others do.
+    pub fn entry_finished(&self, entry: usize) -> bool {
+        self.entries[entry].stop.is_some()
+    }
+
     /// Whether every picture is finished.
     pub fn finished(&self) -> bool {
         self.entries.iter().all(|e| e.stop.is_some())

@@ -86,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         jobs.push(Job { unit: (*unit).to_owned(), objective: model.objective(&unit.parse::<Unit>()?)? });
     }
     let work = prepare(context, &model, &preset, &jobs, true)?;
-    let finished = render_all(context, &work, &Options { seed: args.seed, robustness: false })?;
+    let finished = render_all(context, &work, &Options { seed: args.seed, robustness: false, film: None })?;
     files::create_folder(&args.out)?;
     let mut results = finished.iter();
     let mut sections = Vec::new();

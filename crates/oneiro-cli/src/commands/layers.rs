@@ -1,20 +1,24 @@
 //! `oneiro layers`: every layer of a network, what it sees and what it costs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use oneiro::card::Layout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::model::{self, LoadedModel, ModelArgs};
+use crate::{dot, files};
 
 /// List the layers of a network: names, shapes, receptive fields, cost
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   oneiro layers squeezenet1_1
+  oneiro layers model.onnx --grep conv4 --aliases
+  oneiro layers model.onnx --dot model.dot && dot -Tsvg model.dot > model.svg
   oneiro layers model.onnx --json | jq '.[] | select(.op == \"Conv\") | .name'
 
 The receptive field is the extent in input pixels that one position sees, the stride the input pixels between
@@ -22,25 +26,59 @@ neighbours. Any alias names the layer on a command line.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Print one JSON array
+    /// Only layers with this text in a name or operator, whatever the case
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// Also list every other name of each layer
     #[arg(long)]
+    aliases: bool,
+    /// Write the network as a graph for Graphviz instead
+    #[arg(long, value_name = "FILE.dot", conflicts_with_all = ["json", "grep", "aliases"])]
+    dot: Option<PathBuf>,
+    /// Print one JSON array
+    #[arg(long, conflicts_with = "aliases")]
     json: bool,
 }
 
+impl Args {
+    /// Whether a layer is asked for.
+    fn wants(&self, layer: &Layer) -> bool {
+        let Some(text) = self.grep.as_ref().map(|t| t.to_lowercase()) else { return true };
+        let names = [&layer.name, &layer.op].into_iter().chain(&layer.aliases);
+        names.into_iter().any(|name| name.to_lowercase().contains(&text))
+    }
+}
+
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    args.dot.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load_for_shapes(context, &args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
-    let mut found = {
-        let channels_last = model.model.card.layout == Layout::Nhwc;
-        analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?
-    };
+    let channels_last = model.model.card.layout == Layout::Nhwc;
+    let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;
     let inputs = model.model.replaced_inputs();
     found.layers.retain(|l| !inputs.contains(&l.value));
-    if args.json {
-        let list: Vec<Value> = found.layers.iter().map(|l| as_json(&model, l)).collect();
+    let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
+    if let (Some(text), true) = (&args.grep, wanted.is_empty()) {
+        bail!(
+            "no layer has \"{text}\" in a name or operator; without --grep all {} are listed",
+            found.layers.len()
+        );
+    }
+    if let Some(path) = &args.dot {
+        let inputs: Vec<(String, String)> =
+            model.model.card.input.iter().zip(&shapes).map(|(i, s)| (i.name.clone(), times(s))).collect();
+        let graph = dot::graph(&model.title, &model.model.graph, &found.layers, &inputs);
+        oneiro_media::write_atomic(path, graph.as_bytes())?;
+        context.print(&format!("{} layers written to {}", found.layers.len(), path.display()))?;
+    } else if args.json {
+        let list: Vec<Value> = wanted.iter().map(|l| as_json(&model, l)).collect();
         context.print(&serde_json::to_string_pretty(&list)?)?;
     } else {
-        table(context, &model, &found.layers)?;
+        for (input, shape) in model.model.card.input.iter().zip(&shapes) {
+            context.print(&format!("input \"{}\": {}", input.name, times(shape)))?;
+        }
+        table(context, &model, &wanted, args.aliases)?;
+        summary(context, &model, &found.layers)?;
     }
     for error in &found.skipped {
         context.note(&format!("note: {error}"));
@@ -70,8 +108,11 @@ fn as_json(model: &LoadedModel, layer: &Layer) -> Value {
     })
 }
 
-fn table(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()> {
-    let times = |v: &[usize]| v.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+fn times(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+fn table(context: &Context, model: &LoadedModel, layers: &[&Layer], aliases: bool) -> Result<()> {
     let square = |v: &[usize]| match v {
         [first, rest @ ..] if rest.iter().all(|n| n == first) => first.to_string(),
         _ => times(v),
@@ -83,10 +124,13 @@ fn table(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()>
         });
         each.collect::<Vec<_>>().join(", ")
     };
-    let header = ["layer", "operator", "shape", "sees", "stride", "parameters", "MFLOP"].map(String::from);
-    let mut rows = vec![header.to_vec()];
+    let mut header = ["layer", "operator", "shape", "sees", "stride", "parameters", "MFLOP"].to_vec();
+    if aliases {
+        header.push("also called");
+    }
+    let mut rows = vec![header.iter().map(|&h| h.to_owned()).collect::<Vec<_>>()];
     for layer in layers {
-        rows.push(vec![
+        let mut row = vec![
             layer.name.clone(),
             layer.op.clone(),
             times(&layer.shape),
@@ -94,7 +138,11 @@ fn table(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()>
             per_input(layer, &|f| square(&f.stride) + if f.strides_differ { " (differ)" } else { "" }),
             if layer.params == 0 { String::new() } else { layer.params.to_string() },
             if layer.flops == 0 { String::new() } else { format!("{:.1}", layer.flops as f64 / 1e6) },
-        ]);
+        ];
+        if aliases {
+            row.push(layer.aliases.join(" "));
+        }
+        rows.push(row);
     }
     let widths: Vec<usize> =
         (0..header.len()).map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0)).collect();
@@ -103,10 +151,18 @@ fn table(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()>
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(|(c, (cell, &w))| if c >= 5 { format!("{cell:>w$}") } else { format!("{cell:<w$}") })
+            .map(
+                |(c, (cell, &w))| {
+                    if c == 5 || c == 6 { format!("{cell:>w$}") } else { format!("{cell:<w$}") }
+                },
+            )
             .collect();
         context.print(cells.join("  ").trim_end())?;
     }
+    Ok(())
+}
+
+fn summary(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()> {
     let params: usize = layers.iter().map(|l| l.params).sum();
     let flops: u64 = layers.iter().map(|l| l.flops).sum();
     context.print(&format!(

@@ -10,6 +10,7 @@ use oneiro::objective::{Objective, Unit};
 
 use crate::context::Context;
 use crate::files::{self, RawTensor};
+use crate::film;
 use crate::metadata::{UnitReport, png_text};
 use crate::model::{self, ModelArgs};
 use crate::rendering::{Finished, Job, Options, prepare, render_all};
@@ -22,6 +23,7 @@ Examples:
   oneiro render squeezenet1_1 --unit class:goldfish --out goldfish.png
   oneiro render model.onnx --unit layer3.0.conv2:17 --unit layer3.0.conv2:18 --out pictures/
   oneiro render model.onnx --unit \"conv4:5@center\" --size 160 --steps 256
+  oneiro render squeezenet1_1 --unit class:goldfish --film goldfish.gif
   oneiro render model.onnx --objective \"channel(conv4,5) - 0.5*channel(conv4,9)\" --out difference.png
 
 A unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X (one position; @center), LAYER (the whole layer) or class:NAME.
@@ -43,6 +45,9 @@ pub struct Args {
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
+    /// Also keep the optimisation as a film: .png or .apng (animated PNG) or .gif; a folder for several units
+    #[arg(long, value_name = "FILE")]
+    film: Option<PathBuf>,
     /// Also measure what of the objective survives JPEG, a shift and a turn
     #[arg(long)]
     robustness: bool,
@@ -56,7 +61,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.units.is_empty() && args.objectives.is_empty() {
         bail!("nothing to render: give --unit (for instance --unit class:goldfish) or --objective");
     }
-    let preset = args.settings.preset()?;
+    let preset = args.settings.preset(context)?;
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     let objectives =
         args.objectives.iter().map(|o| Ok(o.parse::<Objective>()?)).collect::<Result<Vec<_>>>()?;
@@ -69,31 +74,47 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         jobs.push(Job { unit: objective.to_string(), objective });
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
-    let paths = files::picture_paths(args.out.as_deref(), &names)?;
+    let paths = files::picture_paths(context, args.out.as_deref(), &names)?;
     if let Some(raw) = args.raw.as_ref().filter(|raw| paths.files.contains(raw)) {
         bail!("--raw {}: the picture goes there; name another file", raw.display());
     }
+    let films = args.film.as_ref().map(|film| film::film_paths(film, &names)).transpose()?;
+    if let (Some(flag), Some((films, _))) = (&args.film, &films)
+        && films.files.iter().any(|f| paths.files.contains(f) || args.raw.as_ref() == Some(f))
+    {
+        bail!("--film {}: another result goes there; name another file", flag.display());
+    }
     paths.check_writable()?;
+    films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
-    let options = Options { seed: args.settings.seed, robustness: args.robustness };
+    let format = films.as_ref().map(|(_, format)| *format);
+    let options = Options { seed: args.settings.seed, robustness: args.robustness, film: format };
     let finished = render_all(context, &work, &options)?;
     paths.create_folder()?;
     for (result, path) in finished.iter().zip(&paths.files) {
         oneiro_media::write_png(path, &result.picture, &png_text(&model, &work.preset, &result.report)?)?;
+    }
+    let films = films.map(|(films, _)| films);
+    if let Some(films) = &films {
+        films.create_folder()?;
+        for (result, path) in finished.iter().zip(&films.files) {
+            oneiro_media::write_atomic(path, result.film.as_deref().unwrap_or_default())?;
+        }
     }
     if let Some(path) = &args.raw {
         write_raw(path, &finished)?;
     }
     if args.json {
         let mut files: Vec<String> = paths.files.iter().map(|p| p.display().to_string()).collect();
-        files.extend(args.raw.iter().map(|p| p.display().to_string()));
+        let films = films.iter().flat_map(|f| &f.files);
+        files.extend(films.chain(&args.raw).map(|p| p.display().to_string()));
         let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
         let seconds = started.elapsed().as_secs_f64();
         let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        for (result, path) in finished.iter().zip(&paths.files) {
+        for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
             let r = &result.report;
             let mut line = format!(
                 "{}: {} -> {} in {} steps ({}), written to {}",
@@ -104,6 +125,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 r.stop,
                 path.display()
             );
+            if let Some(film) = films.as_ref().and_then(|f| f.files.get(i)) {
+                line += &format!(", the film to {}", film.display());
+            }
             if let Some(x) = &r.robustness {
                 let kept = |v: f64| format!("{:.0} %", 100.0 * v / r.value);
                 line += &format!(

@@ -6,19 +6,22 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Unit};
+use oneiro::preset::Preset;
 use oneiro::probe::Probe;
 use oneiro_media::{Cell, Sheet};
 
 use crate::commands::render::{short, write_raw};
 use crate::context::Context;
-use crate::files;
-use crate::metadata::UnitReport;
+use crate::files::{self, PicturePaths};
+use crate::metadata::{Layout, LayoutRow, UnitReport, sheet_text};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Finished, Job, Options, prepare, render_all};
 use crate::settings::RenderArgs;
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;
+/// Where the sheet goes when not chosen.
+const DEFAULT_OUT: &str = "sheet.png";
 /// Columns of the grid when not chosen.
 const DEFAULT_COLUMNS: usize = 8;
 
@@ -51,9 +54,9 @@ pub struct Args {
     columns: Option<u16>,
     #[command(flatten)]
     settings: RenderArgs,
-    /// Where to write
-    #[arg(long, short, value_name = "FILE.png", default_value = "sheet.png")]
-    out: PathBuf,
+    /// Where to write [default: sheet.png]
+    #[arg(long, short, value_name = "FILE.png")]
+    out: Option<PathBuf>,
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
@@ -75,15 +78,26 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.layers.is_empty() && args.classes.is_empty() {
         bail!("nothing to show: give --layer (`oneiro layers MODEL` lists them) or --class");
     }
-    let preset = args.settings.preset()?;
+    let preset = args.settings.preset(context)?;
     let units = args.units.as_deref().map(parse_units).transpose()?;
-    files::require_png(&args.out)?;
-    if args.raw.as_ref() == Some(&args.out) {
-        bail!("--raw {}: the sheet goes there; name another file", args.out.display());
+    if let (Some(list), []) = (&args.units, &args.layers[..]) {
+        bail!(
+            "--units {list}: they are channels of a --layer, and none is given; classes are chosen by --class alone"
+        );
     }
-    for path in std::iter::once(&args.out).chain(&args.raw) {
-        files::check_writable(path)?;
+    let paths = match &args.out {
+        Some(out) => {
+            files::require_png(out)?;
+            PicturePaths::file(out)
+        }
+        None => files::default_path(context, DEFAULT_OUT),
+    };
+    let out = &paths.files[0];
+    if args.raw.as_ref() == Some(out) {
+        bail!("--raw {}: the sheet goes there; name another file", out.display());
     }
+    paths.check_writable()?;
+    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let rows = rows(context, &model, args, units.as_deref())?;
     let jobs: Vec<Job> = rows.iter().flat_map(|r| r.jobs.iter().map(|(_, j)| j.clone())).collect();
@@ -99,47 +113,58 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
     let preset = &work.preset;
-    let options = Options { seed: args.settings.seed, robustness: args.robustness };
+    let options = Options { seed: args.settings.seed, robustness: args.robustness, film: None };
     let finished = render_all(context, &work, &options)?;
     let columns = args.columns.map_or_else(
         || rows.iter().map(|r| r.jobs.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS),
         usize::from,
     );
-    let mut sheet = Sheet::new(columns)
-        .title(&model.title)
-        .subtitle(format!("preset {}, {} steps, seed {}", preset.name, preset.steps, options.seed));
-    let mut results = finished.iter();
-    for row in &rows {
-        sheet = sheet.row(&row.title);
-        for ((caption, _), result) in row.jobs.iter().zip(results.by_ref()) {
-            sheet = sheet
-                .cell(Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)));
-        }
-    }
-    let mut text = oneiro_media::PngText::default();
-    text.push("version", env!("CARGO_PKG_VERSION"));
-    text.push("kernels", oneiro_net::Isa::detect().name());
-    text.push("model", &model.source);
-    text.push("model-sha256", &model.hash);
-    text.push("preset", &preset.name);
-    text.push("settings", toml::to_string(preset)?);
-    text.push("seed", options.seed.to_string());
-    let reports: Vec<&UnitReport> = finished.iter().map(|f: &Finished| &f.report).collect();
-    text.push("units", serde_json::to_string(&reports)?);
-    oneiro_media::write_png(&args.out, &sheet.render()?, &text)?;
+    let row = |r: &Row| LayoutRow {
+        title: r.title.clone(),
+        captions: r.jobs.iter().map(|(caption, _)| caption.clone()).collect(),
+    };
+    let layout = Layout { title: model.title.clone(), columns, rows: rows.iter().map(row).collect() };
+    let bytes = encode(&model, preset, &options, &layout, &finished)?;
+    paths.create_folder()?;
+    oneiro_media::write_atomic(out, &bytes)?;
     if let Some(path) = &args.raw {
         write_raw(path, &finished)?;
     }
     if args.json {
-        let mut files = vec![args.out.display().to_string()];
+        let mut files = vec![out.display().to_string()];
         files.extend(args.raw.iter().map(|p| p.display().to_string()));
         let seconds = started.elapsed().as_secs_f64();
+        let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
         let object = serde_json::json!({ "units": reports, "files": files, "seconds": seconds });
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        context.print(&format!("{} units written to {}", finished.len(), args.out.display()))?;
+        context.print(&format!("{} units written to {}", finished.len(), out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sheet as a PNG that says how it was made.
+pub fn encode(
+    model: &LoadedModel,
+    preset: &Preset,
+    options: &Options,
+    layout: &Layout,
+    finished: &[Finished],
+) -> Result<Vec<u8>> {
+    let mut sheet = Sheet::new(layout.columns)
+        .title(&layout.title)
+        .subtitle(format!("preset {}, {} steps, seed {}", preset.name, preset.steps, options.seed));
+    let mut results = finished.iter();
+    for row in &layout.rows {
+        sheet = sheet.row(&row.title);
+        for (caption, result) in row.captions.iter().zip(results.by_ref()) {
+            sheet = sheet
+                .cell(Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)));
+        }
+    }
+    let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
+    let text = sheet_text(model, preset, options.seed, layout, &reports)?;
+    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
 }
 
 fn rows(context: &Context, model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec<Row>> {

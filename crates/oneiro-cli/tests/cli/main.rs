@@ -6,12 +6,15 @@
 // What goes wrong in a helper is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod again;
 mod bad_input;
 mod bytes;
 mod contracts;
 mod files;
+mod film;
 mod formats;
 mod interruption;
+mod listing;
 mod onnx;
 mod place;
 mod rules;

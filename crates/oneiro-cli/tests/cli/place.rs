@@ -76,6 +76,8 @@ impl Place {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oneiro"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        // Nobody's own configuration.
+        command.env("ONEIRO_CONFIG", "");
         command
     }
 

@@ -6,7 +6,7 @@ use super::*;
 
 /// A disk that grows on a slope of colours.
 fn film() -> Film {
-    let mut film = Film::new(24, 20);
+    let mut film = Film::new();
     for step in 0..5 {
         let rgb = (0..3 * 20 * 24).map(|i| {
             let (channel, y, x) = (i / 480, i / 24 % 20, i % 24);
@@ -90,7 +90,7 @@ fn the_dither_is_even_and_has_no_mean() {
 
 #[test]
 fn films_without_frames_and_frames_of_another_size_are_errors() {
-    assert!(Film::new(4, 4).to_apng(&PngText::default()).is_err());
-    assert!(Film::new(4, 4).to_gif(&PngText::default()).is_err());
-    assert!(Film::new(4, 4).push(&Image::filled(4, 5, [0.0; 3]), 5).is_err());
+    assert!(Film::new().to_apng(&PngText::default()).is_err());
+    assert!(Film::new().to_gif(&PngText::default()).is_err());
+    assert!(film().push(&Image::filled(24, 21, [0.0; 3]), 5).is_err());
 }

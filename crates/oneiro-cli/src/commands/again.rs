@@ -1,0 +1,223 @@
+//! `oneiro again`: makes a picture again from what it says of itself.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use oneiro::objective::Objective;
+use oneiro_media::Image;
+
+use crate::commands::info::describe;
+use crate::commands::sheet;
+use crate::context::Context;
+use crate::files;
+use crate::film::Format;
+use crate::metadata::{self, Record, Shown};
+use crate::model::{self, LoadedModel, ModelArgs};
+use crate::rendering::{Job, Options, prepare, render_all};
+
+/// Make a picture, sheet or film again from what it says of itself, byte for byte
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro again goldfish.png                                 # writes goldfish.again.png, says whether it is the same
+  oneiro again sheet.png --model networks/model.onnx        # the model lies elsewhere now
+  oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
+
+The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
+the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings.")]
+pub struct Args {
+    /// A PNG or GIF that oneiro wrote
+    #[arg(value_name = "PICTURE")]
+    picture: PathBuf,
+    /// Where the model is now, if not where it was
+    #[arg(long, value_name = "PATH")]
+    model: Option<String>,
+    /// Take a model whose content is another than the picture's
+    #[arg(long)]
+    any_model: bool,
+    /// Where to write [default: NAME.again.png beside the picture]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A model as any command would load it, but for its preparation.
+#[derive(Parser)]
+struct Loaded {
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let original = describe(&args.picture)?;
+    let record = Record::read(&original.text).with_context(|| {
+        format!("{} does not carry what it takes to make it again", args.picture.display())
+    })?;
+    let out = out_path(args)?;
+    let format = Format::of_bytes(&original.bytes);
+    if record.version != metadata::VERSION || record.kernels != metadata::kernels() {
+        context.note(&format!(
+            "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
+            record.version,
+            record.kernels,
+            metadata::VERSION,
+            metadata::kernels()
+        ));
+    }
+    let model = load(context, args, &record)?;
+    let mut jobs = Vec::new();
+    for (unit, objective) in &record.units {
+        let objective: Objective =
+            objective.parse().with_context(|| format!("the objective of {unit} cannot be read"))?;
+        jobs.push(Job { unit: unit.clone(), objective });
+    }
+    let work = prepare(context, &model, &record.preset, &jobs, true)?;
+    let film = matches!(record.shown, Shown::Film).then_some(format);
+    let options = Options { seed: record.seed, robustness: record.robustness, film };
+    let finished = render_all(context, &work, &options)?;
+    let bytes = match (&record.shown, &finished[..]) {
+        (Shown::Sheet(layout), _) => sheet::encode(&model, &work.preset, &options, layout, &finished)?,
+        (Shown::Film, [one]) => one.film.clone().context("the film was not kept")?,
+        (Shown::Picture, [one]) => {
+            oneiro_media::encode_png(&one.picture, &metadata::png_text(&model, &work.preset, &one.report)?)?
+        }
+        _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
+    };
+    oneiro_media::write_atomic(&out, &bytes)?;
+    let difference = Difference::between(&original.bytes, &bytes, &args.picture)?;
+    if args.json {
+        let object = serde_json::json!({
+            "files": [out.display().to_string()],
+            "identical": difference == Difference::None,
+            "same_pixels": matches!(difference, Difference::None | Difference::Text),
+            "seconds": started.elapsed().as_secs_f64(),
+        });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        context.print(&format!(
+            "written to {}: {}",
+            out.display(),
+            difference.describe(&args.picture, matches!(record.shown, Shown::Film))
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where the picture goes; never over the original.
+fn out_path(args: &Args) -> Result<PathBuf> {
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => {
+            let extension = args.picture.extension().map_or("png".into(), |e| e.to_string_lossy());
+            let stem = args.picture.file_stem().map_or("picture".into(), |s| s.to_string_lossy());
+            args.picture.with_file_name(format!("{stem}.again.{extension}"))
+        }
+    };
+    let real = |path: &Path| path.canonicalize().ok();
+    if real(&out).is_some_and(|path| Some(path) == real(&args.picture)) {
+        bail!("--out {}: that is the original, which is to be compared; name another file", out.display());
+    }
+    files::check_writable(&out)?;
+    Ok(out)
+}
+
+/// The picture's model, prepared as then: where it was, beside the picture, or where `--model` says.
+fn load(context: &Context, args: &Args, record: &Record) -> Result<LoadedModel> {
+    let source = match &args.model {
+        Some(path) => path.clone(),
+        None => {
+            let beside = args.picture.parent().map(|folder| folder.join(&record.model));
+            match beside {
+                Some(path) if !Path::new(&record.model).exists() && path.is_file() => {
+                    path.to_string_lossy().into_owned()
+                }
+                _ => record.model.clone(),
+            }
+        }
+    };
+    let mut model_args = Loaded::try_parse_from(["again", "--", &source])?.model;
+    model_args.prepared = Some(record.card.clone());
+    let loaded = model::load_for_shapes(context, &model_args);
+    let mut model = if args.model.is_none() {
+        loaded.with_context(|| {
+            format!(
+                "the picture was made with the model {}; if it lies elsewhere, give --model",
+                record.model
+            )
+        })?
+    } else {
+        loaded?
+    };
+    if model.hash == record.hash {
+        // The picture is the same, whatever its model is called today.
+        model.source = record.model.clone();
+    } else if args.any_model {
+        context.note(&format!(
+            "note: {source} is not the model that the picture was made with ({} was, SHA-256 {})",
+            record.model, record.hash
+        ));
+    } else {
+        bail!(
+            "{source} is not the model that the picture was made with: its SHA-256 is {}…, the picture's {}…; name the \
+             right file with --model, or take this one with --any-model",
+            &model.hash.get(..12).unwrap_or_default(),
+            record.hash.get(..12).unwrap_or(&record.hash)
+        );
+    }
+    Ok(model)
+}
+
+/// How a picture made again differs from the original.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Difference {
+    None,
+    /// The pixels are the same, what stands beside them is not.
+    Text,
+    /// This share of the pixels, by this many of 255 levels at most.
+    Pixels {
+        share: f64,
+        levels: u8,
+    },
+    Size,
+}
+
+impl Difference {
+    /// Of two files; of films it compares their still images.
+    fn between(original: &[u8], again: &[u8], path: &Path) -> Result<Self> {
+        if original == again {
+            return Ok(Self::None);
+        }
+        let (a, b) = (oneiro_media::decode_image(original, path)?, oneiro_media::decode_image(again, path)?);
+        if (a.width, a.height) != (b.width, b.height) {
+            return Ok(Self::Size);
+        }
+        let (a, b) = (Image::to_rgb8(&a), Image::to_rgb8(&b));
+        let differ = a.chunks(3).zip(b.chunks(3)).filter(|(a, b)| a != b).count();
+        let levels = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+        Ok(if differ == 0 {
+            Self::Text
+        } else {
+            Self::Pixels { share: differ as f64 / (a.len() / 3) as f64, levels }
+        })
+    }
+
+    fn describe(self, original: &Path, film: bool) -> String {
+        let name = original.display();
+        match self {
+            Self::None => format!("identical to {name}, byte for byte"),
+            Self::Text if film => format!("its still image is that of {name}, other bytes differ"),
+            Self::Text => format!("its pixels are those of {name}, what it says of itself differs"),
+            Self::Pixels { share, levels } => format!(
+                "{:.2} % of its pixels differ from {name}, by at most {levels} of 255 levels",
+                100.0 * share
+            ),
+            Self::Size => format!("its size is not that of {name}"),
+        }
+    }
+}

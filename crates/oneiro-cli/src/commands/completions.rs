@@ -1,0 +1,30 @@
+//! `oneiro completions`: what a shell needs to complete commands and flags.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap_complete::Shell;
+
+use crate::context::Context;
+
+/// Print completions for a shell
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro completions bash > ~/.local/share/bash-completion/completions/oneiro
+  oneiro completions zsh > ~/.zfunc/_oneiro            # with fpath+=~/.zfunc before compinit in ~/.zshrc
+  oneiro completions fish > ~/.config/fish/completions/oneiro.fish
+  oneiro completions powershell >> $PROFILE")]
+pub struct Args {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// `command` is the whole command line.
+pub fn run(context: &Context, args: &Args, mut command: clap::Command) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "oneiro", &mut script);
+    context.print(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}

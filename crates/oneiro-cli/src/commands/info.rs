@@ -1,0 +1,92 @@
+//! `oneiro info`: how a picture was made, as it says itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use oneiro_media::PngText;
+use serde_json::{Map, Value};
+
+use crate::context::Context;
+
+/// Print how a picture or film was made
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro info goldfish.png
+  oneiro info goldfish.png --json | jq .settings.transform
+
+Every PNG and GIF that oneiro writes carries how it was made; `oneiro again` makes it again from that.")]
+pub struct Args {
+    /// A PNG or GIF that oneiro wrote
+    #[arg(value_name = "PICTURE")]
+    picture: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A picture's file with what it says of itself.
+pub struct Described {
+    pub bytes: Vec<u8>,
+    pub text: PngText,
+}
+
+/// Reads a picture that oneiro wrote. One that is cut off or says nothing is an error.
+pub fn describe(path: &std::path::Path) -> Result<Described> {
+    let bytes = oneiro_media::read_bytes(path)?;
+    let text = oneiro_media::decode_text(&bytes, path)?;
+    if text.0.is_empty() {
+        bail!(
+            "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and \
+             many sites, drop it)",
+            path.display()
+        );
+    }
+    // The text stands before the pixels: only decoding them tells whether the file is whole.
+    oneiro_media::decode_image(&bytes, path)?;
+    Ok(Described { bytes, text })
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let described = describe(&args.picture)?;
+    if args.json {
+        let object: Map<String, Value> =
+            described.text.0.iter().map(|(key, text)| (key.replace('-', "_"), as_json(key, text))).collect();
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        for (key, text) in &described.text.0 {
+            context.print(&as_lines(key, text))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Numbers and structures as such, what is not readable as the text it is.
+fn as_json(key: &str, text: &str) -> Value {
+    let parsed = match key {
+        "settings" | "preparation" => toml::from_str(text).ok(),
+        "units" | "layout" | "seed" | "steps" | "value" | "value-at-start" | "value-saved" => {
+            serde_json::from_str(text).ok()
+        }
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| text.into())
+}
+
+/// One line, or several below their keyword.
+fn as_lines(key: &str, text: &str) -> String {
+    let text = match key {
+        "units" | "layout" => serde_json::from_str::<Value>(text)
+            .and_then(|v| serde_json::to_string_pretty(&v))
+            .unwrap_or_else(|_| text.to_owned()),
+        _ => text.trim_end().to_owned(),
+    };
+    // What a stranger's file says must not steer a terminal.
+    let text: String = text.chars().filter(|&c| c == '\n' || !c.is_control()).collect();
+    if text.contains('\n') {
+        format!("{key}:\n  {}", text.replace('\n', "\n  "))
+    } else {
+        format!("{key}: {text}")
+    }
+}
