@@ -65,6 +65,11 @@ impl LoadedModel {
         unit.objective(|name| self.class_index(name))
     }
 
+    /// An objective from an expression, its classes found by name.
+    pub fn expression(&self, text: &str) -> Result<Objective> {
+        Ok(Objective::parse(text, &|name| self.class_index(name).map_err(|e| e.to_string()))?)
+    }
+
     fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {
             Some(labels) => Ok(labels.find(name)?),
@@ -109,7 +114,7 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
         let card = match &args.card {
-            Some(path) => read_text(path)?,
+            Some(path) => read_card(path)?,
             None => embedded::card().to_owned(),
         };
         (Bytes::from_static(embedded::model()), Some(card), args.card.clone())
@@ -117,7 +122,7 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
         let bytes = read_model(path)?;
         let beside = path.with_extension("toml");
         let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
-        let text = card_path.as_deref().map(read_text).transpose()?;
+        let text = card_path.as_deref().map(read_card).transpose()?;
         (bytes, text, card_path)
     };
     let hash = hex(&Sha256::digest(&bytes));
@@ -156,6 +161,7 @@ fn read_model(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         bail!("{} is a folder; name the .onnx file in it", path.display());
     }
+    refuse_other_frameworks(path)?;
     match std::fs::read(path) {
         Ok(bytes) => Ok(bytes.into()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
@@ -167,8 +173,33 @@ fn read_model(path: &Path) -> Result<Bytes> {
     }
 }
 
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
+fn read_card(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
+            "--card {}: there is no such file; check the path, or leave --card out for the card beside the model",
+            path.display()
+        ),
+        read => read.with_context(|| format!("could not read the model card {}", path.display())),
+    }
+}
+
+/// An error that says what to do with a file of another framework.
+fn refuse_other_frameworks(path: &Path) -> Result<()> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (what, how) = match extension.as_str() {
+        "pth" | "pt" | "ckpt" => {
+            ("a PyTorch file", "torch.onnx.export(net.eval(), (example,), \"model.onnx\")")
+        }
+        "h5" | "keras" | "hdf5" => {
+            ("a Keras file", "model.export(\"model.onnx\", format=\"onnx\") or python -m tf2onnx.convert")
+        }
+        "pb" | "tflite" => ("a TensorFlow file", "python -m tf2onnx.convert"),
+        "safetensors" => {
+            ("weights without their network", "torch.onnx.export from the program that defines it")
+        }
+        _ => return Ok(()),
+    };
+    bail!("{} is {what}; export it to ONNX first: {how}", path.display())
 }
 
 fn hex(bytes: &[u8]) -> String {
