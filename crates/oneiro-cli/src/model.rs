@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use bytes::Bytes;
 use oneiro::Model;
-use oneiro::card::{Card, ChannelOrder, InputCard};
+use oneiro::card::{Card, Layout};
 use oneiro::objective::{Objective, Unit};
 use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{self, Labels};
-use sha2::{Digest, Sha256};
 
 use crate::context::Context;
+
+mod preparation;
+mod source;
+
+use preparation::Prepared;
+use source::Source;
 
 /// The model and how its inputs are to be prepared.
 #[derive(clap::Args)]
@@ -37,6 +41,9 @@ pub struct ModelArgs {
     /// Order of the channels
     #[arg(long, value_parser = ["rgb", "bgr", "gray"])]
     order: Option<String>,
+    /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
+    #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
+    layout: Option<Layout>,
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
@@ -55,8 +62,10 @@ pub struct LoadedModel {
     pub labels: Option<Labels>,
     /// The card's name, or the file's.
     pub title: String,
-    /// Whether neither a card nor a flag says how images are prepared.
-    pub guessed: bool,
+    /// Whether neither a card nor a flag nor the file says how images are prepared.
+    guessed: bool,
+    /// Remarks for people on how the model was read.
+    notes: Vec<String>,
 }
 
 impl LoadedModel {
@@ -98,7 +107,7 @@ impl LoadedModel {
 
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    let model = load_for_tensors(args)?;
+    let model = load_for_shapes(context, args)?;
     if model.guessed {
         context.note(
             "note: nothing says how images are prepared, so it is done as for torchvision's ImageNet networks (RGB in \
@@ -109,26 +118,42 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     Ok(model)
 }
 
+/// Reads the model as if to feed it images, but what they are does not matter.
+pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
+    let mut loaded = read(args)?;
+    for note in &loaded.notes {
+        context.note(&format!("note: {note}"));
+    }
+    loaded.model = loaded.model.for_pictures();
+    Ok(loaded)
+}
+
 /// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
-pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
+pub fn load_for_tensors(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
+    let loaded = read(args)?;
+    for note in &loaded.model.graph.notes {
+        context.note(&format!("note: {note}"));
+    }
+    Ok(loaded)
+}
+
+fn read(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
-    let (bytes, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
+    let (source, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
         let card = match &args.card {
             Some(path) => read_card(path)?,
             None => embedded::card().to_owned(),
         };
-        (Bytes::from_static(embedded::model()), Some(card), args.card.clone())
+        (source::embedded()?, Some(card), args.card.clone())
     } else {
-        let bytes = read_model(path)?;
+        let source = source::file(path)?;
         let beside = path.with_extension("toml");
         let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
         let text = card_path.as_deref().map(read_card).transpose()?;
-        (bytes, text, card_path)
+        (source, text, card_path)
     };
-    let hash = hex(&Sha256::digest(&bytes));
-    let graph =
-        oneiro_net::format::onnx::read(bytes).with_context(|| format!("could not load {}", args.model))?;
-    let mut card = match (&args.prepared, &card_text) {
+    let Source { graph, hash } = source;
+    let card = match (&args.prepared, &card_text) {
         (Some(card), _) => card.clone(),
         (None, Some(text)) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
@@ -136,17 +161,11 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
         }
         (None, None) => Card::parse("name = \"\"")?,
     };
-    let explicit = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
-    let guessed = card.input.is_empty() && !explicit;
-    if card.input.is_empty() {
-        card.input = usual_inputs(args, &graph)?;
-    }
-    for input in &mut card.input {
-        apply_flags(input, args)?;
-    }
+    let Prepared { card, labels, guessed, mut notes } = preparation::complete(card, args, &graph)?;
+    notes.splice(0..0, graph.notes.iter().cloned());
     let labels = match &args.prepared {
         Some(_) => None,
-        None => load_labels(args, &card, card_path.as_deref())?,
+        None => load_labels(args, &card, card_path.as_deref())?.or(labels),
     };
     let title = if card.name.is_empty() {
         path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
@@ -154,22 +173,15 @@ pub fn load_for_tensors(args: &ModelArgs) -> Result<LoadedModel> {
         card.name.clone()
     };
     let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
-    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed })
+    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed, notes })
 }
 
-fn read_model(path: &Path) -> Result<Bytes> {
-    if path.is_dir() {
-        bail!("{} is a folder; name the .onnx file in it", path.display());
-    }
-    refuse_other_frameworks(path)?;
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
-            "there is no file {}, and no built-in network of that name (there is {})",
-            path.display(),
-            embedded::NAME
-        ),
-        Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
+fn parse_layout(text: &str) -> Result<Layout, String> {
+    match text {
+        "nchw" => Ok(Layout::Nchw),
+        "nhwc" => Ok(Layout::Nhwc),
+        _ => Err("use nchw (channels first, as PyTorch exports) or nhwc (channels last, as TensorFlow does)"
+            .into()),
     }
 }
 
@@ -181,65 +193,6 @@ fn read_card(path: &Path) -> Result<String> {
         ),
         read => read.with_context(|| format!("could not read the model card {}", path.display())),
     }
-}
-
-/// An error that says what to do with a file of another framework.
-fn refuse_other_frameworks(path: &Path) -> Result<()> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let (what, how) = match extension.as_str() {
-        "pth" | "pt" | "ckpt" => {
-            ("a PyTorch file", "torch.onnx.export(net.eval(), (example,), \"model.onnx\")")
-        }
-        "h5" | "keras" | "hdf5" => {
-            ("a Keras file", "model.export(\"model.onnx\", format=\"onnx\") or python -m tf2onnx.convert")
-        }
-        "pb" | "tflite" => ("a TensorFlow file", "python -m tf2onnx.convert"),
-        "safetensors" => {
-            ("weights without their network", "torch.onnx.export from the program that defines it")
-        }
-        _ => return Ok(()),
-    };
-    bail!("{} is {what}; export it to ONNX first: {how}", path.display())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// How the inputs are prepared where no card describes them.
-fn usual_inputs(args: &ModelArgs, graph: &oneiro_net::Graph) -> Result<Vec<InputCard>> {
-    let preset = args.preprocess.as_deref().unwrap_or("imagenet");
-    graph.inputs.iter().map(|input| Ok(InputCard::preset(preset, graph.name(input.value))?)).collect()
-}
-
-/// Flags override the card.
-fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
-    if let Some(name) = &args.preprocess {
-        let preset = InputCard::preset(name, &input.name)?;
-        *input = InputCard { size: input.size, frames: input.frames, kind: input.kind, ..preset };
-    }
-    if let Some(order) = &args.order {
-        input.order = match order.as_str() {
-            "bgr" => ChannelOrder::Bgr,
-            "gray" => ChannelOrder::Gray,
-            _ => ChannelOrder::Rgb,
-        };
-        if input.mean.len() != input.order.channels() {
-            (input.mean, input.std) = (vec![], vec![]);
-        }
-    }
-    if let Some(mean) = &args.mean {
-        input.mean = mean.clone();
-    }
-    if let Some(std) = &args.std {
-        input.std = std.clone();
-    }
-    if let Some(range) = args.range {
-        input.range = range;
-    }
-    let given = args.mean.is_some() || args.std.is_some() || args.range.is_some() || args.order.is_some();
-    let fits = input.complete();
-    if given { fits.context("with the flags --mean, --std, --range and --order given") } else { Ok(fits?) }
 }
 
 fn load_labels(args: &ModelArgs, card: &Card, card_path: Option<&Path>) -> Result<Option<Labels>> {

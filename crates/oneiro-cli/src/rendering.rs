@@ -120,9 +120,7 @@ fn check_group(model: &LoadedModel, preset: &Preset, jobs: &[Job], members: &[us
     let first = std::slice::from_ref(&jobs[members[0]].objective);
     let render = Render::new(&model.model, preset, first, 0)?;
     for term in members.iter().flat_map(|&i| jobs[i].objective.terms()) {
-        let name = model.model.graph.name(model.model.value_of(term)?);
-        let target = render.plan().targets.iter().find(|t| t.name == name);
-        let shape = target.and_then(|t| t.shape.get(1..)).unwrap_or_default();
+        let shape = render.shape_of(model.model.value_of(term)?).unwrap_or_default();
         term.check(shape).map_err(oneiro::Error::Unit)?;
         if term.at_output() {
             model.check_labels(shape.first().copied().unwrap_or(0))?;

@@ -1,6 +1,7 @@
 //! What can be said of a network without running it: its layers, how far each sees, how much each costs.
 
 use crate::graph::{Graph, ValueId};
+use crate::layout::channel_axes;
 use crate::names::Names;
 use crate::ops::{Fact, Facts, Reach};
 use crate::tensor::{DType, volume};
@@ -33,7 +34,7 @@ pub struct Layer {
     pub op: String,
     /// Output shape.
     pub shape: Vec<usize>,
-    /// Extent of the channel axis (axis 1); 0 if there is none.
+    /// Extent of the channel axis; 0 if there is none.
     pub channels: usize,
     /// For every input that the layer depends on: its position in the graph's inputs, and the field.
     pub fields: Vec<(usize, ReceptiveField)>,
@@ -57,7 +58,14 @@ pub struct Layers {
 /// Receptive fields: r ← r + (k−1)·s, s ← s·stride along the path, with the largest r over branches; a dense layer
 /// over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive fields of
 /// convolutional neural networks", Distill 2019).
-pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate::Result<Layers> {
+///
+/// `channels_last` says that the network was made for channels last, so that those of layers may be either way (see [`crate::layout`]); else the channels are on axis 1.
+pub fn layers(
+    graph: &Graph,
+    names: &Names<'_>,
+    shapes: &[Vec<usize>],
+    channels_last: bool,
+) -> crate::Result<Layers> {
     let needed = vec![true; graph.nodes.len()];
     let mut failed = vec![false; graph.nodes.len()];
     let mut errors = Vec::new();
@@ -72,6 +80,11 @@ pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate:
     };
     let skipped = errors.into_iter().filter(|(i, _)| !produced_by_failure(*i)).map(|(_, e)| e).collect();
 
+    let axes = if channels_last {
+        channel_axes(graph, &facts, &vec![1; graph.inputs.len()])
+    } else {
+        vec![1; graph.values.len()]
+    };
     let mut fields: Vec<Vec<(usize, ReceptiveField)>> = vec![Vec::new(); graph.values.len()];
     for (i, input) in graph.inputs.iter().enumerate() {
         let rank = shapes[i].len().saturating_sub(2);
@@ -93,12 +106,13 @@ pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate:
                 continue;
             }
             let reach = node.op.reach(Facts(&inputs));
+            let to = channels_first_shape(&fact.shape, axes[value.index()]);
             let mut merged: Vec<(usize, ReceptiveField)> = Vec::new();
             for (k, source) in node.inputs.iter().enumerate() {
                 let Some(source) = source else { continue };
-                let from = inputs[k].map_or(&[][..], |f| &f.shape);
+                let from = inputs[k].map_or(vec![], |f| channels_first_shape(&f.shape, axes[source.index()]));
                 for (input, field) in &fields[source.index()] {
-                    let seen = field.after(&reach, from, &fact.shape, &shapes[*input]);
+                    let seen = field.after(&reach, &from, &to, &shapes[*input]);
                     match merged.iter_mut().find(|(i, _)| i == input) {
                         None => merged.push((*input, seen)),
                         Some((_, other)) => other.merge(&seen),
@@ -124,7 +138,7 @@ pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate:
                 aliases,
                 op: node.op.op_type().to_owned(),
                 shape: fact.shape.clone(),
-                channels: fact.shape.get(1).copied().unwrap_or(0),
+                channels: fact.shape.get(axes[value.index()]).copied().unwrap_or(0),
                 fields: merged,
                 params,
                 flops: node.op.flops(Facts(&inputs), fact),
@@ -132,6 +146,16 @@ pub fn layers(graph: &Graph, names: &Names<'_>, shapes: &[Vec<usize>]) -> crate:
         }
     }
     Ok(Layers { layers, skipped })
+}
+
+/// A shape with its channels moved to axis 1.
+fn channels_first_shape(shape: &[usize], axis: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    if axis < shape.len() && axis > 1 {
+        let channels = shape.remove(axis);
+        shape.insert(1, channels);
+    }
+    shape
 }
 
 impl ReceptiveField {

@@ -75,6 +75,8 @@ pub struct Graph {
     pub outputs: Vec<ValueId>,
     /// Version of the default operator set.
     pub opset: i64,
+    /// What a person should know of how the file was read (for instance that integers were dequantised).
+    pub notes: Vec<String>,
     /// The metadata that the file carries.
     pub metadata: BTreeMap<String, String>,
 }

@@ -38,6 +38,7 @@ pub mod format;
 pub mod graph;
 #[allow(unsafe_code)]
 pub mod kernels;
+pub mod layout;
 pub mod names;
 pub mod ops;
 pub mod passes;

@@ -10,7 +10,8 @@ const SUGGESTIONS: usize = 5;
 ///
 /// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
 /// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an unambiguous
-/// suffix of whole path components (`0.conv1` for `layer1.0.conv1`).
+/// suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts that Keras's exports put
+/// behind each component (`conv3` for `net_1.conv3_1`).
 #[derive(Debug)]
 pub struct Names<'a> {
     graph: &'a Graph,
@@ -61,6 +62,27 @@ impl<'a> Names<'a> {
             [module] => self
                 .last_of_module(module)
                 .ok_or_else(|| Error::Name(format!("module \"{module}\" computes nothing"))),
+            [] => self.without_counts(name),
+            _ => Err(Error::Name(format!("layer \"{name}\" is ambiguous: {}", quoted(&matches)))),
+        }
+    }
+
+    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is `net_1/conv3_1/Relu`.
+    fn without_counts(&self, name: &str) -> Result<ValueId> {
+        let plain = |scope: &str| match scope.rsplit_once('_') {
+            Some((plain, count)) if !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()) => {
+                plain.to_owned()
+            }
+            _ => scope.to_owned(),
+        };
+        let suffix = format!(".{name}");
+        let is_named = |module: &&str| {
+            let path: Vec<String> = module.split('.').map(plain).collect();
+            format!(".{}", path.join(".")).ends_with(&suffix)
+        };
+        let matches: Vec<&str> = self.modules().into_iter().filter(is_named).collect();
+        match matches[..] {
+            [module] => self.last_of_module(module).ok_or_else(|| self.unknown(name)),
             [] => Err(self.unknown(name)),
             _ => Err(Error::Name(format!("layer \"{name}\" is ambiguous: {}", quoted(&matches)))),
         }

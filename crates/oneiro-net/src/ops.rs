@@ -9,7 +9,8 @@
 //!    ([`Kernel`]).
 //!
 //! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed and
-//! weights are packed. All data flows as f32, truth values as 0 and 1; integers exist only where they fold into
+//! weights are packed. All data flows as f32: truth values as 0 and 1, integers that depend on the data (positions of
+//! extremes, and what only moves them) as whole numbers; arithmetic on integers exists only where it folds into
 //! constants.
 
 use std::any::Any;
@@ -24,8 +25,10 @@ use crate::tensor::{DType, Tensor, volume};
 pub use registry::build;
 
 pub mod activation;
+pub mod affine_grid;
 pub mod batch_norm;
 pub mod binary;
+pub mod center_crop;
 pub mod choose;
 pub mod concat;
 pub mod constant;
@@ -33,13 +36,17 @@ pub mod conv;
 pub mod conv_transpose;
 pub mod einsum;
 pub mod gemm;
+pub mod grid_sample;
 pub mod logic;
+pub(crate) mod lookup;
 pub mod lp_norm;
 pub mod lp_pool;
 pub mod lrn;
 pub mod matmul;
 pub mod movement;
 pub mod norm;
+pub mod one_hot;
+pub(crate) mod origin;
 pub mod pick;
 pub mod pool;
 pub mod quantize;
@@ -47,14 +54,28 @@ pub mod reduce;
 mod registry;
 pub mod resample;
 pub mod resize;
+pub mod scatter;
 pub mod select;
 pub mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod unary;
+pub mod unpool;
 pub mod variadic;
 pub mod view;
 pub mod window;
+
+/// Integers below this are exact in f32.
+pub(crate) const EXACT_INTEGERS: usize = 1 << f32::MANTISSA_DIGITS;
+
+/// An error unless positions up to this extent are exact in f32.
+pub(crate) fn exact_positions(extent: usize) -> Result<(), OpError> {
+    if extent <= EXACT_INTEGERS {
+        Ok(())
+    } else {
+        Err(OpError(format!("positions among {extent} elements are too large for f32")))
+    }
+}
 
 /// What is known of a value once the input shapes are given.
 #[derive(Debug, Clone)]
@@ -214,6 +235,12 @@ pub trait Operator: Debug + Send + Sync + Any {
 
     /// Whether output 0 is input 0 under another shape, so that no data has to move.
     fn is_view(&self) -> bool {
+        false
+    }
+
+    /// Whether integers that depend on the data come out exact as whole numbers in f32: positions below
+    /// [`EXACT_INTEGERS`], or integers that are only moved. All others are refused.
+    fn carries_integers(&self) -> bool {
         false
     }
 

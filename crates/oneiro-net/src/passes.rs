@@ -12,6 +12,8 @@ use crate::typed::{Typed, TypedNode};
 mod attach_clip;
 mod fold_batch_norm;
 mod fold_pad;
+mod fold_quantization;
+mod fold_transpose;
 
 /// A node that takes the place of another and of the producer it swallows.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ type Pass = (&'static str, fn(Site<'_>) -> Result<Patch, NotHere>);
 const PASSES: &[Pass] = &[
     ("fold Pad into Conv", fold_pad::at),
     ("fold BatchNormalization into Conv", fold_batch_norm::at),
+    ("fold Transpose into Transpose", fold_transpose::at),
+    ("fold QuantizeLinear and DequantizeLinear into Clip", fold_quantization::at),
     ("attach Relu or Clip to its producer", attach_clip::at),
 ];
 

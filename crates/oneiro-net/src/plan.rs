@@ -11,6 +11,7 @@ use crate::kernels::{Isa, MaxPoolRule, Region};
 use crate::ops::activation::Bounds;
 use crate::ops::{Kernel, Operand, pool};
 use crate::passes;
+use crate::tensor::DType;
 use crate::typed::Typed;
 
 mod lowering;
@@ -150,6 +151,12 @@ impl Plan {
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
         check_shapes(graph, request)?;
         let mut typed = Typed::new(graph, &request.shapes, &request.targets)?;
+        for &target in request.targets.iter().filter(|_| request.gradients) {
+            if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
+                let name = graph.name(target);
+                return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
+            }
+        }
         let rewrites = passes::optimise(&mut typed);
         for node in &mut typed.nodes {
             if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {

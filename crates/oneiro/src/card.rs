@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+pub mod metadata;
+
 /// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// See [`IMAGENET_MEAN`].
@@ -107,6 +109,8 @@ pub enum InputKind {
     Clip,
     /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
     Flow,
+    /// Anything else: fed with zeros where pictures are made, never optimised, not prepared.
+    Tensor,
 }
 
 /// The channels of an image or clip, in the network's order.
@@ -252,6 +256,20 @@ impl InputCard {
         })
     }
 
+    /// The card of an input that is no picture.
+    pub fn tensor(input: &str) -> InputCard {
+        InputCard {
+            name: input.to_string(),
+            kind: InputKind::Tensor,
+            size: None,
+            frames: None,
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: vec![0.0],
+            std: vec![1.0],
+        }
+    }
+
     /// Checks every number, and fills an empty mean or std with zeros or ones. Cards that were not read by
     /// [`Card::parse`], such as those made of flags, must pass here.
     pub fn complete(&mut self) -> Result<(), CardError> {
@@ -268,13 +286,16 @@ impl InputCard {
             (_, Some(frames)) if !(1..=MAX_FRAMES).contains(&frames) => {
                 return Err(self.error("frames", format!("is {frames}; it must be from 1 to {MAX_FRAMES}")));
             }
-            (InputKind::Image, Some(_)) => {
+            (InputKind::Image | InputKind::Tensor, Some(_)) => {
                 return Err(self.error("frames", "is for kind = \"clip\" and kind = \"flow\""));
             }
             _ => {}
         }
-        if self.kind == InputKind::Flow && self.order != ChannelOrder::Rgb {
+        if matches!(self.kind, InputKind::Flow | InputKind::Tensor) && self.order != ChannelOrder::Rgb {
             return Err(self.error("order", "is for kind = \"image\" and kind = \"clip\""));
+        }
+        if self.kind == InputKind::Tensor && self.size.is_some() {
+            return Err(self.error("size", "is for pictures, not for kind = \"tensor\""));
         }
         let lengths = self.channel_counts();
         for (key, list, default) in [("mean", &self.mean, 0.0), ("std", &self.std, 1.0)] {
@@ -283,10 +304,10 @@ impl InputCard {
             }
             if !lengths.contains(&list.len()) {
                 let wanted = lengths.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
-                let reason = if self.kind == InputKind::Flow {
-                    "kind = \"flow\"".to_string()
-                } else {
-                    format!("order = \"{}\"", self.order.name())
+                let reason = match self.kind {
+                    InputKind::Flow => "kind = \"flow\"".to_string(),
+                    InputKind::Tensor => "kind = \"tensor\"".to_string(),
+                    _ => format!("order = \"{}\"", self.order.name()),
                 };
                 let problem = format!("has {} numbers, where {reason} needs {wanted}", list.len());
                 return Err(self.error(key, problem));
@@ -319,6 +340,7 @@ impl InputCard {
     fn channel_counts(&self) -> Vec<usize> {
         match (self.kind, self.frames) {
             (InputKind::Image | InputKind::Clip, _) => vec![self.order.channels()],
+            (InputKind::Tensor, _) => vec![1],
             (InputKind::Flow, None | Some(1)) => vec![2, 1],
             (InputKind::Flow, Some(frames)) => vec![2, 1, 2 * frames],
         }

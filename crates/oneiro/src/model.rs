@@ -1,14 +1,23 @@
 //! A network with its card: names of layers, what its inputs mean.
 
+use std::borrow::Cow;
+
+use oneiro_net::graph::Dim;
+use oneiro_net::layout;
 use oneiro_net::names::Names;
+use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, InputCard, Layout};
+use crate::card::{Card, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::Term;
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
+
+/// Operators that may stand behind a classifier's softmax.
+const CHANGES_NO_NUMBER: &[&str] =
+    &["Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"];
 
 /// A graph and the card that describes its inputs.
 #[derive(Debug, Clone)]
@@ -17,6 +26,8 @@ pub struct Model {
     pub graph: Graph,
     /// What its inputs mean; one entry an input of the graph, in the graph's order.
     pub card: Card,
+    /// Whether inputs with channels last were replaced by such with channels first.
+    turned: bool,
 }
 
 impl Model {
@@ -24,11 +35,6 @@ impl Model {
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         let listed = || card.input.iter().map(|i| i.name.clone()).collect::<Vec<_>>().join(", ");
-        if card.layout == Layout::Nhwc {
-            return Err(Error::Settings(
-                "the card says layout = \"nhwc\", which is not supported yet; export the network with channels first".into(),
-            ));
-        }
         if names.is_empty() {
             return Err(Error::Settings("the network has no input".into()));
         }
@@ -41,17 +47,98 @@ impl Model {
         }
         let inputs = names
             .iter()
-            .map(|name| {
-                card.input(name).cloned().ok_or_else(|| {
-                    Error::Settings(format!(
-                        "the card does not describe input \"{name}\" of the network (only {})",
+            .enumerate()
+            .map(|(i, name)| {
+                let read = is_read(&graph, i);
+                match card.input(name) {
+                    Some(input) => Ok(input.clone()),
+                    // Exporters leave inputs in the file that no node reads.
+                    None if !read => Ok(InputCard::tensor(name)),
+                    None => Err(Error::Settings(format!(
+                        "the card does not describe input \"{name}\" of the network (only {}); add an [[input]] for it, with \
+                         kind = \"tensor\" if it is no picture",
                         listed()
-                    ))
-                })
+                    ))),
+                }
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card })
+        Ok(Self { graph, card, turned: false })
+    }
+
+    /// Whether any node reads an input.
+    pub fn is_read(&self, input: usize) -> bool {
+        is_read(&self.graph, input)
+    }
+
+    /// The same network, fed with channels first where the card says that they are last: what whoever prepares pictures
+    /// needs. Raw tensors go into the network as it is.
+    pub fn for_pictures(self) -> Self {
+        if self.card.layout == Layout::Nchw {
+            return self;
+        }
+        let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
+        Self { graph: layout::fed_channels_first(&self.graph, &pictures), card: self.card, turned: true }
+    }
+
+    /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
+    pub fn replaced_inputs(&self) -> Vec<ValueId> {
+        let fed: Vec<_> = self.graph.inputs.iter().map(|i| Some(i.value)).collect();
+        let nodes = self.graph.nodes.iter().take(if self.turned { fed.len() } else { 0 });
+        nodes.filter(|n| fed.contains(&n.inputs[0])).filter_map(|n| n.outputs[0]).collect()
+    }
+
+    /// The graph, and the values in it that hold those asked for with channels on axis 1, for inputs of these shapes.
+    pub fn channels_first(
+        &self,
+        values: &[ValueId],
+        shapes: &[Vec<usize>],
+    ) -> Result<(Cow<'_, Graph>, Vec<ValueId>)> {
+        if self.card.layout == Layout::Nchw {
+            return Ok((Cow::Borrowed(&self.graph), values.to_vec()));
+        }
+        let needed = typed::ancestors(&self.graph, values);
+        let facts = typed::infer(&self.graph, shapes, &needed, |_, _| Ok(()))?;
+        let last = |(i, input): (usize, &InputCard)| match (input.kind, self.turned) {
+            (InputKind::Tensor, _) | (_, true) => 1,
+            _ => shapes[i].len().saturating_sub(1).max(1),
+        };
+        let inputs: Vec<usize> = self.card.input.iter().enumerate().map(last).collect();
+        let axes = layout::channel_axes(&self.graph, &facts, &inputs);
+        let mut graph = self.graph.clone();
+        let mut turn = |&value: &ValueId| {
+            let rank = facts[value.index()].as_ref().map_or(0, |f| f.shape.len());
+            match axes[value.index()] {
+                axis if axis > 1 && axis < rank => layout::channels_first(&mut graph, value, axis, rank),
+                _ => value,
+            }
+        };
+        let turned = values.iter().map(&mut turn).collect();
+        Ok((Cow::Owned(graph), turned))
+    }
+
+    /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.
+    pub fn check_picture(&self, input: usize, shape: &[usize]) -> Result<()> {
+        let card = &self.card.input[input];
+        let (name, wanted) = (&card.name, card.order.channels());
+        let &[_, channels, _, width] = shape else {
+            return Err(Error::Settings(format!(
+                "input \"{name}\" has shape {shape:?}; pictures need four axes: batch, channels, height, width (export the \
+                 network for a batch)"
+            )));
+        };
+        if channels == wanted {
+            return Ok(());
+        }
+        let hint = if width == wanted && self.card.layout == Layout::Nchw {
+            "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
+             --layout nhwc)"
+        } else {
+            "; try --order rgb, bgr or gray"
+        };
+        Err(Error::Settings(format!(
+            "input \"{name}\" has {channels} channels, its card says {wanted}{hint}"
+        )))
     }
 
     /// The names of layers, with the card's short names.
@@ -66,13 +153,20 @@ impl Model {
         Ok(self.names().resolve(layer)?)
     }
 
-    /// The first output before a final softmax: the logits of a classifier.
+    /// The first output before a final softmax: the logits of a classifier. The softmax may stand before operators that
+    /// change no number, such as the casts of half-precision exports.
     pub fn logits(&self) -> Result<ValueId> {
         let output =
             *self.graph.outputs.first().ok_or_else(|| Error::Unit("the network has no output".into()))?;
-        let softmax =
-            self.graph.producer(output).map(|i| &self.graph.nodes[i]).filter(|n| n.op.op_type() == "Softmax");
-        Ok(softmax.and_then(|n| n.inputs[0]).unwrap_or(output))
+        let mut value = output;
+        while let Some(node) = self.graph.producer(value).map(|i| &self.graph.nodes[i]) {
+            match (node.op.op_type(), node.inputs.first().copied().flatten()) {
+                ("Softmax" | "LogSoftmax", Some(logits)) => return Ok(logits),
+                (op, Some(before)) if CHANGES_NO_NUMBER.contains(&op) => value = before,
+                _ => break,
+            }
+        }
+        Ok(output)
     }
 
     /// The value that a term reads.
@@ -91,30 +185,72 @@ impl Model {
                 let exported = self.graph.inputs[i].dims.as_ref().map(Vec::len);
                 let rank = exported.unwrap_or(4);
                 let mut shape = self.graph.default_shape(i).unwrap_or_else(|| vec![1; rank]);
+                if card.kind == InputKind::Tensor {
+                    self.fit_tensor(i, &mut shape, batch, size);
+                    return Ok(shape);
+                }
                 if rank < 3 {
                     return Err(Error::Settings(format!(
-                        "input \"{name}\" has shape {shape:?}; images, clips and flow have at least 3 axes"
+                        "input \"{name}\" has shape {shape:?}; images, clips and flow have at least 3 axes, so its card should \
+                         say kind = \"tensor\""
                     )));
                 }
                 shape[0] = batch;
+                // Height, width and frames stand before the channels where those are last.
+                let last = self.card.layout == Layout::Nhwc && !self.turned;
+                let [frames_axis, y, x] =
+                    if last { [1, rank - 3, rank - 2] } else { [2, rank - 2, rank - 1] };
                 match size.or(card.size) {
                     // One spatial axis or none: height and width mean nothing.
                     _ if rank < 4 => {}
-                    Some([h, w]) => (shape[rank - 2], shape[rank - 1]) = (h, w),
+                    Some([h, w]) => (shape[y], shape[x]) = (h, w),
                     None => {
                         let dims = self.graph.inputs[i].dims.as_deref().unwrap_or_default();
-                        for axis in [rank - 2, rank - 1] {
-                            if !matches!(dims.get(axis), Some(oneiro_net::graph::Dim::Fixed(_))) {
+                        for axis in [y, x] {
+                            if !matches!(dims.get(axis), Some(Dim::Fixed(_))) {
                                 shape[axis] = DEFAULT_SIDE;
                             }
                         }
                     }
                 }
                 if let (5, Some(frames)) = (rank, card.frames) {
-                    shape[2] = frames;
+                    shape[frames_axis] = frames;
+                }
+                let channels = if last { rank - 1 } else { 1 };
+                let dims = self.graph.inputs[i].dims.as_deref().unwrap_or_default();
+                if card.kind != InputKind::Flow && !matches!(dims.get(channels), Some(Dim::Fixed(_))) {
+                    shape[channels] = card.order.channels();
                 }
                 Ok(shape)
             })
             .collect()
     }
+}
+
+impl Model {
+    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them open, or
+    /// where it is the only input.
+    fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
+        if let Some(n) = shape.first_mut() {
+            *n = batch;
+        }
+        let rank = shape.len();
+        if rank < 4 {
+            return;
+        }
+        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
+        for (axis, side) in [(rank - 2, 0), (rank - 1, 1)] {
+            let fixed = matches!(dims.get(axis), Some(Dim::Fixed(_)));
+            match size {
+                Some(size) if !fixed || self.graph.inputs.len() == 1 => shape[axis] = size[side],
+                None if !fixed => shape[axis] = DEFAULT_SIDE,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_read(graph: &Graph, input: usize) -> bool {
+    let value = Some(graph.inputs[input].value);
+    graph.nodes.iter().any(|n| n.inputs.contains(&value))
 }

@@ -21,6 +21,8 @@ struct Bound {
 pub struct Probe {
     session: CpuSession,
     bound: Vec<Bound>,
+    /// The value of the model that each target is.
+    targets: Vec<ValueId>,
     /// Shape of one entry of each target.
     shapes: Vec<Vec<usize>>,
     batch: usize,
@@ -75,6 +77,10 @@ impl Probe {
             }
             bound.push(Bound { objective: objective.clone(), terms });
         }
+        let values = targets.clone();
+        // Captured values stay as they are in the graph; objectives read channels on axis 1.
+        let (graph, turned) = model.channels_first(&targets[captured.len()..], &shapes)?;
+        targets.splice(captured.len().., turned);
         let request = Request {
             shapes,
             targets,
@@ -82,7 +88,7 @@ impl Probe {
             max_pool: gradients.unwrap_or_default(),
             isa: oneiro_net::Isa::detect(),
         };
-        let plan = Plan::compile(&model.graph, &request)?;
+        let plan = Plan::compile(&graph, &request)?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {
                 return Err(Error::Unit(format!(
@@ -99,7 +105,7 @@ impl Probe {
             }
         }
         let session = CpuSession::new(Arc::new(plan))?;
-        Ok(Self { session, bound, shapes, batch, values: Vec::new(), weights: Vec::new() })
+        Ok(Self { session, bound, targets: values, shapes, batch, values: Vec::new(), weights: Vec::new() })
     }
 
     /// The plan that runs.
@@ -115,6 +121,12 @@ impl Probe {
     /// The data of an input, to be written before every forward.
     pub fn input_mut(&mut self, input: usize) -> &mut [f32] {
         self.session.input_mut(input)
+    }
+
+    /// Shape of one entry of a value that an objective reads, channels first; `None` if none reads it.
+    pub fn shape_of(&self, value: ValueId) -> Option<&[usize]> {
+        // The last one, as captured values stand before those of objectives.
+        self.targets.iter().rposition(|&t| t == value).map(|i| self.shapes[i].as_slice())
     }
 
     /// Runs forward.

@@ -153,21 +153,17 @@ impl Render {
             let mut canvases = Vec::new();
             for (input, planned) in probe.inputs().iter().enumerate().filter(|(_, i)| i.used) {
                 let card = &model.card.input[input];
-                if card.kind != InputKind::Image || planned.shape.len() != 4 {
+                if card.kind == InputKind::Tensor {
+                    continue;
+                }
+                if card.kind != InputKind::Image {
                     return Err(Error::Settings(format!(
                         "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
                         planned.name
                     )));
                 }
+                model.check_picture(input, &planned.shape)?;
                 let preprocess = Preprocess::from_card(card);
-                if planned.shape[1] != card.order.channels() {
-                    return Err(Error::Settings(format!(
-                        "input \"{}\" has {} channels, its card says {}",
-                        planned.name,
-                        planned.shape[1],
-                        card.order.channels()
-                    )));
-                }
                 if preset.outside == Outside::Mean {
                     chain.fill = preprocess.mean_color();
                 }
@@ -190,6 +186,11 @@ impl Render {
                     param,
                 });
             }
+            if canvases.is_empty() {
+                return Err(Error::Settings(format!(
+                    "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card"
+                )));
+            }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(Entry { canvases, transforms, values: Vec::new(), steps: 0, stop: None });
         }
@@ -210,6 +211,11 @@ impl Render {
     /// Steps done.
     pub fn steps_done(&self) -> usize {
         self.step
+    }
+
+    /// Shape of one entry of a value that the objectives read, channels first.
+    pub fn shape_of(&self, value: oneiro_net::ValueId) -> Option<&[usize]> {
+        self.probe.shape_of(value)
     }
 
     /// The plan of the network underneath.

@@ -143,7 +143,7 @@ fn load(context: &Context, args: &Args, record: &Record) -> Result<LoadedModel> 
     };
     let mut model_args = Loaded::try_parse_from(["again", "--", &source])?.model;
     model_args.prepared = Some(record.card.clone());
-    let loaded = model::load_for_tensors(&model_args);
+    let loaded = model::load_for_shapes(context, &model_args);
     let mut model = if args.model.is_none() {
         loaded.with_context(|| {
             format!(

@@ -46,7 +46,7 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let model = model::load_for_tensors(&args.model)?;
+    let model = model::load_for_shapes(context, &args.model)?;
     let capture = match &args.capture {
         Some(layer) => layer.clone(),
         None => match model.model.graph.outputs.first() {

@@ -113,7 +113,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             bail!("--{name} {value}: a non-negative number is needed");
         }
     }
-    let model = model::load_for_tensors(&args.model)?;
+    let model = model::load_for_tensors(context, &args.model)?;
     let golden = files::read_tensors(&args.golden)?;
     let file = args.golden.display();
     let objectives: BTreeMap<String, String> = match golden.metadata.get("objectives") {
@@ -140,7 +140,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
-    let (shapes, data) = in_graph_order(&names, inputs).with_context(|| file.to_string())?;
+    let (shapes, data) = in_graph_order(&model.model, inputs).with_context(|| file.to_string())?;
     if activations.is_empty() && rest.is_empty() {
         bail!("{file} holds nothing to compare with");
     }

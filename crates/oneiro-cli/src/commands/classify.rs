@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::card::InputKind;
+use oneiro::card::{InputCard, InputKind};
 use oneiro::objective::Objective;
 use oneiro::preprocess::Preprocess;
 use oneiro::probe::Probe;
@@ -64,21 +64,24 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let files = collect(context, &args.images, model.labels.as_ref())?;
     let logits = model.model.logits()?;
-    let card = match &model.model.card.input[..] {
-        [card] if card.kind == InputKind::Image => card,
-        _ => bail!("{} does not classify single images", model.source),
+    let images = |(_, card): &(usize, &InputCard)| card.kind != InputKind::Tensor;
+    let (at, card) = match model.model.card.input.iter().enumerate().filter(images).collect::<Vec<_>>()[..] {
+        [(at, card)] if card.kind == InputKind::Image => (at, card),
+        [(_, card)] => bail!(
+            "{} does not classify single images: its input \"{}\" takes {}",
+            model.source,
+            card.name,
+            if card.kind == InputKind::Clip { "clips" } else { "optical flow" }
+        ),
+        _ => bail!(
+            "{} does not classify single images: it has several inputs, or none for pictures",
+            model.source
+        ),
     };
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
-    let [_, _, h, w] = shapes[0][..] else { bail!("input \"{}\" is not an image", card.name) };
-    if shapes[0][1] != card.order.channels() {
-        bail!(
-            "input \"{}\" has {} channels, its card says {}; try --order",
-            card.name,
-            shapes[0][1],
-            card.order.channels()
-        );
-    }
+    model.model.check_picture(at, &shapes[at])?;
+    let (h, w) = (shapes[at][2], shapes[at][3]);
     let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
@@ -103,7 +106,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             }
         };
         context.compute(|| {
-            preprocess.apply(&image.rgb, probe.input_mut(0));
+            for input in 0..probe.inputs().len() {
+                match input == at {
+                    true => preprocess.apply(&image.rgb, probe.input_mut(input)),
+                    false => probe.input_mut(input).fill(0.0),
+                }
+            }
             probe.forward();
         });
         let logits = probe.captured(0).1;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use oneiro::card::Layout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
@@ -50,9 +51,14 @@ impl Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.dot.as_deref().map_or(Ok(()), files::check_writable)?;
-    let model = model::load_for_tensors(&args.model)?;
+    let model = model::load_for_shapes(context, &args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
-    let found = analysis::layers(&model.model.graph, &model.model.names(), &shapes)?;
+    let mut found = {
+        let channels_last = model.model.card.layout == Layout::Nhwc;
+        analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?
+    };
+    let inputs = model.model.replaced_inputs();
+    found.layers.retain(|l| !inputs.contains(&l.value));
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
     if let (Some(text), true) = (&args.grep, wanted.is_empty()) {
         bail!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
+use oneiro::Model;
 use oneiro::gradients::{MaxPoolGradient, ReluGradient};
 use oneiro::objective::Objective;
 use oneiro::probe::Probe;
@@ -46,12 +47,19 @@ pub struct Args {
 /// Shapes and data for a network's inputs.
 type Fed = (Vec<Vec<usize>>, Vec<Vec<f32>>);
 
-/// The tensors for a network's inputs, in the graph's order.
-pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed> {
+/// The tensors for a network's inputs, in the graph's order. Inputs that no node reads may be left out.
+pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
+    let names: Vec<&str> = model.card.input.iter().map(|i| i.name.as_str()).collect();
     let mut shapes = Vec::new();
     let mut data = Vec::new();
-    for name in names {
-        let at = given.iter().position(|t| &t.name == name).ok_or_else(|| {
+    for (i, &name) in names.iter().enumerate() {
+        if !given.iter().any(|t| t.name == name) && !model.is_read(i) {
+            let shape = model.graph.default_shape(i).unwrap_or_default();
+            data.push(vec![0.0; shape.iter().product()]);
+            shapes.push(shape);
+            continue;
+        }
+        let at = given.iter().position(|t| t.name == name).ok_or_else(|| {
             let given: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
             anyhow!("input \"{name}\" of the network is not given (given: {})", given.join(", "))
         })?;
@@ -59,7 +67,7 @@ pub fn in_graph_order(names: &[String], mut given: Vec<RawTensor>) -> Result<Fed
         shapes.push(tensor.shape);
         data.push(tensor.data);
     }
-    if let Some(twice) = given.iter().find(|t| names.contains(&t.name)) {
+    if let Some(twice) = given.iter().find(|t| names.contains(&t.name.as_str())) {
         bail!("input \"{}\" is given twice", twice.name);
     }
     if let Some(extra) = given.first() {
@@ -106,10 +114,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     // Slips are found before the model is read, which alone knows its classes.
     args.grad.as_ref().map(|g| Objective::parse(g, &|_| Ok(0))).transpose()?;
-    let model = model::load_for_tensors(&args.model)?;
+    let model = model::load_for_tensors(context, &args.model)?;
     let objective = args.grad.as_ref().map(|g| model.expression(g)).transpose()?;
-    let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
-    let (shapes, data) = in_graph_order(&names, given)?;
+    let (shapes, data) = in_graph_order(&model.model, given)?;
     let mut captures: Vec<&String> = Vec::new();
     for layer in &args.captures {
         if !captures.contains(&layer) {

@@ -501,14 +501,14 @@ fn images_that_are_none() {
             ("none", "classify net.onnx", &["IMAGE"]),
             (
                 "for a network of one channel",
-                "classify gray.onnx --preprocess unit photo.png",
+                "classify gray.onnx --order rgb photo.png",
                 &["1 channel", "says 3"],
             ),
             ("for a network of three", "classify net.onnx --order gray photo.png", &["3 channels", "says 1"]),
             (
                 "for a network of clips",
                 "classify clip.onnx --preprocess unit photo.png",
-                &["\"clip\"", "not an image"],
+                &["\"clip\"", "takes clips"],
             ),
             (
                 "for two streams",

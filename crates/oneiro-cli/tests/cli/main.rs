@@ -13,6 +13,7 @@ mod config;
 mod contracts;
 mod files;
 mod film;
+mod formats;
 mod interruption;
 mod listing;
 mod onnx;

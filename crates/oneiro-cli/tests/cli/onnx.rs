@@ -79,7 +79,7 @@ impl Network {
 }
 
 /// Numbers around zero, the same every time.
-fn weights(count: usize, seed: u32) -> Vec<f32> {
+pub fn weights(count: usize, seed: u32) -> Vec<f32> {
     let mut state = 0x9E37_79B9u32.wrapping_mul(seed);
     let mut next = || {
         state ^= state << 13;
@@ -100,40 +100,40 @@ fn varint(mut n: u64) -> Vec<u8> {
     bytes
 }
 
-fn number(field: u64, n: u64) -> Vec<u8> {
+pub fn number(field: u64, n: u64) -> Vec<u8> {
     [varint(field << 3), varint(n)].concat()
 }
 
-fn message(field: u64, content: &[u8]) -> Vec<u8> {
+pub fn message(field: u64, content: &[u8]) -> Vec<u8> {
     [varint(field << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
 }
 
-fn text(field: u64, content: &str) -> Vec<u8> {
+pub fn text(field: u64, content: &str) -> Vec<u8> {
     message(field, content.as_bytes())
 }
 
-fn ints(name: &str, values: &[u64]) -> Vec<u8> {
+pub fn ints(name: &str, values: &[u64]) -> Vec<u8> {
     /// `AttributeProto.INTS`.
     const INTS: u64 = 7;
     let values: Vec<u8> = values.iter().flat_map(|&n| number(8, n)).collect();
     message(5, &[text(1, name), values, number(20, INTS)].concat())
 }
 
-fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
+pub fn node(op: &str, name: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
     message(1, &[inputs, text(2, output), text(3, name), text(4, op), attributes.concat()].concat())
 }
 
 /// `TensorProto.FLOAT`.
-const FLOAT: u64 = 1;
+pub const FLOAT: u64 = 1;
 
-fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Vec<u8> {
+pub fn tensor(name: &str, shape: &[usize], data: &[f32]) -> Vec<u8> {
     let dims: Vec<u8> = shape.iter().flat_map(|&n| number(1, n as u64)).collect();
     let raw: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
     message(5, &[dims, number(2, FLOAT), text(8, name), message(9, &raw)].concat())
 }
 
-fn value(field: u64, name: &str, shape: &[Option<usize>]) -> Vec<u8> {
+pub fn value(field: u64, name: &str, shape: &[Option<usize>]) -> Vec<u8> {
     let dim = |n: &Option<usize>| match n {
         Some(n) => message(1, &number(1, *n as u64)),
         None => message(1, &text(2, "free")),

@@ -37,7 +37,7 @@ pub fn zip_accumulate(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32
 }
 
 /// Calls `work(start, chunk)` for the chunks of a slice.
-fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     if values.len() <= CHUNK {
         work(0, values);
     } else {

@@ -18,25 +18,31 @@
 
 pub mod arena;
 pub(crate) mod clip;
+pub mod contract;
 pub mod correlate;
 pub mod depthwise;
 pub mod elementwise;
+pub mod functions;
 pub(crate) mod gemm;
 pub mod isa;
 pub mod linear;
 pub mod pool;
 pub(crate) mod scratch;
+pub mod softmax;
 
 pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};
+pub use contract::{Contraction, Index};
 pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
 pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
+pub use functions::Smooth;
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};
 pub use pool::{
     MaxPoolRule, PoolGeometry, average_pool, average_pool_backward, max_pool, max_pool_backward,
     smoothed_max_pool_backward,
 };
+pub use softmax::{softmax, softmax_backward};
 
 #[cfg(test)]
 pub(crate) mod testing;

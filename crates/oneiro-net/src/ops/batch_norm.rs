@@ -1,7 +1,9 @@
 //! `BatchNormalization` of a frozen network: one scale and one shift a channel.
 //!
 //! y = (x − mean)/√(var + ε)·scale + bias. Passes fold it into the convolution before it where nobody asks for
-//! the value in between ([`crate::passes`]); left alone it is the kernel below.
+//! the value in between ([`crate::passes`]); left alone it is the kernel below. In training mode mean and variance are those
+//! of x itself, which is possible for constants: exporters write weight standardisation so (Qiao et al. 2019, "Micro-Batch
+//! Training with Batch-Channel Normalization and Weight Standardization").
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,17 +18,17 @@ use crate::tensor::volume;
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     epsilon: f32,
+    /// Whether mean and variance are those of x.
+    training: bool,
 }
 
-/// Reads the attributes. Training mode is not something a frozen network can do.
+/// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
-    if a.int_or("training_mode", 0)? != 0 {
-        return Err(OpError("training_mode = 1: export the network in evaluation mode".into()));
-    }
     if a.int_or("spatial", 1)? != 1 {
         return Err(OpError("spatial = 0 is not supported".into()));
     }
-    Ok(Arc::new(BatchNorm { epsilon: a.float_or("epsilon", 1e-5)? }))
+    let training = a.int_or("training_mode", 0)? != 0;
+    Ok(Arc::new(BatchNorm { epsilon: a.float_or("epsilon", 1e-5)?, training }))
 }
 
 impl BatchNorm {
@@ -41,12 +43,32 @@ impl BatchNorm {
                 Err(OpError(format!("input {i} has {} entries for {channels} channels", t.len())))
             }
         };
-        let (gamma, beta, mean, var) = (get(1)?, get(2)?, get(3)?, get(4)?);
-        let scale = |c: usize| f64::from(gamma[c]) / (f64::from(var[c]) + f64::from(self.epsilon)).sqrt();
-        Ok((0..channels)
-            .map(|c| (scale(c) as f32, (f64::from(beta[c]) - f64::from(mean[c]) * scale(c)) as f32))
-            .unzip())
+        let (gamma, beta) = (get(1)?, get(2)?);
+        let wide = |v: Vec<f32>| v.into_iter().map(f64::from).collect();
+        let (mean, var): (Vec<f64>, Vec<f64>) =
+            if self.training { statistics(inputs)? } else { (wide(get(3)?), wide(get(4)?)) };
+        let scale = |c: usize| f64::from(gamma[c]) / (var[c] + f64::from(self.epsilon)).sqrt();
+        Ok((0..channels).map(|c| (scale(c) as f32, (f64::from(beta[c]) - mean[c] * scale(c)) as f32)).unzip())
     }
+}
+
+/// Mean and (biased) variance of each channel of a constant x.
+fn statistics(inputs: Facts<'_>) -> Result<(Vec<f64>, Vec<f64>), OpError> {
+    let Some(x) = &inputs.need(0)?.value else {
+        return Err("training_mode = 1 on data: export the network in evaluation mode (model.eval())".into());
+    };
+    let (values, shape) = (x.as_floats()?, x.shape());
+    let (channels, plane) = (shape[1], volume(&shape[2..]));
+    let each = |c: usize| {
+        let rows = values.chunks(plane.max(1)).skip(c).step_by(channels);
+        rows.flatten().map(|&v| f64::from(v))
+    };
+    let count = (values.len() / channels.max(1)).max(1) as f64;
+    let moments = |c: usize| {
+        let mean = each(c).sum::<f64>() / count;
+        (mean, each(c).map(|v| (v - mean).powi(2)).sum::<f64>() / count)
+    };
+    Ok((0..channels).map(moments).unzip())
 }
 
 impl Operator for BatchNorm {
@@ -107,8 +129,27 @@ impl Kernel for Affine {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, constant, data};
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn in_training_mode_a_constant_is_standardised() {
+        let attributes = Attributes::new(15, vec![("training_mode", Attribute::Int(1))]);
+        let per = |v: f32| Fact::constant(Tensor::floats(&[2], vec![v; 2]));
+        let x = Tensor::floats(&[2, 2, 1], vec![1.0, 10.0, 3.0, 30.0]);
+        let facts = [Fact::constant(x), per(2.0), per(0.5), per(9.0), per(9.0)];
+        let inputs: Vec<Option<&Fact>> = facts.iter().map(Some).collect();
+        let op = read(&attributes).unwrap();
+        let op = op.as_any().downcast_ref::<BatchNorm>().unwrap();
+        let (scale, shift) = op.scale_and_shift(Facts(&inputs)).unwrap();
+        // Mean 2 and variance 1; mean 20 and variance 100.
+        assert!((scale[0] - 2.0).abs() < 1e-4 && (scale[1] - 0.2).abs() < 1e-6, "{scale:?}");
+        assert!((shift[0] + 3.5).abs() < 1e-4 && (shift[1] + 3.5).abs() < 1e-4, "{shift:?}");
+        let data = [Some(&Fact::float([2, 2, 1])), inputs[1], inputs[2], inputs[3], inputs[4]];
+        assert!(op.scale_and_shift(Facts(&data)).is_err());
+    }
 
     #[test]
     fn gradients_agree_with_differences() {

@@ -56,6 +56,8 @@ impl Function {
             Function::Sub => a - b,
             Function::Mul => a * b,
             Function::Div => a / b,
+            // The square is what a variance is written with.
+            Function::Pow if b == 2.0 => a * a,
             Function::Pow => a.powf(b),
             Function::Min => {
                 if b < a || b.is_nan() {
@@ -82,32 +84,43 @@ impl Function {
         }
     }
 
-    /// Partial derivatives with respect to both operands. A tie of `Min` and `Max` is shared, as in PyTorch.
-    fn partials(self, a: f32, b: f32) -> (f32, f32) {
-        let choice = |first: bool, tie: bool| match (tie, first) {
-            (true, _) => (0.5, 0.5),
-            (_, true) => (1.0, 0.0),
-            (_, false) => (0.0, 1.0),
+    /// The derivative with respect to operand `which`. A tie of `Min` and `Max` is shared, as in PyTorch.
+    #[inline(always)]
+    fn partial(self, which: usize, a: f32, b: f32) -> f32 {
+        let first = which == 0;
+        let choice = |chosen: bool, tie: bool| match (tie, chosen == first) {
+            (true, _) => 0.5,
+            (_, own) => f32::from(u8::from(own)),
         };
-        match self {
-            Function::Add => (1.0, 1.0),
-            Function::Sub => (1.0, -1.0),
-            Function::Mul => (b, a),
-            Function::Div => (1.0 / b, -a / (b * b)),
-            Function::Pow => (
-                if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) },
-                if a > 0.0 { a.powf(b) * a.ln() } else { 0.0 },
-            ),
-            Function::Min => choice(a < b, a == b),
-            Function::Max => choice(a > b, a == b),
-            Function::Mod { .. } => (1.0, -(a / b).trunc()),
-            Function::PRelu => {
-                if a < 0.0 {
-                    (b, a)
+        match (self, first) {
+            (Function::Sub, false) => -1.0,
+            (Function::Add | Function::Sub, _) => 1.0,
+            (Function::Mul, true) => b,
+            (Function::Mul, false) => a,
+            (Function::Div, true) => 1.0 / b,
+            (Function::Div, false) => -a / (b * b),
+            (Function::Pow, true) if b == 2.0 => 2.0 * a,
+            (Function::Pow, true) if b == 0.0 => 0.0,
+            (Function::Pow, true) => b * a.powf(b - 1.0),
+            (Function::Pow, false) => {
+                if a > 0.0 {
+                    a.powf(b) * a.ln()
                 } else {
-                    (1.0, 0.0)
+                    0.0
                 }
             }
+            (Function::Min, _) => choice(a < b, a == b),
+            (Function::Max, _) => choice(a > b, a == b),
+            (Function::Mod { .. }, true) => 1.0,
+            (Function::Mod { .. }, false) => -(a / b).trunc(),
+            (Function::PRelu, true) => {
+                if a < 0.0 {
+                    b
+                } else {
+                    1.0
+                }
+            }
+            (Function::PRelu, false) => a.min(0.0),
         }
     }
 
@@ -184,6 +197,9 @@ impl Operator for Binary {
             return Ok(None);
         }
         let shape = broadcast(a.shape(), b.shape())?;
+        // `Pow` may have an exponent of another type.
+        let whole = |t: &Tensor| t.as_floats().is_ok_and(|v| v.iter().all(|x| x.fract() == 0.0));
+        let b = if self.function == Function::Pow && whole(b) { &b.cast(DType::Int) } else { b };
         let (ia, ib) = (a.as_ints()?, b.as_ints()?);
         let walk = Walk::new(&shape, [a.shape(), b.shape()]);
         let out = (0..volume(&shape))
@@ -261,6 +277,84 @@ impl Walk {
         at
     }
 
+    /// Calls `work(row, positions of its first element, steps)` for the innermost rows of the output.
+    pub(crate) fn each_row(&self, y: &mut [f32], work: impl Fn(&mut [f32], [usize; 2], [usize; 2]) + Sync) {
+        if y.is_empty() {
+            return;
+        }
+        let (inner, steps) = self.inner();
+        // A long row is cut, too.
+        let piece = inner.min(CHUNK);
+        let rows = CHUNK.div_ceil(inner);
+        y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
+            for (row, y) in y.chunks_mut(inner).enumerate() {
+                let [i, j] = self.offsets((block * rows + row) * inner);
+                if y.len() == piece {
+                    work(y, [i, j], steps);
+                    continue;
+                }
+                y.par_chunks_mut(piece).enumerate().for_each(|(part, y)| {
+                    let k = part * piece;
+                    work(y, [i + k * steps[0], j + k * steps[1]], steps);
+                });
+            }
+        });
+    }
+
+    /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part of, whose
+    /// operands lie at i and j.
+    pub(crate) fn sum_back(
+        &self,
+        which: usize,
+        dy: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+        term: impl Fn(f32, usize, usize) -> f32 + Sync,
+    ) {
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        if dy.is_empty() {
+            return;
+        }
+        let (inner, steps) = self.inner();
+        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
+        let (groups, part) = match self.strides[which][0] {
+            0 => (1, dx.len()),
+            step if self.dims.len() == 1 => (self.dims[0].div_ceil(CHUNK), CHUNK * step),
+            step => (self.dims[0], step),
+        };
+        let per_group = if self.dims.len() == 1 { CHUNK } else { self.total() / groups };
+        dx.par_chunks_mut(part.max(1)).enumerate().for_each(|(group, dx)| {
+            let (start, end) = if groups == 1 {
+                (0, self.total())
+            } else {
+                (group * per_group, ((group + 1) * per_group).min(self.total()))
+            };
+            let base = group * part;
+            let mut index = start;
+            while index < end {
+                let n = inner.min(end - index);
+                let [i, j] = self.offsets(index);
+                let at = if which == 0 { i } else { j } - base;
+                let dy = &dy[index..index + n];
+                match steps[which] {
+                    0 => {
+                        let terms = dy.iter().enumerate();
+                        dx[at] = terms
+                            .fold(dx[at], |sum, (k, dy)| sum + term(*dy, i + k * steps[0], j + k * steps[1]));
+                    }
+                    step => {
+                        for (k, (dx, dy)) in dx[at..].iter_mut().step_by(step).zip(dy).enumerate() {
+                            *dx += term(*dy, i + k * steps[0], j + k * steps[1]);
+                        }
+                    }
+                }
+                index += n;
+            }
+        });
+    }
+
     fn inner(&self) -> (usize, [usize; 2]) {
         let last = self.dims.len() - 1;
         (self.dims[last], [self.strides[0][last], self.strides[1][last]])
@@ -284,75 +378,38 @@ impl Kernel for Zip {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, 1);
-        if y.is_empty() {
-            return;
-        }
-        let (inner, [sa, sb]) = self.walk.inner();
         let f = self.function;
-        let rows = CHUNK.div_ceil(inner);
-        y.par_chunks_mut(inner * rows).enumerate().for_each(|(block, y)| {
-            for (row, y) in y.chunks_mut(inner).enumerate() {
-                let [i, j] = self.walk.offsets((block * rows + row) * inner);
-                match (sa, sb) {
-                    (1, 1) => each(y, |k| f.value(a[i + k], b[j + k])),
-                    (1, 0) => each(y, |k| f.value(a[i + k], b[j])),
-                    (0, 1) => each(y, |k| f.value(a[i], b[j + k])),
-                    _ => each(y, |k| f.value(a[i + k * sa], b[j + k * sb])),
-                }
-            }
+        self.walk.each_row(y, |y, [i, j], steps| match steps {
+            [1, 1] => each(y, |k| f.value(a[i + k], b[j + k])),
+            [1, 0] => each(y, |k| f.value(a[i + k], b[j])),
+            [0, 1] => each(y, |k| f.value(a[i], b[j + k])),
+            [sa, sb] => each(y, |k| f.value(a[i + k * sa], b[j + k * sb])),
         });
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, which) = (io.accumulate, io.operand);
-        let reads = self.backward_reads_inputs();
-        let (inner, strides) = self.walk.inner();
-        let walk = &self.walk;
-        // Addition and subtraction do not keep their operands.
-        let sign = if self.function == Function::Sub && which == 1 { -1.0 } else { 1.0 };
-        let operands = if reads { Some((io.operands, &io.reader)) } else { None };
-        let data = operands.map(|(o, r)| (super::read(r, &o[0]), super::read(r, &o[1])));
         let dy = io.reader.read(io.output_gradient);
-        let slope = |i: usize, j: usize| match data {
-            None => sign,
-            Some((a, b)) => {
-                let (da, db) = self.function.partials(a[i], b[j]);
-                if which == 0 { da } else { db }
+        let read = |i: usize| super::read(&io.reader, &io.operands[i]);
+        let (walk, dx) = (&self.walk, &mut *io.gradient);
+        // Each its own loop. Addition and subtraction do not keep their operands.
+        match (self.function, which) {
+            (Function::Sub, 1) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| -dy),
+            (Function::Add | Function::Sub, _) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| dy),
+            (Function::Mul, 0) => {
+                let b = read(1);
+                walk.sum_back(which, dy, dx, accumulate, |dy, _, j| dy * b[j]);
             }
-        };
-        let dx = &mut *io.gradient;
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        if dy.is_empty() {
-            return;
-        }
-        // Rows of the output that share an outermost index touch disjoint parts of dx if dx has that axis.
-        let (groups, part) = match walk.strides[which][0] {
-            0 => (1, dx.len()),
-            step if walk.dims.len() == 1 => (walk.dims[0].div_ceil(CHUNK), CHUNK * step),
-            step => (walk.dims[0], step),
-        };
-        let per_group = if walk.dims.len() == 1 { CHUNK } else { walk.total() / groups };
-        dx.par_chunks_mut(part.max(1)).enumerate().for_each(|(group, dx)| {
-            let (start, end) = if groups == 1 {
-                (0, walk.total())
-            } else {
-                (group * per_group, ((group + 1) * per_group).min(walk.total()))
-            };
-            let base = group * part;
-            let mut index = start;
-            while index < end {
-                let n = inner.min(end - index);
-                let [i, j] = walk.offsets(index);
-                let at = if which == 0 { i } else { j } - base;
-                let s = strides[which];
-                for k in 0..n {
-                    dx[at + k * s] += dy[index + k] * slope(i + k * strides[0], j + k * strides[1]);
-                }
-                index += n;
+            (Function::Mul, _) => {
+                let a = read(0);
+                walk.sum_back(which, dy, dx, accumulate, |dy, i, _| dy * a[i]);
             }
-        });
+            (function, _) => {
+                let (a, b) = (read(0), read(1));
+                let slope = |i: usize, j: usize| function.partial(which, a[i], b[j]);
+                walk.sum_back(which, dy, dx, accumulate, |dy, i, j| dy * slope(i, j));
+            }
+        }
     }
 }
 

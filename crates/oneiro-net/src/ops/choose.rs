@@ -47,6 +47,10 @@ impl Operator for Choose {
         true
     }
 
+    fn carries_integers(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

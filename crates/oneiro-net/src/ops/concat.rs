@@ -74,6 +74,10 @@ impl Operator for Concat {
         Ok(Built::new(SideBySide { row, parts }, n))
     }
 
+    fn carries_integers(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

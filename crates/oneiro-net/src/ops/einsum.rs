@@ -1,6 +1,7 @@
 //! `Einsum`: sums of products of elements that share indices, as an equation like `bij,bjk->bik` says.
 //!
-//! Computed as it is written, one sum an element of the output; products of matrices are faster as `MatMul`.
+//! With two operands it is a contraction, as products of matrices are; with more (or one) it is computed as it is
+//! written, one sum an element of the output.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
+use crate::kernels::Index;
 use crate::ops::constant::check_volume;
+use crate::ops::matmul::Pair;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
@@ -160,7 +163,11 @@ impl Operator for Einsum {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built::new(self.loops(site.inputs)?, self.operands.len()))
+        let loops = self.loops(site.inputs)?;
+        match loops.pair(site) {
+            Some(pair) => Ok(Built::new(pair, 2)),
+            None => Ok(Built::new(loops, self.operands.len())),
+        }
     }
 
     fn flops(&self, inputs: Facts<'_>, output: &Fact) -> u64 {
@@ -186,6 +193,21 @@ fn offset(mut index: usize, extents: &[usize], steps: &[usize]) -> usize {
 }
 
 impl Loops {
+    /// The same as a contraction, with two operands.
+    fn pair(&self, site: Site<'_>) -> Option<Contracted> {
+        let [a, b] = self.steps.as_slice() else { return None };
+        let kept = (0..self.kept.len()).map(|i| Index {
+            extent: self.kept[i],
+            a: a.0[i],
+            b: b.0[i],
+            c: volume(&self.kept[i + 1..]),
+        });
+        let summed =
+            (0..self.summed.len()).map(|i| Index { extent: self.summed[i], a: a.1[i], b: b.1[i], c: 0 });
+        let indices: Vec<Index> = kept.chain(summed).collect();
+        Pair::new(site.isa, &indices, site.gradients).ok().map(Contracted)
+    }
+
     fn at(&self, operand: usize, out: usize, sum: usize) -> usize {
         let (kept, summed) = &self.steps[operand];
         offset(out, &self.kept, kept) + offset(sum, &self.summed, summed)
@@ -226,6 +248,26 @@ impl Kernel for Loops {
     }
 }
 
+#[derive(Debug)]
+struct Contracted(Pair);
+
+impl Kernel for Contracted {
+    fn backward_reads_inputs(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (a, b, y) = io.io2(0, 1);
+        self.0.forward(1.0, a, b, y);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, operand) = (io.accumulate, io.operand);
+        let (other, dy, dx) = io.io_input(1 - operand);
+        self.0.backward(operand, 1.0, other, dy, dx, accumulate);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::attributes::Attribute;
@@ -233,7 +275,11 @@ mod tests {
 
     #[test]
     fn gradients_agree_with_differences() {
-        let cases: [(&str, &[&[usize]]); 7] = [
+        let cases: [(&str, &[&[usize]]); 11] = [
+            ("ii,ij->j", &[&[3, 3], &[3, 2]]),
+            ("ij,jk->k", &[&[2, 3], &[3, 2]]),
+            ("bqhd,bkhd->bhqk", &[&[2, 3, 2, 4], &[2, 2, 2, 4]]),
+            ("...i,i->...", &[&[2, 1, 3], &[3]]),
             ("bij,bjk->bik", &[&[2, 3, 4], &[2, 4, 2]]),
             ("ij,kj", &[&[2, 3], &[4, 3]]),
             ("...ii->...i", &[&[2, 3, 3]]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::OpError;
 use crate::kernels::{self, Isa};
 use crate::ops::constant::check_volume;
-use crate::ops::matmul::Product;
+use crate::ops::matmul::{Pair, Product};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::volume;
 
@@ -87,9 +87,15 @@ impl Operator for Dense {
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         if !self.is_layer(site.inputs)? {
             let operands = if site.inputs.get(2).is_some() { 3 } else { 2 };
-            return Ok(Built::new(self.product(site.inputs)?, operands));
+            return Ok(Built::new(self.product(site.inputs)?.kernel(site.isa, site.gradients)?, operands));
         }
         let weights = site.inputs.need_constant(1)?;
+        // Rows of one entry share the weights, so they are worth packing. That may not hang on the number of rows, which
+        // the batch is a part of; hence on the rank.
+        if site.inputs.shape(0)?.len() > 2 {
+            let pair = self.product(site.inputs)?.pair(site.isa, site.gradients)?;
+            return Ok(Built::new(Layer { pair, weights: weights.shared_floats()? }, 1));
+        }
         let data = weights.as_floats()?;
         let outputs = *site.output.shape.last().ok_or("a scalar result")?;
         let inner = weights.len() / outputs.max(1);
@@ -128,6 +134,26 @@ impl Operator for Dense {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// A dense layer at many positions, as a matrix product.
+#[derive(Debug)]
+struct Layer {
+    pair: Pair,
+    weights: Arc<Vec<f32>>,
+}
+
+impl Kernel for Layer {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        self.pair.forward(1.0, x, &self.weights, y);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        self.pair.backward(0, 1.0, &self.weights, dy, dx, accumulate);
     }
 }
 

@@ -152,6 +152,21 @@ struct Truth {
     walk: Walk,
 }
 
+impl Truth {
+    fn compare(&self, a: &[f32], b: &[f32], y: &mut [f32], value: impl Fn(f32, f32) -> bool + Sync) {
+        self.walk.each_row(y, |y, [i, j], steps| {
+            let put = |(y, (a, b)): (&mut f32, (&f32, &f32))| *y = f32::from(u8::from(value(*a, *b)));
+            match steps {
+                [1, 1] => y.iter_mut().zip(a[i..].iter().zip(&b[j..])).for_each(put),
+                [1, 0] => y.iter_mut().zip(a[i..].iter().map(|a| (a, &b[j]))).for_each(put),
+                [sa, sb] => {
+                    y.iter_mut().enumerate().for_each(|(k, y)| put((y, (&a[i + k * sa], &b[j + k * sb]))));
+                }
+            }
+        });
+    }
+}
+
 impl Kernel for Truth {
     fn differentiable(&self, _operand: usize) -> bool {
         false
@@ -159,9 +174,14 @@ impl Kernel for Truth {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (a, b, y) = io.io2(0, if self.function.unary() { 0 } else { 1 });
-        for (i, y) in y.iter_mut().enumerate() {
-            let [i, j] = self.walk.offsets(i);
-            *y = f32::from(u8::from(self.function.value(a[i], b[j])));
+        // Comparisons each have a loop of their own.
+        match self.function {
+            Logic::Equal => self.compare(a, b, y, |a, b| a == b),
+            Logic::Less => self.compare(a, b, y, |a, b| a < b),
+            Logic::LessOrEqual => self.compare(a, b, y, |a, b| a <= b),
+            Logic::Greater => self.compare(a, b, y, |a, b| a > b),
+            Logic::GreaterOrEqual => self.compare(a, b, y, |a, b| a >= b),
+            function => self.compare(a, b, y, |a, b| function.value(a, b)),
         }
     }
 
@@ -175,20 +195,6 @@ impl Kernel for Truth {
 /// Input 1 where input 0 is true, else input 2.
 #[derive(Debug, Clone)]
 struct Where;
-
-/// Positions in the condition and in both choices of every element of the output.
-#[derive(Debug)]
-struct Choice {
-    condition: Walk,
-    choices: Walk,
-}
-
-impl Choice {
-    fn new(shape: &[usize], inputs: Facts<'_>) -> Result<Self, OpError> {
-        let (c, x, y) = (inputs.shape(0)?, inputs.shape(1)?, inputs.shape(2)?);
-        Ok(Self { condition: Walk::new(shape, [c, c]), choices: Walk::new(shape, [x, y]) })
-    }
-}
 
 impl Operator for Where {
     fn op_type(&self) -> &str {
@@ -210,23 +216,41 @@ impl Operator for Where {
             return Ok(None);
         }
         let shape = self.infer(inputs)?.remove(0).shape;
-        let at = Choice::new(&shape, inputs)?;
+        let condition = Walk::new(&shape, [c.shape(), c.shape()]);
+        let choices = Walk::new(&shape, [x.shape(), y.shape()]);
         let (c, x, y) = (c.as_bools()?, x.as_ints()?, y.as_ints()?);
         let pick = |i: usize| {
-            let ([k, _], [i, j]) = (at.condition.offsets(i), at.choices.offsets(i));
+            let ([k, _], [i, j]) = (condition.offsets(i), choices.offsets(i));
             if c[k] { x[i] } else { y[j] }
         };
         Ok(Some(vec![Tensor::ints(&shape, (0..volume(&shape)).map(pick).collect())]))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built::new(Choice::new(&site.output.shape, site.inputs)?, 3))
+        let walk = |i: usize| {
+            Ok::<_, OpError>(Walk::new(&site.output.shape, [site.inputs.shape(0)?, site.inputs.shape(i)?]))
+        };
+        Ok(Built::new(Choice([walk(1)?, walk(2)?]), 3))
+    }
+
+    fn carries_integers(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {
         self
     }
 }
+
+/// One of two numbers, without a branch, which on data nobody could predict.
+fn select(first: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(first).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
+/// Positions in the condition and in a choice, for both choices.
+#[derive(Debug)]
+struct Choice([Walk; 2]);
 
 impl Kernel for Choice {
     fn backward_reads_inputs(&self) -> bool {
@@ -238,28 +262,29 @@ impl Kernel for Choice {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let (x, y) = (super::read(&io.reader, &io.operands[1]), super::read(&io.reader, &io.operands[2]));
         let condition = super::read(&io.reader, &io.operands[0]);
-        for (i, out) in io.output.iter_mut().enumerate() {
-            let ([k, _], [i, j]) = (self.condition.offsets(i), self.choices.offsets(i));
-            *out = if condition[k] != 0.0 { x[i] } else { y[j] };
+        for (which, walk) in self.0.iter().enumerate() {
+            let choice = super::read(&io.reader, &io.operands[which + 1]);
+            let put = |(y, (c, x)): (&mut f32, (&f32, &f32))| {
+                *y = select((*c != 0.0) == (which == 0), *x, *y);
+            };
+            walk.each_row(io.output, |y, [c, x], steps| match steps {
+                [1, 1] => y.iter_mut().zip(condition[c..].iter().zip(&choice[x..])).for_each(put),
+                [1, 0] => y.iter_mut().zip(condition[c..].iter().map(|c| (c, &choice[x]))).for_each(put),
+                [sc, sx] => {
+                    let at = |k: usize| (&condition[c + k * sc], &choice[x + k * sx]);
+                    y.iter_mut().enumerate().for_each(|(k, y)| put((y, at(k))));
+                }
+            });
         }
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, operand) = (io.accumulate, io.operand);
         let (condition, dy, dx) = io.io_input(0);
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        for (i, dy) in dy.iter().enumerate() {
-            let ([k, _], [i, j]) = (self.condition.offsets(i), self.choices.offsets(i));
-            match (condition[k] != 0.0, operand) {
-                (true, 1) => dx[i] += dy,
-                (false, 2) => dx[j] += dy,
-                _ => {}
-            }
-        }
+        let wanted = operand == 1;
+        self.0[operand - 1]
+            .sum_back(1, dy, dx, accumulate, |dy, c, _| select((condition[c] != 0.0) == wanted, dy, 0.0));
     }
 }
 

@@ -83,6 +83,14 @@ impl Response {
     }
 }
 
+impl Response {
+    /// s^−β.
+    fn power(&self, s: f32) -> f32 {
+        // The exponent of Krizhevsky et al. 2012, which all networks have, without a logarithm.
+        if self.op.beta == 0.75 { 1.0 / (s.sqrt() * s.sqrt().sqrt()) } else { s.powf(-self.op.beta) }
+    }
+}
+
 impl Kernel for Response {
     fn backward_reads_inputs(&self) -> bool {
         true
@@ -94,7 +102,7 @@ impl Kernel for Response {
             let (entry, c) = (row / self.channels, row % self.channels);
             let entry = &x[entry * self.channels * self.plane..];
             for (p, y) in y.iter_mut().enumerate() {
-                *y = entry[c * self.plane + p] * self.scale(entry, c, p).powf(-self.op.beta);
+                *y = entry[c * self.plane + p] * self.power(self.scale(entry, c, p));
             }
         });
     }
@@ -113,10 +121,11 @@ impl Kernel for Response {
                     .readers(c)
                     .map(|k| {
                         let at = k * self.plane + p;
-                        dy[at] * x[at] * self.scale(x, k, p).powf(-self.op.beta - 1.0)
+                        let s = self.scale(x, k, p);
+                        dy[at] * x[at] * self.power(s) / s
                     })
                     .sum();
-                let d = dy[at] * self.scale(x, c, p).powf(-self.op.beta) - factor * x[at] * pull;
+                let d = dy[at] * self.power(self.scale(x, c, p)) - factor * x[at] * pull;
                 *dx = if accumulate { *dx + d } else { d };
             }
         });

@@ -1,10 +1,9 @@
 //! Products of two matrices that both may depend on the data: attention, and forms of `Gemm` beside dense layers.
 //!
-//! Y = α·A'·B' + β·C for every batch, batches broadcast. dA' = α·dY·B'ᵀ, dB' = α·A'ᵀ·dY.
-
-use rayon::prelude::*;
+//! Y = α·A'·B' + β·C for every batch, batches broadcast. dA' = α·dY·B'ᵀ, dB' = α·A'ᵀ·dY, each a contraction of its own.
 
 use crate::error::OpError;
+use crate::kernels::{Contraction, Index, Isa};
 use crate::ops::binary::{Walk, broadcast};
 use crate::ops::{Backward, Forward, Kernel};
 use crate::tensor::volume;
@@ -12,22 +11,21 @@ use crate::tensor::volume;
 /// How two operands multiply: Y\[m, n\] = Σ over k.
 #[derive(Debug, Clone)]
 pub struct Product {
-    /// Rows of the result.
-    m: usize,
-    /// Extent of the sum.
-    k: usize,
-    /// Columns of the result.
-    n: usize,
-    /// Steps of A along m and k, of B along k and n.
-    steps: [usize; 4],
-    /// Where each operand's matrix lies, for every batch.
-    batches: Vec<[usize; 2]>,
+    /// Extents, and steps in A, B and Y.
+    indices: Vec<Index>,
     /// Shape of the result.
     pub shape: Vec<usize>,
     /// Factor of the product.
     alpha: f32,
     /// Factor of the third operand, and where its elements lie.
     third: Option<(f32, Walk)>,
+}
+
+/// Steps of a shape along the axes of a longer one; 0 where it is broadcast.
+fn steps(shape: &[usize], rank: usize) -> Vec<usize> {
+    let mut steps = vec![0; rank - shape.len()];
+    steps.extend((0..shape.len()).map(|i| if shape[i] == 1 { 0 } else { volume(&shape[i + 1..]) }));
+    steps
 }
 
 impl Product {
@@ -45,17 +43,22 @@ impl Product {
             return Err(fail());
         }
         let lead = broadcast(lead_a, lead_b)?;
-        let walk = Walk::new(&lead, [lead_a, lead_b]);
-        let batches = (0..volume(&lead))
-            .map(|i| {
-                let [i, j] = walk.offsets(i);
-                [i * m * k, j * k * n]
+        let (in_a, in_b) = (steps(lead_a, lead.len()), steps(lead_b, lead.len()));
+        let mut indices: Vec<Index> = (0..lead.len())
+            .map(|i| Index {
+                extent: lead[i],
+                a: in_a[i].saturating_mul(m * k),
+                b: in_b[i].saturating_mul(k * n),
+                c: volume(&lead[i + 1..]).saturating_mul(m * n),
             })
             .collect();
+        indices.push(Index { extent: m, a: k, b: 0, c: n });
+        indices.push(Index { extent: k, a: 1, b: n, c: 0 });
+        indices.push(Index { extent: n, a: 0, b: 1, c: 1 });
         let mut shape = lead;
         shape.extend((a.len() > 1).then_some(m));
         shape.extend((b.len() > 1).then_some(n));
-        Ok(Self { m, k, n, steps: [k, 1, n, 1], batches, shape, alpha: 1.0, third: None })
+        Ok(Self { indices, shape, alpha: 1.0, third: None })
     }
 
     /// `Gemm`.
@@ -81,11 +84,78 @@ impl Product {
             }
             Some((beta, c)) => Some((beta, Walk::new(&shape, [c, c]))),
         };
-        Ok(Self { m, k, n, steps: [am, ak, bk, bn], batches: vec![[0, 0]], shape, alpha, third })
+        let indices = vec![
+            Index { extent: m, a: am, b: 0, c: n },
+            Index { extent: k, a: ak, b: bk, c: 0 },
+            Index { extent: n, a: 0, b: bn, c: 1 },
+        ];
+        Ok(Self { indices, shape, alpha, third })
+    }
+
+    /// The contractions, without the factors.
+    pub(crate) fn pair(&self, isa: Isa, gradients: bool) -> Result<Pair, OpError> {
+        Pair::new(isa, &self.indices, gradients)
+    }
+
+    /// The kernel.
+    pub fn kernel(self, isa: Isa, gradients: bool) -> Result<impl Kernel + use<>, OpError> {
+        Ok(Multiply { pair: self.pair(isa, gradients)?, alpha: self.alpha, third: self.third })
     }
 }
 
-impl Kernel for Product {
+/// The contraction of two tensors, and those that give the gradients of both.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    isa: Isa,
+    forward: Contraction,
+    backward: Option<[Contraction; 2]>,
+}
+
+impl Pair {
+    /// Prepares what is needed; an error where no contraction is possible.
+    pub(crate) fn new(isa: Isa, indices: &[Index], gradients: bool) -> Result<Self, OpError> {
+        let build = |turn: &dyn Fn(&Index) -> Index| {
+            let turned: Vec<Index> = indices.iter().map(turn).collect();
+            Contraction::new(&turned).ok_or_else(|| OpError("the product is too large".into()))
+        };
+        let backward = if gradients {
+            let first = build(&|i| Index { extent: i.extent, a: i.c, b: i.b, c: i.a })?;
+            let second = build(&|i| Index { extent: i.extent, a: i.a, b: i.c, c: i.b })?;
+            Some([first, second])
+        } else {
+            None
+        };
+        Ok(Self { isa, forward: build(&|i| *i)?, backward })
+    }
+
+    pub(crate) fn forward(&self, scale: f32, a: &[f32], b: &[f32], y: &mut [f32]) {
+        self.forward.run(self.isa, scale, a, b, y, false);
+    }
+
+    /// The gradient of factor `which`, given the other factor.
+    pub(crate) fn backward(
+        &self,
+        which: usize,
+        scale: f32,
+        other: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+        accumulate: bool,
+    ) {
+        let Some(contractions) = &self.backward else { return };
+        let (a, b) = if which == 0 { (dy, other) } else { (other, dy) };
+        contractions[which].run(self.isa, scale, a, b, dx, accumulate);
+    }
+}
+
+#[derive(Debug)]
+struct Multiply {
+    pair: Pair,
+    alpha: f32,
+    third: Option<(f32, Walk)>,
+}
+
+impl Kernel for Multiply {
     fn backward_reads_inputs(&self) -> bool {
         true
     }
@@ -93,66 +163,30 @@ impl Kernel for Product {
     fn forward(&self, io: &mut Forward<'_>) {
         let read = |i: usize| super::read(&io.reader, &io.operands[i]);
         let third = self.third.as_ref().map(|(beta, walk)| (*beta, walk, read(2)));
-        let (a, b, y) = (read(0), read(1), &mut *io.output);
-        let [am, ak, bk, bn] = self.steps;
-        y.par_chunks_mut(self.n.max(1)).enumerate().for_each(|(row, y)| {
-            let (batch, i) = (row / self.m, row % self.m);
-            let [a0, b0] = self.batches[batch];
-            y.fill(0.0);
-            for k in 0..self.k {
-                let w = a[a0 + i * am + k * ak];
-                let b = &b[b0 + k * bk..];
-                if bn == 1 {
-                    y.iter_mut().zip(b).for_each(|(y, b)| *y += w * b);
-                } else {
-                    y.iter_mut().zip(b.iter().step_by(bn)).for_each(|(y, b)| *y += w * b);
-                }
+        self.pair.forward(self.alpha, read(0), read(1), io.output);
+        if let Some((beta, walk, c)) = third {
+            for (i, y) in io.output.iter_mut().enumerate() {
+                *y += beta * c[walk.offsets(i)[0]];
             }
-            for (j, y) in y.iter_mut().enumerate() {
-                let c = third.map_or(0.0, |(beta, walk, c)| beta * c[walk.offsets(row * self.n + j)[0]]);
-                *y = self.alpha * *y + c;
-            }
-        });
+        }
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, operand) = (io.accumulate, io.operand);
-        let read = |i: usize| super::read(&io.reader, &io.operands[i]);
         let dy = io.reader.read(io.output_gradient);
-        let [am, ak, bk, bn] = self.steps;
-        let (m, k, n) = (self.m, self.k, self.n);
-        // The other operand; that of which the gradient is wanted is not read.
-        let other = read(if operand == 0 { 1 } else { 0 });
         let dx = &mut *io.gradient;
+        if operand < 2 {
+            // Of which the gradient is wanted is not read.
+            let other = super::read(&io.reader, &io.operands[1 - operand]);
+            self.pair.backward(operand, self.alpha, other, dy, dx, accumulate);
+            return;
+        }
         if !accumulate {
             dx.fill(0.0);
         }
-        if operand == 2 {
-            if let Some((beta, walk)) = &self.third {
-                for (i, dy) in dy.iter().enumerate() {
-                    dx[walk.offsets(i)[0]] += beta * dy;
-                }
-            }
-            return;
-        }
-        for (batch, &[a0, b0]) in self.batches.iter().enumerate() {
-            let dy = &dy[batch * m * n..][..m * n];
-            if operand == 0 {
-                let at = |index: usize| if ak == 1 { (index / k, index % k) } else { (index % m, index / m) };
-                dx[a0..][..m * k].par_iter_mut().enumerate().for_each(|(index, dx)| {
-                    let (i, l) = at(index);
-                    debug_assert_eq!(index, i * am + l * ak);
-                    let sum: f32 = (0..n).map(|j| dy[i * n + j] * other[b0 + l * bk + j * bn]).sum();
-                    *dx += self.alpha * sum;
-                });
-            } else {
-                let at = |index: usize| if bn == 1 { (index / n, index % n) } else { (index % k, index / k) };
-                dx[b0..][..k * n].par_iter_mut().enumerate().for_each(|(index, dx)| {
-                    let (l, j) = at(index);
-                    debug_assert_eq!(index, l * bk + j * bn);
-                    let sum: f32 = (0..m).map(|i| dy[i * n + j] * other[a0 + i * am + l * ak]).sum();
-                    *dx += self.alpha * sum;
-                });
+        if let Some((beta, walk)) = &self.third {
+            for (i, dy) in dy.iter().enumerate() {
+                dx[walk.offsets(i)[0]] += beta * dy;
             }
         }
     }

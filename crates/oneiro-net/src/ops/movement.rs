@@ -6,16 +6,13 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::error::OpError;
 use crate::ops::binary::broadcast;
 use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
-use crate::tensor::{Tensor, volume};
-
-/// Elements a task works on; fixed, so that the split never depends on the number of threads.
-const CHUNK: usize = 1 << 14;
+use crate::ops::lookup::Lookup;
+use crate::ops::origin::{Origin, Walked};
+use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
+use crate::tensor::Tensor;
 
 /// The operators.
 #[derive(Debug, Clone)]
@@ -31,7 +28,7 @@ pub enum Movement {
     Expand,
     /// Repeats the whole along each axis.
     Tile,
-    /// Slices by constant indices along one axis.
+    /// Slices by indices along one axis.
     Gather {
         /// The axis.
         axis: i64,
@@ -116,31 +113,6 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
     }))
 }
 
-/// Where the elements of one output come from: along each output axis, positions that add up to an offset in the
-/// input. `None` marks fill.
-#[derive(Debug, Clone)]
-struct Origin {
-    shape: Vec<usize>,
-    /// For each output axis, the input offset of each index, or `None` outside.
-    axes: Vec<Vec<Option<usize>>>,
-    fill: f32,
-}
-
-impl Origin {
-    fn of(&self, mut index: usize) -> Option<usize> {
-        let mut at = 0;
-        for (axis, &n) in self.axes.iter().zip(&self.shape).rev() {
-            at += axis[index % n]?;
-            index /= n;
-        }
-        Some(at)
-    }
-}
-
-fn strides(shape: &[usize]) -> Vec<usize> {
-    (0..shape.len()).map(|i| volume(&shape[i + 1..])).collect()
-}
-
 impl Movement {
     /// The constant pads of a `Pad` node that fills with one value: (before, after) for every axis, and the value.
     pub fn constant_border(&self, inputs: Facts<'_>) -> Option<(Vec<i64>, Vec<i64>, f32)> {
@@ -158,10 +130,7 @@ impl Movement {
             None => {
                 let pads = inputs.ints(1)?.ok_or("the pads are missing")?;
                 let value = match inputs.constant(2)? {
-                    Some(t) if t.len() == 1 => match t.as_floats() {
-                        Ok(v) => v[0],
-                        Err(_) => t.as_ints()?[0] as f32,
-                    },
+                    Some(t) if t.len() == 1 => t.operand()?[0],
                     _ => 0.0,
                 };
                 (pads.to_vec(), value)
@@ -182,13 +151,11 @@ impl Movement {
         if pads.len() == 2 * rank { Ok((pads, value)) } else { Err("the pads do not match the rank".into()) }
     }
 
-    /// Per-axis origins of output `which`.
+    /// Where output `which` comes from.
     fn origin(&self, inputs: Facts<'_>, which: usize) -> Result<Origin, OpError> {
         let x = inputs.shape(0)?;
-        let steps = strides(x);
-        let whole = |i: usize| (0..x[i]).map(|k| Some(k * steps[i])).collect::<Vec<_>>();
-        let mut axes: Vec<Vec<Option<usize>>> = (0..x.len()).map(whole).collect();
-        let mut fill = 0.0;
+        let mut origin = Origin::whole(x);
+        let axes = &mut origin.axes;
         match self {
             Movement::Slice { attributes } => {
                 let (starts, ends, given, step) = match attributes {
@@ -206,7 +173,7 @@ impl Movement {
                 for i in 0..starts.len() {
                     let at = axis(given.map_or(i as i64, |g| g[i]), x.len())?;
                     let step = step.and_then(|s| s.get(i)).copied().unwrap_or(1);
-                    axes[at] = range(starts[i], ends[i], step, x[at])?.map(|k| Some(k * steps[at])).collect();
+                    axes[at].positions = range(starts[i], ends[i], step, x[at])?.map(Some).collect();
                 }
             }
             Movement::Transpose(order) => {
@@ -216,17 +183,17 @@ impl Movement {
                 if sorted != (0..x.len()).collect::<Vec<_>>() {
                     return Err(OpError(format!("perm {order:?} does not order {} axes", x.len())));
                 }
-                axes = order.into_iter().map(whole).collect();
+                *axes = order.into_iter().map(|i| Walked::whole(i, x[i])).collect();
             }
             Movement::Expand => {
                 let wanted = sizes(inputs.ints(1)?.ok_or("the shape is missing")?)?;
                 let shape = broadcast(x, &wanted)?;
                 check_volume(&shape)?;
                 let lead = shape.len() - x.len();
-                axes = (0..shape.len())
+                *axes = (0..shape.len())
                     .map(|i| match i.checked_sub(lead) {
-                        Some(k) if x[k] == shape[i] => whole(k),
-                        _ => vec![Some(0); shape[i]],
+                        Some(k) if x[k] == shape[i] => Walked::whole(k, x[k]),
+                        axis => Walked { axis, positions: vec![Some(0); shape[i]] },
                     })
                     .collect();
             }
@@ -236,7 +203,7 @@ impl Movement {
                     return Err("the repeats do not match the rank".into());
                 }
                 check_volume(&x.iter().zip(&repeats).map(|(n, r)| n * r).collect::<Vec<_>>())?;
-                axes = (0..x.len()).map(|i| whole(i).repeat(repeats[i])).collect();
+                axes.iter_mut().zip(repeats).for_each(|(a, n)| a.positions = a.positions.repeat(n));
             }
             Movement::Gather { axis: at } => {
                 let at = axis(*at, x.len())?;
@@ -244,15 +211,14 @@ impl Movement {
                 let picked = indices
                     .as_ints()?
                     .iter()
-                    .map(|&k| axis(k, x[at]).map(|k| Some(k * steps[at])))
+                    .map(|&k| axis(k, x[at]).map(Some))
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(|_| OpError(format!("an index is outside axis {at} of {x:?}")))?;
                 // An index tensor of another rank than 1 only changes the shape: see `shape_of`.
-                axes[at] = picked;
+                axes[at].positions = picked;
             }
             Movement::Pad { mode, .. } => {
                 let (pads, value) = self.border(inputs)?;
-                fill = value;
                 for i in 0..x.len() {
                     let (before, after) = (pads[i], pads[x.len() + i]);
                     let n = x[i] as i64;
@@ -260,10 +226,10 @@ impl Movement {
                     if !sane(before) || !sane(after) || n + before + after < 0 {
                         return Err(OpError(format!("pads {pads:?} do not fit {x:?}")));
                     }
-                    axes[i] = (-before..n + after)
-                        .map(|k| border_index(*mode, k, n).map(|k| k.map(|k| k * steps[i])))
-                        .collect::<Result<_, _>>()?;
+                    axes[i].positions =
+                        (-before..n + after).map(|k| border_index(*mode, k, n)).collect::<Result<_, _>>()?;
                 }
+                origin.fill = value;
             }
             Movement::Split { axis: at, attributes, parts, outputs } => {
                 let at = axis(*at, x.len())?;
@@ -280,17 +246,31 @@ impl Movement {
                     return Err(OpError(format!("parts {extents:?} of axis {at} of {x:?}")));
                 }
                 let start: usize = extents[..which].iter().sum();
-                axes[at] = whole(at)[start..start + extents[which]].to_vec();
+                axes[at].positions = (start..start + extents[which]).map(Some).collect();
             }
         }
-        Ok(Origin { shape: axes.iter().map(Vec::len).collect(), axes, fill })
+        Ok(origin)
+    }
+
+    /// A `Gather` whose indices are computed from the data, and its shape.
+    fn lookup(&self, inputs: Facts<'_>) -> Result<Option<(Lookup, Vec<usize>)>, OpError> {
+        let Movement::Gather { axis: at } = self else { return Ok(None) };
+        let (x, indices) = (inputs.shape(0)?, inputs.need(1)?);
+        if indices.value.is_some() {
+            return Ok(None);
+        }
+        let at = axis(*at, x.len())?;
+        let mut shape = x.to_vec();
+        shape.splice(at..=at, indices.shape.iter().copied());
+        check_volume(&shape)?;
+        Ok(Some((Lookup::slices(x, at, indices)?, shape)))
     }
 
     /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank than 1.
     fn shape_of(&self, inputs: Facts<'_>, origin: &Origin) -> Result<Vec<usize>, OpError> {
-        let Movement::Gather { axis: at } = self else { return Ok(origin.shape.clone()) };
-        let at = axis(*at, origin.shape.len())?;
-        let mut shape = origin.shape.clone();
+        let Movement::Gather { axis: at } = self else { return Ok(origin.shape()) };
+        let mut shape = origin.shape();
+        let at = axis(*at, shape.len())?;
         shape.splice(at..=at, inputs.shape(1)?.iter().copied());
         Ok(shape)
     }
@@ -341,6 +321,17 @@ fn border_index(mode: PadMode, k: i64, n: i64) -> Result<Option<usize>, OpError>
     })
 }
 
+/// Whether at most one axis behind the batch changes its place among the others, as channels do between layouts: the order
+/// of positions in space stays.
+fn moves_one_axis(order: &[usize]) -> bool {
+    order.first() == Some(&0)
+        && (1..order.len()).any(|moved| {
+            let mut rest = order.iter().filter(|&&axis| axis != moved);
+            let mut last = 0;
+            rest.all(|&axis| std::mem::replace(&mut last, axis) <= axis)
+        })
+}
+
 impl Operator for Movement {
     fn op_type(&self) -> &str {
         match self {
@@ -356,6 +347,9 @@ impl Operator for Movement {
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         let dtype = inputs.need(0)?.dtype;
+        if let Some((_, shape)) = self.lookup(inputs)? {
+            return Ok(vec![Fact { dtype, shape, value: None }]);
+        }
         (0..self.outputs(inputs)?)
             .map(|i| {
                 let origin = self.origin(inputs, i)?;
@@ -377,11 +371,15 @@ impl Operator for Movement {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built::new(Move(self.origin(site.inputs, site.output_index)?), 1))
+        if let Some((lookup, _)) = self.lookup(site.inputs)? {
+            return Ok(Built::new(lookup, 2));
+        }
+        Ok(Built::new(self.origin(site.inputs, site.output_index)?.kernel(site.gradients), 1))
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self {
+            Movement::Transpose(Some(order)) if moves_one_axis(order) => Reach::Point,
             Movement::Transpose(_) => Reach::Regroup,
             Movement::Tile | Movement::Gather { .. } => Reach::Whole,
             _ if inputs.shape(0).is_err() => Reach::Whole,
@@ -389,35 +387,12 @@ impl Operator for Movement {
         }
     }
 
+    fn carries_integers(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
-    }
-}
-
-#[derive(Debug)]
-struct Move(Origin);
-
-impl Kernel for Move {
-    fn forward(&self, io: &mut Forward<'_>) {
-        let (x, y) = io.io(0);
-        y.par_chunks_mut(CHUNK).enumerate().for_each(|(block, y)| {
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = self.0.of(block * CHUNK + i).map_or(self.0.fill, |at| x[at]);
-            }
-        });
-    }
-
-    fn backward(&self, io: &mut Backward<'_>) {
-        let accumulate = io.accumulate;
-        let (dy, dx) = io.io();
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        for (i, dy) in dy.iter().enumerate() {
-            if let Some(at) = self.0.of(i) {
-                dx[at] += dy;
-            }
-        }
     }
 }
 

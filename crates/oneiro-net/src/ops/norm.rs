@@ -148,11 +148,28 @@ impl Operator for Norm {
     }
 }
 
+/// Partial sums of a row, which are added up in halves.
+const LANES: usize = 8;
+
+/// Σ term(k) in f64; the order depends on n alone.
+fn sum(n: usize, term: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0f64; LANES];
+    let whole = n - n % LANES;
+    for k in (0..whole).step_by(LANES) {
+        for (l, lane) in lanes.iter_mut().enumerate() {
+            *lane += term(k + l);
+        }
+    }
+    (whole..n).for_each(|k| lanes[k - whole] += term(k));
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
 /// Mean and 1/√(var + ε) of a row, in f64.
 fn moments(x: &[f32], centred: bool, epsilon: f64) -> (f64, f64) {
     let n = x.len() as f64;
-    let mean = if centred { x.iter().map(|&x| f64::from(x)).sum::<f64>() / n } else { 0.0 };
-    let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+    let mean = if centred { sum(x.len(), |k| f64::from(x[k])) / n } else { 0.0 };
+    let variance = sum(x.len(), |k| (f64::from(x[k]) - mean).powi(2)) / n;
     (mean, (variance + epsilon).sqrt().recip())
 }
 
@@ -167,9 +184,15 @@ struct Standardize {
 }
 
 impl Standardize {
-    /// Which scale belongs to element `k` of row `row`.
-    fn owner(&self, row: usize, k: usize) -> usize {
-        (row * self.row + k) / self.run % self.scale.len()
+    /// Calls `visit(range, scales)` for the parts of a row, a scale for each element or one for all of them.
+    fn parts(&self, row: usize, len: usize, mut visit: impl FnMut(std::ops::Range<usize>, usize, bool)) {
+        if self.run == 1 {
+            return visit(0..len, row * self.row % self.scale.len(), true);
+        }
+        for start in (0..len).step_by(self.run) {
+            let owner = (row * self.row + start) / self.run % self.scale.len();
+            visit(start..len.min(start + self.run), owner, false);
+        }
     }
 }
 
@@ -183,10 +206,18 @@ impl Kernel for Standardize {
         let n = self.row.max(1);
         y.par_chunks_mut(n).zip(x.par_chunks(n)).enumerate().for_each(|(row, (y, x))| {
             let (mean, factor) = moments(x, self.centred, self.epsilon);
-            for (k, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                let c = self.owner(row, k);
-                *y = ((f64::from(*x) - mean) * factor) as f32 * self.scale[c] + self.bias[c];
-            }
+            let normal = |x: f32| ((f64::from(x) - mean) * factor) as f32;
+            self.parts(row, x.len(), |range, first, each| {
+                let (scale, bias) = (&self.scale[first..], &self.bias[first..]);
+                let elements = y[range.clone()].iter_mut().zip(&x[range]);
+                if each {
+                    for ((y, x), (scale, bias)) in elements.zip(scale.iter().zip(bias)) {
+                        *y = normal(*x) * scale + bias;
+                    }
+                } else {
+                    elements.for_each(|(y, x)| *y = normal(*x) * scale[0] + bias[0]);
+                }
+            });
         });
     }
 
@@ -198,14 +229,26 @@ impl Kernel for Standardize {
             |(row, ((dx, x), dy))| {
                 let (mean, factor) = moments(x, self.centred, self.epsilon);
                 let normal = |k: usize| (f64::from(x[k]) - mean) * factor;
-                let g = |k: usize| f64::from(dy[k]) * f64::from(self.scale[self.owner(row, k)]);
+                // Σ g and Σ g·x̂, g = dy·scale.
+                let (mut shift, mut pull) = (0.0, 0.0);
+                self.parts(row, x.len(), |range, first, each| {
+                    let scale = &self.scale[first..];
+                    let g = |k: usize| {
+                        f64::from(dy[range.start + k]) * f64::from(scale[if each { k } else { 0 }])
+                    };
+                    shift += sum(range.len(), g);
+                    pull += sum(range.len(), |k| g(k) * normal(range.start + k));
+                });
                 let count = x.len() as f64;
-                let shift = if self.centred { (0..x.len()).map(g).sum::<f64>() / count } else { 0.0 };
-                let pull = (0..x.len()).map(|k| g(k) * normal(k)).sum::<f64>() / count;
-                for (k, dx) in dx.iter_mut().enumerate() {
-                    let d = ((g(k) - shift - normal(k) * pull) * factor) as f32;
-                    *dx = if accumulate { *dx + d } else { d };
-                }
+                let (shift, pull) = (if self.centred { shift / count } else { 0.0 }, pull / count);
+                self.parts(row, x.len(), |range, first, each| {
+                    let scale = &self.scale[first..];
+                    for k in range.clone() {
+                        let scale = f64::from(scale[if each { k - range.start } else { 0 }]);
+                        let d = ((f64::from(dy[k]) * scale - shift - normal(k) * pull) * factor) as f32;
+                        dx[k] = if accumulate { dx[k] + d } else { d };
+                    }
+                });
             },
         );
     }

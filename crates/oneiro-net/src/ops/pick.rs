@@ -1,5 +1,5 @@
-//! Operators that move elements by a table: every element of the output is one of input 0, one of a second operand, or
-//! zero. Where the axes are independent, [`super::movement`] does it without a table.
+//! Operators that move elements by a table: every element of the output is one of input 0, or zero. Where the axes are
+//! independent, [`super::movement`] does it without a table; where indices depend on the data, [`super::lookup`].
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::constant::check_volume;
+use crate::ops::lookup::Lookup;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -16,7 +17,7 @@ const CHUNK: usize = 1 << 14;
 /// Marks an element that is zero.
 const ZERO: u32 = u32::MAX;
 
-/// The operators. Indices have to be constant.
+/// The operators.
 #[derive(Debug, Clone)]
 enum Pick {
     /// Blocks of channels to blocks in space; `crd` says that the block's place is the faster part of the channel.
@@ -29,10 +30,6 @@ enum Pick {
     GatherNd { batch: usize },
     /// The upper or lower triangle of matrices, from diagonal input 1.
     Trilu { upper: bool },
-    /// Replaces elements along one axis by those of input 2.
-    ScatterElements { axis: i64 },
-    /// Replaces slices at index tuples by those of input 2.
-    ScatterNd,
 }
 
 /// Reads the attributes.
@@ -42,10 +39,6 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             .ok()
             .filter(|b| (1..=1 << 12).contains(b))
             .ok_or_else(|| OpError("attribute \"blocksize\" should be a small positive number".into()))
-    };
-    let overwrites = || match a.text_or("reduction", "none")? {
-        "none" => Ok(()),
-        other => Err(OpError(format!("reduction \"{other}\" is not supported"))),
     };
     Ok(Arc::new(match op_type {
         "DepthToSpace" => Pick::DepthToSpace {
@@ -62,25 +55,17 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             batch: usize::try_from(a.int_or("batch_dims", 0)?)
                 .map_err(|_| OpError::from("negative batch_dims"))?,
         },
-        "Trilu" => Pick::Trilu { upper: a.int_or("upper", 1)? != 0 },
-        "ScatterND" => {
-            overwrites()?;
-            Pick::ScatterNd
-        }
-        _ => {
-            overwrites()?;
-            Pick::ScatterElements { axis: a.int_or("axis", 0)? }
-        }
+        _ => Pick::Trilu { upper: a.int_or("upper", 1)? != 0 },
     }))
 }
 
-/// Shape of the output and, for every element, its position in input 0 followed by input 2.
+/// Shape of the output and, for every element, its position in input 0.
 struct Table {
     shape: Vec<usize>,
     sources: Vec<u32>,
 }
 
-fn coordinates(mut index: usize, shape: &[usize]) -> Vec<usize> {
+pub(crate) fn coordinates(mut index: usize, shape: &[usize]) -> Vec<usize> {
     let mut at = vec![0; shape.len()];
     for i in (0..shape.len()).rev() {
         at[i] = index % shape[i];
@@ -89,12 +74,12 @@ fn coordinates(mut index: usize, shape: &[usize]) -> Vec<usize> {
     at
 }
 
-fn position(at: &[usize], shape: &[usize]) -> usize {
+pub(crate) fn position(at: &[usize], shape: &[usize]) -> usize {
     at.iter().zip(shape).fold(0, |sum, (i, n)| sum * n + i)
 }
 
 /// The start of the slice of `x` that a tuple of indices names.
-fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> {
+pub(crate) fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> {
     let outside = |_| OpError(format!("index {tuple:?} is outside {x:?}"));
     let at =
         tuple.iter().zip(x).map(|(&i, &n)| axis(i, n).map_err(outside)).collect::<Result<Vec<_>, _>>()?;
@@ -102,10 +87,6 @@ fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> {
 }
 
 impl Pick {
-    fn scatters(&self) -> bool {
-        matches!(self, Pick::ScatterElements { .. } | Pick::ScatterNd)
-    }
-
     /// The output's shape; small things first, so that no claim of a size allocates.
     fn shape(&self, inputs: Facts<'_>) -> Result<Vec<usize>, OpError> {
         let x = inputs.shape(0)?;
@@ -147,33 +128,10 @@ impl Pick {
                 [&indices[..indices.len() - 1], &x[batch + depth..]].concat()
             }
             Pick::Trilu { .. } if x.len() < 2 => return Err(OpError(format!("input {x:?} is no matrix"))),
-            Pick::ScatterElements { .. } => {
-                let (indices, updates, at) = (inputs.shape(1)?, inputs.shape(2)?, self.axis(inputs)?);
-                let fits = indices == updates
-                    && indices.len() == x.len()
-                    && (0..x.len()).all(|i| i == at || indices[i] <= x[i]);
-                if !fits {
-                    return Err(OpError(format!(
-                        "indices {indices:?} and updates {updates:?} do not fit {x:?}"
-                    )));
-                }
-                x.to_vec()
-            }
-            Pick::ScatterNd => {
-                let (indices, updates) = (inputs.shape(1)?, inputs.shape(2)?);
-                let depth = *indices.last().ok_or("the indices are a scalar")?;
-                if depth > x.len() || [&indices[..indices.len() - 1], &x[depth..]].concat() != updates {
-                    return Err(OpError(format!(
-                        "indices {indices:?} and updates {updates:?} do not fit {x:?}"
-                    )));
-                }
-                x.to_vec()
-            }
             Pick::Trilu { .. } => x.to_vec(),
         };
         check_volume(&shape)?;
-        let second = if self.scatters() { inputs.need(2)?.len() } else { 0 };
-        if volume(&shape).max(volume(x)).saturating_add(second) >= ZERO as usize {
+        if volume(&shape).max(volume(x)) >= ZERO as usize {
             return Err(OpError(format!("a tensor of shape {shape:?} is too large for this operator")));
         }
         Ok(shape)
@@ -181,9 +139,7 @@ impl Pick {
 
     fn axis(&self, inputs: Facts<'_>) -> Result<usize, OpError> {
         match self {
-            Pick::GatherElements { axis: at } | Pick::ScatterElements { axis: at } => {
-                axis(*at, inputs.shape(0)?.len())
-            }
+            Pick::GatherElements { axis: at } => axis(*at, inputs.shape(0)?.len()),
             _ => Ok(0),
         }
     }
@@ -244,30 +200,6 @@ impl Pick {
                 })
                 .collect()
             }
-            Pick::ScatterElements { .. } => {
-                let (indices, along) = (inputs.need_constant(1)?, self.axis(inputs)?);
-                let mut sources: Vec<u32> = all.map(|i| i as u32).collect();
-                for (i, &index) in indices.as_ints()?.iter().enumerate() {
-                    let mut at = coordinates(i, indices.shape());
-                    at[along] = axis(index, x[along])
-                        .map_err(|_| OpError(format!("index {index} is outside {x:?}")))?;
-                    sources[position(&at, x)] = (volume(x) + i) as u32;
-                }
-                sources
-            }
-            Pick::ScatterNd => {
-                let indices = inputs.need_constant(1)?;
-                let depth = indices.shape().last().copied().unwrap_or(0);
-                let inner = volume(&x[depth..]);
-                let mut sources: Vec<u32> = all.map(|i| i as u32).collect();
-                for t in 0..volume(&indices.shape()[..indices.shape().len() - 1]) {
-                    let start = slice_start(x, &indices.as_ints()?[t * depth..(t + 1) * depth])?;
-                    for i in 0..inner {
-                        sources[start + i] = (volume(x) + t * inner + i) as u32;
-                    }
-                }
-                sources
-            }
         };
         Ok(Table { shape, sources })
     }
@@ -281,8 +213,6 @@ impl Operator for Pick {
             Pick::GatherElements { .. } => "GatherElements",
             Pick::GatherNd { .. } => "GatherND",
             Pick::Trilu { .. } => "Trilu",
-            Pick::ScatterElements { .. } => "ScatterElements",
-            Pick::ScatterNd => "ScatterND",
         }
     }
 
@@ -296,17 +226,23 @@ impl Operator for Pick {
             return Ok(None);
         }
         let table = self.table(inputs)?;
-        let second = if self.scatters() { inputs.need_constant(2)?.as_ints()? } else { &[] };
-        let all = [x.as_ints()?, second].concat();
+        let all = x.as_ints()?;
         let pick = |&s: &u32| if s == ZERO { 0 } else { all[s as usize] };
         Ok(Some(vec![Tensor::ints(&table.shape, table.sources.iter().map(pick).collect())]))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        let first = site.inputs.need(0)?.len();
-        let sources = self.table(site.inputs)?.sources;
-        let operands = if self.scatters() { vec![0, 2] } else { vec![0] };
-        Ok(Built { kernel: Box::new(Picked { first, sources, two: self.scatters() }), operands })
+        let x = site.inputs.shape(0)?;
+        let indices = site.inputs.get(1).filter(|fact| fact.value.is_none());
+        match (self, indices) {
+            (Pick::GatherElements { .. }, Some(indices)) => {
+                Ok(Built::new(Lookup::elements(x, self.axis(site.inputs)?, indices)?, 2))
+            }
+            (Pick::GatherNd { batch }, Some(indices)) => {
+                Ok(Built::new(Lookup::tuples(x, *batch, indices)?, 2))
+            }
+            _ => Ok(Built::new(Picked(self.table(site.inputs)?.sources), 1)),
+        }
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
@@ -318,45 +254,37 @@ impl Operator for Pick {
         }
     }
 
+    fn carries_integers(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
 }
 
+/// For every element of the output, its position in the operand.
 #[derive(Debug)]
-struct Picked {
-    /// Elements of the first operand; higher sources lie in the second.
-    first: usize,
-    sources: Vec<u32>,
-    two: bool,
-}
+struct Picked(Vec<u32>);
 
 impl Kernel for Picked {
     fn forward(&self, io: &mut Forward<'_>) {
-        let (a, b, y) = io.io2(0, usize::from(self.two));
-        y.par_chunks_mut(CHUNK).zip(self.sources.par_chunks(CHUNK)).for_each(|(y, sources)| {
+        let (x, y) = io.io(0);
+        y.par_chunks_mut(CHUNK).zip(self.0.par_chunks(CHUNK)).for_each(|(y, sources)| {
             for (y, &s) in y.iter_mut().zip(sources) {
-                let at = s as usize;
-                *y = match s {
-                    ZERO => 0.0,
-                    _ if at < self.first => a[at],
-                    _ => b[at - self.first],
-                };
+                *y = if s == ZERO { 0.0 } else { x[s as usize] };
             }
         });
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, start) = (io.accumulate, io.operand * self.first);
+        let accumulate = io.accumulate;
         let (dy, dx) = io.io();
         if !accumulate {
             dx.fill(0.0);
         }
-        let len = dx.len();
-        for (&s, dy) in self.sources.iter().zip(dy).filter(|(s, _)| **s != ZERO) {
-            if let Some(at) = (s as usize).checked_sub(start).filter(|&at| at < len) {
-                dx[at] += dy;
-            }
+        for (&s, dy) in self.0.iter().zip(dy).filter(|(s, _)| **s != ZERO) {
+            dx[s as usize] += dy;
         }
     }
 }
@@ -388,8 +316,5 @@ mod tests {
                 .attribute("upper", Attribute::Int(upper))
                 .check();
         }
-        Case::new("ScatterElements", vec![data(&[3, 4]), int_tensor(&[1, 2], vec![1, 1]), data(&[1, 2])])
-            .check();
-        Case::new("ScatterND", vec![data(&[4, 3]), int_tensor(&[2, 1], vec![3, 1]), data(&[2, 3])]).check();
     }
 }

@@ -3,12 +3,16 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::error::OpError;
 use crate::kernels::{self, Isa, MaxPoolRule, PoolGeometry};
 use crate::ops::reduce::{Kind, Reduce};
 use crate::ops::window::{Window, WindowAttributes, three};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
-use crate::tensor::volume;
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, exact_positions,
+};
+use crate::tensor::{DType, volume};
 
 /// The operator.
 #[derive(Debug, Clone)]
@@ -17,6 +21,10 @@ pub enum Pool {
     Max {
         /// The window.
         window: WindowAttributes,
+        /// Whether positions count along the first spatial axis first.
+        columns_first: bool,
+        /// Whether the node names the positions of the maxima as a second result.
+        positions: bool,
         /// Where the gradient goes.
         rule: MaxPoolRule,
     },
@@ -38,13 +46,15 @@ pub enum Pool {
 
 /// Reads the attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
-    if a.int_or("storage_order", 0)? != 0 {
-        return Err(OpError("storage_order = 1 is not supported".into()));
-    }
     Ok(Arc::new(match op_type {
         "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },
         "GlobalAveragePool" => Pool::GlobalAverage,
-        "MaxPool" => Pool::Max { window: WindowAttributes::read(a)?, rule: MaxPoolRule::Exact },
+        "MaxPool" => Pool::Max {
+            window: WindowAttributes::read(a)?,
+            columns_first: a.int_or("storage_order", 0)? != 0,
+            positions: a.outputs > 1,
+            rule: MaxPoolRule::Exact,
+        },
         _ => Pool::Average {
             window: WindowAttributes::read(a)?,
             count_padding: a.int_or("count_include_pad", 0)? != 0,
@@ -54,11 +64,12 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 
 /// The operator with gradients under this rule, if it is a max-pooling. Its result is the same.
 pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operator>> {
-    Some(Arc::new(match op.as_any().downcast_ref::<Pool>()? {
-        Pool::Max { window, .. } => Pool::Max { window: window.clone(), rule },
-        Pool::GlobalMax { .. } => Pool::GlobalMax { rule },
+    let mut pool = op.as_any().downcast_ref::<Pool>()?.clone();
+    match &mut pool {
+        Pool::Max { rule: own, .. } | Pool::GlobalMax { rule: own } => *own = rule,
         Pool::Average { .. } | Pool::GlobalAverage => return None,
-    }))
+    }
+    Some(Arc::new(pool))
 }
 
 impl Pool {
@@ -89,13 +100,17 @@ impl Operator for Pool {
         let window = self.window(inputs)?;
         let mut shape = inputs.shape(0)?[..2].to_vec();
         shape.extend(window.out);
-        Ok(vec![Fact::float(shape)])
+        let mut facts = vec![Fact::float(shape.clone())];
+        if matches!(self, Pool::Max { positions: true, .. }) {
+            facts.push(Fact { dtype: DType::Int, shape, value: None });
+        }
+        Ok(facts)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
-        if site.output_index != 0 {
-            return Err(OpError("the positions of the maxima are not supported as a result".into()));
+        if matches!(self, Pool::GlobalAverage) {
+            return Reduce::over(Kind::Mean, 2..x.len()).kernel(site);
         }
         let window = self.window(site.inputs)?;
         let geometry = PoolGeometry {
@@ -113,6 +128,10 @@ impl Operator for Pool {
         }
         let isa = site.isa;
         Ok(match self {
+            Pool::Max { columns_first, .. } if site.output_index == 1 => {
+                exact_positions(volume(x))?;
+                Built::new(Positions { geometry, columns_first: *columns_first }, 1)
+            }
             Pool::Average { count_padding, .. } => {
                 Built::new(Average { isa, geometry, count_padding: *count_padding }, 1)
             }
@@ -128,6 +147,10 @@ impl Operator for Pool {
             Pool::GlobalMax { .. } | Pool::GlobalAverage => Reach::Whole,
             _ => self.window(inputs).map_or(Reach::Whole, |w| w.reach()),
         }
+    }
+
+    fn carries_integers(&self) -> bool {
+        matches!(self, Pool::Max { .. })
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -171,6 +194,58 @@ impl Kernel for Max {
                 let (x, dy, dx) = io.io_input(0);
                 kernels::smoothed_max_pool_backward(self.isa, &self.geometry, x, dy, dx, accumulate);
             }
+        }
+    }
+}
+
+/// Where in the whole input the maximum of each window lies; the same one that [`Max`] takes.
+#[derive(Debug)]
+struct Positions {
+    geometry: PoolGeometry,
+    columns_first: bool,
+}
+
+impl Kernel for Positions {
+    fn differentiable(&self, _operand: usize) -> bool {
+        false
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        let g = &self.geometry;
+        let ([depth, height, width], [_, rows, columns]) = (g.src, g.dst);
+        let (src, dst) = (depth * height * width, volume(&g.dst).max(1));
+        y.par_chunks_mut(dst).zip(x.par_chunks(src.max(1))).enumerate().for_each(|(plane, (y, x))| {
+            for (i, y) in y.iter_mut().enumerate() {
+                let out = [i / columns / rows, i / columns % rows, i % columns];
+                let mut best: Option<(f32, [usize; 3])> = None;
+                for tap in 0..g.taps() {
+                    let [_, taps_y, taps_x] = g.kernel;
+                    let tap = [tap / taps_x / taps_y, tap / taps_x % taps_y, tap % taps_x];
+                    let inside = |d: usize| {
+                        let at = out[d] * g.stride[d] + tap[d] * g.dilation[d];
+                        at.checked_sub(g.pad_before[d]).filter(|&at| at < g.src[d])
+                    };
+                    let (Some(z), Some(y), Some(w)) = (inside(0), inside(1), inside(2)) else { continue };
+                    let value = x[(z * height + y) * width + w];
+                    if best.is_none_or(|(old, _)| value > old || (value.is_nan() && !old.is_nan())) {
+                        best = Some((value, [z, y, w]));
+                    }
+                }
+                let [z, h, w] = best.map_or([0; 3], |b| b.1);
+                let at = if self.columns_first {
+                    (w * height + h) * depth + z
+                } else {
+                    (z * height + h) * width + w
+                };
+                *y = (plane * src + at) as f32;
+            }
+        });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        if !io.accumulate {
+            io.gradient.fill(0.0);
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
+/// Elements a task works on at least.
+const CHUNK: usize = 1 << 12;
+
 /// What is computed of the elements x that fall together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -192,6 +195,25 @@ impl Groups {
         }
     }
 
+    /// Folds the group that starts at `base`.
+    #[inline]
+    fn fold(&self, x: &[f32], base: usize, start: f64, f: impl Fn(f64, f64) -> f64) -> f64 {
+        let mut sum = start;
+        match self.reduced.as_slice() {
+            [(n, 1)] => x[base..base + n].iter().for_each(|x| sum = f(sum, f64::from(*x))),
+            _ => self.each(base, |at| sum = f(sum, f64::from(x[at]))),
+        }
+        sum
+    }
+
+    /// Elements of a group where groups lie one after the other.
+    fn rows(&self) -> Option<usize> {
+        match (self.kept.as_slice(), self.reduced.as_slice()) {
+            ([(_, step)], [(n, 1)]) if step == n && *n > 0 => Some(*n),
+            _ => None,
+        }
+    }
+
     fn size(&self) -> usize {
         self.reduced.iter().map(|a| a.0).product()
     }
@@ -210,25 +232,27 @@ impl Reduction {
 
     /// The result for the group at `base`, in f64.
     fn value(&self, x: &[f32], base: usize) -> f64 {
-        let fold = |start: f64, f: &dyn Fn(f64, f64) -> f64| {
-            let mut sum = start;
-            self.groups.each(base, |at| sum = f(sum, f64::from(x[at])));
-            sum
-        };
+        let groups = &self.groups;
         match self.kind {
-            Kind::Sum => fold(0.0, &|s, x| s + x),
-            Kind::Mean => fold(0.0, &|s, x| s + x) / self.groups.size() as f64,
-            Kind::Prod => fold(1.0, &|s, x| s * x),
-            Kind::Max => fold(f64::NEG_INFINITY, &|s, x| if x > s || x.is_nan() { x } else { s }),
-            Kind::Min => fold(f64::INFINITY, &|s, x| if x < s || x.is_nan() { x } else { s }),
-            Kind::L1 => fold(0.0, &|s, x| s + x.abs()),
-            Kind::L2 => fold(0.0, &|s, x| s + x * x).sqrt(),
-            Kind::LogSum => fold(0.0, &|s, x| s + x).ln(),
-            Kind::LogSumExp => {
-                let max = fold(f64::NEG_INFINITY, &|s, x| s.max(x));
-                if max.is_finite() { max + fold(0.0, &|s, x| s + (x - max).exp()).ln() } else { max }
+            Kind::Sum => groups.fold(x, base, 0.0, |s, x| s + x),
+            Kind::Mean => groups.fold(x, base, 0.0, |s, x| s + x) / self.groups.size() as f64,
+            Kind::Prod => groups.fold(x, base, 1.0, |s, x| s * x),
+            Kind::Max => {
+                groups.fold(x, base, f64::NEG_INFINITY, |s, x| if x > s || x.is_nan() { x } else { s })
             }
-            Kind::SumSquare => fold(0.0, &|s, x| s + x * x),
+            Kind::Min => groups.fold(x, base, f64::INFINITY, |s, x| if x < s || x.is_nan() { x } else { s }),
+            Kind::L1 => groups.fold(x, base, 0.0, |s, x| s + x.abs()),
+            Kind::L2 => groups.fold(x, base, 0.0, |s, x| s + x * x).sqrt(),
+            Kind::LogSum => groups.fold(x, base, 0.0, |s, x| s + x).ln(),
+            Kind::LogSumExp => {
+                let max = groups.fold(x, base, f64::NEG_INFINITY, |s, x| s.max(x));
+                if max.is_finite() {
+                    max + groups.fold(x, base, 0.0, |s, x| s + (x - max).exp()).ln()
+                } else {
+                    max
+                }
+            }
+            Kind::SumSquare => groups.fold(x, base, 0.0, |s, x| s + x * x),
         }
     }
 
@@ -303,6 +327,16 @@ impl Kernel for Reduction {
         let dx = &mut *io.gradient;
         if !accumulate {
             dx.fill(0.0);
+        }
+        if let Some(n) = self.groups.rows() {
+            dx.par_chunks_mut(n).zip(dy).enumerate().with_min_len(CHUNK.div_ceil(n)).for_each(
+                |(i, (dx, dy))| {
+                    let slope = self.slope(x, i * n);
+                    let x = |k: usize| x.get(i * n + k).copied().unwrap_or(0.0);
+                    dx.iter_mut().enumerate().for_each(|(k, dx)| *dx += dy * slope(x(k)));
+                },
+            );
+            return;
         }
         for (i, dy) in dy.iter().enumerate() {
             let base = offset(&self.groups.kept, i);

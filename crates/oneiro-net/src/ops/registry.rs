@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::ops::{
-    Attributes, Operator, Unsupported, activation, batch_norm, binary, concat, constant, conv,
-    conv_transpose, einsum, gemm, logic, lp_norm, lp_pool, lrn, movement, norm, pick, pool, quantize, reduce,
-    resample, select, softmax, unary, variadic, view,
+    Attributes, Operator, Unsupported, activation, affine_grid, batch_norm, binary, center_crop, concat,
+    constant, conv, conv_transpose, einsum, gemm, grid_sample, logic, lp_norm, lp_pool, lrn, movement, norm,
+    one_hot, pick, pool, quantize, reduce, resample, scatter, select, softmax, unary, unpool, variadic, view,
 };
 
 /// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
@@ -16,9 +16,16 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "BatchNormalization" => batch_norm::read(attributes),
         "Relu" | "Clip" => activation::read(op_type, attributes),
         "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
-        "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" | "ScatterElements"
-        | "Scatter" | "ScatterND" => pick::read(op_type, attributes),
-        "DequantizeLinear" => quantize::read(attributes),
+        "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" => {
+            pick::read(op_type, attributes)
+        }
+        "ScatterElements" | "Scatter" | "ScatterND" => scatter::read(op_type, attributes),
+        "OneHot" => one_hot::read(attributes),
+        "GridSample" => grid_sample::read(attributes),
+        "AffineGrid" => affine_grid::read(attributes),
+        "CenterCropPad" => center_crop::read(attributes),
+        "MaxUnpool" => unpool::read(attributes),
+        "QuantizeLinear" | "DequantizeLinear" => quantize::read(op_type, attributes),
         "ArgMax" | "ArgMin" | "TopK" | "Hardmax" => select::read(op_type, attributes),
         "LpPool" | "GlobalLpPool" => lp_pool::read(op_type, attributes),
         "Einsum" => einsum::read(attributes),

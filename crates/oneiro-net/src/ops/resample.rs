@@ -100,11 +100,13 @@ impl Operator for Resample {
         let kernel = Kron::new(x.shape(), self.map(inputs)?);
         let x = x.as_ints()?;
         let mut out = Vec::with_capacity(x.len());
+        let mut terms = Vec::new();
         for plane in x.chunks(kernel.plane_in.max(1)) {
             for i in 0..kernel.plane_out {
-                let mut sum = 0i64;
-                kernel.visit(i, |at, _| sum = sum.wrapping_add(plane[at]));
-                out.push(sum);
+                kernel.row(i / kernel.width(), &mut terms);
+                let taps = kernel.inner.taps(i % kernel.width()).unwrap_or_default();
+                let pairs = taps.iter().flat_map(|(at, _)| terms.iter().map(move |(from, _)| from + at));
+                out.push(pairs.fold(0i64, |sum, at| sum.wrapping_add(plane[at])));
             }
         }
         Ok(Some(vec![Tensor::ints(inputs.shape(0)?, out)]))
@@ -128,11 +130,41 @@ impl Operator for Resample {
     }
 }
 
+/// The taps of every index of an axis, one after the other; an index outside everything has none.
+#[derive(Debug)]
+struct Axis {
+    /// Where the taps of an index begin, and where the last ones end; whether it is inside.
+    starts: Vec<(usize, bool)>,
+    /// Offset in the plane, and weight.
+    taps: Vec<(usize, f32)>,
+}
+
+impl Axis {
+    fn new(taps: Vec<Taps>, step: usize) -> Self {
+        let mut axis = Self { starts: Vec::with_capacity(taps.len() + 1), taps: Vec::new() };
+        for taps in taps {
+            axis.starts.push((axis.taps.len(), taps.is_some()));
+            axis.taps.extend(taps.into_iter().flatten().map(|(k, w)| (k * step, w)));
+        }
+        axis.starts.push((axis.taps.len(), true));
+        axis
+    }
+
+    fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The taps of an index; `None` outside.
+    fn taps(&self, k: usize) -> Option<&[(usize, f32)]> {
+        self.starts[k].1.then(|| &self.taps[self.starts[k].0..self.starts[k + 1].0])
+    }
+}
+
 /// The map on planes: leading axes that stay as they are only repeat it.
 #[derive(Debug)]
 struct Kron {
-    /// For each axis of a plane, the taps of every output index, offsets already multiplied by the axis' step.
-    axes: Vec<Vec<Taps>>,
+    outer: Vec<Axis>,
+    inner: Axis,
     plane_in: usize,
     plane_out: usize,
     fill: f32,
@@ -141,39 +173,37 @@ struct Kron {
 impl Kron {
     fn new(x: &[usize], map: Resampling) -> Self {
         let first = map.axes.iter().position(Option::is_some).unwrap_or(x.len());
-        let mut axes = Vec::new();
+        let mut outer = Vec::new();
         for (i, taps) in map.axes.into_iter().enumerate().skip(first) {
-            let step = volume(&x[i + 1..]);
             let taps = taps.unwrap_or_else(|| (0..x[i]).map(|k| Some(vec![(k, 1.0)])).collect());
-            let scale = |t: Vec<(usize, f32)>| t.into_iter().map(|(k, w)| (k * step, w)).collect();
-            axes.push(taps.into_iter().map(|t| t.map(scale)).collect::<Vec<Taps>>());
+            outer.push(Axis::new(taps, volume(&x[i + 1..])));
         }
-        let plane_out = axes.iter().map(Vec::len).product();
-        Self { axes, plane_in: volume(&x[first..]), plane_out, fill: map.fill }
+        let plane_out = outer.iter().map(Axis::len).product();
+        let inner = outer.pop().unwrap_or_else(|| Axis::new(vec![Some(vec![(0, 1.0)])], 1));
+        Self { outer, inner, plane_in: volume(&x[first..]), plane_out, fill: map.fill }
     }
 
-    /// Visits what output `index` of a plane is made of; false if it lies outside.
-    fn visit(&self, mut index: usize, mut f: impl FnMut(usize, f32)) -> bool {
-        let mut inside = true;
-        let mut terms = [(0usize, 1.0f32); 1].to_vec();
-        for axis in self.axes.iter().rev() {
-            let taps = &axis[index % axis.len()];
-            index /= axis.len();
-            match taps.as_deref() {
-                None => inside = false,
-                Some([(at, w)]) => terms.iter_mut().for_each(|t| *t = (t.0 + at, t.1 * w)),
-                Some(taps) => {
-                    terms = taps
-                        .iter()
-                        .flat_map(|&(at, w)| terms.iter().map(move |t| (t.0 + at, t.1 * w)))
-                        .collect();
+    /// What row `row` of a plane of the output sums: offsets with weights; false if it lies outside.
+    fn row(&self, mut row: usize, terms: &mut Vec<(usize, f32)>) -> bool {
+        terms.clear();
+        terms.push((0, 1.0));
+        for axis in self.outer.iter().rev() {
+            let Some(taps) = axis.taps(row % axis.len()) else { return false };
+            row /= axis.len();
+            match taps {
+                [(at, w)] => terms.iter_mut().for_each(|t| *t = (t.0 + at, t.1 * w)),
+                taps => {
+                    let all = taps.iter().flat_map(|&(at, w)| terms.iter().map(move |t| (t.0 + at, t.1 * w)));
+                    *terms = all.collect();
                 }
             }
         }
-        if inside {
-            terms.into_iter().for_each(|(at, w)| f(at, w));
-        }
-        inside
+        true
+    }
+
+    /// Elements of a row of the output.
+    fn width(&self) -> usize {
+        self.inner.len().max(1)
     }
 }
 
@@ -182,9 +212,25 @@ impl Kernel for Kron {
         let (x, y) = io.io(0);
         let planes = x.par_chunks(self.plane_in.max(1));
         y.par_chunks_mut(self.plane_out.max(1)).zip(planes).for_each(|(y, x)| {
-            for (i, y) in y.iter_mut().enumerate() {
-                let mut sum = 0.0;
-                *y = if self.visit(i, |at, w| sum += w * x[at]) { sum } else { self.fill };
+            let mut terms = Vec::new();
+            for (row, y) in y.chunks_mut(self.width()).enumerate() {
+                if !self.row(row, &mut terms) {
+                    y.fill(self.fill);
+                    continue;
+                }
+                for (k, y) in y.iter_mut().enumerate() {
+                    let Some(taps) = self.inner.taps(k) else {
+                        *y = self.fill;
+                        continue;
+                    };
+                    let mut sum = 0.0;
+                    for (from, weight) in &terms {
+                        for (at, w) in taps {
+                            sum += weight * w * x[from + at];
+                        }
+                    }
+                    *y = sum;
+                }
             }
         });
     }
@@ -197,8 +243,18 @@ impl Kernel for Kron {
         }
         let planes = dy.par_chunks(self.plane_out.max(1));
         dx.par_chunks_mut(self.plane_in.max(1)).zip(planes).for_each(|(dx, dy)| {
-            for (i, dy) in dy.iter().enumerate() {
-                self.visit(i, |at, w| dx[at] += w * dy);
+            let mut terms = Vec::new();
+            for (row, dy) in dy.chunks(self.width()).enumerate() {
+                if !self.row(row, &mut terms) {
+                    continue;
+                }
+                for (k, dy) in dy.iter().enumerate() {
+                    for (at, w) in self.inner.taps(k).unwrap_or_default() {
+                        for (from, weight) in &terms {
+                            dx[from + at] += weight * w * dy;
+                        }
+                    }
+                }
             }
         });
     }

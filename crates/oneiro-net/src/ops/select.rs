@@ -1,13 +1,18 @@
-//! Positions of extremes: `ArgMax`, `ArgMin` and `TopK` of constants, and `Hardmax`, which marks the largest with 1.
+//! Positions of extremes: `ArgMax`, `ArgMin` and `TopK`, and `Hardmax`, which marks the largest with 1.
 //!
-//! Positions are integers and depend on the data in jumps: nothing flows through them.
+//! Positions are integers and depend on the data in jumps: they flow as whole numbers, and no gradient flows through
+//! them. Through the values of `TopK` it flows to where they came from.
 
 use std::any::Any;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::error::OpError;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, exact_positions,
+};
 use crate::tensor::{DType, Tensor, volume};
 
 /// The operators.
@@ -166,10 +171,22 @@ impl Operator for Select {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        match self {
-            Select::Hardmax { .. } => Ok(Built::new(Mark(self.rows(site.inputs.shape(0)?)?), 1)),
-            _ => Err(OpError("positions of extremes of the data are not supported".into())),
-        }
+        let rows = self.rows(site.inputs.shape(0)?)?;
+        exact_positions(rows.n)?;
+        Ok(match self {
+            Select::Hardmax { .. } => Built::new(Mark(rows), 1),
+            Select::Arg { largest, last, .. } => {
+                Built::new(Best { k: 1, rows, largest: *largest, last: *last, values: false }, 1)
+            }
+            Select::TopK { largest, .. } => {
+                let (k, values) = (self.k(site.inputs, rows.n)?, site.output_index == 0);
+                Built::new(Best { k, rows, largest: *largest, last: false, values }, 1)
+            }
+        })
+    }
+
+    fn carries_integers(&self) -> bool {
+        true
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
@@ -181,6 +198,93 @@ impl Operator for Select {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// The k wanted extremes of every row, or their positions.
+#[derive(Debug)]
+struct Best {
+    rows: Rows,
+    k: usize,
+    largest: bool,
+    last: bool,
+    values: bool,
+}
+
+impl Best {
+    /// Calls `visit(i, position)` for the extremes of a row, `value(k)` being its element `k`.
+    fn each(&self, value: impl Fn(usize) -> f32, mut visit: impl FnMut(usize, usize)) {
+        if self.k != 1 {
+            ranking(self.rows.n, self.largest, value)
+                .into_iter()
+                .take(self.k)
+                .enumerate()
+                .for_each(|(i, position)| visit(i, position));
+            return;
+        }
+        let better = |a: f32, b: f32| if self.largest { a > b } else { a < b };
+        let best = (1..self.rows.n).fold(0, |best, k| {
+            let (new, old) = (value(k), value(best));
+            if better(new, old) || (self.last && new == old) { k } else { best }
+        });
+        if self.rows.n > 0 {
+            visit(0, best);
+        }
+    }
+
+    /// Elements of a block of rows that lie together: in the operand, in the output.
+    fn blocks(&self) -> (usize, usize) {
+        ((self.rows.n * self.rows.step).max(1), (self.k * self.rows.step).max(1))
+    }
+}
+
+impl Kernel for Best {
+    /// The positions, for the gradient of the values.
+    fn saved_words(&self) -> usize {
+        if self.values { self.rows.count * self.k } else { 0 }
+    }
+
+    fn differentiable(&self, _operand: usize) -> bool {
+        self.values
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let saved = std::mem::take(&mut io.saved);
+        let (x, y) = io.io(0);
+        let ((from, to), step) = (self.blocks(), self.rows.step);
+        y.par_chunks_mut(to).zip(x.par_chunks(from)).for_each(|(y, x)| {
+            for s in 0..step {
+                self.each(
+                    |k| x[k * step + s],
+                    |i, position| {
+                        y[i * step + s] = if self.values { x[position * step + s] } else { position as f32 };
+                    },
+                );
+            }
+        });
+        if saved.is_empty() {
+            return;
+        }
+        saved.par_chunks_mut(to).zip(x.par_chunks(from)).for_each(|(saved, x)| {
+            for s in 0..step {
+                self.each(|k| x[k * step + s], |i, position| saved[i * step + s] = position as u32);
+            }
+        });
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, saved) = (io.accumulate, io.saved);
+        let (dy, dx) = io.io();
+        if !accumulate {
+            dx.fill(0.0);
+        }
+        let ((from, to), step) = (self.blocks(), self.rows.step);
+        let parts = dy.par_chunks(to).zip(saved.par_chunks(to));
+        dx.par_chunks_mut(from).zip(parts).for_each(|(dx, (dy, saved))| {
+            for (i, (dy, position)) in dy.iter().zip(saved).enumerate() {
+                dx[*position as usize * step + i % step] += dy;
+            }
+        });
     }
 }
 
@@ -207,6 +311,22 @@ impl Kernel for Mark {
     fn backward(&self, io: &mut Backward<'_>) {
         if !io.accumulate {
             io.gradient.fill(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attributes::Attribute;
+    use crate::ops::testing::{Case, data, ints};
+
+    #[test]
+    fn the_gradient_of_the_largest_goes_to_where_they_were() {
+        for (axis, largest, k) in [(1, 1, 2), (-1, 0, 3), (0, 1, 1)] {
+            Case::new("TopK", vec![data(&[2, 3, 4]), ints(&[k])])
+                .attribute("axis", Attribute::Int(axis))
+                .attribute("largest", Attribute::Int(largest))
+                .check();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
+use crate::kernels::{self, Isa};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::volume;
 
@@ -37,7 +38,7 @@ impl Operator for Softmax {
         let x = site.inputs.shape(0)?;
         let at = axis(self.axis, x.len())?;
         let (n, step) = if self.flattens { (volume(&x[at..]), 1) } else { (x[at], volume(&x[at + 1..])) };
-        Ok(Built::new(Distribution { log: self.log, n, step }, 1))
+        Ok(Built::new(Distribution { isa: site.isa, log: self.log, n, step }, 1))
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
@@ -56,16 +57,10 @@ impl Operator for Softmax {
 /// Distributions of `n` elements, `step` apart.
 #[derive(Debug)]
 struct Distribution {
+    isa: Isa,
     log: bool,
     n: usize,
     step: usize,
-}
-
-impl Distribution {
-    fn starts(&self, len: usize) -> impl Iterator<Item = usize> + use<'_> {
-        let block = self.n * self.step;
-        (0..len / block.max(1)).flat_map(move |b| (0..self.step).map(move |s| b * block + s))
-    }
 }
 
 impl Kernel for Distribution {
@@ -75,30 +70,13 @@ impl Kernel for Distribution {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
-        for start in self.starts(x.len()) {
-            let at = |i: usize| start + i * self.step;
-            let max = (0..self.n).fold(f32::NEG_INFINITY, |m, i| m.max(x[at(i)]));
-            let sum: f64 = (0..self.n).map(|i| f64::from(x[at(i)] - max).exp()).sum();
-            for i in 0..self.n {
-                let shifted = f64::from(x[at(i)] - max);
-                y[at(i)] = if self.log { shifted - sum.ln() } else { shifted.exp() / sum } as f32;
-            }
-        }
+        kernels::softmax(self.isa, self.log, self.n, self.step, x, y);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let accumulate = io.accumulate;
         let (y, dy, dx) = io.io_output();
-        for start in self.starts(y.len()) {
-            let at = |i: usize| start + i * self.step;
-            let weight = |i: usize| if self.log { 1.0 } else { y[at(i)] };
-            let dot: f64 = (0..self.n).map(|i| f64::from(dy[at(i)]) * f64::from(weight(i))).sum();
-            for i in 0..self.n {
-                let (y, g) = (y[at(i)], dy[at(i)]);
-                let d = if self.log { g - y.exp() * dot as f32 } else { y * (g - dot as f32) };
-                dx[at(i)] = if accumulate { dx[at(i)] + d } else { d };
-            }
-        }
+        kernels::softmax_backward(self.isa, self.log, self.n, self.step, y, dy, dx, accumulate);
     }
 }
 

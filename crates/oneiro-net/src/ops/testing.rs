@@ -69,6 +69,11 @@ pub(crate) fn int_tensor(shape: &[usize], values: Vec<i64>) -> Given {
     Given { tensor: Tensor::ints(shape, values), constant: true }
 }
 
+/// Integers that depend on the data, as positions of maxima do.
+pub(crate) fn flowing(shape: &[usize], values: Vec<i64>) -> Given {
+    Given { tensor: Tensor::ints(shape, values), constant: false }
+}
+
 /// An operator with attributes and inputs.
 pub(crate) struct Case {
     op: &'static str,
@@ -82,7 +87,8 @@ pub(crate) struct Case {
 impl Case {
     pub(crate) fn new(op: &'static str, mut inputs: Vec<Given>) -> Self {
         // A second operand of the same shape should not be the same data.
-        for given in inputs.iter_mut().skip(1).filter(|g| !g.constant) {
+        let floats = |g: &&mut Given| !g.constant && g.tensor.dtype() == DType::Float;
+        for given in inputs.iter_mut().skip(1).filter(floats) {
             let mut values = given.tensor.as_floats().unwrap().into_owned();
             values.rotate_left(given.tensor.len() / 2);
             values.iter_mut().for_each(|v| *v += 0.0071);

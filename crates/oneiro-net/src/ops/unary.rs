@@ -1,11 +1,10 @@
 //! Elementwise functions of one variable: a table of value and derivative.
 
 use std::any::Any;
-use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use std::sync::Arc;
 
 use crate::error::OpError;
-use crate::kernels;
+use crate::kernels::{self, Isa, Smooth, functions};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor};
 
@@ -29,13 +28,7 @@ pub enum Function {
     Elu {
         alpha: f32,
     },
-    Erf,
-    Exp,
     Floor,
-    /// x·Φ(x) (Hendrycks & Gimpel 2016), by erf or by its approximation with tanh.
-    Gelu {
-        tanh: bool,
-    },
     HardSigmoid {
         alpha: f32,
         beta: f32,
@@ -54,7 +47,6 @@ pub enum Function {
         alpha: f32,
         gamma: f32,
     },
-    Sigmoid,
     Sign,
     Shrink {
         lambda: f32,
@@ -65,12 +57,7 @@ pub enum Function {
     Softplus,
     Softsign,
     Sqrt,
-    /// x·sigmoid(αx) (Ramachandran et al. 2017).
-    Swish {
-        alpha: f32,
-    },
     Tan,
-    Tanh,
     ThresholdedRelu {
         alpha: f32,
     },
@@ -79,59 +66,64 @@ pub enum Function {
 /// Reads the attributes; `None` if this is no function of the table.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator>, OpError>> {
     use Function as F;
-    let with = |f: &dyn Fn() -> Result<Function, OpError>| f();
-    let function = match op_type {
-        "Abs" => Ok(F::Abs),
-        "Acos" => Ok(F::Acos),
-        "Acosh" => Ok(F::Acosh),
-        "Asin" => Ok(F::Asin),
-        "Asinh" => Ok(F::Asinh),
-        "Atan" => Ok(F::Atan),
-        "Atanh" => Ok(F::Atanh),
-        "Celu" => with(&|| Ok(F::Celu { alpha: a.float_or("alpha", 1.0)? })),
-        "Cosh" => Ok(F::Cosh),
+    let table = |f: Function| Ok(Kind::Table(f));
+    let smooth = |f: Smooth| Ok(Kind::Smooth(f));
+    let with = |f: &dyn Fn() -> Result<Kind, OpError>| f();
+    let kind = match op_type {
+        "Abs" => table(F::Abs),
+        "Acos" => table(F::Acos),
+        "Acosh" => table(F::Acosh),
+        "Asin" => table(F::Asin),
+        "Asinh" => table(F::Asinh),
+        "Atan" => table(F::Atan),
+        "Atanh" => table(F::Atanh),
+        "Celu" => with(&|| table(F::Celu { alpha: a.float_or("alpha", 1.0)? })),
+        "Cosh" => table(F::Cosh),
         "Shrink" => {
-            with(&|| Ok(F::Shrink { lambda: a.float_or("lambd", 0.5)?, bias: a.float_or("bias", 0.0)? }))
+            with(&|| table(F::Shrink { lambda: a.float_or("lambd", 0.5)?, bias: a.float_or("bias", 0.0)? }))
         }
-        "Sinh" => Ok(F::Sinh),
-        "Tan" => Ok(F::Tan),
-        "ThresholdedRelu" => with(&|| Ok(F::ThresholdedRelu { alpha: a.float_or("alpha", 1.0)? })),
-        "Ceil" => Ok(F::Ceil),
-        "Cos" => Ok(F::Cos),
-        "Elu" => with(&|| Ok(F::Elu { alpha: a.float_or("alpha", 1.0)? })),
-        "Erf" => Ok(F::Erf),
-        "Exp" => Ok(F::Exp),
-        "Floor" => Ok(F::Floor),
+        "Sinh" => table(F::Sinh),
+        "Tan" => table(F::Tan),
+        "ThresholdedRelu" => with(&|| table(F::ThresholdedRelu { alpha: a.float_or("alpha", 1.0)? })),
+        "Ceil" => table(F::Ceil),
+        "Cos" => table(F::Cos),
+        "Elu" => with(&|| table(F::Elu { alpha: a.float_or("alpha", 1.0)? })),
+        "Erf" => smooth(Smooth::Erf),
+        "Exp" => smooth(Smooth::Exp),
+        "Floor" => table(F::Floor),
         "Gelu" => with(&|| match a.text_or("approximate", "none")? {
-            "none" => Ok(F::Gelu { tanh: false }),
-            "tanh" => Ok(F::Gelu { tanh: true }),
+            "none" => smooth(Smooth::Gelu),
+            "tanh" => smooth(Smooth::GeluTanh),
             other => Err(OpError(format!("approximate \"{other}\" is not one of ONNX's"))),
         }),
-        "HardSigmoid" => {
-            with(&|| Ok(F::HardSigmoid { alpha: a.float_or("alpha", 0.2)?, beta: a.float_or("beta", 0.5)? }))
-        }
-        "HardSwish" => Ok(F::HardSwish),
-        "LeakyRelu" => with(&|| Ok(F::LeakyRelu { alpha: a.float_or("alpha", 0.01)? })),
-        "Log" => Ok(F::Log),
-        "Mish" => Ok(F::Mish),
-        "Neg" => Ok(F::Neg),
-        "Reciprocal" => Ok(F::Reciprocal),
-        "Round" => Ok(F::Round),
+        "HardSigmoid" => with(&|| {
+            table(F::HardSigmoid { alpha: a.float_or("alpha", 0.2)?, beta: a.float_or("beta", 0.5)? })
+        }),
+        "HardSwish" => table(F::HardSwish),
+        "LeakyRelu" => with(&|| table(F::LeakyRelu { alpha: a.float_or("alpha", 0.01)? })),
+        "Log" => table(F::Log),
+        "Mish" => table(F::Mish),
+        "Neg" => table(F::Neg),
+        "Reciprocal" => table(F::Reciprocal),
+        "Round" => table(F::Round),
         // The constants of Klambauer et al. 2017, as the ONNX specification rounds them.
         "Selu" => with(&|| {
-            Ok(F::Selu { alpha: a.float_or("alpha", 1.673_263_2)?, gamma: a.float_or("gamma", 1.050_701)? })
+            table(F::Selu {
+                alpha: a.float_or("alpha", 1.673_263_2)?,
+                gamma: a.float_or("gamma", 1.050_701)?,
+            })
         }),
-        "Sigmoid" => Ok(F::Sigmoid),
-        "Sign" => Ok(F::Sign),
-        "Sin" => Ok(F::Sin),
-        "Softplus" => Ok(F::Softplus),
-        "Softsign" => Ok(F::Softsign),
-        "Sqrt" => Ok(F::Sqrt),
-        "Swish" => with(&|| Ok(F::Swish { alpha: a.float_or("alpha", 1.0)? })),
-        "Tanh" => Ok(F::Tanh),
+        "Sigmoid" => smooth(Smooth::Sigmoid),
+        "Sign" => table(F::Sign),
+        "Sin" => table(F::Sin),
+        "Softplus" => table(F::Softplus),
+        "Softsign" => table(F::Softsign),
+        "Sqrt" => table(F::Sqrt),
+        "Swish" => with(&|| smooth(Smooth::Swish(a.float_or("alpha", 1.0)?))),
+        "Tanh" => smooth(Smooth::Tanh),
         _ => return None,
     };
-    Some(function.map(|function| Arc::new(Unary { name: op_type.to_owned(), function }) as Arc<dyn Operator>))
+    Some(kind.map(|kind| Arc::new(Unary { name: op_type.to_owned(), kind }) as Arc<dyn Operator>))
 }
 
 impl Function {
@@ -174,11 +166,7 @@ impl Function {
                     x
                 }
             }
-            Function::Erf => erf(x),
-            Function::Exp => x.exp(),
             Function::Floor => x.floor(),
-            Function::Gelu { tanh: false } => 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)),
-            Function::Gelu { tanh: true } => 0.5 * x * (1.0 + gelu_inner(x).tanh()),
             Function::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
             Function::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
             Function::LeakyRelu { alpha } => {
@@ -194,7 +182,6 @@ impl Function {
             Function::Reciprocal => 1.0 / x,
             Function::Round => x.round_ties_even(),
             Function::Selu { alpha, gamma } => gamma * if x > 0.0 { x } else { alpha * x.exp_m1() },
-            Function::Sigmoid => sigmoid(x),
             Function::Sign => {
                 if x > 0.0 {
                     1.0
@@ -208,8 +195,6 @@ impl Function {
             Function::Softplus => softplus(x),
             Function::Softsign => x / (1.0 + x.abs()),
             Function::Sqrt => x.sqrt(),
-            Function::Swish { alpha } => x * sigmoid(alpha * x),
-            Function::Tanh => x.tanh(),
         }
     }
 
@@ -264,17 +249,6 @@ impl Function {
                     1.0
                 }
             }
-            Function::Erf => FRAC_2_SQRT_PI * (-x * x).exp(),
-            Function::Exp => y,
-            Function::Gelu { tanh: false } => {
-                let density = (-0.5 * x * x).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
-                0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * density
-            }
-            Function::Gelu { tanh: true } => {
-                let t = gelu_inner(x).tanh();
-                let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBIC * x * x);
-                0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner
-            }
             Function::HardSigmoid { alpha, beta } => {
                 let t = alpha * x + beta;
                 if t > 0.0 && t < 1.0 { alpha } else { 0.0 }
@@ -298,70 +272,34 @@ impl Function {
             Function::Log => 1.0 / x,
             Function::Mish => {
                 let t = softplus(x).tanh();
-                t + x * (1.0 - t * t) * sigmoid(x)
+                t + x * (1.0 - t * t) * functions::sigmoid(x)
             }
             Function::Neg => -1.0,
             Function::Reciprocal => -y * y,
             Function::Selu { alpha, gamma } => gamma * if x > 0.0 { 1.0 } else { alpha * x.exp() },
-            Function::Sigmoid => y * (1.0 - y),
             Function::Sin => x.cos(),
-            Function::Softplus => sigmoid(x),
+            Function::Softplus => functions::sigmoid(x),
             Function::Softsign => 1.0 / (1.0 + x.abs()).powi(2),
             Function::Sqrt => 0.5 / y,
-            Function::Swish { alpha } => {
-                let s = sigmoid(alpha * x);
-                s + alpha * x * s * (1.0 - s)
-            }
-            Function::Tanh => 1.0 - y * y,
         }
     }
-}
-
-/// √(2/π), the inner scale of GELU's approximation with tanh (Hendrycks & Gimpel 2016).
-const GELU_SCALE: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-/// Cubic coefficient of that approximation.
-const GELU_CUBIC: f32 = 0.044_715;
-
-fn gelu_inner(x: f32) -> f32 {
-    GELU_SCALE * (x + GELU_CUBIC * x * x * x)
 }
 
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// The error function by its Maclaurin series (|x| < 2) or the continued fraction of its complement
-/// (Abramowitz & Stegun 7.1.6 and 7.1.14), in f64: exact to f32.
-fn erf(x: f32) -> f32 {
-    let (x, a) = (f64::from(x), f64::from(x.abs()));
-    if x.is_nan() {
-        return f32::NAN;
-    }
-    let value = if a < 2.0 {
-        let (mut term, mut sum, mut n) = (a, a, 0.0);
-        while term > 1e-17 * sum {
-            n += 1.0;
-            term *= 2.0 * a * a / (2.0 * n + 1.0);
-            sum += term;
-        }
-        std::f64::consts::FRAC_2_SQRT_PI * (-a * a).exp() * sum
-    } else if a < 6.0 {
-        let tail = (1..=60).rev().fold(a, |f, k| a + 0.5 * f64::from(k) / f);
-        1.0 - (-a * a).exp() / (tail * std::f64::consts::PI.sqrt())
-    } else {
-        1.0
-    };
-    value.copysign(x) as f32
-}
-
 #[derive(Debug, Clone)]
 struct Unary {
     name: String,
-    function: Function,
+    kind: Kind,
+}
+
+/// Where the function is: here, or with the kernels.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Table(Function),
+    Smooth(Smooth),
 }
 
 impl Operator for Unary {
@@ -379,17 +317,20 @@ impl Operator for Unary {
         if x.dtype() != DType::Int {
             return Ok(None);
         }
-        let f = match self.function {
-            Function::Neg => i64::wrapping_neg,
-            Function::Abs => i64::wrapping_abs,
-            Function::Sign => i64::signum,
+        let f = match self.kind {
+            Kind::Table(Function::Neg) => i64::wrapping_neg,
+            Kind::Table(Function::Abs) => i64::wrapping_abs,
+            Kind::Table(Function::Sign) => i64::signum,
             _ => return Err(OpError("integers are not supported here".into())),
         };
         Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(|&v| f(v)).collect())]))
     }
 
-    fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built::new(Map(self.function), 1))
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        Ok(match self.kind {
+            Kind::Smooth(function) => Built::new(Curve { isa: site.isa, function }, 1),
+            Kind::Table(function) => Built::new(Map(function), 1),
+        })
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -422,9 +363,31 @@ impl Kernel for Map {
     }
 }
 
+#[derive(Debug)]
+struct Curve {
+    isa: Isa,
+    function: Smooth,
+}
+
+impl Kernel for Curve {
+    fn backward_reads_inputs(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        self.function.apply(self.isa, x, y);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (x, dy, dx) = io.io_input(0);
+        self.function.apply_slope(self.isa, x, dy, dx, accumulate);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, data, positive, values};
 
@@ -473,16 +436,5 @@ mod tests {
         Case::new("Gelu", vec![data(&[2, 3, 5])])
             .attribute("approximate", Attribute::Text("tanh".into()))
             .check();
-    }
-
-    #[test]
-    fn erf_agrees_with_tabulated_values() {
-        // Abramowitz & Stegun, table 7.1.
-        for (x, y) in
-            [(0.0, 0.0), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (3.0, 0.999_977_9)]
-        {
-            assert!((erf(x) - y).abs() < 1e-6, "erf({x}) = {}", erf(x));
-            assert_eq!(erf(-x), -erf(x));
-        }
     }
 }

@@ -134,14 +134,10 @@ impl Fold {
         if self.function == Variadic::Mean { 1.0 / self.walks.len() as f32 } else { 1.0 }
     }
 
-    /// What is computed of one element of every operand.
-    fn value(&self, mut elements: impl Iterator<Item = f32>) -> f32 {
+    /// The smallest or largest of one element of every operand.
+    fn best(&self, mut elements: impl Iterator<Item = f32>) -> f32 {
         let first = elements.next().unwrap_or(0.0);
-        if self.linear() {
-            elements.fold(first, |a, b| a + b) * self.factor()
-        } else {
-            elements.fold(first, |a, b| self.function.choose(a, b))
-        }
+        elements.fold(first, |a, b| self.function.choose(a, b))
     }
 }
 
@@ -151,35 +147,41 @@ impl Kernel for Fold {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let operands: Vec<&[f32]> = io.operands.iter().map(|o| super::read(&io.reader, o)).collect();
-        io.output.par_chunks_mut(CHUNK).enumerate().for_each(|(block, y)| {
-            for (i, y) in y.iter_mut().enumerate() {
-                let at = block * CHUNK + i;
-                *y = self.value(operands.iter().zip(&self.walks).map(|(x, w)| x[w.offsets(at)[0]]));
-            }
-        });
+        // Operand after operand, which for each element is the order of the fold.
+        for (n, (operand, walk)) in io.operands.iter().zip(&self.walks).enumerate() {
+            let x = super::read(&io.reader, operand);
+            walk.each_row(io.output, |y, [i, _], [step, _]| {
+                let x = |k: usize| x[i + k * step];
+                let y = y.iter_mut().enumerate();
+                match (n, self.function) {
+                    (0, _) => y.for_each(|(k, y)| *y = x(k)),
+                    (_, Variadic::Sum | Variadic::Mean) => y.for_each(|(k, y)| *y += x(k)),
+                    (_, function) => y.for_each(|(k, y)| *y = function.choose(*y, x(k))),
+                }
+            });
+        }
+        if self.function == Variadic::Mean {
+            let factor = self.factor();
+            io.output.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y *= factor));
+        }
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, operand) = (io.accumulate, io.operand);
-        let operands: Vec<&[f32]> = if self.linear() {
-            Vec::new()
-        } else {
-            io.operands.iter().map(|o| super::read(&io.reader, o)).collect()
-        };
         let dy = io.reader.read(io.output_gradient);
+        if self.linear() {
+            let (walk, factor) = (&self.walks[operand], self.factor());
+            return walk.sum_back(0, dy, io.gradient, accumulate, |dy, _, _| dy * factor);
+        }
+        let operands: Vec<&[f32]> = io.operands.iter().map(|o| super::read(&io.reader, o)).collect();
         let dx = &mut *io.gradient;
         if !accumulate {
             dx.fill(0.0);
         }
         for (i, dy) in dy.iter().enumerate() {
             let at = self.walks[operand].offsets(i)[0];
-            if self.linear() {
-                dx[at] += dy * self.factor();
-                continue;
-            }
             let elements = || operands.iter().zip(&self.walks).map(|(x, w)| x[w.offsets(i)[0]]);
-            let best = self.value(elements());
+            let best = self.best(elements());
             if operands[operand][at] == best {
                 dx[at] += dy / elements().filter(|e| *e == best).count() as f32;
             }

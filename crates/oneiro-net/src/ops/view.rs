@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::ops::activation::Copy;
+use crate::ops::constant::MAX_ELEMENTS;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -25,8 +26,13 @@ pub enum View {
     Squeeze(Option<Vec<i64>>),
     /// Adds axes of extent 1.
     Unsqueeze(Option<Vec<i64>>),
-    /// `Identity`, and `Dropout` of a frozen network.
-    Identity(&'static str),
+    /// `Identity`.
+    Identity,
+    /// `Dropout` of a frozen network, which drops nothing.
+    Dropout {
+        /// Whether the node names the mask of what was kept as a second result.
+        mask: bool,
+    },
     /// To another element type. Between float types it is a view: everything computes in f32.
     Cast(DType),
     /// To the element type of input 1.
@@ -41,7 +47,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Flatten" => View::Flatten { axis: a.int_or("axis", 1)? },
         "Squeeze" => View::Squeeze(axes()?),
         "Unsqueeze" => View::Unsqueeze(axes()?),
-        "Dropout" => View::Identity("Dropout"),
+        "Dropout" => View::Dropout { mask: a.outputs > 1 },
         "CastLike" => View::CastLike,
         // The codes of TensorProto.DataType in onnx.proto.
         "Cast" => View::Cast(match a.int("to")?.ok_or("attribute \"to\" is missing")? {
@@ -50,7 +56,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             9 => DType::Bool,
             other => return Err(OpError(format!("element type {other} is not supported"))),
         }),
-        _ => View::Identity("Identity"),
+        _ => View::Identity,
     }))
 }
 
@@ -58,7 +64,7 @@ impl View {
     fn shape(&self, inputs: Facts<'_>) -> Result<Vec<usize>, OpError> {
         let x = inputs.shape(0)?;
         match self {
-            View::Identity(_) | View::Cast(_) | View::CastLike => Ok(x.to_vec()),
+            View::Identity | View::Dropout { .. } | View::Cast(_) | View::CastLike => Ok(x.to_vec()),
             View::Flatten { axis: at } => {
                 let at = if *at == x.len() as i64 { x.len() } else { axis(*at, x.len())? };
                 Ok(vec![volume(&x[..at]), volume(&x[at..])])
@@ -89,6 +95,16 @@ impl View {
                 reshape(x, wanted, *allow_zero)
             }
         }
+    }
+
+    /// The second result of `Dropout`: nothing is dropped.
+    fn mask(&self, inputs: Facts<'_>) -> Result<Option<Tensor>, OpError> {
+        let View::Dropout { mask: true } = self else { return Ok(None) };
+        let x = inputs.need(0)?;
+        if x.len() > MAX_ELEMENTS {
+            return Err(OpError(format!("a mask of shape {:?} is too large", x.shape)));
+        }
+        Ok(Some(Tensor::bools(&x.shape, vec![true; x.len()])))
     }
 
     fn dtype(&self, inputs: Facts<'_>) -> Result<DType, OpError> {
@@ -126,6 +142,12 @@ fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, 
     Ok(shape)
 }
 
+/// Truth values are whole numbers and those are real ones, so data flows on as it is; the other way it would be rounded.
+pub(crate) fn loses_nothing(from: DType, to: DType) -> Result<(), OpError> {
+    let rank = |d: DType| [DType::Bool, DType::Int, DType::Float].iter().position(|&x| x == d);
+    if rank(from) > rank(to) { Err("it rounds the data, which is not supported".into()) } else { Ok(()) }
+}
+
 impl Operator for View {
     fn op_type(&self) -> &str {
         match self {
@@ -133,14 +155,15 @@ impl Operator for View {
             View::Flatten { .. } => "Flatten",
             View::Squeeze(_) => "Squeeze",
             View::Unsqueeze(_) => "Unsqueeze",
-            View::Identity(name) => name,
+            View::Identity => "Identity",
+            View::Dropout { .. } => "Dropout",
             View::Cast(_) => "Cast",
             View::CastLike => "CastLike",
         }
     }
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
-        if let (View::Identity("Dropout"), Some(mode)) = (self, inputs.constant(2)?) {
+        if let (View::Dropout { .. }, Some(mode)) = (self, inputs.constant(2)?) {
             let trains = mode.as_bools()?.first() == Some(&true);
             if trains && inputs.scalar(1)? != Some(0.0) {
                 return Err("training_mode = 1: export the network in evaluation mode".into());
@@ -150,15 +173,18 @@ impl Operator for View {
         if let (View::CastLike, Some(constant)) = (self, &inputs.need(0)?.value) {
             return Ok(vec![Fact::constant(constant.cast(self.dtype(inputs)?))]);
         }
-        Ok(vec![Fact { dtype: self.dtype(inputs)?, shape: self.shape(inputs)?, value: None }])
+        let mut facts = vec![Fact { dtype: self.dtype(inputs)?, shape: self.shape(inputs)?, value: None }];
+        facts.extend(self.mask(inputs)?.map(Fact::constant));
+        Ok(facts)
     }
 
     fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
         let x = inputs.need_constant(0)?.reshaped(&self.shape(inputs)?)?;
-        Ok(Some(vec![x.cast(self.dtype(inputs)?)]))
+        Ok(Some([x.cast(self.dtype(inputs)?)].into_iter().chain(self.mask(inputs)?).collect()))
     }
 
-    fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        loses_nothing(site.inputs.need(0)?.dtype, site.output.dtype)?;
         Ok(Built::new(Copy, 1))
     }
 
@@ -169,6 +195,10 @@ impl Operator for View {
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         let same = self.shape(inputs).ok().zip(inputs.shape(0).ok()).is_some_and(|(a, b)| a == b);
         if same { Reach::Point } else { Reach::Regroup }
+    }
+
+    fn carries_integers(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {

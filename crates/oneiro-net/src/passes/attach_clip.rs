@@ -1,20 +1,22 @@
 //! `Relu` and `Clip` become the activation function of the step that computes their input.
 
 use super::{NotHere, Patch, Site};
-use crate::ops::activation::Activation;
+use crate::ops::activation::{Activation, Bounds};
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     site.node.op.as_any().downcast_ref::<Activation>().ok_or("not a Relu or Clip")?;
     let bounds = site.node.clip.ok_or("it has no bounds")?;
     let (index, producer) = site.only_producer()?;
-    if producer.clip.is_some() {
-        return Err("its producer has an activation function already".into());
-    }
+    // Two clamps in a row are one, if their intervals meet.
+    let bounds = match producer.clip {
+        None => bounds,
+        Some(first) => Bounds { low: bounds.low.max(first.low), high: bounds.high.min(first.high) },
+    };
     if producer.op.is_view() || producer.outputs.len() > 1 {
         return Err("its producer moves no data, or has several results".into());
     }
-    if bounds.low > bounds.high || bounds.low.is_nan() || bounds.high.is_nan() {
+    if bounds.low >= bounds.high || bounds.low.is_nan() || bounds.high.is_nan() {
         return Err("the bounds are not an interval".into());
     }
     Ok(Patch {

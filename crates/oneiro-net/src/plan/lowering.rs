@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::Region;
 use crate::ops::activation::Bounds;
+use crate::ops::view::loses_nothing;
 use crate::ops::{Facts, Kernel, Operand, Site};
 use crate::plan::memory::{self, Block};
 use crate::plan::{BackwardStep, Plan, PlanInput, PlanTarget, Request, Step, StepClip};
@@ -68,7 +69,8 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn lower(mut self) -> Result<Plan> {
         for (i, &value) in self.typed.inputs.iter().enumerate() {
-            let differentiable = self.request.gradients;
+            let float = self.typed.fact(value).is_ok_and(|f| f.dtype == DType::Float);
+            let differentiable = self.request.gradients && float;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
             self.of_value[value.index()] = Some(storage);
         }
@@ -104,9 +106,7 @@ impl<'a> Lowering<'a> {
             let output = self.typed.fact(value).map_err(fail)?;
             if node.op.is_view() && output_index == 0 && node.clip.is_none() {
                 let from = inputs.need(0).map_err(fail)?.dtype;
-                if from == DType::Float && output.dtype != DType::Float {
-                    return Err(fail("it rounds the data, which is not supported".into()));
-                }
+                loses_nothing(from, output.dtype).map_err(fail)?;
                 let source = node.inputs[0].and_then(|v| self.of_value[v.index()]);
                 self.of_value[value.index()] =
                     Some(source.ok_or_else(|| {
@@ -114,8 +114,8 @@ impl<'a> Lowering<'a> {
                     })?);
                 continue;
             }
-            // Truth values flow as 0 and 1; integers would round where they exceed what f32 holds exactly.
-            if output.dtype == DType::Int {
+            // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds exactly.
+            if output.dtype == DType::Int && !node.op.carries_integers() {
                 return Err(fail("it computes integers from the data, which is not supported".into()));
             }
             let site = Site {

@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::proto::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
+use super::proto::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto,
+};
 use crate::error::{Error, Result};
 
 /// Calls within calls beyond which a file is taken for damaged (or recursive, which ONNX forbids).
@@ -11,107 +14,189 @@ const MAX_DEPTH: usize = 32;
 /// Nodes beyond which the same holds.
 const MAX_NODES: usize = 1 << 20;
 
+/// Names the operator-set version that a node of a function counts on, where it is not the model's.
+const OPSET_KEY: &str = "oneiro.opset";
+
 /// Puts the nodes of the model's functions in the place of their calls.
 pub fn inline(model: &mut ModelProto) -> Result<()> {
     if model.functions.is_empty() {
         return Ok(());
     }
     let functions = std::mem::take(&mut model.functions);
-    // A function that counts on another operator set stays a call, which is not supported.
-    let version = default_version(&model.opset_import);
-    let same = |f: &&FunctionProto| default_version(&f.opset_import).is_none_or(|v| Some(v) == version);
-    let table: Table<'_> =
-        functions.iter().filter(same).map(|f| ((f.domain(), f.name(), f.overload()), f)).collect();
+    let table: Table<'_> = functions.iter().map(|f| ((f.domain(), f.name(), f.overload()), f)).collect();
     let Some(graph) = &mut model.graph else { return Ok(()) };
-    let mut inliner = Inliner { table, calls: 0, out: Vec::new() };
-    for node in std::mem::take(&mut graph.node) {
-        inliner.node(node, 0)?;
-    }
-    graph.node = inliner.out;
-    Ok(())
+    let opset = default_version(&model.opset_import);
+    let mut inliner = Inliner { table, opset, calls: 0, nodes: 0, out: Vec::new() };
+    inliner.graph(graph, 0)
+}
+
+/// The version of the default operator set that a node counts on, if it is not the model's.
+pub fn own_opset(node: &NodeProto) -> Option<i64> {
+    let own = node.metadata_props.iter().find(|p| p.key() == OPSET_KEY)?;
+    own.value().parse().ok()
 }
 
 fn default_version(imports: &[OperatorSetIdProto]) -> Option<i64> {
-    imports.iter().find(|o| matches!(o.domain(), "" | "ai.onnx")).and_then(|o| o.version)
+    imports.iter().find(|o| is_default(o.domain())).and_then(|o| o.version)
+}
+
+fn is_default(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
 }
 
 type Table<'a> = HashMap<(&'a str, &'a str, &'a str), &'a FunctionProto>;
 
 struct Inliner<'a> {
     table: Table<'a>,
+    /// The model's version of the default operator set.
+    opset: Option<i64>,
     /// Calls replaced so far; makes the names inside a call unique.
     calls: usize,
+    nodes: usize,
     out: Vec<NodeProto>,
 }
 
 impl Inliner<'_> {
-    fn node(&mut self, node: NodeProto, depth: usize) -> Result<()> {
+    /// A graph: the model's, or a branch of a node.
+    fn graph(&mut self, graph: &mut GraphProto, depth: usize) -> Result<()> {
+        let outside = std::mem::take(&mut self.out);
+        for node in std::mem::take(&mut graph.node) {
+            self.node(node, depth)?;
+        }
+        graph.node = std::mem::replace(&mut self.out, outside);
+        Ok(())
+    }
+
+    fn node(&mut self, mut node: NodeProto, depth: usize) -> Result<()> {
         let key = (node.domain(), node.op_type(), node.overload());
         let Some(&function) = self.table.get(&key) else {
-            if self.out.len() >= MAX_NODES {
-                return Err(Error::Graph("its functions expand to too many nodes".into()));
+            for attribute in &mut node.attribute {
+                for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+                    self.graph(graph, depth)?;
+                }
             }
-            self.out.push(node);
-            return Ok(());
+            return self.push(node);
         };
         if depth >= MAX_DEPTH {
             return Err(Error::Graph(format!("function \"{}\" calls itself", function.name())));
         }
         self.calls += 1;
-        let call = self.calls;
         let mut names: HashMap<&str, &str> = HashMap::new();
         for (i, formal) in function.input.iter().enumerate() {
             names.insert(formal, node.input.get(i).map_or("", String::as_str));
         }
+        // A result that already has a name (an input handed through, or a result twice) is a copy.
+        let mut copies = Vec::new();
         for (formal, actual) in function.output.iter().zip(&node.output).filter(|(_, a)| !a.is_empty()) {
-            names.insert(formal, actual);
+            match names.get(formal.as_str()) {
+                Some(source) => copies.push(((*source).to_owned(), actual.clone())),
+                None => _ = names.insert(formal, actual),
+            }
         }
-        // An input that is handed through as an output would need a node of its own.
-        if function.output.iter().any(|o| function.input.contains(o)) {
-            return Err(Error::Graph(format!(
-                "function \"{}\" returns its input unchanged",
-                function.name()
-            )));
-        }
-        let rename = |name: &String| match names.get(name.as_str()) {
-            _ if name.is_empty() => String::new(),
-            Some(actual) => (*actual).to_owned(),
-            None => format!("{}/{call}/{name}", node.name()),
-        };
+        let opset = default_version(&function.opset_import).filter(|v| Some(*v) != self.opset);
+        let call = Call { node: &node, function, number: self.calls, names, opset };
         for inner in &function.node {
             let mut inner = inner.clone();
-            inner.input = inner.input.iter().map(rename).collect();
-            inner.output = inner.output.iter().map(rename).collect();
-            inner.name = Some(match (node.name(), inner.name()) {
-                ("", name) => name.to_owned(),
-                (call, "") => call.to_owned(),
-                (call, name) => format!("{call}/{name}"),
-            });
-            if inner.metadata_props.is_empty() {
-                inner.metadata_props = node.metadata_props.clone();
-            }
-            let attributes = std::mem::take(&mut inner.attribute);
-            inner.attribute = attributes.into_iter().filter_map(|a| bind(a, &node, function)).collect();
+            call.enter(&mut inner);
             self.node(inner, depth + 1)?;
         }
+        for (source, result) in copies {
+            self.push(NodeProto {
+                op_type: Some("Identity".into()),
+                name: node.name.clone(),
+                input: vec![source],
+                output: vec![result],
+                metadata_props: node.metadata_props.clone(),
+                ..Default::default()
+            })?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, node: NodeProto) -> Result<()> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Error::Graph("its functions expand to too many nodes".into()));
+        }
+        self.out.push(node);
         Ok(())
     }
 }
 
-/// An attribute inside a function: itself, or the call's attribute that it refers to, or that one's default.
-fn bind(attribute: AttributeProto, call: &NodeProto, function: &FunctionProto) -> Option<AttributeProto> {
-    if attribute.ref_attr_name().is_empty() {
-        return Some(attribute);
+/// One call: what the names inside its function mean.
+struct Call<'a> {
+    node: &'a NodeProto,
+    function: &'a FunctionProto,
+    number: usize,
+    /// Formal inputs and outputs, with the names outside.
+    names: HashMap<&'a str, &'a str>,
+    /// The function's version of the default operator set, where it is not the model's.
+    opset: Option<i64>,
+}
+
+impl Call<'_> {
+    fn rename(&self, name: &str) -> String {
+        match self.names.get(name) {
+            _ if name.is_empty() => String::new(),
+            Some(actual) => (*actual).to_owned(),
+            None => format!("{}/{}/{name}", self.node.name(), self.number),
+        }
     }
-    let given = call.attribute.iter().chain(&function.attribute_proto);
-    let given = given.into_iter().find(|a| a.name() == attribute.ref_attr_name())?;
-    Some(AttributeProto { name: attribute.name, ..given.clone() })
+
+    /// Makes a node of the function one of the graph around the call.
+    fn enter(&self, inner: &mut NodeProto) {
+        for name in inner.input.iter_mut().chain(&mut inner.output) {
+            *name = self.rename(name);
+        }
+        inner.name = Some(match (self.node.name(), inner.name()) {
+            ("", name) => name.to_owned(),
+            (call, "") => call.to_owned(),
+            (call, name) => format!("{call}/{name}"),
+        });
+        if inner.metadata_props.is_empty() {
+            inner.metadata_props = self.node.metadata_props.clone();
+        }
+        inner.metadata_props.retain(|p| p.key() != OPSET_KEY);
+        if let Some(opset) = self.opset.filter(|_| is_default(inner.domain())) {
+            inner
+                .metadata_props
+                .push(StringStringEntryProto { key: Some(OPSET_KEY.into()), value: Some(opset.to_string()) });
+        }
+        let attributes = std::mem::take(&mut inner.attribute);
+        inner.attribute = attributes.into_iter().filter_map(|a| self.bind(a)).collect();
+        for attribute in &mut inner.attribute {
+            for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+                self.enter_graph(graph);
+            }
+        }
+    }
+
+    /// The same for a branch of a node.
+    fn enter_graph(&self, graph: &mut GraphProto) {
+        for tensor in &mut graph.initializer {
+            tensor.name = Some(self.rename(tensor.name()));
+        }
+        for value in graph.input.iter_mut().chain(&mut graph.output) {
+            value.name = Some(self.rename(value.name()));
+        }
+        graph.node.iter_mut().for_each(|node| self.enter(node));
+    }
+
+    /// An attribute inside a function: itself, or the call's attribute that it refers to, or that one's default.
+    fn bind(&self, attribute: AttributeProto) -> Option<AttributeProto> {
+        if attribute.ref_attr_name().is_empty() {
+            return Some(attribute);
+        }
+        let given = self.node.attribute.iter().chain(&self.function.attribute_proto);
+        let given = given.into_iter().find(|a| a.name() == attribute.ref_attr_name())?;
+        Some(AttributeProto { name: attribute.name, ..given.clone() })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::onnx::proto::GraphProto;
+    use crate::format::onnx::proto::ValueInfoProto;
 
     fn node(domain: &str, op: &str, name: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
         NodeProto {
@@ -163,6 +248,57 @@ mod tests {
         assert_eq!(ends[3], ("b", "b/2/t m".into(), "out"));
         let slopes: Vec<_> = nodes.iter().flat_map(|n| &n.attribute).map(|a| (a.name(), a.f())).collect();
         assert_eq!(slopes, [("alpha", 0.3), ("alpha", 0.5)]);
+    }
+
+    #[test]
+    fn an_input_handed_through_becomes_a_copy() {
+        let mut model = model(vec![node("own", "leak", "a", &["in"], &["out", "same", "again"])]);
+        model.functions[0].output = vec!["y".into(), "x".into(), "y".into()];
+        inline(&mut model).unwrap();
+        let nodes = model.graph.unwrap().node;
+        let last: Vec<_> =
+            nodes[2..].iter().map(|n| (n.op_type(), n.input[0].as_str(), n.output[0].as_str())).collect();
+        assert_eq!(last, [("Identity", "in", "same"), ("Identity", "out", "again")]);
+    }
+
+    #[test]
+    fn a_function_keeps_the_operator_set_that_it_counts_on() {
+        let import = |version| OperatorSetIdProto { domain: Some(String::new()), version: Some(version) };
+        let mut model = model(vec![node("own", "leak", "a", &["in"], &["m"])]);
+        model.opset_import = vec![import(17)];
+        for (version, expected) in [(11, Some(11)), (17, None)] {
+            let mut model = model.clone();
+            model.functions[0].opset_import = vec![import(version)];
+            inline(&mut model).unwrap();
+            assert_eq!(own_opset(&model.graph.unwrap().node[0]), expected);
+        }
+    }
+
+    #[test]
+    fn names_inside_the_branches_of_a_function_are_its_own() {
+        let branch = GraphProto {
+            node: vec![node("own", "leak", "", &["x"], &["t"])],
+            output: vec![ValueInfoProto { name: Some("t".into()), ..Default::default() }],
+            ..Default::default()
+        };
+        let mut choice = node("", "If", "if", &["c"], &["y"]);
+        choice.attribute =
+            vec![AttributeProto { name: Some("then_branch".into()), g: Some(branch), ..Default::default() }];
+        let mut model = model(vec![node("own", "outer", "a", &["c", "in"], &["out"])]);
+        model.functions.push(FunctionProto {
+            domain: Some("own".into()),
+            name: Some("outer".into()),
+            input: vec!["c".into(), "x".into()],
+            output: vec!["y".into()],
+            node: vec![choice],
+            ..Default::default()
+        });
+        inline(&mut model).unwrap();
+        let nodes = model.graph.unwrap().node;
+        let inside = nodes[0].attribute[0].g.as_ref().unwrap();
+        assert_eq!(nodes[0].output, ["out"]);
+        assert_eq!((inside.node[0].op_type(), inside.node[0].input[0].as_str()), ("LeakyRelu", "in"));
+        assert_eq!((inside.node[1].output[0].as_str(), inside.output[0].name()), ("a/1/t", "a/1/t"));
     }
 
     #[test]

@@ -1,0 +1,180 @@
+//! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
+
+use anyhow::{Context as _, Result};
+use oneiro::card::{Card, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, Layout, metadata};
+use oneiro_net::Graph;
+use oneiro_net::graph::{Dim, Input};
+use oneiro_zoo::labels::Labels;
+
+use super::ModelArgs;
+
+/// What is known of the inputs.
+pub struct Prepared {
+    pub card: Card,
+    /// Labels that stand in the model file.
+    pub labels: Option<Labels>,
+    /// Whether nothing said how images are prepared.
+    pub guessed: bool,
+    /// Remarks for people.
+    pub notes: Vec<String>,
+}
+
+/// Completes the card as read (empty if there is none).
+pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepared> {
+    let mut notes = Vec::new();
+    let mut guessed = false;
+    let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
+    let found = metadata::read(&graph.metadata, &names);
+    let labels = match &found {
+        Ok(Some(found)) if !found.labels.is_empty() => {
+            Some(Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?)
+        }
+        _ => None,
+    };
+    if let Some(layout) = args.layout {
+        card.layout = layout;
+    }
+    if card.input.is_empty() {
+        let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
+        let found = if by_flags { None } else { found? };
+        if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
+            guess_layout(&mut card, graph, &mut notes);
+        }
+        guessed = !by_flags && found.is_none();
+        card.input = match found {
+            Some(found) => {
+                notes.push(format!("images are prepared as {} in the model file say", found.source));
+                let own = found.card;
+                card.labels = card.labels.or(own.labels);
+                card.layers.extend(own.layers);
+                card.layout = if own.layout == Layout::Nhwc { own.layout } else { card.layout };
+                card.name = if card.name.is_empty() { own.name } else { card.name };
+                own.input
+            }
+            None => graph
+                .inputs
+                .iter()
+                .map(|input| usual(args, graph.name(input.value), input, card.layout))
+                .collect::<Result<_>>()?,
+        };
+        let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (channels(i, card.layout), c));
+        if all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
+            notes.push("the network reads one channel: pictures are turned to grey for it".into());
+        }
+    }
+    for input in &mut card.input {
+        if input.kind != InputKind::Tensor {
+            apply_flags(input, args)?;
+        }
+        let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
+        let used = read.is_some_and(|i| graph.nodes.iter().any(|n| n.inputs.contains(&Some(i.value))));
+        if input.kind == InputKind::Tensor && used {
+            notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
+        }
+    }
+    Ok(Prepared { card, labels, guessed, notes })
+}
+
+/// Channels of pictures that need no card.
+const USUAL_CHANNELS: [usize; 2] = [1, 3];
+
+fn fixed(input: &Input, axis: usize) -> Option<usize> {
+    match input.dims.as_ref()?.get(axis)? {
+        Dim::Fixed(n) => Some(*n),
+        Dim::Free(_) => None,
+    }
+}
+
+fn rank(input: &Input) -> usize {
+    input.dims.as_ref().map_or(4, Vec::len)
+}
+
+/// Extent of an input's channel axis, if the model fixes it.
+fn channels(input: &Input, layout: Layout) -> Option<usize> {
+    fixed(input, if layout == Layout::Nhwc { rank(input) - 1 } else { 1 })
+}
+
+/// Channels last, if an input's shape can mean nothing else.
+fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
+    let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
+    let picture = |i: &Input| matches!(rank(i), 4 | 5);
+    let first = |i: &Input| picture(i) && usual(fixed(i, 1));
+    // A map of one position says nothing.
+    let last = |i: &&Input| {
+        let rank = rank(i);
+        picture(i) && usual(fixed(i, rank - 1)) && !first(i) && fixed(i, rank - 2) != Some(1)
+    };
+    if graph.inputs.iter().any(first) {
+        return;
+    }
+    if let Some(input) = graph.inputs.iter().find(last) {
+        card.layout = Layout::Nhwc;
+        notes.push(format!(
+            "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
+             nchw if not)",
+            graph.name(input.value)
+        ));
+    }
+}
+
+/// The card of an input that nothing is said about.
+fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
+    let channels = channels(input, layout);
+    let rank = rank(input);
+    if !matches!(rank, 4 | 5) || channels.is_some_and(|n| !USUAL_CHANNELS.contains(&n)) {
+        return Ok(InputCard::tensor(name));
+    }
+    let mut card = InputCard::preset(args.preprocess.as_deref().unwrap_or("imagenet"), name)?;
+    if rank == 5 {
+        card.kind = InputKind::Clip;
+    }
+    if channels == Some(1) {
+        card.order = ChannelOrder::Gray;
+        let mean = |v: &[f32]| vec![v.iter().sum::<f32>() / v.len() as f32];
+        (card.mean, card.std) = match args.preprocess.as_deref() {
+            None => (mean(&IMAGENET_MEAN), mean(&IMAGENET_STD)),
+            Some(_) => (mean(&card.mean), mean(&card.std)),
+        };
+    }
+    Ok(card)
+}
+
+/// Flags override the card.
+fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
+    if let Some(name) = &args.preprocess {
+        let preset = InputCard::preset(name, &input.name)?;
+        let gray = input.order == ChannelOrder::Gray;
+        *input = InputCard {
+            size: input.size,
+            frames: input.frames,
+            kind: input.kind,
+            ..if gray {
+                InputCard { order: input.order, mean: vec![], std: vec![], ..preset }
+            } else {
+                preset
+            }
+        };
+    }
+    if let Some(order) = &args.order {
+        input.order = match order.as_str() {
+            "bgr" => ChannelOrder::Bgr,
+            "gray" => ChannelOrder::Gray,
+            _ => ChannelOrder::Rgb,
+        };
+        if input.mean.len() != input.order.channels() {
+            (input.mean, input.std) = (vec![], vec![]);
+        }
+    }
+    if let Some(mean) = &args.mean {
+        input.mean = mean.clone();
+    }
+    if let Some(std) = &args.std {
+        input.std = std.clone();
+    }
+    if let Some(range) = args.range {
+        input.range = range;
+    }
+    let given = args.mean.is_some() || args.std.is_some() || args.range.is_some() || args.order.is_some();
+    let fits = input.complete();
+    if given { fits.context("with the flags --mean, --std, --range and --order given") } else { Ok(fits?) }
+}
