@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::preset::Preset;
 use serde::{Deserialize, Deserializer};
 
-use crate::settings::parse_size;
+use crate::settings::{MAX_STEPS, parse_size};
 
 /// Names the configuration file; empty for none.
 const VARIABLE: &str = "ONEIRO_CONFIG";
@@ -17,8 +17,6 @@ const VARIABLE: &str = "ONEIRO_CONFIG";
 const FILE: &str = "oneiro/config.toml";
 /// As `--threads` allows.
 const MAX_THREADS: u16 = 1024;
-/// As `--steps` allows.
-const MAX_STEPS: u32 = 1_000_000;
 
 /// Defaults for flags.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]

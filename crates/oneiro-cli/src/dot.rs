@@ -1,9 +1,10 @@
 //! A network as a graph in the language of Graphviz: a box a layer, modules around the boxes of what they hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use oneiro_net::analysis::Layer;
+use oneiro_net::graph::Node;
 use oneiro_net::{Graph, ValueId};
 
 /// Kinds of operators that are told apart by colour: the colour, and the operators.
@@ -95,14 +96,19 @@ pub fn graph(title: &str, graph: &Graph, layers: &[Layer], inputs: &[(String, St
     modules(&root, layers, "", 1, &mut line);
     for (i, layer) in layers.iter().enumerate() {
         let mut sources: Vec<String> = Vec::new();
-        for value in node_of(layer).into_iter().flat_map(|n| n.inputs.iter().flatten()) {
-            let source = match (of_value.get(value), graph.inputs.iter().position(|i| i.value == *value)) {
-                (Some(j), _) => format!("layer{j}"),
-                (None, Some(j)) => format!("input{j}"),
-                _ => continue,
-            };
-            if !sources.contains(&source) {
-                sources.push(source);
+        // Back from the layer's operands, through nodes that are no layers, to what is drawn.
+        let operands =
+            |node: &Node| -> Vec<ValueId> { node.inputs.iter().flatten().rev().copied().collect() };
+        let mut seen = BTreeSet::new();
+        let mut open = node_of(layer).map(operands).unwrap_or_default();
+        while let Some(value) = open.pop() {
+            if !seen.insert(value) {
+                continue;
+            }
+            match (of_value.get(&value), graph.inputs.iter().position(|i| i.value == value)) {
+                (Some(j), _) => sources.push(format!("layer{j}")),
+                (None, Some(j)) => sources.push(format!("input{j}")),
+                _ => open.extend(producers[value.index()].iter().flat_map(|&i| operands(&graph.nodes[i]))),
             }
         }
         for source in sources {

@@ -217,7 +217,12 @@ pub fn read_tensors(path: &Path) -> Result<TensorFile> {
     if path.is_dir() {
         bail!("{} is a folder; a .safetensors file is needed", path.display());
     }
-    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    let bytes = match std::fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            bail!("{}: there is no such file; check the spelling and the current folder", path.display())
+        }
+        read => read.with_context(|| format!("could not read {}", path.display()))?,
+    };
     let broken = || format!("{} is not a readable safetensors file", path.display());
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).with_context(broken)?;
     let file = safetensors::SafeTensors::deserialize(&bytes).with_context(broken)?;

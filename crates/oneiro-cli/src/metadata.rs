@@ -10,6 +10,7 @@ use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
 use crate::model::LoadedModel;
+use crate::settings::check_preset;
 
 /// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -158,13 +159,15 @@ impl Record {
                 (vec![(get("unit")?, get("objective")?)], false, shown)
             }
         };
+        let preset = toml::from_str(&get("settings")?).context("its settings cannot be read")?;
+        check_preset(&preset).context("its settings cannot be used")?;
         Ok(Self {
             version: get("version")?,
             kernels: get("kernels")?,
             model: get("model")?,
             hash: get("model-sha256")?,
             card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
-            preset: toml::from_str(&get("settings")?).context("its settings cannot be read")?,
+            preset,
             seed: get("seed")?.parse().context("its seed cannot be read")?,
             units,
             robustness,

@@ -74,6 +74,11 @@ impl LoadedModel {
         unit.objective(|name| self.class_index(name))
     }
 
+    /// An objective from an expression, its classes found by name.
+    pub fn expression(&self, text: &str) -> Result<Objective> {
+        Ok(Objective::parse(text, &|name| self.class_index(name).map_err(|e| e.to_string()))?)
+    }
+
     fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {
             Some(labels) => Ok(labels.find(name)?),

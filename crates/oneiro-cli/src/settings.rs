@@ -25,7 +25,7 @@ pub struct RenderArgs {
         long,
         allow_negative_numbers = true,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_STEPS))
     )]
     steps: Option<u32>,
     /// Stop once the objective's mean over 32 steps rises by less than this fraction
@@ -53,7 +53,7 @@ pub struct RenderArgs {
         long,
         allow_negative_numbers = true,
         value_name = "N",
-        value_parser = clap::value_parser!(u32).range(0..=1_000_000)
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_STEPS))
     )]
     relu_steps: Option<u32>,
 }
@@ -61,7 +61,8 @@ pub struct RenderArgs {
 /// How gradients pass through the network.
 #[derive(clap::Args)]
 pub struct RuleArgs {
-    /// How gradients pass ReLUs: exact, redirected, leaky, leaky(SLOPE), guided or deconv
+    /// How gradients pass ReLUs: exact, redirected, leaky, leaky(SLOPE), guided or deconv. The last two are meant for
+    /// the gradient of an image (oneiro run); an optimisation from noise finds little with them
     #[arg(long, value_name = "RULE")]
     pub relu_rule: Option<ReluGradient>,
     /// How gradients pass max-pooling: to the maximum, or to all of its window as an L2 pool would (smoothed)
@@ -81,6 +82,23 @@ impl RuleArgs {
 
 /// The largest side of a picture: beyond it, memory runs out before anything is seen.
 const MAX_SIDE: usize = 8192;
+/// More steps than anybody waits for.
+pub const MAX_STEPS: u32 = 1_000_000;
+
+/// An error unless flags could have made this preset: for settings that come from a file.
+pub fn check_preset(preset: &Preset) -> Result<()> {
+    if preset.steps > MAX_STEPS as usize {
+        bail!("{} steps are more than {MAX_STEPS}", preset.steps);
+    }
+    if let Some([h, w]) = preset.size.filter(|size| size.iter().any(|n| !(1..=MAX_SIDE).contains(n))) {
+        bail!("the size {h}x{w} is not from 1 to {MAX_SIDE}");
+    }
+    let rate = preset.optimizer.learning_rate;
+    if !(rate.is_finite() && rate > 0.0) {
+        bail!("the learning rate {rate} is not a positive number");
+    }
+    Ok(())
+}
 
 pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
     let side = |t: &str| {

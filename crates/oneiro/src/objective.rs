@@ -3,7 +3,8 @@
 //! One shape for every term: it reads the activations of ONE batch entry at its layer, gives a value, and adds
 //! `weight` times its derivative to the seed of that entry. Terms form an algebra (sum, difference, product,
 //! multiples) whose derivative with respect to each term is found by the chain rule over the few scalars involved.
-//! Every objective prints as the expression that makes it again.
+//! Every objective prints as the expression that makes it again. Classes that have names in an expression
+//! ([`Objective::parse`]) have their index in the objective.
 //!
 //! ```
 //! use oneiro::objective::Objective;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use oneiro::objective::Objective;
 use oneiro::probe::Probe;
 use oneiro::rng::Stream;
 use oneiro_net::Rules;
@@ -125,7 +124,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let objectives = objectives
         .into_iter()
-        .map(|(id, text)| Ok((id, text.parse::<Objective>().with_context(|| file.to_string())?)))
+        .map(|(id, text)| Ok((id, model.expression(&text).with_context(|| file.to_string())?)))
         .collect::<Result<Vec<_>>>()?;
     let mut inputs = Vec::new();
     let mut activations = Vec::new();

@@ -87,12 +87,24 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let objective = [Objective::logit(0)];
     let mut probe = context.compute(|| Probe::new(&model.model, &objective, &[logits], shapes, false))?;
     let mut verdicts = Vec::new();
+    let mut bad = Vec::new();
     let mut progress = Progress::new(context, "classifying", files.len() as u64);
     for (path, truth) in &files {
         interrupt::check()?;
-        let image = oneiro_media::read_image(path)?;
-        let image = oneiro_media::classify_crop(&image, h, w, crop)
-            .with_context(|| format!("could not scale {}", path.display()))?;
+        let image = oneiro_media::read_image(path).map_err(anyhow::Error::from).and_then(|image| {
+            oneiro_media::classify_crop(&image, h, w, crop)
+                .with_context(|| format!("could not scale {}", path.display()))
+        });
+        let image = match image {
+            Ok(image) => image,
+            // One alone is the error itself.
+            Err(error) if files.len() == 1 => return Err(error),
+            Err(error) => {
+                bad.push(format!("{error:#}"));
+                progress.advance(1);
+                continue;
+            }
+        };
         context.compute(|| {
             for input in 0..probe.inputs().len() {
                 match input == at {
@@ -112,8 +124,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         verdicts.push(Verdict { file: path.display().to_string(), truth: *truth, top });
     }
     drop(progress);
-    report(context, args, &model, &verdicts)?;
-    Ok(ExitCode::SUCCESS)
+    if !verdicts.is_empty() {
+        report(context, args, &model, &verdicts)?;
+    }
+    let [first, others @ ..] = &bad[..] else { return Ok(ExitCode::SUCCESS) };
+    for error in others {
+        context.note(&format!("note: {error}"));
+    }
+    bail!("{} of {} images could not be read: {first}", bad.len(), files.len())
 }
 
 /// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].

@@ -136,9 +136,10 @@ fn figure(file: &str, result: &Finished, preset: &Preset) -> Figure {
             ("seed".into(), r.seed.to_string()),
         ],
         command: format!(
-            "oneiro render {} --unit \"{}\" --size {SIZE} --steps {} --seed {} --out {file}",
+            "oneiro render {} --unit \"{}\" --preset {} --size {SIZE} --steps {} --seed {} --out {file}",
             embedded::NAME,
             r.unit,
+            preset.name,
             preset.steps,
             r.seed
         ),

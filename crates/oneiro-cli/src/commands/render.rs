@@ -26,6 +26,7 @@ Examples:
   oneiro render squeezenet1_1 --unit class:goldfish --film goldfish.gif
   oneiro render model.onnx --objective \"channel(conv4,5) - 0.5*channel(conv4,9)\" --out difference.png
 
+An expression may name classes: --objective \"logit(goldfish) - 0.5*logit(tench)\".
 A unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X (one position; @center), LAYER (the whole layer) or class:NAME.
 `oneiro layers MODEL` lists the layers.")]
 pub struct Args {
@@ -63,14 +64,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let preset = args.settings.preset(context)?;
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
-    let objectives =
-        args.objectives.iter().map(|o| Ok(o.parse::<Objective>()?)).collect::<Result<Vec<_>>>()?;
+    for text in &args.objectives {
+        // Slips are found before the model is read, which alone knows its classes.
+        Objective::parse(text, &|_| Ok(0))?;
+    }
     let model = model::load(context, &args.model)?;
     let mut jobs = Vec::new();
     for (unit, text) in units.iter().zip(&args.units) {
         jobs.push(Job { unit: text.clone(), objective: model.objective(unit)? });
     }
-    for objective in objectives {
+    for text in &args.objectives {
+        let objective = model.expression(text)?;
         jobs.push(Job { unit: objective.to_string(), objective });
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();

@@ -112,9 +112,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let (shape, data) = oneiro_media::read_npy(file)?;
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
-    let objective =
-        args.grad.as_ref().map(|g| Ok::<_, anyhow::Error>(g.parse::<Objective>()?)).transpose()?;
+    // Slips are found before the model is read, which alone knows its classes.
+    args.grad.as_ref().map(|g| Objective::parse(g, &|_| Ok(0))).transpose()?;
     let model = model::load_for_tensors(context, &args.model)?;
+    let objective = args.grad.as_ref().map(|g| model.expression(g)).transpose()?;
     let (shapes, data) = in_graph_order(&model.model, given)?;
     let mut captures: Vec<&String> = Vec::new();
     for layer in &args.captures {

@@ -292,6 +292,13 @@ fn pictures_that_cannot_be_made_again_are_refused_by_name() {
         |text| text.0.iter_mut().filter(|(k, _)| k == "objective").for_each(|(_, v)| *v = "5 +".into()),
         "odd.png",
     );
+    with(
+        |text| {
+            let settings = text.0.iter_mut().filter(|(k, _)| k == "settings");
+            settings.for_each(|(_, v)| *v = v.replace("steps = 3", "steps = 9999999999999"));
+        },
+        "long.png",
+    );
     refuse_all(
         &place,
         &[
@@ -308,6 +315,7 @@ fn pictures_that_cannot_be_made_again_are_refused_by_name() {
             ("a folder", "info models", &["models", "folder"]),
             ("without settings", "again without.png", &["without.png", "\"settings\""]),
             ("settings of the future", "again more.png", &["more.png", "settings cannot be read", "more"]),
+            ("steps without end", "again long.png", &["long.png", "9999999999999 steps"]),
             ("an odd objective", "again odd.png", &["objective", "5 +"]),
             ("over the original", "again unit.png --out unit.png", &["--out unit.png", "original"]),
             ("over the original by another way", "again unit.png --out ./models/../unit.png", &["original"]),

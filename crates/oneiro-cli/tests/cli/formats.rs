@@ -120,6 +120,14 @@ fn a_network_with_channels_last_makes_the_pictures_of_its_twin_with_channels_fir
     let out = layers.as_array().unwrap().iter().find(|l| l["op"] == "Sigmoid").unwrap();
     assert_eq!((&out["channels"], &out["receptive_field"]["x"]), (&4.into(), &serde_json::json!([1, 1])));
     assert_eq!(layers.as_array().unwrap().len(), 5, "the turned input is no layer");
+    // In the graph, the first layer hangs on the input.
+    last.succeed(&["layers", "m.onnx", "--dot", "m.dot"]);
+    let dot = String::from_utf8(last.read("m.dot")).unwrap();
+    assert_eq!((dot.matches("input0 -> ").count(), dot.matches(" -> ").count()), (1, 5), "{dot}");
+    // A picture knows where the channels are, without card or flag.
+    std::fs::remove_file(last.path("m.toml")).unwrap();
+    assert!(last.succeed(&["again", "p.png"]).contains("byte for byte"));
+    last.write("m.toml", format!("layout = \"nhwc\"\n{CARD}"));
 
     // Raw tensors go in as the graph has them, and objectives still mean channels.
     let data: Vec<f32> = weights(2 * 5 * 7 * 3, 3);

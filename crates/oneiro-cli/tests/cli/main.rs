@@ -9,6 +9,7 @@
 mod again;
 mod bad_input;
 mod bytes;
+mod config;
 mod contracts;
 mod files;
 mod film;
@@ -18,3 +19,4 @@ mod listing;
 mod onnx;
 mod place;
 mod rules;
+mod wishes;

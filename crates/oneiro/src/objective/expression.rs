@@ -26,6 +26,9 @@ pub struct ExpressionError {
 /// The terms that exist, as an error lists them.
 const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS)";
 
+/// What a class's name means: its index, or why there is none.
+type ClassIndex<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
+
 /// Terms and operators beyond which an expression is taken for a mistake.
 const MAX_PARTS: usize = 1000;
 
@@ -44,7 +47,21 @@ impl FromStr for Objective {
     type Err = ExpressionError;
 
     fn from_str(text: &str) -> Result<Self, ExpressionError> {
-        let mut parser = Parser { text, at: 0, depth: 0, parts: 0 };
+        Self::parse(text, &|name| Err(format!("\"{name}\" should be a whole number")))
+    }
+}
+
+impl Objective {
+    /// Reads an expression in which classes may have names; `class_index` finds the output's index of one. What is a
+    /// number is an index, whatever the names.
+    ///
+    /// # Errors
+    /// What cannot be read and where, or what `class_index` says.
+    pub fn parse(
+        text: &str,
+        class_index: &dyn Fn(&str) -> Result<usize, String>,
+    ) -> Result<Self, ExpressionError> {
+        let mut parser = Parser { text, at: 0, depth: 0, parts: 0, class_index };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
             None => Ok(o),
             Some(c) => Err(format!("unexpected \"{c}\" at character {}", parser.column())),
@@ -58,6 +75,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     parts: usize,
+    class_index: ClassIndex<'a>,
 }
 
 impl<'a> Parser<'a> {
@@ -170,7 +188,7 @@ impl<'a> Parser<'a> {
                 return Err(format!("{name}(… is not closed"));
             }
         }
-        build(name, &arguments)
+        build(name, &arguments, self.class_index)
     }
 
     /// A quoted text, or everything up to a comma or the closing parenthesis.
@@ -189,19 +207,23 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn build(name: &str, arguments: &[&str]) -> Result<Objective, String> {
+fn build(name: &str, arguments: &[&str], class_index: ClassIndex<'_>) -> Result<Objective, String> {
     let number = |i: usize| -> Result<usize, String> {
         arguments[i].parse().map_err(|_| format!("{name}: \"{}\" should be a whole number", arguments[i]))
     };
     let numbers = |from: usize| (from..arguments.len()).map(number).collect::<Result<Vec<_>, _>>();
+    let class = || match arguments[0] {
+        "" => Err(format!("{name}: the class is missing")),
+        class => class.parse().or_else(|_| class_index(class)).map_err(|why| format!("{name}: {why}")),
+    };
     let layer = arguments[0].to_owned();
     let kind = match (name, arguments.len()) {
         ("channel", 2) => TermKind::Channel(number(1)?),
         ("neuron", 2) => TermKind::Neuron(number(1)?, Position::Center),
         ("neuron", 3..) => TermKind::Neuron(number(1)?, Position::At(numbers(2)?)),
         ("layer", 1) => TermKind::Layer,
-        ("logit", 1) => return Ok(Objective::logit(number(0)?)),
-        ("prob", 1) => return Ok(Objective::probability(number(0)?)),
+        ("logit", 1) => return Ok(Objective::logit(class()?)),
+        ("prob", 1) => return Ok(Objective::probability(class()?)),
         ("channel" | "neuron" | "layer" | "logit" | "prob", n) => {
             return Err(format!("{name} does not take {n} arguments; the terms are {TERMS}"));
         }
@@ -223,6 +245,20 @@ mod tests {
         assert_eq!(o.value(&mut [100.0, 2.0].into_iter()), 1.0 - 5.0 - 3.0);
         let o: Objective = "channel( /conv1/Conv_output_0 , 7)".parse().unwrap();
         assert_eq!(o, Objective::channel("/conv1/Conv_output_0", 7));
+    }
+
+    #[test]
+    fn classes_may_have_names() {
+        let index = |name: &str| match name {
+            "goldfish" => Ok(1),
+            "red fox, (Vulpes)" => Ok(277),
+            _ => Err(format!("no class {name}")),
+        };
+        let parse = |text| Objective::parse(text, &index);
+        let o = parse("logit(goldfish) - 2*prob(\"red fox, (Vulpes)\") + logit(7)").unwrap();
+        assert_eq!(o.to_string(), "logit(1) - 2*prob(277) + logit(7)");
+        assert!(parse("logit(dogfish)").unwrap_err().why.contains("no class dogfish"));
+        assert!("logit(goldfish)".parse::<Objective>().unwrap_err().why.contains("whole number"));
     }
 
     #[test]

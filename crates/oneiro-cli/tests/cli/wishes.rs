@@ -1,0 +1,130 @@
+//! Small things that people run into first.
+
+use crate::bad_input::refuse_all;
+use crate::files::{npy, picture, read_safetensors, wave};
+use crate::onnx::{CLASSES, Network};
+use crate::place::{Place, Report, check};
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("net.toml", "labels = \"classes.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    place.write("classes.txt", "goldfish\ncrane\nred fox\ncrane\n");
+    place
+}
+
+#[test]
+fn objectives_name_classes_by_their_labels() {
+    let place = place();
+    let picture = |expression: &str| {
+        place.succeed(&[
+            "render",
+            "net.onnx",
+            "--objective",
+            expression,
+            "--steps",
+            "2",
+            "--size",
+            "16",
+            "--out",
+            "a.png",
+        ]);
+        place.read("a.png")
+    };
+    let mut report = Report::default();
+    for (named, numbered) in [
+        ("logit(goldfish)", "logit(0)"),
+        ("logit(red fox) - 0.5*prob(\"goldfish\")", "logit(2) - 0.5*prob(0)"),
+        ("prob( \"red fox\" )", "prob(2)"),
+    ] {
+        report.case(named, check(picture(named) == picture(numbered), || "another picture".into()));
+    }
+    report.finish();
+    place.write("x.npy", npy(&[1, 3, 24, 24], &wave(3 * 24 * 24)));
+    let value = |expression: &str| {
+        place.succeed(&["run", "net.onnx", "--input", "x=x.npy", "--grad", expression, "--out", "r.st"]);
+        read_safetensors(&place.read("r.st")).0["value"].1[0]
+    };
+    assert_eq!(value("logit(red fox)"), value("logit(2)"));
+    refuse_all(
+        &place,
+        &[
+            ("no such class", "render net.onnx --objective logit(goldfinch)", &["goldfinch"]),
+            ("two of a name", "render net.onnx --objective logit(crane)", &["crane", "1", "3"]),
+            ("no class at all", "render net.onnx --objective logit()", &["logit"]),
+            (
+                "an expression with a hole",
+                "render net.onnx --objective '1 + logit(red fox'",
+                &["logit(", "closed"],
+            ),
+        ],
+    );
+    place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    refuse_all(
+        &place,
+        &[("without labels", "render net.onnx --objective logit(goldfish)", &["goldfish", "--labels"])],
+    );
+}
+
+#[test]
+fn one_bad_image_does_not_end_a_classification() {
+    let place = place();
+    place.write("a.png", picture(30, 30));
+    place.write("bad.png", "no picture");
+    place.write("c.png", picture(40, 30));
+    let outcome = place.run(&["classify", "net.onnx", "a.png", "bad.png", "c.png", "--json"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    let verdicts: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let files: Vec<&str> = verdicts.as_array().unwrap().iter().map(|v| v["file"].as_str().unwrap()).collect();
+    assert_eq!(files, ["a.png", "c.png"]);
+    assert_eq!(verdicts[0]["top"].as_array().map(Vec::len), Some(CLASSES));
+    assert!(outcome.stderr.contains("bad.png") && outcome.stderr.contains("1 of 3 images"), "{outcome:#?}");
+}
+
+#[test]
+fn files_of_other_frameworks_and_files_that_flags_name_are_told_what_to_do() {
+    let place = place();
+    for name in ["net.pth", "net.keras"] {
+        place.write(name, "weights");
+    }
+    refuse_all(
+        &place,
+        &[
+            ("weights of PyTorch", "layers net.pth", &["net.pth", "ONNX", "docs/"]),
+            ("a Keras model", "layers net.keras", &["net.keras", "ONNX", "docs/"]),
+            (
+                "no such card",
+                "classify net.onnx --card none.toml a.png",
+                &["--card none.toml", "no such file"],
+            ),
+            ("no such golden", "check net.onnx none.st", &["none.st", "no such file"]),
+            (
+                "units without a layer",
+                "sheet net.onnx --class goldfish --units 0-3",
+                &["--units 0-3", "--layer"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn several_units_make_the_folder_they_go_to_with_or_without_a_slash() {
+    for out in ["new", "new/", "a/b", "v1.2"] {
+        let place = place();
+        place.succeed(&[
+            "render",
+            "net.onnx",
+            "-u",
+            "left.conv:0",
+            "-u",
+            "left.conv:1",
+            "--steps",
+            "0",
+            "--size",
+            "16",
+            "--out",
+            out,
+        ]);
+        assert!(place.path(out).join("left.conv-1.png").exists(), "{out}");
+    }
+}
