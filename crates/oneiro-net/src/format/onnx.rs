@@ -11,6 +11,7 @@ use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Stored, Tensor};
 
+mod compositions;
 mod functions;
 #[allow(missing_docs, rustdoc::all, clippy::all)]
 mod proto;
