@@ -28,6 +28,7 @@ pub mod activation;
 pub mod affine_grid;
 pub mod batch_norm;
 pub mod binary;
+pub mod broadcast;
 pub mod center_crop;
 pub mod choose;
 pub mod concat;
@@ -55,6 +56,7 @@ mod registry;
 pub mod resample;
 pub mod resize;
 pub mod scatter;
+pub mod scores;
 pub mod select;
 pub mod softmax;
 #[cfg(test)]

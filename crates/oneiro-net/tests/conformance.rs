@@ -68,7 +68,7 @@ const PROMISED: &[(&str, &[&str])] = &[
         "normalization",
         &[
             "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
-            "RMSNormalization", "LpNormalization", "LRN",
+            "RMSNormalization", "LpNormalization", "MeanVarianceNormalization", "LRN",
         ],
     ),
     (
@@ -102,7 +102,8 @@ const PROMISED: &[(&str, &[&str])] = &[
             "SpaceToDepth", "Trilu", "OneHot",
         ],
     ),
-    ("resampling", &["Resize", "Upsample"]),
+    ("resampling", &["Resize", "Upsample", "GridSample", "AffineGrid", "CenterCropPad"]),
+    ("attention", &["Attention", "RotaryEmbedding"]),
     (
         "reduction",
         &[
@@ -243,8 +244,15 @@ impl Promise {
 /// The operator that a case is about; an expanded case is about that of the case it expands.
 fn subject(case: &Path, operator: &str) -> String {
     let name = case.file_name().unwrap().to_string_lossy();
-    if name.starts_with("test_if") {
-        return "If".into();
+    // What is a graph of others from the start, here or in the file.
+    let graphs = [
+        ("test_if", "If"),
+        ("test_attention", "Attention"),
+        ("test_rotary_embedding", "RotaryEmbedding"),
+        ("test_mvn", "MeanVarianceNormalization"),
+    ];
+    if let Some((_, operator)) = graphs.iter().find(|(prefix, _)| name.starts_with(prefix)) {
+        return (*operator).into();
     }
     let Some((base, _)) = name.split_once("_expanded") else { return operator.to_owned() };
     let bytes = std::fs::read(case.with_file_name(base).join("model.onnx")).unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Tensor};
 
+mod compositions;
 mod functions;
 mod module_path;
 mod order;

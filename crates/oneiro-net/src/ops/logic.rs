@@ -6,7 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
-use crate::ops::binary::{Walk, broadcast};
+use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor, volume};
 

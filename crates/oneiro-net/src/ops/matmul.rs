@@ -4,7 +4,7 @@
 
 use crate::error::OpError;
 use crate::kernels::{Contraction, Index, Isa};
-use crate::ops::binary::{Walk, broadcast};
+use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Backward, Forward, Kernel};
 use crate::tensor::volume;
 

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
-use crate::ops::binary::broadcast;
+use crate::ops::broadcast::broadcast;
 use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
 use crate::ops::lookup::Lookup;
 use crate::ops::origin::{Origin, Walked};

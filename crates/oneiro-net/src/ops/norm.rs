@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
-use crate::ops::binary::{Walk, broadcast};
+use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::volume;
 

@@ -6,7 +6,8 @@ use crate::error::OpError;
 use crate::ops::{
     Attributes, Operator, Unsupported, activation, affine_grid, batch_norm, binary, center_crop, concat,
     constant, conv, conv_transpose, einsum, gemm, grid_sample, logic, lp_norm, lp_pool, lrn, movement, norm,
-    one_hot, pick, pool, quantize, reduce, resample, scatter, select, softmax, unary, unpool, variadic, view,
+    one_hot, pick, pool, quantize, reduce, resample, scatter, scores, select, softmax, unary, unpool,
+    variadic, view,
 };
 
 /// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
@@ -21,6 +22,7 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         }
         "ScatterElements" | "Scatter" | "ScatterND" => scatter::read(op_type, attributes),
         "OneHot" => one_hot::read(attributes),
+        "MaskedScores" => scores::read(attributes),
         "GridSample" => grid_sample::read(attributes),
         "AffineGrid" => affine_grid::read(attributes),
         "CenterCropPad" => center_crop::read(attributes),
@@ -49,6 +51,10 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         }
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Cast" | "CastLike" => {
             view::read(op_type, attributes)
+        }
+        "Bernoulli" | "Multinomial" | "RandomNormal" | "RandomNormalLike" | "RandomUniform"
+        | "RandomUniformLike" => {
+            Err("its result is random, a frozen network's is not: export it in evaluation mode".into())
         }
         "Shape" | "Size" | "Constant" | "ConstantOfShape" | "Range" => constant::read(op_type, attributes),
         _ => match unary::read(op_type, attributes) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
-use crate::ops::binary::{self, Binary, Walk, broadcast};
+use crate::ops::binary::{self, Binary};
+use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor, volume};
 

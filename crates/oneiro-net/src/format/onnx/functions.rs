@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::compositions;
 use super::proto::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto,
@@ -17,11 +18,8 @@ const MAX_NODES: usize = 1 << 20;
 /// Names the operator-set version that a node of a function counts on, where it is not the model's.
 const OPSET_KEY: &str = "oneiro.opset";
 
-/// Puts the nodes of the model's functions in the place of their calls.
+/// Puts the nodes of the model's functions, and of ONNX's own ([`compositions`]), in the place of their calls.
 pub fn inline(model: &mut ModelProto) -> Result<()> {
-    if model.functions.is_empty() {
-        return Ok(());
-    }
     let functions = std::mem::take(&mut model.functions);
     let table: Table<'_> = functions.iter().map(|f| ((f.domain(), f.name(), f.overload()), f)).collect();
     let Some(graph) = &mut model.graph else { return Ok(()) };
@@ -69,7 +67,15 @@ impl Inliner<'_> {
 
     fn node(&mut self, mut node: NodeProto, depth: usize) -> Result<()> {
         let key = (node.domain(), node.op_type(), node.overload());
-        let Some(&function) = self.table.get(&key) else {
+        let composed;
+        let function = match self.table.get(&key) {
+            Some(function) => Some(*function),
+            None => {
+                composed = compositions::of(&node);
+                composed.as_ref()
+            }
+        };
+        let Some(function) = function else {
             for attribute in &mut node.attribute {
                 for graph in attribute.g.iter_mut().chain(&mut attribute.graphs) {
                     self.graph(graph, depth)?;
