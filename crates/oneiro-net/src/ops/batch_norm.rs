@@ -16,17 +16,20 @@ use crate::tensor::volume;
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     epsilon: f32,
+    /// Whether mean and variance are those of X. A frozen network does that to its weights only (weight
+    /// standardisation, Qiao et al. 2019, which PyTorch's older exporter leaves in the graph).
+    training: bool,
 }
 
-/// Reads the attributes. Training mode is not something a frozen network can do.
+/// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
-    if a.int_or("training_mode", 0)? != 0 {
-        return Err(OpError("training_mode = 1: export the network in evaluation mode".into()));
-    }
     if a.int_or("spatial", 1)? != 1 {
         return Err(OpError("spatial = 0 is not supported".into()));
     }
-    Ok(Arc::new(BatchNorm { epsilon: a.float_or("epsilon", 1e-5)? }))
+    Ok(Arc::new(BatchNorm {
+        epsilon: a.float_or("epsilon", 1e-5)?,
+        training: a.int_or("training_mode", 0)? != 0,
+    }))
 }
 
 impl BatchNorm {
@@ -41,12 +44,37 @@ impl BatchNorm {
                 Err(OpError(format!("input {i} has {} entries for {channels} channels", t.len())))
             }
         };
-        let (gamma, beta, mean, var) = (get(1)?, get(2)?, get(3)?, get(4)?);
-        let scale = |c: usize| f64::from(gamma[c]) / (f64::from(var[c]) + f64::from(self.epsilon)).sqrt();
-        Ok((0..channels)
-            .map(|c| (scale(c) as f32, (f64::from(beta[c]) - f64::from(mean[c]) * scale(c)) as f32))
-            .unzip())
+        let (gamma, beta) = (get(1)?, get(2)?);
+        let (mean, var) = if self.training {
+            let x = inputs
+                .need(0)?
+                .value
+                .as_ref()
+                .ok_or("training_mode = 1: export the network in evaluation mode")?;
+            moments(x.shape(), &x.as_floats()?)
+        } else {
+            let widen = |v: Vec<f32>| v.into_iter().map(f64::from).collect();
+            (widen(get(3)?), widen(get(4)?))
+        };
+        let scale = |c: usize| f64::from(gamma[c]) / (var[c] + f64::from(self.epsilon)).sqrt();
+        Ok((0..channels).map(|c| (scale(c) as f32, (f64::from(beta[c]) - mean[c] * scale(c)) as f32)).unzip())
     }
+}
+
+/// Mean and variance (of the whole, not of a sample) of every channel.
+fn moments(shape: &[usize], x: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    let (channels, plane) = (shape[1], volume(&shape[2..]));
+    let count = (shape[0] * plane) as f64;
+    let sum = |c: usize, f: &dyn Fn(f64) -> f64| -> f64 {
+        let rows = x.chunks(plane.max(1)).skip(c).step_by(channels);
+        rows.flatten().map(|&x| f(f64::from(x))).sum::<f64>() / count
+    };
+    (0..channels)
+        .map(|c| {
+            let mean = sum(c, &|x| x);
+            (mean, sum(c, &|x| (x - mean) * (x - mean)))
+        })
+        .unzip()
 }
 
 impl Operator for BatchNorm {
@@ -107,8 +135,10 @@ impl Kernel for Affine {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, constant, data};
+    use crate::tensor::Tensor;
 
     #[test]
     fn gradients_agree_with_differences() {
@@ -122,5 +152,34 @@ mod tests {
             .attribute("epsilon", Attribute::Float(1e-3))
             .check();
         }
+    }
+
+    #[test]
+    fn weights_are_standardised_by_their_own_moments() {
+        let weights = Tensor::floats(&[2, 2, 2], vec![1.0, 2.0, 0.0, 10.0, 3.0, 6.0, 0.0, -10.0]);
+        let each = |a: f32, b: f32| Fact::constant(Tensor::floats(&[2], vec![a, b]));
+        let given = [Fact::constant(weights), each(1.0, 2.0), each(0.5, 0.0), each(7.0, 7.0), each(7.0, 7.0)];
+        let inputs: Vec<Option<&Fact>> = given.iter().map(Some).collect();
+        let norm = BatchNorm { epsilon: 0.0, training: true };
+        let (scale, shift) = norm.scale_and_shift(Facts(&inputs)).unwrap();
+        // Channel 0 holds 1, 2, 3, 6 (mean 3, variance 3.5); channel 1 holds 0, 10, 0, −10 (0, 50).
+        for (ours, expected) in scale.iter().chain(&shift).zip([
+            3.5f64.powf(-0.5),
+            2.0 * 50f64.powf(-0.5),
+            0.5 - 3.0 * 3.5f64.powf(-0.5),
+            0.0,
+        ]) {
+            assert!((f64::from(*ours) - expected).abs() < 1e-6, "{ours} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn an_export_in_training_mode_is_refused() {
+        let each = Fact::constant(Tensor::floats(&[2], vec![1.0, 2.0]));
+        let data = Fact::float(&[1, 2, 3]);
+        let inputs = [Some(&data), Some(&each), Some(&each), Some(&each), Some(&each)];
+        let norm = BatchNorm { epsilon: 1e-5, training: true };
+        let error = norm.scale_and_shift(Facts(&inputs)).unwrap_err();
+        assert!(error.0.contains("evaluation mode"), "{}", error.0);
     }
 }
