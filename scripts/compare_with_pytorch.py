@@ -40,6 +40,8 @@ RTOL, GRAD_RTOL = 1e-4, 1e-3
 SAME = 1e-3
 TIMEOUT = 1500
 CHECK_TIMEOUT = 600
+# Mean bias of normalisations. Around zero, half of all ReLUs would close, and such networks amplify rounding with depth.
+OPEN = 0.5
 # Inputs tried for one without a kink, and how long.
 ATTEMPTS, SECONDS_OF_ATTEMPTS = 2, 10
 POSITIONS = (0.1, 0.35, 0.6, 0.85)
@@ -233,6 +235,10 @@ def calibrate(net, shape):
                 # Layers that are not called as modules (attention's) are not scaled below.
                 p.mul_(fan_in**-0.5 / p.std())
 
+        for module in net.modules():
+            if isinstance(module, nn.GroupNorm) and module.affine:
+                module.bias.copy_(OPEN + 0.3 * torch.randn_like(module.bias))
+
         def scale(module, x, y):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 x = x[0]
@@ -242,8 +248,7 @@ def calibrate(net, shape):
                 module.running_mean.copy_(mean + 0.2 * var.sqrt() * torch.randn_like(mean))
                 module.running_var.copy_(var * (0.7 + 0.6 * torch.rand_like(var)))
                 if module.affine:
-                    # Around zero, half of all ReLUs would close, and such networks amplify rounding with depth.
-                    module.bias.copy_(0.5 + 0.3 * torch.randn_like(mean))
+                    module.bias.copy_(OPEN + 0.3 * torch.randn_like(mean))
             else:
                 own = y - 0
                 if module.bias is not None:

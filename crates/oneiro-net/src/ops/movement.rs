@@ -234,7 +234,12 @@ impl Movement {
             Movement::Split { axis: at, attributes, parts, outputs } => {
                 let at = axis(*at, x.len())?;
                 let extents = match (attributes.as_deref().or(inputs.ints(1)?), parts) {
-                    (Some(given), _) => sizes(given)?,
+                    // Extents of one axis, not a shape: their product means nothing.
+                    (Some(given), _) => given
+                        .iter()
+                        .map(|&n| usize::try_from(n).ok().filter(|&n| n <= x[at]))
+                        .collect::<Option<Vec<_>>>()
+                        .ok_or_else(|| OpError(format!("parts {given:?} of axis {at} of {x:?}")))?,
                     (None, Some(n)) if *n > 0 => {
                         let size = x[at].div_ceil(*n as usize);
                         (0..*n as usize).map(|i| size.min(x[at].saturating_sub(i * size))).collect()
@@ -428,6 +433,8 @@ mod tests {
                 .output(output)
                 .check();
         }
+        let wide = Case::new("Split", vec![data(&[4 * 104]), ints(&[104; 4])]);
+        wide.output(2).check();
     }
 
     #[test]
