@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
 use oneiro_net::ops::{Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
-use oneiro_net::{CpuSession, Isa, Plan, Request, Rules, Session};
+use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Rules, Session};
 
 /// Positions, channels and hidden channels: none a multiple of any vector.
 const SIZES: [usize; 3] = [37, 19, 70];
@@ -59,13 +59,14 @@ fn block() -> Graph {
     let gate = node("Sigmoid", &[mean]);
     let y = node("Mul", &[down, gate]);
     let inputs = [x, t].map(|value| Input { value, dims: None, dtype: DType::Float }).to_vec();
-    Graph { values, nodes, inputs, outputs: vec![y], opset: 20, metadata: BTreeMap::new() }
+    Graph { values, nodes, inputs, outputs: vec![y], opset: 20, notes: vec![], metadata: BTreeMap::new() }
 }
 
 /// The result and both gradients.
 fn run(threads: usize, batch: usize, data: [&[f32]; 2]) -> [Vec<f32>; 3] {
     let (graph, [length, channels, _]) = (block(), SIZES);
     let request = Request {
+        max_pool: MaxPoolRule::Exact,
         shapes: vec![vec![batch, length, channels], vec![batch, channels, length]],
         targets: graph.outputs.clone(),
         gradients: true,
