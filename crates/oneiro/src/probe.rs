@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oneiro_net::plan::PlanInput;
+use oneiro_net::plan::{MAX_BYTES, PlanInput};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
@@ -69,7 +69,8 @@ impl Probe {
         // Captured values stay as they are in the graph; objectives read channels on axis 1.
         let (graph, turned) = model.channels_first(&targets[captured.len()..], &shapes)?;
         targets.splice(captured.len().., turned);
-        let request = Request { shapes, targets, gradients, isa: oneiro_net::Isa::detect() };
+        let isa = oneiro_net::Isa::detect();
+        let request = Request { shapes, targets, gradients, isa, max_bytes: MAX_BYTES };
         let plan = Plan::compile(&graph, &request)?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {

@@ -267,6 +267,9 @@ impl Movement {
                 let at = axis(*at, x.len())?;
                 let extents = match (attributes.as_deref().or(inputs.ints(1)?), parts) {
                     (Some(given), _) => sizes(given)?,
+                    (None, Some(n)) if *outputs > 0 && usize::try_from(*n).is_ok_and(|n| n > *outputs) => {
+                        return Err(OpError(format!("num_outputs = {n} for {outputs} results")));
+                    }
                     (None, Some(n)) if *n > 0 => {
                         let size = x[at].div_ceil(*n as usize);
                         (0..*n as usize).map(|i| size.min(x[at].saturating_sub(i * size))).collect()
