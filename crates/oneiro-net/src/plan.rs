@@ -11,16 +11,16 @@ use crate::kernels::{Isa, MaxPoolRule, Region};
 use crate::ops::activation::Bounds;
 use crate::ops::{Kernel, Operand, pool};
 use crate::passes;
-use crate::tensor::DType;
-use crate::typed::Typed;
+use crate::tensor::{DType, Tensor};
+use crate::typed::{MAX_COMPUTED, Typed};
 
 mod lowering;
 pub mod memory;
 
 use lowering::Lowering;
 
-/// Memory beyond which a request is refused rather than tried.
-const MAX_ARENA_BYTES: usize = 1 << 37;
+/// Memory beyond which a request is refused rather than tried, unless it says otherwise.
+pub const MAX_BYTES: usize = 1 << 37;
 
 /// What to compile: input shapes, the values wanted, and whether and how gradients are wanted.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Request {
     pub max_pool: MaxPoolRule,
     /// Instruction set of the kernels.
     pub isa: Isa,
+    /// Bytes that activations, gradients and weights that no file holds may take in all.
+    pub max_bytes: usize,
 }
 
 impl Request {
@@ -59,6 +61,7 @@ impl Request {
             gradients: true,
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
+            max_bytes: MAX_BYTES,
         })
     }
 }
@@ -150,13 +153,16 @@ impl Plan {
     /// Compiles the part of a graph that the request's targets depend on.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
         check_shapes(graph, request)?;
-        let mut typed = Typed::new(graph, &request.shapes, &request.targets)?;
+        let computed = request.max_bytes.min(MAX_COMPUTED);
+        let mut typed = Typed::within(graph, &request.shapes, &request.targets, computed)?;
         for &target in request.targets.iter().filter(|_| request.gradients) {
             if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
                 let name = graph.name(target);
                 return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
             }
         }
+        let weights = repeated_bytes(&typed);
+        check_memory(request, 0, weights)?;
         let rewrites = passes::optimise(&mut typed);
         for node in &mut typed.nodes {
             if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {
@@ -165,13 +171,7 @@ impl Plan {
         }
         let mut plan = Lowering::new(graph, &typed, request).lower()?;
         plan.rewrites = rewrites;
-        if plan.arena_bytes() > MAX_ARENA_BYTES {
-            return Err(Error::Request(format!(
-                "activations and gradients for inputs {:?} would take {} GB; use a smaller size or batch",
-                request.shapes,
-                plan.arena_bytes() >> 30
-            )));
-        }
+        check_memory(request, plan.arena_bytes(), weights)?;
         Ok(plan)
     }
 
@@ -194,6 +194,37 @@ impl Plan {
     pub fn schedule(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.steps.iter().map(|s| (s.name.as_str(), s.op_type.as_str(), s.flops))
     }
+}
+
+/// Bytes of the weights that the model computes by repeating one number: kernels write them out.
+fn repeated_bytes(typed: &Typed) -> usize {
+    let facts = typed.nodes.iter().flat_map(|node| typed.input_facts(node)).flatten();
+    facts.filter_map(|fact| fact.value.as_ref()).map(Tensor::repeated_bytes).fold(0, usize::saturating_add)
+}
+
+fn check_memory(request: &Request, arena: usize, weights: usize) -> Result<()> {
+    if arena.saturating_add(weights) <= request.max_bytes {
+        return Ok(());
+    }
+    let size = |bytes: usize| match bytes >> 30 {
+        0 => format!("{} MB", bytes >> 20),
+        n => format!("{n} GB"),
+    };
+    let limit = size(request.max_bytes);
+    Err(Error::Request(if arena <= request.max_bytes && weights > arena {
+        format!(
+            "the weights that the model fills with one number would take {}, more than the {limit} that are allowed; \
+             the file is damaged or needs a larger machine",
+            size(weights)
+        )
+    } else {
+        format!(
+            "activations and gradients for inputs {:?} would take {}, more than the {limit} that are allowed; use a \
+             smaller size or batch",
+            request.shapes,
+            size(arena)
+        )
+    }))
 }
 
 fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {

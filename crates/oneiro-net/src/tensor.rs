@@ -18,6 +18,17 @@ pub enum DType {
     Bool,
 }
 
+impl DType {
+    /// Bytes of one element in memory.
+    pub fn size(self) -> usize {
+        match self {
+            DType::Float => size_of::<f32>(),
+            DType::Int => size_of::<i64>(),
+            DType::Bool => size_of::<bool>(),
+        }
+    }
+}
+
 /// How the elements of a tensor lie in a model file, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -49,6 +60,9 @@ enum Data {
     Bool(Arc<Vec<bool>>),
     /// Weights as they lie in the file, decoded when a plan needs them.
     Raw(Stored, Bytes),
+    /// One number for every element: a file of a few bytes may claim any shape, so nothing is allocated before a plan
+    /// needs it.
+    Repeated(f32),
 }
 
 /// A constant tensor; cloning shares the data.
@@ -80,6 +94,11 @@ impl Tensor {
     pub fn bools(shape: &[usize], data: Vec<bool>) -> Self {
         assert_eq!(volume(shape), data.len(), "shape {shape:?} does not hold the data");
         Self { shape: shape.to_vec(), data: Data::Bool(Arc::new(data)) }
+    }
+
+    /// A float tensor with one number for every element, which takes no memory.
+    pub fn repeated(shape: &[usize], value: f32) -> Self {
+        Self { shape: shape.to_vec(), data: Data::Repeated(value) }
     }
 
     /// Float data in the form in which a file stores it.
@@ -115,9 +134,38 @@ impl Tensor {
     /// What the elements are.
     pub fn dtype(&self) -> DType {
         match self.data {
-            Data::Float(_) | Data::Raw(..) => DType::Float,
+            Data::Float(_) | Data::Raw(..) | Data::Repeated(_) => DType::Float,
             Data::Int(_) => DType::Int,
             Data::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// Bytes of the elements, if they are in memory and shared with no other tensor.
+    pub fn own_bytes(&self) -> usize {
+        let count = match &self.data {
+            Data::Float(v) => Arc::strong_count(v),
+            Data::Int(v) => Arc::strong_count(v),
+            Data::Bool(v) => Arc::strong_count(v),
+            Data::Raw(..) | Data::Repeated(_) => return 0,
+        };
+        if count == 1 { self.len() * self.dtype().size() } else { 0 }
+    }
+
+    /// Bytes that decoding would add although no file holds them.
+    pub fn repeated_bytes(&self) -> usize {
+        match self.data {
+            Data::Repeated(_) => self.len().saturating_mul(DType::Float.size()),
+            _ => 0,
+        }
+    }
+
+    /// The number that every element of a float tensor is, where that is known without a look at them.
+    fn one_float(&self) -> Option<f32> {
+        match &self.data {
+            Data::Repeated(x) => Some(*x),
+            Data::Float(v) if v.len() == 1 => Some(v[0]),
+            Data::Raw(stored, bytes) if self.len() == 1 => decode(*stored, bytes).first().copied(),
+            _ => None,
         }
     }
 
@@ -126,6 +174,7 @@ impl Tensor {
         match &self.data {
             Data::Float(v) => Ok(Cow::Borrowed(v)),
             Data::Raw(stored, bytes) => Ok(Cow::Owned(decode(*stored, bytes))),
+            Data::Repeated(x) => Ok(Cow::Owned(vec![*x; self.len()])),
             _ => Err(OpError("expected a float tensor".into())),
         }
     }
@@ -176,6 +225,11 @@ impl Tensor {
     /// The tensor whose element `i` is element `map(i)` of this one, or the fill value where that is `None`.
     pub fn rearranged(&self, shape: &[usize], map: impl Fn(usize) -> Option<usize>, fill: f64) -> Self {
         let n = volume(shape);
+        if let Some(x) = self.one_float()
+            && (x.to_bits() == (fill as f32).to_bits() || (0..n).all(|i| map(i).is_some()))
+        {
+            return Self::repeated(shape, x);
+        }
         let data = match &self.data {
             Data::Int(v) => {
                 Data::Int(Arc::new((0..n).map(|i| map(i).map_or(fill as i64, |j| v[j])).collect()))
@@ -186,8 +240,8 @@ impl Tensor {
             Data::Float(v) => {
                 Data::Float(Arc::new((0..n).map(|i| map(i).map_or(fill as f32, |j| v[j])).collect()))
             }
-            Data::Raw(stored, bytes) => {
-                let v = decode(*stored, bytes);
+            Data::Raw(..) | Data::Repeated(_) => {
+                let v = self.as_floats().unwrap_or_default();
                 Data::Float(Arc::new((0..n).map(|i| map(i).map_or(fill as f32, |j| v[j])).collect()))
             }
         };
@@ -209,6 +263,8 @@ impl Tensor {
                 let floats = Self::floats(&self.shape, decode(*stored, bytes));
                 return floats.cast(to);
             }
+            (Data::Repeated(x), DType::Int) => Data::Int(Arc::new(vec![*x as i64; self.len()])),
+            (Data::Repeated(x), DType::Bool) => Data::Bool(Arc::new(vec![*x != 0.0; self.len()])),
             (same, _) => same.clone(),
         };
         Self { shape: self.shape.clone(), data }
@@ -240,6 +296,18 @@ mod tests {
     fn a_lying_shape_is_an_error() {
         assert!(Tensor::raw(&[usize::MAX, 2], Stored::F32, Bytes::new()).is_err());
         assert!(Tensor::raw(&[3], Stored::F32, Bytes::from_static(&[0; 8])).is_err());
+    }
+
+    #[test]
+    fn one_number_for_every_element_takes_no_memory() {
+        let huge = Tensor::repeated(&[1 << 20, 1 << 20], 0.5);
+        assert_eq!((huge.own_bytes(), huge.repeated_bytes()), (0, 1 << 42));
+        let part = Tensor::floats(&[1], vec![2.0]).rearranged(&[2, 3], |_| Some(0), 0.0);
+        assert_eq!((part.own_bytes(), part.repeated_bytes()), (0, 24));
+        assert_eq!(part.as_floats().unwrap().as_ref(), &[2.0; 6]);
+        let padded = part.rearranged(&[3], |i| i.checked_sub(1), 0.0);
+        assert_eq!(padded.as_floats().unwrap().as_ref(), &[0.0, 2.0, 2.0]);
+        assert_eq!(part.cast(DType::Int).as_ints().unwrap(), &[2; 6]);
     }
 
     #[test]

@@ -12,6 +12,13 @@ use crate::ops::constant::{MAX_ELEMENTS, check_volume};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
+/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to compute is
+/// small beside the weights, which lie in the file.
+pub const MAX_COMPUTED: usize = 1 << 30;
+
+/// Operators that read a repeated number of any size, as weights; their shape rules never look at it.
+const WEIGHTED: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
+
 /// A node whose inputs and outputs have known shapes.
 #[derive(Debug, Clone)]
 pub struct TypedNode {
@@ -43,10 +50,20 @@ pub struct Typed {
 impl Typed {
     /// Types the part of a graph that the targets depend on. `shapes` has one entry an input of the graph.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId]) -> Result<Self> {
+        Self::within(graph, shapes, targets, MAX_COMPUTED)
+    }
+
+    /// The same with constants of at most so many bytes to be computed.
+    pub fn within(
+        graph: &Graph,
+        shapes: &[Vec<usize>],
+        targets: &[ValueId],
+        max_bytes: usize,
+    ) -> Result<Self> {
         let needed = ancestors(graph, targets);
         // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken may fail.
         let mut failure = None;
-        let facts = infer(graph, shapes, &needed, |_, error| {
+        let facts = infer_within(graph, shapes, &needed, max_bytes, |_, error| {
             failure.get_or_insert(error);
             Ok(())
         })?;
@@ -175,8 +192,20 @@ pub fn infer(
     graph: &Graph,
     shapes: &[Vec<usize>],
     needed: &[bool],
+    on_error: impl FnMut(usize, Error) -> Result<()>,
+) -> Result<Vec<Option<Fact>>> {
+    infer_within(graph, shapes, needed, MAX_COMPUTED, on_error)
+}
+
+/// The same with constants of at most so many bytes to be computed.
+pub fn infer_within(
+    graph: &Graph,
+    shapes: &[Vec<usize>],
+    needed: &[bool],
+    max_bytes: usize,
     mut on_error: impl FnMut(usize, Error) -> Result<()>,
 ) -> Result<Vec<Option<Fact>>> {
+    let mut left = max_bytes;
     for (input, shape) in graph.inputs.iter().zip(shapes) {
         check_volume(shape)
             .map_err(|why| Error::Request(format!("input \"{}\": {}", graph.name(input.value), why.0)))?;
@@ -197,7 +226,7 @@ pub fn infer(
         }
         let inputs: Vec<Option<&Fact>> =
             node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
-        match outputs_of(node.op.as_ref(), Facts(&inputs)) {
+        match outputs_of(node.op.as_ref(), Facts(&inputs), &mut left) {
             Ok(outputs) => {
                 for (value, fact) in node.outputs.iter().zip(outputs) {
                     if let Some(value) = value {
@@ -221,14 +250,38 @@ pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
     }
 }
 
-fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+/// Facts of a node's outputs. `left` is how many bytes of constants may still be computed.
+fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<Vec<Fact>, OpError> {
+    let spend = |left: &mut usize, bytes: usize| {
+        *left =
+            left.checked_sub(bytes).ok_or("with it, the constants to be computed are too large in all")?;
+        Ok::<_, OpError>(())
+    };
+    let constants = || inputs.0.iter().flatten().filter_map(|f| f.value.as_ref());
+    let large = constants().find(|t| t.repeated_bytes() > MAX_ELEMENTS * size_of::<f32>());
+    if let Some(large) = large
+        && !op.is_view()
+        && !WEIGHTED.contains(&op.op_type())
+    {
+        return Err(OpError(format!("a constant of shape {:?} is too large", large.shape())));
+    }
     let facts = op.infer(inputs)?;
     let constant = !inputs.0.is_empty() && inputs.0.iter().flatten().all(|f| f.value.is_some());
     if !constant || facts.iter().all(|f| f.value.is_some()) {
+        let bytes = facts.iter().filter_map(|f| f.value.as_ref()).map(Tensor::own_bytes).sum();
+        spend(left, bytes)?;
         return Ok(facts);
     }
-    if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS) {
+    let shares = |f: &&Fact| op.is_view() && f.dtype == DType::Float;
+    if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS && !shares(f)) {
         return Err(OpError(format!("a constant of shape {:?} is too large", fact.shape)));
+    }
+    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that repeat a
+    // number are written out while a kernel runs.
+    if !facts.iter().all(|f| shares(&f)) {
+        let operands: usize = constants().map(Tensor::repeated_bytes).sum();
+        let results: usize = facts.iter().map(|f| f.len() * f.dtype.size()).sum();
+        spend(&mut { *left }, operands.saturating_add(results))?;
     }
     let values = match op.evaluate(inputs)? {
         Some(values) => values,
@@ -238,6 +291,7 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError
             .map(|(i, fact)| run_on_constants(op, inputs, fact, i))
             .collect::<Result<_, OpError>>()?,
     };
+    spend(left, values.iter().map(Tensor::own_bytes).sum())?;
     Ok(values.into_iter().map(Fact::constant).collect())
 }
 

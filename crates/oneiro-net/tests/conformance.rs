@@ -16,6 +16,7 @@ use std::sync::Arc;
 use oneiro_net::format::onnx;
 use oneiro_net::graph::Graph;
 use oneiro_net::ops::Fact;
+use oneiro_net::plan::MAX_BYTES;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::typed;
 use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Rules, Session};
@@ -422,8 +423,14 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
     let real = |v: &oneiro_net::ValueId| fact(*v).is_some_and(|f| f.dtype == DType::Float);
     let reals: Vec<_> = targets.iter().copied().filter(real).collect();
     let run = |targets: &[oneiro_net::ValueId], gradients: bool| -> oneiro_net::Result<CpuSession> {
-        let (max_pool, isa) = (MaxPoolRule::Exact, Isa::detect());
-        let request = Request { shapes: shapes.clone(), targets: targets.to_vec(), gradients, max_pool, isa };
+        let request = Request {
+            shapes: shapes.clone(),
+            targets: targets.to_vec(),
+            gradients,
+            max_pool: MaxPoolRule::Exact,
+            isa: Isa::detect(),
+            max_bytes: MAX_BYTES,
+        };
         let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
         for (slot, &i) in fed.iter().enumerate() {
             if session.plan().inputs[slot].used {

@@ -67,6 +67,7 @@ fn run(threads: usize, batch: usize, data: [&[f32]; 2]) -> [Vec<f32>; 3] {
     let (graph, [length, channels, _]) = (block(), SIZES);
     let request = Request {
         max_pool: MaxPoolRule::Exact,
+        max_bytes: oneiro_net::plan::MAX_BYTES,
         shapes: vec![vec![batch, length, channels], vec![batch, channels, length]],
         targets: graph.outputs.clone(),
         gradients: true,

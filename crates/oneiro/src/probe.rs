@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oneiro_net::plan::PlanInput;
+use oneiro_net::plan::{MAX_BYTES, PlanInput};
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
@@ -87,6 +87,7 @@ impl Probe {
             gradients: gradients.is_some(),
             max_pool: gradients.unwrap_or_default(),
             isa: oneiro_net::Isa::detect(),
+            max_bytes: MAX_BYTES,
         };
         let plan = Plan::compile(&graph, &request)?;
         for target in &plan.targets[captured.len()..] {

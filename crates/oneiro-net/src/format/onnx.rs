@@ -86,10 +86,13 @@ impl Builder<'_> {
     ) -> Result<Graph> {
         let mut nodes = Vec::with_capacity(graph.node.len());
         self.constants(&graph, &mut nodes)?;
-        let mut inputs = Vec::new();
+        let mut inputs: Vec<Input> = Vec::new();
         for info in &graph.input {
             let value = self.value(info.name());
             // Old exporters list the weights among the inputs, too.
+            if inputs.iter().any(|i| i.value == value) {
+                return Err(Error::Graph(format!("input \"{}\" is declared twice", info.name())));
+            }
             if self.values[value.index()].constant.is_none() {
                 let (dims, dtype) = input_type(info);
                 inputs.push(Input { value, dims, dtype });

@@ -10,6 +10,8 @@ use crate::tensor::{DType, Tensor};
 /// Elements beyond which a computed constant is taken for a damaged file, which must not ask for more memory than it
 /// is worth.
 pub const MAX_ELEMENTS: usize = 1 << 26;
+/// The same for one number repeated, which takes memory only in a plan, whose size is checked.
+const MAX_REPEATED: usize = 1 << 30;
 /// The same for the extent of one axis that an operator makes longer.
 pub const MAX_EXTENT: usize = 1 << 24;
 /// The same for a tensor that depends on the data.
@@ -79,8 +81,16 @@ impl Folding {
             Folding::Size => Ok(Tensor::ints(&[], vec![inputs.need(0)?.len() as i64])),
             Folding::ConstantOfShape(value) => {
                 let shape = inputs.ints(0)?.ok_or("the shape is missing")?;
-                let shape = sizes(shape)?;
-                Ok(value.rearranged(&shape, |_| Some(0), 0.0))
+                match value.as_floats() {
+                    Ok(x) => {
+                        let shape = sizes_up_to(shape, MAX_REPEATED)?;
+                        Ok(Tensor::repeated(&shape, x.first().copied().unwrap_or(0.0)))
+                    }
+                    Err(_) => {
+                        let shape = sizes_up_to(shape, MAX_EXTENT)?;
+                        Ok(value.rearranged(&shape, |_| Some(0), 0.0))
+                    }
+                }
             }
             Folding::Range => {
                 let (start, limit, delta) =
@@ -105,7 +115,7 @@ impl Folding {
 
 fn count(span: f64, delta: f64) -> Result<usize, OpError> {
     let n = (span / delta).ceil().max(0.0);
-    if n.is_finite() && n < MAX_ELEMENTS as f64 {
+    if n.is_finite() && n < MAX_EXTENT as f64 {
         Ok(n as usize)
     } else {
         Err(OpError("the range is endless or too long".into()))
@@ -114,11 +124,15 @@ fn count(span: f64, delta: f64) -> Result<usize, OpError> {
 
 /// Extents from constant integers, refusing negative ones and volumes that no honest file asks for.
 pub fn sizes(shape: &[i64]) -> Result<Vec<usize>, OpError> {
+    sizes_up_to(shape, MAX_ELEMENTS)
+}
+
+fn sizes_up_to(shape: &[i64], most: usize) -> Result<Vec<usize>, OpError> {
     let sizes: Vec<usize> = shape
         .iter()
         .map(|&n| usize::try_from(n).map_err(|_| OpError(format!("shape {shape:?} has a negative extent"))))
         .collect::<Result<_, _>>()?;
-    let fits = sizes.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|n| n <= MAX_ELEMENTS);
+    let fits = sizes.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|n| n <= most);
     if fits { Ok(sizes) } else { Err(OpError(format!("a tensor of shape {shape:?} is too large"))) }
 }
 

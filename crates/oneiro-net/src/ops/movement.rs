@@ -240,6 +240,9 @@ impl Movement {
                         .map(|&n| usize::try_from(n).ok().filter(|&n| n <= x[at]))
                         .collect::<Option<Vec<_>>>()
                         .ok_or_else(|| OpError(format!("parts {given:?} of axis {at} of {x:?}")))?,
+                    (None, Some(n)) if *outputs > 0 && usize::try_from(*n).is_ok_and(|n| n > *outputs) => {
+                        return Err(OpError(format!("num_outputs = {n} for {outputs} results")));
+                    }
                     (None, Some(n)) if *n > 0 => {
                         let size = x[at].div_ceil(*n as usize);
                         (0..*n as usize).map(|i| size.min(x[at].saturating_sub(i * size))).collect()

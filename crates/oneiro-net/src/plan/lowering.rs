@@ -10,7 +10,7 @@ use crate::ops::activation::Bounds;
 use crate::ops::view::loses_nothing;
 use crate::ops::{Facts, Kernel, Operand, Site};
 use crate::plan::memory::{self, Block};
-use crate::plan::{BackwardStep, Plan, PlanInput, PlanTarget, Request, Step, StepClip};
+use crate::plan::{BackwardStep, Plan, PlanInput, PlanTarget, Request, Step, StepClip, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
@@ -118,6 +118,8 @@ impl<'a> Lowering<'a> {
             if output.dtype == DType::Int && !node.op.carries_integers() {
                 return Err(fail("it computes integers from the data, which is not supported".into()));
             }
+            // Before a kernel makes tables of that size.
+            check_memory(self.request, output.len().saturating_mul(size_of::<f32>()), 0)?;
             let site = Site {
                 inputs,
                 output,

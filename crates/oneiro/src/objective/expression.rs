@@ -232,6 +232,9 @@ fn build(name: &str, arguments: &[&str], class_index: ClassIndex<'_>) -> Result<
     if layer.is_empty() {
         return Err(format!("{name}: the layer's name is missing"));
     }
+    if layer.contains('"') {
+        return Err(format!("{name}: a quote may only stand around a layer's name"));
+    }
     Ok(Objective::Term(Term { layer, kind }))
 }
 
@@ -274,6 +277,7 @@ mod tests {
             ("(logit(1)", "parenthesis is not closed"),
             ("1..2", "not a number"),
             ("channel(,2)", "name is missing"),
+            ("channel(a\"b,2)", "a quote may only stand"),
             ("5 +", "ends where"),
             ("1e999", "too large"),
         ] {

@@ -69,6 +69,9 @@ impl FromStr for Unit {
         if layer.is_empty() {
             return Err(fail("the layer is missing"));
         }
+        if layer.contains('"') {
+            return Err(fail("a quote may only stand around a name"));
+        }
         let layer = layer.to_owned();
         if rest.is_empty() {
             return if text.ends_with(':') {
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn bad_units_say_what_a_unit_is() {
-        for text in ["", ":5", "a:", "a:x", "a:5@", "a:5@y", "class:", "\"a", "\"a\"5"] {
+        for text in ["", ":5", "a:", "a:x", "a:5@", "a:5@y", "class:", "\"a", "\"a\"5", "a\":5"] {
             let error = text.parse::<Unit>().unwrap_err().to_string();
             assert!(error.contains("a unit is"), "{text}: {error}");
         }
