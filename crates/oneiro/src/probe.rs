@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oneiro_net::graph::Dim;
 use oneiro_net::plan::{MAX_BYTES, PlanInput};
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
@@ -89,7 +90,7 @@ impl Probe {
             isa: oneiro_net::Isa::detect(),
             max_bytes: MAX_BYTES,
         };
-        let plan = Plan::compile(&graph, &request)?;
+        let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {
                 return Err(Error::Unit(format!(
@@ -181,6 +182,20 @@ impl Probe {
     /// The gradient with respect to an input.
     pub fn input_gradient(&self, input: usize) -> &[f32] {
         self.session.input_gradient(input)
+    }
+}
+
+/// An error of compiling, with a word about the batch if the file fixes it to another.
+fn fixed_batch(model: &Model, batch: usize, error: oneiro_net::Error) -> Error {
+    let fixed = model.graph.inputs.iter().find_map(|i| match i.dims.as_ref()?.first()? {
+        Dim::Fixed(n) if *n > 1 && *n != batch => Some(*n),
+        _ => None,
+    });
+    match fixed {
+        Some(n) => Error::Settings(format!(
+            "{error}; the file fixes its batch to {n} and this needs {batch}: export it with a batch of 1 or a free one"
+        )),
+        None => error.into(),
     }
 }
 
