@@ -53,10 +53,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.dot.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load_for_shapes(context, &args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
-    let mut found = {
-        let channels_last = model.model.card.layout == Layout::Nhwc;
-        analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?
-    };
+    let channels_last = model.model.card.layout == Layout::Nhwc;
+    let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;
     let inputs = model.model.replaced_inputs();
     found.layers.retain(|l| !inputs.contains(&l.value));
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();

@@ -56,20 +56,30 @@ fn regular_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Formats of weights that people try, by the ending of the file.
-const NOT_ONNX: [&str; 7] = ["pth", "pt", "ckpt", "h5", "keras", "pb", "tflite"];
+/// An error that says what to do with a file of another framework.
+fn refuse_other_frameworks(path: &Path) -> Result<()> {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let (what, how) = match extension.as_str() {
+        "pth" | "pt" | "ckpt" => {
+            ("a PyTorch file", "torch.onnx.export(net.eval(), (example,), \"model.onnx\")")
+        }
+        "h5" | "keras" | "hdf5" => {
+            ("a Keras file", "model.export(\"model.onnx\", format=\"onnx\") or python -m tf2onnx.convert")
+        }
+        "pb" | "tflite" => ("a TensorFlow file", "python -m tf2onnx.convert"),
+        "safetensors" => {
+            ("weights without their network", "torch.onnx.export from the program that defines it")
+        }
+        _ => return Ok(()),
+    };
+    bail!("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())
+}
 
 fn model_bytes(path: &Path) -> Result<Bytes> {
     if path.is_dir() {
         bail!("{} is a folder; name the .onnx file in it", path.display());
     }
-    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if NOT_ONNX.contains(&ending.as_str()) && path.exists() {
-        bail!(
-            "{} is not an ONNX model; export the network to ONNX first, as docs/bringing-models.md shows for every framework",
-            path.display()
-        );
-    }
+    refuse_other_frameworks(path)?;
     match std::fs::read(path) {
         Ok(bytes) => Ok(bytes.into()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
