@@ -241,7 +241,7 @@ pub trait Operator: Debug + Send + Sync + Any {
     }
 
     /// Whether integers that depend on the data come out exact as whole numbers in f32: positions below
-    /// [`EXACT_INTEGERS`], or integers that are only moved. All others are refused.
+    /// `EXACT_INTEGERS`, or integers that are only moved. All others are refused.
     fn carries_integers(&self) -> bool {
         false
     }

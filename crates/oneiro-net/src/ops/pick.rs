@@ -1,5 +1,5 @@
 //! Operators that move elements by a table: every element of the output is one of input 0, or zero. Where the axes are
-//! independent, [`super::movement`] does it without a table; where indices depend on the data, [`super::lookup`].
+//! independent, [`super::movement`] does it without a table; where indices depend on the data, `lookup`.
 
 use std::any::Any;
 use std::sync::Arc;
