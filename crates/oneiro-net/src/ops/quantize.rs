@@ -141,7 +141,12 @@ pub fn clamp_of_pair(
     let of = |op: &dyn Operator| op.as_any().downcast_ref::<Quantization>().cloned();
     let (Quantization::To(grid, range), Quantization::From(back)) = (of(to)?, of(from)?) else { return None };
     let (a, b) = (grid.scales(to_inputs).ok()?, back.scales(from_inputs).ok()?);
-    if a.scales.len() != 1 || a.scales != b.scales || a.zeros != b.zeros || a.scales[0].is_nan() || a.scales[0] <= 0.0 {
+    if a.scales.len() != 1
+        || a.scales != b.scales
+        || a.zeros != b.zeros
+        || a.scales[0].is_nan()
+        || a.scales[0] <= 0.0
+    {
         return None;
     }
     let bound = |q: i64| (q - a.zeros[0]) as f32 * a.scales[0];
