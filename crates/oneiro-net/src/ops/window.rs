@@ -118,6 +118,9 @@ impl WindowAttributes {
         let mut window = Window { kernel, stride, dilation, before: vec![], after: vec![], out: vec![] };
         for i in 0..rank {
             let (n, s) = (spatial[i], window.stride[i]);
+            if window.kernel[i] == 0 {
+                return Err(OpError(format!("a window of extents {:?} is empty", window.kernel)));
+            }
             let extent = window.dilation[i] * (window.kernel[i] - 1) + 1;
             let (before, after) = match self.auto_pad {
                 AutoPad::Explicit => (pads[i], pads[rank + i]),

@@ -287,8 +287,8 @@ impl Expander {
         attribute: Vec<AttributeProto>,
         main: bool,
     ) {
-        let name =
-            if main { name_of(of).to_owned() } else { format!("{}/{op}.{}", name_of(of), self.out.len()) };
+        // Helpers have no path, or the module's name would mean the last of them: integer codes.
+        let name = if main { name_of(of).to_owned() } else { format!("{op}.{}", self.out.len()) };
         let metadata_props = if main { of.metadata_props.clone() } else { Vec::new() };
         self.out.push(NodeProto {
             name: Some(name),

@@ -1,0 +1,267 @@
+//! Model files that are broken, lie or ask for too much; places that cannot hold a result. Each gives one message that
+//! names the thing and leaves nothing behind.
+
+use crate::bad_input::{refuse, refuse_all};
+use crate::files::picture;
+use crate::onnx::{self, FLOAT, Network, message, node, number, tensor, text, value};
+use crate::place::{Place, Report, check};
+
+/// A model of these parts of a graph.
+fn model(parts: &[Vec<u8>]) -> Vec<u8> {
+    let opset = [text(1, ""), number(2, 17)].concat();
+    [number(1, 8), message(8, &opset), message(7, &parts.concat())].concat()
+}
+
+/// A network whose weight lies in a file beside it.
+fn external(entries: &[(&str, &str)]) -> Vec<u8> {
+    /// `TensorProto.EXTERNAL`.
+    const EXTERNAL: u64 = 1;
+    let entries: Vec<u8> =
+        entries.iter().flat_map(|(k, v)| message(13, &[text(1, k), text(2, v)].concat())).collect();
+    let dims = [number(1, 1), number(1, 3)].concat();
+    let weight = [dims, number(2, FLOAT), text(8, "w"), entries, number(14, EXTERNAL)].concat();
+    network(&message(5, &weight))
+}
+
+/// A network that adds one value `w` to its input.
+fn network(weight: &[u8]) -> Vec<u8> {
+    model(&[
+        weight.to_vec(),
+        node("Add", "sum", &["x", "w"], "y", &[]),
+        value(11, "x", &[None, Some(3)]),
+        value(12, "y", &[None, Some(3)]),
+    ])
+}
+
+#[test]
+fn models_that_lie() {
+    let place = Place::new();
+    let three = [1.0, 2.0, 3.0];
+    place.write("fine.onnx", network(&tensor("w", &[1, 3], &three)));
+    place.write("short.onnx", network(&tensor("w", &[4, 3], &three)));
+    place.write("claims.onnx", network(&tensor("w", &[1 << 15, 1 << 14], &three)));
+    place.write("endless.onnx", network(&tensor("w", &[1 << 40, 1 << 40], &three)));
+    place.write("twice.onnx", {
+        let first = node("Relu", "first", &["x"], "y", &[]);
+        model(&[
+            first,
+            node("Relu", "second", &["x"], "y", &[]),
+            value(11, "x", &[None]),
+            value(12, "y", &[None]),
+        ])
+    });
+    let circle = [node("Relu", "first", &["b"], "a", &[]), node("Relu", "second", &["a"], "b", &[])].concat();
+    place.write("circle.onnx", model(&[circle, value(11, "x", &[None]), value(12, "b", &[None])]));
+    let own = node("Add", "itself", &["x", "y"], "y", &[]);
+    place.write("own.onnx", model(&[own, value(11, "x", &[None]), value(12, "y", &[None])]));
+    let loose = node("Add", "loose", &["x", "nowhere"], "y", &[]);
+    place.write("loose.onnx", model(&[loose, value(11, "x", &[None]), value(12, "y", &[None])]));
+    place.write("no_result.onnx", model(&[value(11, "x", &[None]), value(12, "y", &[None])]));
+    place.write("no_graph.onnx", [number(1, 8), message(8, &number(2, 17))].concat());
+    place.write("no_opset.onnx", [number(1, 8), message(7, &[])].concat());
+    refuse_all(
+        &place,
+        &[
+            ("less data than its shape", "layers short.onnx", &["short.onnx", "\"w\"", "needs 48 bytes"]),
+            ("2 GB in a kilobyte", "layers claims.onnx", &["claims.onnx", "\"w\"", "the file has 12"]),
+            ("more than can be counted", "layers endless.onnx", &["\"w\"", "too large"]),
+            ("a value defined twice", "layers twice.onnx", &["\"y\"", "defined twice"]),
+            ("a circle", "layers circle.onnx", &["circle.onnx", "depends on its own result"]),
+            ("a node that reads itself", "layers own.onnx", &["\"itself\"", "depends on its own result"]),
+            ("a value from nowhere", "layers loose.onnx", &["\"loose\"", "\"nowhere\"", "nothing defines"]),
+            ("a result from nowhere", "layers no_result.onnx", &["\"y\"", "not computed"]),
+            ("no graph", "layers no_graph.onnx", &["no graph"]),
+            ("no operator set", "layers no_opset.onnx", &["operator set"]),
+        ],
+    );
+}
+
+#[test]
+fn weights_in_files_that_do_not_fit() {
+    let place = Place::new();
+    let data: Vec<u8> = [1.0f32, 2.0, 3.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    place.write("weights", &data);
+    place.write("cut", &data[..8]);
+    place.write("folder/inside", "");
+    let mut report = Report::default();
+    let absolute = place.path("weights");
+    let absolute = absolute.to_str().unwrap();
+    let long = u64::MAX.to_string();
+    for (name, entries, says) in [
+        ("missing", &[("location", "absent")][..], &["absent", "model's folder"][..]),
+        ("above", &[("location", "../weights")], &["../weights", "own folder"]),
+        ("hidden above", &[("location", "folder/../../weights")], &["own folder"]),
+        ("absolute", &[("location", absolute)], &["own folder"]),
+        ("unnamed", &[], &["own folder"]),
+        ("cut off", &[("location", "cut")], &["\"cut\"", "truncated"]),
+        ("beyond the end", &[("location", "weights"), ("offset", "4")], &["\"weights\"", "truncated"]),
+        ("beyond numbers", &[("location", "weights"), ("offset", &long)], &["truncated"]),
+        ("no number", &[("location", "weights"), ("offset", "four")], &["\"four\"", "no whole number"]),
+        ("longer than its shape", &[("location", "cut"), ("length", "8")], &["needs 12 bytes"]),
+        ("a folder", &[("location", "folder")], &["\"folder\"", "regular file"]),
+    ] {
+        place.write("net.onnx", external(entries));
+        report.case(name, refuse(&place, "layers net.onnx", &[&["net.onnx", "\"w\""], says].concat()));
+    }
+    place.write("net.onnx", external(&[("location", "weights")]));
+    let fine = place.run(&["layers", "net.onnx", "--preprocess", "unit"]);
+    report.case("the right file", check(!fine.stderr.contains("\"weights\""), || format!("{fine:?}")));
+    report.finish();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn weights_in_things_that_are_no_files() {
+    let place = Place::new();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
+    place.write("net.onnx", external(&[("location", "pipe")]));
+    let outcome = place.run(&["layers", "net.onnx"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("regular file"), "{outcome:?}");
+    std::fs::remove_file(place.path("pipe")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", place.path("pipe")).unwrap();
+    let outcome = place.run(&["layers", "net.onnx"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("regular file"), "{outcome:?}");
+}
+
+#[test]
+fn every_single_bit_that_flips_and_every_cut_is_said_or_survived() {
+    let place = Place::new();
+    let whole = Network::default().bytes();
+    let mut report = Report::default();
+    let mut attempt = |name: String, bytes: &[u8]| {
+        place.write("net.onnx", bytes);
+        let outcome = place.run(&["layers", "net.onnx", "--preprocess", "unit"]);
+        let errors = outcome.stderr.lines().filter(|l| l.starts_with("error: ")).count();
+        let fine = match outcome.code {
+            Some(0) => errors == 0,
+            Some(1) => errors == 1 && outcome.stdout.is_empty(),
+            _ => false,
+        };
+        report.case(&name, check(fine && !outcome.stderr.contains("panicked"), || format!("{outcome:?}")));
+    };
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        attempt(format!("bit {} of byte {at}", at % 8), &damaged);
+        attempt(format!("cut at {at}"), &whole[..at]);
+    }
+    report.finish();
+}
+
+#[test]
+fn weights_that_are_infinite() {
+    let place = Place::new();
+    let sick = Network { poison: f32::INFINITY, poisoned: true, ..Network::default() };
+    place.write("sick.onnx", sick.bytes());
+    place.write("sick.toml", "[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    place.write("photo.png", picture(24, 24));
+    refuse_all(
+        &place,
+        &[
+            ("a unit", "render sick.onnx -u left.conv:0", &["channel(left.conv,0)", "finite"]),
+            ("a sheet", "sheet sick.onnx -l right.conv", &["channel(right.conv,0)", "finite"]),
+            ("classes", "classify sick.onnx photo.png", &["photo.png", "finite"]),
+        ],
+    );
+}
+
+#[test]
+fn channels_and_pictures_that_the_network_does_not_have() {
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    place.write("dense.onnx", Network { dense: true, ..Network::default() }.bytes());
+    place.write("dense.toml", "[[input]]\nname = \"x\"\nsize = [24, 20]\n");
+    place.write("dot.png", picture(1, 1));
+    refuse_all(
+        &place,
+        &[
+            (
+                "a channel too far",
+                &format!("render net.onnx -u left.conv:{}", onnx::LEFT),
+                &["left.conv", "6"],
+            ),
+            ("a channel of a sheet", "sheet net.onnx -l left.conv --units 4-9", &["left.conv", "6"]),
+            ("a class too far", &format!("render net.onnx -u class:{}", onnx::CLASSES), &["4"]),
+            ("a position too far", "render net.onnx -u left.conv:0@24,0", &["left.conv", "24"]),
+            (
+                "a small picture for a window",
+                "render net.onnx -u right.conv:0 --size 2",
+                &["/right/conv/Conv"],
+            ),
+            ("a small picture for a dense layer", "render dense.onnx -u class:0 --size 5", &["/head/Gemm"]),
+            (
+                "a small picture for the embedded network",
+                "render squeezenet1_1 -u class:0 --size 5",
+                &["Pool"],
+            ),
+            ("no picture", "render net.onnx -u left.conv:0 --size 0", &["size"]),
+        ],
+    );
+    // One pixel is a picture; a network that takes it does.
+    place.succeed(&[
+        "render",
+        "net.onnx",
+        "-u",
+        "left.conv:0",
+        "--size",
+        "1",
+        "--steps",
+        "1",
+        "--out",
+        "one.png",
+    ]);
+    place.succeed(&["classify", "net.onnx", "dot.png"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn models_and_places_without_permission() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("secret.onnx", Network::default().bytes());
+    let lock = |name: &str, mode: u32| {
+        std::fs::set_permissions(place.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    lock("secret.onnx", 0o000);
+    // Root may read anything.
+    if std::fs::read(place.path("secret.onnx")).is_err() {
+        let outcome = place.run(&["layers", "secret.onnx"]);
+        assert!(outcome.code == Some(1) && outcome.stderr.contains("secret.onnx"), "{outcome:?}");
+    }
+    lock("secret.onnx", 0o644);
+}
+
+/// A disk of 64 KB, which only root can mount; else the test is skipped.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_no_half_picture() {
+    use std::process::{Command, Stdio};
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [256, 256]\n");
+    place.write("disk/keep", "");
+    let disk = place.path("disk");
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+        .arg(&disk)
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success());
+    if !mounted {
+        return;
+    }
+    let outcomes = [
+        place.run(&["render", "net.onnx", "-u", "left.conv:0", "--steps", "0", "--out", "disk/a.png"]),
+        place.run(&["sheet", "net.onnx", "-l", "left.conv", "--steps", "0", "--out", "disk/b.png"]),
+    ];
+    let left: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    for outcome in outcomes {
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.contains("disk") && outcome.stderr.contains("No space"), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().filter(|l| l.starts_with("error: ")).count(), 1, "{outcome:?}");
+    }
+    assert!(left.is_empty(), "left behind: {left:?}");
+}

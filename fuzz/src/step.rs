@@ -1,0 +1,86 @@
+//! Whatever the bytes: a model is refused, or it compiles within the memory it is allowed and takes a step.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use oneiro_net::format::onnx;
+use oneiro_net::tensor::volume;
+use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, analysis, names::Names};
+
+/// Numbers that may be fed in all; larger networks are slow and show nothing else.
+const MAX_FED: usize = 1 << 14;
+/// Memory that a plan may take.
+const MAX_BYTES: usize = 1 << 24;
+/// Operations beyond which a plan is not run.
+const MAX_FLOPS: u64 = 1 << 24;
+/// Targets tried of each model.
+const MAX_TARGETS: usize = 3;
+/// Nodes beyond which the list of layers, whose length squared counts, is not asked for.
+const MAX_LISTED: usize = 40;
+
+/// Reads a model and takes one step towards each of its outputs.
+pub fn step(bytes: &[u8]) {
+    let Ok(graph) = onnx::read(Bytes::copy_from_slice(bytes)) else { return };
+    step_graph(&graph);
+}
+
+/// Takes one step of a graph; returns how many targets it could be taken for.
+pub fn step_graph(graph: &Graph) -> usize {
+    let shapes: Option<Vec<_>> = (0..graph.inputs.len()).map(|i| graph.default_shape(i)).collect();
+    let Some(shapes) = shapes else { return 0 };
+    let fed = shapes.iter().map(|s| s.iter().fold(1usize, |n, &d| n.saturating_mul(d)));
+    if fed.fold(0, usize::saturating_add) > MAX_FED {
+        return 0;
+    }
+    let mut taken = 0;
+    for &target in graph.outputs.iter().take(MAX_TARGETS) {
+        for gradients in [true, false] {
+            let request = Request {
+                shapes: shapes.clone(),
+                targets: vec![target],
+                gradients,
+                isa: oneiro_net::Isa::detect(),
+                max_bytes: MAX_BYTES,
+            };
+            match Plan::compile(graph, &request) {
+                Ok(plan) => {
+                    taken += usize::from(run(plan, gradients));
+                    break;
+                }
+                Err(error) => assert!(!error.to_string().is_empty(), "an error says something"),
+            }
+        }
+    }
+    if taken > 0 && graph.nodes.len() <= MAX_LISTED {
+        _ = analysis::layers(graph, &Names::new(graph, &[]), &shapes, false);
+    }
+    taken
+}
+
+/// One step of a plan, with data that no objective is needed for. Results may be anything, also no numbers.
+fn run(plan: Plan, gradients: bool) -> bool {
+    if plan.forward_flops() > MAX_FLOPS {
+        return false;
+    }
+    let plan = Arc::new(plan);
+    let mut session = CpuSession::new(plan.clone()).expect("memory within the limit is there");
+    for (i, input) in plan.inputs.iter().enumerate() {
+        let data = session.input_mut(i);
+        assert_eq!(data.len(), volume(&input.shape), "an input as large as its shape says");
+        data.iter_mut().enumerate().for_each(|(k, x)| *x = (k % 7) as f32 * 0.25 - 0.5);
+    }
+    session.forward();
+    assert_eq!(
+        session.activation(0).len(),
+        volume(&plan.targets[0].shape),
+        "a result as large as its shape says"
+    );
+    if gradients && plan.targets[0].has_seed() {
+        session.seed(0).1.fill(1.0);
+        session.backward(&Rules::default());
+        for (i, input) in plan.inputs.iter().enumerate() {
+            assert_eq!(session.input_gradient(i).len(), volume(&input.shape));
+        }
+    }
+    true
+}
