@@ -39,6 +39,7 @@ pub fn step_graph(graph: &Graph) -> usize {
                 shapes: shapes.clone(),
                 targets: vec![target],
                 gradients,
+                max_pool: Default::default(),
                 isa: oneiro_net::Isa::detect(),
                 max_bytes: MAX_BYTES,
             };

@@ -5,7 +5,7 @@ use crate::onnx::{CLASSES, Network};
 use crate::place::{Place, Report, check, fixture};
 
 /// What is wrong, the command (words in single quotes stay together), and what the message has to say.
-type Case = (&'static str, &'static str, &'static [&'static str]);
+pub type Case<'a> = (&'a str, &'a str, &'a [&'a str]);
 
 /// Splits a command at spaces, except in single quotes.
 fn words(command: &str) -> Vec<String> {
@@ -20,7 +20,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 /// Runs a command that has to fail, and says what is wrong with how it fails.
-fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String> {
+pub fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String> {
     let before = place.listing();
     let words = words(command);
     let args: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -40,7 +40,7 @@ fn refuse(place: &Place, command: &str, says: &[&str]) -> Result<(), String> {
 }
 
 /// Runs commands that have to fail.
-pub fn refuse_all(place: &Place, cases: &[Case]) {
+pub fn refuse_all(place: &Place, cases: &[Case<'_>]) {
     let mut report = Report::default();
     for (name, command, says) in cases {
         report.case(name, refuse(place, command, says));

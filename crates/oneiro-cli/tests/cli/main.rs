@@ -8,6 +8,7 @@
 
 mod again;
 mod bad_input;
+mod broken_models;
 mod bytes;
 mod config;
 mod contracts;

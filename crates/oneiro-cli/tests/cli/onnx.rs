@@ -6,8 +6,10 @@ pub struct Network {
     pub channels: usize,
     /// The batch, if it is fixed.
     pub batch: Option<usize>,
-    /// Whether one weight is not a number.
+    /// Whether one weight is `poison`.
     pub poisoned: bool,
+    /// What a poisoned weight is: no number, if nothing else is said.
+    pub poison: f32,
     /// Name of the operator between the convolutions.
     pub middle: &'static str,
     /// Whether the classes come from a dense layer, for pictures of 24x20 only.
@@ -16,7 +18,7 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { channels: 3, batch: None, poisoned: false, middle: "Relu", dense: false }
+        Self { channels: 3, batch: None, poisoned: false, poison: f32::NAN, middle: "Relu", dense: false }
     }
 }
 
@@ -34,7 +36,7 @@ impl Network {
     pub fn bytes(&self) -> Vec<u8> {
         let mut left = weights(LEFT * self.channels * 9, 1);
         if self.poisoned {
-            left[7] = f32::NAN;
+            left[7] = self.poison;
         }
         let right = weights(CLASSES * LEFT * 9, 2);
         let convolution = |name: &str, from: &str, weight: &str, to: &str, stride: u64, pad: u64| {
