@@ -11,7 +11,7 @@ const MAX_NAMES: usize = 16;
 /// Reads a model, with files of a few bytes wherever it says that weights lie beside it, and asks for names.
 pub fn load(bytes: &[u8]) {
     let mut beside = |name: &str| {
-        if name.len() % 2 == 0 {
+        if name.len().is_multiple_of(2) {
             Ok(Bytes::from_static(&[0x3f; 64]))
         } else {
             Err(std::io::Error::other("absent"))

@@ -101,9 +101,7 @@ pub fn prepare<'a>(
         let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
         if let (Some([h, w]), Some([ph, pw])) = (size, preset.size) {
             if keep_size {
-                bail!(
-                    "the network does not accept {ph}x{pw} ({error}); without --size its own {h}x{w} is taken"
-                );
+                bail!("the network does not accept {ph}x{pw} ({error}); it does accept --size {h}x{w}");
             }
             context.note(&format!(
                 "note: the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"

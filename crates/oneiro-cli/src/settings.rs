@@ -61,8 +61,9 @@ pub struct RenderArgs {
 /// How gradients pass through the network.
 #[derive(clap::Args)]
 pub struct RuleArgs {
-    /// How gradients pass ReLUs: exact, redirected, leaky, leaky(SLOPE), guided or deconv. The last two are meant for
-    /// the gradient of an image (oneiro run); an optimisation from noise finds little with them
+    /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass); leaky or
+    /// leaky(SLOPE) (a share passes silent ones, .1 by default); guided or deconv (both meant for the gradient of an image,
+    /// as of oneiro run; an optimisation from noise finds little with them)
     #[arg(long, value_name = "RULE")]
     pub relu_rule: Option<ReluGradient>,
     /// How gradients pass max-pooling: to the maximum, or to all of its window as an L2 pool would (smoothed)

@@ -59,8 +59,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let record = Record::read(&original.text).with_context(|| {
         format!("{} does not carry what it takes to make it again", args.picture.display())
     })?;
-    let out = out_path(args)?;
     let format = Format::of_bytes(&original.bytes);
+    let out = out_path(args, format)?;
     if record.version != metadata::VERSION || record.kernels != metadata::kernels() {
         context.note(&format!(
             "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
@@ -110,7 +110,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 }
 
 /// Where the picture goes; never over the original.
-fn out_path(args: &Args) -> Result<PathBuf> {
+fn out_path(args: &Args, format: Format) -> Result<PathBuf> {
     let out = match &args.out {
         Some(out) => out.clone(),
         None => {
@@ -119,6 +119,13 @@ fn out_path(args: &Args) -> Result<PathBuf> {
             args.picture.with_file_name(format!("{stem}.again.{extension}"))
         }
     };
+    if let Some(other) = Format::of_name(&out).filter(|&f| f != format) {
+        let [is, ends] = [format, other].map(|f| if f == Format::Gif { "GIF" } else { "PNG" });
+        bail!(
+            "--out {}: it ends as a {ends}, but the picture is a {is}, and so is the new one",
+            out.display()
+        );
+    }
     let real = |path: &Path| path.canonicalize().ok();
     if real(&out).is_some_and(|path| Some(path) == real(&args.picture)) {
         bail!("--out {}: that is the original, which is to be compared; name another file", out.display());

@@ -1,6 +1,6 @@
 //! `oneiro layers`: every layer of a network, what it sees and what it costs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -32,7 +32,7 @@ pub struct Args {
     /// Also list every other name of each layer
     #[arg(long)]
     aliases: bool,
-    /// Write the network as a graph for Graphviz instead
+    /// Write the network as a graph for Graphviz instead (- for standard output)
     #[arg(long, value_name = "FILE.dot", conflicts_with_all = ["json", "grep", "aliases"])]
     dot: Option<PathBuf>,
     /// Print one JSON array
@@ -50,7 +50,8 @@ impl Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    args.dot.as_deref().map_or(Ok(()), files::check_writable)?;
+    let to_stdout = args.dot.as_deref() == Some(Path::new("-"));
+    args.dot.as_deref().filter(|_| !to_stdout).map_or(Ok(()), files::check_writable)?;
     let model = model::load_for_shapes(context, &args.model)?;
     let shapes = model.model.input_shapes(1, None)?;
     let channels_last = model.model.card.layout == Layout::Nhwc;
@@ -68,14 +69,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let inputs: Vec<(String, String)> =
             model.model.card.input.iter().zip(&shapes).map(|(i, s)| (i.name.clone(), times(s))).collect();
         let graph = dot::graph(&model.title, &model.model.graph, &found.layers, &inputs);
-        oneiro_media::write_atomic(path, graph.as_bytes())?;
-        context.print(&format!("{} layers written to {}", found.layers.len(), path.display()))?;
+        if to_stdout {
+            context.print(graph.trim_end())?;
+        } else {
+            oneiro_media::write_atomic(path, graph.as_bytes())?;
+            context.print(&format!("{} layers written to {}", found.layers.len(), path.display()))?;
+        }
     } else if args.json {
         let list: Vec<Value> = wanted.iter().map(|l| as_json(&model, l)).collect();
         context.print(&serde_json::to_string_pretty(&list)?)?;
     } else {
         for (input, shape) in model.model.card.input.iter().zip(&shapes) {
-            context.print(&format!("input \"{}\": {}", input.name, times(shape)))?;
+            let last =
+                if channels_last && shape.len() > 2 { " (in the file with its channels last)" } else { "" };
+            context.print(&format!("input \"{}\": {}{last}", input.name, times(shape)))?;
         }
         table(context, &model, &wanted, args.aliases)?;
         summary(context, &model, &found.layers)?;

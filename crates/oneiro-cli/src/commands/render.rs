@@ -121,11 +121,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
             let r = &result.report;
             let mut line = format!(
-                "{}: {} -> {} in {} steps ({}), written to {}",
+                "{}: {} -> {} in {} {} ({}), written to {}",
                 r.unit,
                 short(r.value_at_start),
                 short(r.value),
                 r.steps,
+                if r.steps == 1 { "step" } else { "steps" },
                 r.stop,
                 path.display()
             );

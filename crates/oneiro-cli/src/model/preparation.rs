@@ -174,7 +174,17 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
     if let Some(range) = args.range {
         input.range = range;
     }
-    let given = args.mean.is_some() || args.std.is_some() || args.range.is_some() || args.order.is_some();
+    let flags = [
+        ("--mean", args.mean.is_some()),
+        ("--std", args.std.is_some()),
+        ("--range", args.range.is_some()),
+        ("--order", args.order.is_some()),
+    ];
+    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     let fits = input.complete();
-    if given { fits.context("with the flags --mean, --std, --range and --order given") } else { Ok(fits?) }
+    if given.is_empty() {
+        Ok(fits?)
+    } else {
+        fits.with_context(|| format!("with {} as given", given.join(", ")))
+    }
 }

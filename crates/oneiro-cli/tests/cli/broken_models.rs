@@ -183,7 +183,7 @@ fn channels_and_pictures_that_the_network_does_not_have() {
             ),
             ("a channel of a sheet", "sheet net.onnx -l left.conv --units 4-9", &["left.conv", "6"]),
             ("a class too far", &format!("render net.onnx -u class:{}", onnx::CLASSES), &["4"]),
-            ("a position too far", "render net.onnx -u left.conv:0@24,0", &["left.conv", "24"]),
+            ("a position too far", "render net.onnx -u left.conv:0@240,0", &["left.conv", "240"]),
             (
                 "a small picture for a window",
                 "render net.onnx -u right.conv:0 --size 2",
@@ -253,8 +253,30 @@ fn a_full_disk_leaves_no_half_picture() {
         return;
     }
     let outcomes = [
-        place.run(&["render", "net.onnx", "-u", "left.conv:0", "--steps", "0", "--out", "disk/a.png"]),
-        place.run(&["sheet", "net.onnx", "-l", "left.conv", "--steps", "0", "--out", "disk/b.png"]),
+        place.run(&[
+            "render",
+            "net.onnx",
+            "-u",
+            "left.conv:0",
+            "--size",
+            "512",
+            "--steps",
+            "0",
+            "--out",
+            "disk/a.png",
+        ]),
+        place.run(&[
+            "sheet",
+            "net.onnx",
+            "-l",
+            "left.conv",
+            "--size",
+            "512",
+            "--steps",
+            "0",
+            "--out",
+            "disk/b.png",
+        ]),
     ];
     let left: Vec<_> = std::fs::read_dir(&disk).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(Command::new("umount").arg(&disk).status().unwrap().success());
