@@ -150,7 +150,24 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
             }
         }
     }
-    Ok(finished.into_iter().flatten().collect())
+    drop(progress);
+    let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    for report in finished.iter().map(|f| &f.report).filter(|r| is_stuck(r)) {
+        context.note(&format!(
+            "note: {} did not change in {} steps: its gradient is zero or nearly so (a dead unit, a saturated output, \
+             weights that were never trained); --relu-rule redirected may wake a dead unit",
+            report.unit, report.steps
+        ));
+    }
+    Ok(finished)
+}
+
+/// Whether an optimisation led nowhere.
+fn is_stuck(report: &UnitReport) -> bool {
+    /// Share of the value below which it has not changed.
+    const NOTHING: f64 = 1e-6;
+    let change = (report.value - report.value_at_start).abs();
+    report.steps > 0 && change <= NOTHING * report.value.abs().max(report.value_at_start.abs())
 }
 
 /// Pictures at once: [`BATCH`], unless the network was exported for single images only.

@@ -41,8 +41,8 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
     if expander.on_data > 0 {
         notes.push(format!(
             "the model is quantized: {} of its operators compute with integers. Here it runs in floating point: weights are \
-             dequantized exactly, activations are clamped to their ranges but not rounded, so values differ slightly from \
-             those of an integer runtime",
+             dequantized exactly, activations are clamped to their ranges but not rounded, so values differ by \
+             per cents from those of an integer runtime",
             expander.on_data
         ));
     } else if expander.weights > 0 {
