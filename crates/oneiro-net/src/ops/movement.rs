@@ -202,7 +202,7 @@ impl Movement {
                 if repeats.len() != x.len() {
                     return Err("the repeats do not match the rank".into());
                 }
-                check_volume(&x.iter().zip(&repeats).map(|(n, r)| n * r).collect::<Vec<_>>())?;
+                check_volume(&x.iter().zip(&repeats).map(|(n, r)| n.saturating_mul(*r)).collect::<Vec<_>>())?;
                 axes.iter_mut().zip(repeats).for_each(|(a, n)| a.positions = a.positions.repeat(n));
             }
             Movement::Gather { axis: at } => {
