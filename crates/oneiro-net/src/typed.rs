@@ -8,7 +8,7 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
 use crate::ops::activation::{Activation, Bounds};
 use crate::ops::choose::Choose;
-use crate::ops::constant::{MAX_ELEMENTS, check_volume};
+use crate::ops::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -266,6 +266,9 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
         return Err(OpError(format!("a constant of shape {:?} is too large", large.shape())));
     }
     let facts = op.infer(inputs)?;
+    if let Some(fact) = facts.iter().find(|f| f.shape.iter().any(|&d| d > MAX_CLAIM)) {
+        return Err(OpError(format!("a tensor of shape {:?} is too large", fact.shape)));
+    }
     let constant = !inputs.0.is_empty() && inputs.0.iter().flatten().all(|f| f.value.is_some());
     if !constant || facts.iter().all(|f| f.value.is_some()) {
         let bytes = facts.iter().filter_map(|f| f.value.as_ref()).map(Tensor::own_bytes).sum();

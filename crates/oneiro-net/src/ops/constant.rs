@@ -14,6 +14,9 @@ pub const MAX_ELEMENTS: usize = 1 << 26;
 const MAX_REPEATED: usize = 1 << 30;
 /// The same for the extent of one axis that an operator makes longer.
 pub const MAX_EXTENT: usize = 1 << 24;
+/// Extent of any axis of any tensor, weights included: the product of two still fits. A tensor without elements may claim
+/// any extents, and arithmetic on them must not overflow.
+pub const MAX_CLAIM: usize = 1 << 31;
 /// The same for a tensor that depends on the data.
 const MAX_VOLUME: usize = 1 << 33;
 

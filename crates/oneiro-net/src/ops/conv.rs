@@ -34,12 +34,11 @@ impl Conv {
         if x.len() < 3 || w.len() != x.len() {
             return Err(OpError(format!("input {x:?} and weights {w:?} do not make a convolution")));
         }
-        if x[1] != w[1] * self.groups {
+        let channels = w[1].saturating_mul(self.groups);
+        if x[1] != channels {
             return Err(OpError(format!(
                 "the input has {} channels (shape {x:?}), the weights {w:?} in {} group(s) take {}",
-                x[1],
-                self.groups,
-                w[1] * self.groups
+                x[1], self.groups, channels
             )));
         }
         if w[0] % self.groups != 0 {

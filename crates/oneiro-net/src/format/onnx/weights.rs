@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::proto::tensor_proto::{DataLocation, DataType};
 use super::proto::{StringStringEntryProto, TensorProto};
 use crate::error::{Error, Result};
+use crate::ops::constant::MAX_CLAIM;
 use crate::tensor::{Stored, Tensor};
 
 /// Reads the whole of a file beside the model, by the name that the model gives it.
@@ -33,7 +34,7 @@ impl<'a> Weights<'a> {
             .collect::<Result<Vec<_>>>()?;
         let count = shape
             .iter()
-            .try_fold(1usize, |n, &d| n.checked_mul(d))
+            .try_fold(1usize, |n, &d| n.checked_mul(d).filter(|_| d <= MAX_CLAIM))
             .filter(|&n| n <= isize::MAX as usize / size_of::<i64>())
             .ok_or_else(|| fail(format!("shape {shape:?} is too large")))?;
         let kind = element_type(proto);
