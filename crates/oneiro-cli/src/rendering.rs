@@ -94,9 +94,13 @@ pub fn prepare<'a>(
         Ok(preset) => return Ok(Prepared { model, jobs, preset, groups }),
         Err(error) => error,
     };
-    if preset.size.is_some()
-        && let Ok(mut preset_of_card) = try_size(None)
-    {
+    // The card's own size tells whether the size is to blame, or something that holds for every size.
+    let of_card = if preset.size.is_some() { Some(try_size(None)) } else { None };
+    if let Some(Err(other)) = of_card {
+        let of_size = matches!(error, oneiro::Error::Network(_)) && !keep_size;
+        return Err(if of_size { other.into() } else { error.into() });
+    }
+    if let Some(Ok(mut preset_of_card)) = of_card {
         let shapes = model.model.input_shapes(1, None)?;
         let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
         if let (Some([h, w]), Some([ph, pw])) = (size, preset.size) {
@@ -152,6 +156,17 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     }
     drop(progress);
     let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
+        && !rest.is_empty()
+    {
+        let rest: Vec<&str> = rest.iter().map(|p| p.input.as_str()).collect();
+        context.note(&format!(
+            "note: several inputs are optimised together; what is written is the picture of \"{}\", and --raw keeps that of {} \
+             too",
+            first.input,
+            rest.join(", ")
+        ));
+    }
     for report in finished.iter().map(|f| &f.report).filter(|r| is_stuck(r)) {
         context.note(&format!(
             "note: {} did not change in {} steps: its gradient is zero or nearly so (a dead unit, a saturated output, \

@@ -11,7 +11,7 @@ const SUGGESTIONS: usize = 5;
 /// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
 /// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an unambiguous
 /// suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts that Keras's exports put
-/// behind each component (`conv3` for `net_1.conv3_1`).
+/// behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the node reads.
 #[derive(Debug)]
 pub struct Names<'a> {
     graph: &'a Graph,
@@ -62,8 +62,26 @@ impl<'a> Names<'a> {
             [module] => self
                 .last_of_module(module)
                 .ok_or_else(|| Error::Name(format!("module \"{module}\" computes nothing"))),
-            [] => self.without_counts(name),
+            [] => match self.by_weight(name) {
+                Some(value) => Ok(value),
+                None => self.without_counts(name),
+            },
             _ => Err(Error::Name(format!("layer \"{name}\" is ambiguous: {}", quoted(&matches)))),
+        }
+    }
+
+    /// The one node whose weights are those of the module `name`: exporters that fold a normalisation into a convolution
+    /// keep the name of either.
+    fn by_weight(&self, name: &str) -> Option<ValueId> {
+        let (whole, suffix) = (format!("{name}.weight"), format!(".{name}.weight"));
+        let is_weight = |v: &ValueId| {
+            let value = &self.graph.values[v.index()];
+            value.constant.is_some() && (value.name == whole || value.name.ends_with(&suffix))
+        };
+        let mut nodes = self.graph.nodes.iter().filter(|n| n.inputs.iter().flatten().any(is_weight));
+        match (nodes.next(), nodes.next()) {
+            (Some(node), None) => first_output(node).ok(),
+            _ => None,
         }
     }
 
@@ -138,6 +156,15 @@ impl<'a> Names<'a> {
                 push(module);
             }
             push(&node.name);
+            let weights = node.inputs.iter().flatten().map(|v| &self.graph.values[v.index()]);
+            for weight in weights.filter(|v| v.constant.is_some()) {
+                if let Some(module) = weight.name.strip_suffix(".weight")
+                    && self.last_of_module(module).is_none()
+                    && self.by_weight(module) == Some(value)
+                {
+                    push(module);
+                }
+            }
         }
         push(tensor);
         names

@@ -100,6 +100,18 @@ impl Preprocess {
         }
     }
 
+    /// Leaves of a display image what the network sees: its luma, for a gray network, in all three colours.
+    pub fn visible(&self, display: &mut [f32]) {
+        if !self.is_gray() {
+            return;
+        }
+        let plane = display.len() / 3;
+        for i in 0..plane {
+            let luma = (0..3).map(|c| REC601_LUMA[c] * display[c * plane + i]).sum();
+            (0..3).for_each(|c| display[c * plane + i] = luma);
+        }
+    }
+
     /// Writes to `grad_display` the gradient on the display image `display`, given that on the network's
     /// input. Flow beyond its range gets none.
     pub fn adjoint(&self, display: &[f32], grad_network: &[f32], grad_display: &mut [f32]) {
@@ -170,6 +182,26 @@ mod tests {
     use super::*;
     use crate::card::Card;
     use crate::rng::Stream;
+
+    #[test]
+    fn a_gray_network_sees_no_colour() {
+        let preprocess = |order: &str| {
+            let card = Card::parse(&format!("[[input]]\nname = \"x\"\norder = \"{order}\"")).unwrap();
+            Preprocess::from_card(&card.input[0])
+        };
+        let colours = [1.0, 0.0, 0.0, 0.5, 0.0, 1.0];
+        let (mut gray, mut rgb) = (colours, colours);
+        preprocess("gray").visible(&mut gray);
+        preprocess("rgb").visible(&mut rgb);
+        assert_eq!(rgb, colours);
+        assert!((gray[0] - 0.299).abs() < 1e-6 && gray[0] == gray[2] && gray[1] == gray[5], "{gray:?}");
+        let seen = |display: &[f32]| {
+            let mut out = vec![0.0; 2];
+            preprocess("gray").apply(display, &mut out);
+            out
+        };
+        assert!(seen(&colours).iter().zip(seen(&gray)).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
 
     /// Cards, and the length of a display image.
     const CARDS: [(&str, usize); 8] = [

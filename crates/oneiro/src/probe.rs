@@ -188,7 +188,7 @@ impl Probe {
 /// An error of compiling, with a word about the batch if the file fixes it to another.
 fn fixed_batch(model: &Model, batch: usize, error: oneiro_net::Error) -> Error {
     let fixed = model.graph.inputs.iter().find_map(|i| match i.dims.as_ref()?.first()? {
-        Dim::Fixed(n) if *n > 1 && *n != batch => Some(*n),
+        Dim::Fixed(n) if *n > 1 && *n != batch && i.dims.as_ref().is_some_and(|d| d.len() > 3) => Some(*n),
         _ => None,
     });
     match fixed {

@@ -309,10 +309,10 @@ impl Render {
             .par_iter_mut()
             .map(|entry| {
                 entry.show(None);
-                let picture = |c: &Canvas| Picture {
-                    input: inputs[c.input].clone(),
-                    shape: c.shape,
-                    data: c.image.clone(),
+                let picture = |c: &Canvas| {
+                    let mut data = c.image.clone();
+                    c.preprocess.visible(&mut data);
+                    Picture { input: inputs[c.input].clone(), shape: c.shape, data }
                 };
                 entry.canvases.iter().map(picture).collect()
             })

@@ -50,6 +50,7 @@ type Fed = (Vec<Vec<usize>>, Vec<Vec<f32>>);
 /// The tensors for a network's inputs, in the graph's order. Inputs that no node reads may be left out.
 pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
     let names: Vec<&str> = model.card.input.iter().map(|i| i.name.as_str()).collect();
+    let listed = given.iter().map(|t| t.name.clone()).collect::<Vec<_>>().join(", ");
     let mut shapes = Vec::new();
     let mut data = Vec::new();
     for (i, &name) in names.iter().enumerate() {
@@ -59,10 +60,10 @@ pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
             shapes.push(shape);
             continue;
         }
-        let at = given.iter().position(|t| t.name == name).ok_or_else(|| {
-            let given: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
-            anyhow!("input \"{name}\" of the network is not given (given: {})", given.join(", "))
-        })?;
+        let at = given
+            .iter()
+            .position(|t| t.name == name)
+            .ok_or_else(|| anyhow!("input \"{name}\" of the network is not given (given: {listed})"))?;
         let tensor = given.swap_remove(at);
         shapes.push(tensor.shape);
         data.push(tensor.data);

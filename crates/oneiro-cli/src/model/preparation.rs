@@ -54,7 +54,10 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
             None => graph
                 .inputs
                 .iter()
-                .map(|input| usual(args, graph.name(input.value), input, card.layout))
+                .map(|input| match is_read(graph, input) {
+                    true => usual(args, graph.name(input.value), input, card.layout),
+                    false => Ok(InputCard::tensor(graph.name(input.value))),
+                })
                 .collect::<Result<_>>()?,
         };
         let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (channels(i, card.layout), c));
@@ -67,7 +70,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
             apply_flags(input, args)?;
         }
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
-        let used = read.is_some_and(|i| graph.nodes.iter().any(|n| n.inputs.contains(&Some(i.value))));
+        let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used {
             notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
         }
@@ -85,6 +88,11 @@ fn fixed(input: &Input, axis: usize) -> Option<usize> {
     }
 }
 
+/// Whether any node reads an input: exporters leave others in the file.
+fn is_read(graph: &Graph, input: &Input) -> bool {
+    graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
+}
+
 fn rank(input: &Input) -> usize {
     input.dims.as_ref().map_or(4, Vec::len)
 }
@@ -97,7 +105,7 @@ fn channels(input: &Input, layout: Layout) -> Option<usize> {
 /// Channels last, if an input's shape can mean nothing else.
 fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
     let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
-    let picture = |i: &Input| matches!(rank(i), 4 | 5);
+    let picture = |i: &Input| matches!(rank(i), 4 | 5) && is_read(graph, i);
     let first = |i: &Input| picture(i) && usual(fixed(i, 1));
     // A map of one position says nothing.
     let last = |i: &&Input| {

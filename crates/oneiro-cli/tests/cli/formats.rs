@@ -292,3 +292,24 @@ fn an_input_that_is_no_picture_is_fed_with_zeros() {
     let grad = ["--grad", "channel(shifted,1)", "--out", "r.st"];
     place.succeed(&[&["run", "m.onnx", "--input", "x=x.npy", "--input", "style=s.npy"], &grad[..]].concat());
 }
+
+#[test]
+fn a_layer_answers_to_the_module_whose_weights_it_reads() {
+    // PyTorch's newer exporter folds a normalisation into the convolution before it and keeps the former's name.
+    let graph = [
+        node("Conv", "node_bn", &["x", "layer1.conv.weight"], "bn", &[ints("kernel_shape", &[1, 1])]),
+        node("Relu", "node_relu", &["bn"], "relu", &[]),
+        tensor("layer1.conv.weight", &[4, 3, 1, 1], &weights(12, 5)),
+        value(11, "x", &[None, Some(3), None, None]),
+        value(12, "relu", &[None, Some(4), None, None]),
+    ];
+    let place = Place::new();
+    place.write("m.onnx", model(&graph, &[]));
+    place.write("m.toml", CARD);
+    let table = place.json(&["layers", "m.onnx", "--json"]);
+    assert!(table[0]["aliases"].as_array().unwrap().contains(&"layer1.conv".into()), "{table}");
+    for name in ["layer1.conv:1", "conv:1"] {
+        place
+            .succeed(&["render", "m.onnx", "--unit", name, "--size", "16", "--steps", "1", "--out", "p.png"]);
+    }
+}

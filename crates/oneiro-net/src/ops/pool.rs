@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::error::OpError;
 use crate::kernels::{self, Isa, MaxPoolRule, PoolGeometry};
 use crate::ops::reduce::{Kind, Reduce};
-use crate::ops::window::{Window, WindowAttributes, three};
+use crate::ops::window::{MAX_SPATIAL, Window, WindowAttributes, three};
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, exact_positions,
 };
@@ -81,6 +81,9 @@ impl Pool {
         let spatial = &x[2..];
         match self {
             Pool::Max { window: w, .. } | Pool::Average { window: w, .. } => w.resolve(spatial, None),
+            Pool::GlobalMax { .. } if spatial.len() > MAX_SPATIAL => {
+                Err(OpError(format!("{} spatial axes; 1 to {MAX_SPATIAL} are supported", spatial.len())))
+            }
             Pool::GlobalMax { .. } | Pool::GlobalAverage => Ok(Window::whole(spatial)),
         }
     }

@@ -108,6 +108,9 @@ impl Grid {
             return Err(OpError(format!("scales of shape {s:?} do not fit {x:?}")));
         }
         let zero = zero.unwrap_or(&[0]);
+        if scale.is_empty() || zero.is_empty() {
+            return Err("there is no scale, or no zero point".into());
+        }
         let count = scale.len().max(zero.len());
         let at = if count == 1 { 0 } else { axis(self.axis, x.len())? };
         let scales = scale.as_floats()?;
