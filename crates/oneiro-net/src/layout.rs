@@ -78,8 +78,15 @@ fn axis_after<'a>(
         if from.len() == to.len() && op != "Reshape" {
             return Some(axis);
         }
-        // Other shapes for the same channels: the one axis with their number.
+        // Other shapes for the same channels: first or last as before, else the one axis with their number.
         let channels = *from.get(axis)?;
+        let last = to.len().saturating_sub(1);
+        if axis == 1 && to.get(1) == Some(&channels) {
+            return Some(1);
+        }
+        if axis + 1 == from.len() && to.last() == Some(&channels) && last > 0 {
+            return Some(last);
+        }
         let mut fits = (1..to.len()).filter(|&i| to[i] == channels);
         if let (Some(at), None) = (fits.next(), fits.next()) {
             return Some(at);
@@ -89,9 +96,10 @@ fn axis_after<'a>(
 }
 
 /// The same graph, fed with channels first: each input marked in `turned` (and of at least three axes) is replaced by one
-/// of the same name whose axis 1 holds the channels, and a `Transpose` behind it.
-pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> Graph {
+/// of the same name whose axis 1 holds the channels, and a `Transpose` behind it. Also the values that were the inputs.
+pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> (Graph, Vec<ValueId>) {
     let mut graph = graph.clone();
+    let mut replaced = Vec::new();
     for i in 0..graph.inputs.len() {
         let rank = graph.inputs[i].dims.as_ref().map_or(4, Vec::len);
         if !turned.get(i).copied().unwrap_or(false) || rank < 3 {
@@ -109,8 +117,9 @@ pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> Graph {
         graph.inputs[i].value = new;
         let order: Vec<i64> = std::iter::once(0).chain(2..rank as i64).chain([1]).collect();
         graph.nodes.insert(0, transpose(inner, new, old, order));
+        replaced.push(old);
     }
-    graph
+    (graph, replaced)
 }
 
 /// A value of the same content with its channels on axis 1, behind a `Transpose` that is added to the graph.
@@ -199,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_turned_graph_is_fed_with_channels_first() {
-        let mut turned = fed_channels_first(&graph(), &[true]);
+        let (mut turned, replaced) = fed_channels_first(&graph(), &[true]);
+        assert_eq!(replaced, [ValueId(0)]);
         assert_eq!(turned.name(turned.inputs[0].value), "x");
         assert_eq!(turned.inputs[0].dims.as_ref().unwrap()[1], Dim::Fixed(3));
         let relu = turned.find_value("relu").unwrap();

@@ -28,6 +28,8 @@ pub struct Model {
     pub card: Card,
     /// Whether inputs with channels last were replaced by such with channels first.
     turned: bool,
+    /// The values that those inputs were.
+    replaced: Vec<ValueId>,
 }
 
 impl Model {
@@ -63,7 +65,7 @@ impl Model {
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card, turned: false })
+        Ok(Self { graph, card, turned: false, replaced: Vec::new() })
     }
 
     /// Whether any node reads an input.
@@ -78,14 +80,13 @@ impl Model {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
-        Self { graph: layout::fed_channels_first(&self.graph, &pictures), card: self.card, turned: true }
+        let (graph, replaced) = layout::fed_channels_first(&self.graph, &pictures);
+        Self { graph, card: self.card, turned: true, replaced }
     }
 
     /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
-    pub fn replaced_inputs(&self) -> Vec<ValueId> {
-        let fed: Vec<_> = self.graph.inputs.iter().map(|i| Some(i.value)).collect();
-        let nodes = self.graph.nodes.iter().take(if self.turned { fed.len() } else { 0 });
-        nodes.filter(|n| fed.contains(&n.inputs[0])).filter_map(|n| n.outputs[0]).collect()
+    pub fn replaced_inputs(&self) -> &[ValueId] {
+        &self.replaced
     }
 
     /// The graph, and the values in it that hold those asked for with channels on axis 1, for inputs of these shapes.

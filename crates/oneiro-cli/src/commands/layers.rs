@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let shapes = model.model.input_shapes(1, None)?;
     let channels_last = model.model.card.layout == Layout::Nhwc;
     let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;
-    let inputs = model.model.replaced_inputs();
+    let inputs = model.model.replaced_inputs().to_vec();
     found.layers.retain(|l| !inputs.contains(&l.value));
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
     if let (Some(text), true) = (&args.grep, wanted.is_empty()) {

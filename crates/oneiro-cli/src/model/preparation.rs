@@ -1,10 +1,10 @@
 //! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use oneiro::card::{Card, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, Layout, metadata};
 use oneiro_net::Graph;
 use oneiro_net::graph::{Dim, Input};
-use oneiro_zoo::labels::Labels;
+use oneiro_zoo::labels::{self, Labels};
 
 use super::ModelArgs;
 
@@ -25,7 +25,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
     let mut guessed = false;
     let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
     let found = metadata::read(&graph.metadata, &names);
-    let labels = match &found {
+    let inside = match &found {
         Ok(Some(found)) if !found.labels.is_empty() => {
             Some(Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?)
         }
@@ -44,7 +44,24 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
         card.input = match found {
             Some(found) => {
                 notes.push(format!("images are prepared as {} in the model file say", found.source));
-                let own = found.card;
+                let mut own = found.card;
+                // A file from elsewhere must not make us read what it likes.
+                if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
+                    bail!(
+                        "the card in the model file names the labels \"{name}\"; a card there may only name a built-in list \
+                         ({}): give --labels, or a card beside the model",
+                        labels::BUILTIN.join(", ")
+                    );
+                }
+                // What is said of images does not hold for other inputs.
+                if found.source != metadata::CARD_KEY {
+                    for (input, card) in graph.inputs.iter().zip(&mut own.input) {
+                        match usual(args, &card.name, input, own.layout)?.kind {
+                            InputKind::Tensor => *card = InputCard::tensor(&card.name),
+                            kind => card.kind = kind,
+                        }
+                    }
+                }
                 card.labels = card.labels.or(own.labels);
                 card.layers.extend(own.layers);
                 card.layout = if own.layout == Layout::Nhwc { own.layout } else { card.layout };
@@ -75,7 +92,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
             notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
         }
     }
-    Ok(Prepared { card, labels, guessed, notes })
+    Ok(Prepared { card, labels: inside, guessed, notes })
 }
 
 /// Channels of pictures that need no card.
@@ -99,7 +116,7 @@ fn rank(input: &Input) -> usize {
 
 /// Extent of an input's channel axis, if the model fixes it.
 fn channels(input: &Input, layout: Layout) -> Option<usize> {
-    fixed(input, if layout == Layout::Nhwc { rank(input) - 1 } else { 1 })
+    fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
 }
 
 /// Channels last, if an input's shape can mean nothing else.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 pub struct Source {
     pub graph: Graph,
     /// SHA-256, hexadecimal: of the model file; where weights lie beside it, of that file followed by each such file's name
-    /// and content, in the order of their names.
+    /// and content, each after its length in eight bytes (little-endian), in the order of their names.
     pub hash: String,
 }
 
@@ -42,8 +42,10 @@ pub fn file(path: &Path) -> Result<Source> {
     let mut hash = Sha256::new();
     hash.update(&bytes);
     for (name, content) in &beside {
-        hash.update(name);
-        hash.update(content);
+        for part in [name.as_bytes(), &content[..]] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
     }
     Ok(Source { graph, hash: hex(&hash.finalize()) })
 }

@@ -244,6 +244,13 @@ fn the_file_may_say_how_images_are_prepared() {
     assert_eq!(render(&image, &["--preprocess", "unit"]).0, render(&[], &["--preprocess", "unit"]).0);
     let card = [entry("oneiro.card", CARD)];
     assert!(!render(&card, &[]).1.contains("nothing says"));
+    // A file from elsewhere names no file that is then read.
+    let place = Place::new();
+    place.write("secret.txt", "one\ntwo\n");
+    let spy = [entry("oneiro.card", &format!("labels = \"secret.txt\"\n{CARD}"))];
+    place.write("m.onnx", model(&small(3, weight()), &spy));
+    let outcome = place.run(&["layers", "m.onnx"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("built-in list"), "{outcome:?}");
 }
 
 #[test]

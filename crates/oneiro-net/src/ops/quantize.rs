@@ -121,7 +121,7 @@ impl Grid {
             inner: if x.is_empty() { 1 } else { volume(&x[at + 1..]).max(1) },
             extent: x.get(at).copied().unwrap_or(1).max(1),
             along: s.get(at).copied().unwrap_or(1),
-            block: self.block,
+            block: if scale.len() == 1 { 0 } else { self.block },
         })
     }
 }
@@ -148,7 +148,7 @@ pub fn clamp_of_pair(
     if !one || a.scales != b.scales || a.zeros != b.zeros {
         return None;
     }
-    let bound = |q: i64| (q - a.zeros[0]) as f32 * a.scales[0];
+    let bound = |q: i64| q.saturating_sub(a.zeros[0]) as f32 * a.scales[0];
     Some(Bounds { low: bound(range[0]), high: bound(range[1]) })
 }
 
@@ -290,6 +290,20 @@ mod tests {
     fn weights_with_one_scale_a_filter_are_dequantized() {
         let out = folded("DequantizeLinear", Tensor::ints(&[2, 2], vec![1, 2, 3, 4]), 0);
         assert_eq!(out.as_floats().unwrap().as_ref(), &[0.5, 1.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn one_scale_with_a_zero_point_for_each_slice_has_no_blocks() {
+        let attributes =
+            Attributes::new(21, vec![("axis", Attribute::Int(0)), ("block_size", Attribute::Int(2))]);
+        let facts = [
+            Fact::constant(Tensor::ints(&[4, 2], vec![5; 8])),
+            Fact::constant(Tensor::floats(&[], vec![0.5])),
+            Fact::constant(Tensor::ints(&[4], vec![1, 2, 3, 4])),
+        ];
+        let refs: Vec<Option<&Fact>> = facts.iter().map(Some).collect();
+        let out = build("DequantizeLinear", &attributes).evaluate(Facts(&refs)).unwrap().unwrap().remove(0);
+        assert_eq!(out.as_floats().unwrap().as_ref(), &[2.0, 2.0, 1.5, 1.5, 1.0, 1.0, 0.5, 0.5]);
     }
 
     #[test]

@@ -9,7 +9,14 @@ use crate::ops::movement::Movement;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
-    let rank = site.node.inputs[0].and_then(|v| site.typed.fact(v).ok()).map_or(0, |f| f.shape.len());
+    let rank = site
+        .node
+        .inputs
+        .first()
+        .copied()
+        .flatten()
+        .and_then(|v| site.typed.fact(v).ok())
+        .map_or(0, |f| f.shape.len());
     let order = |node: &TypedNode| match node.op.as_any().downcast_ref::<Movement>() {
         Some(Movement::Transpose(None)) => Ok((0..rank).rev().collect()),
         Some(Movement::Transpose(Some(order))) if order.len() == rank => Ok(order.clone()),

@@ -87,6 +87,9 @@ impl Inliner<'_> {
             return Err(Error::Graph(format!("function \"{}\" calls itself", function.name())));
         }
         self.calls += 1;
+        if self.calls > MAX_NODES {
+            return Err(Error::Graph("its functions call each other too often".into()));
+        }
         let mut names: HashMap<&str, &str> = HashMap::new();
         for (i, formal) in function.input.iter().enumerate() {
             names.insert(formal, node.input.get(i).map_or("", String::as_str));
@@ -305,6 +308,26 @@ mod tests {
         assert_eq!(nodes[0].output, ["out"]);
         assert_eq!((inside.node[0].op_type(), inside.node[0].input[0].as_str()), ("LeakyRelu", "in"));
         assert_eq!((inside.node[1].output[0].as_str(), inside.output[0].name()), ("a/1/t", "a/1/t"));
+    }
+
+    #[test]
+    fn functions_that_call_each_other_without_end_in_sight_are_an_error() {
+        let mut model = model(vec![node("own", "f0", "a", &["in"], &["m"])]);
+        model.functions = (0..12)
+            .map(|i| {
+                let next = format!("f{}", i + 1);
+                let call = |k: usize| node("own", &next, "", &["x"], &[&format!("y{k}")]);
+                FunctionProto {
+                    domain: Some("own".into()),
+                    name: Some(format!("f{i}")),
+                    input: vec!["x".into()],
+                    output: vec!["y0".into()],
+                    node: if i < 11 { (0..10).map(call).collect() } else { vec![] },
+                    ..Default::default()
+                }
+            })
+            .collect();
+        assert!(inline(&mut model).is_err());
     }
 
     #[test]

@@ -14,29 +14,8 @@ use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Writes out what computes with integers. Returns what a person should know of it.
 pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
-    let mut types: HashMap<String, i32> = HashMap::new();
-    for tensor in &graph.initializer {
-        types.insert(tensor.name().to_owned(), tensor.data_type());
-    }
-    for node in graph.node.iter().filter(|n| n.op_type() == "Constant") {
-        let value = node.attribute.iter().find_map(|a| a.t.as_ref());
-        if let (Some(output), Some(value)) = (node.output.first(), value) {
-            types.insert(output.clone(), value.data_type());
-        }
-    }
-    let constants: HashSet<String> = types.keys().cloned().collect();
-    // Only their element types: scales and zero points may be fed.
-    for info in graph.input.iter().chain(&graph.value_info) {
-        if let Some(Kind::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-            types.entry(info.name().to_owned()).or_insert(tensor.elem_type());
-        }
-    }
-    let mut expander = Expander { types, out: Vec::new(), made: 0, on_data: 0, weights: 0 };
-    for node in std::mem::take(&mut graph.node) {
-        let constant = node.input.first().is_some_and(|x| constants.contains(x));
-        expander.node(node, constant);
-    }
-    graph.node = expander.out;
+    let mut expander = Expander::default();
+    expander.graph(graph);
     let mut notes = Vec::new();
     if expander.on_data > 0 {
         notes.push(format!(
@@ -54,9 +33,12 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
     notes
 }
 
+#[derive(Default)]
 struct Expander {
-    /// Element types of constants.
+    /// Element types of values, as far as they are told.
     types: HashMap<String, i32>,
+    /// Values that the file itself holds.
+    constants: HashSet<String>,
     out: Vec<NodeProto>,
     /// Values made so far; makes their names unique.
     made: usize,
@@ -70,6 +52,60 @@ struct Expander {
 type Operand = [usize; 3];
 
 impl Expander {
+    /// Writes out the nodes of a graph and of the branches in it.
+    fn graph(&mut self, graph: &mut GraphProto) {
+        for tensor in &graph.initializer {
+            self.types.insert(tensor.name().to_owned(), tensor.data_type());
+            self.constants.insert(tensor.name().to_owned());
+        }
+        // Only their element types: scales and zero points may be fed.
+        for info in graph.input.iter().chain(&graph.value_info) {
+            if let Some(Kind::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) {
+                self.types.entry(info.name().to_owned()).or_insert(tensor.elem_type());
+            }
+        }
+        let outer = std::mem::take(&mut self.out);
+        for mut node in std::mem::take(&mut graph.node) {
+            self.learn_type(&node);
+            node.attribute.iter_mut().filter_map(|a| a.g.as_mut()).for_each(|branch| self.graph(branch));
+            let constant = node.input.first().is_some_and(|x| self.constants.contains(x));
+            self.node(node, constant);
+        }
+        graph.node = std::mem::replace(&mut self.out, outer);
+    }
+
+    /// The element type of a node's result, where it is that of a constant or of an operand.
+    fn learn_type(&mut self, node: &NodeProto) {
+        let Some(output) = node.output.first() else { return };
+        let value = || node.attribute.iter().find_map(|a| a.t.as_ref()).map(|t| t.data_type());
+        let kind = match node.op_type() {
+            "Constant" => {
+                self.constants.insert(output.clone());
+                value()
+            }
+            "ConstantOfShape" => value(),
+            "Cast" => node.attribute.iter().find(|a| a.name() == "to").map(|a| a.i() as i32),
+            "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Expand" => {
+                node.input.first().and_then(|x| self.types.get(x)).copied()
+            }
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            self.types.insert(output.clone(), kind);
+        }
+    }
+
+    /// The element type that a zero point has; where one is given and its type is not known, a number of none, so that
+    /// the operator is refused rather than guessed.
+    fn type_of_zero(&self, zero: Option<&String>) -> i64 {
+        /// No number of a type in `TensorProto.DataType`.
+        const UNKNOWN: i64 = -1;
+        match zero.filter(|z| !z.is_empty()) {
+            None => (DataType::Uint8 as i32).into(),
+            Some(zero) => self.types.get(zero).map_or(UNKNOWN, |&kind| kind.into()),
+        }
+    }
+
     fn node(&mut self, node: NodeProto, constant: bool) {
         let microsoft = node.domain() == "com.microsoft";
         let standard = matches!(node.domain(), "" | "ai.onnx");
@@ -95,7 +131,7 @@ impl Expander {
             ("QLinearGlobalAveragePool", _, true) => self.unary(&node, "GlobalAveragePool"),
             ("QLinearAveragePool", _, true) => self.unary(&node, "AveragePool"),
             ("QLinearConcat", _, true) => self.concat(&node),
-            ("QGemm", _, true) => self.gemm(&node),
+            ("QGemm", _, true) if !scales_the_product(&node) => self.gemm(&node),
             ("DynamicQuantizeMatMul", _, true) => self.scaled_matmul(&node, [usize::MAX; 2], [2, 3], 4),
             ("MatMulIntegerToFloat", _, true) => self.scaled_matmul(&node, [2, 4], [3, 5], 6),
             _ => {
@@ -110,9 +146,9 @@ impl Expander {
     fn quantize_linear(&mut self, mut node: NodeProto, _constant: bool) {
         let given = node.attribute.iter().any(|a| a.name() == "output_dtype" && a.i() != 0);
         if !given {
-            let kind = node.input.get(2).and_then(|zero| self.types.get(zero)).copied();
+            let kind = self.type_of_zero(node.input.get(2));
             node.attribute.retain(|a| a.name() != "output_dtype");
-            node.attribute.push(integer("output_dtype", kind.unwrap_or(DataType::Uint8 as i32).into()));
+            node.attribute.push(integer("output_dtype", kind));
         }
         node.domain = None;
         self.out.push(node);
@@ -152,7 +188,10 @@ impl Expander {
 
     /// An operator on two quantized operands, its result quantized.
     fn binary(&mut self, node: &NodeProto, op: &str) {
-        let inputs = vec![self.dequantize(node, [0, 1, 2], None), self.dequantize(node, [3, 4, 5], None)];
+        // Scales of a matrix are those of its rows on the left, of its columns on the right.
+        let axes = if op == "MatMul" { [Some(-2), Some(-1)] } else { [None; 2] };
+        let inputs =
+            vec![self.dequantize(node, [0, 1, 2], axes[0]), self.dequantize(node, [3, 4, 5], axes[1])];
         self.and_quantize(node, op, inputs, node.attribute.clone(), [6, 7]);
     }
 
@@ -194,10 +233,10 @@ impl Expander {
 
     /// `ConvInteger` and `MatMulInteger`: integers without scales.
     fn integer(&mut self, node: &NodeProto, op: &str) {
-        let operands = [(0, 2), (1, 3)].map(|(value, zero)| {
+        // A zero point for every filter; or for every row on the left and every column on the right.
+        let axes = if op == "Conv" { [1, 0] } else { [-2, -1] };
+        let operands = [(0, 2, axes[0]), (1, 3, axes[1])].map(|(value, zero, axis)| {
             let scale = self.one(node);
-            // A zero point for every filter, or for every column of a matrix.
-            let axis = if op == "Conv" { 0 } else { -1 };
             self.dequantize_by(node, input(node, value), scale, input(node, zero), Some(axis))
         });
         let output = node.output.first().cloned().unwrap_or_default();
@@ -252,8 +291,7 @@ impl Expander {
         let number = self.made(node, "result");
         self.push(node, op, inputs, number.clone(), attributes, true);
         let output = node.output.first().cloned().unwrap_or_default();
-        let kind = self.types.get(&input(node, zero)).copied().unwrap_or(DataType::Uint8 as i32);
-        let kind = vec![integer("output_dtype", kind.into())];
+        let kind = vec![integer("output_dtype", self.type_of_zero(node.input.get(zero)))];
         let inputs = vec![number, input(node, scale), input(node, zero)];
         self.push(node, "QuantizeLinear", inputs, output, kind, false);
     }
@@ -300,6 +338,11 @@ impl Expander {
             ..Default::default()
         });
     }
+}
+
+/// Whether a `QGemm` has a factor that its bias does not share.
+fn scales_the_product(node: &NodeProto) -> bool {
+    node.attribute.iter().any(|a| a.name() == "alpha" && a.f() != 1.0)
 }
 
 fn name_of(node: &NodeProto) -> &str {
@@ -379,6 +422,29 @@ mod tests {
         assert_eq!(ops(&nodes), ["Identity", "Constant", "Constant"]);
         let (nodes, _) = expanded(node("", "MatMulInteger", &["a", "b"], &["y"]));
         assert_eq!(ops(&nodes)[4], "MatMul");
+    }
+
+    #[test]
+    fn the_type_of_a_zero_point_is_followed_or_the_operator_refused() {
+        let mut cast = node("", "Cast", &["fed"], &["zero"]);
+        cast.attribute = vec![integer("to", DataType::Int8 as i64)];
+        let quantize = |zero: &str| node("", "QuantizeLinear", &["x", "s", zero], &["q"]);
+        let kind = |nodes: Vec<NodeProto>| {
+            let mut graph = GraphProto { node: nodes, ..Default::default() };
+            expand(&mut graph);
+            graph.node.last().unwrap().attribute[0].i()
+        };
+        assert_eq!(kind(vec![cast.clone(), quantize("zero")]), DataType::Int8 as i64);
+        assert_eq!(kind(vec![quantize("unknown")]), -1);
+        assert_eq!(kind(vec![quantize("")]), DataType::Uint8 as i64);
+        // Inside a branch, too.
+        let branch = GraphProto { node: vec![quantize("zero")], ..Default::default() };
+        let mut choice = node("", "If", &["c"], &["y"]);
+        choice.attribute = vec![AttributeProto { g: Some(branch), ..Default::default() }];
+        let mut graph = GraphProto { node: vec![cast, choice], ..Default::default() };
+        expand(&mut graph);
+        let branch = graph.node[1].attribute[0].g.as_ref().unwrap();
+        assert_eq!(branch.node[0].attribute[0].i(), DataType::Int8 as i64);
     }
 
     #[test]
