@@ -107,7 +107,8 @@ impl Session for CpuSession {
         for back in &self.plan.backward {
             let step = &self.plan.steps[back.step];
             if let Some(clip) = &step.clip {
-                mask_gradient(&mut self.arena, self.plan.isa, clip, back.output_gradient, rules.relu);
+                let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
+                mask_gradient(&mut self.arena, self.plan.isa, clip, back.output_gradient, rule);
             }
             for &(operand, region, accumulate) in &back.gradients {
                 let (reader, [gradient]) = self.arena.frame([region]);

@@ -19,6 +19,9 @@ pub struct Bounds {
     pub low: f32,
     /// Upper bound; ∞ if there is none.
     pub high: f32,
+    /// Whether this is the range of a number format rather than an activation function: rules for the gradients of ReLUs
+    /// do not apply.
+    pub saturates: bool,
 }
 
 /// The operator.
@@ -39,6 +42,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         _ if a.opset < 11 => Activation::Clip(Bounds {
             low: a.float_or("min", f32::NEG_INFINITY)?,
             high: a.float_or("max", f32::INFINITY)?,
+            saturates: false,
         }),
         _ => Activation::ClipByInputs,
     }))
@@ -47,16 +51,17 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 impl Activation {
     /// The bounds, which have to be constant.
     pub fn bounds(&self, inputs: Facts<'_>) -> Result<Bounds, OpError> {
-        let Bounds { low, high } = match self {
-            Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY },
+        let Bounds { low, high, saturates } = match self {
+            Activation::Relu => Bounds { low: 0.0, high: f32::INFINITY, saturates: false },
             Activation::Clip(bounds) => *bounds,
             Activation::ClipByInputs => Bounds {
                 low: inputs.scalar(1)?.unwrap_or(f32::NEG_INFINITY),
                 high: inputs.scalar(2)?.unwrap_or(f32::INFINITY),
+                saturates: false,
             },
         };
         // Where the bounds cross, ONNX lets the upper one win.
-        Ok(Bounds { low: low.min(high), high })
+        Ok(Bounds { low: low.min(high), high, saturates })
     }
 }
 
@@ -83,7 +88,7 @@ impl Operator for Activation {
             let clamp = |&v: &i64| v.max(low.unwrap_or(i64::MIN)).min(high.unwrap_or(i64::MAX));
             return Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(clamp).collect())]));
         }
-        let Bounds { low, high } = self.bounds(inputs)?;
+        let Bounds { low, high, .. } = self.bounds(inputs)?;
         let clamp = |&v: &f32| {
             if v < low {
                 low

@@ -149,7 +149,9 @@ pub fn clamp_of_pair(
         return None;
     }
     let bound = |q: i64| q.saturating_sub(a.zeros[0]) as f32 * a.scales[0];
-    Some(Bounds { low: bound(range[0]), high: bound(range[1]) })
+    let low = bound(range[0]);
+    // A range from zero up is where quantizers hide ReLUs.
+    Some(Bounds { low, high: bound(range[1]), saturates: low != 0.0 })
 }
 
 impl Operator for Quantization {

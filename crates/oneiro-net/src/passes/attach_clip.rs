@@ -11,7 +11,11 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     // Two clamps in a row are one, if their intervals meet.
     let bounds = match producer.clip {
         None => bounds,
-        Some(first) => Bounds { low: bounds.low.max(first.low), high: bounds.high.min(first.high) },
+        Some(first) => Bounds {
+            low: bounds.low.max(first.low),
+            high: bounds.high.min(first.high),
+            saturates: bounds.saturates && first.saturates,
+        },
     };
     if producer.op.is_view() || producer.outputs.len() > 1 {
         return Err("its producer moves no data, or has several results".into());
