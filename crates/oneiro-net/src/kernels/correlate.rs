@@ -14,6 +14,7 @@ mod columns;
 mod geometry;
 mod task;
 
+pub(crate) use columns::Reading;
 pub use geometry::{ConvGeometry, Phase};
 
 use super::clip::{Clip, MASK_BITS};
@@ -222,7 +223,7 @@ impl Correlation {
     }
 
     /// Whether grid and destination are the same.
-    fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.grid == self.dst && self.dst_start == [0; 3] && self.dst_step == [1; 3]
     }
 
@@ -238,7 +239,7 @@ impl Correlation {
     }
 
     /// Panics where the grid leaves the destination or a step is 0.
-    pub(super) fn check_grid(&self) {
+    pub(crate) fn check_grid(&self) {
         for d in 0..3 {
             let end = self.dst_start[d] + self.grid[d].saturating_sub(1) * self.dst_step[d];
             assert!(self.grid[d] == 0 || end < self.dst[d], "the grid leaves the destination: {self:?}");
@@ -278,7 +279,7 @@ struct Split {
 }
 
 /// Elements of a box.
-fn volume(extent: [usize; 3]) -> usize {
+pub(crate) fn volume(extent: [usize; 3]) -> usize {
     extent.iter().product()
 }
 

@@ -17,6 +17,7 @@
 //! that write disjoint parts of one slice (each part belongs to one task by construction of the cut).
 
 pub mod arena;
+pub mod blocked;
 pub(crate) mod clip;
 pub mod contract;
 pub mod correlate;

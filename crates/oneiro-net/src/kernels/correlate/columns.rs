@@ -22,16 +22,16 @@ const OVERHANG: usize = LINE;
 /// A 1×1 convolution of step 1 becomes one line as long as the plane, and a 3×1×1 one becomes
 /// two-dimensional: longer lines, fewer pieces.
 #[derive(Clone, Copy)]
-struct Reading {
-    src: [usize; 3],
-    grid: [usize; 3],
-    step: [usize; 3],
+pub(crate) struct Reading {
+    pub(crate) src: [usize; 3],
+    pub(crate) grid: [usize; 3],
+    pub(crate) step: [usize; 3],
     /// How often the last two dimensions were joined, with the widths they were joined at.
     joined: [usize; 2],
 }
 
 impl Reading {
-    fn of(correlation: &Correlation) -> Reading {
+    pub(crate) fn of(correlation: &Correlation) -> Reading {
         let mut reading = Reading {
             src: correlation.src,
             grid: correlation.grid,
@@ -56,7 +56,7 @@ impl Reading {
     }
 
     /// A tap of the correlation in the joined dimensions.
-    fn tap(&self, mut tap: [isize; 3]) -> [isize; 3] {
+    pub(crate) fn tap(&self, mut tap: [isize; 3]) -> [isize; 3] {
         for width in self.joined {
             if width > 0 {
                 tap = [0, tap[0], tap[1] * width as isize];

@@ -1,0 +1,136 @@
+//! Kernels over values in blocks of channels.
+//!
+//! A value of shape (N, C, D, H, W) lies in memory as `[N][⌈C / 16⌉][D · H · W][16]`: sixteen channels of one position
+//! side by side, where one register (or a few) holds them. Convolutions then read their source as it is, with no copy
+//! per tap, pooling and depthwise convolution need no shuffles, and Winograd's transforms are plain additions of
+//! registers. Lanes beyond the last channel hold numbers that nothing mixes with others: convolutions write zeros
+//! there and never read them.
+
+mod dense;
+mod lanes;
+mod reorder;
+mod slab;
+mod tile;
+#[cfg(test)]
+mod tests;
+
+pub use dense::Dense;
+pub use reorder::{block, unblock};
+
+use super::clip::mask_words;
+use super::scratch::AlignedBuffer;
+use tile::Finish;
+
+/// Channels of a block.
+pub const BLOCK: usize = tile::LANES;
+
+/// Blocks of so many channels.
+pub const fn blocks_of(channels: usize) -> usize {
+    channels.div_ceil(BLOCK)
+}
+
+/// Bits of a mask in units of a block: one row of a mask covers a plane of positions, in whole words.
+const fn mask_plane(plane: usize) -> usize {
+    mask_words(plane * BLOCK) * 2
+}
+
+/// What is done to every result before it leaves its register, in this order.
+#[derive(Debug, Default)]
+pub struct Ending<'a> {
+    /// Numbers to add, which lie as the destination does.
+    pub add: Option<&'a [f32]>,
+    /// Masks of a clip that the result is the gradient behind of: 0 where one is set.
+    pub gates: [Option<&'a [u32]>; 2],
+    /// A clamp, and its masks.
+    pub clip: Option<EndingClip<'a>>,
+}
+
+/// The clamp of an [`Ending`]; masks as for [`Epilogue::Clip`](super::Epilogue::Clip), a row for each block of
+/// channels of an image.
+#[derive(Debug)]
+pub struct EndingClip<'a> {
+    /// Lower bound.
+    pub low: f32,
+    /// Upper bound.
+    pub high: f32,
+    /// Set where `x <= low`.
+    pub below: Option<&'a mut [u32]>,
+    /// Set where `x >= high`.
+    pub above: Option<&'a mut [u32]>,
+}
+
+impl Ending<'_> {
+    /// Addresses for tiles; `None` if there is nothing to do.
+    ///
+    /// # Panics
+    /// Where a slice does not fit a destination of `rows` planes.
+    fn finish(&mut self, dst: &[f32], rows: usize, plane: usize) -> Option<Finish> {
+        if self.add.is_none() && self.gates == [None, None] && self.clip.is_none() {
+            return None;
+        }
+        let words = rows * mask_words(plane * BLOCK);
+        let mut finish = Finish {
+            add: std::ptr::null(),
+            base: dst.as_ptr(),
+            gates: [std::ptr::null(); 2],
+            clip: self.clip.is_some(),
+            low: 0.0,
+            high: 0.0,
+            below: std::ptr::null_mut(),
+            above: std::ptr::null_mut(),
+        };
+        if let Some(add) = self.add {
+            assert_eq!(add.len(), dst.len(), "numbers to add");
+            finish.add = add.as_ptr();
+        }
+        for (gate, mask) in finish.gates.iter_mut().zip(self.gates) {
+            if let Some(mask) = mask {
+                assert_eq!(mask.len(), words, "words of a mask of {rows} rows of {plane} positions");
+                *gate = mask.as_ptr().cast();
+            }
+        }
+        if let Some(clip) = &mut self.clip {
+            (finish.low, finish.high) = (clip.low, clip.high);
+            for (to, mask) in [(&mut finish.below, &mut clip.below), (&mut finish.above, &mut clip.above)] {
+                if let Some(mask) = mask {
+                    assert_eq!(mask.len(), words, "words of a mask of {rows} rows of {plane} positions");
+                    *to = mask.as_mut_ptr().cast();
+                }
+            }
+        }
+        Some(finish)
+    }
+}
+
+/// Numbers at an address that suits every instruction set.
+#[derive(Default)]
+struct Packed {
+    data: AlignedBuffer,
+    len: usize,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} numbers", self.len)
+    }
+}
+
+impl Packed {
+    fn zeros(len: usize) -> Packed {
+        let mut data = AlignedBuffer::new();
+        data.at_least(len);
+        Packed { data, len }
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        &self.data.as_slice()[..self.len]
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [f32] {
+        &mut self.data.as_mut_slice()[..self.len]
+    }
+
+    fn bytes(&self) -> usize {
+        self.len * size_of::<f32>()
+    }
+}

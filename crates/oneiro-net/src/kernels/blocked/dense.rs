@@ -1,0 +1,424 @@
+//! Dense convolution and its adjoint between values in blocks of channels.
+//!
+//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of output
+//! blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab, and tiles
+//! ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the numbers of channels
+//! and taps alone: neither threads nor the batch can change a bit.
+
+use super::slab::Slab;
+use super::tile::{Finish, LANES, MAX_BLOCKS, Tile, TileCall, most_positions, tile_of};
+use super::{Ending, Packed, blocks_of};
+use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// Multiply-adds of one chain at most. A panel of weights for it, two blocks wide, takes 18 KB: it stays in a
+/// first-level cache beside the source that streams past. Longer chains are less accurate.
+const CHAIN: usize = 144;
+
+/// Numbers of the destination that a task goes through for every pass: half of a second-level cache of 1 MB.
+const TASK_NUMBERS: usize = 128 << 10;
+
+/// Tasks for each thread, so that an unlucky last one costs little.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Fewest positions of a task, unless there are no more: below, weights are read too often.
+const FEWEST_POSITIONS: usize = 112;
+
+/// A correlation with its weights packed.
+#[derive(Debug)]
+pub struct Dense {
+    correlation: Correlation,
+    isa: Isa,
+    /// Output blocks of each panel of a group, one after another.
+    panels: Vec<Panel>,
+    weights: Packed,
+    /// `[groups · blocks][16]`, zeros where there is no channel.
+    bias: Packed,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Panel {
+    /// First output block in the group.
+    first: usize,
+    /// Output blocks.
+    blocks: usize,
+    /// Where its weights begin in those of the group.
+    weights: usize,
+}
+
+struct Scratch {
+    slab: Slab,
+    data: AlignedBuffer,
+    offsets: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { slab: Slab::new(), data: AlignedBuffer::new(), offsets: Vec::new() })
+    };
+}
+
+/// Passes over the input channels of a group: full blocks a few at a time, then what is left of the last one.
+#[derive(Clone, Copy)]
+struct Pass {
+    first_block: usize,
+    blocks: usize,
+    /// Channels of each block.
+    steps: usize,
+}
+
+impl Dense {
+    /// Whether groups of this many channels can be computed here: blocks must not straddle groups.
+    pub fn takes(correlation: &Correlation) -> bool {
+        correlation.groups == 1
+            || correlation.c_in.is_multiple_of(LANES) && correlation.c_out.is_multiple_of(LANES)
+    }
+
+    /// Packs weights, `weight(group, out, input, tap)`, and a bias `[groups · c_out]`.
+    pub fn new(
+        correlation: Correlation,
+        isa: Isa,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+        bias: Option<&[f32]>,
+    ) -> Dense {
+        isa.require();
+        assert!(Dense::takes(&correlation), "blocks of channels straddle groups: {correlation:?}");
+        correlation.check_grid();
+        let Correlation { groups, c_in, c_out, .. } = correlation;
+        let taps = correlation.taps.len();
+        let blocks = blocks_of(c_out);
+        let width = best_width(&correlation, isa, blocks);
+        let depth = c_in * taps;
+        let panels: Vec<Panel> = (0..blocks)
+            .step_by(width)
+            .map(|first| Panel { first, blocks: width.min(blocks - first), weights: first * LANES * depth })
+            .collect();
+        let per_group = blocks * LANES * depth;
+        let mut weights = Packed::zeros(groups * per_group);
+        weights.as_mut_slice().par_chunks_mut((LANES * depth * width).max(1)).enumerate().for_each(|(i, to)| {
+            let (group, panel) = (i / panels.len().max(1), &panels[i % panels.len()]);
+            let mut at = 0;
+            for block in 0..blocks_of(c_in) {
+                for tap in 0..taps {
+                    for input in block * LANES..c_in.min((block + 1) * LANES) {
+                        let rows = to[at..at + panel.blocks * LANES].iter_mut().enumerate();
+                        for (lane, to) in rows {
+                            let out = panel.first * LANES + lane;
+                            *to = if out < c_out { weight(group, out, input, tap) } else { 0.0 };
+                        }
+                        at += panel.blocks * LANES;
+                    }
+                }
+            }
+        });
+        let mut padded = Packed::zeros(groups * blocks * LANES);
+        if let Some(bias) = bias {
+            assert_eq!(bias.len(), groups * c_out, "bias of {correlation:?}");
+            for (to, from) in padded.as_mut_slice().chunks_mut(blocks * LANES).zip(bias.chunks(c_out)) {
+                to[..c_out].copy_from_slice(from);
+            }
+        }
+        Dense { correlation, isa, panels, weights, bias: padded }
+    }
+
+    /// Bytes of the packed weights.
+    pub fn bytes(&self) -> usize {
+        self.weights.bytes()
+    }
+
+    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    ///
+    /// Both in blocks of channels: `src` `[batch, blocks, src]`, `dst` `[batch, blocks, dst]`.
+    ///
+    /// # Panics
+    /// Where a slice does not fit.
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+        let c = &self.correlation;
+        let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        assert_eq!(src.len(), c.batch * c.groups * in_blocks * src_plane * LANES, "source of {c:?}");
+        assert_eq!(dst.len(), c.batch * c.groups * out_blocks * dst_plane * LANES, "destination of {c:?}");
+        let columns = volume(c.grid);
+        if columns == 0 || c.batch * c.groups * out_blocks == 0 {
+            return;
+        }
+        let finish = ending.finish(dst, c.batch * c.groups * out_blocks, dst_plane);
+        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, finish };
+        let split = self.split(columns);
+        let tasks = c.batch * c.groups * split.column_parts * split.panel_parts;
+        let run = |task: usize| {
+            let (task, column_part) = (task / split.column_parts, task % split.column_parts);
+            let (task, panel_part) = (task / split.panel_parts, task % split.panel_parts);
+            let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
+            job.run(
+                task / c.groups,
+                task % c.groups,
+                even(split.column_parts, column_part, columns),
+                even(split.panel_parts, panel_part, self.panels.len()),
+            );
+        };
+        if tasks == 1 || rayon::current_num_threads() == 1 {
+            (0..tasks).for_each(run);
+        } else {
+            (0..tasks).into_par_iter().with_max_len(1).for_each(run);
+        }
+    }
+
+    /// Cuts one (image, group). Threads matter here, for speed alone.
+    fn split(&self, columns: usize) -> Split {
+        let c = &self.correlation;
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
+        let numbers = columns * blocks_of(c.c_out) * LANES;
+        let images = c.batch * c.groups;
+        let by_size = numbers.div_ceil(TASK_NUMBERS);
+        let by_threads = wanted.div_ceil(images);
+        let column_parts = by_size.max(by_threads).min(columns.div_ceil(FEWEST_POSITIONS)).max(1);
+        let panel_parts = wanted.div_ceil(images * column_parts).min(self.panels.len()).max(1);
+        Split { column_parts, panel_parts }
+    }
+
+    fn passes(&self) -> impl Iterator<Item = Pass> {
+        let c = &self.correlation;
+        let taps = c.taps.len();
+        let (full, tail) = if taps == 0 { (0, 0) } else { (c.c_in / LANES, c.c_in % LANES) };
+        let per_pass = (CHAIN / LANES / taps.max(1)).max(1);
+        // As many passes as needed, nearly equal.
+        let passes = full.div_ceil(per_pass);
+        let whole = (0..passes).map(move |i| {
+            let (first, end) = (full * i / passes, full * (i + 1) / passes);
+            Pass { first_block: first, blocks: end - first, steps: LANES }
+        });
+        let rest = (tail > 0).then_some(Pass { first_block: full, blocks: 1, steps: tail });
+        let none = (full == 0 && tail == 0).then_some(Pass { first_block: 0, blocks: 0, steps: LANES });
+        whole.chain(rest).chain(none)
+    }
+}
+
+struct Split {
+    column_parts: usize,
+    panel_parts: usize,
+}
+
+/// One call, as its tasks see it.
+struct Job<'a> {
+    dense: &'a Dense,
+    src: &'a [f32],
+    dst: Disjoint<'a, f32>,
+    accumulate: bool,
+    finish: Option<Finish>,
+}
+
+// SAFETY: the addresses in `finish` are of slices that outlive the job; tasks write masks at disjoint places, those of
+// their own outputs.
+unsafe impl Sync for Job<'_> {}
+
+impl Job<'_> {
+    fn run(&self, image: usize, group: usize, columns: (usize, usize), panels: (usize, usize)) {
+        if columns.0 < columns.1 && panels.0 < panels.1 {
+            SCRATCH.with_borrow_mut(|scratch| self.run_in(scratch, image, group, columns, panels));
+        }
+    }
+
+    fn run_in(
+        &self,
+        scratch: &mut Scratch,
+        image: usize,
+        group: usize,
+        columns: (usize, usize),
+        panels: (usize, usize),
+    ) {
+        let dense = self.dense;
+        let c = &dense.correlation;
+        let Scratch { slab, data, offsets } = scratch;
+        slab.lay(c, columns.0, columns.1);
+        let src_plane = volume(c.src);
+        let in_blocks = blocks_of(c.c_in);
+        let source = &self.src[(image * c.groups + group) * in_blocks * src_plane * LANES..];
+        let taps = c.taps.len();
+        let last = dense.passes().last().map_or(0, |p| p.first_block);
+        let mut written = self.accumulate;
+        let mut laid = 0;
+        for pass in dense.passes() {
+            let plane = if slab.direct { src_plane } else { slab.len };
+            let from = if slab.direct {
+                &source[pass.first_block * src_plane * LANES..]
+            } else {
+                let data = data.at_least(pass.blocks * plane * LANES);
+                fill(slab, &source[pass.first_block * src_plane * LANES..], src_plane, pass.blocks, laid, data);
+                laid = laid.max(pass.blocks);
+                &*data
+            };
+            offsets.clear();
+            for block in 0..pass.blocks {
+                offsets.extend(slab.taps.iter().map(|tap| (block * plane + tap) * LANES));
+            }
+            let reach = slab.segments.iter().map(|s| s.base + s.len).max().unwrap_or(0) * LANES;
+            let furthest = offsets.iter().max().copied().unwrap_or(0);
+            assert!(offsets.is_empty() || furthest + reach <= from.len(), "the slab reaches beyond the source");
+            let per_chunk = (CHAIN / pass.steps).max(1);
+            let chunks = offsets.len().div_ceil(per_chunk).max(1);
+            for chunk in 0..chunks {
+                let runs = offsets.len() * chunk / chunks..offsets.len() * (chunk + 1) / chunks;
+                let finish = pass.first_block == last && chunk + 1 == chunks;
+                let products = pass.first_block * taps * LANES + runs.start * pass.steps;
+                for &panel in &dense.panels[panels.0..panels.1] {
+                    self.multiply(
+                        (image * c.groups + group) * blocks_of(c.c_out) + panel.first,
+                        group,
+                        panel,
+                        products,
+                        pass.steps,
+                        &offsets[runs.clone()],
+                        from,
+                        slab,
+                        written,
+                        finish,
+                    );
+                }
+                written = true;
+            }
+        }
+    }
+
+    /// Adds the products of some runs to the outputs of one panel.
+    fn multiply(
+        &self,
+        first_plane: usize,
+        group: usize,
+        panel: Panel,
+        products: usize,
+        steps: usize,
+        offsets: &[usize],
+        from: &[f32],
+        slab: &Slab,
+        written: bool,
+        finish: bool,
+    ) {
+        let dense = self.dense;
+        let c = &dense.correlation;
+        let plane = volume(c.dst);
+        let per_group = blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
+        let first = group * per_group + panel.weights + products * panel.blocks * LANES;
+        let weights = &dense.weights.as_slice()[first..first + offsets.len() * steps * panel.blocks * LANES];
+        let bias = (group * blocks_of(c.c_out) + panel.first) * LANES;
+        let bias = &dense.bias.as_slice()[bias..bias + panel.blocks * LANES];
+        let step = if c.is_whole() { 1 } else { c.dst_step[2] };
+        let mask_plane = super::mask_plane(plane);
+        let finish = self.finish.as_ref().filter(|_| finish).map_or(std::ptr::null(), |f| f as *const Finish);
+        let most = most_positions(dense.isa, panel.blocks);
+        let mut tiles = Tiles::new(dense.isa, panel.blocks);
+        for segment in &slab.segments {
+            let end = segment.to + (segment.len - 1) * step;
+            // The last output of the last block is in bounds (checked here), so those before it are.
+            self.dst.pointer(((first_plane + panel.blocks - 1) * plane + end + 1) * LANES);
+            let count = segment.len.div_ceil(most);
+            for tile in 0..count {
+                let (x, end) = (segment.len * tile / count, segment.len * (tile + 1) / count);
+                let to = segment.to + x * step;
+                let call = TileCall {
+                    // SAFETY: a segment's base and offsets stay inside the source (asserted by the caller).
+                    src: unsafe { from.as_ptr().add((segment.base + x) * LANES) },
+                    offsets: offsets.as_ptr(),
+                    runs: offsets.len(),
+                    steps,
+                    weights: weights.as_ptr(),
+                    out: self.dst.pointer((first_plane * plane + to) * LANES),
+                    out_block: plane * LANES,
+                    out_step: step * LANES,
+                    start: if written { std::ptr::null() } else { bias.as_ptr() },
+                    finish,
+                    mask_at: first_plane * mask_plane + to,
+                    mask_block: mask_plane,
+                    mask_step: step,
+                };
+                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
+                // what the segment asks for (checked above); no other task writes these outputs.
+                unsafe { tiles.get(end - x)(&call) };
+            }
+        }
+    }
+}
+
+/// The compiled tiles of one number of blocks; the last one is remembered.
+struct Tiles {
+    isa: Isa,
+    blocks: usize,
+    last: Option<(usize, Tile)>,
+}
+
+impl Tiles {
+    fn new(isa: Isa, blocks: usize) -> Tiles {
+        Tiles { isa, blocks, last: None }
+    }
+
+    fn get(&mut self, positions: usize) -> Tile {
+        match self.last {
+            Some((known, tile)) if known == positions => tile,
+            _ => {
+                let tile = tile_of(self.isa, positions, self.blocks);
+                self.last = Some((positions, tile));
+                tile
+            }
+        }
+    }
+}
+
+/// Fills the slabs of some blocks; those below `laid` have their zeros already.
+fn fill(slab: &Slab, source: &[f32], plane: usize, blocks: usize, laid: usize, data: &mut [f32]) {
+    for block in 0..blocks {
+        let to = &mut data[block * slab.len * LANES..(block + 1) * slab.len * LANES];
+        let from = &source[block * plane * LANES..(block + 1) * plane * LANES];
+        if block >= laid {
+            for &(begin, end) in &slab.zeros {
+                to[begin * LANES..end * LANES].fill(0.0);
+            }
+        }
+        for piece in &slab.pieces {
+            let to = &mut to[piece.to * LANES..(piece.to + piece.len) * LANES];
+            if slab.step == 1 {
+                to.copy_from_slice(&from[piece.from * LANES..(piece.from + piece.len) * LANES]);
+            } else {
+                let from = from[piece.from * LANES..].chunks(slab.step * LANES);
+                for (to, from) in to.chunks_exact_mut(LANES).zip(from) {
+                    to.copy_from_slice(&from[..LANES]);
+                }
+            }
+        }
+    }
+}
+
+/// The width of panels, in blocks, that takes the fewest cycles by a simple count: a tile needs half a cycle for each
+/// multiply-add and for each load, and at least the latency of a multiply-add for each product.
+fn best_width(correlation: &Correlation, isa: Isa, blocks: usize) -> usize {
+    /// Cycles from a multiply-add to the next that needs its result (Intel and AMD, 2015 to 2024: 4).
+    const LATENCY: f64 = 4.0;
+    let line = if correlation.is_whole() {
+        crate::kernels::correlate::Reading::of(correlation).grid[2]
+    } else {
+        correlation.grid[2]
+    };
+    let cycles = |width: usize| -> f64 {
+        let of = |panel: usize| -> f64 {
+            let most = most_positions(isa, panel);
+            let count = line.div_ceil(most).max(1);
+            (0..count)
+                .map(|i| (line * (i + 1) / count - line * i / count) as f64)
+                .map(|r| {
+                    let panel = panel as f64;
+                    (r * panel / 2.0).max((r + panel) / 2.0).max(LATENCY)
+                })
+                .sum()
+        };
+        let (full, rest) = (blocks / width, blocks % width);
+        full as f64 * of(width) + if rest > 0 { of(rest) } else { 0.0 }
+    };
+    let widths = (1..=MAX_BLOCKS.min(blocks.max(1))).filter(|&w| most_positions(isa, w) > 0);
+    // Two blocks win a tie: they read the source half as often as one.
+    widths
+        .min_by(|&a, &b| cycles(a).total_cmp(&cycles(b)).then((a != 2).cmp(&(b != 2))).then(a.cmp(&b)))
+        .unwrap_or(1)
+}

@@ -1,0 +1,294 @@
+//! Sixteen numbers, one of each channel of a block, in the registers of a family.
+
+/// The numbers of a block of channels at one position.
+///
+/// # Safety
+/// Every method needs the family's instructions; `load` and `store` need sixteen numbers at the address, of any
+/// alignment.
+#[allow(clippy::missing_safety_doc)] // Stated once, above.
+pub(crate) trait Lanes: Copy {
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// `self + a · b`.
+    unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
+    /// The larger of two; a NaN of either wins.
+    unsafe fn larger(self, other: Self) -> Self;
+    /// Bits where `self > other` or `self` is NaN.
+    unsafe fn exceeds(self, other: Self) -> u16;
+    /// `low` where below, `high` where above, a NaN as it is; bits where `x <= low` and where `x >= high`.
+    unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16);
+    /// 0 where a bit is set.
+    unsafe fn zero_where(self, bits: u16) -> Self;
+    /// `other` where a bit is set.
+    unsafe fn blend(self, other: Self, bits: u16) -> Self;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use std::arch::x86_64::*;
+
+    impl Lanes for __m512 {
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).
+            unsafe { _mm512_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_sub_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_mul_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_fmadd_ps(a, b, self) }
+        }
+        #[inline(always)]
+        unsafe fn larger(self, other: Self) -> Self {
+            // The instruction gives its second operand where either is NaN.
+            // SAFETY: see above.
+            unsafe {
+                let larger = _mm512_max_ps(other, self);
+                _mm512_mask_mov_ps(larger, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other), other)
+            }
+        }
+        #[inline(always)]
+        unsafe fn exceeds(self, other: Self) -> u16 {
+            // SAFETY: see above.
+            unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self, other) & !_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other) }
+        }
+        #[inline(always)]
+        unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
+            // The second operand, which is the number, wins where it is NaN or equal.
+            // SAFETY: see above.
+            unsafe {
+                let below = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(self, low);
+                let above = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(self, high);
+                (_mm512_min_ps(high, _mm512_max_ps(low, self)), below, above)
+            }
+        }
+        #[inline(always)]
+        unsafe fn zero_where(self, bits: u16) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_maskz_mov_ps(!bits, self) }
+        }
+        #[inline(always)]
+        unsafe fn blend(self, other: Self, bits: u16) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_mask_mov_ps(self, bits, other) }
+        }
+    }
+
+    /// Two registers of eight.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Pair(__m256, __m256);
+
+    /// All ones where the bit of a lane is set.
+    #[inline(always)]
+    unsafe fn spread(bits: u16) -> (__m256, __m256) {
+        // SAFETY: the caller has the instructions.
+        unsafe {
+            let select = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+            let of = |bits: i32| {
+                let chosen = _mm256_and_si256(_mm256_set1_epi32(bits), select);
+                _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, select))
+            };
+            (of(i32::from(bits & 255)), of(i32::from(bits >> 8)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(low: __m256, high: __m256) -> u16 {
+        // SAFETY: the caller has the instructions.
+        unsafe { _mm256_movemask_ps(low) as u16 | (_mm256_movemask_ps(high) as u16) << 8 }
+    }
+
+    impl Lanes for Pair {
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).
+            unsafe { Pair(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: see above.
+            unsafe {
+                _mm256_storeu_ps(to, self.0);
+                _mm256_storeu_ps(to.add(8), self.1);
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
+        }
+        #[inline(always)]
+        unsafe fn larger(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let of = |a, b| {
+                    let larger = _mm256_max_ps(b, a);
+                    _mm256_blendv_ps(larger, b, _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b))
+                };
+                Pair(of(self.0, other.0), of(self.1, other.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn exceeds(self, other: Self) -> u16 {
+            // SAFETY: see above.
+            unsafe {
+                let of = |a, b| {
+                    _mm256_andnot_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(b, b), _mm256_cmp_ps::<_CMP_NLE_UQ>(a, b))
+                };
+                gather(of(self.0, other.0), of(self.1, other.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
+            // SAFETY: see above.
+            unsafe {
+                let below =
+                    gather(_mm256_cmp_ps::<_CMP_LE_OQ>(self.0, low.0), _mm256_cmp_ps::<_CMP_LE_OQ>(self.1, low.1));
+                let above =
+                    gather(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, high.0), _mm256_cmp_ps::<_CMP_GE_OQ>(self.1, high.1));
+                let of = |x, low, high| _mm256_min_ps(high, _mm256_max_ps(low, x));
+                (Pair(of(self.0, low.0, high.0), of(self.1, low.1, high.1)), below, above)
+            }
+        }
+        #[inline(always)]
+        unsafe fn zero_where(self, bits: u16) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let (low, high) = spread(bits);
+                Pair(_mm256_andnot_ps(low, self.0), _mm256_andnot_ps(high, self.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn blend(self, other: Self, bits: u16) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let (low, high) = spread(bits);
+                Pair(_mm256_blendv_ps(self.0, other.0, low), _mm256_blendv_ps(self.1, other.1, high))
+            }
+        }
+    }
+}
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Pair;
+
+/// Plain Rust: an array, and whatever the compiler makes of it. On 64-bit Arm it is four NEON registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<const FUSED: bool>([f32; 16]);
+
+impl<const FUSED: bool> Plain<FUSED> {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Plain(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+
+    #[inline(always)]
+    fn bits(self, f: impl Fn(usize, f32) -> bool) -> u16 {
+        (0..16).fold(0, |bits, i| bits | u16::from(f(i, self.0[i])) << i)
+    }
+}
+
+impl<const FUSED: bool> Lanes for Plain<FUSED> {
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Plain([value; 16])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller has sixteen numbers at the address; an array of f32 read unaligned needs no more.
+        unsafe { Plain(from.cast::<[f32; 16]>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as for `load`, to write.
+        unsafe { to.cast::<[f32; 16]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
+        // `mul_add` is a library call where the machine has no such instruction.
+        let one = |sum: f32, a: f32, b: f32| if FUSED { a.mul_add(b, sum) } else { sum + a * b };
+        Plain(std::array::from_fn(|i| one(self.0[i], a.0[i], b.0[i])))
+    }
+    #[inline(always)]
+    unsafe fn larger(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b > a || b.is_nan() { b } else { a })
+    }
+    #[inline(always)]
+    unsafe fn exceeds(self, other: Self) -> u16 {
+        self.bits(|i, x| (x > other.0[i] || x.is_nan()) && !other.0[i].is_nan())
+    }
+    #[inline(always)]
+    unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
+        let clipped = Plain(std::array::from_fn(|i| crate::kernels::clip::clip(self.0[i], low.0[i], high.0[i])));
+        (clipped, self.bits(|i, x| x <= low.0[i]), self.bits(|i, x| x >= high.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn zero_where(self, bits: u16) -> Self {
+        Plain(std::array::from_fn(|i| if bits >> i & 1 == 1 { 0.0 } else { self.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn blend(self, other: Self, bits: u16) -> Self {
+        Plain(std::array::from_fn(|i| if bits >> i & 1 == 1 { other.0[i] } else { self.0[i] }))
+    }
+}

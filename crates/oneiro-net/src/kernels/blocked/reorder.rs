@@ -1,0 +1,107 @@
+//! Between plain order, N, C, D·H·W, and blocks of channels.
+
+use super::tile::LANES;
+use super::blocks_of;
+use crate::kernels::isa::{Isa, multiversion};
+use rayon::prelude::*;
+
+/// Positions of a task.
+const PIECE: usize = 1024;
+
+/// From plain order to blocks; lanes without a channel become 0. `accumulate` adds to what is there.
+///
+/// # Panics
+/// Where the slices are not `[batch, channels, plane]` and `[batch, blocks, plane, 16]`.
+pub fn block(
+    isa: Isa,
+    batch: usize,
+    channels: usize,
+    plane: usize,
+    plain: &[f32],
+    blocked: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(plain.len(), batch * channels * plane, "plain order of {channels} channels");
+    assert_eq!(blocked.len(), batch * blocks_of(channels) * plane * LANES, "blocks of {channels} channels");
+    if plain.is_empty() {
+        return;
+    }
+    blocked.par_chunks_mut(plane * LANES).enumerate().for_each(|(row, to)| {
+        let (image, block) = (row / blocks_of(channels), row % blocks_of(channels));
+        let lanes = LANES.min(channels - block * LANES);
+        let from = &plain[(image * channels + block * LANES) * plane..][..lanes * plane];
+        for (piece, to) in to.chunks_mut(PIECE * LANES).enumerate() {
+            interleave(isa, from, plane, piece * PIECE, lanes, to, accumulate);
+        }
+    });
+}
+
+/// From blocks to plain order. `accumulate` adds to what is there.
+///
+/// # Panics
+/// As [`block`].
+pub fn unblock(
+    isa: Isa,
+    batch: usize,
+    channels: usize,
+    plane: usize,
+    blocked: &[f32],
+    plain: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(plain.len(), batch * channels * plane, "plain order of {channels} channels");
+    assert_eq!(blocked.len(), batch * blocks_of(channels) * plane * LANES, "blocks of {channels} channels");
+    if plain.is_empty() {
+        return;
+    }
+    // Rows of one block of one image belong to one task; the last block of an image may be narrower.
+    plain.par_chunks_mut(channels * plane).enumerate().for_each(|(image, to)| {
+        to.par_chunks_mut(LANES * plane).enumerate().for_each(|(block, to)| {
+            let row = image * blocks_of(channels) + block;
+            let from = &blocked[row * plane * LANES..(row + 1) * plane * LANES];
+            for (piece, from) in from.chunks(PIECE * LANES).enumerate() {
+                separate(isa, from, plane, piece * PIECE, to, accumulate);
+            }
+        });
+    });
+}
+
+multiversion! {
+    fn interleave(from: &[f32], plane: usize, first: usize, lanes: usize, to: &mut [f32], accumulate: bool) {
+        for (lane, from) in from.chunks_exact(plane).enumerate().take(lanes) {
+            let from = &from[first..];
+            if accumulate {
+                for (to, x) in to.chunks_exact_mut(LANES).zip(from) {
+                    to[lane] += x;
+                }
+            } else {
+                for (to, x) in to.chunks_exact_mut(LANES).zip(from) {
+                    to[lane] = *x;
+                }
+            }
+        }
+        if !accumulate {
+            for to in to.chunks_exact_mut(LANES) {
+                to[lanes..].fill(0.0);
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn separate(from: &[f32], plane: usize, first: usize, to: &mut [f32], accumulate: bool) {
+        let count = from.len() / LANES;
+        for (lane, to) in to.chunks_exact_mut(plane).enumerate() {
+            let to = &mut to[first..first + count];
+            if accumulate {
+                for (to, from) in to.iter_mut().zip(from.chunks_exact(LANES)) {
+                    *to += from[lane];
+                }
+            } else {
+                for (to, from) in to.iter_mut().zip(from.chunks_exact(LANES)) {
+                    *to = from[lane];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! How tiles see the source: as lines of positions in which the columns of every tap lie side by side.
+//!
+//! The positions of a block of outputs, seen through one tap, are a stretch of a source line; around the source there
+//! are zeros, and a step larger than 1 leaves gaps. A *slab* is a copy of the lines that the outputs need, with their
+//! zeros, each line split by remainder modulo the step: in it every tap is a constant distance away, whatever the
+//! padding, step and dilation. Where nothing is padded and the step is 1, the source itself is the slab.
+
+use crate::kernels::correlate::{Correlation, Reading};
+
+/// Outputs that lie side by side in the slab and, a fixed step apart, in the destination.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    /// Outputs.
+    pub(super) len: usize,
+    /// Where tap 0 of the first one lies in the slab.
+    pub(super) base: usize,
+    /// Position of the first one in the destination.
+    pub(super) to: usize,
+}
+
+/// A piece of a source line to copy into the slab.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    pub(super) to: usize,
+    pub(super) from: usize,
+    pub(super) len: usize,
+}
+
+/// The slab of one range of outputs; all in positions. Kept by each thread and refilled, so that it allocates only to
+/// grow.
+#[derive(Debug, Default)]
+pub(super) struct Slab {
+    pub(super) segments: Vec<Segment>,
+    /// Where each tap lies, from a segment's base.
+    pub(super) taps: Vec<usize>,
+    /// Whether the source is the slab.
+    pub(super) direct: bool,
+    pub(super) pieces: Vec<Piece>,
+    /// Ranges of zeros.
+    pub(super) zeros: Vec<(usize, usize)>,
+    /// From one position of a piece to the next in the source.
+    pub(super) step: usize,
+    /// Positions in it.
+    pub(super) len: usize,
+    needed: Vec<(usize, usize)>,
+}
+
+impl Slab {
+    pub(super) const fn new() -> Slab {
+        Slab {
+            segments: Vec::new(),
+            taps: Vec::new(),
+            direct: false,
+            pieces: Vec::new(),
+            zeros: Vec::new(),
+            step: 1,
+            len: 0,
+            needed: Vec::new(),
+        }
+    }
+
+    /// Lays out the slab of grid positions `begin .. end` (linear, not empty).
+    pub(super) fn lay(&mut self, correlation: &Correlation, begin: usize, end: usize) {
+        let reading = Reading::of(correlation);
+        self.segments.clear();
+        self.taps.clear();
+        self.pieces.clear();
+        self.zeros.clear();
+        self.len = 0;
+        self.direct = true;
+        self.step = 1;
+        if correlation.taps.is_empty() {
+            self.cut(correlation, &reading, begin, end, |_, _, _| 0);
+            return;
+        }
+        let mut low = [isize::MAX; 3];
+        let mut high = [isize::MIN; 3];
+        for &tap in &correlation.taps {
+            let tap = reading.tap(tap);
+            for d in 0..3 {
+                low[d] = low[d].min(tap[d]);
+                high[d] = high[d].max(tap[d]);
+            }
+        }
+        let inside = |d: usize| {
+            low[d] >= 0 && ((reading.grid[d] - 1) * reading.step[d]) as isize + high[d] < reading.src[d] as isize
+        };
+        self.step = reading.step[2];
+        self.direct = self.step == 1 && (0..3).all(inside);
+        if self.direct {
+            let [_, height, line] = reading.src;
+            let at = |z: usize, y: usize, x: usize| (z * height + y) * line + x;
+            self.cut(correlation, &reading, begin, end, |z, y, x| {
+                at(z * reading.step[0], y * reading.step[1], x)
+            });
+            self.taps.extend(correlation.taps.iter().map(|&tap| {
+                let [z, y, x] = reading.tap(tap).map(|t| t as usize);
+                at(z, y, x)
+            }));
+        } else {
+            self.lay_lines(correlation, &reading, low, high, begin, end);
+        }
+    }
+
+    /// Cuts the range into segments at the ends of grid lines.
+    fn cut(
+        &mut self,
+        correlation: &Correlation,
+        reading: &Reading,
+        begin: usize,
+        end: usize,
+        base: impl Fn(usize, usize, usize) -> usize,
+    ) {
+        let [_, grid_height, grid_width] = reading.grid;
+        let whole = correlation.is_whole();
+        let Correlation { grid, dst, dst_start, dst_step, .. } = correlation;
+        let mut position = begin;
+        while position < end {
+            let (row, x) = (position / grid_width, position % grid_width);
+            // What is not written whole is cut at the true lines of the grid, which joining may have merged.
+            let line = if whole { grid_width - x } else { grid[2] - position % grid[2] };
+            let len = line.min(grid_width - x).min(end - position);
+            let to = if whole {
+                position
+            } else {
+                let (row, x) = (position / grid[2], position % grid[2]);
+                let z = dst_start[0] + row / grid[1] * dst_step[0];
+                let y = dst_start[1] + row % grid[1] * dst_step[1];
+                (z * dst[1] + y) * dst[2] + dst_start[2] + x * dst_step[2]
+            };
+            self.segments.push(Segment { len, base: base(row / grid_height, row % grid_height, x), to });
+            position += len;
+        }
+    }
+
+    /// Lays out the lines, lists their zeros and what to copy into them.
+    fn lay_lines(
+        &mut self,
+        correlation: &Correlation,
+        reading: &Reading,
+        low: [isize; 3],
+        high: [isize; 3],
+        begin: usize,
+        end: usize,
+    ) {
+        let Reading { src, grid, step, .. } = *reading;
+        // The box of grid positions that the range lies in.
+        let (first, last) = (begin / grid[2], (end - 1) / grid[2]);
+        let (z0, z1) = (first / grid[1], last / grid[1]);
+        let (y0, y1) = if z0 == z1 { (first % grid[1], last % grid[1]) } else { (0, grid[1] - 1) };
+        let (x0, x1) = if first == last { (begin % grid[2], (end - 1) % grid[2]) } else { (0, grid[2] - 1) };
+        let span = |d: usize| (high[d] - low[d]) as usize;
+        let depth = (z1 - z0) * step[0] + span(0) + 1;
+        let height = (y1 - y0) * step[1] + span(1) + 1;
+        let remainders = step[2].min(span(2) + 1);
+        let length = x1 - x0 + span(2) / step[2] + 1;
+        let at = |z: usize, y: usize, remainder: usize, x: usize| {
+            ((z * height + y) * remainders + remainder) * length + x
+        };
+        let from_low = |tap: [isize; 3]| {
+            let tap = reading.tap(tap);
+            [0, 1, 2].map(|d| (tap[d] - low[d]) as usize)
+        };
+        self.cut(correlation, reading, begin, end, |z, y, x| {
+            at((z - z0) * step[0], (y - y0) * step[1], 0, x - x0)
+        });
+        self.taps.extend(correlation.taps.iter().map(|&tap| {
+            let [z, y, x] = from_low(tap);
+            at(z, y, x % step[2], x / step[2])
+        }));
+        self.needed.clear();
+        self.needed.resize(depth * height * remainders, (usize::MAX, 0));
+        for row in first..=last {
+            let from = if row == first { begin % grid[2] } else { 0 };
+            let to = if row == last { (end - 1) % grid[2] } else { grid[2] - 1 };
+            for &tap in &correlation.taps {
+                let [z, y, x] = from_low(tap);
+                let (z, y) = ((row / grid[1] - z0) * step[0] + z, (row % grid[1] - y0) * step[1] + y);
+                let needed = &mut self.needed[(z * height + y) * remainders + x % step[2]];
+                needed.0 = needed.0.min(from - x0 + x / step[2]);
+                needed.1 = needed.1.max(to - x0 + x / step[2] + 1);
+            }
+        }
+        self.len = depth * height * remainders * length;
+        for (line, &(begin, end)) in self.needed.iter().enumerate() {
+            if begin >= end {
+                continue;
+            }
+            let start = line * length;
+            let origin = [z0, y0, x0];
+            let within = [line / remainders / height, line / remainders % height, line % remainders];
+            let [z, y, x] = [0, 1, 2].map(|d| (origin[d] * step[d] + within[d]) as isize + low[d]);
+            let stride = step[2] as isize;
+            // Of the range, the part whose source positions x + i·step lie inside the line.
+            let inside_rows = (0..src[0] as isize).contains(&z) && (0..src[1] as isize).contains(&y);
+            let ceil = |a: isize| (a.max(0) as usize).div_ceil(stride as usize);
+            let (valid, stop) = if inside_rows { (ceil(-x), ceil(src[2] as isize - x)) } else { (end, end) };
+            let valid = valid.clamp(begin, end);
+            let stop = stop.clamp(valid, end);
+            for (from, to) in [(begin, valid), (stop, end)] {
+                if from < to {
+                    self.zeros.push((start + from, start + to));
+                }
+            }
+            if valid < stop {
+                let from = (z as usize * src[1] + y as usize) * src[2];
+                let from = (from as isize + x + valid as isize * stride) as usize;
+                self.pieces.push(Piece { to: start + valid, from, len: stop - valid });
+            }
+        }
+    }
+}

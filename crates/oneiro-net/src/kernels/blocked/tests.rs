@@ -1,0 +1,1 @@
+//! Kernels over blocks of channels against the definition, in f64.

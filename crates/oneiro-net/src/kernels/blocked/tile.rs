@@ -1,0 +1,251 @@
+//! The inner loop: a small tile of outputs in registers, R positions by V blocks of sixteen channels.
+//!
+//! ```text
+//! out[v][j] = start[v] + Σ_r Σ_i w[r][i][v] · src[offsets[r] + 16·j + i]        j < R, v < V
+//! ```
+//!
+//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie sixteen
+//! apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three dimensions. Each
+//! number of the source is broadcast and meets V registers of weights.
+
+use super::lanes::Lanes;
+use crate::kernels::isa::Isa;
+
+/// Output channels in a register block.
+pub(crate) const LANES: usize = 16;
+
+/// One product for a tile.
+#[derive(Clone, Copy)]
+pub(crate) struct TileCall {
+    /// What offsets count from.
+    pub(crate) src: *const f32,
+    /// Where each run begins.
+    pub(crate) offsets: *const usize,
+    /// Runs.
+    pub(crate) runs: usize,
+    /// Channels of each run, at most 16.
+    pub(crate) steps: usize,
+    /// `[runs][steps][V][16]`.
+    pub(crate) weights: *const f32,
+    /// The first output.
+    pub(crate) out: *mut f32,
+    /// Numbers from one block of output channels to the next.
+    pub(crate) out_block: usize,
+    /// Numbers from one output position to the next.
+    pub(crate) out_step: usize,
+    /// `[V][16]` to begin with; null: what `out` holds.
+    pub(crate) start: *const f32,
+    /// What to do with the finished sums; null: nothing.
+    pub(crate) finish: *const Finish,
+    /// Index of the first output in masks, and from one block and one position to the next.
+    pub(crate) mask_at: usize,
+    pub(crate) mask_block: usize,
+    pub(crate) mask_step: usize,
+}
+
+/// What is done to every sum before it leaves its register, in this order. Null: not done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finish {
+    /// Added: numbers that lie as the output does, from the output's own first number.
+    pub(crate) add: *const f32,
+    /// The destination's first number, which `add` runs parallel to.
+    pub(crate) base: *const f32,
+    /// 0 where one of these has its bit set.
+    pub(crate) gates: [*const u16; 2],
+    /// Clamps, and writes where it did.
+    pub(crate) clip: bool,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+    pub(crate) below: *mut u16,
+    pub(crate) above: *mut u16,
+}
+
+impl Finish {
+    /// Finishes one register of sums that goes to `to`, with its index in the masks.
+    ///
+    /// # Safety
+    /// The family is there; the addresses that are not null have what the index and `to` ask for.
+    #[inline(always)]
+    pub(crate) unsafe fn apply<X: Lanes>(&self, mut sum: X, to: *const f32, mask: usize) -> X {
+        // SAFETY: the caller grants the addresses.
+        unsafe {
+            if !self.add.is_null() {
+                sum = sum.add(X::load(self.add.offset(to.offset_from(self.base))));
+            }
+            for gate in self.gates {
+                if !gate.is_null() {
+                    sum = sum.zero_where(*gate.add(mask));
+                }
+            }
+            if self.clip {
+                let (clipped, below, above) = sum.clip(X::splat(self.low), X::splat(self.high));
+                sum = clipped;
+                if !self.below.is_null() {
+                    *self.below.add(mask) = below;
+                }
+                if !self.above.is_null() {
+                    *self.above.add(mask) = above;
+                }
+            }
+            sum
+        }
+    }
+}
+
+/// A compiled tile.
+///
+/// # Safety
+/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts say.
+pub(crate) type Tile = unsafe fn(&TileCall);
+
+/// # Safety
+/// As for [`Tile`].
+#[inline(always)]
+unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
+    // SAFETY: all addresses are those that the caller grants: R positions and V blocks of each.
+    unsafe {
+        let mut sum = [[X::splat(0.0); V]; R];
+        let mut weights = call.weights;
+        for run in 0..call.runs {
+            let mut src = call.src.add(*call.offsets.add(run));
+            for _ in 0..call.steps {
+                let mut w = [X::splat(0.0); V];
+                for v in 0..V {
+                    w[v] = X::load(weights.add(v * LANES));
+                }
+                for j in 0..R {
+                    let x = X::splat(*src.add(j * LANES));
+                    for v in 0..V {
+                        sum[j][v] = sum[j][v].multiply_add(x, w[v]);
+                    }
+                }
+                src = src.add(1);
+                weights = weights.add(V * LANES);
+            }
+        }
+        for v in 0..V {
+            let out = call.out.add(v * call.out_block);
+            let start = X::load(if call.start.is_null() { out } else { call.start.add(v * LANES) });
+            for j in 0..R {
+                let to = out.add(j * call.out_step);
+                let before = if call.start.is_null() { X::load(to) } else { start };
+                before.add(sum[j][v]).store(to);
+            }
+        }
+        if !call.finish.is_null() {
+            finish::<X>(call, R, V);
+        }
+    }
+}
+
+/// Finishes the outputs of a tile while they are in the first-level cache. Apart from the tile, so that its sums can
+/// stay in registers.
+///
+/// # Safety
+/// As for [`Tile`], with the finish there.
+#[inline(always)]
+unsafe fn finish<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
+    // SAFETY: the caller grants the outputs, and what the finish asks for at them.
+    unsafe {
+        let finish = *call.finish;
+        for v in 0..blocks {
+            let (out, mask) = (call.out.add(v * call.out_block), call.mask_at + v * call.mask_block);
+            for j in 0..positions {
+                let to = out.add(j * call.out_step);
+                finish.apply(X::load(to), to, mask + j * call.mask_step).store(to);
+            }
+        }
+    }
+}
+
+/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it takes.
+pub(crate) fn most_positions(isa: Isa, blocks: usize) -> usize {
+    let by_blocks: &[usize] = match isa {
+        // 32 registers: sums, one register of weights a block, one number of the source.
+        Isa::Avx512 => &[14, 14, 9, 6],
+        // 16 registers of eight: sums and weights are two each.
+        Isa::Avx2 => &[6],
+        // 32 registers of four: sums and weights are four each.
+        Isa::Neon => &[6],
+        Isa::Portable => &[2],
+    };
+    blocks.checked_sub(1).and_then(|b| by_blocks.get(b)).copied().unwrap_or(0)
+}
+
+/// The most blocks of a tile.
+pub(crate) const MAX_BLOCKS: usize = 4;
+
+macro_rules! family {
+    ($module:ident, $arch:meta, $feature:meta, $lanes:ty, $($blocks:literal: $positions:tt),*) => {
+        #[cfg($arch)]
+        mod $module {
+            use super::*;
+
+            #[cfg_attr(all(), $feature)]
+            unsafe fn entry<const R: usize, const V: usize>(call: &TileCall) {
+                // SAFETY: the caller keeps the contract of `Tile`, which is this function's own.
+                unsafe { tile::<$lanes, R, V>(call) }
+            }
+
+            pub(super) fn tile_of(positions: usize, blocks: usize) -> Option<Tile> {
+                match blocks {
+                    $($blocks => family!(@positions positions, $blocks, $positions),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@positions $value:ident, $blocks:literal, [$($positions:literal),*]) => {
+        match $value {
+            $($positions => Some(entry::<$positions, $blocks> as Tile),)*
+            _ => None,
+        }
+    };
+}
+
+family!(
+    avx512,
+    target_arch = "x86_64",
+    target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq"),
+    std::arch::x86_64::__m512,
+    1: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    2: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    3: [1, 2, 3, 4, 5, 6, 7, 8, 9],
+    4: [1, 2, 3, 4, 5, 6]
+);
+family!(
+    avx2,
+    target_arch = "x86_64",
+    target_feature(enable = "avx2,fma"),
+    super::super::lanes::Pair,
+    1: [1, 2, 3, 4, 5, 6]
+);
+family!(
+    neon,
+    target_arch = "aarch64",
+    target_feature(enable = "neon"),
+    super::super::lanes::Plain<true>,
+    1: [1, 2, 3, 4, 5, 6]
+);
+family!(portable, all(), inline(never), super::super::lanes::Plain<false>, 1: [1, 2]);
+
+/// The compiled tile of so many positions and blocks.
+///
+/// # Panics
+/// Where the machine lacks the family or the family has no such tile.
+pub(crate) fn tile_of(isa: Isa, positions: usize, blocks: usize) -> Tile {
+    isa.require();
+    let found = match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512::tile_of(positions, blocks),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2::tile_of(positions, blocks),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => neon::tile_of(positions, blocks),
+        _ => portable::tile_of(positions, blocks),
+    };
+    match found {
+        Some(tile) => tile,
+        None => panic!("{} has no tile of {positions} positions and {blocks} blocks", isa.name()),
+    }
+}
