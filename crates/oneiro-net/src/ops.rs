@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 pub use crate::attributes::Attributes;
 use crate::error::OpError;
+use crate::kernels::blocked::{BLOCK, Ending, EndingClip, blocks_of};
 use crate::kernels::{Isa, Reader, Region};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -43,6 +44,7 @@ pub(crate) mod lookup;
 pub mod lp_norm;
 pub mod lp_pool;
 pub mod lrn;
+pub(crate) mod maps;
 pub mod matmul;
 pub mod movement;
 pub mod norm;
@@ -52,6 +54,7 @@ pub mod pick;
 pub mod pool;
 pub mod quantize;
 pub mod reduce;
+pub(crate) mod reorder;
 mod registry;
 pub mod resample;
 pub mod resize;
@@ -196,6 +199,30 @@ pub struct Site<'a> {
     pub gradients: bool,
 }
 
+/// How the elements of a value lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// In the order of the axes.
+    Plain,
+    /// In blocks of sixteen channels, `[N][⌈C / 16⌉][positions][16]` ([`crate::kernels::blocked`]).
+    Blocked,
+}
+
+impl Layout {
+    /// The shape under which the elements lie in memory; blocks need a batch and a channel axis.
+    pub fn shape(self, shape: &[usize]) -> Vec<usize> {
+        match self {
+            Layout::Plain => shape.to_vec(),
+            Layout::Blocked => {
+                let mut blocked = vec![shape[0], blocks_of(shape[1])];
+                blocked.extend(&shape[2..]);
+                blocked.push(BLOCK);
+                blocked
+            }
+        }
+    }
+}
+
 /// A kernel, and the positions of the node inputs that are its operands; the other inputs (weights, axes)
 /// went into the kernel itself.
 #[derive(Debug)]
@@ -228,6 +255,22 @@ pub trait Operator: Debug + Send + Sync + Any {
 
     /// The kernel for these shapes.
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError>;
+
+    /// The kernel for operands and a result in blocks of channels ([`Layout::Blocked`]), if there is one.
+    fn blocked(&self, _site: Site<'_>) -> Result<Option<Built>, OpError> {
+        Ok(None)
+    }
+
+    /// Whether blocks are worth bringing the operands into.
+    fn wants_blocks(&self) -> bool {
+        false
+    }
+
+    /// Whether each element of the result depends on the elements of the operands at its place alone, so that the
+    /// kernel serves operands in any order that they share.
+    fn by_element(&self) -> bool {
+        false
+    }
 
     /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero for
     /// what only moves data or is small beside a convolution.
@@ -284,6 +327,12 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
+    /// Whether backward applies the masks of the activation function that its gradient lies behind (see
+    /// [`Backward::gates`]).
+    fn applies_gates(&self) -> bool {
+        false
+    }
+
     /// Whether there is a gradient with respect to an operand.
     fn differentiable(&self, _operand: usize) -> bool {
         true
@@ -311,6 +360,12 @@ pub struct Clip<'a> {
     pub above: Option<&'a mut [u32]>,
 }
 
+impl<'a> From<Clip<'a>> for EndingClip<'a> {
+    fn from(clip: Clip<'a>) -> Self {
+        EndingClip { low: clip.low, high: clip.high, below: clip.below, above: clip.above }
+    }
+}
+
 /// Where an operand's data is while a plan runs.
 #[derive(Debug, Clone)]
 pub enum Operand {
@@ -333,10 +388,15 @@ pub struct Forward<'a> {
     pub clip: Option<Clip<'a>>,
 }
 
-impl Forward<'_> {
+impl<'a> Forward<'a> {
     /// The data of operand `i`.
     pub fn input(&self, i: usize) -> &[f32] {
         read(&self.reader, &self.operands[i])
+    }
+
+    /// What the step does to the results of kernels over blocks.
+    pub fn ending(&mut self) -> Ending<'a> {
+        Ending { clip: self.clip.take().map(EndingClip::from), ..Ending::default() }
     }
 
     /// The data of operand `i` beside the output to write.
@@ -365,12 +425,20 @@ pub struct Backward<'a> {
     pub accumulate: bool,
     /// What forward saved.
     pub saved: &'a [u32],
+    /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient, those of the
+    /// activation function of the step that computed the operand.
+    pub gates: [Option<&'a [u32]>; 2],
 }
 
-impl Backward<'_> {
+impl<'a> Backward<'a> {
     /// The data of operand `i`; only if [`Kernel::backward_reads_inputs`].
     pub fn input(&self, i: usize) -> &[f32] {
         read(&self.reader, &self.operands[i])
+    }
+
+    /// What is to be done to the gradients of kernels over blocks.
+    pub fn ending(&self) -> Ending<'a> {
+        Ending { gates: self.gates, ..Ending::default() }
     }
 
     /// The output's gradient beside the gradient to write.

@@ -96,8 +96,21 @@ pub(crate) struct StepClip {
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// (operand, its gradient, whether others contributed before).
-    pub gradients: Vec<(usize, Region, bool)>,
+    /// Whether what wrote the output's gradient last has applied the masks of the step's activation function, under the
+    /// exact rule.
+    pub gated: bool,
+    pub gradients: Vec<OperandGradient>,
+}
+
+/// The gradient of one operand.
+#[derive(Debug)]
+pub(crate) struct OperandGradient {
+    pub operand: usize,
+    pub region: Region,
+    /// Whether others contributed before.
+    pub accumulate: bool,
+    /// The step whose masks this contribution applies under the exact rule, as the last one.
+    pub gates_of: Option<usize>,
 }
 
 /// A fed value.

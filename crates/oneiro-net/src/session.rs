@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::kernels::{self, Arena, Isa, Region, ReluRule};
 use crate::ops::{Backward, Clip, Forward, Operand};
-use crate::plan::{Plan, Step, StepClip};
+use crate::plan::{OperandGradient, Plan, Step, StepClip};
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,15 +104,21 @@ impl Session for CpuSession {
         for region in &self.plan.zeroed {
             self.arena.slice_mut(*region).fill(0.0);
         }
+        let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
         for back in &self.plan.backward {
             let step = &self.plan.steps[back.step];
-            if let Some(clip) = &step.clip {
+            if let Some(clip) = &step.clip
+                && !(back.gated && exact(clip))
+            {
                 let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
                 mask_gradient(&mut self.arena, self.plan.isa, clip, back.output_gradient, rule);
             }
-            for &(operand, region, accumulate) in &back.gradients {
+            for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
                 let (reader, [gradient]) = self.arena.frame([region]);
                 let saved = bytemuck::cast_slice(reader.read(step.saved));
+                let clip = gates_of.and_then(|p| self.plan.steps[p].clip.as_ref()).filter(|c| exact(c));
+                let gates = clip.map_or([None; 2], |c| [c.below, c.above]);
+                let gates = gates.map(|r| r.map(|r| bytemuck::cast_slice(reader.read(r))));
                 step.kernel.backward(&mut Backward {
                     reader,
                     operands: &step.operands,
@@ -122,6 +128,7 @@ impl Session for CpuSession {
                     gradient,
                     accumulate,
                     saved,
+                    gates,
                 });
             }
         }

@@ -7,14 +7,22 @@
 //! there and never read them.
 
 mod dense;
+mod depthwise;
+mod families;
 mod lanes;
+mod maps;
+mod pool;
 mod reorder;
 mod slab;
-mod tile;
 #[cfg(test)]
 mod tests;
+mod tile;
+mod windows;
 
 pub use dense::Dense;
+pub use depthwise::Depthwise;
+pub use maps::{Map, Per, map, sum};
+pub use pool::{MAX_TAPS, Pooling, pool, pool_backward, winner_words};
 pub use reorder::{block, unblock};
 
 use super::clip::mask_words;
@@ -101,6 +109,19 @@ impl Ending<'_> {
         Some(finish)
     }
 }
+
+/// A finish that tasks share.
+struct Shared(Option<Finish>);
+
+impl Shared {
+    fn get(&self) -> Option<&Finish> {
+        self.0.as_ref()
+    }
+}
+
+// SAFETY: its addresses are of slices that outlive the call; tasks write masks at disjoint places, those of their own
+// outputs.
+unsafe impl Sync for Shared {}
 
 /// Numbers at an address that suits every instruction set.
 #[derive(Default)]

@@ -71,14 +71,14 @@ impl PoolGeometry {
 
     /// The source position of a tap along a dimension, where it is inside.
     #[inline(always)]
-    fn inside(&self, d: usize, output: usize, tap: usize) -> Option<usize> {
+    pub(crate) fn inside(&self, d: usize, output: usize, tap: usize) -> Option<usize> {
         let at = output * self.stride[d] + tap * self.dilation[d];
         at.checked_sub(self.pad_before[d]).filter(|&at| at < self.src[d])
     }
 
     /// What an average is divided by along a dimension.
     #[inline(always)]
-    fn count(&self, d: usize, output: usize, include_pad: bool) -> usize {
+    pub(crate) fn count(&self, d: usize, output: usize, include_pad: bool) -> usize {
         let taps = 0..self.kernel[d];
         if include_pad {
             let end = self.pad_before[d] + self.src[d] + self.pad_after[d];

@@ -9,6 +9,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
+use crate::kernels::blocked::{Map, Per};
+use crate::ops::maps::Maps;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put};
 use crate::tensor::{DType, Tensor};
 
@@ -106,8 +108,39 @@ impl Operator for Activation {
         Ok(Built::new(Copy, 1))
     }
 
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        self.bounds(site.inputs)?;
+        Ok(Some(Built::new(BlockedCopy(Maps::over(site.isa, site.output)), 1)))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// Output = input, in blocks of channels.
+#[derive(Debug)]
+struct BlockedCopy(Maps);
+
+impl Kernel for BlockedCopy {
+    fn applies_clip(&self) -> bool {
+        true
+    }
+
+    fn applies_gates(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let mut ending = io.ending();
+        let (x, y) = io.io(0);
+        self.0.run(Map::Copy, [Per::Element(x), Per::None, Per::None], y, false, &mut ending);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (dy, dx) = io.io();
+        self.0.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut ending);
     }
 }
 

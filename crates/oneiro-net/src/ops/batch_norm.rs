@@ -11,6 +11,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
+use crate::kernels::blocked::{Map, Per};
+use crate::ops::maps::{Maps, padded};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put_with};
 use crate::tensor::volume;
 
@@ -90,6 +92,12 @@ impl Operator for BatchNorm {
         Ok(Built::new(Affine { scale, shift, plane }, 1))
     }
 
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        let (scale, shift) = self.scale_and_shift(site.inputs)?;
+        let maps = Maps::over(site.isa, site.output);
+        Ok(Some(Built::new(BlockedAffine { maps, scale: padded(&scale), shift: padded(&shift) }, 1)))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -124,6 +132,38 @@ impl Kernel for Affine {
                 put_with(dx, accumulate, |i| dy[i] * scale);
             },
         );
+    }
+}
+
+/// The same in blocks of channels.
+#[derive(Debug)]
+struct BlockedAffine {
+    maps: Maps,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Kernel for BlockedAffine {
+    fn applies_clip(&self) -> bool {
+        true
+    }
+
+    fn applies_gates(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let mut ending = io.ending();
+        let (x, y) = io.io(0);
+        let operands = [Per::Element(x), Per::Channel(&self.scale), Per::Channel(&self.shift)];
+        self.maps.run(Map::Affine, operands, y, false, &mut ending);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (dy, dx) = io.io();
+        let operands = [Per::Element(dy), Per::Channel(&self.scale), Per::None];
+        self.maps.run(Map::Mul, operands, dx, accumulate, &mut ending);
     }
 }
 

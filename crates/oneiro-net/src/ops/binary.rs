@@ -8,6 +8,8 @@ use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor, volume};
 
+mod blocked;
+
 /// The functions of two variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -196,6 +198,14 @@ impl Operator for Binary {
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let walk = Walk::new(&site.output.shape, [site.inputs.shape(0)?, site.inputs.shape(1)?]);
         Ok(Built::new(Zip { function: self.function, walk }, 2))
+    }
+
+    fn by_element(&self) -> bool {
+        true
+    }
+
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        blocked::built(self.function, site)
     }
 
     fn as_any(&self) -> &dyn Any {

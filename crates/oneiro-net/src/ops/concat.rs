@@ -4,6 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
+use crate::kernels::blocked::{BLOCK, blocks_of};
+use crate::ops::maps::plane_of;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, put};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -72,6 +74,25 @@ impl Operator for Concat {
         }
         let n = parts.len();
         Ok(Built::new(SideBySide { row, parts }, n))
+    }
+
+    /// Along the channels, of parts that are whole blocks (but for the last): then blocks stay whole.
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        let at = axis(self.axis, site.output.shape.len())?;
+        let count = site.inputs.0.len();
+        let mut parts = Vec::new();
+        let mut offset = 0;
+        for i in 0..count {
+            let fact = site.inputs.need(i)?;
+            let whole = i + 1 == count || fact.shape[at].is_multiple_of(BLOCK);
+            if at != 1 || !whole || fact.value.is_some() {
+                return Ok(None);
+            }
+            let len = blocks_of(fact.shape[1]) * plane_of(fact) * BLOCK;
+            parts.push((offset, len));
+            offset += len;
+        }
+        Ok(Some(Built::new(SideBySide { row: offset, parts }, count)))
     }
 
     fn carries_integers(&self) -> bool {

@@ -9,8 +9,12 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
+use crate::ops::conv::blocked::BlockedConv;
 use crate::ops::window::{Window, WindowAttributes, three};
+use crate::tensor::Tensor;
 use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+
+mod blocked;
 
 /// The operator; inputs X (N,C,…), W (M,C/groups,…), optional B (M).
 #[derive(Debug, Clone)]
@@ -48,19 +52,20 @@ impl Conv {
     }
 }
 
-impl Operator for Conv {
-    fn op_type(&self) -> &str {
-        "Conv"
-    }
+/// A convolution at fixed shapes.
+struct Parts<'a> {
+    geometry: ConvGeometry,
+    weights: &'a Tensor,
+    bias: Option<Vec<f32>>,
+}
 
-    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
-        let window = self.resolve(inputs)?;
-        let mut shape = vec![inputs.shape(0)?[0], inputs.shape(1)?[0]];
-        shape.extend(&window.out);
-        Ok(vec![Fact::float(shape)])
-    }
+/// One channel in and one out for each of several groups.
+fn is_depthwise(geometry: &ConvGeometry) -> bool {
+    geometry.groups > 1 && geometry.c_in == 1 && geometry.c_out == 1
+}
 
-    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+impl Conv {
+    fn parts<'a>(&self, site: Site<'a>) -> Result<Parts<'a>, OpError> {
         let window = self.resolve(site.inputs)?;
         let x = site.inputs.shape(0)?;
         let weights = site.inputs.need_constant(1)?;
@@ -81,10 +86,36 @@ impl Operator for Conv {
             dilation: three(&window.dilation, 1),
             pad_before: three(&window.before, 0),
         };
-        let depthwise = self.groups > 1 && geometry.c_in == 1 && geometry.c_out == 1;
+        Ok(Parts { geometry, weights, bias })
+    }
+}
+
+impl Operator for Conv {
+    fn op_type(&self) -> &str {
+        "Conv"
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        let window = self.resolve(inputs)?;
+        let mut shape = vec![inputs.shape(0)?[0], inputs.shape(1)?[0]];
+        shape.extend(&window.out);
+        Ok(vec![Fact::float(shape)])
+    }
+
+    fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
+        let Parts { geometry, weights, bias } = self.parts(site)?;
         let data = weights.as_floats()?;
-        let kernel = ConvKernel::new(site, &geometry, depthwise, &data, bias);
-        Ok(Built::new(kernel, 1))
+        Ok(Built::new(ConvKernel::new(site, &geometry, is_depthwise(&geometry), &data, bias), 1))
+    }
+
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        let Parts { geometry, weights, bias } = self.parts(site)?;
+        let data = weights.as_floats()?;
+        Ok(BlockedConv::new(site, &geometry, is_depthwise(&geometry), &data, bias).map(|k| Built::new(k, 1)))
+    }
+
+    fn wants_blocks(&self) -> bool {
+        true
     }
 
     fn flops(&self, inputs: Facts<'_>, output: &Fact) -> u64 {

@@ -14,6 +14,10 @@ use crate::ops::{
 };
 use crate::tensor::{DType, volume};
 
+mod blocked;
+
+pub(crate) use blocked::Mean;
+
 /// The operator.
 #[derive(Debug, Clone)]
 pub enum Pool {
@@ -89,6 +93,28 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// The geometry over so many planes.
+    fn geometry(&self, inputs: Facts<'_>, planes: usize) -> Result<PoolGeometry, OpError> {
+        let (window, x) = (self.window(inputs)?, inputs.shape(0)?);
+        let geometry = PoolGeometry {
+            planes,
+            src: three(&x[2..], 1),
+            dst: three(&window.out, 1),
+            kernel: three(&window.kernel, 1),
+            stride: three(&window.stride, 1),
+            dilation: three(&window.dilation, 1),
+            pad_before: three(&window.before, 0),
+            pad_after: three(&window.after, 0),
+        };
+        if geometry.every_window_sees_the_source() {
+            Ok(geometry)
+        } else {
+            Err(OpError("a window lies wholly in the padding".into()))
+        }
+    }
+}
+
 impl Operator for Pool {
     fn op_type(&self) -> &str {
         match self {
@@ -115,20 +141,7 @@ impl Operator for Pool {
         if matches!(self, Pool::GlobalAverage) {
             return Reduce::over(Kind::Mean, 2..x.len()).kernel(site);
         }
-        let window = self.window(site.inputs)?;
-        let geometry = PoolGeometry {
-            planes: volume(&x[..2]),
-            src: three(&x[2..], 1),
-            dst: three(&window.out, 1),
-            kernel: three(&window.kernel, 1),
-            stride: three(&window.stride, 1),
-            dilation: three(&window.dilation, 1),
-            pad_before: three(&window.before, 0),
-            pad_after: three(&window.after, 0),
-        };
-        if !geometry.every_window_sees_the_source() {
-            return Err(OpError("a window lies wholly in the padding".into()));
-        }
+        let geometry = self.geometry(site.inputs, volume(&x[..2]))?;
         let isa = site.isa;
         Ok(match self {
             Pool::Max { columns_first, .. } if site.output_index == 1 => {
@@ -143,6 +156,10 @@ impl Operator for Pool {
             }
             Pool::GlobalAverage => Reduce::over(Kind::Mean, 2..x.len()).kernel(site)?,
         })
+    }
+
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        blocked::built(self, site)
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
+use crate::ops::maps::{plane_of, rows_of};
+use crate::ops::pool::Mean;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -147,6 +149,18 @@ impl Operator for Reduce {
         };
         let out = (0..volume(&shape)).map(one).collect::<Result<_, _>>()?;
         Ok(Some(vec![Tensor::ints(&shape, out)]))
+    }
+
+    /// The mean over all positions, where they stay as axes of extent 1.
+    fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        let input = site.inputs.need(0)?;
+        let spatial: Vec<usize> = (2..input.shape.len()).collect();
+        let mut axes = self.axes(site.inputs)?;
+        axes.sort_unstable();
+        if self.kind != Kind::Mean || !self.keep || axes != spatial {
+            return Ok(None);
+        }
+        Ok(Some(Built::new(Mean::new(site, rows_of(input), plane_of(input)), 1)))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

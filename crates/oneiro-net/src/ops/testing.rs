@@ -197,6 +197,7 @@ impl Case {
                     gradient,
                     accumulate,
                     saved: bytemuck::cast_slice(&words),
+                    gates: [None; 2],
                 });
                 let shift = if accumulate { 1.0 } else { 0.0 };
                 gradients.push(arena.slice(dx).iter().map(|g| g - shift).collect::<Vec<_>>());

@@ -326,6 +326,10 @@ impl Operator for Unary {
         Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(|&v| f(v)).collect())]))
     }
 
+    fn by_element(&self) -> bool {
+        true
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         Ok(match self.kind {
             Kind::Smooth(function) => Built::new(Curve { isa: site.isa, function }, 1),

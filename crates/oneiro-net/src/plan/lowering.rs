@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::Region;
 use crate::ops::activation::Bounds;
+use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
-use crate::ops::{Facts, Kernel, Operand, Site};
+use crate::ops::{Built, Fact, Facts, Kernel, Layout, Operand, Site};
 use crate::plan::memory::{self, Block};
-use crate::plan::{BackwardStep, Plan, PlanInput, PlanTarget, Request, Step, StepClip, check_memory};
+use crate::plan::{
+    BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepClip, check_memory,
+};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
@@ -34,16 +37,38 @@ struct Contribution {
     storage: usize,
     /// Whether others contributed before.
     accumulate: bool,
+    /// The step whose masks it applies.
+    gates_of: Option<usize>,
 }
 
-struct LoweredStep<'a> {
-    node: &'a TypedNode,
+struct LoweredStep {
+    name: String,
+    op_type: String,
     kernel: Box<dyn Kernel>,
     flops: u64,
     operands: Vec<LoweredOperand>,
     output: usize,
+    /// Shape under which the output lies in memory.
     shape: Vec<usize>,
     clip: Option<Bounds>,
+}
+
+/// Why a result cannot be lowered: for a reason of its operator, or of the whole.
+enum LoweringError {
+    Op(OpError),
+    Whole(Error),
+}
+
+impl From<OpError> for LoweringError {
+    fn from(why: OpError) -> Self {
+        LoweringError::Op(why)
+    }
+}
+
+impl From<&str> for LoweringError {
+    fn from(why: &str) -> Self {
+        LoweringError::Op(OpError(why.into()))
+    }
 }
 
 enum LoweredOperand {
@@ -56,15 +81,41 @@ pub(super) struct Lowering<'a> {
     typed: &'a Typed,
     request: &'a Request,
     storages: Vec<Storage>,
-    /// Storage of each value; views share that of what they view.
-    of_value: Vec<Option<usize>>,
-    steps: Vec<LoweredStep<'a>>,
+    /// Storages of each value, plain and in blocks; views share those of what they view.
+    of_value: Vec<Stored>,
+    /// How often each value is read.
+    uses: Vec<usize>,
+    steps: Vec<LoweredStep>,
+}
+
+/// Where a value is stored, by layout.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stored {
+    plain: Option<usize>,
+    blocked: Option<usize>,
+}
+
+impl Stored {
+    fn get(self, layout: Layout) -> Option<usize> {
+        match layout {
+            Layout::Plain => self.plain,
+            Layout::Blocked => self.blocked,
+        }
+    }
+
+    fn set(&mut self, layout: Layout, storage: usize) {
+        match layout {
+            Layout::Plain => self.plain = Some(storage),
+            Layout::Blocked => self.blocked = Some(storage),
+        }
+    }
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(graph: &'a Graph, typed: &'a Typed, request: &'a Request) -> Self {
-        let of_value = vec![None; typed.facts.len()];
-        Self { graph, typed, request, storages: Vec::new(), of_value, steps: Vec::new() }
+        let of_value = vec![Stored::default(); typed.facts.len()];
+        let uses = typed.uses();
+        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new() }
     }
 
     pub(super) fn lower(mut self) -> Result<Plan> {
@@ -72,13 +123,13 @@ impl<'a> Lowering<'a> {
             let float = self.typed.fact(value).is_ok_and(|f| f.dtype == DType::Float);
             let differentiable = self.request.gradients && float;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
-            self.of_value[value.index()] = Some(storage);
+            self.of_value[value.index()].plain = Some(storage);
         }
         for node in &self.typed.nodes {
             self.node(node)?;
         }
         for target in &self.typed.targets {
-            if self.of_value[target.index()].is_none() {
+            if self.of_value[target.index()].plain.is_none() {
                 let name = self.graph.name(*target);
                 return Err(Error::Graph(format!("nothing computes \"{name}\"")));
             }
@@ -91,72 +142,164 @@ impl<'a> Lowering<'a> {
         self.storages.len() - 1
     }
 
+    /// The storage of a value in a layout; a value that is there only in the other one is brought into it.
+    fn stored(&mut self, value: ValueId, layout: Layout) -> Result<Option<usize>, OpError> {
+        let stored = self.of_value[value.index()];
+        let (None, Some(source)) = (stored.get(layout), stored.plain.or(stored.blocked)) else {
+            return Ok(stored.get(layout));
+        };
+        let fact = self.typed.fact(value)?;
+        let shape = layout.shape(&fact.shape);
+        let storage = self.storage(volume(&shape), self.storages[source].differentiable);
+        self.of_value[value.index()].set(layout, storage);
+        self.steps.push(LoweredStep {
+            name: self.graph.values.get(value.index()).map_or(String::new(), |v| v.name.clone()),
+            op_type: "Reorder".into(),
+            kernel: Box::new(Reorder::new(self.request.isa, &fact.shape, layout)),
+            flops: 0,
+            operands: vec![LoweredOperand::Storage(source)],
+            output: storage,
+            shape,
+            clip: None,
+        });
+        Ok(Some(storage))
+    }
+
     /// Turns a node into one step for each of its results that is read, or into none if it is a view.
     fn node(&mut self, node: &'a TypedNode) -> Result<()> {
-        let fail = |why: crate::error::OpError| Error::Node {
+        let fail = |why: OpError| Error::Node {
             node: node.name.clone(),
             op: node.op.op_type().to_owned(),
             why: why.0,
         };
-        let inputs = self.typed.input_facts(node);
-        let inputs = Facts(&inputs);
-        let uses = self.typed.uses();
         for (output_index, value) in node.outputs.iter().enumerate() {
-            let Some(value) = value.filter(|v| output_index == 0 || uses[v.index()] > 0) else { continue };
-            let output = self.typed.fact(value).map_err(fail)?;
-            if node.op.is_view() && output_index == 0 && node.clip.is_none() {
-                let from = inputs.need(0).map_err(fail)?.dtype;
-                loses_nothing(from, output.dtype).map_err(fail)?;
-                let source = node.inputs[0].and_then(|v| self.of_value[v.index()]);
-                self.of_value[value.index()] =
-                    Some(source.ok_or_else(|| {
-                        fail("it reshapes a value that is not computed from floats".into())
-                    })?);
-                continue;
+            let Some(value) = value.filter(|v| output_index == 0 || self.uses[v.index()] > 0) else { continue };
+            self.result(node, output_index, value).map_err(|e| match e {
+                LoweringError::Op(why) => fail(why),
+                LoweringError::Whole(error) => error,
+            })?;
+            if self.typed.targets.contains(&value) {
+                self.stored(value, Layout::Plain).map_err(fail)?;
             }
-            // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds exactly.
-            if output.dtype == DType::Int && !node.op.carries_integers() {
-                return Err(fail("it computes integers from the data, which is not supported".into()));
-            }
-            // Before a kernel makes tables of that size.
-            check_memory(self.request, output.len().saturating_mul(size_of::<f32>()), 0)?;
-            let site = Site {
-                inputs,
-                output,
-                output_index,
-                isa: self.request.isa,
-                gradients: self.request.gradients,
-            };
-            let built = node.op.kernel(site).map_err(fail)?;
-            let mut operands = Vec::new();
-            let mut differentiable = false;
-            for (k, &input) in built.operands.iter().enumerate() {
-                let fact = inputs.need(input).map_err(fail)?;
-                operands.push(match &fact.value {
-                    Some(constant) => LoweredOperand::Constant(constant.operand().map_err(fail)?),
-                    None => {
-                        let source = node.inputs[input].and_then(|v| self.of_value[v.index()]);
-                        let source =
-                            source.ok_or_else(|| fail("an operand is not computed from floats".into()))?;
-                        differentiable |=
-                            self.storages[source].differentiable && built.kernel.differentiable(k);
-                        LoweredOperand::Storage(source)
-                    }
-                });
-            }
-            let storage = self.storage(output.len(), differentiable);
-            self.of_value[value.index()] = Some(storage);
-            self.steps.push(LoweredStep {
-                node,
-                kernel: built.kernel,
-                flops: node.op.flops(inputs, output),
-                operands,
-                output: storage,
-                shape: output.shape.clone(),
-                clip: node.clip.filter(|_| output_index == 0),
-            });
         }
         Ok(())
+    }
+
+    /// One result of a node.
+    fn result(&mut self, node: &'a TypedNode, output_index: usize, value: ValueId) -> Result<(), LoweringError> {
+        let inputs = self.typed.input_facts(node);
+        let inputs = Facts(&inputs);
+        let output = self.typed.fact(value)?;
+        if node.op.is_view() && output_index == 0 && node.clip.is_none() {
+            return Ok(self.view(node, inputs, value, output)?);
+        }
+        // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds exactly.
+        if output.dtype == DType::Int && !node.op.carries_integers() {
+            return Err(OpError("it computes integers from the data, which is not supported".into()).into());
+        }
+        // Before a kernel makes tables of that size.
+        let bytes = output.len().saturating_mul(size_of::<f32>());
+        check_memory(self.request, bytes, 0).map_err(LoweringError::Whole)?;
+        let site =
+            Site { inputs, output, output_index, isa: self.request.isa, gradients: self.request.gradients };
+        let (built, layout) = match self.blocked(node, site)? {
+            Some(built) => (built, Layout::Blocked),
+            None => (node.op.kernel(site)?, Layout::Plain),
+        };
+        let mut operands = Vec::new();
+        let mut differentiable = false;
+        for (k, &input) in built.operands.iter().enumerate() {
+            let fact = inputs.need(input)?;
+            operands.push(match &fact.value {
+                Some(constant) => LoweredOperand::Constant(constant.operand()?),
+                None => {
+                    let source = match node.inputs[input] {
+                        Some(v) => self.stored(v, layout)?,
+                        None => None,
+                    };
+                    let source = source.ok_or("an operand is not computed from floats")?;
+                    differentiable |= self.storages[source].differentiable && built.kernel.differentiable(k);
+                    LoweredOperand::Storage(source)
+                }
+            });
+        }
+        let shape = layout.shape(&output.shape);
+        let storage = self.storage(volume(&shape), differentiable);
+        self.of_value[value.index()].set(layout, storage);
+        self.steps.push(LoweredStep {
+            name: node.name.clone(),
+            op_type: node.op.op_type().to_owned(),
+            kernel: built.kernel,
+            flops: node.op.flops(inputs, output),
+            operands,
+            output: storage,
+            shape,
+            clip: node.clip.filter(|_| output_index == 0),
+        });
+        Ok(())
+    }
+
+    /// A value under another shape shares the storage of what it views.
+    fn view(&mut self, node: &TypedNode, inputs: Facts<'_>, value: ValueId, output: &Fact) -> Result<(), OpError> {
+        let input = inputs.need(0)?;
+        loses_nothing(input.dtype, output.dtype)?;
+        let not_there = || OpError("it reshapes a value that is not computed from floats".into());
+        let source = node.inputs[0].ok_or_else(not_there)?;
+        if input.shape != output.shape {
+            self.stored(source, Layout::Plain)?;
+        }
+        let stored = self.of_value[source.index()];
+        if stored.plain.or(stored.blocked).is_none() {
+            return Err(not_there());
+        }
+        let blocked = stored.blocked.filter(|_| input.shape == output.shape);
+        self.of_value[value.index()] = Stored { plain: stored.plain, blocked };
+        Ok(())
+    }
+
+    /// The kernel over blocks of channels, where an operand lies in blocks already or it is worth bringing it there.
+    fn blocked(&self, node: &TypedNode, site: Site<'_>) -> Result<Option<Built>, OpError> {
+        let Site { inputs, output, .. } = site;
+        let data: Vec<(usize, ValueId)> = node
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(i, v)| Some((i, (*v)?)))
+            .filter(|(i, _)| inputs.get(*i).is_some_and(|f| f.value.is_none()))
+            .collect();
+        let in_blocks = |v: ValueId| self.of_value[v.index()].plain.is_none();
+        let fits = |f: &Fact| f.dtype == DType::Float && f.shape.len() > 2;
+        let possible = fits(output)
+            && data.iter().all(|(i, _)| inputs.get(*i).is_some_and(fits))
+            && (node.op.wants_blocks() || data.iter().any(|(_, v)| in_blocks(*v)));
+        if !possible {
+            return Ok(None);
+        }
+        if !node.op.by_element() {
+            return node.op.blocked(site);
+        }
+        // Of constants only single numbers lie the same in every order.
+        let same = (0..inputs.0.len()).filter_map(|i| inputs.get(i)).all(|f| match &f.value {
+            None => f.shape == output.shape,
+            Some(constant) => constant.len() == 1,
+        });
+        if !same {
+            return node.op.blocked(site);
+        }
+        let moved: Vec<Option<Fact>> = (0..inputs.0.len())
+            .map(|i| {
+                inputs.get(i).map(|f| match &f.value {
+                    None => Fact::float(Layout::Blocked.shape(&f.shape)),
+                    Some(_) => f.clone(),
+                })
+            })
+            .collect();
+        let moved: Vec<Option<&Fact>> = moved.iter().map(Option::as_ref).collect();
+        let output = Fact::float(Layout::Blocked.shape(&output.shape));
+        match node.op.blocked(site)? {
+            Some(built) => Ok(Some(built)),
+            None => node.op.kernel(Site { inputs: Facts(&moved), output: &output, ..site }).map(Some),
+        }
     }
 
     /// Lives of everything, then places, then the plan.
@@ -168,9 +311,14 @@ impl<'a> Lowering<'a> {
         let backward_time = |step: usize| 2 * count + 1 - step;
         let end = 2 * count + 2;
 
-        let targets: Vec<usize> =
-            self.typed.targets.iter().filter_map(|t| self.of_value[t.index()]).collect();
-        let inputs: Vec<usize> = self.typed.inputs.iter().filter_map(|v| self.of_value[v.index()]).collect();
+        let plain = |values: &[ValueId]| -> Vec<usize> {
+            values.iter().filter_map(|v| self.of_value[v.index()].plain).collect()
+        };
+        let (targets, inputs) = (plain(&self.typed.targets), plain(&self.typed.inputs));
+        let mut producer = vec![None; self.storages.len()];
+        for (i, step) in self.steps.iter().enumerate() {
+            producer[step.output] = Some(i);
+        }
         for &s in &inputs {
             touch(&mut self.storages[s].value, 0);
         }
@@ -204,7 +352,7 @@ impl<'a> Lowering<'a> {
                     let accumulate = self.storages[*s].written;
                     self.storages[*s].written = true;
                     touch(&mut self.storages[*s].gradient, backward_time(i));
-                    contributions.push(Contribution { operand: k, storage: *s, accumulate });
+                    contributions.push(Contribution { operand: k, storage: *s, accumulate, gates_of: None });
                 }
             }
             touch(&mut self.storages[step.output].gradient, backward_time(i));
@@ -219,6 +367,20 @@ impl<'a> Lowering<'a> {
                 }
             }
             backward.push((i, contributions));
+        }
+        // The last contribution to a gradient behind an activation function applies its masks, where its kernel can.
+        let mut gated = vec![false; count];
+        let mut finished = vec![false; self.storages.len()];
+        for (i, contributions) in backward.iter_mut().rev() {
+            for contribution in contributions.iter_mut().rev() {
+                if !std::mem::replace(&mut finished[contribution.storage], true)
+                    && let Some(p) = producer[contribution.storage].filter(|&p| self.steps[p].clip.is_some())
+                    && self.steps[*i].kernel.applies_gates()
+                {
+                    contribution.gates_of = Some(p);
+                    gated[p] = true;
+                }
+            }
         }
         for &s in inputs.iter().filter(|_| gradients) {
             if !self.storages[s].written {
@@ -266,7 +428,7 @@ impl<'a> Lowering<'a> {
             .iter()
             .enumerate()
             .filter_map(|(i, &v)| {
-                let s = self.of_value[v.index()]?;
+                let s = self.of_value[v.index()].plain?;
                 let gradient = gradients.then(|| region(gradient_blocks[s]));
                 Some(PlanInput {
                     name: name(v),
@@ -299,9 +461,15 @@ impl<'a> Lowering<'a> {
             .map(|(i, contributions)| BackwardStep {
                 step: *i,
                 output_gradient: region(gradient_blocks[self.steps[*i].output]),
+                gated: gated[*i],
                 gradients: contributions
                     .iter()
-                    .map(|c| (c.operand, region(gradient_blocks[c.storage]), c.accumulate))
+                    .map(|c| OperandGradient {
+                        operand: c.operand,
+                        region: region(gradient_blocks[c.storage]),
+                        accumulate: c.accumulate,
+                        gates_of: c.gates_of,
+                    })
                     .collect(),
             })
             .collect();
@@ -310,8 +478,8 @@ impl<'a> Lowering<'a> {
             .into_iter()
             .zip(extra)
             .map(|(step, (saved, below, above, (entries, rows_per_entry, row_len)))| Step {
-                name: step.node.name.clone(),
-                op_type: step.node.op.op_type().to_owned(),
+                name: step.name,
+                op_type: step.op_type,
                 kernel: step.kernel,
                 flops: step.flops,
                 operands: step

@@ -15,8 +15,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self + a · b`.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
-    /// The larger of two; a NaN of either wins.
-    unsafe fn larger(self, other: Self) -> Self;
     /// Bits where `self > other` or `self` is NaN.
     unsafe fn exceeds(self, other: Self) -> u16;
     /// `low` where below, `high` where above, a NaN as it is; bits where `x <= low` and where `x >= high`.
@@ -67,15 +65,6 @@ mod x86 {
         unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
             // SAFETY: see above.
             unsafe { _mm512_fmadd_ps(a, b, self) }
-        }
-        #[inline(always)]
-        unsafe fn larger(self, other: Self) -> Self {
-            // The instruction gives its second operand where either is NaN.
-            // SAFETY: see above.
-            unsafe {
-                let larger = _mm512_max_ps(other, self);
-                _mm512_mask_mov_ps(larger, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other), other)
-            }
         }
         #[inline(always)]
         unsafe fn exceeds(self, other: Self) -> u16 {
@@ -168,17 +157,6 @@ mod x86 {
             unsafe { Pair(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
         }
         #[inline(always)]
-        unsafe fn larger(self, other: Self) -> Self {
-            // SAFETY: see above.
-            unsafe {
-                let of = |a, b| {
-                    let larger = _mm256_max_ps(b, a);
-                    _mm256_blendv_ps(larger, b, _mm256_cmp_ps::<_CMP_UNORD_Q>(b, b))
-                };
-                Pair(of(self.0, other.0), of(self.1, other.1))
-            }
-        }
-        #[inline(always)]
         unsafe fn exceeds(self, other: Self) -> u16 {
             // SAFETY: see above.
             unsafe {
@@ -269,10 +247,6 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
         // `mul_add` is a library call where the machine has no such instruction.
         let one = |sum: f32, a: f32, b: f32| if FUSED { a.mul_add(b, sum) } else { sum + a * b };
         Plain(std::array::from_fn(|i| one(self.0[i], a.0[i], b.0[i])))
-    }
-    #[inline(always)]
-    unsafe fn larger(self, other: Self) -> Self {
-        self.zip(other, |a, b| if b > a || b.is_nan() { b } else { a })
     }
     #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {

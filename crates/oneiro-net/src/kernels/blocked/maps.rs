@@ -1,0 +1,231 @@
+//! Maps over values in blocks of channels, element by element and channel by channel.
+
+use super::Ending;
+use super::families::families;
+use super::lanes::Lanes;
+use super::Shared;
+use super::tile::{Finish, LANES};
+use super::windows::{each_piece, part};
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::Disjoint;
+use rayon::prelude::*;
+
+/// Positions of one partial sum: the rounding error of a long sum grows with the number of partial sums only.
+const CHAIN: usize = 64;
+
+/// What is computed of a and of b, which lies as a does, or has one number a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// a.
+    Copy,
+    /// a + b.
+    Add,
+    /// a − b.
+    Sub,
+    /// −a.
+    Neg,
+    /// a · b.
+    Mul,
+    /// a · b + c, c one number a channel.
+    Affine,
+}
+
+/// How an operand of a map lies.
+#[derive(Clone, Copy, Debug)]
+pub enum Per<'a> {
+    /// As the result does.
+    Element(&'a [f32]),
+    /// One number a channel of every image: `[rows][16]`, or for one image, repeated.
+    Channel(&'a [f32]),
+    /// It is not needed.
+    None,
+}
+
+/// `dst = map(a, b, c)` over `rows` planes (images · blocks) of `plane` positions, or added to it.
+///
+/// # Panics
+/// Where a slice does not fit.
+pub fn map(
+    isa: Isa,
+    map: Map,
+    rows: usize,
+    plane: usize,
+    operands: [Per<'_>; 3],
+    dst: &mut [f32],
+    accumulate: bool,
+    ending: &mut Ending<'_>,
+) {
+    assert_eq!(dst.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
+    for operand in operands {
+        match operand {
+            Per::Element(x) => assert_eq!(x.len(), dst.len(), "an operand of {rows} rows of {plane} positions"),
+            Per::Channel(x) => assert!(
+                !x.is_empty() && x.len().is_multiple_of(LANES) && rows.is_multiple_of(x.len() / LANES),
+                "{} numbers for the channels of {rows} rows",
+                x.len()
+            ),
+            Per::None => {}
+        }
+    }
+    let needed = match map {
+        Map::Copy | Map::Neg => 1,
+        Map::Add | Map::Sub | Map::Mul => 2,
+        Map::Affine => 3,
+    };
+    assert!(operands[..needed].iter().all(|o| !matches!(o, Per::None)), "{map:?} lacks an operand");
+    let finish = Shared(ending.finish(dst, rows, plane));
+    let dst = Disjoint::new(dst);
+    each_piece(rows, plane, 1, |row, from, to| {
+        let at = (row * plane + from) * LANES;
+        let address = |operand: Per<'_>| match operand {
+            Per::Element(x) => (x[at..at + (to - from) * LANES].as_ptr(), LANES),
+            Per::Channel(x) => (x[row % (x.len() / LANES) * LANES..][..LANES].as_ptr(), 0),
+            Per::None => (std::ptr::null(), 0),
+        };
+        let call = Piece {
+            map,
+            operands: operands.map(address),
+            count: to - from,
+            // SAFETY: pieces are disjoint, each one task's.
+            dst: unsafe { part(&dst, at, (to - from) * LANES) },
+            accumulate,
+            finish: finish.get(),
+            mask: row * super::mask_plane(plane) + from,
+        };
+        // SAFETY: operands and destination have the piece's numbers (sliced above).
+        unsafe { run_piece(isa, &call) };
+    });
+}
+
+/// `dst[row] = factor · Σ_p a[row, p]` (times b where given), one number a channel, or added to it.
+///
+/// # Panics
+/// Where a slice does not fit.
+pub fn sum(
+    isa: Isa,
+    rows: usize,
+    plane: usize,
+    a: &[f32],
+    b: Option<&[f32]>,
+    factor: f32,
+    dst: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(dst.len(), rows * LANES, "{rows} rows");
+    for x in [Some(a), b].into_iter().flatten() {
+        assert_eq!(x.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
+    }
+    dst.par_chunks_mut(LANES).enumerate().for_each(|(row, dst)| {
+        let of = |x: &[f32]| x[row * plane * LANES..(row + 1) * plane * LANES].as_ptr();
+        let call = Sum {
+            a: of(a),
+            b: b.map_or(std::ptr::null(), of),
+            count: plane,
+            factor,
+            dst: dst.as_mut_ptr(),
+            accumulate,
+        };
+        // SAFETY: the operands have the row's numbers (sliced above), the destination sixteen.
+        unsafe { run_sum(isa, &call) };
+    });
+}
+
+struct Piece<'a> {
+    map: Map,
+    /// Addresses, and numbers from one position to the next.
+    operands: [(*const f32, usize); 3],
+    count: usize,
+    dst: *mut f32,
+    accumulate: bool,
+    finish: Option<&'a Finish>,
+    mask: usize,
+}
+
+struct Sum {
+    a: *const f32,
+    b: *const f32,
+    count: usize,
+    factor: f32,
+    dst: *mut f32,
+    accumulate: bool,
+}
+
+families! {
+    /// A map over some positions of one row.
+    fn run_piece(&Piece<'_>) = piece
+}
+
+families! {
+    /// A sum over the positions of one row.
+    fn run_sum(&Sum) = sum_of
+}
+
+/// # Safety
+/// The addresses of the call have `count` positions.
+#[inline(always)]
+unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
+    // SAFETY: the caller's contract, for each of the loops.
+    unsafe {
+        match call.map {
+            Map::Copy => each::<X>(call, |[a, _, _]| a),
+            Map::Neg => each::<X>(call, |[a, _, _]| X::splat(0.0).sub(a)),
+            Map::Add => each::<X>(call, |[a, b, _]| a.add(b)),
+            Map::Sub => each::<X>(call, |[a, b, _]| a.sub(b)),
+            Map::Mul => each::<X>(call, |[a, b, _]| a.mul(b)),
+            Map::Affine => each::<X>(call, |[a, b, c]| c.multiply_add(a, b)),
+        }
+    }
+}
+
+/// # Safety
+/// As [`piece`].
+#[inline(always)]
+unsafe fn each<X: Lanes>(call: &Piece<'_>, f: impl Fn([X; 3]) -> X) {
+    // SAFETY: the caller's contract; an operand that is missing is read by no map.
+    unsafe {
+        for at in 0..call.count {
+            let operands = call.operands.map(|(address, step)| {
+                if address.is_null() { X::splat(0.0) } else { X::load(address.add(at * step)) }
+            });
+            let to = call.dst.add(at * LANES);
+            let mut value = f(operands);
+            if call.accumulate {
+                value = X::load(to).add(value);
+            }
+            if let Some(finish) = call.finish {
+                value = finish.apply(value, to, call.mask + at);
+            }
+            value.store(to);
+        }
+    }
+}
+
+/// # Safety
+/// The addresses of the call have `count` positions.
+#[inline(always)]
+unsafe fn sum_of<X: Lanes>(call: &Sum) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut sum = X::splat(0.0);
+        let mut first = 0;
+        while first < call.count {
+            let mut chain = X::splat(0.0);
+            let end = call.count.min(first + CHAIN);
+            for at in first..end {
+                let a = X::load(call.a.add(at * LANES));
+                chain = if call.b.is_null() {
+                    chain.add(a)
+                } else {
+                    chain.multiply_add(a, X::load(call.b.add(at * LANES)))
+                };
+            }
+            sum = sum.add(chain);
+            first = end;
+        }
+        let mut result = sum.mul(X::splat(call.factor));
+        if call.accumulate {
+            result = X::load(call.dst).add(result);
+        }
+        result.store(call.dst);
+    }
+}

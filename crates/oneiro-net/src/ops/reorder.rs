@@ -1,0 +1,36 @@
+//! Between plain order and blocks of channels: what a plan puts between kernels of different layouts.
+
+use crate::kernels::Isa;
+use crate::kernels::blocked::{block, unblock};
+use crate::ops::{Backward, Forward, Kernel, Layout};
+
+/// Brings a value of a shape with batch and channels into a layout.
+#[derive(Debug)]
+pub(crate) struct Reorder {
+    isa: Isa,
+    batch: usize,
+    channels: usize,
+    plane: usize,
+    to: Layout,
+}
+
+impl Reorder {
+    pub(crate) fn new(isa: Isa, shape: &[usize], to: Layout) -> Self {
+        Self { isa, batch: shape[0], channels: shape[1], plane: shape[2..].iter().product(), to }
+    }
+}
+
+impl Kernel for Reorder {
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        let run = if self.to == Layout::Blocked { block } else { unblock };
+        run(self.isa, self.batch, self.channels, self.plane, x, y, false);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        let run = if self.to == Layout::Blocked { unblock } else { block };
+        run(self.isa, self.batch, self.channels, self.plane, dy, dx, accumulate);
+    }
+}
