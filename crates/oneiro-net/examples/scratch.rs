@@ -20,6 +20,17 @@ fn main() {
         let mut best = f64::MAX;
         let end = Instant::now();
         while end.elapsed().as_secs_f64() < 0.4 { let t = Instant::now(); dense.run(&src,&mut dst,false,&mut Ending::default()); best = best.min(t.elapsed().as_secs_f64()); }
-        println!("{c}->{o} {hw} k{k} s{s}: {:.3} ms {:.0} GFLOP/s", best*1e3, flops/best/1e9);
+        let mut wg = String::new();
+        if Winograd::takes(&corr) { for o2 in [Outputs::Two, Outputs::Four] {
+            let win = Winograd::new(corr.clone(), isa, o2, |out,i,t| w[g.weight_index(0,out,i,t)], None);
+            let mut d2 = dst.clone();
+            win.run(&src,&mut d2,false,&mut Ending::default());
+            let err = d2.iter().zip(&dst).map(|(a,b)| ((a-b) as f64).powi(2)).sum::<f64>().sqrt() / dst.iter().map(|b| (*b as f64).powi(2)).sum::<f64>().sqrt();
+            let mut best = f64::MAX;
+            let end = Instant::now();
+            while end.elapsed().as_secs_f64() < 0.4 { let t = Instant::now(); win.run(&src,&mut d2,false,&mut Ending::default()); best = best.min(t.elapsed().as_secs_f64()); }
+            wg += &format!("  {o2:?} {:.3} ms {:.0} GFLOP/s err {err:.1e}", best*1e3, flops/best/1e9);
+        }}
+        println!("{c}->{o} {hw} k{k} s{s}: {:.3} ms {:.0} GFLOP/s{wg}", best*1e3, flops/best/1e9);
     }
 }

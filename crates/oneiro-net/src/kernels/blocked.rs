@@ -18,12 +18,14 @@ mod slab;
 mod tests;
 mod tile;
 mod windows;
+mod winograd;
 
 pub use dense::Dense;
 pub use depthwise::Depthwise;
 pub use maps::{Map, Per, map, sum};
 pub use pool::{MAX_TAPS, Pooling, pool, pool_backward, winner_words};
 pub use reorder::{block, unblock};
+pub use winograd::{Outputs, Winograd};
 
 use super::clip::mask_words;
 use super::scratch::AlignedBuffer;

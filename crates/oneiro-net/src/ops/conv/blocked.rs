@@ -1,7 +1,7 @@
 //! Convolution over blocks of channels.
 
-use crate::kernels::blocked::{Dense, Depthwise, Ending};
-use crate::kernels::{ConvGeometry, Correlation};
+use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Outputs, Winograd};
+use crate::kernels::{ConvGeometry, Correlation, Isa};
 use crate::ops::{Backward, Forward, Kernel, Site};
 
 /// A convolution and its adjoint.
@@ -17,14 +17,32 @@ pub(super) struct BlockedConv {
 enum Engine {
     /// Tiles straight over the source.
     Dense(Dense),
+    /// Fewer products by Winograd's transforms.
+    Winograd(Winograd),
     /// Each channel with a kernel of its own.
     Depthwise(Depthwise),
 }
 
 impl Engine {
+    /// The engine for a correlation that mixes channels.
+    fn dense(
+        correlation: Correlation,
+        isa: Isa,
+        outputs: Outputs,
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+        bias: Option<&[f32]>,
+    ) -> Self {
+        if Winograd::takes(&correlation) && correlation.c_in >= BLOCK && correlation.c_out >= BLOCK {
+            Engine::Winograd(Winograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
+        } else {
+            Engine::Dense(Dense::new(correlation, isa, weight, bias))
+        }
+    }
+
     fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
         match self {
             Engine::Dense(dense) => dense.run(src, dst, accumulate, ending),
+            Engine::Winograd(winograd) => winograd.run(src, dst, accumulate, ending),
             Engine::Depthwise(depthwise) => depthwise.run(src, dst, accumulate, ending),
         }
     }
@@ -48,7 +66,7 @@ impl BlockedConv {
             Engine::Depthwise(Depthwise::new(correlation, isa, data, bias.as_deref()))
         } else {
             let weight = |group, out, input, tap| data[geometry.weight_index(group, out, input, tap)];
-            Engine::Dense(Dense::new(correlation, isa, weight, bias.as_deref()))
+            Engine::dense(correlation, isa, Outputs::Two, weight, bias.as_deref())
         };
         let phases = if site.gradients { Correlation::backward_of(geometry) } else { Vec::new() };
         let backward = phases
@@ -61,7 +79,7 @@ impl BlockedConv {
                 let taps = phase.kernel_taps;
                 let weight =
                     |group, out, input, tap| data[geometry.weight_index(group, input, out, taps[tap])];
-                Engine::Dense(Dense::new(phase.correlation, isa, weight, None))
+                Engine::dense(phase.correlation, isa, Outputs::Four, weight, None)
             })
             .collect();
         Some(Self { forward, backward })

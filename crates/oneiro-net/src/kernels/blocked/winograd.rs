@@ -1,0 +1,619 @@
+//! Winograd's minimal filtering for 3×3 convolutions of step 1, in two dimensions or in the plane of three.
+//!
+//! A tile of M×M outputs costs (M+2)² products instead of 9·M²: 2.25 times fewer for M = 2, 4 times fewer for M = 4
+//! (Winograd, *Arithmetic complexity of computations*, 1980; Lavin and Gray, *Fast algorithms for convolutional neural
+//! networks*, 2016). Source tiles are transformed, multiplied at each of the (M+2)² points with transformed weights over
+//! the channels (and taps in depth), by the tiles of the direct convolution, and transformed back.
+//!
+//! M = 2 rounds as the direct convolution does. M = 4 rounds about four times worse with the points chosen in
+//! [`transforms`]: good for gradients, where nothing branches, not for activations, whose errors decide on which side of
+//! zero a ReLU falls.
+
+mod transforms;
+
+use super::families::families;
+use super::lanes::Lanes;
+use super::tile::{Finish, LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use super::{Ending, Packed, Shared, blocks_of};
+use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use transforms::{filter, input_line, output_line};
+
+/// Multiply-adds of one chain at most, as for direct convolution.
+const CHAIN: usize = 144;
+
+/// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
+/// beside them.
+const SMALL_NUMBERS: usize = 256 << 10;
+/// Transformed weights up to which that is so.
+const SMALL_WEIGHTS: usize = 192 << 10;
+/// Tiles of a task at least where they do not: the weights are read anew by each task.
+const MANY_TILES: usize = 72;
+
+/// Tasks for each thread, so that an unlucky last one costs little.
+const TASKS_PER_THREAD: usize = 2;
+
+
+/// Outputs of a tile along each side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// F(2×2, 3×3).
+    Two,
+    /// F(4×4, 3×3).
+    Four,
+}
+
+impl Outputs {
+    fn count(self) -> usize {
+        match self {
+            Outputs::Two => 2,
+            Outputs::Four => 4,
+        }
+    }
+
+    /// Inputs of a tile along each side.
+    fn inputs(self) -> usize {
+        self.count() + 2
+    }
+
+    fn points(self) -> usize {
+        self.inputs() * self.inputs()
+    }
+}
+
+/// A correlation of 3×3 taps with its weights transformed.
+#[derive(Debug)]
+pub struct Winograd {
+    correlation: Correlation,
+    isa: Isa,
+    outputs: Outputs,
+    /// The lowest tap.
+    low: [isize; 3],
+    /// Taps in depth.
+    depth: usize,
+    /// Output blocks of a panel but the last.
+    width: usize,
+    /// `[points][panels][blocks, taps in depth][steps][width][16]`.
+    weights: Packed,
+    /// `[blocks][16]`.
+    bias: Packed,
+}
+
+struct Scratch {
+    source: AlignedBuffer,
+    product: AlignedBuffer,
+    offsets: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
+    };
+}
+
+impl Winograd {
+    /// Whether a correlation has the form: one group, dense 3×3 taps in the plane, step 1, all of the destination.
+    pub fn takes(correlation: &Correlation) -> bool {
+        let Some(shape) = shape_of(correlation) else { return false };
+        correlation.groups == 1
+            && correlation.src_step == [1; 3]
+            && correlation.is_whole()
+            && correlation.taps.len() == shape.depth * 9
+    }
+
+    /// Transforms weights, `weight(out, input, tap)`, and pads a bias `[c_out]`.
+    ///
+    /// # Panics
+    /// Where the correlation has not the form ([`Winograd::takes`]).
+    pub fn new(
+        correlation: Correlation,
+        isa: Isa,
+        outputs: Outputs,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        bias: Option<&[f32]>,
+    ) -> Winograd {
+        isa.require();
+        assert!(Winograd::takes(&correlation), "not a 3×3 correlation of step 1: {correlation:?}");
+        let Some(Shape { low, depth }) = shape_of(&correlation) else { unreachable!("just asked") };
+        // The tap at each place of the box.
+        let mut places = vec![0; depth * 9];
+        for (index, tap) in correlation.taps.iter().enumerate() {
+            let [z, y, x] = [0, 1, 2].map(|d| (tap[d] - low[d]) as usize);
+            places[(z * 3 + y) * 3 + x] = index;
+        }
+        let Correlation { c_in, c_out, .. } = correlation;
+        let (points, blocks) = (outputs.points(), blocks_of(c_out));
+        let width = (1..=2.min(blocks)).rev().find(|&w| most_positions(isa, w) > 0).unwrap_or(1);
+        let per_point = blocks * LANES * c_in * depth;
+        let mut weights = Packed::zeros(points * per_point);
+        let all = Disjoint::new(weights.as_mut_slice());
+        (0..blocks).into_par_iter().for_each(|block| {
+            let first = block / width * width;
+            let panel_blocks = width.min(blocks - first);
+            for out in block * LANES..c_out.min((block + 1) * LANES) {
+                for input in 0..c_in {
+                    let (in_block, step) = (input / LANES, input % LANES);
+                    let steps = LANES.min(c_in - in_block * LANES);
+                    for z in 0..depth {
+                        let taps: [f32; 9] = std::array::from_fn(|t| weight(out, input, places[z * 9 + t]));
+                        let product = in_block * LANES * depth + z * steps + step;
+                        let at = first * LANES * c_in * depth
+                            + (product * panel_blocks + block - first) * LANES
+                            + out % LANES;
+                        filter(outputs, &taps, |point, value| {
+                            // SAFETY: each weight has one place, and each block of outputs one task.
+                            unsafe { all.part(point * per_point + at, 1)[0] = value };
+                        });
+                    }
+                }
+            }
+        });
+        let mut padded = Packed::zeros(blocks * LANES);
+        if let Some(bias) = bias {
+            assert_eq!(bias.len(), c_out, "bias of {correlation:?}");
+            padded.as_mut_slice()[..c_out].copy_from_slice(bias);
+        }
+        Winograd { correlation, isa, outputs, low, depth, width, weights, bias: padded }
+    }
+
+    /// Bytes of the transformed weights.
+    pub fn bytes(&self) -> usize {
+        self.weights.bytes()
+    }
+
+    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    ///
+    /// # Panics
+    /// Where a slice does not fit.
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+        let c = &self.correlation;
+        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+        assert_eq!(src.len(), c.batch * in_blocks * src_plane * LANES, "source of {c:?}");
+        assert_eq!(dst.len(), c.batch * out_blocks * dst_plane * LANES, "destination of {c:?}");
+        if dst.is_empty() {
+            return;
+        }
+        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let dst = Disjoint::new(dst);
+        let split = self.split();
+        let tasks = c.batch * split.bands * split.panel_parts;
+        let panels = out_blocks.div_ceil(self.width);
+        let run = |task: usize| {
+            let (task, part) = (task / split.panel_parts, task % split.panel_parts);
+            let (image, band) = (task / split.bands, task % split.bands);
+            let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
+            let job = Job {
+                winograd: self,
+                src: &src[image * in_blocks * src_plane * LANES..(image + 1) * in_blocks * src_plane * LANES],
+                dst: &dst,
+                image,
+                rows: even(split.bands, band, self.tiles(1)),
+                panels: even(split.panel_parts, part, panels),
+                accumulate,
+                finish: &finish,
+            };
+            SCRATCH.with_borrow_mut(|scratch| job.run(scratch));
+        };
+        if tasks == 1 || rayon::current_num_threads() == 1 {
+            (0..tasks).for_each(run);
+        } else {
+            (0..tasks).into_par_iter().with_max_len(1).for_each(run);
+        }
+    }
+
+    /// Tiles along an axis.
+    fn tiles(&self, axis: usize) -> usize {
+        self.correlation.dst[axis].div_ceil(self.outputs.count())
+    }
+
+    /// Cuts one image into bands of rows of tiles and parts of panels. Threads matter here, for speed alone.
+    fn split(&self) -> Split {
+        let c = &self.correlation;
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
+        let rows = self.tiles(1);
+        let per_row = self.tiles(2) * c.dst[0];
+        let panels = blocks_of(c.c_out).div_ceil(self.width);
+        let points = self.outputs.points();
+        let channels = (blocks_of(c.c_in) + blocks_of(c.c_out)) * LANES;
+        let small = points * c.c_in * c.c_out * self.depth <= SMALL_WEIGHTS;
+        let tiles = if small { SMALL_NUMBERS / (points * channels) } else { MANY_TILES };
+        let bands = rows.div_ceil((tiles / per_row).max(1));
+        // Too few bands for the threads: split the outputs, which repeats the transform of the source, before rows.
+        let panel_parts = if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
+        let bands = if c.batch * bands * panel_parts >= wanted {
+            bands
+        } else {
+            // A whole number of rounds for the threads.
+            bands.next_multiple_of(threads.div_ceil(panel_parts)).min(rows)
+        };
+        Split { bands, panel_parts }
+    }
+}
+
+struct Split {
+    bands: usize,
+    panel_parts: usize,
+}
+
+/// The box of taps.
+struct Shape {
+    low: [isize; 3],
+    depth: usize,
+}
+
+/// The box of taps, if it is three by three in the plane and every place is taken once.
+fn shape_of(correlation: &Correlation) -> Option<Shape> {
+    let low = [0, 1, 2].map(|d| correlation.taps.iter().map(|t| t[d]).min().unwrap_or(0));
+    let high = [0, 1, 2].map(|d| correlation.taps.iter().map(|t| t[d]).max().unwrap_or(0));
+    let depth = (high[0] - low[0] + 1) as usize;
+    let mut taken = vec![false; depth * 9];
+    if high[1] - low[1] != 2 || high[2] - low[2] != 2 {
+        return None;
+    }
+    for tap in &correlation.taps {
+        let [z, y, x] = [0, 1, 2].map(|d| (tap[d] - low[d]) as usize);
+        if std::mem::replace(&mut taken[(z * 3 + y) * 3 + x], true) {
+            return None;
+        }
+    }
+    taken.iter().all(|&t| t).then_some(Shape { low, depth })
+}
+
+/// One task: a band of rows of tiles of one image, some panels.
+struct Job<'a> {
+    winograd: &'a Winograd,
+    /// One image.
+    src: &'a [f32],
+    dst: &'a Disjoint<'a, f32>,
+    image: usize,
+    rows: (usize, usize),
+    panels: (usize, usize),
+    accumulate: bool,
+    finish: &'a Shared,
+}
+
+impl Job<'_> {
+    fn run(&self, scratch: &mut Scratch) {
+        let w = self.winograd;
+        let c = &w.correlation;
+        let (row_tiles, frames) = (w.tiles(2), c.dst[0]);
+        let tiles = (self.rows.1 - self.rows.0) * row_tiles;
+        if tiles == 0 || self.panels.0 == self.panels.1 {
+            return;
+        }
+        let points = w.outputs.points();
+        let in_blocks = blocks_of(c.c_in);
+        let first_block = self.panels.0 * w.width;
+        let blocks = (self.panels.1 * w.width).min(blocks_of(c.c_out)) - first_block;
+        // Frames of the source that the taps reach, with those before and behind it.
+        let in_frames = frames + w.depth - 1;
+        let positions = frames * tiles;
+        // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
+        let in_point = (in_blocks * in_frames * tiles | 1) * LANES;
+        let out_point = (blocks * positions | 1) * LANES;
+        let Scratch { source, product, offsets } = scratch;
+        let source = source.at_least(points * in_point);
+        let product = product.at_least(points * out_point);
+
+        for block in 0..in_blocks {
+            for frame in 0..in_frames {
+                let z = frame as isize + w.low[0];
+                let to = (block * in_frames + frame) * tiles * LANES;
+                if !(0..c.src[0] as isize).contains(&z) {
+                    for point in 0..points {
+                        source[point * in_point + to..][..tiles * LANES].fill(0.0);
+                    }
+                    continue;
+                }
+                let plane = (block * c.src[0] + z as usize) * c.src[1] * c.src[2] * LANES;
+                let plane = &self.src[plane..plane + c.src[1] * c.src[2] * LANES];
+                let call = Into {
+                    plane,
+                    size: [c.src[1], c.src[2]],
+                    low: [w.low[1], w.low[2]],
+                    rows: self.rows,
+                    row_tiles,
+                    to: source[to..].as_mut_ptr(),
+                    point: in_point,
+                };
+                assert!(source.len() >= (points - 1) * in_point + to + tiles * LANES);
+                // SAFETY: the plane has the size given, and every point room for the tiles (asserted).
+                unsafe {
+                    match w.outputs {
+                        Outputs::Two => into_two(w.isa, &call),
+                        Outputs::Four => into_four(w.isa, &call),
+                    }
+                }
+            }
+        }
+
+        self.multiply(source, in_point, product, out_point, tiles, offsets);
+
+        let dst_plane = volume(c.dst);
+        for block in 0..blocks {
+            let row = self.image * blocks_of(c.c_out) + first_block + block;
+            for frame in 0..frames {
+                let from = (block * frames + frame) * tiles * LANES;
+                let start = frame * c.dst[1] * c.dst[2];
+                self.dst.pointer((row * dst_plane + start + c.dst[1] * c.dst[2]) * LANES);
+                let call = OutOf {
+                    from: product[from..].as_ptr(),
+                    point: out_point,
+                    rows: self.rows,
+                    row_tiles,
+                    to: self.dst.pointer((row * dst_plane + start) * LANES),
+                    size: [c.dst[1], c.dst[2]],
+                    bias: w.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
+                    accumulate: self.accumulate,
+                    finish: self.finish.get(),
+                    mask: row * super::mask_plane(dst_plane) + start,
+                };
+                assert!(product.len() >= (points - 1) * out_point + from + tiles * LANES);
+                // SAFETY: every point has the tiles (asserted), the destination the frame (its end was asked for); rows
+                // of tiles and blocks belong to this task alone.
+                unsafe {
+                    match w.outputs {
+                        Outputs::Two => out_of_two(w.isa, &call),
+                        Outputs::Four => out_of_four(w.isa, &call),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The products at every point, over channels and taps in depth.
+    fn multiply(
+        &self,
+        source: &[f32],
+        in_point: usize,
+        product: &mut [f32],
+        out_point: usize,
+        tiles: usize,
+        offsets: &mut Vec<usize>,
+    ) {
+        let w = self.winograd;
+        let c = &w.correlation;
+        let points = w.outputs.points();
+        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        let positions = c.dst[0] * tiles;
+        let in_plane = (c.dst[0] + w.depth - 1) * tiles;
+        offsets.clear();
+        for block in 0..in_blocks {
+            offsets.extend((0..w.depth).map(|z| (block * in_plane + z * tiles) * LANES));
+        }
+        assert!(source.len() >= (points - 1) * in_point + in_blocks * in_plane * LANES);
+        let per_point = out_blocks * LANES * c.c_in * w.depth;
+        // Runs of whole blocks, then those of the last, narrower one.
+        let whole = c.c_in / LANES * w.depth;
+        let chunks = whole.div_ceil(CHAIN / LANES);
+        let tail = c.c_in % LANES;
+        static ZEROS: [f32; MAX_BLOCKS * LANES] = [0.0; MAX_BLOCKS * LANES];
+        for point in 0..points {
+            let from = &source[point * in_point..];
+            let weights = &w.weights.as_slice()[point * per_point..(point + 1) * per_point];
+            for panel in self.panels.0..self.panels.1 {
+                let first = panel * w.width;
+                let blocks = w.width.min(out_blocks - first);
+                let to = point * out_point + (first - self.panels.0 * w.width) * positions * LANES;
+                let to = &mut product[to..to + blocks * positions * LANES];
+                let most = most_positions(w.isa, blocks);
+                let count = positions.div_ceil(most);
+                let panel = &weights[first * LANES * c.c_in * w.depth..];
+                let mut run = |runs: std::ops::Range<usize>, steps: usize, written: bool| {
+                    let first = (runs.start.min(whole) * LANES + (runs.start - runs.start.min(whole)) * tail)
+                        * blocks
+                        * LANES;
+                    let weights = &panel[first..first + runs.len() * steps * blocks * LANES];
+                    for tile in 0..count {
+                        let (at, end) = (positions * tile / count, positions * (tile + 1) / count);
+                        let call = TileCall {
+                            src: from[at * LANES..].as_ptr(),
+                            offsets: offsets[runs.clone()].as_ptr(),
+                            runs: runs.len(),
+                            steps,
+                            weights: weights.as_ptr(),
+                            out: to[at * LANES..].as_mut_ptr(),
+                            out_block: positions * LANES,
+                            out_step: LANES,
+                            start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
+                            finish: std::ptr::null(),
+                            mask_at: 0,
+                            mask_block: 0,
+                            mask_step: 0,
+                        };
+                        // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
+                        unsafe { tile_of(w.isa, end - at, blocks)(&call) };
+                    }
+                };
+                for chunk in 0..chunks {
+                    run(whole * chunk / chunks..whole * (chunk + 1) / chunks, LANES, chunk > 0);
+                }
+                if tail > 0 {
+                    run(whole..whole + w.depth, tail, chunks > 0);
+                }
+            }
+        }
+    }
+}
+
+/// The transform of the source tiles of one plane.
+struct Into<'a> {
+    plane: &'a [f32],
+    size: [usize; 2],
+    /// Where tile 0 begins.
+    low: [isize; 2],
+    rows: (usize, usize),
+    row_tiles: usize,
+    to: *mut f32,
+    /// From one point to the next.
+    point: usize,
+}
+
+/// The transform back of one plane.
+struct OutOf<'a> {
+    from: *const f32,
+    point: usize,
+    rows: (usize, usize),
+    row_tiles: usize,
+    /// The plane.
+    to: *mut f32,
+    size: [usize; 2],
+    bias: *const f32,
+    accumulate: bool,
+    finish: Option<&'a Finish>,
+    mask: usize,
+}
+
+families! {
+    /// Transforms source tiles of F(2×2, 3×3).
+    fn into_two(&Into<'_>) = into_of_two
+}
+families! {
+    /// Transforms source tiles of F(4×4, 3×3).
+    fn into_four(&Into<'_>) = into_of_four
+}
+families! {
+    /// Transforms products of F(2×2, 3×3) back.
+    fn out_of_two(&OutOf<'_>) = out_of_of_two
+}
+families! {
+    /// Transforms products of F(4×4, 3×3) back.
+    fn out_of_four(&OutOf<'_>) = out_of_of_four
+}
+
+/// # Safety
+/// As [`into`].
+#[inline(always)]
+unsafe fn into_of_two<X: Lanes>(call: &Into<'_>) {
+    // SAFETY: the same contract.
+    unsafe { into::<X, 2, 4>(call) }
+}
+
+/// # Safety
+/// As [`into`].
+#[inline(always)]
+unsafe fn into_of_four<X: Lanes>(call: &Into<'_>) {
+    // SAFETY: the same contract.
+    unsafe { into::<X, 4, 6>(call) }
+}
+
+/// # Safety
+/// As [`out_of`].
+#[inline(always)]
+unsafe fn out_of_of_two<X: Lanes>(call: &OutOf<'_>) {
+    // SAFETY: the same contract.
+    unsafe { out_of::<X, 2, 4>(call) }
+}
+
+/// # Safety
+/// As [`out_of`].
+#[inline(always)]
+unsafe fn out_of_of_four<X: Lanes>(call: &OutOf<'_>) {
+    // SAFETY: the same contract.
+    unsafe { out_of::<X, 4, 6>(call) }
+}
+
+/// # Safety
+/// The plane has `size` positions; from `to`, every point has room for the tiles.
+#[inline(always)]
+unsafe fn into<X: Lanes, const M: usize, const N: usize>(call: &Into<'_>) {
+    let [height, width] = call.size;
+    // SAFETY: the caller's contract; positions outside the plane are not read.
+    unsafe {
+        let mut to = call.to;
+        for row in call.rows.0..call.rows.1 {
+            let y = (row * M) as isize + call.low[0];
+            for tile in 0..call.row_tiles {
+                let x = (tile * M) as isize + call.low[1];
+                let inside = y >= 0 && x >= 0 && y as usize + N <= height && x as usize + N <= width;
+                if inside {
+                    let from = call.plane.as_ptr().add((y as usize * width + x as usize) * LANES);
+                    one_into::<X, N>(|i, j| X::load(from.add((i * width + j) * LANES)), to, call.point);
+                } else {
+                    let load = |i: usize, j: usize| {
+                        let (y, x) = (y + i as isize, x + j as isize);
+                        let there = y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width;
+                        if there {
+                            X::load(call.plane.as_ptr().add((y as usize * width + x as usize) * LANES))
+                        } else {
+                            X::splat(0.0)
+                        }
+                    };
+                    one_into::<X, N>(load, to, call.point);
+                }
+                to = to.add(LANES);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `load` may be called for every place of a tile; from `to`, every point has room.
+#[inline(always)]
+unsafe fn one_into<X: Lanes, const N: usize>(load: impl Fn(usize, usize) -> X, to: *mut f32, point: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut half = [[X::splat(0.0); N]; N];
+        for j in 0..N {
+            let line = input_line::<X, N>(std::array::from_fn(|i| load(i, j)));
+            for i in 0..N {
+                half[i][j] = line[i];
+            }
+        }
+        for i in 0..N {
+            let line = input_line::<X, N>(half[i]);
+            for j in 0..N {
+                line[j].store(to.add((i * N + j) * point));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// From `from`, every point has the tiles; `to` is a plane of `size` positions.
+#[inline(always)]
+unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
+    let [height, width] = call.size;
+    // SAFETY: the caller's contract; outputs outside the plane are not written.
+    unsafe {
+        let bias = X::load(call.bias);
+        let mut from = call.from;
+        for row in call.rows.0..call.rows.1 {
+            let rows = M.min(height - row * M);
+            for tile in 0..call.row_tiles {
+                let columns = M.min(width - tile * M);
+                let mut half = [[X::splat(0.0); N]; M];
+                for j in 0..N {
+                    let column: [X; N] = std::array::from_fn(|i| X::load(from.add((i * N + j) * call.point)));
+                    let line = output_line::<X, M, N>(column);
+                    for i in 0..M {
+                        half[i][j] = line[i];
+                    }
+                }
+                let mut done = [[X::splat(0.0); M]; M];
+                for i in 0..M {
+                    done[i] = output_line::<X, M, N>(half[i]);
+                }
+                for i in 0..rows {
+                    for j in 0..columns {
+                        let at = (row * M + i) * width + tile * M + j;
+                        let to = call.to.add(at * LANES);
+                        let before = if call.accumulate { X::load(to) } else { bias };
+                        let mut value = before.add(done[i][j]);
+                        if let Some(finish) = call.finish {
+                            value = finish.apply(value, to, call.mask + at);
+                        }
+                        value.store(to);
+                    }
+                }
+                from = from.add(LANES);
+            }
+        }
+    }
+}
+
