@@ -16,6 +16,7 @@ mod film;
 mod interrupt;
 mod metadata;
 mod model;
+mod profile;
 mod progress;
 mod rendering;
 mod settings;

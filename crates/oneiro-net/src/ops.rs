@@ -338,6 +338,11 @@ pub trait Kernel: Debug + Send + Sync {
         true
     }
 
+    /// How it computes, where there is a choice; for tables.
+    fn method(&self) -> String {
+        String::new()
+    }
+
     /// Computes the output.
     fn forward(&self, io: &mut Forward<'_>);
 

@@ -79,6 +79,19 @@ pub(crate) struct Step {
     pub clip: Option<StepClip>,
 }
 
+/// What is known of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInfo<'a> {
+    /// Name of its node.
+    pub name: &'a str,
+    /// Operator.
+    pub op_type: &'a str,
+    /// Floating-point operations forward, counted as the direct algorithm.
+    pub flops: u64,
+    /// How the kernel computes it, where there is a choice.
+    pub method: String,
+}
+
 /// The activation function of a step and where its masks lie.
 #[derive(Debug)]
 pub(crate) struct StepClip {
@@ -203,9 +216,14 @@ impl Plan {
         self.backward.iter().map(|b| self.steps[b.step].flops).sum()
     }
 
-    /// Name, operator and floating-point operations of every forward step.
-    pub fn schedule(&self) -> impl Iterator<Item = (&str, &str, u64)> {
-        self.steps.iter().map(|s| (s.name.as_str(), s.op_type.as_str(), s.flops))
+    /// Every forward step, in order.
+    pub fn schedule(&self) -> impl Iterator<Item = StepInfo<'_>> {
+        self.steps.iter().map(|s| StepInfo {
+            name: &s.name,
+            op_type: &s.op_type,
+            flops: s.flops,
+            method: s.kernel.method(),
+        })
     }
 }
 

@@ -67,21 +67,12 @@ impl CpuSession {
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
-}
 
-/// Panics with a clear message when a session compiled without gradients is asked for one.
-fn compiled_with_gradients(region: Option<Region>) -> Region {
-    region.expect("the session was compiled without gradients")
-}
-
-impl Session for CpuSession {
-    fn input_mut(&mut self, input: usize) -> &mut [f32] {
-        self.arena.slice_mut(self.plan.inputs[input].region)
-    }
-
-    fn forward(&mut self) {
-        for step in &self.plan.steps {
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
+    pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
+        for (i, step) in self.plan.steps.iter().enumerate() {
             run_forward(&mut self.arena, self.plan.isa, step);
+            observe(i);
         }
         for target in &self.plan.targets {
             if let Some(seed) = target.seed {
@@ -90,17 +81,8 @@ impl Session for CpuSession {
         }
     }
 
-    fn activation(&self, target: usize) -> &[f32] {
-        self.arena.slice(self.plan.targets[target].region)
-    }
-
-    fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
-        let target = &self.plan.targets[target];
-        let (reader, [seed]) = self.arena.frame([compiled_with_gradients(target.seed)]);
-        (reader.read(target.region), seed)
-    }
-
-    fn backward(&mut self, rules: &Rules) {
+    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
+    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
         for region in &self.plan.zeroed {
             self.arena.slice_mut(*region).fill(0.0);
         }
@@ -131,7 +113,37 @@ impl Session for CpuSession {
                     gates,
                 });
             }
+            observe(back.step);
         }
+    }
+}
+
+/// Panics with a clear message when a session compiled without gradients is asked for one.
+fn compiled_with_gradients(region: Option<Region>) -> Region {
+    region.expect("the session was compiled without gradients")
+}
+
+impl Session for CpuSession {
+    fn input_mut(&mut self, input: usize) -> &mut [f32] {
+        self.arena.slice_mut(self.plan.inputs[input].region)
+    }
+
+    fn forward(&mut self) {
+        self.forward_observed(&mut |_| {});
+    }
+
+    fn activation(&self, target: usize) -> &[f32] {
+        self.arena.slice(self.plan.targets[target].region)
+    }
+
+    fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
+        let target = &self.plan.targets[target];
+        let (reader, [seed]) = self.arena.frame([compiled_with_gradients(target.seed)]);
+        (reader.read(target.region), seed)
+    }
+
+    fn backward(&mut self, rules: &Rules) {
+        self.backward_observed(rules, &mut |_| {});
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {

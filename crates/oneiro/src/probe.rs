@@ -179,6 +179,16 @@ impl Probe {
         self.session.backward(rules);
     }
 
+    /// [`Probe::forward`] that calls `observe` after each step, with its place in the plan's schedule.
+    pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
+        self.session.forward_observed(observe);
+    }
+
+    /// [`Probe::backward`] that calls `observe` after each step, with its place in the plan's schedule.
+    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
+        self.session.backward_observed(rules, observe);
+    }
+
     /// The gradient with respect to an input.
     pub fn input_gradient(&self, input: usize) -> &[f32] {
         self.session.input_gradient(input)

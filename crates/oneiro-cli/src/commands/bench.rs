@@ -11,6 +11,7 @@ use oneiro_net::Rules;
 use crate::context::Context;
 use crate::interrupt;
 use crate::model::{self, ModelArgs};
+use crate::profile::{self, Profile};
 
 /// Passes before the clock runs.
 const WARM_UP: usize = 2;
@@ -24,8 +25,9 @@ const CHANNEL: usize = 5;
 /// Time one forward pass with the gradient with respect to the input
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   oneiro bench model.onnx --capture layer4 --batch 4 --size 224
+  oneiro bench model.onnx --profile                # a table of the steps, the slowest first
 
 The gradient is that of the mean of channel 5, or 0 in a layer of fewer. GFLOP/s count convolutions as the direct algorithm, forward and back.")]
 pub struct Args {
@@ -40,6 +42,9 @@ pub struct Args {
     /// Size of the images: N or HxW
     #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::settings::parse_size)]
     size: Option<[usize; 2]>,
+    /// Print where the time goes, step by step
+    #[arg(long)]
+    profile: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -55,7 +60,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         },
     };
     let shapes = model.model.input_shapes(args.batch.into(), args.size)?;
-    let (mut times, flops, arena) = context.compute(|| -> Result<_> {
+    let (mut times, steps, flops, arena) = context.compute(|| -> Result<_> {
         let probe = |channel: usize| {
             let objective = Objective::channel(&capture, channel);
             Probe::new(&model.model, &[objective], &[], shapes.clone(), true)
@@ -65,16 +70,25 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             result => result?,
         };
         let batch = usize::from(args.batch);
+        let mut profile = Profile::new(probe.plan());
         let mut pass = || {
             for input in 0..probe.inputs().len() {
                 fill(probe.input_mut(input));
             }
             let started = Instant::now();
-            probe.forward();
+            if args.profile {
+                profile.forward(&mut probe);
+            } else {
+                probe.forward();
+            }
             for entry in 0..batch {
                 probe.seed(entry, 1.0 / batch as f64);
             }
-            probe.backward(&Rules::default());
+            if args.profile {
+                profile.backward(&mut probe);
+            } else {
+                probe.backward(&Rules::default());
+            }
             started.elapsed().as_secs_f64()
         };
         for _ in 0..WARM_UP {
@@ -88,14 +102,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             times.push(pass());
         }
         let plan = probe.plan();
-        Ok((times, plan.forward_flops() + plan.backward_flops(), plan.arena_bytes()))
+        let steps = profile.medians(plan);
+        Ok((times, steps, plan.forward_flops() + plan.backward_flops(), plan.arena_bytes()))
     })?;
     times.sort_by(f64::total_cmp);
     let seconds = times[times.len() / 2];
     let gflops = flops as f64 / seconds / 1e9;
     let peak = peak_bytes();
     if args.json {
-        let object = serde_json::json!({
+        let mut object = serde_json::json!({
             "seconds": seconds,
             "gflops": gflops,
             "peak_bytes": peak,
@@ -104,7 +119,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             "arena_bytes": arena,
             "kernels": oneiro_net::Isa::detect().name(),
         });
+        if args.profile {
+            object["steps"] = steps.iter().map(profile::Timed::json).collect();
+        }
         return context.print(&object.to_string()).map(|()| ExitCode::SUCCESS);
+    }
+    if args.profile {
+        context.print(&profile::table(&steps))?;
     }
     context.print(&format!(
         "{} to {capture}, batch {}: {:.1} ms forward and input gradient (median of {}), {gflops:.0} GFLOP/s, \

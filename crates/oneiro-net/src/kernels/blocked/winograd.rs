@@ -159,6 +159,11 @@ impl Winograd {
         Winograd { correlation, isa, outputs, low, depth, width, weights, bias: padded }
     }
 
+    /// Outputs of a tile along each side.
+    pub fn outputs(&self) -> Outputs {
+        self.outputs
+    }
+
     /// Bytes of the transformed weights.
     pub fn bytes(&self) -> usize {
         self.weights.bytes()
@@ -405,9 +410,7 @@ impl Job<'_> {
                 let count = positions.div_ceil(most);
                 let panel = &weights[first * LANES * c.c_in * w.depth..];
                 let mut run = |runs: std::ops::Range<usize>, steps: usize, written: bool| {
-                    let first = (runs.start.min(whole) * LANES + (runs.start - runs.start.min(whole)) * tail)
-                        * blocks
-                        * LANES;
+                    let first = runs.start * LANES * blocks * LANES;
                     let weights = &panel[first..first + runs.len() * steps * blocks * LANES];
                     for tile in 0..count {
                         let (at, end) = (positions * tile / count, positions * (tile + 1) / count);

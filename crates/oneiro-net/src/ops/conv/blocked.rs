@@ -39,6 +39,15 @@ impl Engine {
         }
     }
 
+    fn name(&self) -> &'static str {
+        match self {
+            Engine::Dense(_) => "direct",
+            Engine::Winograd(w) if w.outputs() == Outputs::Two => "F(2x2,3x3)",
+            Engine::Winograd(_) => "F(4x4,3x3)",
+            Engine::Depthwise(_) => "depthwise",
+        }
+    }
+
     fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
         match self {
             Engine::Dense(dense) => dense.run(src, dst, accumulate, ending),
@@ -93,6 +102,14 @@ impl Kernel for BlockedConv {
 
     fn applies_gates(&self) -> bool {
         true
+    }
+
+    fn method(&self) -> String {
+        match self.backward.as_slice() {
+            [] => self.forward.name().into(),
+            [one] => format!("{}, back {}", self.forward.name(), one.name()),
+            [one, ..] => format!("{}, back {} x {}", self.forward.name(), self.backward.len(), one.name()),
+        }
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
