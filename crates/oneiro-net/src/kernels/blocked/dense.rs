@@ -213,6 +213,11 @@ impl Dense {
         Split { column_parts, panel_parts }
     }
 
+    /// How far the weights that a later panel reads for the same products lie from those of this panel.
+    fn ahead(&self, panel: Panel, _products: usize, depth: usize) -> usize {
+        panel.blocks * LANES * depth
+    }
+
     fn passes(&self) -> impl Iterator<Item = Pass> {
         let c = &self.correlation;
         let taps = c.taps.len();
@@ -343,6 +348,9 @@ impl Job<'_> {
         let finish = self.finish.as_ref().filter(|_| finish).map_or(std::ptr::null(), |f| f as *const Finish);
         let most = most_positions(dense.isa, panel.blocks);
         let mut tiles = Tiles::new(dense.isa, panel.blocks);
+        // What the next panel reads of these runs, a piece for each of the first tiles.
+        let mut pieces = 0;
+        let mut ahead = weights.as_ptr().wrapping_add(dense.ahead(panel, offsets.len() * steps, c.c_in * c.taps.len()));
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
             // The last output of the last block is in bounds (checked here), so those before it are.
@@ -358,6 +366,7 @@ impl Job<'_> {
                     runs: offsets.len(),
                     steps,
                     weights: weights.as_ptr(),
+                    ahead,
                     out: self.dst.pointer((first_plane * plane + to) * LANES),
                     out_block: plane * LANES,
                     out_step: step * LANES,
@@ -370,6 +379,12 @@ impl Job<'_> {
                 // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
                 // what the segment asks for (checked above); no other task writes these outputs.
                 unsafe { tiles.get(end - x)(&call) };
+                pieces += 1;
+                ahead = if pieces < panel.blocks {
+                    ahead.wrapping_add(offsets.len() * steps * LANES)
+                } else {
+                    weights.as_ptr()
+                };
             }
         }
     }

@@ -10,6 +10,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);
+    /// Brings a line of memory closer; the address need not be readable.
+    #[inline(always)]
+    unsafe fn prefetch(_address: *const f32) {}
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
@@ -31,6 +34,11 @@ mod x86 {
     use std::arch::x86_64::*;
 
     impl Lanes for __m512 {
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a prefetch of any address is harmless.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
             // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).
@@ -118,6 +126,11 @@ mod x86 {
     }
 
     impl Lanes for Pair {
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a prefetch of any address is harmless.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
             // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).

@@ -27,6 +27,8 @@ pub(crate) struct TileCall {
     pub(crate) steps: usize,
     /// `[runs][steps][V][16]`.
     pub(crate) weights: *const f32,
+    /// Numbers that a later tile will read, brought closer meanwhile, a line for each product; any address will do.
+    pub(crate) ahead: *const f32,
     /// The first output.
     pub(crate) out: *mut f32,
     /// Numbers from one block of output channels to the next.
@@ -106,9 +108,12 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
     unsafe {
         let mut sum = [[X::splat(0.0); V]; R];
         let mut weights = call.weights;
+        let mut ahead = call.ahead;
         for run in 0..call.runs {
             let mut src = call.src.add(*call.offsets.add(run));
             for _ in 0..call.steps {
+                X::prefetch(ahead);
+                ahead = ahead.wrapping_add(LANES);
                 let mut w = [X::splat(0.0); V];
                 for v in 0..V {
                     w[v] = X::load(weights.add(v * LANES));

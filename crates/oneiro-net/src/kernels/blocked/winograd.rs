@@ -412,6 +412,7 @@ impl Job<'_> {
                 let mut run = |runs: std::ops::Range<usize>, steps: usize, written: bool| {
                     let first = runs.start * LANES * blocks * LANES;
                     let weights = &panel[first..first + runs.len() * steps * blocks * LANES];
+                    let mut ahead = weights.as_ptr().wrapping_add(blocks * LANES * c.c_in * w.depth);
                     for tile in 0..count {
                         let (at, end) = (positions * tile / count, positions * (tile + 1) / count);
                         let call = TileCall {
@@ -420,6 +421,7 @@ impl Job<'_> {
                             runs: runs.len(),
                             steps,
                             weights: weights.as_ptr(),
+                            ahead,
                             out: to[at * LANES..].as_mut_ptr(),
                             out_block: positions * LANES,
                             out_step: LANES,
@@ -431,6 +433,7 @@ impl Job<'_> {
                         };
                         // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
                         unsafe { tile_of(w.isa, end - at, blocks)(&call) };
+                        ahead = if tile + 1 < blocks { ahead.wrapping_add(runs.len() * steps * LANES) } else { weights.as_ptr() };
                     }
                 };
                 for chunk in 0..chunks {
