@@ -231,12 +231,19 @@ pub struct Built {
     pub kernel: Box<dyn Kernel>,
     /// Which node inputs it reads when it runs.
     pub operands: Vec<usize>,
+    /// How a kernel with a result in blocks wants its operands.
+    pub operand_layout: Layout,
 }
 
 impl Built {
+    /// A kernel over some of the inputs.
+    pub fn over(kernel: impl Kernel + 'static, operands: Vec<usize>) -> Self {
+        Self { kernel: Box::new(kernel), operands, operand_layout: Layout::Blocked }
+    }
+
     /// A kernel over the first `n` inputs.
     pub fn new(kernel: impl Kernel + 'static, n: usize) -> Self {
-        Self { kernel: Box::new(kernel), operands: (0..n).collect() }
+        Self::over(kernel, (0..n).collect())
     }
 }
 

@@ -14,6 +14,7 @@ mod maps;
 mod pool;
 mod reorder;
 mod slab;
+mod stem;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -25,6 +26,7 @@ pub use depthwise::Depthwise;
 pub use maps::{Map, Per, map, sum};
 pub use pool::{MAX_TAPS, Pooling, pool, pool_backward, winner_words};
 pub use reorder::{block, unblock};
+pub use stem::Stem;
 pub use winograd::{Outputs, Winograd};
 
 use super::clip::mask_words;

@@ -40,7 +40,7 @@ impl Operator for Choose {
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let chosen = self.chosen(site.inputs)?;
-        Ok(Built { kernel: Box::new(Copy), operands: vec![chosen.start + site.output_index] })
+        Ok(Built::over(Copy, vec![chosen.start + site.output_index]))
     }
 
     fn may_ignore_inputs(&self) -> bool {

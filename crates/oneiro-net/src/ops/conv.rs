@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
-use crate::ops::conv::blocked::BlockedConv;
+use crate::ops::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::tensor::Tensor;
-use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site};
 
 mod blocked;
 
@@ -111,6 +111,9 @@ impl Operator for Conv {
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let Parts { geometry, weights, bias } = self.parts(site)?;
         let data = weights.as_floats()?;
+        if let Some(first) = FirstConv::new(site, &geometry, &data, bias.as_deref()) {
+            return Ok(Some(Built { operand_layout: Layout::Plain, ..Built::new(first, 1) }));
+        }
         Ok(BlockedConv::new(site, &geometry, is_depthwise(&geometry), &data, bias).map(|k| Built::new(k, 1)))
     }
 

@@ -61,7 +61,7 @@ impl Operator for OneHot {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        Ok(Built { kernel: Box::new(self.layout(site.inputs)?.1), operands: vec![0, 2] })
+        Ok(Built::over(self.layout(site.inputs)?.1, vec![0, 2]))
     }
 
     fn carries_integers(&self) -> bool {

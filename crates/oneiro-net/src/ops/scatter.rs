@@ -146,7 +146,7 @@ impl Operator for Scatter {
         if site.output.dtype != DType::Float && self.reduction != Reduction::Replace {
             return Err("a reduction of data that is no real number is not supported".into());
         }
-        Ok(Built { kernel: Box::new(self.groups(site.inputs)?), operands: vec![0, 2] })
+        Ok(Built::over(self.groups(site.inputs)?, vec![0, 2]))
     }
 
     fn carries_integers(&self) -> bool {

@@ -206,6 +206,7 @@ impl<'a> Lowering<'a> {
             Some(built) => (built, Layout::Blocked),
             None => (node.op.kernel(site)?, Layout::Plain),
         };
+        let wanted = if layout == Layout::Blocked { built.operand_layout } else { layout };
         let mut operands = Vec::new();
         let mut differentiable = false;
         for (k, &input) in built.operands.iter().enumerate() {
@@ -214,7 +215,7 @@ impl<'a> Lowering<'a> {
                 Some(constant) => LoweredOperand::Constant(constant.operand()?),
                 None => {
                     let source = match node.inputs[input] {
-                        Some(v) => self.stored(v, layout)?,
+                        Some(v) => self.stored(v, wanted)?,
                         None => None,
                     };
                     let source = source.ok_or("an operand is not computed from floats")?;

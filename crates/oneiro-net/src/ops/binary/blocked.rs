@@ -35,7 +35,7 @@ pub(super) fn built(function: Function, site: Site<'_>) -> Result<Option<Built>,
     let sides = [a, b];
     let operands = (0..2).filter(|&i| !matches!(sides[i], Side::Constant(_))).collect();
     let maps = Maps::over(site.isa, site.output);
-    Ok(Some(Built { kernel: Box::new(BlockedZip { maps, map, sides }), operands }))
+    Ok(Some(Built::over(BlockedZip { maps, map, sides }, operands)))
 }
 
 fn side(fact: &Fact, output: &Fact) -> Result<Option<Side>, OpError> {

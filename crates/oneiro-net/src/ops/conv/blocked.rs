@@ -1,6 +1,6 @@
 //! Convolution over blocks of channels.
 
-use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Outputs, Winograd};
+use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Outputs, Stem, Winograd};
 use crate::kernels::{ConvGeometry, Correlation, Isa};
 use crate::ops::{Backward, Forward, Kernel, Site};
 
@@ -124,5 +124,38 @@ impl Kernel for BlockedConv {
         for phase in &self.backward {
             phase.run(dy, dx, accumulate, &mut ending);
         }
+    }
+}
+
+/// The first convolution of a network, from a plain image.
+#[derive(Debug)]
+pub(super) struct FirstConv(Stem);
+
+impl FirstConv {
+    /// `None` for what is no first convolution.
+    pub(super) fn new(site: Site<'_>, geometry: &ConvGeometry, data: &[f32], bias: Option<&[f32]>) -> Option<Self> {
+        Stem::takes(geometry).then(|| Self(Stem::new(geometry, site.isa, data, bias, site.gradients)))
+    }
+}
+
+impl Kernel for FirstConv {
+    fn method(&self) -> String {
+        "merged pixels".into()
+    }
+
+    fn applies_clip(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let mut ending = io.ending();
+        let (x, y) = io.io(0);
+        self.0.run(x, y, &mut ending);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        self.0.run_backward(dy, dx, accumulate);
     }
 }
