@@ -334,9 +334,14 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// Whether backward applies the masks of the activation function that its gradient lies behind (see
-    /// [`Backward::gates`]).
-    fn applies_gates(&self) -> bool {
+    /// Whether backward, for this operand, applies the masks of the activation function that its gradient lies behind
+    /// (see [`Backward::gates`]).
+    fn applies_gates(&self, _operand: usize) -> bool {
+        false
+    }
+
+    /// Whether the gradient with respect to an operand is that of the output as it is.
+    fn passes_gradient(&self, _operand: usize) -> bool {
         false
     }
 

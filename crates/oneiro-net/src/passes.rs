@@ -9,6 +9,7 @@ use crate::graph::ValueId;
 use crate::tensor::Tensor;
 use crate::typed::{Typed, TypedNode};
 
+mod attach_add;
 mod attach_clip;
 mod fold_batch_norm;
 mod fold_pad;
@@ -56,11 +57,16 @@ pub struct Site<'a> {
 impl<'a> Site<'a> {
     /// The node that computes input 0 as its first output, if nothing else reads that value and it is no target.
     pub fn only_producer(&self) -> Result<(usize, &'a TypedNode), NotHere> {
-        let value = self.node.inputs.first().copied().flatten().ok_or("it has no input")?;
-        let index = self.producers[value.index()].ok_or("its input is fed")?;
+        self.only_producer_of(0)
+    }
+
+    /// The same for another input.
+    pub fn only_producer_of(&self, input: usize) -> Result<(usize, &'a TypedNode), NotHere> {
+        let value = self.node.inputs.get(input).copied().flatten().ok_or("it has no such input")?;
+        let index = self.producers[value.index()].ok_or("the input is fed")?;
         let producer = &self.typed.nodes[index];
         if producer.outputs.first() != Some(&Some(value)) {
-            return Err("its input is a further result of a node".into());
+            return Err("the input is a further result of a node".into());
         }
         if self.uses[value.index()] != 1 {
             return Err("the value in between is a target or has another reader".into());
@@ -78,6 +84,7 @@ const PASSES: &[Pass] = &[
     ("fold BatchNormalization into Conv", fold_batch_norm::at),
     ("fold Transpose into Transpose", fold_transpose::at),
     ("fold QuantizeLinear and DequantizeLinear into Clip", fold_quantization::at),
+    ("attach Add to Conv", attach_add::at),
     ("attach Relu or Clip to its producer", attach_clip::at),
 ];
 

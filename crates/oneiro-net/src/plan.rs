@@ -16,6 +16,8 @@ use crate::typed::{MAX_COMPUTED, Typed};
 
 mod lowering;
 pub mod memory;
+mod schedule;
+mod sharing;
 
 use lowering::Lowering;
 

@@ -127,7 +127,11 @@ impl Kernel for BlockedCopy {
         true
     }
 
-    fn applies_gates(&self) -> bool {
+    fn applies_gates(&self, _operand: usize) -> bool {
+        true
+    }
+
+    fn passes_gradient(&self, _operand: usize) -> bool {
         true
     }
 

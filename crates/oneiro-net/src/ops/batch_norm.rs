@@ -148,7 +148,7 @@ impl Kernel for BlockedAffine {
         true
     }
 
-    fn applies_gates(&self) -> bool {
+    fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
 

@@ -12,7 +12,7 @@ use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::tensor::Tensor;
-use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site};
+use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, put};
 
 mod blocked;
 
@@ -23,13 +23,15 @@ pub struct Conv {
     pub window: WindowAttributes,
     /// Number of groups.
     pub groups: usize,
+    /// Whether input 3 is added to the result. Not ONNX's: a pass merges a sum into the convolution before it.
+    pub adds: bool,
 }
 
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError("attribute \"group\" should be at least 1".into()))?;
-    Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups }))
+    Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups, adds: false }))
 }
 
 impl Conv {
@@ -51,6 +53,9 @@ impl Conv {
         self.window.resolve(&x[2..], Some(&w[2..]))
     }
 }
+
+/// The input that is added to the result, where one is.
+pub(crate) const ADDED: usize = 3;
 
 /// A convolution at fixed shapes.
 struct Parts<'a> {
@@ -105,16 +110,21 @@ impl Operator for Conv {
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let Parts { geometry, weights, bias } = self.parts(site)?;
         let data = weights.as_floats()?;
-        Ok(Built::new(ConvKernel::new(site, &geometry, is_depthwise(&geometry), &data, bias), 1))
+        let kernel = ConvKernel::new(site, &geometry, is_depthwise(&geometry), &data, bias);
+        Ok(if self.adds { Built::over(AddingConv(kernel), vec![0, ADDED]) } else { Built::new(kernel, 1) })
     }
 
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let Parts { geometry, weights, bias } = self.parts(site)?;
         let data = weights.as_floats()?;
-        if let Some(first) = FirstConv::new(site, &geometry, &data, bias.as_deref()) {
+        if !self.adds
+            && let Some(first) = FirstConv::new(site, &geometry, &data, bias.as_deref())
+        {
             return Ok(Some(Built { operand_layout: Layout::Plain, ..Built::new(first, 1) }));
         }
-        Ok(BlockedConv::new(site, &geometry, is_depthwise(&geometry), &data, bias).map(|k| Built::new(k, 1)))
+        let operands = if self.adds { vec![0, ADDED] } else { vec![0] };
+        let kernel = BlockedConv::new(site, &geometry, is_depthwise(&geometry), &data, bias);
+        Ok(kernel.map(|k| Built::over(k, operands)))
     }
 
     fn wants_blocks(&self) -> bool {
@@ -228,6 +238,31 @@ impl Kernel for ConvKernel {
         for phase in &self.backward {
             phase.run(self.isa, None, dy, dx, accumulate, Epilogue::None);
         }
+    }
+}
+
+/// A convolution to which another value is added.
+#[derive(Debug)]
+struct AddingConv(ConvKernel);
+
+impl Kernel for AddingConv {
+    fn passes_gradient(&self, operand: usize) -> bool {
+        operand == 1
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        self.0.forward(io);
+        let (_, added, y) = io.io2(0, 1);
+        y.iter_mut().zip(added).for_each(|(y, a)| *y += a);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        if io.operand == 0 {
+            return self.0.backward(io);
+        }
+        let accumulate = io.accumulate;
+        let (dy, dx) = io.io();
+        put(dy, dx, accumulate);
     }
 }
 

@@ -10,9 +10,9 @@ use crate::typed::TypedNode;
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let norm = site.node.op.as_any().downcast_ref::<BatchNorm>().ok_or("not a BatchNormalization")?;
     let (index, conv) = site.only_producer()?;
-    conv.op.as_any().downcast_ref::<Conv>().ok_or("its input is not a convolution's result")?;
-    if conv.clip.is_some() {
-        return Err("the convolution has an activation function".into());
+    let op = conv.op.as_any().downcast_ref::<Conv>().ok_or("its input is not a convolution's result")?;
+    if conv.clip.is_some() || op.adds {
+        return Err("the convolution has an activation function or a sum".into());
     }
     let norm_inputs = site.typed.input_facts(site.node);
     let (scale, shift) = norm.scale_and_shift(Facts(&norm_inputs))?;

@@ -30,7 +30,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     inputs[0] = pad.inputs[0];
     Ok(Patch {
         swallowed: index,
-        node: TypedNode { op: Arc::new(Conv { window, groups: conv.groups }), inputs, ..site.node.clone() },
+        node: TypedNode { op: Arc::new(Conv { window, ..conv.clone() }), inputs, ..site.node.clone() },
         constants: vec![],
     })
 }

@@ -98,9 +98,14 @@ impl Kernel for BlockedZip {
         true
     }
 
-    fn applies_gates(&self) -> bool {
-        // The gradient of numbers of channels is a sum, which has no activation function to pass worth the code.
-        self.sides.iter().all(|s| !matches!(s, Side::Channel))
+    fn applies_gates(&self, operand: usize) -> bool {
+        matches!(self.sides[self.side_of(operand)], Side::Element)
+    }
+
+    fn passes_gradient(&self, operand: usize) -> bool {
+        let side = self.side_of(operand);
+        let as_it_is = self.map == Map::Add || self.map == Map::Sub && side == 0;
+        as_it_is && matches!(self.sides[side], Side::Element)
     }
 
     fn forward(&self, io: &mut Forward<'_>) {

@@ -1,8 +1,9 @@
 //! Convolution over blocks of channels.
 
-use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Outputs, Stem, Winograd};
+use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Map, Outputs, Per, Stem, Winograd};
 use crate::kernels::{ConvGeometry, Correlation, Isa};
-use crate::ops::{Backward, Forward, Kernel, Site};
+use crate::ops::maps::Maps;
+use crate::ops::{Backward, Forward, Kernel, Site, read};
 
 /// A convolution and its adjoint.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(super) struct BlockedConv {
     forward: Engine,
     /// One for every phase of the stride; empty if no gradient is wanted.
     backward: Vec<Engine>,
+    /// Maps over the result.
+    maps: Maps,
 }
 
 /// What computes a correlation.
@@ -91,7 +94,7 @@ impl BlockedConv {
                 Engine::dense(phase.correlation, isa, Outputs::Four, weight, None)
             })
             .collect();
-        Some(Self { forward, backward })
+        Some(Self { forward, backward, maps: Maps::over(isa, site.output) })
     }
 }
 
@@ -100,7 +103,7 @@ impl Kernel for BlockedConv {
         true
     }
 
-    fn applies_gates(&self) -> bool {
+    fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
 
@@ -112,15 +115,24 @@ impl Kernel for BlockedConv {
         }
     }
 
+    fn passes_gradient(&self, operand: usize) -> bool {
+        operand == 1
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         let mut ending = io.ending();
-        let (x, y) = io.io(0);
-        self.forward.run(x, y, false, &mut ending);
+        let Forward { reader, operands, output, .. } = io;
+        ending.add = operands.get(1).map(|added| read(reader, added));
+        self.forward.run(read(reader, &operands[0]), output, false, &mut ending);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (accumulate, which, mut ending) = (io.accumulate, io.operand, io.ending());
         let (dy, dx) = io.io();
+        if which == 1 {
+            self.maps.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut ending);
+            return;
+        }
         for phase in &self.backward {
             phase.run(dy, dx, accumulate, &mut ending);
         }

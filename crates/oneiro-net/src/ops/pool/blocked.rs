@@ -43,7 +43,7 @@ impl Kernel for Windows {
         true
     }
 
-    fn applies_gates(&self) -> bool {
+    fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
 
@@ -77,7 +77,7 @@ impl Mean {
 }
 
 impl Kernel for Mean {
-    fn applies_gates(&self) -> bool {
+    fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
 
