@@ -21,6 +21,11 @@ const CHAIN: usize = 144;
 /// Numbers of the destination that a task goes through for every pass: half of a second-level cache of 1 MB.
 const TASK_NUMBERS: usize = 128 << 10;
 
+/// Multiply-adds in a cycle: two registers of sixteen, less what tiles lose at their borders.
+pub(super) const PRODUCTS: f64 = 28.0;
+/// Cycles that a core waits for each weight: 4 bytes at 4 bytes a cycle, its share of the memory's 24 GB/s.
+pub(super) const WEIGHT_COST: f64 = 1.0;
+
 /// Columns below which a range is not cut: a few tiles.
 const MIN_COLUMNS: usize = 28;
 /// Ranges of columns for each thread at most.
@@ -85,6 +90,13 @@ impl Dense {
     pub fn takes(correlation: &Correlation) -> bool {
         correlation.groups == 1
             || correlation.c_in.is_multiple_of(LANES) && correlation.c_out.is_multiple_of(LANES)
+    }
+
+    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    pub fn cost(correlation: &Correlation) -> f64 {
+        let Correlation { groups, c_in, c_out, .. } = *correlation;
+        let weights = (groups * c_out * c_in * correlation.taps.len()) as f64;
+        weights * volume(correlation.grid) as f64 / PRODUCTS + weights * WEIGHT_COST
     }
 
     /// Packs weights, `weight(group, out, input, tap)`, and a bias `[groups · c_out]`.

@@ -27,18 +27,24 @@ enum Engine {
 }
 
 impl Engine {
-    /// The engine for a correlation that mixes channels.
+    /// The engine for a correlation that mixes channels: the one that costs least. `exact` leaves out the transform that
+    /// rounds worse than the direct convolution.
     fn dense(
         correlation: Correlation,
         isa: Isa,
-        outputs: Outputs,
+        exact: bool,
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
         bias: Option<&[f32]>,
     ) -> Self {
-        if Winograd::takes(&correlation) && correlation.c_in >= BLOCK && correlation.c_out >= BLOCK {
-            Engine::Winograd(Winograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
-        } else {
-            Engine::Dense(Dense::new(correlation, isa, weight, bias))
+        let direct = (Dense::cost(&correlation), None);
+        let transforms: &[Outputs] = if exact { &[Outputs::Two] } else { &[Outputs::Two, Outputs::Four] };
+        let fast = Winograd::takes(&correlation) && correlation.c_in >= BLOCK && correlation.c_out >= BLOCK;
+        let transformed = transforms.iter().filter(|_| fast);
+        let transformed = transformed.map(|&t| (Winograd::cost(&correlation, t), Some(t)));
+        let best = std::iter::once(direct).chain(transformed).min_by(|a, b| a.0.total_cmp(&b.0));
+        match best.and_then(|(_, transform)| transform) {
+            Some(t) => Engine::Winograd(Winograd::new(correlation, isa, t, |o, i, t| weight(0, o, i, t), bias)),
+            None => Engine::Dense(Dense::new(correlation, isa, weight, bias)),
         }
     }
 
@@ -78,7 +84,7 @@ impl BlockedConv {
             Engine::Depthwise(Depthwise::new(correlation, isa, data, bias.as_deref()))
         } else {
             let weight = |group, out, input, tap| data[geometry.weight_index(group, out, input, tap)];
-            Engine::dense(correlation, isa, Outputs::Two, weight, bias.as_deref())
+            Engine::dense(correlation, isa, true, weight, bias.as_deref())
         };
         let phases = if site.gradients { Correlation::backward_of(geometry) } else { Vec::new() };
         let backward = phases
@@ -91,7 +97,8 @@ impl BlockedConv {
                 let taps = phase.kernel_taps;
                 let weight =
                     |group, out, input, tap| data[geometry.weight_index(group, input, out, taps[tap])];
-                Engine::dense(phase.correlation, isa, Outputs::Four, weight, None)
+                // Nothing branches on a gradient.
+                Engine::dense(phase.correlation, isa, false, weight, None)
             })
             .collect();
         Some(Self { forward, backward, maps: Maps::over(isa, site.output) })
