@@ -350,6 +350,11 @@ pub trait Kernel: Debug + Send + Sync {
         true
     }
 
+    /// Whether all of its parallel loops are those of a team ([`crate::kernels::team`]), forward and back.
+    fn joins_team(&self) -> bool {
+        false
+    }
+
     /// How it computes, where there is a choice; for tables.
     fn method(&self) -> String {
         String::new()

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::{self, Arena, Isa, Region, ReluRule};
+use crate::kernels::{self, Arena, Isa, Region, ReluRule, team};
 use crate::ops::{Backward, Clip, Forward, Operand};
-use crate::plan::{OperandGradient, Plan, Step, StepClip};
+use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepClip};
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,51 +70,42 @@ impl CpuSession {
 
     /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
     pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
-        for (i, step) in self.plan.steps.iter().enumerate() {
-            run_forward(&mut self.arena, self.plan.isa, step);
+        let Self { plan, arena } = self;
+        let joins = |i: usize| plan.steps[i].kernel.joins_team();
+        in_teams(plan.steps.len(), joins, |i| {
+            run_forward(arena, plan.isa, &plan.steps[i]);
             observe(i);
-        }
-        for target in &self.plan.targets {
+        });
+        for target in &plan.targets {
             if let Some(seed) = target.seed {
-                self.arena.slice_mut(seed).fill(0.0);
+                arena.slice_mut(seed).fill(0.0);
             }
         }
     }
 
     /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
-        for region in &self.plan.zeroed {
-            self.arena.slice_mut(*region).fill(0.0);
+        let Self { plan, arena } = self;
+        for region in &plan.zeroed {
+            arena.slice_mut(*region).fill(0.0);
         }
-        let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
-        for back in &self.plan.backward {
-            let step = &self.plan.steps[back.step];
-            if let Some(clip) = &step.clip
-                && !(back.gated && exact(clip))
-            {
-                let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
-                mask_gradient(&mut self.arena, self.plan.isa, clip, back.output_gradient, rule);
-            }
-            for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
-                let (reader, [gradient]) = self.arena.frame([region]);
-                let saved = bytemuck::cast_slice(reader.read(step.saved));
-                let clip = gates_of.and_then(|p| self.plan.steps[p].clip.as_ref()).filter(|c| exact(c));
-                let gates = clip.map_or([None; 2], |c| [c.below, c.above]);
-                let gates = gates.map(|r| r.map(|r| bytemuck::cast_slice(reader.read(r))));
-                step.kernel.backward(&mut Backward {
-                    reader,
-                    operands: &step.operands,
-                    output: step.output,
-                    output_gradient: back.output_gradient,
-                    operand,
-                    gradient,
-                    accumulate,
-                    saved,
-                    gates,
-                });
-            }
-            observe(back.step);
-        }
+        let joins = |i: usize| plan.steps[plan.backward[i].step].kernel.joins_team();
+        in_teams(plan.backward.len(), joins, |i| {
+            run_backward(arena, plan, &plan.backward[i], rules);
+            observe(plan.backward[i].step);
+        });
+    }
+}
+
+/// Runs steps in order; neighbours that can share a team do.
+fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize)) {
+    let mut first = 0;
+    while first < count {
+        let team = joins(first);
+        let end = (first..count).find(|&i| joins(i) != team).unwrap_or(count);
+        let mut part = || (first..end).for_each(&mut run);
+        if team { team::run(part) } else { part() }
+        first = end;
     }
 }
 
@@ -177,6 +168,35 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
     step.kernel.forward(&mut Forward { reader, operands, output: &mut *output, saved, clip: None });
     if let (Some(Clip { low, high, below, above }), Some(c)) = (clip, &step.clip) {
         kernels::apply_clip(isa, c.entries * c.rows_per_entry, c.row_len, output, low, high, below, above);
+    }
+}
+
+fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rules) {
+    let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
+    let step = &plan.steps[back.step];
+    if let Some(clip) = &step.clip
+        && !(back.gated && exact(clip))
+    {
+        let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
+        mask_gradient(arena, plan.isa, clip, back.output_gradient, rule);
+    }
+    for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
+        let (reader, [gradient]) = arena.frame([region]);
+        let saved = bytemuck::cast_slice(reader.read(step.saved));
+        let clip = gates_of.and_then(|p| plan.steps[p].clip.as_ref()).filter(|c| exact(c));
+        let gates = clip.map_or([None; 2], |c| [c.below, c.above]);
+        let gates = gates.map(|r| r.map(|r| bytemuck::cast_slice(reader.read(r))));
+        step.kernel.backward(&mut Backward {
+            reader,
+            operands: &step.operands,
+            output: step.output,
+            output_gradient: back.output_gradient,
+            operand,
+            gradient,
+            accumulate,
+            saved,
+            gates,
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 use super::clip::{Clip, MASK_BITS, mask_words};
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
+use super::team;
 use rayon::prelude::*;
 
 /// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask
@@ -41,7 +42,7 @@ pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Syn
     if values.len() <= CHUNK {
         work(0, values);
     } else {
-        values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| work(chunk * CHUNK, values));
+        team::chunks(values, CHUNK, |chunk, values| work(chunk * CHUNK, values));
     }
 }
 
@@ -87,7 +88,7 @@ fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usi
         (0..rows * pieces).for_each(run);
     } else {
         let at_least = (CHUNK / row_len).max(1);
-        (0..rows * pieces).into_par_iter().with_min_len(at_least).for_each(run);
+        team::each(rows * pieces, at_least, run);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
-use rayon::prelude::*;
+use super::team;
 
 /// Partial sums of an inner product: four registers of AVX-512, enough to hide the latency of an addition.
 const LANES: usize = 64;
@@ -38,7 +38,7 @@ pub fn linear(
     assert_eq!(x.len(), batch * inputs, "input of a linear layer {inputs} -> {outputs}, batch {batch}");
     assert_eq!(y.len(), batch * outputs, "output of a linear layer {inputs} -> {outputs}, batch {batch}");
     let y = Disjoint::new(y);
-    (0..outputs.div_ceil(OUTPUT_BLOCK)).into_par_iter().for_each(|block| {
+    team::each(outputs.div_ceil(OUTPUT_BLOCK), 1, |block| {
         for output in block * OUTPUT_BLOCK..outputs.min((block + 1) * OUTPUT_BLOCK) {
             let row = &weight[output * inputs..(output + 1) * inputs];
             let start = bias.map_or(0.0, |bias| bias[output]);
@@ -78,7 +78,7 @@ pub fn linear_backward(
     // Every input has its own sum: where the blocks are cut changes no bit.
     let wanted = inputs.div_ceil(2 * rayon::current_num_threads());
     let block_len = wanted.next_multiple_of(64).clamp(INPUT_BLOCKS.0, INPUT_BLOCKS.1);
-    (0..inputs.div_ceil(block_len)).into_par_iter().for_each(|block| {
+    team::each(inputs.div_ceil(block_len), 1, |block| {
         let begin = block * block_len;
         let len = block_len.min(inputs - begin);
         // SAFETY: every (image, block of inputs) belongs to one task.

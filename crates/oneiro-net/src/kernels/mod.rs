@@ -30,6 +30,7 @@ pub mod linear;
 pub mod pool;
 pub(crate) mod scratch;
 pub mod softmax;
+pub mod team;
 
 pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};

@@ -123,6 +123,10 @@ impl Operator for Activation {
 struct BlockedCopy(Maps);
 
 impl Kernel for BlockedCopy {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn applies_clip(&self) -> bool {
         true
     }
@@ -153,6 +157,10 @@ impl Kernel for BlockedCopy {
 pub struct Copy;
 
 impl Kernel for Copy {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         y.copy_from_slice(x);

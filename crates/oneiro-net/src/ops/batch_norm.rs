@@ -144,6 +144,10 @@ struct BlockedAffine {
 }
 
 impl Kernel for BlockedAffine {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn applies_clip(&self) -> bool {
         true
     }

@@ -112,6 +112,10 @@ struct SideBySide {
 }
 
 impl Kernel for SideBySide {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         for (i, &(offset, len)) in self.parts.iter().enumerate().filter(|(_, p)| p.1 > 0) {
             let (x, y) = io.io(i);

@@ -168,6 +168,10 @@ struct Linear {
 }
 
 impl Kernel for Linear {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         kernels::linear(

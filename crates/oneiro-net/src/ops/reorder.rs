@@ -21,6 +21,10 @@ impl Reorder {
 }
 
 impl Kernel for Reorder {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         let run = if self.to == Layout::Blocked { block } else { unblock };

@@ -346,6 +346,10 @@ impl Operator for Unary {
 struct Map(Function);
 
 impl Kernel for Map {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn backward_reads_inputs(&self) -> bool {
         true
     }
@@ -374,6 +378,10 @@ struct Curve {
 }
 
 impl Kernel for Curve {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn backward_reads_inputs(&self) -> bool {
         true
     }

@@ -11,6 +11,7 @@ use super::{Ending, Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use crate::kernels::team;
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -182,11 +183,7 @@ impl Dense {
                 even(split.panel_parts, panel_part, self.panels.len()),
             );
         };
-        if tasks == 1 || rayon::current_num_threads() == 1 {
-            (0..tasks).for_each(run);
-        } else {
-            (0..tasks).into_par_iter().with_max_len(1).for_each(run);
-        }
+        team::each(tasks, 1, run);
     }
 
     /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by a simple

@@ -8,7 +8,7 @@ use super::tile::{Finish, LANES};
 use super::windows::{each_piece, part};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
-use rayon::prelude::*;
+use crate::kernels::team;
 
 /// Positions of one partial sum: the rounding error of a long sum grows with the number of partial sums only.
 const CHAIN: usize = 64;
@@ -115,7 +115,7 @@ pub fn sum(
     for x in [Some(a), b].into_iter().flatten() {
         assert_eq!(x.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
     }
-    dst.par_chunks_mut(LANES).enumerate().for_each(|(row, dst)| {
+    team::chunks(dst, LANES, |row, dst| {
         let of = |x: &[f32]| x[row * plane * LANES..(row + 1) * plane * LANES].as_ptr();
         let call = Sum {
             a: of(a),

@@ -12,7 +12,7 @@ use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::PoolGeometry;
 use crate::kernels::scratch::Disjoint;
-use rayon::prelude::*;
+use crate::kernels::team;
 
 /// Taps of a window at most: the winner's masks of one position stay in a few lines of a cache.
 pub const MAX_TAPS: usize = 64;
@@ -103,7 +103,7 @@ pub fn pool_backward(
     assert!(pooling != Pooling::Max || winners.len() == winner_words(geometry), "winners of {geometry:?}");
     let finish = Shared(ending.finish(dx, geometry.planes, src_plane));
     let winners = bytemuck::cast_slice::<u32, u16>(winners);
-    dx.par_chunks_mut((src_plane * LANES).max(1)).enumerate().for_each(|(plane, dx)| {
+    team::chunks(dx, (src_plane * LANES).max(1), |plane, dx| {
         if !accumulate {
             dx.fill(0.0);
         }

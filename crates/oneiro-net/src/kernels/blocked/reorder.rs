@@ -3,7 +3,8 @@
 use super::tile::LANES;
 use super::blocks_of;
 use crate::kernels::isa::{Isa, multiversion};
-use rayon::prelude::*;
+use crate::kernels::scratch::Disjoint;
+use crate::kernels::team;
 
 /// Positions of a task.
 const PIECE: usize = 1024;
@@ -26,7 +27,7 @@ pub fn block(
     if plain.is_empty() {
         return;
     }
-    blocked.par_chunks_mut(plane * LANES).enumerate().for_each(|(row, to)| {
+    team::chunks(blocked, plane * LANES, |row, to| {
         let (image, block) = (row / blocks_of(channels), row % blocks_of(channels));
         let lanes = LANES.min(channels - block * LANES);
         let from = &plain[(image * channels + block * LANES) * plane..][..lanes * plane];
@@ -54,15 +55,16 @@ pub fn unblock(
     if plain.is_empty() {
         return;
     }
-    // Rows of one block of one image belong to one task; the last block of an image may be narrower.
-    plain.par_chunks_mut(channels * plane).enumerate().for_each(|(image, to)| {
-        to.par_chunks_mut(LANES * plane).enumerate().for_each(|(block, to)| {
-            let row = image * blocks_of(channels) + block;
-            let from = &blocked[row * plane * LANES..(row + 1) * plane * LANES];
-            for (piece, from) in from.chunks(PIECE * LANES).enumerate() {
-                separate(isa, from, plane, piece * PIECE, to, accumulate);
-            }
-        });
+    let plain = Disjoint::new(plain);
+    team::each(batch * blocks_of(channels), 1, |row| {
+        let (image, block) = (row / blocks_of(channels), row % blocks_of(channels));
+        let lanes = LANES.min(channels - block * LANES);
+        // SAFETY: the channels of one block of one image belong to one task.
+        let to = unsafe { plain.part((image * channels + block * LANES) * plane, lanes * plane) };
+        let from = &blocked[row * plane * LANES..(row + 1) * plane * LANES];
+        for (piece, from) in from.chunks(PIECE * LANES).enumerate() {
+            separate(isa, from, plane, piece * PIECE, to, accumulate);
+        }
     });
 }
 

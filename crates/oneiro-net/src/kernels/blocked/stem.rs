@@ -9,7 +9,7 @@ use super::{Dense, Ending, blocks_of};
 use crate::kernels::correlate::{ConvGeometry, Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
-use rayon::prelude::*;
+use crate::kernels::team;
 use std::cell::Cell;
 
 /// Channels of merged pixels at most.
@@ -232,7 +232,7 @@ fn each_line(pixels: &Pixels, work: impl Fn(Line) + Sync) {
     let [depth, rows, width] = pixels.merged();
     let blocks = blocks_of(pixels.merged_channels());
     let lines = pixels.batch * blocks * depth * rows;
-    (0..lines).into_par_iter().with_min_len(8).for_each(|line| {
+    team::each(lines, 8, |line| {
         let (plane, row) = (line / rows, line % rows);
         let (plane, z) = (plane / depth, plane % depth);
         work(Line { block: plane % blocks, start: line * width, image: plane / blocks, z, row });

@@ -1,7 +1,7 @@
 //! Which taps of a sliding window lie inside the source, position by position.
 
 use crate::kernels::scratch::Disjoint;
-use rayon::prelude::*;
+use crate::kernels::team;
 
 /// Positions of one task: large beside the cost of handing it over, small beside a cache.
 const TASK_POSITIONS: usize = 1024;
@@ -41,12 +41,8 @@ pub(super) fn each_piece(
         let (plane, piece) = (i / pieces, i % pieces);
         work(plane, lines * piece / pieces, lines * (piece + 1) / pieces);
     };
-    if planes * lines * width <= TASK_POSITIONS {
-        (0..planes * pieces).for_each(run);
-    } else {
-        let at_least = (TASK_POSITIONS * pieces / (lines * width).max(1)).max(1);
-        (0..planes * pieces).into_par_iter().with_min_len(at_least).for_each(run);
-    }
+    let at_least = (TASK_POSITIONS * pieces / (lines * width).max(1)).max(1);
+    team::each(planes * pieces, at_least, run);
 }
 
 /// A part of a slice as numbers for a task that has it alone.

@@ -19,6 +19,7 @@ use super::{Ending, Packed, Shared, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use crate::kernels::team;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use transforms::{filter, input_line, output_line};
@@ -223,11 +224,7 @@ impl Winograd {
             };
             SCRATCH.with_borrow_mut(|scratch| job.run(scratch));
         };
-        if tasks == 1 || rayon::current_num_threads() == 1 {
-            (0..tasks).for_each(run);
-        } else {
-            (0..tasks).into_par_iter().with_max_len(1).for_each(run);
-        }
+        team::each(tasks, 1, run);
     }
 
     /// Tiles along an axis.

@@ -90,6 +90,10 @@ impl BlockedZip {
 }
 
 impl Kernel for BlockedZip {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn backward_reads_inputs(&self) -> bool {
         self.map == Map::Mul
     }

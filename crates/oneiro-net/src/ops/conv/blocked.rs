@@ -106,6 +106,10 @@ impl BlockedConv {
 }
 
 impl Kernel for BlockedConv {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn applies_clip(&self) -> bool {
         true
     }
@@ -158,6 +162,10 @@ impl FirstConv {
 }
 
 impl Kernel for FirstConv {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn method(&self) -> String {
         "merged pixels".into()
     }

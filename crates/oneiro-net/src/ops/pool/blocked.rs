@@ -35,6 +35,10 @@ struct Windows {
 }
 
 impl Kernel for Windows {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn saved_words(&self) -> usize {
         if self.pooling == Pooling::Max { winner_words(&self.geometry) } else { 0 }
     }
@@ -77,6 +81,10 @@ impl Mean {
 }
 
 impl Kernel for Mean {
+    fn joins_team(&self) -> bool {
+        true
+    }
+
     fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
