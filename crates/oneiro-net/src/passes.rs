@@ -14,6 +14,7 @@ mod attach_clip;
 mod fold_batch_norm;
 mod fold_pad;
 mod fold_quantization;
+mod fold_swish;
 mod fold_transpose;
 
 /// A node that takes the place of another and of the producer it swallows.
@@ -84,6 +85,7 @@ const PASSES: &[Pass] = &[
     ("fold BatchNormalization into Conv", fold_batch_norm::at),
     ("fold Transpose into Transpose", fold_transpose::at),
     ("fold QuantizeLinear and DequantizeLinear into Clip", fold_quantization::at),
+    ("fold Sigmoid and Mul into Swish", fold_swish::at),
     ("attach Add to Conv", attach_add::at),
     ("attach Relu or Clip to its producer", attach_clip::at),
 ];

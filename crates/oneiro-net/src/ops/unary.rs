@@ -302,6 +302,19 @@ enum Kind {
     Smooth(Smooth),
 }
 
+/// The function of the kernels that an operator is, if it is one.
+pub(crate) fn smooth(op: &dyn Operator) -> Option<Smooth> {
+    match op.as_any().downcast_ref::<Unary>()?.kind {
+        Kind::Smooth(function) => Some(function),
+        Kind::Table(_) => None,
+    }
+}
+
+/// x·sigmoid(x).
+pub(crate) fn swish() -> Arc<dyn Operator> {
+    Arc::new(Unary { name: "Swish".into(), kind: Kind::Smooth(Smooth::Swish(1.0)) })
+}
+
 impl Operator for Unary {
     fn op_type(&self) -> &str {
         &self.name

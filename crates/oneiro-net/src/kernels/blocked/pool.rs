@@ -175,6 +175,62 @@ fn window(geometry: &PoolGeometry, line: usize, x: usize, mut visit: impl FnMut(
     }
 }
 
+/// Windows that lie wholly inside the source: the same offsets for each.
+struct Inner {
+    /// Lines of outputs, as (z, y) ranges, and the range along a line.
+    ranges: [(usize, usize); 3],
+    /// Offsets of the taps from the first one, in positions.
+    offsets: [usize; MAX_TAPS],
+}
+
+impl Inner {
+    fn of(geometry: &PoolGeometry) -> Inner {
+        let ranges = [0, 1, 2].map(|d| {
+            let whole = |o: usize| {
+                geometry.inside(d, o, 0).is_some() && geometry.inside(d, o, geometry.kernel[d] - 1).is_some()
+            };
+            let first = (0..geometry.dst[d]).find(|&o| whole(o)).unwrap_or(geometry.dst[d]);
+            let end = (first..geometry.dst[d]).find(|&o| !whole(o)).unwrap_or(geometry.dst[d]);
+            (first, end)
+        });
+        let mut offsets = [0; MAX_TAPS];
+        let [_, taps_y, taps_x] = geometry.kernel;
+        for (tap, offset) in offsets.iter_mut().enumerate().take(geometry.taps()) {
+            let at = [tap / taps_x / taps_y, tap / taps_x % taps_y, tap % taps_x];
+            let [z, y, x] = [0, 1, 2].map(|d| at[d] * geometry.dilation[d]);
+            *offset = (z * geometry.src[1] + y) * geometry.src[2] + x;
+        }
+        Inner { ranges, offsets }
+    }
+
+    /// The range of inner windows of a line, and where tap 0 of its window 0 would lie.
+    fn line(&self, geometry: &PoolGeometry, line: usize) -> (usize, usize, isize) {
+        let (z, y) = (line / geometry.dst[1], line % geometry.dst[1]);
+        let inside = |d: usize, o: usize| (self.ranges[d].0..self.ranges[d].1).contains(&o);
+        if !inside(0, z) || !inside(1, y) {
+            return (0, 0, 0);
+        }
+        let first = |d: usize, o: usize| (o * geometry.stride[d]) as isize - geometry.pad_before[d] as isize;
+        let row = first(0, z) * geometry.src[1] as isize + first(1, y);
+        (self.ranges[2].0, self.ranges[2].1, row * geometry.src[2] as isize + first(2, 0))
+    }
+}
+
+/// Calls `visit(tap, position)` for the taps of one output, by the short way where the window is an inner one.
+macro_rules! taps {
+    ($geometry:ident, $inner:ident, $line:expr, $range:expr, $x:ident, |$tap:pat_param, $from:ident| $body:expr) => {
+        if ($range.0..$range.1).contains(&$x) {
+            let first = ($range.2 + ($x * $geometry.stride[2]) as isize) as usize;
+            for (tap, offset) in $inner.offsets[..$geometry.taps()].iter().enumerate() {
+                let ($tap, $from) = (tap, first + offset);
+                $body
+            }
+        } else {
+            window($geometry, $line, $x, |$tap, $from| $body)
+        }
+    };
+}
+
 /// One over the number that an average divides by.
 #[inline(always)]
 fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) -> f32 {
@@ -191,25 +247,27 @@ fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) ->
 unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     let geometry = call.geometry;
     let (taps, width) = (geometry.taps(), geometry.dst[2]);
-    // SAFETY: the caller's contract; `window` names positions of the source plane only.
+    let inner = Inner::of(geometry);
+    // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
         let mut at = 0;
         for line in call.lines.0..call.lines.1 {
+            let range = inner.line(geometry, line);
             for x in 0..width {
                 let to = call.dst.add(at * LANES);
                 let result = match call.pooling {
                     Pooling::Max => {
-                        let mut best: Option<X> = None;
+                        let mut best = X::splat(f32::NEG_INFINITY);
                         let mut beats = [0u16; MAX_TAPS];
-                        window(geometry, line, x, |tap, from| {
+                        let mut first = usize::MAX;
+                        taps!(geometry, inner, line, range, x, |tap, from| {
                             let value = X::load(call.src.add(from * LANES));
-                            match best {
-                                None => (best, beats[tap]) = (Some(value), !0),
-                                Some(old) => {
-                                    let larger = value.exceeds(old);
-                                    beats[tap] = larger;
-                                    best = Some(old.blend(value, larger));
-                                }
+                            if first == usize::MAX {
+                                (first, beats[tap], best) = (tap, !0, value);
+                            } else {
+                                let larger = value.exceeds(best);
+                                beats[tap] = larger;
+                                best = best.blend(value, larger);
                             }
                         });
                         if !call.winners.is_null() {
@@ -220,11 +278,13 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
                                 taken |= beats[tap];
                             }
                         }
-                        best.unwrap_or(X::splat(0.0))
+                        best
                     }
                     Pooling::Average { count_padding } => {
                         let mut sum = X::splat(0.0);
-                        window(geometry, line, x, |_, from| sum = sum.add(X::load(call.src.add(from * LANES))));
+                        taps!(geometry, inner, line, range, x, |_, from| {
+                            sum = sum.add(X::load(call.src.add(from * LANES)))
+                        });
                         sum.mul(X::splat(share(geometry, line, x, count_padding)))
                     }
                 };
@@ -245,21 +305,23 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
 unsafe fn back<X: Lanes>(call: &Back<'_>) {
     let geometry = call.geometry;
     let (taps, width) = (geometry.taps(), geometry.dst[2]);
-    // SAFETY: the caller's contract; `window` names positions of the source plane only.
+    let inner = Inner::of(geometry);
+    // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
         for line in 0..geometry.dst[0] * geometry.dst[1] {
+            let range = inner.line(geometry, line);
             for x in 0..width {
                 let at = line * width + x;
                 let dy = X::load(call.dy.add(at * LANES));
                 match call.pooling {
-                    Pooling::Max => window(geometry, line, x, |tap, from| {
+                    Pooling::Max => taps!(geometry, inner, line, range, x, |tap, from| {
                         let won = *call.winners.add(at * taps + tap);
                         let dx = call.dx.add(from * LANES);
                         X::load(dx).add(dy.zero_where(!won)).store(dx);
                     }),
                     Pooling::Average { count_padding } => {
                         let dy = dy.mul(X::splat(share(geometry, line, x, count_padding)));
-                        window(geometry, line, x, |_, from| {
+                        taps!(geometry, inner, line, range, x, |_, from| {
                             let dx = call.dx.add(from * LANES);
                             X::load(dx).add(dy).store(dx);
                         });
