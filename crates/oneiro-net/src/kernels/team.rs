@@ -14,10 +14,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-/// Bits of the number of tasks, and of the next one.
-const COUNT_BITS: u32 = 20;
+/// Bits of an index of a task.
+const INDEX_BITS: u32 = 20;
 /// Tasks of a loop at most; longer ones are run in groups.
 const MOST_TASKS: usize = 1 << 18;
+/// Members of a team at most; further workers look for what is left of others' shares.
+const MOST_SHARES: usize = 64;
 /// Looks for work before a waiting thread lets others of the machine run, about a tenth of a millisecond.
 const LOOKS: usize = 4096;
 
@@ -29,11 +31,35 @@ thread_local! {
 /// One task of a loop.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
+/// The part of a loop that one member begins with: which loop it is, the end, and the next task, packed into one word, so
+/// that to take a task is to take it of this very loop. Shares are a cache line apart.
+#[repr(align(64))]
+struct Share(AtomicU64);
+
+impl Share {
+    /// Takes a task, if one is left: the owner from the front, others from the back.
+    fn take(&self, front: bool) -> Option<usize> {
+        let mask = (1 << INDEX_BITS) - 1;
+        let mut share = self.0.load(Ordering::Acquire);
+        loop {
+            let (end, next) = (share >> INDEX_BITS & mask, share & mask);
+            if next >= end {
+                return None;
+            }
+            let (taken, left) = if front { (next, share + 1) } else { (end - 1, share - (1 << INDEX_BITS)) };
+            match self.0.compare_exchange_weak(share, left, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(taken as usize),
+                Err(changed) => share = changed,
+            }
+        }
+    }
+}
+
 struct Team {
-    /// Which loop it is, its tasks, and the next one to take, packed into one word, so that to take a task is to take it
-    /// of this very loop.
-    state: AtomicU64,
-    /// What to call; set before `state` names the loop, left alone until all of its tasks are done.
+    /// One for each member. Every loop over the same positions gives a member the same part of them, as far as it gets to
+    /// it, so that what it needs of the layer before lies in its own cache.
+    shares: Vec<Share>,
+    /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
     task: UnsafeCell<Option<*const Task<'static>>>,
     done: AtomicUsize,
     panicked: AtomicBool,
@@ -45,26 +71,26 @@ struct Team {
 unsafe impl Sync for Team {}
 
 impl Team {
-    /// Takes a task of the present loop, if one is left.
-    fn take(&self) -> Option<usize> {
-        let mask = (1 << COUNT_BITS) - 1;
-        let mut state = self.state.load(Ordering::Acquire);
-        loop {
-            let (count, next) = (state >> COUNT_BITS & mask, state & mask);
-            if next >= count {
-                return None;
-            }
-            match self.state.compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(next as usize),
-                Err(changed) => state = changed,
-            }
+    fn new(members: usize) -> Team {
+        Team {
+            shares: (0..members.min(MOST_SHARES)).map(|_| Share(AtomicU64::new(0))).collect(),
+            task: UnsafeCell::new(None),
+            done: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         }
     }
 
+    /// Takes a task of the member's own share, or of another's.
+    fn take(&self, member: usize) -> Option<usize> {
+        let count = self.shares.len();
+        (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))
+    }
+
     /// Does tasks while there are any; says whether there were.
-    fn work(&self) -> bool {
+    fn work(&self, member: usize) -> bool {
         let mut any = false;
-        while let Some(index) = self.take() {
+        while let Some(index) = self.take(member) {
             any = true;
             // SAFETY: a task of this loop has been taken, so the loop is not over: `task` is the one that was set for it,
             // and what it borrows is alive.
@@ -83,10 +109,10 @@ impl Team {
     }
 
     /// What a borrowed worker does until the pass is over.
-    fn serve(&self) {
+    fn serve(&self, member: usize) {
         let mut looks = 0;
         while !self.over.load(Ordering::Acquire) {
-            looks = if self.work() { 0 } else { looks + 1 };
+            looks = if self.work(member) { 0 } else { looks + 1 };
             rest(looks);
         }
     }
@@ -99,11 +125,15 @@ impl Team {
         // SAFETY: the loop before is over, so nobody reads it.
         unsafe { *self.task.get() = Some(task) };
         self.done.store(0, Ordering::Relaxed);
-        let loops = self.state.load(Ordering::Relaxed) >> (2 * COUNT_BITS);
-        let state = (loops + 1) << (2 * COUNT_BITS) | (count as u64) << COUNT_BITS;
-        self.state.store(state, Ordering::Release);
+        let members = self.shares.len();
+        for (i, share) in self.shares.iter().enumerate() {
+            let loops = share.0.load(Ordering::Relaxed) >> (2 * INDEX_BITS);
+            let (next, end) = (count * i / members, count * (i + 1) / members);
+            let state = loops.wrapping_add(1) << (2 * INDEX_BITS) | (end as u64) << INDEX_BITS | next as u64;
+            share.0.store(state, Ordering::Release);
+        }
         let led = LED.replace(std::ptr::null());
-        self.work();
+        self.work(0);
         LED.set(led);
         let mut looks = 0;
         while self.done.load(Ordering::Acquire) < count {
@@ -139,17 +169,11 @@ pub fn run<R>(pass: impl FnOnce() -> R) -> R {
     if helpers == 0 || !LED.get().is_null() {
         return pass();
     }
-    let team = Team {
-        state: AtomicU64::new(0),
-        task: UnsafeCell::new(None),
-        done: AtomicUsize::new(0),
-        panicked: AtomicBool::new(false),
-        over: AtomicBool::new(false),
-    };
+    let team = Team::new(helpers + 1);
     rayon::in_place_scope(|scope| {
         let team = &team;
-        for _ in 0..helpers {
-            scope.spawn(move |_| team.serve());
+        for member in 1..=helpers {
+            scope.spawn(move |_| team.serve(member));
         }
         let _over = Over(team, LED.replace(team));
         pass()
