@@ -284,4 +284,4 @@ pub(crate) fn volume(extent: [usize; 3]) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

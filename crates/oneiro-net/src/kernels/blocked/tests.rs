@@ -1,1 +1,433 @@
-//! Kernels over blocks of channels against the definition, in f64.
+//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every instruction set
+//! that the machine has; the same bits however the work is cut.
+
+use super::*;
+use crate::kernels::correlate::tests::{Case, case, cases, reference_correlate, sizes, weights_of};
+use crate::kernels::correlate::{ConvGeometry, Correlation, Phase, volume};
+use crate::kernels::isa::Isa;
+use crate::kernels::pool::{MaxPoolRule, PoolGeometry};
+use crate::kernels::testing::{in_pool, numbers};
+use crate::kernels::{self, team};
+
+/// The cases of the plain engine, and some with several blocks of channels.
+fn all_cases() -> Vec<Case> {
+    let one = [1; 3];
+    let none = [[0, 0]; 3];
+    let same = |z: usize, y: usize, x: usize| [[z, z], [y, y], [x, x]];
+    let mut all = cases();
+    all.extend([
+        case("blocks 1x1", [2, 1, 40, 72], [1, 9, 7], one, one, one, none),
+        case("blocks 1x1, many passes", [1, 1, 330, 20], [1, 5, 6], one, one, one, none),
+        case("blocks 1x1 stride 2", [1, 1, 33, 50], [1, 9, 8], one, [1, 2, 2], one, none),
+        case("blocks 3x3", [2, 1, 35, 37], [1, 13, 11], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("blocks 3x3, one tile", [1, 1, 16, 16], [1, 2, 3], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("blocks 3x3 valid", [1, 1, 16, 80], [1, 11, 30], [1, 3, 3], one, one, none),
+        case("blocks 3x3, wide padding", [1, 1, 18, 17], [1, 6, 5], [1, 3, 3], one, one, same(0, 2, 3)),
+        case("blocks 3x3 stride 2", [1, 1, 20, 34], [1, 15, 14], [1, 3, 3], [1, 2, 2], one, same(0, 1, 1)),
+        case("blocks 1x7", [1, 1, 24, 40], [1, 7, 17], [1, 1, 7], one, one, same(0, 0, 3)),
+        case("blocks 7x1", [1, 1, 24, 40], [1, 17, 7], [1, 7, 1], one, one, same(0, 3, 0)),
+        case("blocks 5x5", [1, 1, 17, 33], [1, 9, 10], [1, 5, 5], one, one, same(0, 2, 2)),
+        case("blocks in groups", [2, 3, 16, 32], [1, 6, 9], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("blocks 3x3x3", [2, 1, 17, 20], [5, 6, 7], [3, 3, 3], one, one, same(1, 1, 1)),
+        case("blocks 3x3x3 stride 2", [1, 1, 18, 19], [5, 7, 6], [3, 3, 3], [2, 2, 2], one, same(1, 1, 1)),
+        case("blocks 3x1x1", [1, 1, 20, 18], [6, 5, 4], [3, 1, 1], one, one, same(1, 0, 0)),
+        case("blocks 1x3x3 over frames", [1, 1, 16, 33], [4, 9, 6], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("depthwise 3x3", [2, 20, 1, 1], [1, 11, 23], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("depthwise 5x5 stride 2", [1, 35, 1, 1], [1, 13, 20], [1, 5, 5], [1, 2, 2], one, same(0, 2, 2)),
+        case("depthwise 3x3x3", [1, 17, 1, 1], [4, 5, 6], [3, 3, 3], one, one, same(1, 1, 1)),
+        case("first 3x3", [2, 1, 3, 20], [1, 9, 13], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("first 7x7 stride 2", [1, 1, 3, 40], [1, 20, 23], [1, 7, 7], [1, 2, 2], one, same(0, 3, 3)),
+        case("first 3x3 stride 2 valid", [1, 1, 3, 16], [1, 12, 15], [1, 3, 3], [1, 2, 2], one, none),
+        case("first 11x11 stride 4", [1, 1, 3, 16], [1, 31, 27], [1, 11, 11], [1, 4, 4], one, same(0, 2, 2)),
+        case("first 3x7x7 stride 2", [1, 1, 3, 17], [4, 15, 11], [3, 7, 7], [1, 2, 2], one, same(1, 3, 3)),
+        case("first, one channel", [1, 1, 1, 16], [1, 10, 9], [1, 5, 5], one, one, same(0, 2, 2)),
+    ]);
+    all
+}
+
+fn to_blocks(batch: usize, channels: usize, plane: usize, plain: &[f32]) -> Vec<f32> {
+    let mut blocked = vec![f32::NAN; batch * blocks_of(channels) * plane * BLOCK];
+    block(Isa::Portable, batch, channels, plane, plain, &mut blocked, false);
+    blocked
+}
+
+fn from_blocks(batch: usize, channels: usize, plane: usize, blocked: &[f32]) -> Vec<f32> {
+    let mut plain = vec![f32::NAN; batch * channels * plane];
+    unblock(Isa::Portable, batch, channels, plane, blocked, &mut plain, false);
+    plain
+}
+
+/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are taken.
+fn channels(c: &Correlation) -> (usize, usize) {
+    (c.groups * c.c_in, c.groups * c.c_out)
+}
+
+/// What computes a correlation, with the relative error that it may have.
+enum Engine {
+    Dense(Dense),
+    Winograd(Winograd, f64),
+    Depthwise(Depthwise),
+}
+
+impl Engine {
+    fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+        match self {
+            Engine::Dense(e) => e.run(src, dst, accumulate, ending),
+            Engine::Winograd(e, _) => e.run(src, dst, accumulate, ending),
+            Engine::Depthwise(e) => e.run(src, dst, accumulate, ending),
+        }
+    }
+
+    fn tolerance(&self) -> f64 {
+        if let Engine::Winograd(_, tolerance) = self { *tolerance } else { 4e-6 }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Engine::Dense(_) => "dense",
+            Engine::Winograd(..) => "winograd",
+            Engine::Depthwise(_) => "depthwise",
+        }
+    }
+}
+
+/// Every engine that takes a correlation.
+fn engines(
+    isa: Isa,
+    c: &Correlation,
+    weight: &(dyn Fn(usize, usize, usize, usize) -> f32 + Sync),
+    bias: Option<&[f32]>,
+) -> Vec<Engine> {
+    let mut all = Vec::new();
+    if c.groups > 1 && c.c_in == 1 && c.c_out == 1 {
+        let weights: Vec<f32> =
+            (0..c.groups).flat_map(|g| (0..c.taps.len()).map(move |t| (g, t))).map(|(g, t)| weight(g, 0, 0, t)).collect();
+        all.push(Engine::Depthwise(Depthwise::new(c.clone(), isa, &weights, bias)));
+    }
+    if Dense::takes(c) {
+        all.push(Engine::Dense(Dense::new(c.clone(), isa, weight, bias)));
+    }
+    if Winograd::takes(c) {
+        for (outputs, tolerance) in [(Outputs::Two, 4e-6), (Outputs::Four, 2e-5)] {
+            let engine = Winograd::new(c.clone(), isa, outputs, |o, i, t| weight(0, o, i, t), bias);
+            all.push(Engine::Winograd(engine, tolerance));
+        }
+    }
+    all
+}
+
+fn note_difference(failures: &mut Vec<String>, name: &str, found: &[f32], expected: &[f64], tolerance: f64) {
+    let scale = expected.iter().fold(1.0f64, |scale, v| scale.max(v.abs()));
+    let wrong = found.iter().zip(expected).position(|(&f, &e)| f.is_nan() || (f64::from(f) - e).abs() > tolerance * scale);
+    if let Some(i) = wrong {
+        failures.push(format!("{name}: element {i} of {} is {} instead of {}", found.len(), found[i], expected[i]));
+    }
+}
+
+/// A correlation of a case: the convolution itself, or a phase of its adjoint, with its weights.
+fn correlations(g: &ConvGeometry) -> Vec<(Correlation, Vec<usize>, bool)> {
+    let forward = (Correlation::forward_of(g), (0..g.taps()).collect(), true);
+    let back = |Phase { correlation, kernel_taps }| (correlation, kernel_taps, false);
+    std::iter::once(forward).chain(Correlation::backward_of(g).into_iter().map(back)).collect()
+}
+
+#[test]
+fn every_engine_equals_the_definition() {
+    let mut failures = Vec::new();
+    let mut seen = std::collections::BTreeMap::new();
+    for Case { name, geometry: g } in all_cases() {
+        let w = weights_of(&g);
+        for (c, taps, forward) in correlations(&g) {
+            let weight = |group: usize, out: usize, input: usize, tap: usize| {
+                let (out, input) = if forward { (out, input) } else { (input, out) };
+                w[g.weight_index(group, out, input, taps[tap])]
+            };
+            let (c_in, c_out) = channels(&c);
+            let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+            let src = numbers(c.batch * c_in * src_plane, 3);
+            let held = numbers(c.batch * c_out * dst_plane, 4);
+            let bias = numbers(c_out, 2);
+            for accumulate in [false, true] {
+                // A bias begins a sum, or the sum goes on from what is there.
+                let bias = (!accumulate).then_some(&bias[..]);
+                let mut expected: Vec<f64> = held.iter().map(|&v| v.into()).collect();
+                reference_correlate(&c, weight, bias, &src, &mut expected, accumulate);
+                for isa in Isa::available() {
+                    for engine in engines(isa, &c, &weight, bias) {
+                        *seen.entry((engine.name(), forward)).or_insert(0) += 1;
+                        let mut dst = to_blocks(c.batch, c_out, dst_plane, &held);
+                        let src = to_blocks(c.batch, c_in, src_plane, &src);
+                        engine.run(&src, &mut dst, accumulate, &mut Ending::default());
+                        let found = from_blocks(c.batch, c_out, dst_plane, &dst);
+                        let name = format!("{name}, {}, forward {forward}, {isa:?}, {accumulate}", engine.name());
+                        note_difference(&mut failures, &name, &found, &expected, engine.tolerance());
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(seen.len(), 6, "engines that no case reached: {seen:?}");
+}
+
+#[test]
+fn first_convolutions_equal_the_definition() {
+    let (mut failures, mut seen) = (Vec::new(), 0);
+    for Case { name, geometry: g } in all_cases().into_iter().filter(|c| Stem::takes(&c.geometry)) {
+        seen += 1;
+        let (w, bias) = (weights_of(&g), numbers(g.c_out, 2));
+        let (x_len, y_len) = sizes(&g);
+        let (x, dy, held) = (numbers(x_len, 3), numbers(y_len, 5), numbers(x_len, 6));
+        let forward = Correlation::forward_of(&g);
+        let mut y = vec![0.0; y_len];
+        let weight = |group, out, input, tap| w[g.weight_index(group, out, input, tap)];
+        reference_correlate(&forward, weight, Some(&bias), &x, &mut y, false);
+        for isa in Isa::available() {
+            let stem = Stem::new(&g, isa, &w, Some(&bias), true);
+            let plane = volume(g.dst);
+            let mut found = vec![f32::NAN; g.batch * blocks_of(g.c_out) * plane * BLOCK];
+            stem.run(&x, &mut found, &mut Ending::default());
+            let found = from_blocks(g.batch, g.c_out, plane, &found);
+            note_difference(&mut failures, &format!("{name}, {isa:?}"), &found, &y, 4e-6);
+            for accumulate in [false, true] {
+                let mut dx: Vec<f64> = held.iter().map(|&v| v.into()).collect();
+                for Phase { correlation, kernel_taps } in Correlation::backward_of(&g) {
+                    let weight = |group, out, input, tap: usize| w[g.weight_index(group, input, out, kernel_taps[tap])];
+                    reference_correlate(&correlation, weight, None, &dy, &mut dx, accumulate);
+                }
+                let mut found = held.clone();
+                stem.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
+                note_difference(&mut failures, &format!("{name}, back, {isa:?}, {accumulate}"), &found, &dx, 4e-6);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(seen >= 8, "{seen} first convolutions");
+}
+
+#[test]
+fn threads_teams_and_the_batch_do_not_change_a_bit() {
+    let mut failures = Vec::new();
+    for Case { name, geometry: g } in all_cases() {
+        let g = ConvGeometry { batch: 3, ..g };
+        let w = weights_of(&g);
+        for (c, taps, forward) in correlations(&g) {
+            let weight = |group: usize, out: usize, input: usize, tap: usize| {
+                let (out, input) = if forward { (out, input) } else { (input, out) };
+                w[g.weight_index(group, out, input, taps[tap])]
+            };
+            let (c_in, c_out) = channels(&c);
+            let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+            let src = to_blocks(c.batch, c_in, src_plane, &numbers(c.batch * c_in * src_plane, 3));
+            let len = c.batch * blocks_of(c_out) * dst_plane * BLOCK;
+            let isa = Isa::detect();
+            let alone = engines(isa, &Correlation { batch: 1, ..c.clone() }, &weight, None);
+            for (engine, alone) in engines(isa, &c, &weight, None).iter().zip(&alone) {
+                let run = |threads| {
+                    in_pool(threads, || {
+                        let mut dst = vec![0.0; len];
+                        engine.run(&src, &mut dst, false, &mut Ending::default());
+                        dst
+                    })
+                };
+                let expected = run(1);
+                let in_team = in_pool(2, || {
+                    let mut dst = vec![0.0; len];
+                    team::run(|| engine.run(&src, &mut dst, false, &mut Ending::default()));
+                    dst
+                });
+                let mut single = vec![0.0; len / 3];
+                alone.run(&src[src.len() / 3..src.len() / 3 * 2], &mut single, false, &mut Ending::default());
+                let same = [run(2), run(3), run(8), in_team].iter().all(|found| *found == expected)
+                    && single == expected[len / 3..len / 3 * 2];
+                if !same {
+                    failures.push(format!("{name}, {}, forward {forward}", engine.name()));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn endings_add_gate_and_clip_as_separate_steps_do() {
+    let mut failures = Vec::new();
+    let (low, high) = (-0.5, 0.75);
+    for Case { name, geometry: g } in all_cases() {
+        let w = weights_of(&g);
+        for (c, taps, forward) in correlations(&g).into_iter().filter(|(c, ..)| c.is_whole()) {
+            let weight = |group: usize, out: usize, input: usize, tap: usize| {
+                let (out, input) = if forward { (out, input) } else { (input, out) };
+                w[g.weight_index(group, out, input, taps[tap])]
+            };
+            let (c_in, c_out) = channels(&c);
+            let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+            let src = to_blocks(c.batch, c_in, src_plane, &numbers(c.batch * c_in * src_plane, 3));
+            let rows = c.batch * blocks_of(c_out);
+            let len = rows * dst_plane * BLOCK;
+            let add = numbers(len, 9);
+            let words = mask_words(dst_plane * BLOCK);
+            let gate: Vec<u32> = numbers(rows * words, 10).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect();
+            let bit = |mask: &[u32], i: usize| {
+                let (row, at) = (i / (dst_plane * BLOCK), i % (dst_plane * BLOCK));
+                mask[row * words + at / 32] >> (at % 32) & 1 == 1
+            };
+            for isa in Isa::available() {
+                for engine in engines(isa, &c, &weight, None) {
+                    let mut plain = vec![0.0; len];
+                    engine.run(&src, &mut plain, false, &mut Ending::default());
+                    let expected: Vec<f32> = (0..len)
+                        .map(|i| if bit(&gate, i) { 0.0 } else { plain[i] + add[i] })
+                        .map(|x| kernels::clip::clip(x, low, high))
+                        .collect();
+                    let (mut below, mut above) = (vec![0; rows * words], vec![0; rows * words]);
+                    let mut found = vec![0.0; len];
+                    let mut ending = Ending {
+                        add: Some(&add),
+                        gates: [None, Some(&gate)],
+                        clip: Some(EndingClip { low, high, below: Some(&mut below), above: Some(&mut above) }),
+                    };
+                    engine.run(&src, &mut found, false, &mut ending);
+                    let wrong = (0..len).find(|&i| {
+                        found[i] != expected[i]
+                            || bit(&below, i) != (expected[i] <= low)
+                            || bit(&above, i) != (expected[i] >= high)
+                    });
+                    if let Some(i) = wrong {
+                        failures.push(format!("{name}, {}, {isa:?}: element {i}", engine.name()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn blocks_and_plain_order_are_inverse_and_adjoint() {
+    for (batch, channels, plane) in [(1, 1, 1), (2, 16, 9), (3, 17, 5), (1, 40, 1500)] {
+        let x = numbers(batch * channels * plane, 1);
+        for isa in Isa::available() {
+            let mut blocked = vec![f32::NAN; batch * blocks_of(channels) * plane * BLOCK];
+            block(isa, batch, channels, plane, &x, &mut blocked, false);
+            assert_eq!(blocked, to_blocks(batch, channels, plane, &x));
+            assert_eq!(blocked.iter().filter(|&&v| v != 0.0).count(), x.iter().filter(|&&v| v != 0.0).count());
+            let mut back = x.clone();
+            unblock(isa, batch, channels, plane, &blocked, &mut back, true);
+            assert!(back.iter().zip(&x).all(|(b, x)| *b == x + x), "{isa:?}: {batch} x {channels} x {plane}");
+            let mut twice = blocked.clone();
+            block(isa, batch, channels, plane, &x, &mut twice, true);
+            assert!(twice.iter().zip(&blocked).all(|(t, b)| *t == b + b), "{isa:?}");
+        }
+    }
+}
+
+#[test]
+fn maps_and_sums_equal_their_definitions() {
+    let (rows, plane) = (6, 77);
+    let len = rows * plane * BLOCK;
+    let (a, b, held) = (numbers(len, 1), numbers(len, 2), numbers(len, 3));
+    let (channel, shared) = (numbers(rows * BLOCK, 4), numbers(2 * BLOCK, 5));
+    let of_channel = |i: usize| channel[i / (plane * BLOCK) * BLOCK + i % BLOCK];
+    let of_shared = |i: usize| shared[i / (plane * BLOCK) % 2 * BLOCK + i % BLOCK];
+    for isa in Isa::available() {
+        type Definition<'a> = Box<dyn Fn(usize) -> f32 + 'a>;
+        let cases: Vec<(Map, [Per<'_>; 3], Definition<'_>)> = vec![
+            (Map::Copy, [Per::Element(&a), Per::None, Per::None], Box::new(|i| a[i])),
+            (Map::Neg, [Per::Element(&a), Per::None, Per::None], Box::new(|i| -a[i])),
+            (Map::Add, [Per::Element(&a), Per::Element(&b), Per::None], Box::new(|i| a[i] + b[i])),
+            (Map::Sub, [Per::Element(&a), Per::Channel(&channel), Per::None], Box::new(|i| a[i] - of_channel(i))),
+            (Map::Mul, [Per::Channel(&shared), Per::Element(&b), Per::None], Box::new(|i| of_shared(i) * b[i])),
+            (
+                Map::Affine,
+                [Per::Element(&a), Per::Channel(&shared), Per::Channel(&shared)],
+                Box::new(|i| a[i] * of_shared(i) + of_shared(i)),
+            ),
+        ];
+        for (of, operands, definition) in cases {
+            for accumulate in [false, true] {
+                let mut found = held.clone();
+                map(isa, of, rows, plane, operands, &mut found, accumulate, &mut Ending::default());
+                let wrong = (0..len).find(|&i| {
+                    let expected = definition(i) + if accumulate { held[i] } else { 0.0 };
+                    (found[i] - expected).abs() > 1e-6
+                });
+                assert_eq!(wrong, None, "{of:?}, {isa:?}, accumulate {accumulate}");
+            }
+        }
+        let mut found = vec![1.0; rows * BLOCK];
+        sum(isa, rows, plane, &a, Some(&b), 0.5, &mut found, true);
+        for (i, found) in found.iter().enumerate() {
+            let at = |p: usize| i / BLOCK * plane * BLOCK + p * BLOCK + i % BLOCK;
+            let exact: f64 = (0..plane).map(|p| f64::from(a[at(p)]) * f64::from(b[at(p)])).sum();
+            assert!((f64::from(*found) - 1.0 - 0.5 * exact).abs() < 1e-5, "{isa:?}: sum {i}");
+        }
+    }
+}
+
+#[test]
+fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
+    let geometry = |channels: usize, src: [usize; 3], kernel, stride, dilation: [usize; 3], pad: [usize; 3], after| {
+        let dst = std::array::from_fn(|d| {
+            let kernel: [usize; 3] = kernel;
+            let (stride, after): ([usize; 3], [usize; 3]) = (stride, after);
+            (src[d] + pad[d] + after[d] - (kernel[d] - 1) * dilation[d] - 1) / stride[d] + 1
+        });
+        PoolGeometry { planes: channels, src, dst, kernel, stride, dilation, pad_before: pad, pad_after: after }
+    };
+    let one = [1; 3];
+    let cases = [
+        geometry(32, [1, 8, 6], [1, 2, 2], [1, 2, 2], one, [0; 3], [0; 3]),
+        geometry(20, [1, 13, 11], [1, 3, 3], [1, 2, 2], one, [0, 1, 1], [0, 1, 1]),
+        geometry(17, [1, 9, 9], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]),
+        geometry(16, [4, 5, 6], [2, 3, 2], [2, 2, 2], one, [0, 1, 0], [0, 1, 0]),
+        geometry(5, [1, 12, 9], [1, 2, 3], [1, 3, 1], [1, 2, 2], [0, 1, 2], [0, 0, 2]),
+        geometry(16, [1, 7, 7], [1, 7, 7], one, one, [0; 3], [0; 3]),
+    ];
+    for g in cases {
+        let (src_plane, dst_plane) = (volume(g.src), volume(g.dst));
+        let mut x = numbers(g.planes * src_plane, 1);
+        // Ties, and a NaN.
+        x.iter_mut().for_each(|x| *x = (*x * 4.0).round());
+        x[src_plane / 2] = f32::NAN;
+        let dy = numbers(g.planes * dst_plane, 2);
+        let held = numbers(g.planes * src_plane, 3);
+        let blocked = PoolGeometry { planes: blocks_of(g.planes), ..g.clone() };
+        for isa in Isa::available() {
+            for pooling in [
+                Pooling::Max,
+                Pooling::Average { count_padding: false },
+                Pooling::Average { count_padding: true },
+            ] {
+                let mut y = vec![0.0; g.planes * dst_plane];
+                let mut argmax = vec![0; g.argmax_words()];
+                match pooling {
+                    Pooling::Max => kernels::max_pool(isa, &g, &x, &mut y, Some(&mut argmax)),
+                    Pooling::Average { count_padding } => kernels::average_pool(isa, &g, count_padding, &x, &mut y),
+                }
+                let mut winners = vec![!0; if pooling == Pooling::Max { winner_words(&blocked) } else { 0 }];
+                let xs = to_blocks(1, g.planes, src_plane, &x);
+                let mut found = vec![f32::NAN; blocked.planes * dst_plane * BLOCK];
+                pool(isa, pooling, &blocked, &xs, &mut found, &mut winners, &mut Ending::default());
+                let found = from_blocks(1, g.planes, dst_plane, &found);
+                let close = |a: f32, b: f32| (a - b).abs() < 1e-5 || a.is_nan() && b.is_nan();
+                assert!(found.iter().zip(&y).all(|(&f, &y)| close(f, y)), "{pooling:?} {isa:?} {g:?}");
+                for accumulate in [false, true] {
+                    let mut dx = held.clone();
+                    match pooling {
+                        Pooling::Max => kernels::max_pool_backward(&g, &argmax, &dy, &mut dx, accumulate),
+                        Pooling::Average { count_padding } => {
+                            kernels::average_pool_backward(isa, &g, count_padding, &dy, &mut dx, accumulate)
+                        }
+                    }
+                    let mut found = to_blocks(1, g.planes, src_plane, &held);
+                    let dys = to_blocks(1, g.planes, dst_plane, &dy);
+                    pool_backward(isa, pooling, &blocked, &winners, &dys, &mut found, accumulate, &mut Ending::default());
+                    let found = from_blocks(1, g.planes, src_plane, &found);
+                    assert!(found.iter().zip(&dx).all(|(&f, &d)| close(f, d)), "{pooling:?} back {isa:?} {g:?}");
+                }
+            }
+        }
+    }
+    assert_eq!(MaxPoolRule::default(), MaxPoolRule::Exact);
+}

@@ -5,13 +5,13 @@ use crate::kernels::clip::{clip, mask_words};
 use crate::kernels::testing::{assert_close, dot, in_pool, numbers};
 
 #[derive(Clone, Debug)]
-struct Case {
-    name: &'static str,
-    geometry: ConvGeometry,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) geometry: ConvGeometry,
 }
 
 /// A case from `(batch, groups, c_in, c_out)`, source, kernel, stride, dilation and padding on both sides.
-fn case(
+pub(crate) fn case(
     name: &'static str,
     [batch, groups, c_in, c_out]: [usize; 4],
     src: [usize; 3],
@@ -30,7 +30,7 @@ fn case(
     }
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let one = [1, 1, 1];
     let none = [[0, 0]; 3];
     let same = |y: usize, x: usize| [[0, 0], [y, y], [x, x]];
@@ -110,12 +110,12 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn weights_of(geometry: &ConvGeometry) -> Vec<f32> {
+pub(crate) fn weights_of(geometry: &ConvGeometry) -> Vec<f32> {
     numbers(geometry.groups * geometry.c_out * geometry.c_in * geometry.taps(), 1)
 }
 
 /// The definition, in f64.
-fn reference_correlate(
+pub(crate) fn reference_correlate(
     correlation: &Correlation,
     weight: impl Fn(usize, usize, usize, usize) -> f32,
     bias: Option<&[f32]>,
@@ -171,7 +171,7 @@ fn backward(isa: Isa, g: &ConvGeometry, w: &[f32], dy: &[f32], dx: &mut [f32], a
     }
 }
 
-fn sizes(g: &ConvGeometry) -> (usize, usize) {
+pub(crate) fn sizes(g: &ConvGeometry) -> (usize, usize) {
     (g.batch * g.groups * g.c_in * volume(g.src), g.batch * g.groups * g.c_out * volume(g.dst))
 }
 
