@@ -204,7 +204,7 @@ pub struct Site<'a> {
 pub enum Layout {
     /// In the order of the axes.
     Plain,
-    /// In blocks of sixteen channels, `[N][⌈C / 16⌉][positions][16]` ([`crate::kernels::blocked`]).
+    /// In blocks of sixteen channels, `[⌈C / 16⌉][N][positions][16]` ([`crate::kernels::blocked`]).
     Blocked,
 }
 
@@ -214,7 +214,7 @@ impl Layout {
         match self {
             Layout::Plain => shape.to_vec(),
             Layout::Blocked => {
-                let mut blocked = vec![shape[0], blocks_of(shape[1])];
+                let mut blocked = vec![blocks_of(shape[1]), shape[0]];
                 blocked.extend(&shape[2..]);
                 blocked.push(BLOCK);
                 blocked
@@ -345,6 +345,12 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
+    /// For a kernel whose output is its operands one after another: where each begins and how long it is. Operands may then
+    /// lie there already, and the kernel copies the others only (see [`Forward::in_place`]).
+    fn joins(&self) -> Option<&[(usize, usize)]> {
+        None
+    }
+
     /// Whether there is a gradient with respect to an operand.
     fn differentiable(&self, _operand: usize) -> bool {
         true
@@ -408,6 +414,8 @@ pub struct Forward<'a> {
     pub saved: &'a mut [u32],
     /// The step's activation function, for kernels that apply it themselves.
     pub clip: Option<Clip<'a>>,
+    /// Which operands lie inside the output already; they cannot be read.
+    pub in_place: &'a [bool],
 }
 
 impl<'a> Forward<'a> {

@@ -7,13 +7,14 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
-use crate::kernels::{Isa, MaxPoolRule, Region};
+use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
 use crate::ops::activation::Bounds;
 use crate::ops::{Kernel, Operand, pool};
 use crate::passes;
 use crate::tensor::{DType, Tensor};
 use crate::typed::{MAX_COMPUTED, Typed};
 
+mod joining;
 mod lowering;
 pub mod memory;
 mod schedule;
@@ -76,6 +77,8 @@ pub(crate) struct Step {
     pub kernel: Box<dyn Kernel>,
     pub flops: u64,
     pub operands: Vec<Operand>,
+    /// Which operands lie inside the output already (see [`Kernel::joins`]).
+    pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
     pub clip: Option<StepClip>,
@@ -100,10 +103,7 @@ pub(crate) struct StepClip {
     pub bounds: Bounds,
     pub below: Option<Region>,
     pub above: Option<Region>,
-    /// Batch entries, rows of masks in each, elements in a row.
-    pub entries: usize,
-    pub rows_per_entry: usize,
-    pub row_len: usize,
+    pub rows: MaskRows,
 }
 
 /// The gradients that one step of the backward schedule computes.

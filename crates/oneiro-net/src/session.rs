@@ -150,6 +150,9 @@ fn words(floats: &mut [f32]) -> Option<&mut [u32]> {
 }
 
 fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
+    if !step.in_place.is_empty() && step.in_place.iter().all(|&p| p) {
+        return;
+    }
     let mask = |which: fn(&StepClip) -> Option<Region>| step.clip.as_ref().and_then(which).unwrap_or(NOWHERE);
     let (below, above) = (mask(|c| c.below), mask(|c| c.above));
     let (reader, [output, saved, below, above]) = arena.frame([step.output, step.saved, below, above]);
@@ -160,14 +163,14 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
         above: words(above),
     });
     let saved = bytemuck::cast_slice_mut(saved);
-    let operands: &[Operand] = &step.operands;
+    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
     if step.kernel.applies_clip() {
-        step.kernel.forward(&mut Forward { reader, operands, output, saved, clip });
+        step.kernel.forward(&mut Forward { reader, operands, output, saved, clip, in_place });
         return;
     }
-    step.kernel.forward(&mut Forward { reader, operands, output: &mut *output, saved, clip: None });
+    step.kernel.forward(&mut Forward { reader, operands, output: &mut *output, saved, clip: None, in_place });
     if let (Some(Clip { low, high, below, above }), Some(c)) = (clip, &step.clip) {
-        kernels::apply_clip(isa, c.entries * c.rows_per_entry, c.row_len, output, low, high, below, above);
+        kernels::apply_clip(isa, c.rows.rows(), c.rows.row_len, output, low, high, below, above);
     }
 }
 
@@ -203,14 +206,5 @@ fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rul
 fn mask_gradient(arena: &mut Arena, isa: Isa, clip: &StepClip, gradient: Region, rule: ReluRule) {
     let (reader, [dy]) = arena.frame([gradient]);
     let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-    kernels::clip_gradient(
-        isa,
-        rule,
-        clip.entries,
-        clip.rows_per_entry,
-        clip.row_len,
-        dy,
-        read(clip.below),
-        read(clip.above),
-    );
+kernels::clip_gradient(isa, rule, clip.rows, dy, read(clip.below), read(clip.above));
 }

@@ -324,6 +324,7 @@ fn run_on_constants(
         output: out,
         saved: &mut [],
         clip: None,
+        in_place: &[],
     });
     Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))
 }

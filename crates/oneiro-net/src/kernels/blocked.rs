@@ -1,7 +1,8 @@
 //! Kernels over values in blocks of channels.
 //!
-//! A value of shape (N, C, D, H, W) lies in memory as `[N][⌈C / 16⌉][D · H · W][16]`: sixteen channels of one position
-//! side by side, where one register (or a few) holds them. Convolutions then read their source as it is, with no copy
+//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one position
+//! side by side, where one register (or a few) holds them. Blocks come before images, so that channels which follow each
+//! other do so in memory, whatever the batch: the parts of a concatenation are parts of one piece. Convolutions then read their source as it is, with no copy
 //! per tap, pooling and depthwise convolution need no shuffles, and Winograd's transforms are plain additions of
 //! registers. Lanes beyond the last channel hold numbers that nothing mixes with others: convolutions write zeros
 //! there and never read them.
@@ -57,8 +58,8 @@ pub struct Ending<'a> {
     pub clip: Option<EndingClip<'a>>,
 }
 
-/// The clamp of an [`Ending`]; masks as for [`Epilogue::Clip`](super::Epilogue::Clip), a row for each block of
-/// channels of an image.
+/// The clamp of an [`Ending`]; masks as for [`Epilogue::Clip`](super::Epilogue::Clip), a row for each image of
+/// a block of channels.
 #[derive(Debug)]
 pub struct EndingClip<'a> {
     /// Lower bound.

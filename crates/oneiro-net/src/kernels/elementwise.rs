@@ -6,7 +6,6 @@ use super::clip::{Clip, MASK_BITS, mask_words};
 use super::isa::{Isa, multiversion};
 use super::scratch::Disjoint;
 use super::team;
-use rayon::prelude::*;
 
 /// Numbers of a task: large beside the cost of handing it over, small beside a cache. A whole number of mask
 /// words.
@@ -110,11 +109,36 @@ pub enum ReluRule {
     Deconv,
 }
 
+/// How the rows of a mask belong to the entries of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskRows {
+    /// Batch entries.
+    pub entries: usize,
+    /// Rows of each entry.
+    pub per_entry: usize,
+    /// Numbers of a row.
+    pub row_len: usize,
+    /// Whether rows of different entries take turns (the entry is the faster index), as in blocks of channels.
+    pub taking_turns: bool,
+}
+
+impl MaskRows {
+    /// Rows in all.
+    pub fn rows(&self) -> usize {
+        self.entries * self.per_entry
+    }
+
+    /// The stretches of rows of an entry: (first row, rows).
+    fn stretches(self, entry: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+        let (count, len) = if self.taking_turns { (self.per_entry, 1) } else { (1, self.per_entry) };
+        (0..count).map(move |i| (if self.taking_turns { i * self.entries + entry } else { entry * self.per_entry }, len))
+    }
+}
+
 /// Turns the gradient behind a clip into the gradient before it, in place.
 ///
-/// `dy` is `[entries, rows_per_entry, row_len]`, the gradient of an objective that is to grow. Masks have a
-/// row of [`mask_words`] words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given
-/// stops nothing.
+/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`] words for
+/// each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
 ///
 /// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is,
 /// except that where `below` is set only positive values pass and where `above` is set only negative ones.
@@ -124,28 +148,32 @@ pub enum ReluRule {
 pub fn clip_gradient(
     isa: Isa,
     rule: ReluRule,
-    entries: usize,
-    rows_per_entry: usize,
-    row_len: usize,
+    rows: MaskRows,
     dy: &mut [f32],
     below: Option<&[u32]>,
     above: Option<&[u32]>,
 ) {
-    let rows = entries * rows_per_entry;
-    assert_eq!(dy.len(), rows * row_len, "gradient of {entries} x {rows_per_entry} rows of {row_len}");
+    let MaskRows { entries, row_len, .. } = rows;
+    assert_eq!(dy.len(), rows.rows() * row_len, "gradient of {rows:?}");
     for mask in [below, above].into_iter().flatten() {
-        assert_eq!(mask.len(), rows * mask_words(row_len), "words of a mask of {rows} rows of {row_len}");
+        assert_eq!(mask.len(), rows.rows() * mask_words(row_len), "words of a mask of {rows:?}");
     }
     if rule != ReluRule::Redirected {
-        return pass(isa, rule, false, rows, row_len, dy, below, above);
+        return pass(isa, rule, false, rows.rows(), row_len, dy, below, above);
     }
-    let words = rows_per_entry * mask_words(row_len);
+    let words = mask_words(row_len);
     for entry in 0..entries {
-        let dy = &mut dy[entry * rows_per_entry * row_len..(entry + 1) * rows_per_entry * row_len];
-        let [below, above] =
-            [below, above].map(|mask| mask.map(|mask| &mask[entry * words..(entry + 1) * words]));
-        let redirect = !anything_passes(rows_per_entry, row_len, dy, below, above);
-        pass(isa, rule, redirect, rows_per_entry, row_len, dy, below, above);
+        let redirect = !rows.stretches(entry).any(|(first, count)| {
+            let [below, above] =
+                [below, above].map(|mask| mask.map(|mask| &mask[first * words..(first + count) * words]));
+            anything_passes(count, row_len, &dy[first * row_len..(first + count) * row_len], below, above)
+        });
+        for (first, count) in rows.stretches(entry) {
+            let [below, above] =
+                [below, above].map(|mask| mask.map(|mask| &mask[first * words..(first + count) * words]));
+            let dy = &mut dy[first * row_len..(first + count) * row_len];
+            pass(isa, rule, redirect, count, row_len, dy, below, above);
+        }
     }
 }
 
@@ -158,7 +186,7 @@ fn anything_passes(
     above: Option<&[u32]>,
 ) -> bool {
     let words = mask_words(row_len);
-    (0..rows).into_par_iter().any(|row| {
+    (0..rows).any(|row| {
         dy[row * row_len..(row + 1) * row_len].chunks(MASK_BITS).enumerate().any(|(word, dy)| {
             let [below, above] = [below, above].map(|mask| mask.map_or(0, |mask| mask[row * words + word]));
             let stopped = below | above;
@@ -341,7 +369,10 @@ mod tests {
                             let mut found = dy.clone();
                             let [below, above] = masks;
                             in_pool(threads, || {
-                                clip_gradient(isa, rule, 3, rows, row_len, &mut found, below, above)
+                                {
+                                    let rows = MaskRows { entries: 3, per_entry: rows, row_len, taking_turns: false };
+                                    clip_gradient(isa, rule, rows, &mut found, below, above)
+                                }
                             });
                             found
                         };

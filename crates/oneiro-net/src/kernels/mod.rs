@@ -36,7 +36,7 @@ pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};
 pub use contract::{Contraction, Index};
 pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
-pub use elementwise::{ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
+pub use elementwise::{MaskRows, ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
 pub use functions::Smooth;
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};

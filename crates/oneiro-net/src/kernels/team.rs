@@ -234,7 +234,7 @@ mod tests {
     fn loops_within_tasks_and_teams_within_teams_work() {
         let total = AtomicUsize::new(0);
         in_pool(3, || {
-            run(|| run(|| each(10, 1, |_| each(10, 1, |_| drop(total.fetch_add(1, Ordering::Relaxed))))));
+            run(|| run(|| each(10, 1, |_| each(10, 1, |_| _ = total.fetch_add(1, Ordering::Relaxed)))));
         });
         assert_eq!(total.into_inner(), 100);
     }
@@ -244,7 +244,7 @@ mod tests {
         let total = AtomicUsize::new(0);
         in_pool(3, || {
             (0..20).into_par_iter().for_each(|_| {
-                run(|| (0..50).for_each(|_| each(9, 1, |_| drop(total.fetch_add(1, Ordering::Relaxed)))));
+                run(|| (0..50).for_each(|_| each(9, 1, |_| _ = total.fetch_add(1, Ordering::Relaxed))));
             });
         });
         assert_eq!(total.into_inner(), 20 * 50 * 9);

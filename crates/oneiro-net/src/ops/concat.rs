@@ -73,7 +73,7 @@ impl Operator for Concat {
             offset += len;
         }
         let n = parts.len();
-        Ok(Built::new(SideBySide { row, parts }, n))
+        Ok(Built::new(SideBySide { row, single: site.output.len() == row, parts }, n))
     }
 
     /// Along the channels, of parts that are whole blocks (but for the last): then blocks stay whole.
@@ -88,11 +88,11 @@ impl Operator for Concat {
             if at != 1 || !whole || fact.value.is_some() {
                 return Ok(None);
             }
-            let len = blocks_of(fact.shape[1]) * plane_of(fact) * BLOCK;
+            let len = blocks_of(fact.shape[1]) * fact.shape[0] * plane_of(fact) * BLOCK;
             parts.push((offset, len));
             offset += len;
         }
-        Ok(Some(Built::new(SideBySide { row: offset, parts }, count)))
+        Ok(Some(Built::new(SideBySide { row: offset, single: true, parts }, count)))
     }
 
     fn carries_integers(&self) -> bool {
@@ -108,16 +108,24 @@ impl Operator for Concat {
 #[derive(Debug)]
 struct SideBySide {
     row: usize,
+    /// Whether there is one row.
+    single: bool,
     parts: Vec<(usize, usize)>,
 }
 
 impl Kernel for SideBySide {
+    fn joins(&self) -> Option<&[(usize, usize)]> {
+        self.single.then_some(&self.parts)
+    }
+
     fn joins_team(&self) -> bool {
         true
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        for (i, &(offset, len)) in self.parts.iter().enumerate().filter(|(_, p)| p.1 > 0) {
+        let in_place = io.in_place;
+        let copied = |i: usize| !in_place.get(i).copied().unwrap_or(false);
+        for (i, &(offset, len)) in self.parts.iter().enumerate().filter(|(i, p)| p.1 > 0 && copied(*i)) {
             let (x, y) = io.io(i);
             for (y, x) in y.chunks_mut(self.row).zip(x.chunks(len)) {
                 y[offset..offset + len].copy_from_slice(x);

@@ -170,6 +170,7 @@ impl Case {
                 output: out,
                 saved: bytemuck::cast_slice_mut(words),
                 clip: None,
+                in_place: &[],
             };
             kernel.forward(&mut io);
             out.iter().zip(&weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()

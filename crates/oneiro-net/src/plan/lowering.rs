@@ -32,9 +32,12 @@ pub(super) struct LoweredStep {
     pub(super) kernel: Box<dyn Kernel>,
     pub(super) flops: u64,
     pub(super) operands: Vec<LoweredOperand>,
+    /// Which operands lie inside the output.
+    pub(super) in_place: Vec<bool>,
     pub(super) output: usize,
     /// Shape under which the output lies in memory.
     pub(super) shape: Vec<usize>,
+    pub(super) layout: Layout,
     pub(super) clip: Option<Bounds>,
 }
 
@@ -143,8 +146,10 @@ impl<'a> Lowering<'a> {
             kernel: Box::new(Reorder::new(self.request.isa, &fact.shape, layout)),
             flops: 0,
             operands: vec![LoweredOperand::Storage(source)],
+            in_place: vec![false],
             output: storage,
             shape,
+            layout,
             clip: None,
         });
         Ok(Some(storage))
@@ -217,9 +222,11 @@ impl<'a> Lowering<'a> {
             op_type: node.op.op_type().to_owned(),
             kernel: built.kernel,
             flops: node.op.flops(inputs, output),
+            in_place: vec![false; operands.len()],
             operands,
             output: storage,
             shape,
+            layout,
             clip: node.clip.filter(|_| output_index == 0),
         });
         Ok(())

@@ -1,10 +1,11 @@
 //! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
 
 use crate::graph::ValueId;
-use crate::kernels::Region;
-use crate::ops::Operand;
+use crate::kernels::{MaskRows, Region, mask_words};
+use crate::ops::{Layout, Operand};
 use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
 use crate::plan::memory::{self, Block};
+use crate::plan::joining::{self, Home};
 use crate::plan::sharing;
 use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepClip};
 use crate::tensor::volume;
@@ -61,9 +62,15 @@ impl Lowering<'_> {
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
         let producers = self.producers();
+        let inside = joining::join_values(&self.storages, &mut self.steps, &producers);
         self.live_forward(clock, &inputs, &targets);
         let mut backward = if self.request.gradients { self.run_back(clock) } else { Vec::new() };
-        let homes = sharing::share(&self.storages, &self.steps, &producers, &mut backward, clock);
+        let joined = joining::join_gradients(&self.storages, &self.steps, &inside, &mut backward);
+        let shared = sharing::share(&self.storages, &self.steps, &producers, &joined, &mut backward, clock);
+        let places = Places {
+            values: (0..self.storages.len()).map(|s| joining::home(&inside, s)).collect(),
+            gradients: (0..self.storages.len()).map(|s| joining::home(&joined, shared[s])).collect(),
+        };
         let gated = gate(&self.steps, &producers, &mut backward);
         if self.request.gradients {
             for &s in &inputs {
@@ -73,7 +80,7 @@ impl Lowering<'_> {
                 touch(&mut self.storages[s].gradient, clock.end());
             }
         }
-        self.place(clock, &inputs, &targets, &homes, &backward, &gated)
+        self.place(clock, &inputs, &targets, &places, &backward, &gated)
     }
 
     /// The storages of values in plain order.
@@ -154,13 +161,13 @@ impl Lowering<'_> {
         backward
     }
 
-    /// Places all blocks in one arena and writes the plan down. `homes` is the storage in whose place each gradient lies.
+    /// Places all blocks in one arena and writes the plan down.
     fn place(
         self,
         clock: Clock,
         inputs: &[usize],
         targets: &[usize],
-        homes: &[usize],
+        places: &Places,
         backward: &[BackwardLowered],
         gated: &[bool],
     ) -> Plan {
@@ -172,17 +179,13 @@ impl Lowering<'_> {
             blocks.push(Block { len: if life.is_some() { len } else { 0 }, start, end });
             blocks.len() - 1
         };
-        let mut gradient_lives: Vec<Option<(usize, usize)>> = vec![None; self.storages.len()];
-        for (s, storage) in self.storages.iter().enumerate() {
-            if let Some((start, end)) = storage.gradient {
-                touch(&mut gradient_lives[homes[s]], start);
-                touch(&mut gradient_lives[homes[s]], end);
-            }
-        }
-        let values: Vec<usize> = self.storages.iter().map(|s| block(s.len, s.value)).collect();
-        let own: Vec<usize> =
-            self.storages.iter().zip(&gradient_lives).map(|(s, &life)| block(s.len, life)).collect();
-        let gradient_blocks: Vec<usize> = homes.iter().map(|&home| own[home]).collect();
+        let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
+        let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
+        let own = |lives: &[Option<(usize, usize)>], block: &mut dyn FnMut(usize, Option<(usize, usize)>) -> usize| {
+            self.storages.iter().zip(lives).map(|(s, &life)| block(s.len, life)).collect::<Vec<usize>>()
+        };
+        let value_blocks = own(&value_lives, &mut block);
+        let gradient_blocks = own(&gradient_lives, &mut block);
         let mut goes_back = vec![false; self.steps.len()];
         backward.iter().for_each(|b| goes_back[b.step] = true);
         let extra: Vec<Extra> = self
@@ -191,23 +194,29 @@ impl Lowering<'_> {
             .enumerate()
             .map(|(i, step)| {
                 let life = goes_back[i].then_some((clock.forward(i), clock.backward(i)));
-                let (entries, rows, row_len) = mask_rows(&step.shape, self.request);
-                let words = rows * row_len.div_ceil(u32::BITS as usize);
+                let rows = mask_rows(step, self.request);
+                let words = rows.rows() * mask_words(rows.row_len);
                 let low = step.clip.is_some_and(|c| c.low > f32::NEG_INFINITY);
                 let high = step.clip.is_some_and(|c| c.high < f32::INFINITY);
                 Extra {
                     saved: block(step.kernel.saved_words(), life),
                     below: block(words, life.filter(|_| low)),
                     above: block(words, life.filter(|_| high)),
-                    entries,
-                    rows_per_entry: rows / entries,
-                    row_len,
+                    rows,
                 }
             })
             .collect();
         let (offsets, arena_len) = memory::place(&blocks);
         let region = |b: usize| Region { offset: offsets[b], len: blocks[b].len };
         let some = |b: usize| Some(region(b)).filter(|r| r.len > 0);
+        let within = |blocks: &[usize], homes: &[Home], s: usize| {
+            let (home, offset) = homes[s];
+            let whole = region(blocks[home]);
+            // What nobody touches has no place.
+            if whole.len == 0 { whole } else { Region { offset: whole.offset + offset, len: self.storages[s].len } }
+        };
+        let value = |s: usize| within(&value_blocks, &places.values, s);
+        let gradient_of = |s: usize| within(&gradient_blocks, &places.gradients, s);
 
         let name = |v: ValueId| self.graph.name(v).to_owned();
         let plan_inputs = self
@@ -217,12 +226,12 @@ impl Lowering<'_> {
             .enumerate()
             .filter_map(|(i, &v)| {
                 let s = self.of_value[v.index()].plain?;
-                let gradient = gradients.then(|| region(gradient_blocks[s]));
+                let gradient = gradients.then(|| gradient_of(s));
                 Some(PlanInput {
                     name: name(v),
                     shape: self.request.shapes[i].clone(),
                     used: self.storages[s].value.is_some_and(|(_, end)| end > 0),
-                    region: region(values[s]),
+                    region: value(s),
                     gradient,
                 })
             })
@@ -235,20 +244,20 @@ impl Lowering<'_> {
             .map(|(&v, &s)| PlanTarget {
                 name: name(v),
                 shape: self.typed.facts[v.index()].as_ref().map_or(vec![], |f| f.shape.clone()),
-                region: region(values[s]),
-                seed: self.storages[s].seeded.then(|| region(gradient_blocks[s])),
+                region: value(s),
+                seed: self.storages[s].seeded.then(|| gradient_of(s)),
             })
             .collect();
         let zeroed = inputs
             .iter()
             .filter(|&&s| gradients && !self.storages[s].written)
-            .map(|&s| region(gradient_blocks[s]))
+            .map(|&s| gradient_of(s))
             .collect();
         let backward = backward
             .iter()
             .map(|b| BackwardStep {
                 step: b.step,
-                output_gradient: region(gradient_blocks[self.steps[b.step].output]),
+                output_gradient: gradient_of(self.steps[b.step].output),
                 gated: gated[b.step],
                 gradients: b
                     .contributions
@@ -256,18 +265,31 @@ impl Lowering<'_> {
                     .filter(|c| !c.shared)
                     .map(|c| OperandGradient {
                         operand: c.operand,
-                        region: region(gradient_blocks[c.storage]),
+                        region: gradient_of(c.storage),
                         accumulate: c.accumulate,
                         gates_of: c.gates_of,
                     })
                     .collect(),
             })
             .collect();
+        let operand_regions: Vec<Vec<Region>> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let of = |o: &LoweredOperand| match o {
+                    LoweredOperand::Constant(_) => Region::default(),
+                    LoweredOperand::Storage(s) => value(*s),
+                };
+                step.operands.iter().map(of).collect()
+            })
+            .collect();
+        let outputs: Vec<Region> = self.steps.iter().map(|step| value(step.output)).collect();
         let steps = self
             .steps
             .into_iter()
             .zip(extra)
-            .map(|(step, extra)| Step {
+            .zip(operand_regions.into_iter().zip(outputs))
+            .map(|((step, extra), (regions, output))| Step {
                 name: step.name,
                 op_type: step.op_type,
                 kernel: step.kernel,
@@ -275,20 +297,20 @@ impl Lowering<'_> {
                 operands: step
                     .operands
                     .into_iter()
-                    .map(|o| match o {
+                    .zip(regions)
+                    .map(|(o, region)| match o {
                         LoweredOperand::Constant(data) => Operand::Constant(data),
-                        LoweredOperand::Storage(s) => Operand::Arena(region(values[s])),
+                        LoweredOperand::Storage(_) => Operand::Arena(region),
                     })
                     .collect(),
-                output: region(values[step.output]),
+                in_place: step.in_place,
+                output,
                 saved: region(extra.saved),
                 clip: step.clip.map(|bounds| StepClip {
                     bounds,
                     below: some(extra.below),
                     above: some(extra.above),
-                    entries: extra.entries,
-                    rows_per_entry: extra.rows_per_entry,
-                    row_len: extra.row_len,
+                    rows: extra.rows,
                 }),
             })
             .collect();
@@ -305,14 +327,18 @@ impl Lowering<'_> {
     }
 }
 
+/// In the place of which storage, and where in it, values and gradients lie.
+struct Places {
+    values: Vec<Home>,
+    gradients: Vec<Home>,
+}
+
 /// The blocks of a step besides its output, and how its masks are divided.
 struct Extra {
     saved: usize,
     below: usize,
     above: usize,
-    entries: usize,
-    rows_per_entry: usize,
-    row_len: usize,
+    rows: MaskRows,
 }
 
 /// Lets the last contribution to a gradient behind an activation function apply its masks, where its kernel can; says of
@@ -335,17 +361,37 @@ fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [Back
     gated
 }
 
+/// The lives of outermost storages: all that lies in them has one.
+fn lives(
+    homes: &[Home],
+    own: impl Iterator<Item = Option<(usize, usize)>>,
+) -> Vec<Option<(usize, usize)>> {
+    let mut lives = vec![None; homes.len()];
+    for (&(home, _), life) in homes.iter().zip(own) {
+        if let Some((start, end)) = life {
+            touch(&mut lives[home], start);
+            touch(&mut lives[home], end);
+        }
+    }
+    lives
+}
+
 /// Makes a life include a moment.
 fn touch(life: &mut Option<(usize, usize)>, time: usize) {
     *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
 }
 
-/// How the masks of a value are divided: batch entries, rows in all, elements in a row. A row is a plane (N, C, …)
-/// or, without spatial axes, a whole entry.
-fn mask_rows(shape: &[usize], request: &Request) -> (usize, usize, usize) {
+/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole entry; in
+/// blocks of channels one image of a block.
+fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
+    let shape = &step.shape;
+    if step.layout == Layout::Blocked {
+        let row_len = volume(&shape[2..]);
+        return MaskRows { entries: shape[1], per_entry: shape[0], row_len, taking_turns: true };
+    }
     let batch = request.shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
     let rows = volume(&shape[..shape.len().min(if shape.len() > 2 { 2 } else { 1 })]);
     let row_len = volume(shape) / rows.max(1);
     let entries = if batch > 0 && rows.is_multiple_of(batch) { batch } else { 1 };
-    (entries, rows, row_len)
+    MaskRows { entries, per_entry: rows / entries, row_len, taking_turns: false }
 }

@@ -1,6 +1,7 @@
 //! Gradients that share one place: where a step passes its output's gradient on as it is, as a sum does to both of its
 //! terms, nothing is copied if nobody who still needs the one writes the other.
 
+use crate::plan::joining::Home;
 use crate::plan::lowering::{LoweredStep, Storage};
 use crate::plan::schedule::{BackwardLowered, Clock};
 
@@ -9,9 +10,17 @@ pub(super) fn share(
     storages: &[Storage],
     steps: &[LoweredStep],
     producers: &[Option<usize>],
+    joined: &[Option<Home>],
     backward: &mut [BackwardLowered],
     clock: Clock,
 ) -> Vec<usize> {
+    // Gradients that lie inside others, or hold others, stay as they are.
+    let mut apart = vec![true; storages.len()];
+    for (s, inside) in joined.iter().enumerate() {
+        if let Some((outer, _)) = inside {
+            (apart[s], apart[*outer]) = (false, false);
+        }
+    }
     let mut homes: Vec<usize> = (0..storages.len()).collect();
     let mut members: Vec<Vec<usize>> = (0..storages.len()).map(|s| vec![s]).collect();
     // The moment at which each gradient is read by the step that computed the value, the last time that it is needed.
@@ -39,14 +48,16 @@ pub(super) fn share(
                 && storages[s].len == storages[step.output].len
                 && homes[s] == s
                 && members[s].len() == 1
+                && apart[s]
+                && apart[step.output]
                 && step.kernel.passes_gradient(c.operand);
             // Nobody changes this gradient before the others are read, nor the others' before this one is.
-            let apart = members[home].iter().all(|&m| {
+            let undisturbed = members[home].iter().all(|&m| {
                 let read_m = if m == step.output { Some(now) } else { read(m) };
                 let quiet = m == step.output || changed(m, now) > read_s;
                 read_m.is_some_and(|r| r < changed(s, now)) && quiet
             });
-            if fits && apart {
+            if fits && undisturbed {
                 homes[s] = home;
                 members[home].push(s);
                 c.shared = true;

@@ -154,7 +154,7 @@ impl Dense {
 
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
-    /// Both in blocks of channels: `src` `[batch, blocks, src]`, `dst` `[batch, blocks, dst]`.
+    /// Both in blocks of channels: `src` `[blocks, batch, src]`, `dst` `[blocks, batch, dst]`.
     ///
     /// # Panics
     /// Where a slice does not fit.
@@ -283,18 +283,21 @@ impl Job<'_> {
         slab.lay(c, columns.0, columns.1);
         let src_plane = volume(c.src);
         let in_blocks = blocks_of(c.c_in);
-        let source = &self.src[(image * c.groups + group) * in_blocks * src_plane * LANES..];
+        // From one block of channels to the next lie the other images.
+        let src_block = c.batch * src_plane;
+        let source = &self.src[(group * in_blocks * c.batch + image) * src_plane * LANES..];
         let taps = c.taps.len();
         let last = dense.passes().last().map_or(0, |p| p.first_block);
         let mut written = self.accumulate;
         let mut laid = 0;
         for pass in dense.passes() {
-            let plane = if slab.direct { src_plane } else { slab.len };
+            let plane = if slab.direct { src_block } else { slab.len };
             let from = if slab.direct {
-                &source[pass.first_block * src_plane * LANES..]
+                &source[pass.first_block * src_block * LANES..]
             } else {
                 let data = data.at_least(pass.blocks * plane * LANES);
-                fill(slab, &source[pass.first_block * src_plane * LANES..], src_plane, pass.blocks, laid, data);
+                let source = &source[pass.first_block * src_block * LANES..];
+                fill(slab, source, src_block, pass.blocks, laid, data);
                 laid = laid.max(pass.blocks);
                 &*data
             };
@@ -313,7 +316,7 @@ impl Job<'_> {
                 let products = pass.first_block * taps * LANES + runs.start * pass.steps;
                 for &panel in &dense.panels[panels.0..panels.1] {
                     self.multiply(
-                        (image * c.groups + group) * blocks_of(c.c_out) + panel.first,
+                        (group * blocks_of(c.c_out) + panel.first) * c.batch + image,
                         group,
                         panel,
                         products,
@@ -363,7 +366,7 @@ impl Job<'_> {
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
             // The last output of the last block is in bounds (checked here), so those before it are.
-            self.dst.pointer(((first_plane + panel.blocks - 1) * plane + end + 1) * LANES);
+            self.dst.pointer(((first_plane + (panel.blocks - 1) * c.batch) * plane + end + 1) * LANES);
             let count = segment.len.div_ceil(most);
             for tile in 0..count {
                 let (x, end) = (segment.len * tile / count, segment.len * (tile + 1) / count);
@@ -377,12 +380,12 @@ impl Job<'_> {
                     weights: weights.as_ptr(),
                     ahead,
                     out: self.dst.pointer((first_plane * plane + to) * LANES),
-                    out_block: plane * LANES,
+                    out_block: c.batch * plane * LANES,
                     out_step: step * LANES,
                     start: if written { std::ptr::null() } else { bias.as_ptr() },
                     finish,
                     mask_at: first_plane * mask_plane + to,
-                    mask_block: mask_plane,
+                    mask_block: c.batch * mask_plane,
                     mask_step: step,
                 };
                 // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
@@ -427,7 +430,7 @@ impl Tiles {
 fn fill(slab: &Slab, source: &[f32], plane: usize, blocks: usize, laid: usize, data: &mut [f32]) {
     for block in 0..blocks {
         let to = &mut data[block * slab.len * LANES..(block + 1) * slab.len * LANES];
-        let from = &source[block * plane * LANES..(block + 1) * plane * LANES];
+        let from = &source[block * plane * LANES..];
         if block >= laid {
             for &(begin, end) in &slab.zeros {
                 to[begin * LANES..end * LANES].fill(0.0);

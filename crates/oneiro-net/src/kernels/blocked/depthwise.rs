@@ -74,7 +74,7 @@ impl Depthwise {
         let dst = Disjoint::new(dst);
         let taps = c.taps.len();
         each_piece(c.batch * blocks, c.grid[0] * c.grid[1], c.grid[2], |plane, from, to| {
-            let block = plane % blocks;
+            let block = plane / c.batch;
             let weights = &self.weights.as_slice()[block * taps * LANES..(block + 1) * taps * LANES];
             let bias = &self.bias.as_slice()[block * LANES..(block + 1) * LANES];
             TAPS.with_borrow_mut(|line_taps| {

@@ -35,7 +35,7 @@ pub enum Map {
 pub enum Per<'a> {
     /// As the result does.
     Element(&'a [f32]),
-    /// One number a channel of every image: `[rows][16]`, or for one image, repeated.
+    /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block for all).
     Channel(&'a [f32]),
     /// It is not needed.
     None,
@@ -79,7 +79,7 @@ pub fn map(
         let at = (row * plane + from) * LANES;
         let address = |operand: Per<'_>| match operand {
             Per::Element(x) => (x[at..at + (to - from) * LANES].as_ptr(), LANES),
-            Per::Channel(x) => (x[row % (x.len() / LANES) * LANES..][..LANES].as_ptr(), 0),
+            Per::Channel(x) => (x[row / (rows * LANES / x.len()) * LANES..][..LANES].as_ptr(), 0),
             Per::None => (std::ptr::null(), 0),
         };
         let call = Piece {

@@ -12,7 +12,7 @@ const PIECE: usize = 1024;
 /// From plain order to blocks; lanes without a channel become 0. `accumulate` adds to what is there.
 ///
 /// # Panics
-/// Where the slices are not `[batch, channels, plane]` and `[batch, blocks, plane, 16]`.
+/// Where the slices are not `[batch, channels, plane]` and `[blocks, batch, plane, 16]`.
 pub fn block(
     isa: Isa,
     batch: usize,
@@ -28,7 +28,7 @@ pub fn block(
         return;
     }
     team::chunks(blocked, plane * LANES, |row, to| {
-        let (image, block) = (row / blocks_of(channels), row % blocks_of(channels));
+        let (block, image) = (row / batch, row % batch);
         let lanes = LANES.min(channels - block * LANES);
         let from = &plain[(image * channels + block * LANES) * plane..][..lanes * plane];
         for (piece, to) in to.chunks_mut(PIECE * LANES).enumerate() {
@@ -57,7 +57,7 @@ pub fn unblock(
     }
     let plain = Disjoint::new(plain);
     team::each(batch * blocks_of(channels), 1, |row| {
-        let (image, block) = (row / blocks_of(channels), row % blocks_of(channels));
+        let (block, image) = (row / batch, row % batch);
         let lanes = LANES.min(channels - block * LANES);
         // SAFETY: the channels of one block of one image belong to one task.
         let to = unsafe { plain.part((image * channels + block * LANES) * plane, lanes * plane) };

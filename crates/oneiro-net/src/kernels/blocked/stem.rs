@@ -235,7 +235,7 @@ fn each_line(pixels: &Pixels, work: impl Fn(Line) + Sync) {
     team::each(lines, 8, |line| {
         let (plane, row) = (line / rows, line % rows);
         let (plane, z) = (plane / depth, plane % depth);
-        work(Line { block: plane % blocks, start: line * width, image: plane / blocks, z, row });
+        work(Line { block: plane / pixels.batch, start: line * width, image: plane % pixels.batch, z, row });
     });
 }
 

@@ -237,9 +237,12 @@ fn threads_teams_and_the_batch_do_not_change_a_bit() {
                     dst
                 });
                 let mut single = vec![0.0; len / 3];
-                alone.run(&src[src.len() / 3..src.len() / 3 * 2], &mut single, false, &mut Ending::default());
+                let one = from_blocks(3, c_in, src_plane, &src);
+                let one = to_blocks(1, c_in, src_plane, &one[one.len() / 3..one.len() / 3 * 2]);
+                alone.run(&one, &mut single, false, &mut Ending::default());
+                let plain = from_blocks(3, c_out, dst_plane, &expected);
                 let same = [run(2), run(3), run(8), in_team].iter().all(|found| *found == expected)
-                    && single == expected[len / 3..len / 3 * 2];
+                    && from_blocks(1, c_out, dst_plane, &single) == plain[plain.len() / 3..plain.len() / 3 * 2];
                 if !same {
                     failures.push(format!("{name}, {}, forward {forward}", engine.name()));
                 }
@@ -327,9 +330,9 @@ fn maps_and_sums_equal_their_definitions() {
     let (rows, plane) = (6, 77);
     let len = rows * plane * BLOCK;
     let (a, b, held) = (numbers(len, 1), numbers(len, 2), numbers(len, 3));
-    let (channel, shared) = (numbers(rows * BLOCK, 4), numbers(2 * BLOCK, 5));
+    let (channel, shared) = (numbers(rows * BLOCK, 4), numbers(2 * BLOCK, 5)); // of two blocks of three images
     let of_channel = |i: usize| channel[i / (plane * BLOCK) * BLOCK + i % BLOCK];
-    let of_shared = |i: usize| shared[i / (plane * BLOCK) % 2 * BLOCK + i % BLOCK];
+    let of_shared = |i: usize| shared[i / (plane * BLOCK) / 3 * BLOCK + i % BLOCK];
     for isa in Isa::available() {
         type Definition<'a> = Box<dyn Fn(usize) -> f32 + 'a>;
         let cases: Vec<(Map, [Per<'_>; 3], Definition<'_>)> = vec![

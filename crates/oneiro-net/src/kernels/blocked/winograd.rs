@@ -214,7 +214,7 @@ impl Winograd {
             let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
             let job = Job {
                 winograd: self,
-                src: &src[image * in_blocks * src_plane * LANES..(image + 1) * in_blocks * src_plane * LANES],
+                src: &src[image * src_plane * LANES..],
                 dst: &dst,
                 image,
                 rows: even(split.bands, band, self.tiles(1)),
@@ -289,7 +289,7 @@ fn shape_of(correlation: &Correlation) -> Option<Shape> {
 /// One task: a band of rows of tiles of one image, some panels.
 struct Job<'a> {
     winograd: &'a Winograd,
-    /// One image.
+    /// From the first plane of the image on.
     src: &'a [f32],
     dst: &'a Disjoint<'a, f32>,
     image: usize,
@@ -332,7 +332,7 @@ impl Job<'_> {
                     }
                     continue;
                 }
-                let plane = (block * c.src[0] + z as usize) * c.src[1] * c.src[2] * LANES;
+                let plane = (block * c.batch * c.src[0] + z as usize) * c.src[1] * c.src[2] * LANES;
                 let plane = &self.src[plane..plane + c.src[1] * c.src[2] * LANES];
                 let call = Into {
                     plane,
@@ -358,7 +358,7 @@ impl Job<'_> {
 
         let dst_plane = volume(c.dst);
         for block in 0..blocks {
-            let row = self.image * blocks_of(c.c_out) + first_block + block;
+            let row = (first_block + block) * c.batch + self.image;
             for frame in 0..frames {
                 let from = (block * frames + frame) * tiles * LANES;
                 let start = frame * c.dst[1] * c.dst[2];
