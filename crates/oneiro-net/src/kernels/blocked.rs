@@ -28,7 +28,7 @@ pub use maps::{Map, Per, map, sum};
 pub use pool::{MAX_TAPS, Pooling, pool, pool_backward, winner_words};
 pub use reorder::{block, unblock};
 pub use stem::Stem;
-pub use winograd::{Outputs, Winograd};
+pub use winograd::{LineOutputs, LineWinograd, Outputs, Winograd};
 
 use super::clip::mask_words;
 use super::scratch::AlignedBuffer;

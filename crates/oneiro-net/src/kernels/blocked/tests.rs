@@ -31,6 +31,7 @@ fn all_cases() -> Vec<Case> {
         case("blocks 3x3x3", [2, 1, 17, 20], [5, 6, 7], [3, 3, 3], one, one, same(1, 1, 1)),
         case("blocks 3x3x3 stride 2", [1, 1, 18, 19], [5, 7, 6], [3, 3, 3], [2, 2, 2], one, same(1, 1, 1)),
         case("blocks 3x1x1", [1, 1, 20, 18], [6, 5, 4], [3, 1, 1], one, one, same(1, 0, 0)),
+        case("blocks 1x3", [2, 1, 17, 33], [1, 5, 9], [1, 1, 3], one, one, same(0, 0, 1)),
         case("blocks 1x3x3 over frames", [1, 1, 16, 33], [4, 9, 6], [1, 3, 3], one, one, same(0, 1, 1)),
         case("depthwise 3x3", [2, 20, 1, 1], [1, 11, 23], [1, 3, 3], one, one, same(0, 1, 1)),
         case("depthwise 5x5 stride 2", [1, 35, 1, 1], [1, 13, 20], [1, 5, 5], [1, 2, 2], one, same(0, 2, 2)),
@@ -66,6 +67,7 @@ fn channels(c: &Correlation) -> (usize, usize) {
 enum Engine {
     Dense(Dense),
     Winograd(Winograd, f64),
+    Line(LineWinograd, f64),
     Depthwise(Depthwise),
 }
 
@@ -74,18 +76,20 @@ impl Engine {
         match self {
             Engine::Dense(e) => e.run(src, dst, accumulate, ending),
             Engine::Winograd(e, _) => e.run(src, dst, accumulate, ending),
+            Engine::Line(e, _) => e.run(src, dst, accumulate, ending),
             Engine::Depthwise(e) => e.run(src, dst, accumulate, ending),
         }
     }
 
     fn tolerance(&self) -> f64 {
-        if let Engine::Winograd(_, tolerance) = self { *tolerance } else { 4e-6 }
+        if let Engine::Winograd(_, tolerance) | Engine::Line(_, tolerance) = self { *tolerance } else { 4e-6 }
     }
 
     fn name(&self) -> &'static str {
         match self {
             Engine::Dense(_) => "dense",
             Engine::Winograd(..) => "winograd",
+            Engine::Line(..) => "line",
             Engine::Depthwise(_) => "depthwise",
         }
     }
@@ -112,6 +116,11 @@ fn engines(
             let engine = Winograd::new(c.clone(), isa, outputs, |o, i, t| weight(0, o, i, t), bias);
             all.push(Engine::Winograd(engine, tolerance));
         }
+    }
+    for outputs in LineOutputs::ALL.into_iter().filter(|&o| LineWinograd::takes(c, o)) {
+        let tolerance = if outputs.is_exact() { 4e-6 } else { 3e-5 };
+        let engine = LineWinograd::new(c.clone(), isa, outputs, |o, i, t| weight(0, o, i, t), bias);
+        all.push(Engine::Line(engine, tolerance));
     }
     all
 }
@@ -167,7 +176,7 @@ fn every_engine_equals_the_definition() {
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(seen.len(), 6, "engines that no case reached: {seen:?}");
+    assert_eq!(seen.len(), 8, "engines that no case reached: {seen:?}");
 }
 
 #[test]

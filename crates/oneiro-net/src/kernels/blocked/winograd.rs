@@ -9,23 +9,24 @@
 //! [`transforms`]: good for gradients, where nothing branches, not for activations, whose errors decide on which side of
 //! zero a ReLU falls.
 
+mod line;
+mod products;
 mod transforms;
+
+pub use line::{LineOutputs, LineWinograd};
 
 use super::families::families;
 use super::lanes::Lanes;
 use super::dense::{PRODUCTS, WEIGHT_COST};
-use super::tile::{Finish, LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use super::tile::{Finish, LANES};
 use super::{Ending, Packed, Shared, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use crate::kernels::team;
-use rayon::prelude::*;
 use std::cell::RefCell;
+use products::Products;
 use transforms::{filter, input_line, output_line};
-
-/// Multiply-adds of one chain at most, as for direct convolution.
-const CHAIN: usize = 144;
 
 /// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
 /// beside them.
@@ -62,6 +63,11 @@ impl Outputs {
         }
     }
 
+    /// Whether it rounds no worse than the direct convolution.
+    pub fn is_exact(self) -> bool {
+        self == Outputs::Two
+    }
+
     /// Inputs of a tile along each side.
     fn inputs(self) -> usize {
         self.count() + 2
@@ -82,10 +88,7 @@ pub struct Winograd {
     low: [isize; 3],
     /// Taps in depth.
     depth: usize,
-    /// Output blocks of a panel but the last.
-    width: usize,
-    /// `[points][panels][blocks, taps in depth][steps][width][16]`.
-    weights: Packed,
+    products: Products,
     /// `[blocks][16]`.
     bias: Packed,
 }
@@ -146,38 +149,16 @@ impl Winograd {
             places[(z * 3 + y) * 3 + x] = index;
         }
         let Correlation { c_in, c_out, .. } = correlation;
-        let (points, blocks) = (outputs.points(), blocks_of(c_out));
-        let width = (1..=2.min(blocks)).rev().find(|&w| most_positions(isa, w) > 0).unwrap_or(1);
-        let per_point = blocks * LANES * c_in * depth;
-        let mut weights = Packed::zeros(points * per_point);
-        let all = Disjoint::new(weights.as_mut_slice());
-        (0..blocks).into_par_iter().for_each(|block| {
-            let first = block / width * width;
-            let panel_blocks = width.min(blocks - first);
-            for out in block * LANES..c_out.min((block + 1) * LANES) {
-                for input in 0..c_in {
-                    let (in_block, step) = (input / LANES, input % LANES);
-                    let steps = LANES.min(c_in - in_block * LANES);
-                    for z in 0..depth {
-                        let taps: [f32; 9] = std::array::from_fn(|t| weight(out, input, places[z * 9 + t]));
-                        let product = in_block * LANES * depth + z * steps + step;
-                        let at = first * LANES * c_in * depth
-                            + (product * panel_blocks + block - first) * LANES
-                            + out % LANES;
-                        filter(outputs, &taps, |point, value| {
-                            // SAFETY: each weight has one place, and each block of outputs one task.
-                            unsafe { all.part(point * per_point + at, 1)[0] = value };
-                        });
-                    }
-                }
-            }
+        let products = Products::new(isa, outputs.points(), [c_in, c_out, depth], |out, input, z, put| {
+            let taps: [f32; 9] = std::array::from_fn(|t| weight(out, input, places[z * 9 + t]));
+            filter(outputs, &taps, put);
         });
-        let mut padded = Packed::zeros(blocks * LANES);
+        let mut padded = Packed::zeros(blocks_of(c_out) * LANES);
         if let Some(bias) = bias {
             assert_eq!(bias.len(), c_out, "bias of {correlation:?}");
             padded.as_mut_slice()[..c_out].copy_from_slice(bias);
         }
-        Winograd { correlation, isa, outputs, low, depth, width, weights, bias: padded }
+        Winograd { correlation, isa, outputs, low, depth, products, bias: padded }
     }
 
     /// Outputs of a tile along each side.
@@ -187,7 +168,7 @@ impl Winograd {
 
     /// Bytes of the transformed weights.
     pub fn bytes(&self) -> usize {
-        self.weights.bytes()
+        self.products.bytes()
     }
 
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
@@ -207,7 +188,7 @@ impl Winograd {
         let dst = Disjoint::new(dst);
         let split = self.split();
         let tasks = c.batch * split.bands * split.panel_parts;
-        let panels = out_blocks.div_ceil(self.width);
+        let panels = self.products.panels();
         let run = |task: usize| {
             let (task, part) = (task / split.panel_parts, task % split.panel_parts);
             let (image, band) = (task / split.bands, task % split.bands);
@@ -239,11 +220,8 @@ impl Winograd {
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let rows = self.tiles(1);
         let per_row = self.tiles(2) * c.dst[0];
-        let panels = blocks_of(c.c_out).div_ceil(self.width);
-        let points = self.outputs.points();
-        let channels = (blocks_of(c.c_in) + blocks_of(c.c_out)) * LANES;
-        let small = points * c.c_in * c.c_out * self.depth <= SMALL_WEIGHTS;
-        let tiles = if small { SMALL_NUMBERS / (points * channels) } else { MANY_TILES };
+        let panels = self.products.panels();
+        let tiles = tiles_of_a_task(&self.products, self.outputs.points());
         let bands = rows.div_ceil((tiles / per_row).max(1));
         // Too few bands for the threads: split the outputs, which repeats the transform of the source, before rows.
         let panel_parts = if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
@@ -255,6 +233,12 @@ impl Winograd {
         };
         Split { bands, panel_parts }
     }
+}
+
+/// Tiles that a task should have.
+fn tiles_of_a_task(products: &Products, points: usize) -> usize {
+    let channels = (blocks_of(products.c_in) + blocks_of(products.c_out)) * LANES;
+    if products.len() <= SMALL_WEIGHTS { SMALL_NUMBERS / (points * channels) } else { MANY_TILES }
 }
 
 struct Split {
@@ -310,8 +294,8 @@ impl Job<'_> {
         }
         let points = w.outputs.points();
         let in_blocks = blocks_of(c.c_in);
-        let first_block = self.panels.0 * w.width;
-        let blocks = (self.panels.1 * w.width).min(blocks_of(c.c_out)) - first_block;
+        let first_block = self.panels.0 * w.products.width;
+        let blocks = (self.panels.1 * w.products.width).min(blocks_of(c.c_out)) - first_block;
         // Frames of the source that the taps reach, with those before and behind it.
         let in_frames = frames + w.depth - 1;
         let positions = frames * tiles;
@@ -354,7 +338,8 @@ impl Job<'_> {
             }
         }
 
-        self.multiply(source, in_point, product, out_point, tiles, offsets);
+        let extents = [positions, in_frames * tiles, tiles];
+        w.products.multiply(self.panels, extents, source, in_point, product, out_point, offsets);
 
         let dst_plane = volume(c.dst);
         for block in 0..blocks {
@@ -383,81 +368,6 @@ impl Job<'_> {
                         Outputs::Two => out_of_two(w.isa, &call),
                         Outputs::Four => out_of_four(w.isa, &call),
                     }
-                }
-            }
-        }
-    }
-
-    /// The products at every point, over channels and taps in depth.
-    fn multiply(
-        &self,
-        source: &[f32],
-        in_point: usize,
-        product: &mut [f32],
-        out_point: usize,
-        tiles: usize,
-        offsets: &mut Vec<usize>,
-    ) {
-        let w = self.winograd;
-        let c = &w.correlation;
-        let points = w.outputs.points();
-        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
-        let positions = c.dst[0] * tiles;
-        let in_plane = (c.dst[0] + w.depth - 1) * tiles;
-        offsets.clear();
-        for block in 0..in_blocks {
-            offsets.extend((0..w.depth).map(|z| (block * in_plane + z * tiles) * LANES));
-        }
-        assert!(source.len() >= (points - 1) * in_point + in_blocks * in_plane * LANES);
-        let per_point = out_blocks * LANES * c.c_in * w.depth;
-        // Runs of whole blocks, then those of the last, narrower one.
-        let whole = c.c_in / LANES * w.depth;
-        let chunks = whole.div_ceil(CHAIN / LANES);
-        let tail = c.c_in % LANES;
-        static ZEROS: [f32; MAX_BLOCKS * LANES] = [0.0; MAX_BLOCKS * LANES];
-        for point in 0..points {
-            let from = &source[point * in_point..];
-            let weights = &w.weights.as_slice()[point * per_point..(point + 1) * per_point];
-            for panel in self.panels.0..self.panels.1 {
-                let first = panel * w.width;
-                let blocks = w.width.min(out_blocks - first);
-                let to = point * out_point + (first - self.panels.0 * w.width) * positions * LANES;
-                let to = &mut product[to..to + blocks * positions * LANES];
-                let most = most_positions(w.isa, blocks);
-                let count = positions.div_ceil(most);
-                let panel = &weights[first * LANES * c.c_in * w.depth..];
-                let mut run = |runs: std::ops::Range<usize>, steps: usize, written: bool| {
-                    let first = runs.start * LANES * blocks * LANES;
-                    let weights = &panel[first..first + runs.len() * steps * blocks * LANES];
-                    let mut ahead = weights.as_ptr().wrapping_add(blocks * LANES * c.c_in * w.depth);
-                    for tile in 0..count {
-                        let (at, end) = (positions * tile / count, positions * (tile + 1) / count);
-                        let call = TileCall {
-                            src: from[at * LANES..].as_ptr(),
-                            offsets: offsets[runs.clone()].as_ptr(),
-                            runs: runs.len(),
-                            steps,
-                            weights: weights.as_ptr(),
-                            ahead,
-                            out: to[at * LANES..].as_mut_ptr(),
-                            out_block: positions * LANES,
-                            out_step: LANES,
-                            start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
-                            finish: std::ptr::null(),
-                            mask_at: 0,
-                            mask_block: 0,
-                            mask_step: 0,
-                        };
-                        // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
-                        unsafe { tile_of(w.isa, end - at, blocks)(&call) };
-                        ahead = if tile + 1 < blocks { ahead.wrapping_add(runs.len() * steps * LANES) } else { weights.as_ptr() };
-                    }
-                };
-                for chunk in 0..chunks {
-                    run(whole * chunk / chunks..whole * (chunk + 1) / chunks, LANES, chunk > 0);
-                }
-                if tail > 0 {
-                    run(whole..whole + w.depth, tail, chunks > 0);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Convolution over blocks of channels.
 
-use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, Map, Outputs, Per, Stem, Winograd};
+use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Stem, Winograd};
 use crate::kernels::{ConvGeometry, Correlation, Isa};
 use crate::ops::maps::Maps;
 use crate::ops::{Backward, Forward, Kernel, Site, read};
@@ -22,8 +22,18 @@ enum Engine {
     Dense(Dense),
     /// Fewer products by Winograd's transforms.
     Winograd(Winograd),
+    /// The same along one axis.
+    Line(LineWinograd),
     /// Each channel with a kernel of its own.
     Depthwise(Depthwise),
+}
+
+/// Whether and how products are saved.
+#[derive(Clone, Copy)]
+enum Transform {
+    None,
+    Plane(Outputs),
+    Line(LineOutputs),
 }
 
 impl Engine {
@@ -36,23 +46,41 @@ impl Engine {
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
         bias: Option<&[f32]>,
     ) -> Self {
-        let direct = (Dense::cost(&correlation), None);
-        let transforms: &[Outputs] = if exact { &[Outputs::Two] } else { &[Outputs::Two, Outputs::Four] };
-        let fast = Winograd::takes(&correlation) && correlation.c_in >= BLOCK && correlation.c_out >= BLOCK;
-        let transformed = transforms.iter().filter(|_| fast);
-        let transformed = transformed.map(|&t| (Winograd::cost(&correlation, t), Some(t)));
-        let best = std::iter::once(direct).chain(transformed).min_by(|a, b| a.0.total_cmp(&b.0));
-        match best.and_then(|(_, transform)| transform) {
-            Some(t) => Engine::Winograd(Winograd::new(correlation, isa, t, |o, i, t| weight(0, o, i, t), bias)),
-            None => Engine::Dense(Dense::new(correlation, isa, weight, bias)),
+        let mixes = correlation.c_in >= BLOCK && correlation.c_out >= BLOCK;
+        let planes = [Outputs::Two, Outputs::Four]
+            .into_iter()
+            .filter(|&o| mixes && Winograd::takes(&correlation) && (!exact || o.is_exact()))
+            .map(|o| (Winograd::cost(&correlation, o), Transform::Plane(o)));
+        let lines = LineOutputs::ALL
+            .into_iter()
+            .filter(|&o| mixes && LineWinograd::takes(&correlation, o) && (!exact || o.is_exact()))
+            .map(|o| (LineWinograd::cost(&correlation, o), Transform::Line(o)));
+        let direct = (Dense::cost(&correlation), Transform::None);
+        let best = std::iter::once(direct).chain(planes).chain(lines).min_by(|a, b| a.0.total_cmp(&b.0));
+        match best.map_or(Transform::None, |(_, transform)| transform) {
+            Transform::None => Engine::Dense(Dense::new(correlation, isa, weight, bias)),
+            Transform::Plane(outputs) => {
+                Engine::Winograd(Winograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
+            }
+            Transform::Line(outputs) => {
+                Engine::Line(LineWinograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
+            }
         }
     }
 
     fn name(&self) -> &'static str {
         match self {
             Engine::Dense(_) => "direct",
-            Engine::Winograd(w) if w.outputs() == Outputs::Two => "F(2x2,3x3)",
-            Engine::Winograd(_) => "F(4x4,3x3)",
+            Engine::Winograd(w) => match w.outputs() {
+                Outputs::Two => "F(2x2,3x3)",
+                Outputs::Four => "F(4x4,3x3)",
+            },
+            Engine::Line(line) => match line.outputs() {
+                LineOutputs::TwoOfThree => "F(2,3)",
+                LineOutputs::FourOfThree => "F(4,3)",
+                LineOutputs::TwoOfSeven => "F(2,7)",
+                LineOutputs::FourOfSeven => "F(4,7)",
+            },
             Engine::Depthwise(_) => "depthwise",
         }
     }
@@ -61,6 +89,7 @@ impl Engine {
         match self {
             Engine::Dense(dense) => dense.run(src, dst, accumulate, ending),
             Engine::Winograd(winograd) => winograd.run(src, dst, accumulate, ending),
+            Engine::Line(line) => line.run(src, dst, accumulate, ending),
             Engine::Depthwise(depthwise) => depthwise.run(src, dst, accumulate, ending),
         }
     }

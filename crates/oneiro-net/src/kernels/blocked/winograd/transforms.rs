@@ -21,18 +21,18 @@ const P3: f32 = P2 * P;
 const Q3: f32 = Q2 * Q;
 
 /// The transformed 3×3 filter: calls `put(point, value)` for each point.
-pub(super) fn filter(outputs: Outputs, taps: &[f32; 9], mut put: impl FnMut(usize, f32)) {
+pub(super) fn filter(outputs: Outputs, taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     match outputs {
-        Outputs::Two => transform(&[0.0, 1.0, -1.0], taps, &mut put),
+        Outputs::Two => transform(&[0.0, 1.0, -1.0], taps, put),
         Outputs::Four => {
             let (p, q) = (f64::from(P), f64::from(Q));
-            transform(&[0.0, p, -p, q, -q], taps, &mut put);
+            transform(&[0.0, p, -p, q, -q], taps, put);
         }
     }
 }
 
 /// G · taps · Gᵀ in f64, rounded once.
-fn transform(points: &[f64], taps: &[f32; 9], put: &mut impl FnMut(usize, f32)) {
+fn transform(points: &[f64], taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     let row = |j: usize| -> [f64; 3] {
         let Some(&p) = points.get(j) else { return [0.0, 0.0, 1.0] };
         let f: f64 = points.iter().enumerate().filter(|(k, _)| *k != j).map(|(_, q)| p - q).product();

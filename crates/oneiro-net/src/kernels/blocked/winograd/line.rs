@@ -1,0 +1,478 @@
+//! Winograd's filtering along one axis: kernels of 3 or 7 taps in a line, in width, height or time, of step 1.
+//!
+//! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does; the others
+//! are for gradients, as F(4×4, 3×3) is.
+
+use super::products::Products;
+use super::tiles_of_a_task;
+use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
+use crate::kernels::blocked::families::families;
+use crate::kernels::blocked::lanes::Lanes;
+use crate::kernels::blocked::tile::{Finish, LANES};
+use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, mask_plane};
+use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use crate::kernels::team;
+use std::cell::RefCell;
+
+/// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
+/// 2023 (Emerald Rapids).
+const TRANSFORM: f64 = 7.0;
+
+/// Tasks for each thread, so that an unlucky last one costs little.
+const TASKS_PER_THREAD: usize = 2;
+
+/// A filtering along a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineOutputs {
+    /// F(2, 3), at 0, ±1, ∞.
+    TwoOfThree,
+    /// F(4, 3), at 0, ±5/8, ±3/2, ∞.
+    FourOfThree,
+    /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum 6.8e-7).
+    TwoOfSeven,
+    /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples tried it has the smallest error (2.7e-6).
+    FourOfSeven,
+}
+
+impl LineOutputs {
+    /// All of them.
+    pub const ALL: [LineOutputs; 4] =
+        [LineOutputs::TwoOfThree, LineOutputs::FourOfThree, LineOutputs::TwoOfSeven, LineOutputs::FourOfSeven];
+
+    /// Outputs and taps.
+    fn shape(self) -> (usize, usize) {
+        match self {
+            LineOutputs::TwoOfThree => (2, 3),
+            LineOutputs::FourOfThree => (4, 3),
+            LineOutputs::TwoOfSeven => (2, 7),
+            LineOutputs::FourOfSeven => (4, 7),
+        }
+    }
+
+    /// The positive points beside 0 and ∞; each comes with its negative.
+    fn pairs(self) -> &'static [f64] {
+        match self {
+            LineOutputs::TwoOfThree => &[1.0],
+            LineOutputs::FourOfThree => &[0.625, 1.5],
+            LineOutputs::TwoOfSeven => &[0.5, 1.0, 2.0],
+            LineOutputs::FourOfSeven => &[0.375, 0.75, 1.25, 2.0],
+        }
+    }
+
+    fn points(self) -> usize {
+        let (outputs, taps) = self.shape();
+        outputs + taps - 1
+    }
+
+    /// Whether it rounds no worse than the direct convolution.
+    pub fn is_exact(self) -> bool {
+        self == LineOutputs::TwoOfThree
+    }
+}
+
+/// The most points and outputs of a filtering.
+const MOST: usize = 10;
+
+/// The transforms, after Toom and Cook (see [`super::transforms`]): filter, source, result.
+#[derive(Debug)]
+struct Matrices {
+    filter: Vec<Vec<f64>>,
+    /// `[points][points]`.
+    source: [[f32; MOST]; MOST],
+    /// `[outputs][points]`.
+    result: [[f32; MOST]; MOST],
+}
+
+impl Matrices {
+    fn of(outputs: LineOutputs) -> Matrices {
+        let (m, r) = outputs.shape();
+        let n = outputs.points();
+        let points: Vec<f64> =
+            std::iter::once(0.0).chain(outputs.pairs().iter().flat_map(|&p| [p, -p])).collect();
+        assert_eq!(points.len(), n - 1, "points of {outputs:?}");
+        // Coefficients of Π (x − q), the lowest first.
+        let polynomial = |roots: &mut dyn Iterator<Item = f64>| {
+            roots.fold(vec![1.0], |c: Vec<f64>, q| {
+                let shifted = |i: usize| if i > 0 { c[i - 1] } else { 0.0 };
+                (0..=c.len()).map(|i| shifted(i) - q * c.get(i).copied().unwrap_or(0.0)).collect()
+            })
+        };
+        let mut matrices = Matrices { filter: Vec::new(), source: [[0.0; MOST]; MOST], result: [[0.0; MOST]; MOST] };
+        for j in 0..n {
+            let others = || points.iter().enumerate().filter(move |(k, _)| *k != j).map(|(_, &q)| q);
+            let (filter, source) = match points.get(j) {
+                Some(&p) => {
+                    let f: f64 = others().map(|q| p - q).product();
+                    ((0..r).map(|i| p.powi(i as i32) / f).collect(), polynomial(&mut others()))
+                }
+                None => ((0..r).map(|i| f64::from(u8::from(i + 1 == r))).collect(), polynomial(&mut others())),
+            };
+            matrices.filter.push(filter);
+            for (to, from) in matrices.source[j].iter_mut().zip(source) {
+                *to = from as f32;
+            }
+            for i in 0..m {
+                let at = points.get(j).map(|p| p.powi(i as i32));
+                matrices.result[i][j] = at.unwrap_or(f64::from(u8::from(i + 1 == m))) as f32;
+            }
+        }
+        matrices
+    }
+}
+
+/// A correlation along one axis with its weights transformed.
+#[derive(Debug)]
+pub struct LineWinograd {
+    correlation: Correlation,
+    isa: Isa,
+    outputs: LineOutputs,
+    matrices: Matrices,
+    axis: usize,
+    /// The lowest tap.
+    low: isize,
+    products: Products,
+    /// `[blocks][16]`.
+    bias: Packed,
+}
+
+struct Scratch {
+    source: AlignedBuffer,
+    product: AlignedBuffer,
+    offsets: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
+    };
+}
+
+/// The axis along which the taps lie, if they are neighbours in one line and nothing else moves.
+fn axis_of(c: &Correlation) -> Option<usize> {
+    let low = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).min().unwrap_or(0));
+    let high = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).max().unwrap_or(0));
+    let axis = (0..3).find(|&d| high[d] > low[d])?;
+    let still = (0..3).filter(|&d| d != axis).all(|d| low[d] == 0 && high[d] == 0 && c.src[d] == c.dst[d]);
+    let mut places: Vec<isize> = c.taps.iter().map(|t| t[axis] - low[axis]).collect();
+    places.sort_unstable();
+    let dense = places.iter().enumerate().all(|(i, &p)| p == i as isize);
+    (still && dense && c.groups == 1 && c.src_step == [1; 3] && c.is_whole()).then_some(axis)
+}
+
+impl LineWinograd {
+    /// Whether a correlation has the form for a filtering.
+    pub fn takes(correlation: &Correlation, outputs: LineOutputs) -> bool {
+        correlation.taps.len() == outputs.shape().1 && axis_of(correlation).is_some()
+    }
+
+    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    pub fn cost(correlation: &Correlation, outputs: LineOutputs) -> f64 {
+        let Correlation { c_in, c_out, dst, .. } = *correlation;
+        let Some(axis) = axis_of(correlation) else { return f64::INFINITY };
+        let ((m, _), n) = (outputs.shape(), outputs.points());
+        let tiles = (volume(dst) / dst[axis].max(1) * dst[axis].div_ceil(m)) as f64;
+        let weights = (n * c_in * c_out) as f64;
+        let blocks = (blocks_of(c_in) + blocks_of(c_out)) as f64;
+        let transforms = tiles * blocks * (n as f64 * n as f64 / 4.0 + n as f64 * TRANSFORM);
+        weights * tiles / PRODUCTS + weights * WEIGHT_COST + transforms
+    }
+
+    /// Transforms weights, `weight(out, input, tap)`, and pads a bias `[c_out]`.
+    ///
+    /// # Panics
+    /// Where the correlation has not the form ([`LineWinograd::takes`]).
+    pub fn new(
+        correlation: Correlation,
+        isa: Isa,
+        outputs: LineOutputs,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        bias: Option<&[f32]>,
+    ) -> LineWinograd {
+        isa.require();
+        let axis = axis_of(&correlation).filter(|_| LineWinograd::takes(&correlation, outputs));
+        let Some(axis) = axis else { panic!("not a line of taps: {correlation:?}") };
+        let low = correlation.taps.iter().map(|t| t[axis]).min().unwrap_or(0);
+        let mut places = vec![0; correlation.taps.len()];
+        for (index, tap) in correlation.taps.iter().enumerate() {
+            places[(tap[axis] - low) as usize] = index;
+        }
+        let matrices = Matrices::of(outputs);
+        let Correlation { c_in, c_out, .. } = correlation;
+        let products = Products::new(isa, outputs.points(), [c_in, c_out, 1], |out, input, _, put| {
+            for (point, row) in matrices.filter.iter().enumerate() {
+                let taps = row.iter().zip(&places);
+                put(point, taps.map(|(f, &tap)| f * f64::from(weight(out, input, tap))).sum::<f64>() as f32);
+            }
+        });
+        let mut padded = Packed::zeros(blocks_of(c_out) * LANES);
+        if let Some(bias) = bias {
+            assert_eq!(bias.len(), c_out, "bias of {correlation:?}");
+            padded.as_mut_slice()[..c_out].copy_from_slice(bias);
+        }
+        LineWinograd { correlation, isa, outputs, matrices, axis, low, products, bias: padded }
+    }
+
+    /// What is filtered.
+    pub fn outputs(&self) -> LineOutputs {
+        self.outputs
+    }
+
+    /// Bytes of the transformed weights.
+    pub fn bytes(&self) -> usize {
+        self.products.bytes()
+    }
+
+    /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
+    ///
+    /// # Panics
+    /// Where a slice does not fit.
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+        let c = &self.correlation;
+        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+        assert_eq!(src.len(), c.batch * in_blocks * src_plane * LANES, "source of {c:?}");
+        assert_eq!(dst.len(), c.batch * out_blocks * dst_plane * LANES, "destination of {c:?}");
+        if dst.is_empty() {
+            return;
+        }
+        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let dst = Disjoint::new(dst);
+        let lines = self.lines();
+        let all = lines.outer * lines.tiles * lines.inner;
+        let threads = rayon::current_num_threads();
+        let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
+        let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.points()).max(1));
+        let parts = if c.batch * fit >= wanted { fit } else { fit.next_multiple_of(threads.div_ceil(c.batch)).min(all) };
+        team::each(c.batch * parts, 1, |task| {
+            let (image, part) = (task / parts, task % parts);
+            let range = (all * part / parts, all * (part + 1) / parts);
+            SCRATCH.with_borrow_mut(|scratch| self.task(scratch, lines, image, range, src, &dst, accumulate, &finish));
+        });
+    }
+
+    fn lines(&self) -> Lines {
+        let (c, axis) = (&self.correlation, self.axis);
+        Lines {
+            outer: c.dst[..axis].iter().product(),
+            inner: c.dst[axis + 1..].iter().product(),
+            tiles: c.dst[axis].div_ceil(self.outputs.shape().0),
+        }
+    }
+
+    /// Tiles `range.0 ..` of one image; they are counted along the inner axes, then the line, then the outer axes.
+    fn task(
+        &self,
+        scratch: &mut Scratch,
+        lines: Lines,
+        image: usize,
+        range: (usize, usize),
+        src: &[f32],
+        dst: &Disjoint<'_, f32>,
+        accumulate: bool,
+        finish: &Shared,
+    ) {
+        let c = &self.correlation;
+        let count = range.1 - range.0;
+        if count == 0 {
+            return;
+        }
+        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
+        let n = self.outputs.points();
+        // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
+        let in_point = (in_blocks * count | 1) * LANES;
+        let out_point = (out_blocks * count | 1) * LANES;
+        let Scratch { source, product, offsets } = scratch;
+        let source = source.at_least(n * in_point);
+        let product = product.at_least(n * out_point);
+        assert!(source.len() >= n * in_point && product.len() >= n * out_point);
+        for block in 0..in_blocks {
+            let plane = (block * c.batch + image) * src_plane * LANES;
+            let call = Into {
+                line: self,
+                lines,
+                range,
+                plane: &src[plane..plane + src_plane * LANES],
+                to: source[block * count * LANES..].as_mut_ptr(),
+                point: in_point,
+            };
+            // SAFETY: every point has room for the tiles (asserted).
+            unsafe { into(self.isa, &call) };
+        }
+        let panels = (0, self.products.panels());
+        self.products.multiply(panels, [count, count, 0], source, in_point, product, out_point, offsets);
+        for block in 0..out_blocks {
+            let row = block * c.batch + image;
+            dst.pointer((row + 1) * dst_plane * LANES);
+            let call = OutOf {
+                line: self,
+                lines,
+                range,
+                from: product[block * count * LANES..].as_ptr(),
+                point: out_point,
+                to: dst.pointer(row * dst_plane * LANES),
+                bias: self.bias.as_slice()[block * LANES..][..LANES].as_ptr(),
+                accumulate,
+                finish: finish.get(),
+                mask: row * mask_plane(dst_plane),
+            };
+            // SAFETY: every point has the tiles (asserted), the destination the plane (its end was asked for); outputs of a
+            // tile belong to this task alone.
+            unsafe { out_of(self.isa, &call) };
+        }
+    }
+}
+
+/// How tiles are counted.
+#[derive(Clone, Copy)]
+struct Lines {
+    outer: usize,
+    tiles: usize,
+    inner: usize,
+}
+
+/// Calls `visit(place, outer, tile, inner)` for a range of tiles.
+#[inline(always)]
+fn each_tile(lines: Lines, range: (usize, usize), mut visit: impl FnMut(usize, usize, usize, usize)) {
+    let (mut inner, rest) = (range.0 % lines.inner, range.0 / lines.inner);
+    let (mut tile, mut outer) = (rest % lines.tiles, rest / lines.tiles);
+    for place in 0..range.1 - range.0 {
+        visit(place, outer, tile, inner);
+        inner += 1;
+        if inner == lines.inner {
+            (inner, tile) = (0, tile + 1);
+            if tile == lines.tiles {
+                (tile, outer) = (0, outer + 1);
+            }
+        }
+    }
+}
+
+struct Into<'a> {
+    line: &'a LineWinograd,
+    lines: Lines,
+    range: (usize, usize),
+    plane: &'a [f32],
+    to: *mut f32,
+    point: usize,
+}
+
+struct OutOf<'a> {
+    line: &'a LineWinograd,
+    lines: Lines,
+    range: (usize, usize),
+    from: *const f32,
+    point: usize,
+    to: *mut f32,
+    bias: *const f32,
+    accumulate: bool,
+    finish: Option<&'a Finish>,
+    mask: usize,
+}
+
+families! {
+    /// Transforms the source tiles of a plane.
+    fn into(&Into<'_>) = into_any
+}
+
+families! {
+    /// Transforms the products of a plane back.
+    fn out_of(&OutOf<'_>) = out_of_any
+}
+
+/// # Safety
+/// From `to`, every point has room for the tiles.
+#[inline(always)]
+unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match call.line.outputs {
+            LineOutputs::TwoOfThree => into_line::<X, 4>(call),
+            LineOutputs::FourOfThree => into_line::<X, 6>(call),
+            LineOutputs::TwoOfSeven => into_line::<X, 8>(call),
+            LineOutputs::FourOfSeven => into_line::<X, 10>(call),
+        }
+    }
+}
+
+/// # Safety
+/// As [`into_any`].
+#[inline(always)]
+unsafe fn into_line<X: Lanes, const N: usize>(call: &Into<'_>) {
+    let line = call.line;
+    let length = line.correlation.src[line.axis];
+    let (m, _) = line.outputs.shape();
+    let inner = call.lines.inner;
+    each_tile(call.lines, call.range, |place, outer, tile, q| {
+        let first = (tile * m) as isize + line.low;
+        // SAFETY: positions outside the line are not read; the caller has room for the tile at every point.
+        unsafe {
+            let d: [X; N] = std::array::from_fn(|i| {
+                let at = first + i as isize;
+                if (0..length as isize).contains(&at) {
+                    let position = (outer * length + at as usize) * inner + q;
+                    X::load(call.plane[position * LANES..][..LANES].as_ptr())
+                } else {
+                    X::splat(0.0)
+                }
+            });
+            for (j, row) in line.matrices.source.iter().enumerate().take(N) {
+                let mut sum = X::splat(0.0);
+                for (d, &b) in d.iter().zip(row) {
+                    if b != 0.0 {
+                        sum = sum.multiply_add(*d, X::splat(b));
+                    }
+                }
+                sum.store(call.to.add(j * call.point + place * LANES));
+            }
+        }
+    });
+}
+
+/// # Safety
+/// From `from`, every point has the tiles; `to` is a plane of the destination.
+#[inline(always)]
+unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match call.line.outputs {
+            LineOutputs::TwoOfThree => out_of_line::<X, 2, 4>(call),
+            LineOutputs::FourOfThree => out_of_line::<X, 4, 6>(call),
+            LineOutputs::TwoOfSeven => out_of_line::<X, 2, 8>(call),
+            LineOutputs::FourOfSeven => out_of_line::<X, 4, 10>(call),
+        }
+    }
+}
+
+/// # Safety
+/// As [`out_of_any`].
+#[inline(always)]
+unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
+    let line = call.line;
+    let length = line.correlation.dst[line.axis];
+    let inner = call.lines.inner;
+    each_tile(call.lines, call.range, |place, outer, tile, q| {
+        // SAFETY: outputs outside the line are not written; the caller has the rest.
+        unsafe {
+            let products: [X; N] = std::array::from_fn(|j| X::load(call.from.add(j * call.point + place * LANES)));
+            for (i, row) in line.matrices.result.iter().enumerate().take(M.min(length - tile * M)) {
+                let at = (outer * length + tile * M + i) * inner + q;
+                let to = call.to.add(at * LANES);
+                let mut sum = X::splat(0.0);
+                for (product, &a) in products.iter().zip(row) {
+                    if a != 0.0 {
+                        sum = sum.multiply_add(*product, X::splat(a));
+                    }
+                }
+                let before = if call.accumulate { X::load(to) } else { X::load(call.bias) };
+                let mut value = before.add(sum);
+                if let Some(finish) = call.finish {
+                    value = finish.apply(value, to, call.mask + at);
+                }
+                value.store(to);
+            }
+        }
+    });
+}
