@@ -238,7 +238,7 @@ impl Winograd {
 /// Tiles that a task should have.
 fn tiles_of_a_task(products: &Products, points: usize) -> usize {
     let channels = (blocks_of(products.c_in) + blocks_of(products.c_out)) * LANES;
-    if products.len() <= SMALL_WEIGHTS { SMALL_NUMBERS / (points * channels) } else { MANY_TILES }
+    if products.are_small() { SMALL_NUMBERS / (points * channels) } else { MANY_TILES }
 }
 
 struct Split {

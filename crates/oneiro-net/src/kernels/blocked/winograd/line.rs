@@ -4,7 +4,7 @@
 //! are for gradients, as F(4×4, 3×3) is.
 
 use super::products::Products;
-use super::tiles_of_a_task;
+use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
 use crate::kernels::blocked::families::families;
 use crate::kernels::blocked::lanes::Lanes;
@@ -244,11 +244,23 @@ impl LineWinograd {
         let threads = rayon::current_num_threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.points()).max(1));
-        let parts = if c.batch * fit >= wanted { fit } else { fit.next_multiple_of(threads.div_ceil(c.batch)).min(all) };
-        team::each(c.batch * parts, 1, |task| {
-            let (image, part) = (task / parts, task % parts);
-            let range = (all * part / parts, all * (part + 1) / parts);
-            SCRATCH.with_borrow_mut(|scratch| self.task(scratch, lines, image, range, src, &dst, accumulate, &finish));
+        // Few tiles read many weights: then threads take different outputs, and each transforms the whole source.
+        let panels = self.products.panels();
+        let few = c.batch * all < 2 * threads * MANY_TILES && !self.products.are_small();
+        let panel_parts = if few { threads.div_ceil(c.batch).min(panels) } else { 1 };
+        let parts = match fit {
+            _ if few => 1,
+            fit if c.batch * fit >= wanted => fit,
+            fit => fit.next_multiple_of(threads.div_ceil(c.batch)).min(all),
+        };
+        let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
+        team::each(c.batch * parts * panel_parts, 1, |task| {
+            let (task, panel_part) = (task / panel_parts, task % panel_parts);
+            let range = even(parts, task % parts, all);
+            let panels = even(panel_parts, panel_part, panels);
+            SCRATCH.with_borrow_mut(|scratch| {
+                self.task(scratch, lines, task / parts, range, panels, src, &dst, accumulate, &finish)
+            });
         });
     }
 
@@ -268,6 +280,7 @@ impl LineWinograd {
         lines: Lines,
         image: usize,
         range: (usize, usize),
+        panels: (usize, usize),
         src: &[f32],
         dst: &Disjoint<'_, f32>,
         accumulate: bool,
@@ -278,7 +291,9 @@ impl LineWinograd {
         if count == 0 {
             return;
         }
-        let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
+        let in_blocks = blocks_of(c.c_in);
+        let first_block = panels.0 * self.products.width;
+        let out_blocks = (panels.1 * self.products.width).min(blocks_of(c.c_out)) - first_block;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
         // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
@@ -301,10 +316,9 @@ impl LineWinograd {
             // SAFETY: every point has room for the tiles (asserted).
             unsafe { into(self.isa, &call) };
         }
-        let panels = (0, self.products.panels());
         self.products.multiply(panels, [count, count, 0], source, in_point, product, out_point, offsets);
         for block in 0..out_blocks {
-            let row = block * c.batch + image;
+            let row = (first_block + block) * c.batch + image;
             dst.pointer((row + 1) * dst_plane * LANES);
             let call = OutOf {
                 line: self,
@@ -313,7 +327,7 @@ impl LineWinograd {
                 from: product[block * count * LANES..].as_ptr(),
                 point: out_point,
                 to: dst.pointer(row * dst_plane * LANES),
-                bias: self.bias.as_slice()[block * LANES..][..LANES].as_ptr(),
+                bias: self.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                 accumulate,
                 finish: finish.get(),
                 mask: row * mask_plane(dst_plane),

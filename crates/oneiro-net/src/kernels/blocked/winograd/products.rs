@@ -65,9 +65,9 @@ impl Products {
         blocks_of(self.c_out).div_ceil(self.width)
     }
 
-    /// Numbers of the weights.
-    pub(super) fn len(&self) -> usize {
-        self.points * self.c_in * self.c_out * self.depth
+    /// Whether they fit a second-level cache beside transformed tiles.
+    pub(super) fn are_small(&self) -> bool {
+        self.points * self.c_in * self.c_out * self.depth <= super::SMALL_WEIGHTS
     }
 
     pub(super) fn bytes(&self) -> usize {
