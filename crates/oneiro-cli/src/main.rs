@@ -1,6 +1,6 @@
 //! The command line of oneiro: see what a trained convolutional network has learned.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -12,6 +12,8 @@ use oneiro_zoo::labels::{self, Labels};
 use crate::context::Context;
 
 mod preparation;
+#[allow(unsafe_code)]
+mod mapped;
 mod source;
 
 use preparation::Prepared;

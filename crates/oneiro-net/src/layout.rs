@@ -192,6 +192,7 @@ mod tests {
             opset: 17,
             notes: vec![],
             metadata: Default::default(),
+            used: Default::default(),
         }
     }
 

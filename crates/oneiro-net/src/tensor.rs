@@ -151,6 +151,14 @@ impl Tensor {
         if count == 1 { self.len() * self.dtype().size() } else { 0 }
     }
 
+    /// The bytes of the file that hold the elements, if they lie there.
+    pub fn stored(&self) -> Option<&[u8]> {
+        match &self.data {
+            Data::Raw(_, bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Bytes that decoding would add although no file holds them.
     pub fn repeated_bytes(&self) -> usize {
         match self.data {

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use oneiro_net::Graph;
+use oneiro_net::graph::Used;
 use oneiro_net::format::onnx;
 use oneiro_zoo::embedded;
 use sha2::{Digest, Sha256};
+
+use super::mapped::Mapped;
 
 /// A model as it was read.
 pub struct Source {
@@ -29,33 +33,39 @@ pub fn embedded() -> Result<Source> {
 
 /// Reads a model file and what lies beside it.
 pub fn file(path: &Path) -> Result<Source> {
-    let bytes = model_bytes(path)?;
+    let model = model_file(path)?;
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let mut beside: BTreeMap<String, Bytes> = BTreeMap::new();
+    let mut beside: BTreeMap<String, Mapped> = BTreeMap::new();
     let mut read = |location: &str| {
-        let bytes: Bytes = regular_file(&folder.join(location))?.into();
-        beside.insert(location.to_owned(), bytes.clone());
+        let file = Mapped::open(&folder.join(location))?;
+        let bytes = file.bytes();
+        beside.insert(location.to_owned(), file);
         Ok(bytes)
     };
-    let graph = onnx::read_with(bytes.clone(), &mut read)
+    let mut graph = onnx::read_with(model.bytes(), &mut read)
         .with_context(|| format!("could not load {}", path.display()))?;
     let mut hash = Sha256::new();
-    hash.update(&bytes);
+    update(&mut hash, &model);
     for (name, content) in &beside {
-        for part in [name.as_bytes(), &content[..]] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((content.as_ref().len() as u64).to_le_bytes());
+        update(&mut hash, content);
     }
+    let files: Vec<Mapped> = std::iter::once(model).chain(beside.into_values()).collect();
+    graph.used = Used(Some(Arc::new(move |part| files.iter().for_each(|file| file.give_back(part)))));
     Ok(Source { graph, hash: hex(&hash.finalize()) })
 }
 
-/// The content of a regular file: a device or a pipe that a model names could go on for ever.
-fn regular_file(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+/// Bytes that are hashed at a time, then given back.
+const PIECE: usize = 1 << 22;
+
+/// Hashes a file without keeping it in memory.
+fn update(hash: &mut Sha256, file: &Mapped) {
+    for piece in file.as_ref().chunks(PIECE) {
+        hash.update(piece);
+        file.give_back(piece);
     }
-    std::fs::read(path)
 }
 
 /// An error that says what to do with a file of another framework.
@@ -77,13 +87,13 @@ fn refuse_other_frameworks(path: &Path) -> Result<()> {
     bail!("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())
 }
 
-fn model_bytes(path: &Path) -> Result<Bytes> {
+fn model_file(path: &Path) -> Result<Mapped> {
     if path.is_dir() {
         bail!("{} is a folder; name the .onnx file in it", path.display());
     }
     refuse_other_frameworks(path)?;
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(bytes.into()),
+    match Mapped::open(path) {
+        Ok(file) => Ok(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
             "there is no file {}, and no built-in network of that name (there is {})",
             path.display(),

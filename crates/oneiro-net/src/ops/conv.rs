@@ -5,13 +5,13 @@
 //! ([`Correlation::backward_of`]). Both are packed once.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::window::{Window, WindowAttributes, three};
-use crate::tensor::Tensor;
 use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, put};
 
 mod blocked;
@@ -25,13 +25,16 @@ pub struct Conv {
     pub groups: usize,
     /// Whether input 3 is added to the result. Not ONNX's: a pass merges a sum into the convolution before it.
     pub adds: bool,
+    /// Factors of the filters, which a pass takes from a normalisation behind; the file's weights stay as they are until
+    /// they are packed.
+    pub scale: Option<Arc<Vec<f32>>>,
 }
 
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError("attribute \"group\" should be at least 1".into()))?;
-    Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups, adds: false }))
+    Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups, adds: false, scale: None }))
 }
 
 impl Conv {
@@ -60,7 +63,8 @@ pub(crate) const ADDED: usize = 3;
 /// A convolution at fixed shapes.
 struct Parts<'a> {
     geometry: ConvGeometry,
-    weights: &'a Tensor,
+    /// The filters, `[M, C / groups, …]`.
+    data: Cow<'a, [f32]>,
     bias: Option<Vec<f32>>,
 }
 
@@ -91,7 +95,14 @@ impl Conv {
             dilation: three(&window.dilation, 1),
             pad_before: three(&window.before, 0),
         };
-        Ok(Parts { geometry, weights, bias })
+        let mut data = weights.as_floats()?;
+        if let Some(scale) = &self.scale {
+            let per_filter = data.len() / scale.len().max(1);
+            for (filter, scale) in data.to_mut().chunks_mut(per_filter.max(1)).zip(scale.iter()) {
+                filter.iter_mut().for_each(|w| *w = (f64::from(*w) * f64::from(*scale)) as f32);
+            }
+        }
+        Ok(Parts { geometry, data, bias })
     }
 }
 
@@ -108,15 +119,13 @@ impl Operator for Conv {
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
-        let Parts { geometry, weights, bias } = self.parts(site)?;
-        let data = weights.as_floats()?;
+        let Parts { geometry, data, bias } = self.parts(site)?;
         let kernel = ConvKernel::new(site, &geometry, is_depthwise(&geometry), &data, bias);
         Ok(if self.adds { Built::over(AddingConv(kernel), vec![0, ADDED]) } else { Built::new(kernel, 1) })
     }
 
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
-        let Parts { geometry, weights, bias } = self.parts(site)?;
-        let data = weights.as_floats()?;
+        let Parts { geometry, data, bias } = self.parts(site)?;
         if !self.adds
             && let Some(first) = FirstConv::new(site, &geometry, &data, bias.as_deref())
         {

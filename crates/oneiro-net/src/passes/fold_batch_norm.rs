@@ -1,5 +1,7 @@
 //! `BatchNormalization` after a convolution scales its filters and shifts its bias.
 
+use std::sync::Arc;
+
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
 use crate::ops::batch_norm::BatchNorm;
@@ -18,12 +20,15 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let (scale, shift) = norm.scale_and_shift(Facts(&norm_inputs))?;
     let conv_inputs = site.typed.input_facts(conv);
     let conv_inputs = Facts(&conv_inputs);
-    let weights = conv_inputs.need_constant(1)?;
-    let per_filter = weights.len() / scale.len().max(1);
-    let mut folded = weights.as_floats()?.into_owned();
-    for (filter, scale) in folded.chunks_mut(per_filter.max(1)).zip(&scale) {
-        filter.iter_mut().for_each(|w| *w = (f64::from(*w) * f64::from(*scale)) as f32);
+    let filters = conv_inputs.need_constant(1)?.shape()[0];
+    if filters != scale.len() {
+        return Err("the normalisation does not match the filters".into());
     }
+    // Two factors of a filter are one.
+    let factors = match &op.scale {
+        None => scale.clone(),
+        Some(first) => first.iter().zip(&scale).map(|(a, b)| (f64::from(*a) * f64::from(*b)) as f32).collect(),
+    };
     let bias: Vec<f32> = match conv_inputs.constant(2)? {
         None => shift,
         Some(b) => {
@@ -36,17 +41,15 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
                 .collect()
         }
     };
-    let shape = weights.shape().to_vec();
-    let filters = bias.len();
     Ok(Patch {
         swallowed: index,
         node: TypedNode {
             name: site.node.name.clone(),
-            op: conv.op.clone(),
-            inputs: vec![conv.inputs[0], None, None],
+            op: Arc::new(Conv { scale: Some(Arc::new(factors)), ..op.clone() }),
+            inputs: vec![conv.inputs[0], conv.inputs[1], None],
             outputs: site.node.outputs.clone(),
             clip: site.node.clip,
         },
-        constants: vec![(1, Tensor::floats(&shape, folded)), (2, Tensor::floats(&[filters], bias))],
+        constants: vec![(2, Tensor::floats(&[filters], bias))],
     })
 }

@@ -197,6 +197,10 @@ impl<'a> Lowering<'a> {
             None => (node.op.kernel(site)?, Layout::Plain),
         };
         let wanted = if layout == Layout::Blocked { built.operand_layout } else { layout };
+        if let Some(used) = &self.graph.used.0 {
+            let constants = (0..inputs.0.len()).filter_map(|i| inputs.get(i)?.value.as_ref()?.stored());
+            constants.for_each(|bytes| used(bytes));
+        }
         let mut operands = Vec::new();
         let mut differentiable = false;
         for (k, &input) in built.operands.iter().enumerate() {
