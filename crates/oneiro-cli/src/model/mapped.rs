@@ -12,43 +12,62 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-/// A file in memory.
+/// The content of a file.
 #[derive(Clone)]
-pub struct Mapped(Arc<Mmap>);
+pub struct Mapped(Arc<Content>);
+
+enum Content {
+    Map(Mmap),
+    Read(Vec<u8>),
+}
 
 impl AsRef<[u8]> for Mapped {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        match &*self.0 {
+            Content::Map(map) => map,
+            Content::Read(bytes) => bytes,
+        }
     }
 }
 
 impl Mapped {
-    /// Maps a regular file; others (a device or a pipe could go on for ever) and empty ones are errors.
+    /// Maps a regular file; for others (a device or a pipe could go on for ever) it is an error.
     pub fn open(path: &Path) -> io::Result<Mapped> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Before it is opened: that waits for whoever writes to a pipe.
+        let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
+        if metadata.len() == 0 {
+            return Ok(Mapped(Arc::new(Content::Read(Vec::new()))));
+        }
+        let file = File::open(path)?;
         // SAFETY: the map is read only; that the file stays as it is, see above.
-        Ok(Mapped(Arc::new(unsafe { Mmap::map(&file)? })))
+        Ok(Mapped(Arc::new(Content::Map(unsafe { Mmap::map(&file)? }))))
     }
 
-    /// The content; slices of it keep the map alive.
+    /// Maps a regular file, and reads anything else to its end.
+    pub fn open_any(path: &Path) -> io::Result<Mapped> {
+        if std::fs::metadata(path)?.is_file() {
+            return Mapped::open(path);
+        }
+        Ok(Mapped(Arc::new(Content::Read(std::fs::read(path)?))))
+    }
+
+    /// The content; slices of it keep it alive.
     pub fn bytes(&self) -> Bytes {
         Bytes::from_owner(self.clone())
     }
 
     /// Gives the memory of a part of the content back, if it is one of this file; it comes in again when it is read.
     pub fn give_back(&self, part: &[u8]) {
-        let (start, at) = (self.0.as_ptr() as usize, part.as_ptr() as usize);
-        let inside = at >= start && at + part.len() <= start + self.0.len();
+        let Content::Map(map) = &*self.0 else { return };
+        let (start, at) = (map.as_ptr() as usize, part.as_ptr() as usize);
+        let inside = at >= start && at + part.len() <= start + map.len();
         #[cfg(unix)]
         if inside {
             // SAFETY: the map is a private one of a file that nobody writes through it, so its pages can be read again.
-            let _ = unsafe {
-                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len())
-            };
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len()) };
         }
         #[cfg(not(unix))]
         let _ = inside;

@@ -92,7 +92,7 @@ fn model_file(path: &Path) -> Result<Mapped> {
         bail!("{} is a folder; name the .onnx file in it", path.display());
     }
     refuse_other_frameworks(path)?;
-    match Mapped::open(path) {
+    match Mapped::open_any(path) {
         Ok(file) => Ok(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
             "there is no file {}, and no built-in network of that name (there is {})",
