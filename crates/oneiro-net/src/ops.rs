@@ -17,7 +17,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use crate::attributes::Attributes;
+pub use crate::attributes::{Attribute, Attributes};
 use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, Ending, EndingClip, blocks_of};
 use crate::kernels::{Isa, Reader, Region};

@@ -56,9 +56,10 @@ impl Share {
 }
 
 struct Team {
-    /// One for each member. Every loop over the same positions gives a member the same part of them, as far as it gets to
+    /// One for each member, of which there are `members`. Every loop over the same positions gives a member the same part of them, as far as it gets to
     /// it, so that what it needs of the layer before lies in its own cache.
-    shares: Vec<Share>,
+    shares: [Share; MOST_SHARES],
+    members: usize,
     /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
     task: UnsafeCell<Option<*const Task<'static>>>,
     done: AtomicUsize,
@@ -73,7 +74,8 @@ unsafe impl Sync for Team {}
 impl Team {
     fn new(members: usize) -> Team {
         Team {
-            shares: (0..members.min(MOST_SHARES)).map(|_| Share(AtomicU64::new(0))).collect(),
+            shares: [const { Share(AtomicU64::new(0)) }; MOST_SHARES],
+            members: members.min(MOST_SHARES),
             task: UnsafeCell::new(None),
             done: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
@@ -83,7 +85,7 @@ impl Team {
 
     /// Takes a task of the member's own share, or of another's.
     fn take(&self, member: usize) -> Option<usize> {
-        let count = self.shares.len();
+        let count = self.members;
         (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))
     }
 
@@ -125,8 +127,8 @@ impl Team {
         // SAFETY: the loop before is over, so nobody reads it.
         unsafe { *self.task.get() = Some(task) };
         self.done.store(0, Ordering::Relaxed);
-        let members = self.shares.len();
-        for (i, share) in self.shares.iter().enumerate() {
+        let members = self.members;
+        for (i, share) in self.shares[..members].iter().enumerate() {
             let loops = share.0.load(Ordering::Relaxed) >> (2 * INDEX_BITS);
             let (next, end) = (count * i / members, count * (i + 1) / members);
             let state = loops.wrapping_add(1) << (2 * INDEX_BITS) | (end as u64) << INDEX_BITS | next as u64;

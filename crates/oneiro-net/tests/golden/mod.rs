@@ -279,6 +279,11 @@ impl Runner {
         self.session.forward();
     }
 
+    /// What is fed from now on, of the same shapes.
+    pub fn feed(&mut self, inputs: Vec<Array>) {
+        self.inputs = inputs;
+    }
+
     /// How many targets there are.
     pub fn targets(&self) -> usize {
         self.session.plan().targets.len()
