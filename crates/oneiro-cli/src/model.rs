@@ -11,9 +11,9 @@ use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
 
-mod preparation;
 #[allow(unsafe_code)]
 mod mapped;
+mod preparation;
 mod source;
 
 use preparation::Prepared;

@@ -120,7 +120,10 @@ pub fn table(steps: &[Timed]) -> String {
             s.name
         )
     };
-    let head = format!("{:>9} {:>9} {:>7} {:>7}  {:<20} {}\n", "forward", "back", "share", "GFLOP/s", "operator", "method");
+    let head = format!(
+        "{:>9} {:>9} {:>7} {:>7}  {:<20} {}\n",
+        "forward", "back", "share", "GFLOP/s", "operator", "method"
+    );
     let mut text = format!("ms by operator and method\n{head}");
     groups.iter().for_each(|g| text.push_str(&line(g)));
     text.push_str(&format!("\nms of the slowest steps ({} in all)\n{head}", steps.len()));

@@ -6,7 +6,9 @@
 #![allow(missing_docs)] // criterion's entry points
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use oneiro_net::kernels::blocked::{Dense, Depthwise, Ending, LineOutputs, LineWinograd, Outputs, Winograd, blocks_of};
+use oneiro_net::kernels::blocked::{
+    Dense, Depthwise, Ending, LineOutputs, LineWinograd, Outputs, Winograd, blocks_of,
+};
 use oneiro_net::kernels::{ConvGeometry, Correlation, Isa};
 
 /// Channels in and out, source, kernel, step.
@@ -50,7 +52,9 @@ fn convolutions(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((2 * g.c_in * g.c_out * g.taps() * volume(g.dst)) as u64));
         let correlation = Correlation::forward_of(&g);
         let dense = Dense::new(correlation.clone(), isa, |g_, o, i, t| w[g.weight_index(g_, o, i, t)], None);
-        group.bench_function("direct", |b| b.iter(|| dense.run(&src, &mut dst, false, &mut Ending::default())));
+        group.bench_function("direct", |b| {
+            b.iter(|| dense.run(&src, &mut dst, false, &mut Ending::default()))
+        });
         let weight = |o: usize, i: usize, t: usize| w[g.weight_index(0, o, i, t)];
         if Winograd::takes(&correlation) {
             for outputs in [Outputs::Two, Outputs::Four] {
@@ -78,7 +82,9 @@ fn depthwise(criterion: &mut Criterion) {
     let mut dst = vec![0.0; src.len()];
     let mut group = criterion.benchmark_group("mobilenet depthwise 3x3");
     group.throughput(Throughput::Elements((2 * channels * 9 * volume(plane)) as u64));
-    group.bench_function("depthwise", |b| b.iter(|| engine.run(&src, &mut dst, false, &mut Ending::default())));
+    group.bench_function("depthwise", |b| {
+        b.iter(|| engine.run(&src, &mut dst, false, &mut Ending::default()))
+    });
     group.finish();
 }
 

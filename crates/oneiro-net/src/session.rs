@@ -104,7 +104,11 @@ fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usi
         let team = joins(first);
         let end = (first..count).find(|&i| joins(i) != team).unwrap_or(count);
         let mut part = || (first..end).for_each(&mut run);
-        if team { team::run(part) } else { part() }
+        if team {
+            team::run(part)
+        } else {
+            part()
+        }
         first = end;
     }
 }
@@ -206,5 +210,5 @@ fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rul
 fn mask_gradient(arena: &mut Arena, isa: Isa, clip: &StepClip, gradient: Region, rule: ReluRule) {
     let (reader, [dy]) = arena.frame([gradient]);
     let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-kernels::clip_gradient(isa, rule, clip.rows, dy, read(clip.below), read(clip.above));
+    kernels::clip_gradient(isa, rule, clip.rows, dy, read(clip.below), read(clip.above));
 }

@@ -208,7 +208,10 @@ fn compare(case: &Case, isa: Isa, errors: &mut Errors) -> Result<()> {
             let nearby = (0..NEARBY).map(|seed| {
                 let inputs = network.inputs().unwrap().iter().map(|x| one_rounding_away(x, seed)).collect();
                 runner.feed(inputs);
-                runner.gradients(target, |shape, a, seed| objective.evaluate(shape, a, seed)).1.swap_remove(position)
+                runner
+                    .gradients(target, |shape, a, seed| objective.evaluate(shape, a, seed))
+                    .1
+                    .swap_remove(position)
             });
             let close = |gradient: &Vec<f32>| relative_error(gradient, theirs) <= GRADIENT_TOLERANCE;
             let found = nearby.into_iter().find(close).unwrap_or_else(|| ours.clone());

@@ -4,6 +4,7 @@
 //! MAXIMISED, and moves the parameters uphill. An optimizer owns its moments; it is made for a fixed number
 //! of parameters.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 
@@ -71,6 +72,9 @@ impl OptimizerSpec {
     }
 }
 
+/// Parameters of a task.
+const CHUNK: usize = 1 << 14;
+
 /// Adam (Kingma & Ba 2015) in PyTorch's form, ascending:
 /// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², x ← x + lr · (m / (1−β₁ᵗ)) / (√v / √(1−β₂ᵗ) + ε).
 #[derive(Debug, Clone)]
@@ -96,12 +100,16 @@ impl Optimizer for Adam {
         let root = (1.0 - ADAM_BETA2.powi(self.steps)).sqrt().recip() as f32;
         let (beta1, beta2, epsilon) = (ADAM_BETA1 as f32, ADAM_BETA2 as f32, ADAM_EPSILON as f32);
         let (rest1, rest2) = ((1.0 - ADAM_BETA1) as f32, (1.0 - ADAM_BETA2) as f32);
-        let moments = self.mean.iter_mut().zip(&mut self.square);
-        for ((x, g), (m, v)) in params.iter_mut().zip(gradient).zip(moments) {
-            *m = beta1 * *m + rest1 * g;
-            *v = beta2 * *v + rest2 * g * g;
-            *x += size * *m / (v.sqrt() * root + epsilon);
-        }
+        let moments = self.mean.par_chunks_mut(CHUNK).zip(self.square.par_chunks_mut(CHUNK));
+        let chunks = params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments);
+        chunks.for_each(|((params, gradient), (mean, square))| {
+            let moments = mean.iter_mut().zip(square);
+            for ((x, g), (m, v)) in params.iter_mut().zip(gradient).zip(moments) {
+                *m = beta1 * *m + rest1 * g;
+                *v = beta2 * *v + rest2 * g * g;
+                *x += size * *m / (v.sqrt() * root + epsilon);
+            }
+        });
     }
 
     fn learning_rate(&self) -> f32 {

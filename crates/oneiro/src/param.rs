@@ -17,6 +17,7 @@ pub use fourier::{Fourier, FourierOptions, LUCID_DIVISOR};
 pub use pixel::{Pixel, PixelOptions};
 
 use crate::rng::Stream;
+use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -59,6 +60,9 @@ pub trait Param: Send + Sync + Debug {
     fn adjoint(&self, params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]);
 }
 
+/// Numbers of a task of elementwise work.
+const CHUNK: usize = 1 << 14;
+
 /// Memory of one evaluation. Each parametrization uses the parts that it needs.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
@@ -72,6 +76,8 @@ pub struct Work {
     row: Vec<Complex32>,
     /// Scratch of the FFT plans.
     fft: Vec<Complex32>,
+    /// Memory of each plane, where planes are worked on at once.
+    planes: Vec<Work>,
 }
 
 /// The last function before the image: what keeps values in 0–1.
@@ -89,9 +95,11 @@ impl Squash {
     /// Squashes in place and keeps in `work` what the adjoint needs.
     fn apply(self, image: &mut [f32], work: &mut Vec<f32>) {
         if self == Squash::Sigmoid {
-            image.iter_mut().for_each(|t| *t = 1.0 / (1.0 + (-*t).exp()));
-            work.clear();
-            work.extend_from_slice(image);
+            work.resize(image.len(), 0.0);
+            image.par_chunks_mut(CHUNK).zip(work.par_chunks_mut(CHUNK)).for_each(|(image, work)| {
+                image.iter_mut().for_each(|t| *t = 1.0 / (1.0 + (-*t).exp()));
+                work.copy_from_slice(image);
+            });
         }
     }
 

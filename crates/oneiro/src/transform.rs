@@ -27,6 +27,7 @@ mod resample;
 pub use expression::TransformError;
 
 use crate::rng::Stream;
+use rayon::prelude::*;
 use resample::Taps;
 use serde::{Deserialize, Serialize};
 
@@ -283,36 +284,27 @@ impl Stage {
             }
     }
 
-    fn apply(&self, fill: &[f32], taps: &mut [Taps; 2], input: &[f32], out: &mut [f32]) {
-        self.prepare(taps);
-        let planes = input.chunks_exact(area(self.from)).zip(out.chunks_exact_mut(area(self.to)));
-        for ((input, out), fill) in planes.zip(fill) {
-            match self.map {
-                Map::Place { dy, dx } => geometry::place(input, self.from, [dy, dx], *fill, out, self.to),
-                Map::Reflect { p } => geometry::reflect(input, self.from, p, out),
-                Map::Roll { dy, dx } => geometry::roll(input, self.from, [dy, dx], out),
-                Map::Scale => resample::scale(input, self.from, taps, out, self.to),
-                Map::Rotate { sin, cos } => resample::rotate(input, self.from, sin, cos, *fill, out),
-            }
+    /// On one plane. `taps` are those of a scale.
+    fn apply(&self, fill: f32, taps: &[Taps; 2], input: &[f32], out: &mut [f32]) {
+        match self.map {
+            Map::Place { dy, dx } => geometry::place(input, self.from, [dy, dx], fill, out, self.to),
+            Map::Reflect { p } => geometry::reflect(input, self.from, p, out),
+            Map::Roll { dy, dx } => geometry::roll(input, self.from, [dy, dx], out),
+            Map::Scale => resample::scale(input, self.from, taps, out, self.to),
+            Map::Rotate { sin, cos } => resample::rotate(input, self.from, sin, cos, fill, out),
         }
     }
 
-    /// Overwrites `grad_input`.
-    fn adjoint(&self, taps: &mut [Taps; 2], grad_out: &[f32], grad_input: &mut [f32]) {
-        self.prepare(taps);
-        let planes = grad_out.chunks_exact(area(self.to)).zip(grad_input.chunks_exact_mut(area(self.from)));
-        for (grad_out, grad_input) in planes {
-            match self.map {
-                Map::Place { dy, dx } => {
-                    geometry::place_adjoint(grad_out, self.to, [dy, dx], grad_input, self.from)
-                }
-                Map::Reflect { p } => geometry::reflect_adjoint(grad_out, p, grad_input, self.from),
-                Map::Roll { dy, dx } => geometry::roll_adjoint(grad_out, self.from, [dy, dx], grad_input),
-                Map::Scale => resample::scale_adjoint(grad_out, self.to, taps, grad_input, self.from),
-                Map::Rotate { sin, cos } => {
-                    resample::rotate_adjoint(grad_out, self.from, sin, cos, grad_input)
-                }
+    /// On one plane; overwrites `grad_input`.
+    fn adjoint(&self, taps: &[Taps; 2], grad_out: &[f32], grad_input: &mut [f32]) {
+        match self.map {
+            Map::Place { dy, dx } => {
+                geometry::place_adjoint(grad_out, self.to, [dy, dx], grad_input, self.from)
             }
+            Map::Reflect { p } => geometry::reflect_adjoint(grad_out, p, grad_input, self.from),
+            Map::Roll { dy, dx } => geometry::roll_adjoint(grad_out, self.from, [dy, dx], grad_input),
+            Map::Scale => resample::scale_adjoint(grad_out, self.to, taps, grad_input, self.from),
+            Map::Rotate { sin, cos } => resample::rotate_adjoint(grad_out, self.from, sin, cos, grad_input),
         }
     }
 
@@ -337,9 +329,10 @@ pub struct Sampled {
     fill: Vec<f32>,
     source: [usize; 2],
     canvas: [usize; 2],
-    /// Two images between stages.
-    buffers: [Vec<f32>; 2],
-    taps: [Taps; 2],
+    /// Of each plane, two between stages.
+    buffers: Vec<[Vec<f32>; 2]>,
+    /// Of each stage.
+    taps: Vec<[Taps; 2]>,
 }
 
 impl Sampled {
@@ -357,36 +350,49 @@ impl Sampled {
         [self.fill.len(), self.canvas[0], self.canvas[1]]
     }
 
-    /// Writes the transformed image to `out`.
+    /// Writes the transformed image to `out`; planes are shared out among threads.
     pub fn apply(&mut self, image: &[f32], out: &mut [f32]) {
         self.check(image.len(), out.len());
-        let (fill, taps) = (&self.fill, &mut self.taps);
-        walk(
-            self.stages.iter(),
-            &mut self.buffers,
-            image,
-            out,
-            |stage, input, out| {
-                stage.apply(fill, taps, input, out);
-            },
-            |stage| fill.len() * area(stage.to),
-        );
+        self.prepare();
+        let (stages, taps) = (&self.stages, &self.taps);
+        image
+            .par_chunks_exact(area(self.source))
+            .zip(out.par_chunks_exact_mut(area(self.canvas)))
+            .zip(&mut self.buffers)
+            .zip(&self.fill)
+            .for_each(|(((image, out), buffers), &fill)| {
+                let stages = stages.iter().zip(taps);
+                let apply = |(stage, taps): (&Stage, &[Taps; 2]), input: &[f32], out: &mut [f32]| {
+                    stage.apply(fill, taps, input, out);
+                };
+                walk(stages, buffers, image, out, apply, |(stage, _)| area(stage.to));
+            });
     }
 
     /// Writes to `grad_image` the gradient on the image, given that on the result: Aᵀ·g.
     pub fn adjoint(&mut self, grad_out: &[f32], grad_image: &mut [f32]) {
         self.check(grad_image.len(), grad_out.len());
-        let (planes, taps) = (self.fill.len(), &mut self.taps);
-        walk(
-            self.stages.iter().rev(),
-            &mut self.buffers,
-            grad_out,
-            grad_image,
-            |stage, grad_out, grad_input| {
-                stage.adjoint(taps, grad_out, grad_input);
-            },
-            |stage| planes * area(stage.from),
-        );
+        self.prepare();
+        let (stages, taps) = (&self.stages, &self.taps);
+        grad_out
+            .par_chunks_exact(area(self.canvas))
+            .zip(grad_image.par_chunks_exact_mut(area(self.source)))
+            .zip(&mut self.buffers)
+            .for_each(|((grad_out, grad_image), buffers)| {
+                let stages = stages.iter().zip(taps).rev();
+                let adjoint =
+                    |(stage, taps): (&Stage, &[Taps; 2]), grad_out: &[f32], grad_input: &mut [f32]| {
+                        stage.adjoint(taps, grad_out, grad_input);
+                    };
+                walk(stages, buffers, grad_out, grad_image, adjoint, |(stage, _)| area(stage.from));
+            });
+    }
+
+    /// Buffers for every plane, and the taps of every stage.
+    fn prepare(&mut self) {
+        self.buffers.resize_with(self.fill.len(), Default::default);
+        self.taps.resize_with(self.stages.len(), Default::default);
+        self.stages.iter().zip(&mut self.taps).for_each(|(stage, taps)| stage.prepare(taps));
     }
 
     fn check(&self, image: usize, out: usize) {
@@ -397,13 +403,13 @@ impl Sampled {
 }
 
 /// Goes through the stages with two buffers in turn; the first reads `first`, the last writes `last`.
-fn walk<'a>(
-    stages: impl ExactSizeIterator<Item = &'a Stage>,
+fn walk<S: Copy>(
+    stages: impl ExactSizeIterator<Item = S>,
     buffers: &mut [Vec<f32>; 2],
     first: &[f32],
     last: &mut [f32],
-    mut run: impl FnMut(&Stage, &[f32], &mut [f32]),
-    len_after: impl Fn(&Stage) -> usize,
+    run: impl Fn(S, &[f32], &mut [f32]),
+    len_after: impl Fn(S) -> usize,
 ) {
     let count = stages.len();
     if count == 0 {

@@ -67,7 +67,9 @@ impl Mapped {
         #[cfg(unix)]
         if inside {
             // SAFETY: the map is a private one of a file that nobody writes through it, so its pages can be read again.
-            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len()) };
+            let _ = unsafe {
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len())
+            };
         }
         #[cfg(not(unix))]
         let _ = inside;

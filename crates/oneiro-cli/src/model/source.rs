@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use oneiro_net::Graph;
-use oneiro_net::graph::Used;
 use oneiro_net::format::onnx;
+use oneiro_net::graph::Used;
 use oneiro_zoo::embedded;
 use sha2::{Digest, Sha256};
 

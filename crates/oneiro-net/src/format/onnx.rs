@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::attributes::{Attribute, Attributes};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input, Node, Value, ValueId, Used};
+use crate::graph::{Dim, Graph, Input, Node, Used, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Tensor};
 
@@ -108,7 +108,16 @@ impl Builder<'_> {
             })?);
         }
         let nodes = order::in_topological_order(nodes, &self.values, &inputs)?;
-        Ok(Graph { values: self.values, nodes, inputs, outputs, opset: self.opset, metadata, notes, used: Used::default() })
+        Ok(Graph {
+            values: self.values,
+            nodes,
+            inputs,
+            outputs,
+            opset: self.opset,
+            metadata,
+            notes,
+            used: Used::default(),
+        })
     }
 
     /// The initializers of a graph or branch. Those that cannot be read stand as unsupported nodes, an error only where

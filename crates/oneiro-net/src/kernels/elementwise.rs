@@ -131,7 +131,9 @@ impl MaskRows {
     /// The stretches of rows of an entry: (first row, rows).
     fn stretches(self, entry: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
         let (count, len) = if self.taking_turns { (self.per_entry, 1) } else { (1, self.per_entry) };
-        (0..count).map(move |i| (if self.taking_turns { i * self.entries + entry } else { entry * self.per_entry }, len))
+        (0..count).map(move |i| {
+            (if self.taking_turns { i * self.entries + entry } else { entry * self.per_entry }, len)
+        })
     }
 }
 
@@ -369,10 +371,9 @@ mod tests {
                             let mut found = dy.clone();
                             let [below, above] = masks;
                             in_pool(threads, || {
-                                {
-                                    let rows = MaskRows { entries: 3, per_entry: rows, row_len, taking_turns: false };
-                                    clip_gradient(isa, rule, rows, &mut found, below, above)
-                                }
+                                let rows =
+                                    MaskRows { entries: 3, per_entry: rows, row_len, taking_turns: false };
+                                clip_gradient(isa, rule, rows, &mut found, below, above)
                             });
                             found
                         };

@@ -224,7 +224,10 @@ mod tests {
                             let all = super::super::scratch::Disjoint::new(&mut hits);
                             // SAFETY: each element belongs to one task.
                             each(count, at_least, |i| unsafe { all.part(i, 1)[0] += 1 });
-                            assert!(hits.iter().all(|&h| h == 1), "{threads} threads, {count} tasks: {hits:?}");
+                            assert!(
+                                hits.iter().all(|&h| h == 1),
+                                "{threads} threads, {count} tasks: {hits:?}"
+                            );
                         }
                     }
                 });

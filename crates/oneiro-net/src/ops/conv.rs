@@ -12,7 +12,9 @@ use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::window::{Window, WindowAttributes, three};
-use crate::ops::{Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, put};
+use crate::ops::{
+    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, put,
+};
 
 mod blocked;
 

@@ -13,7 +13,9 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
         return Err("not a sum".into());
     }
     let facts = site.typed.input_facts(site.node);
-    let (Some(Some(a)), Some(Some(b))) = (facts.first(), facts.get(1)) else { return Err("a term is missing".into()) };
+    let (Some(Some(a)), Some(Some(b))) = (facts.first(), facts.get(1)) else {
+        return Err("a term is missing".into());
+    };
     if a.shape != b.shape || a.value.is_some() || b.value.is_some() {
         return Err("the terms have not one shape, or one is a constant".into());
     }

@@ -27,7 +27,9 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     // Two factors of a filter are one.
     let factors = match &op.scale {
         None => scale.clone(),
-        Some(first) => first.iter().zip(&scale).map(|(a, b)| (f64::from(*a) * f64::from(*b)) as f32).collect(),
+        Some(first) => {
+            first.iter().zip(&scale).map(|(a, b)| (f64::from(*a) * f64::from(*b)) as f32).collect()
+        }
     };
     let bias: Vec<f32> = match conv_inputs.constant(2)? {
         None => shift,

@@ -19,7 +19,11 @@ pub(super) fn home(inside: &[Option<Home>], s: usize) -> Home {
 ///
 /// A part may belong to several concatenations if one continues another, as in a densely connected block: then the
 /// shorter result lies inside the longer one with all its parts.
-pub(super) fn join_values(storages: &[Storage], steps: &mut [LoweredStep], producers: &[Option<usize>]) -> Vec<Option<Home>> {
+pub(super) fn join_values(
+    storages: &[Storage],
+    steps: &mut [LoweredStep],
+    producers: &[Option<usize>],
+) -> Vec<Option<Home>> {
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
         let Some(parts) = step.kernel.joins().filter(|_| step.clip.is_none()) else { continue };
@@ -40,7 +44,8 @@ pub(super) fn join_values(storages: &[Storage], steps: &mut [LoweredStep], produ
             if inside[outer].is_some() || begin < 0 {
                 continue;
             }
-            let same: Vec<usize> = (0..wanted.len()).filter(|&j| wanted[j].is_some_and(|w| w.0 == outer)).collect();
+            let same: Vec<usize> =
+                (0..wanted.len()).filter(|&j| wanted[j].is_some_and(|w| w.0 == outer)).collect();
             let covered: usize = same.iter().map(|&j| parts[j].1).sum();
             let agreed = same.iter().all(|&j| wanted[j] == wanted[k]);
             if agreed && covered == storages[outer].len {
@@ -67,7 +72,9 @@ pub(super) fn join_gradients(
         fine[homes[s].0] &= !storage.seeded && storage.differentiable;
     }
     // Numbers of each family that have been written, as ranges that began with a contribution.
-    let joined = |step: &LoweredStep| step.kernel.joins().is_some() && step.in_place.iter().all(|&p| p) && step.clip.is_none();
+    let joined = |step: &LoweredStep| {
+        step.kernel.joins().is_some() && step.in_place.iter().all(|&p| p) && step.clip.is_none()
+    };
     for step in steps.iter().filter(|s| s.kernel.joins().is_some() && s.in_place.contains(&true)) {
         fine[homes[step.output].0] &= joined(step);
     }
@@ -94,7 +101,9 @@ pub(super) fn join_gradients(
     }
     for (i, j, accumulate) in accumulates {
         let c = &mut backward[i].contributions[j];
-        if fine[homes[c.storage].0] && (inside[c.storage].is_some() || homes.iter().filter(|h| h.0 == c.storage).count() > 1) {
+        if fine[homes[c.storage].0]
+            && (inside[c.storage].is_some() || homes.iter().filter(|h| h.0 == c.storage).count() > 1)
+        {
             c.accumulate = accumulate;
         }
     }

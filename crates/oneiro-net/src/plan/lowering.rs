@@ -163,7 +163,9 @@ impl<'a> Lowering<'a> {
             why: why.0,
         };
         for (output_index, value) in node.outputs.iter().enumerate() {
-            let Some(value) = value.filter(|v| output_index == 0 || self.uses[v.index()] > 0) else { continue };
+            let Some(value) = value.filter(|v| output_index == 0 || self.uses[v.index()] > 0) else {
+                continue;
+            };
             self.result(node, output_index, value).map_err(|e| match e {
                 LoweringError::Op(why) => fail(why),
                 LoweringError::Whole(error) => error,
@@ -176,7 +178,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// One result of a node.
-    fn result(&mut self, node: &'a TypedNode, output_index: usize, value: ValueId) -> Result<(), LoweringError> {
+    fn result(
+        &mut self,
+        node: &'a TypedNode,
+        output_index: usize,
+        value: ValueId,
+    ) -> Result<(), LoweringError> {
         let inputs = self.typed.input_facts(node);
         let inputs = Facts(&inputs);
         let output = self.typed.fact(value)?;
@@ -237,7 +244,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// A value under another shape shares the storage of what it views.
-    fn view(&mut self, node: &TypedNode, inputs: Facts<'_>, value: ValueId, output: &Fact) -> Result<(), OpError> {
+    fn view(
+        &mut self,
+        node: &TypedNode,
+        inputs: Facts<'_>,
+        value: ValueId,
+        output: &Fact,
+    ) -> Result<(), OpError> {
         let input = inputs.need(0)?;
         loses_nothing(input.dtype, output.dtype)?;
         let not_there = || OpError("it reshapes a value that is not computed from floats".into());

@@ -3,9 +3,9 @@
 use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
 use crate::ops::{Layout, Operand};
+use crate::plan::joining::{self, Home};
 use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
 use crate::plan::memory::{self, Block};
-use crate::plan::joining::{self, Home};
 use crate::plan::sharing;
 use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepClip};
 use crate::tensor::volume;
@@ -181,7 +181,8 @@ impl Lowering<'_> {
         };
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
-        let own = |lives: &[Option<(usize, usize)>], block: &mut dyn FnMut(usize, Option<(usize, usize)>) -> usize| {
+        let own = |lives: &[Option<(usize, usize)>],
+                   block: &mut dyn FnMut(usize, Option<(usize, usize)>) -> usize| {
             self.storages.iter().zip(lives).map(|(s, &life)| block(s.len, life)).collect::<Vec<usize>>()
         };
         let value_blocks = own(&value_lives, &mut block);
@@ -213,7 +214,11 @@ impl Lowering<'_> {
             let (home, offset) = homes[s];
             let whole = region(blocks[home]);
             // What nobody touches has no place.
-            if whole.len == 0 { whole } else { Region { offset: whole.offset + offset, len: self.storages[s].len } }
+            if whole.len == 0 {
+                whole
+            } else {
+                Region { offset: whole.offset + offset, len: self.storages[s].len }
+            }
         };
         let value = |s: usize| within(&value_blocks, &places.values, s);
         let gradient_of = |s: usize| within(&gradient_blocks, &places.gradients, s);
@@ -362,10 +367,7 @@ fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [Back
 }
 
 /// The lives of outermost storages: all that lies in them has one.
-fn lives(
-    homes: &[Home],
-    own: impl Iterator<Item = Option<(usize, usize)>>,
-) -> Vec<Option<(usize, usize)>> {
+fn lives(homes: &[Home], own: impl Iterator<Item = Option<(usize, usize)>>) -> Vec<Option<(usize, usize)>> {
     let mut lives = vec![None; homes.len()];
     for (&(home, _), life) in homes.iter().zip(own) {
         if let Some((start, end)) = life {

@@ -12,6 +12,7 @@
 use super::{INIT_STD, Param, Squash, Work, normal_numbers};
 use crate::color::{IMAGENET_COLOR_MEAN, Mixing};
 use crate::rng::Stream;
+use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
@@ -141,18 +142,19 @@ impl Param for Fourier {
     }
 
     fn work(&self) -> Work {
-        let mut work = self.spectrum.work();
-        work.image = vec![0.0; self.shape.iter().product()];
-        work
+        Work {
+            image: vec![0.0; self.shape.iter().product()],
+            planes: (0..self.shape[0]).map(|_| self.spectrum.work()).collect(),
+            ..self.spectrum.work()
+        }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the spectrum of an image of {:?}", self.shape);
-        for (plane, params) in
-            out.chunks_exact_mut(self.planes()).zip(params.chunks_exact(self.channel_len()))
-        {
-            self.spectrum.to_plane(params, work, plane);
-        }
+        out.par_chunks_exact_mut(self.planes())
+            .zip(params.par_chunks_exact(self.channel_len()))
+            .zip(&mut work.planes)
+            .for_each(|((plane, params), work)| self.spectrum.to_plane(params, work, plane));
         self.mixing.apply(out);
         for (plane, mean) in out.chunks_exact_mut(self.planes()).zip(&self.mean) {
             if *mean != 0.0 {
@@ -167,10 +169,11 @@ impl Param for Fourier {
         gradient.copy_from_slice(grad_image);
         self.options.squash.adjoint(&mut gradient, &work.squashed);
         self.mixing.adjoint(&mut gradient);
-        let channels = grad_params.chunks_exact_mut(self.channel_len());
-        for (plane, params) in gradient.chunks_exact_mut(self.planes()).zip(channels) {
-            self.spectrum.to_plane_adjoint(plane, work, params);
-        }
+        gradient
+            .par_chunks_exact_mut(self.planes())
+            .zip(grad_params.par_chunks_exact_mut(self.channel_len()))
+            .zip(&mut work.planes)
+            .for_each(|((plane, params), work)| self.spectrum.to_plane_adjoint(plane, work, params));
         work.image = gradient;
     }
 }

@@ -121,22 +121,24 @@ impl Dense {
             .collect();
         let per_group = blocks * LANES * depth;
         let mut weights = Packed::zeros(groups * per_group);
-        weights.as_mut_slice().par_chunks_mut((LANES * depth * width).max(1)).enumerate().for_each(|(i, to)| {
-            let (group, panel) = (i / panels.len().max(1), &panels[i % panels.len()]);
-            let mut at = 0;
-            for block in 0..blocks_of(c_in) {
-                for tap in 0..taps {
-                    for input in block * LANES..c_in.min((block + 1) * LANES) {
-                        let rows = to[at..at + panel.blocks * LANES].iter_mut().enumerate();
-                        for (lane, to) in rows {
-                            let out = panel.first * LANES + lane;
-                            *to = if out < c_out { weight(group, out, input, tap) } else { 0.0 };
+        weights.as_mut_slice().par_chunks_mut((LANES * depth * width).max(1)).enumerate().for_each(
+            |(i, to)| {
+                let (group, panel) = (i / panels.len().max(1), &panels[i % panels.len()]);
+                let mut at = 0;
+                for block in 0..blocks_of(c_in) {
+                    for tap in 0..taps {
+                        for input in block * LANES..c_in.min((block + 1) * LANES) {
+                            let rows = to[at..at + panel.blocks * LANES].iter_mut().enumerate();
+                            for (lane, to) in rows {
+                                let out = panel.first * LANES + lane;
+                                *to = if out < c_out { weight(group, out, input, tap) } else { 0.0 };
+                            }
+                            at += panel.blocks * LANES;
                         }
-                        at += panel.blocks * LANES;
                     }
                 }
-            }
-        });
+            },
+        );
         let mut padded = Packed::zeros(groups * blocks * LANES);
         if let Some(bias) = bias {
             assert_eq!(bias.len(), groups * c_out, "bias of {correlation:?}");
@@ -195,7 +197,8 @@ impl Dense {
         let depth = c.c_in * c.taps.len();
         let panels = self.panels.len();
         let in_blocks = blocks_of(c.c_in);
-        let end = |d: usize, of: fn(isize, isize) -> isize| c.taps.iter().map(|t| t[d]).reduce(of).unwrap_or(0);
+        let end =
+            |d: usize, of: fn(isize, isize) -> isize| c.taps.iter().map(|t| t[d]).reduce(of).unwrap_or(0);
         let (low, high) = ([0, 1, 2].map(|d| end(d, isize::min)), [0, 1, 2].map(|d| end(d, isize::max)));
         let direct = c.src_step == [1; 3] && low.iter().all(|&l| l >= 0) && high == low;
         let halo = (high[1] - low[1]) as usize * c.src[2] + (high[0] - low[0]) as usize * c.src[1] * c.src[2];
@@ -207,14 +210,16 @@ impl Dense {
             let products = columns * blocks * depth as f64 / 2.0;
             let weights = blocks * (LANES * depth) as f64 * 4.0 / WEIGHT_BYTES;
             let slab = if direct { 0.0 } else { (columns + halo as f64) * in_blocks as f64 * SLAB_CYCLES };
-            let revisits = if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
+            let revisits =
+                if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
             let tasks = images * column_parts * panel_parts;
             // A last round that is not full leaves threads idle; many rounds even out.
             tasks.div_ceil(threads) as f64 * (products + weights + slab + revisits + TASK_CYCLES)
         };
         let most_columns = columns.div_ceil(MIN_COLUMNS).min(MAX_PARTS * threads);
-        let candidates = (1..=most_columns)
-            .flat_map(|column_parts| (1..=panels.min(4 * threads)).map(move |panel_parts| (column_parts, panel_parts)));
+        let candidates = (1..=most_columns).flat_map(|column_parts| {
+            (1..=panels.min(4 * threads)).map(move |panel_parts| (column_parts, panel_parts))
+        });
         let (column_parts, panel_parts) = candidates
             .map(|(columns, panels)| (cycles(columns, panels), columns, panels))
             .min_by(|a, b| a.0.total_cmp(&b.0))
@@ -307,7 +312,10 @@ impl Job<'_> {
             }
             let reach = slab.segments.iter().map(|s| s.base + s.len).max().unwrap_or(0) * LANES;
             let furthest = offsets.iter().max().copied().unwrap_or(0);
-            assert!(offsets.is_empty() || furthest + reach <= from.len(), "the slab reaches beyond the source");
+            assert!(
+                offsets.is_empty() || furthest + reach <= from.len(),
+                "the slab reaches beyond the source"
+            );
             let per_chunk = (CHAIN / pass.steps).max(1);
             let chunks = offsets.len().div_ceil(per_chunk).max(1);
             for chunk in 0..chunks {
@@ -362,7 +370,8 @@ impl Job<'_> {
         let mut tiles = Tiles::new(dense.isa, panel.blocks);
         // What the next panel reads of these runs, a piece for each of the first tiles.
         let mut pieces = 0;
-        let mut ahead = weights.as_ptr().wrapping_add(dense.ahead(panel, offsets.len() * steps, c.c_in * c.taps.len()));
+        let mut ahead =
+            weights.as_ptr().wrapping_add(dense.ahead(panel, offsets.len() * steps, c.c_in * c.taps.len()));
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
             // The last output of the last block is in bounds (checked here), so those before it are.

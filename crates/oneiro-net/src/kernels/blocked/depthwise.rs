@@ -1,8 +1,8 @@
 //! Depthwise convolution and its adjoint: sixteen channels at a time, each with a small kernel of its own.
 
+use super::Shared;
 use super::families::families;
 use super::lanes::Lanes;
-use super::Shared;
 use super::tile::{Finish, LANES};
 use super::windows::{LineTap, each_piece, interior};
 use super::{Ending, Packed, blocks_of};
@@ -108,7 +108,8 @@ impl Depthwise {
                 taps.push(LineTap { tap, line, x: offset[2] });
             }
         }
-        let to = ((c.dst_start[0] + z * c.dst_step[0]) * c.dst[1] + c.dst_start[1] + y * c.dst_step[1]) * c.dst[2]
+        let to = ((c.dst_start[0] + z * c.dst_step[0]) * c.dst[1] + c.dst_start[1] + y * c.dst_step[1])
+            * c.dst[2]
             + c.dst_start[2];
         let dst_plane = volume(c.dst);
         let src_plane = volume(c.src) * LANES;

@@ -77,7 +77,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn exceeds(self, other: Self) -> u16 {
             // SAFETY: see above.
-            unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self, other) & !_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other) }
+            unsafe {
+                _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self, other)
+                    & !_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other)
+            }
         }
         #[inline(always)]
         unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
@@ -183,10 +186,14 @@ mod x86 {
         unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
             // SAFETY: see above.
             unsafe {
-                let below =
-                    gather(_mm256_cmp_ps::<_CMP_LE_OQ>(self.0, low.0), _mm256_cmp_ps::<_CMP_LE_OQ>(self.1, low.1));
-                let above =
-                    gather(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, high.0), _mm256_cmp_ps::<_CMP_GE_OQ>(self.1, high.1));
+                let below = gather(
+                    _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, low.0),
+                    _mm256_cmp_ps::<_CMP_LE_OQ>(self.1, low.1),
+                );
+                let above = gather(
+                    _mm256_cmp_ps::<_CMP_GE_OQ>(self.0, high.0),
+                    _mm256_cmp_ps::<_CMP_GE_OQ>(self.1, high.1),
+                );
                 let of = |x, low, high| _mm256_min_ps(high, _mm256_max_ps(low, x));
                 (Pair(of(self.0, low.0, high.0), of(self.1, low.1, high.1)), below, above)
             }
@@ -267,7 +274,8 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     }
     #[inline(always)]
     unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16) {
-        let clipped = Plain(std::array::from_fn(|i| crate::kernels::clip::clip(self.0[i], low.0[i], high.0[i])));
+        let clipped =
+            Plain(std::array::from_fn(|i| crate::kernels::clip::clip(self.0[i], low.0[i], high.0[i])));
         (clipped, self.bits(|i, x| x <= low.0[i]), self.bits(|i, x| x >= high.0[i]))
     }
     #[inline(always)]

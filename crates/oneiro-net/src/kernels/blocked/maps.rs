@@ -1,9 +1,9 @@
 //! Maps over values in blocks of channels, element by element and channel by channel.
 
 use super::Ending;
+use super::Shared;
 use super::families::families;
 use super::lanes::Lanes;
-use super::Shared;
 use super::tile::{Finish, LANES};
 use super::windows::{each_piece, part};
 use crate::kernels::isa::Isa;
@@ -58,7 +58,9 @@ pub fn map(
     assert_eq!(dst.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
     for operand in operands {
         match operand {
-            Per::Element(x) => assert_eq!(x.len(), dst.len(), "an operand of {rows} rows of {plane} positions"),
+            Per::Element(x) => {
+                assert_eq!(x.len(), dst.len(), "an operand of {rows} rows of {plane} positions")
+            }
             Per::Channel(x) => assert!(
                 !x.is_empty() && x.len().is_multiple_of(LANES) && rows.is_multiple_of(x.len() / LANES),
                 "{} numbers for the channels of {rows} rows",

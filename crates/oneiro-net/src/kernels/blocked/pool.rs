@@ -4,9 +4,9 @@
 //! additions.
 
 use super::Ending;
+use super::Shared;
 use super::families::families;
 use super::lanes::Lanes;
-use super::Shared;
 use super::tile::{Finish, LANES};
 use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;
@@ -48,7 +48,10 @@ pub fn pool(
     ending: &mut Ending<'_>,
 ) {
     let (src_plane, dst_plane) = (volume(geometry.src), volume(geometry.dst));
-    assert!(geometry.taps() <= MAX_TAPS && geometry.every_window_sees_the_source(), "windows of {geometry:?}");
+    assert!(
+        geometry.taps() <= MAX_TAPS && geometry.every_window_sees_the_source(),
+        "windows of {geometry:?}"
+    );
     assert_eq!(src.len(), geometry.planes * src_plane * LANES, "source of {geometry:?}");
     assert_eq!(dst.len(), geometry.planes * dst_plane * LANES, "destination of {geometry:?}");
     assert!(winners.is_empty() || winners.len() == winner_words(geometry), "winners of {geometry:?}");

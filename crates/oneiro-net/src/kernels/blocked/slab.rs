@@ -83,7 +83,8 @@ impl Slab {
             }
         }
         let inside = |d: usize| {
-            low[d] >= 0 && ((reading.grid[d] - 1) * reading.step[d]) as isize + high[d] < reading.src[d] as isize
+            low[d] >= 0
+                && ((reading.grid[d] - 1) * reading.step[d]) as isize + high[d] < reading.src[d] as isize
         };
         self.step = reading.step[2];
         self.direct = self.step == 1 && (0..3).all(inside);

@@ -86,7 +86,13 @@ impl Stem {
     ///
     /// # Panics
     /// Where the convolution has not the form ([`Stem::takes`]) or the weights do not fit.
-    pub fn new(geometry: &ConvGeometry, isa: Isa, data: &[f32], bias: Option<&[f32]>, gradients: bool) -> Stem {
+    pub fn new(
+        geometry: &ConvGeometry,
+        isa: Isa,
+        data: &[f32],
+        bias: Option<&[f32]>,
+        gradients: bool,
+    ) -> Stem {
         assert!(Stem::takes(geometry), "not a first convolution: {geometry:?}");
         let forward = Merged::forward(geometry, isa, data, bias);
         let backward = gradients.then(|| Merged::backward(geometry, isa, data));
@@ -115,7 +121,9 @@ impl Stem {
     pub fn run_backward(&self, dy: &[f32], dx: &mut [f32], accumulate: bool) {
         let g = &self.geometry;
         assert_eq!(dx.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
-        let Some(Merged { dense, pixels }) = &self.backward else { panic!("packed without gradients: {g:?}") };
+        let Some(Merged { dense, pixels }) = &self.backward else {
+            panic!("packed without gradients: {g:?}")
+        };
         let mut buffer = MERGED.take();
         let merged = &mut buffer.at_least(pixels.len())[..pixels.len()];
         dense.run(dy, merged, false, &mut Ending::default());
@@ -209,7 +217,15 @@ fn box_of(
 }
 
 /// A weight of the convolution; 0 beyond the kernel.
-fn weight_at(g: &ConvGeometry, data: &[f32], out: usize, channel: usize, z: usize, y: isize, x: isize) -> f32 {
+fn weight_at(
+    g: &ConvGeometry,
+    data: &[f32],
+    out: usize,
+    channel: usize,
+    z: usize,
+    y: isize,
+    x: isize,
+) -> f32 {
     let [_, height, width] = g.kernel;
     if !(0..height as isize).contains(&y) || !(0..width as isize).contains(&x) {
         return 0.0;

@@ -104,8 +104,10 @@ fn engines(
 ) -> Vec<Engine> {
     let mut all = Vec::new();
     if c.groups > 1 && c.c_in == 1 && c.c_out == 1 {
-        let weights: Vec<f32> =
-            (0..c.groups).flat_map(|g| (0..c.taps.len()).map(move |t| (g, t))).map(|(g, t)| weight(g, 0, 0, t)).collect();
+        let weights: Vec<f32> = (0..c.groups)
+            .flat_map(|g| (0..c.taps.len()).map(move |t| (g, t)))
+            .map(|(g, t)| weight(g, 0, 0, t))
+            .collect();
         all.push(Engine::Depthwise(Depthwise::new(c.clone(), isa, &weights, bias)));
     }
     if Dense::takes(c) {
@@ -127,9 +129,17 @@ fn engines(
 
 fn note_difference(failures: &mut Vec<String>, name: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     let scale = expected.iter().fold(1.0f64, |scale, v| scale.max(v.abs()));
-    let wrong = found.iter().zip(expected).position(|(&f, &e)| f.is_nan() || (f64::from(f) - e).abs() > tolerance * scale);
+    let wrong = found
+        .iter()
+        .zip(expected)
+        .position(|(&f, &e)| f.is_nan() || (f64::from(f) - e).abs() > tolerance * scale);
     if let Some(i) = wrong {
-        failures.push(format!("{name}: element {i} of {} is {} instead of {}", found.len(), found[i], expected[i]));
+        failures.push(format!(
+            "{name}: element {i} of {} is {} instead of {}",
+            found.len(),
+            found[i],
+            expected[i]
+        ));
     }
 }
 
@@ -168,7 +178,8 @@ fn every_engine_equals_the_definition() {
                         let src = to_blocks(c.batch, c_in, src_plane, &src);
                         engine.run(&src, &mut dst, accumulate, &mut Ending::default());
                         let found = from_blocks(c.batch, c_out, dst_plane, &dst);
-                        let name = format!("{name}, {}, forward {forward}, {isa:?}, {accumulate}", engine.name());
+                        let name =
+                            format!("{name}, {}, forward {forward}, {isa:?}, {accumulate}", engine.name());
                         note_difference(&mut failures, &name, &found, &expected, engine.tolerance());
                     }
                 }
@@ -201,12 +212,20 @@ fn first_convolutions_equal_the_definition() {
             for accumulate in [false, true] {
                 let mut dx: Vec<f64> = held.iter().map(|&v| v.into()).collect();
                 for Phase { correlation, kernel_taps } in Correlation::backward_of(&g) {
-                    let weight = |group, out, input, tap: usize| w[g.weight_index(group, input, out, kernel_taps[tap])];
+                    let weight = |group, out, input, tap: usize| {
+                        w[g.weight_index(group, input, out, kernel_taps[tap])]
+                    };
                     reference_correlate(&correlation, weight, None, &dy, &mut dx, accumulate);
                 }
                 let mut found = held.clone();
                 stem.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
-                note_difference(&mut failures, &format!("{name}, back, {isa:?}, {accumulate}"), &found, &dx, 4e-6);
+                note_difference(
+                    &mut failures,
+                    &format!("{name}, back, {isa:?}, {accumulate}"),
+                    &found,
+                    &dx,
+                    4e-6,
+                );
             }
         }
     }
@@ -251,7 +270,8 @@ fn threads_teams_and_the_batch_do_not_change_a_bit() {
                 alone.run(&one, &mut single, false, &mut Ending::default());
                 let plain = from_blocks(3, c_out, dst_plane, &expected);
                 let same = [run(2), run(3), run(8), in_team].iter().all(|found| *found == expected)
-                    && from_blocks(1, c_out, dst_plane, &single) == plain[plain.len() / 3..plain.len() / 3 * 2];
+                    && from_blocks(1, c_out, dst_plane, &single)
+                        == plain[plain.len() / 3..plain.len() / 3 * 2];
                 if !same {
                     failures.push(format!("{name}, {}, forward {forward}", engine.name()));
                 }
@@ -279,7 +299,8 @@ fn endings_add_gate_and_clip_as_separate_steps_do() {
             let len = rows * dst_plane * BLOCK;
             let add = numbers(len, 9);
             let words = mask_words(dst_plane * BLOCK);
-            let gate: Vec<u32> = numbers(rows * words, 10).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect();
+            let gate: Vec<u32> =
+                numbers(rows * words, 10).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect();
             let bit = |mask: &[u32], i: usize| {
                 let (row, at) = (i / (dst_plane * BLOCK), i % (dst_plane * BLOCK));
                 mask[row * words + at / 32] >> (at % 32) & 1 == 1
@@ -297,7 +318,12 @@ fn endings_add_gate_and_clip_as_separate_steps_do() {
                     let mut ending = Ending {
                         add: Some(&add),
                         gates: [None, Some(&gate)],
-                        clip: Some(EndingClip { low, high, below: Some(&mut below), above: Some(&mut above) }),
+                        clip: Some(EndingClip {
+                            low,
+                            high,
+                            below: Some(&mut below),
+                            above: Some(&mut above),
+                        }),
                     };
                     engine.run(&src, &mut found, false, &mut ending);
                     let wrong = (0..len).find(|&i| {
@@ -323,7 +349,10 @@ fn blocks_and_plain_order_are_inverse_and_adjoint() {
             let mut blocked = vec![f32::NAN; batch * blocks_of(channels) * plane * BLOCK];
             block(isa, batch, channels, plane, &x, &mut blocked, false);
             assert_eq!(blocked, to_blocks(batch, channels, plane, &x));
-            assert_eq!(blocked.iter().filter(|&&v| v != 0.0).count(), x.iter().filter(|&&v| v != 0.0).count());
+            assert_eq!(
+                blocked.iter().filter(|&&v| v != 0.0).count(),
+                x.iter().filter(|&&v| v != 0.0).count()
+            );
             let mut back = x.clone();
             unblock(isa, batch, channels, plane, &blocked, &mut back, true);
             assert!(back.iter().zip(&x).all(|(b, x)| *b == x + x), "{isa:?}: {batch} x {channels} x {plane}");
@@ -348,8 +377,16 @@ fn maps_and_sums_equal_their_definitions() {
             (Map::Copy, [Per::Element(&a), Per::None, Per::None], Box::new(|i| a[i])),
             (Map::Neg, [Per::Element(&a), Per::None, Per::None], Box::new(|i| -a[i])),
             (Map::Add, [Per::Element(&a), Per::Element(&b), Per::None], Box::new(|i| a[i] + b[i])),
-            (Map::Sub, [Per::Element(&a), Per::Channel(&channel), Per::None], Box::new(|i| a[i] - of_channel(i))),
-            (Map::Mul, [Per::Channel(&shared), Per::Element(&b), Per::None], Box::new(|i| of_shared(i) * b[i])),
+            (
+                Map::Sub,
+                [Per::Element(&a), Per::Channel(&channel), Per::None],
+                Box::new(|i| a[i] - of_channel(i)),
+            ),
+            (
+                Map::Mul,
+                [Per::Channel(&shared), Per::Element(&b), Per::None],
+                Box::new(|i| of_shared(i) * b[i]),
+            ),
             (
                 Map::Affine,
                 [Per::Element(&a), Per::Channel(&shared), Per::Channel(&shared)],
@@ -379,14 +416,24 @@ fn maps_and_sums_equal_their_definitions() {
 
 #[test]
 fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
-    let geometry = |channels: usize, src: [usize; 3], kernel, stride, dilation: [usize; 3], pad: [usize; 3], after| {
-        let dst = std::array::from_fn(|d| {
-            let kernel: [usize; 3] = kernel;
-            let (stride, after): ([usize; 3], [usize; 3]) = (stride, after);
-            (src[d] + pad[d] + after[d] - (kernel[d] - 1) * dilation[d] - 1) / stride[d] + 1
-        });
-        PoolGeometry { planes: channels, src, dst, kernel, stride, dilation, pad_before: pad, pad_after: after }
-    };
+    let geometry =
+        |channels: usize, src: [usize; 3], kernel, stride, dilation: [usize; 3], pad: [usize; 3], after| {
+            let dst = std::array::from_fn(|d| {
+                let kernel: [usize; 3] = kernel;
+                let (stride, after): ([usize; 3], [usize; 3]) = (stride, after);
+                (src[d] + pad[d] + after[d] - (kernel[d] - 1) * dilation[d] - 1) / stride[d] + 1
+            });
+            PoolGeometry {
+                planes: channels,
+                src,
+                dst,
+                kernel,
+                stride,
+                dilation,
+                pad_before: pad,
+                pad_after: after,
+            }
+        };
     let one = [1; 3];
     let cases = [
         geometry(32, [1, 8, 6], [1, 2, 2], [1, 2, 2], one, [0; 3], [0; 3]),
@@ -415,7 +462,9 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
                 let mut argmax = vec![0; g.argmax_words()];
                 match pooling {
                     Pooling::Max => kernels::max_pool(isa, &g, &x, &mut y, Some(&mut argmax)),
-                    Pooling::Average { count_padding } => kernels::average_pool(isa, &g, count_padding, &x, &mut y),
+                    Pooling::Average { count_padding } => {
+                        kernels::average_pool(isa, &g, count_padding, &x, &mut y)
+                    }
                 }
                 let mut winners = vec![!0; if pooling == Pooling::Max { winner_words(&blocked) } else { 0 }];
                 let xs = to_blocks(1, g.planes, src_plane, &x);
@@ -434,9 +483,21 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
                     }
                     let mut found = to_blocks(1, g.planes, src_plane, &held);
                     let dys = to_blocks(1, g.planes, dst_plane, &dy);
-                    pool_backward(isa, pooling, &blocked, &winners, &dys, &mut found, accumulate, &mut Ending::default());
+                    pool_backward(
+                        isa,
+                        pooling,
+                        &blocked,
+                        &winners,
+                        &dys,
+                        &mut found,
+                        accumulate,
+                        &mut Ending::default(),
+                    );
                     let found = from_blocks(1, g.planes, src_plane, &found);
-                    assert!(found.iter().zip(&dx).all(|(&f, &d)| close(f, d)), "{pooling:?} back {isa:?} {g:?}");
+                    assert!(
+                        found.iter().zip(&dx).all(|(&f, &d)| close(f, d)),
+                        "{pooling:?} back {isa:?} {g:?}"
+                    );
                 }
             }
         }

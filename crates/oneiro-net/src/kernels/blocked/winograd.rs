@@ -15,17 +15,17 @@ mod transforms;
 
 pub use line::{LineOutputs, LineWinograd};
 
+use super::dense::{PRODUCTS, WEIGHT_COST};
 use super::families::families;
 use super::lanes::Lanes;
-use super::dense::{PRODUCTS, WEIGHT_COST};
 use super::tile::{Finish, LANES};
 use super::{Ending, Packed, Shared, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use crate::kernels::team;
-use std::cell::RefCell;
 use products::Products;
+use std::cell::RefCell;
 use transforms::{filter, input_line, output_line};
 
 /// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
@@ -44,7 +44,6 @@ const TRANSFORM_FOUR: f64 = 330.0;
 
 /// Tasks for each thread, so that an unlucky last one costs little.
 const TASKS_PER_THREAD: usize = 2;
-
 
 /// Outputs of a tile along each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +223,8 @@ impl Winograd {
         let tiles = tiles_of_a_task(&self.products, self.outputs.points());
         let bands = rows.div_ceil((tiles / per_row).max(1));
         // Too few bands for the threads: split the outputs, which repeats the transform of the source, before rows.
-        let panel_parts = if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
+        let panel_parts =
+            if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
         let bands = if c.batch * bands * panel_parts >= wanted {
             bands
         } else {
@@ -549,4 +549,3 @@ unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
         }
     }
 }
-

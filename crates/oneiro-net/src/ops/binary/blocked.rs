@@ -25,7 +25,9 @@ pub(super) fn built(function: Function, site: Site<'_>) -> Result<Option<Built>,
         Function::Mul => Map::Mul,
         _ => return Ok(None),
     };
-    let (Some(a), Some(b)) = (side(site.inputs.need(0)?, site.output)?, side(site.inputs.need(1)?, site.output)?) else {
+    let (Some(a), Some(b)) =
+        (side(site.inputs.need(0)?, site.output)?, side(site.inputs.need(1)?, site.output)?)
+    else {
         return Ok(None);
     };
     // A result of which one operand is a number a channel has the shape of the other.
@@ -43,7 +45,8 @@ fn side(fact: &Fact, output: &Fact) -> Result<Option<Side>, OpError> {
     Ok(match &fact.value {
         None if fact.shape == *shape => Some(Side::Element),
         None => {
-            let of_channels = fact.shape.len() == shape.len() && fact.shape[..2] == shape[..2] && plane_of(fact) == 1;
+            let of_channels =
+                fact.shape.len() == shape.len() && fact.shape[..2] == shape[..2] && plane_of(fact) == 1;
             of_channels.then_some(Side::Channel)
         }
         Some(constant) => {

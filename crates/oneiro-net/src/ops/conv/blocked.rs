@@ -1,6 +1,8 @@
 //! Convolution over blocks of channels.
 
-use crate::kernels::blocked::{BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Stem, Winograd};
+use crate::kernels::blocked::{
+    BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Stem, Winograd,
+};
 use crate::kernels::{ConvGeometry, Correlation, Isa};
 use crate::ops::maps::Maps;
 use crate::ops::{Backward, Forward, Kernel, Site, read};
@@ -185,7 +187,12 @@ pub(super) struct FirstConv(Stem);
 
 impl FirstConv {
     /// `None` for what is no first convolution.
-    pub(super) fn new(site: Site<'_>, geometry: &ConvGeometry, data: &[f32], bias: Option<&[f32]>) -> Option<Self> {
+    pub(super) fn new(
+        site: Site<'_>,
+        geometry: &ConvGeometry,
+        data: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Option<Self> {
         Stem::takes(geometry).then(|| Self(Stem::new(geometry, site.isa, data, bias, site.gradients)))
     }
 }

@@ -61,7 +61,16 @@ impl Kernel for Windows {
     fn backward(&self, io: &mut Backward<'_>) {
         let (accumulate, saved, mut ending) = (io.accumulate, io.saved, io.ending());
         let (dy, dx) = io.io();
-        blocked::pool_backward(self.isa, self.pooling, &self.geometry, saved, dy, dx, accumulate, &mut ending);
+        blocked::pool_backward(
+            self.isa,
+            self.pooling,
+            &self.geometry,
+            saved,
+            dy,
+            dx,
+            accumulate,
+            &mut ending,
+        );
     }
 }
 

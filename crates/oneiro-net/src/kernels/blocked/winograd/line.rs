@@ -38,8 +38,12 @@ pub enum LineOutputs {
 
 impl LineOutputs {
     /// All of them.
-    pub const ALL: [LineOutputs; 4] =
-        [LineOutputs::TwoOfThree, LineOutputs::FourOfThree, LineOutputs::TwoOfSeven, LineOutputs::FourOfSeven];
+    pub const ALL: [LineOutputs; 4] = [
+        LineOutputs::TwoOfThree,
+        LineOutputs::FourOfThree,
+        LineOutputs::TwoOfSeven,
+        LineOutputs::FourOfSeven,
+    ];
 
     /// Outputs and taps.
     fn shape(self) -> (usize, usize) {
@@ -99,7 +103,8 @@ impl Matrices {
                 (0..=c.len()).map(|i| shifted(i) - q * c.get(i).copied().unwrap_or(0.0)).collect()
             })
         };
-        let mut matrices = Matrices { filter: Vec::new(), source: [[0.0; MOST]; MOST], result: [[0.0; MOST]; MOST] };
+        let mut matrices =
+            Matrices { filter: Vec::new(), source: [[0.0; MOST]; MOST], result: [[0.0; MOST]; MOST] };
         for j in 0..n {
             let others = || points.iter().enumerate().filter(move |(k, _)| *k != j).map(|(_, &q)| q);
             let (filter, source) = match points.get(j) {
@@ -107,7 +112,9 @@ impl Matrices {
                     let f: f64 = others().map(|q| p - q).product();
                     ((0..r).map(|i| p.powi(i as i32) / f).collect(), polynomial(&mut others()))
                 }
-                None => ((0..r).map(|i| f64::from(u8::from(i + 1 == r))).collect(), polynomial(&mut others())),
+                None => {
+                    ((0..r).map(|i| f64::from(u8::from(i + 1 == r))).collect(), polynomial(&mut others()))
+                }
             };
             matrices.filter.push(filter);
             for (to, from) in matrices.source[j].iter_mut().zip(source) {
@@ -470,7 +477,8 @@ unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>
     each_tile(call.lines, call.range, |place, outer, tile, q| {
         // SAFETY: outputs outside the line are not written; the caller has the rest.
         unsafe {
-            let products: [X; N] = std::array::from_fn(|j| X::load(call.from.add(j * call.point + place * LANES)));
+            let products: [X; N] =
+                std::array::from_fn(|j| X::load(call.from.add(j * call.point + place * LANES)));
             for (i, row) in line.matrices.result.iter().enumerate().take(M.min(length - tile * M)) {
                 let at = (outer * length + tile * M + i) * inner + q;
                 let to = call.to.add(at * LANES);

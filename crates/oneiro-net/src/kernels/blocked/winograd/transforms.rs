@@ -41,7 +41,8 @@ fn transform(points: &[f64], taps: &[f32; 9], put: &mut dyn FnMut(usize, f32)) {
     let n = points.len() + 1;
     for i in 0..n {
         let left = row(i);
-        let half: [f64; 3] = std::array::from_fn(|x| (0..3).map(|y| left[y] * f64::from(taps[y * 3 + x])).sum());
+        let half: [f64; 3] =
+            std::array::from_fn(|x| (0..3).map(|y| left[y] * f64::from(taps[y * 3 + x])).sum());
         for j in 0..n {
             let right = row(j);
             put(i * n + j, (0..3).map(|x| half[x] * right[x]).sum::<f64>() as f32);
@@ -100,8 +101,7 @@ pub(super) unsafe fn output_line<X: Lanes, const M: usize, const N: usize>(m: [X
             out[0] = m[0].add(sum.add(sum_q));
             out[1] = difference.mul(X::splat(P)).multiply_add(difference_q, X::splat(Q));
             out[2] = sum.mul(X::splat(P2)).multiply_add(sum_q, X::splat(Q2));
-            out[3] =
-                m[5].add(difference.mul(X::splat(P3)).multiply_add(difference_q, X::splat(Q3)));
+            out[3] = m[5].add(difference.mul(X::splat(P3)).multiply_add(difference_q, X::splat(Q3)));
         }
         out
     }
