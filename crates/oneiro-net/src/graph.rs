@@ -87,7 +87,10 @@ pub struct Graph {
 ///
 /// A caller who maps the file into memory can then give the pages back.
 #[derive(Clone, Default)]
-pub struct Used(pub Option<Arc<dyn Fn(&[u8]) + Send + Sync>>);
+pub struct Used(pub Option<Arc<OfUsed>>);
+
+/// What is told of bytes that have been read.
+pub type OfUsed = dyn Fn(&[u8]) + Send + Sync;
 
 impl std::fmt::Debug for Used {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

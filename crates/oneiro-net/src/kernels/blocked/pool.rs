@@ -73,10 +73,12 @@ pub fn pool(
                 src: src[plane * src_plane * LANES..(plane + 1) * src_plane * LANES].as_ptr(),
                 // SAFETY: lines of a plane belong to one task.
                 dst: unsafe { dst.part(at * LANES, (to - from) * width * LANES) }.as_mut_ptr(),
-                // SAFETY: as above.
-                winners: keep
-                    .then(|| unsafe { winners.part(at * taps, (to - from) * width * taps) }.as_mut_ptr())
-                    .unwrap_or(std::ptr::null_mut()),
+                winners: if keep {
+                    // SAFETY: as above.
+                    unsafe { winners.part(at * taps, (to - from) * width * taps) }.as_mut_ptr()
+                } else {
+                    std::ptr::null_mut()
+                },
                 finish: finish.get(),
                 mask: plane * super::mask_plane(dst_plane) + from * width,
             };

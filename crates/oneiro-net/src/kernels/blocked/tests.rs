@@ -67,7 +67,7 @@ fn channels(c: &Correlation) -> (usize, usize) {
 enum Engine {
     Dense(Dense),
     Winograd(Winograd, f64),
-    Line(LineWinograd, f64),
+    Line(Box<LineWinograd>, f64),
     Depthwise(Depthwise),
 }
 
@@ -122,7 +122,7 @@ fn engines(
     for outputs in LineOutputs::ALL.into_iter().filter(|&o| LineWinograd::takes(c, o)) {
         let tolerance = if outputs.is_exact() { 4e-6 } else { 3e-5 };
         let engine = LineWinograd::new(c.clone(), isa, outputs, |o, i, t| weight(0, o, i, t), bias);
-        all.push(Engine::Line(engine, tolerance));
+        all.push(Engine::Line(Box::new(engine), tolerance));
     }
     all
 }

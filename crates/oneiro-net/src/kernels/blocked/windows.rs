@@ -49,7 +49,7 @@ pub(super) fn each_piece(
 ///
 /// # Safety
 /// As [`Disjoint::part`].
-pub(super) unsafe fn part<'a>(all: &'a Disjoint<'_, f32>, start: usize, len: usize) -> *mut f32 {
+pub(super) unsafe fn part(all: &Disjoint<'_, f32>, start: usize, len: usize) -> *mut f32 {
     // SAFETY: the caller has the part alone.
     unsafe { all.part(start, len) }.as_mut_ptr()
 }

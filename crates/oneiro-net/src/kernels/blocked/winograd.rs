@@ -300,8 +300,8 @@ impl Job<'_> {
         let in_frames = frames + w.depth - 1;
         let positions = frames * tiles;
         // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
-        let in_point = (in_blocks * in_frames * tiles | 1) * LANES;
-        let out_point = (blocks * positions | 1) * LANES;
+        let in_point = ((in_blocks * in_frames * tiles) | 1) * LANES;
+        let out_point = ((blocks * positions) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
         let source = source.at_least(points * in_point);
         let product = product.at_least(points * out_point);

@@ -25,7 +25,7 @@ enum Engine {
     /// Fewer products by Winograd's transforms.
     Winograd(Winograd),
     /// The same along one axis.
-    Line(LineWinograd),
+    Line(Box<LineWinograd>),
     /// Each channel with a kernel of its own.
     Depthwise(Depthwise),
 }
@@ -64,9 +64,13 @@ impl Engine {
             Transform::Plane(outputs) => {
                 Engine::Winograd(Winograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
             }
-            Transform::Line(outputs) => {
-                Engine::Line(LineWinograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
-            }
+            Transform::Line(outputs) => Engine::Line(Box::new(LineWinograd::new(
+                correlation,
+                isa,
+                outputs,
+                |o, i, t| weight(0, o, i, t),
+                bias,
+            ))),
         }
     }
 

@@ -304,8 +304,8 @@ impl LineWinograd {
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
         // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
-        let in_point = (in_blocks * count | 1) * LANES;
-        let out_point = (out_blocks * count | 1) * LANES;
+        let in_point = ((in_blocks * count) | 1) * LANES;
+        let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
         let source = source.at_least(n * in_point);
         let product = product.at_least(n * out_point);
