@@ -1,8 +1,9 @@
 //! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of them.
 
 use crate::attributes::{Attribute, Attributes};
+use crate::kernels::blocked::BLOCK;
 use crate::kernels::{Arena, Isa, Region};
-use crate::ops::{Backward, Fact, Facts, Forward, Operand, Site, build};
+use crate::ops::{Backward, Fact, Facts, Forward, Layout, Operand, Site, build};
 use crate::tensor::{DType, Tensor, volume};
 
 /// One input of a case: data (differentiated) or a constant.
@@ -74,6 +75,20 @@ pub(crate) fn flowing(shape: &[usize], values: Vec<i64>) -> Given {
     Given { tensor: Tensor::ints(shape, values), constant: false }
 }
 
+/// Where each element of a value lies in memory.
+fn places(layout: Layout, shape: &[usize]) -> Vec<usize> {
+    let n = volume(shape);
+    if layout == Layout::Plain {
+        return (0..n).collect();
+    }
+    let (batch, channels, plane) = (shape[0], shape[1], volume(&shape[2..]));
+    let place = |i: usize| {
+        let (image, channel, position) = (i / plane / channels, i / plane % channels, i % plane);
+        ((channel / BLOCK * batch + image) * plane + position) * BLOCK + channel % BLOCK
+    };
+    (0..n).map(place).collect()
+}
+
 /// An operator with attributes and inputs.
 pub(crate) struct Case {
     op: &'static str,
@@ -126,6 +141,12 @@ impl Case {
     }
 
     fn check_on(&self, isa: Isa) {
+        self.check_kernel(isa, Layout::Plain);
+        self.check_kernel(isa, Layout::Blocked);
+    }
+
+    /// Checks the kernel of a layout, if there is one.
+    fn check_kernel(&self, isa: Isa, layout: Layout) {
         let op = build(self.op, &Attributes::new(self.opset, self.attributes.clone()));
         let facts: Vec<Fact> = self
             .inputs
@@ -134,12 +155,31 @@ impl Case {
             .collect();
         let refs: Vec<Option<&Fact>> = facts.iter().map(Some).collect();
         let inputs = Facts(&refs);
-        let fail = |what: &str, why: String| -> ! { panic!("{} ({isa:?}) {what}: {why}", self.op) };
+        let fail =
+            |what: &str, why: String| -> ! { panic!("{} ({isa:?}, {layout:?}) {what}: {why}", self.op) };
         let outputs = op.infer(inputs).unwrap_or_else(|e| fail("infer", e.0));
         let output = &outputs[self.output];
         let site = Site { inputs, output, output_index: self.output, isa, gradients: true };
-        let built = op.kernel(site).unwrap_or_else(|e| fail("kernel", e.0));
+        let built = match layout {
+            Layout::Plain => op.kernel(site).unwrap_or_else(|e| fail("kernel", e.0)),
+            Layout::Blocked => {
+                let in_blocks = |f: &Fact| f.value.is_some() || f.dtype == DType::Float && f.shape.len() > 2;
+                if !facts.iter().chain([output]).all(in_blocks) {
+                    return;
+                }
+                match op.blocked(site).unwrap_or_else(|e| fail("blocked", e.0)) {
+                    Some(built) => built,
+                    None => return,
+                }
+            }
+        };
+        let operand_layout = if layout == Layout::Blocked { built.operand_layout } else { layout };
         let kernel = built.kernel;
+        // Where the elements of the operands and of the output lie.
+        let places: Vec<Vec<usize>> =
+            built.operands.iter().map(|&i| places(operand_layout, self.inputs[i].tensor.shape())).collect();
+        let out_places = self::places(layout, &output.shape);
+        let room = |layout: Layout, shape: &[usize]| volume(&layout.shape(shape));
 
         // Arena: every operand, the output, its gradient, an operand's gradient, saved words.
         let mut at = 0;
@@ -148,17 +188,21 @@ impl Case {
             at += len.next_multiple_of(16);
             r
         };
-        let operand_regions: Vec<Region> =
-            built.operands.iter().map(|&i| region(self.inputs[i].tensor.len())).collect();
+        let operand_regions: Vec<Region> = built
+            .operands
+            .iter()
+            .map(|&i| region(room(operand_layout, self.inputs[i].tensor.shape())))
+            .collect();
         let operands: Vec<Operand> = operand_regions.iter().map(|&r| Operand::Arena(r)).collect();
-        let y = region(output.len());
-        let dy = region(output.len());
+        let y = region(room(layout, &output.shape));
+        let dy = region(room(layout, &output.shape));
         let saved = region(kernel.saved_words());
         let longest = operand_regions.iter().map(|r| r.len).max().unwrap_or(0);
         let dx_start = region(longest).offset;
         let mut arena = Arena::new(at);
-        for (r, &i) in operand_regions.iter().zip(&built.operands) {
-            arena.slice_mut(*r).copy_from_slice(&self.inputs[i].tensor.operand().unwrap());
+        for ((r, &i), places) in operand_regions.iter().zip(&built.operands).zip(&places) {
+            let to = arena.slice_mut(*r);
+            places.iter().zip(self.inputs[i].tensor.operand().unwrap().iter()).for_each(|(&p, &x)| to[p] = x);
         }
         let weights = noise(output.len(), 99);
 
@@ -173,10 +217,11 @@ impl Case {
                 in_place: &[],
             };
             kernel.forward(&mut io);
-            out.iter().zip(&weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            out_places.iter().zip(&weights).map(|(&p, b)| f64::from(out[p]) * f64::from(*b)).sum()
         };
         run(&mut arena);
-        arena.slice_mut(dy).copy_from_slice(&weights);
+        let seed = arena.slice_mut(dy);
+        out_places.iter().zip(&weights).for_each(|(&p, &w)| seed[p] = w);
 
         for (k, r) in operand_regions.iter().enumerate() {
             let given = &self.inputs[built.operands[k]];
@@ -201,17 +246,18 @@ impl Case {
                     gates: [None; 2],
                 });
                 let shift = if accumulate { 1.0 } else { 0.0 };
-                gradients.push(arena.slice(dx).iter().map(|g| g - shift).collect::<Vec<_>>());
+                let gradient = arena.slice(dx);
+                gradients.push(places[k].iter().map(|&p| gradient[p] - shift).collect::<Vec<_>>());
             }
-            let step = (r.len / self.probes).max(1);
-            for i in (0..r.len).step_by(step) {
-                let eps = 2e-3f32;
-                let x = arena.slice(*r)[i];
-                arena.slice_mut(*r)[i] = x + eps;
+            let step = (places[k].len() / self.probes).max(1);
+            for i in (0..places[k].len()).step_by(step) {
+                let (eps, at) = (2e-3f32, places[k][i]);
+                let x = arena.slice(*r)[at];
+                arena.slice_mut(*r)[at] = x + eps;
                 let up = run(&mut arena);
-                arena.slice_mut(*r)[i] = x - eps;
+                arena.slice_mut(*r)[at] = x - eps;
                 let down = run(&mut arena);
-                arena.slice_mut(*r)[i] = x;
+                arena.slice_mut(*r)[at] = x;
                 let width = f64::from(x + eps) - f64::from(x - eps);
                 let expected = (up - down) / width;
                 for (gradient, how) in gradients.iter().zip(["overwritten", "accumulated"]) {
