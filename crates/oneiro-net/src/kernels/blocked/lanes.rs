@@ -24,6 +24,10 @@ pub(crate) trait Lanes: Copy {
     unsafe fn clip(self, low: Self, high: Self) -> (Self, u16, u16);
     /// 0 where a bit is set.
     unsafe fn zero_where(self, bits: u16) -> Self;
+    /// Writes whole numbers below 256 as bytes.
+    unsafe fn store_bytes(self, to: *mut u8);
+    /// Bits where one of sixteen bytes is this one.
+    unsafe fn bytes_are(from: *const u8, byte: u8) -> u16;
     /// `other` where a bit is set.
     unsafe fn blend(self, other: Self, bits: u16) -> Self;
 }
@@ -98,9 +102,32 @@ mod x86 {
             unsafe { _mm512_maskz_mov_ps(!bits, self) }
         }
         #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            // SAFETY: see above.
+            unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self))) }
+        }
+        #[inline(always)]
+        unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
+            // SAFETY: see above.
+            unsafe { bytes_equal(from, byte) }
+        }
+        #[inline(always)]
         unsafe fn blend(self, other: Self, bits: u16) -> Self {
             // SAFETY: see above.
             unsafe { _mm512_mask_mov_ps(self, bits, other) }
+        }
+    }
+
+    /// Bits where one of sixteen bytes is this one.
+    ///
+    /// # Safety
+    /// Sixteen bytes lie at the address.
+    #[inline(always)]
+    unsafe fn bytes_equal(from: *const u8, byte: u8) -> u16 {
+        // SAFETY: SSE2 belongs to x86-64; the caller has the bytes.
+        unsafe {
+            let equal = _mm_cmpeq_epi8(_mm_loadu_si128(from.cast()), _mm_set1_epi8(byte as i8));
+            _mm_movemask_epi8(equal) as u16
         }
     }
 
@@ -207,6 +234,22 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            // SAFETY: see above. The packings saturate, which numbers below 256 never do, and work within halves of a
+            // register, which the permutation undoes.
+            unsafe {
+                let (low, high) = (_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
+                let pairs = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+                let (first, second) = (_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
+                _mm_storeu_si128(to.cast(), _mm_packus_epi16(first, second));
+            }
+        }
+        #[inline(always)]
+        unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
+            // SAFETY: see above.
+            unsafe { bytes_equal(from, byte) }
+        }
+        #[inline(always)]
         unsafe fn blend(self, other: Self, bits: u16) -> Self {
             // SAFETY: see above.
             unsafe {
@@ -281,6 +324,17 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     #[inline(always)]
     unsafe fn zero_where(self, bits: u16) -> Self {
         Plain(std::array::from_fn(|i| if bits >> i & 1 == 1 { 0.0 } else { self.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the caller has room for sixteen bytes.
+        unsafe { to.cast::<[u8; 16]>().write_unaligned(std::array::from_fn(|i| self.0[i] as u8)) }
+    }
+    #[inline(always)]
+    unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
+        // SAFETY: the caller has sixteen bytes.
+        let bytes = unsafe { from.cast::<[u8; 16]>().read_unaligned() };
+        (0..16).fold(0, |bits, i| bits | u16::from(bytes[i] == byte) << i)
     }
     #[inline(always)]
     unsafe fn blend(self, other: Self, bits: u16) -> Self {

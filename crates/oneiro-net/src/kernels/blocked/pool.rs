@@ -1,7 +1,6 @@
 //! Max and average pooling over blocks of channels.
 //!
-//! Which tap won is kept as a mask of sixteen bits for each output position and tap; the gradient then is a few masked
-//! additions.
+//! Which tap won is kept as a byte for each output; the gradient then is a few masked additions.
 
 use super::Ending;
 use super::Shared;
@@ -14,12 +13,12 @@ use crate::kernels::pool::PoolGeometry;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 
-/// Taps of a window at most: the winner's masks of one position stay in a few lines of a cache.
+/// Taps of a window at most; a winner is a byte.
 pub const MAX_TAPS: usize = 64;
 
-/// Words that the winners take: for each output position and tap the bits of sixteen channels.
+/// Words that the winners take: a byte for each output.
 pub fn winner_words(geometry: &PoolGeometry) -> usize {
-    (geometry.planes * volume(geometry.dst) * geometry.taps()).div_ceil(2)
+    geometry.planes * volume(geometry.dst) * LANES / size_of::<u32>()
 }
 
 /// What a pooling computes.
@@ -57,7 +56,7 @@ pub fn pool(
     assert!(winners.is_empty() || winners.len() == winner_words(geometry), "winners of {geometry:?}");
     let finish = Shared(ending.finish(dst, geometry.planes, dst_plane));
     let keep = !winners.is_empty();
-    let (dst, winners) = (Disjoint::new(dst), Disjoint::new(bytemuck::cast_slice_mut::<u32, u16>(winners)));
+    let (dst, winners) = (Disjoint::new(dst), Disjoint::new(bytemuck::cast_slice_mut::<u32, u8>(winners)));
     super::windows::each_piece(
         geometry.planes,
         geometry.dst[0] * geometry.dst[1],
@@ -65,7 +64,6 @@ pub fn pool(
         |plane, from, to| {
             let width = geometry.dst[2];
             let at = plane * dst_plane + from * width;
-            let taps = geometry.taps();
             let call = Piece {
                 geometry,
                 pooling,
@@ -75,7 +73,7 @@ pub fn pool(
                 dst: unsafe { dst.part(at * LANES, (to - from) * width * LANES) }.as_mut_ptr(),
                 winners: if keep {
                     // SAFETY: as above.
-                    unsafe { winners.part(at * taps, (to - from) * width * taps) }.as_mut_ptr()
+                    unsafe { winners.part(at * LANES, (to - from) * width * LANES) }.as_mut_ptr()
                 } else {
                     std::ptr::null_mut()
                 },
@@ -107,19 +105,18 @@ pub fn pool_backward(
     assert_eq!(dy.len(), geometry.planes * dst_plane * LANES, "destination of {geometry:?}");
     assert!(pooling != Pooling::Max || winners.len() == winner_words(geometry), "winners of {geometry:?}");
     let finish = Shared(ending.finish(dx, geometry.planes, src_plane));
-    let winners = bytemuck::cast_slice::<u32, u16>(winners);
+    let winners = bytemuck::cast_slice::<u32, u8>(winners);
     team::chunks(dx, (src_plane * LANES).max(1), |plane, dx| {
         if !accumulate {
             dx.fill(0.0);
         }
-        let taps = geometry.taps();
         let call = Back {
             geometry,
             pooling,
             dy: dy[plane * dst_plane * LANES..(plane + 1) * dst_plane * LANES].as_ptr(),
             dx: dx.as_mut_ptr(),
             winners: match pooling {
-                Pooling::Max => winners[plane * dst_plane * taps..(plane + 1) * dst_plane * taps].as_ptr(),
+                Pooling::Max => winners[plane * dst_plane * LANES..(plane + 1) * dst_plane * LANES].as_ptr(),
                 Pooling::Average { .. } => std::ptr::null(),
             },
             finish: finish.get(),
@@ -137,7 +134,7 @@ struct Piece<'a> {
     lines: (usize, usize),
     src: *const f32,
     dst: *mut f32,
-    winners: *mut u16,
+    winners: *mut u8,
     finish: Option<&'a Finish>,
     mask: usize,
 }
@@ -147,7 +144,7 @@ struct Back<'a> {
     pooling: Pooling,
     dy: *const f32,
     dx: *mut f32,
-    winners: *const u16,
+    winners: *const u8,
     finish: Option<&'a Finish>,
     mask: usize,
 }
@@ -246,12 +243,31 @@ fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) ->
     1.0 / count as f32
 }
 
+/// The largest of T numbers, and which it is; for windows that lie inside, with their number known to the compiler.
+///
+/// # Safety
+/// From `corner`, the first T offsets can be read.
+#[inline(always)]
+unsafe fn largest<X: Lanes, const T: usize>(corner: *const f32, offsets: &[usize; MAX_TAPS]) -> (X, X) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let (mut best, mut winner) = (X::load(corner), X::splat(0.0));
+        for tap in 1..T {
+            let value = X::load(corner.add(offsets[tap] * LANES));
+            let larger = value.exceeds(best);
+            best = best.blend(value, larger);
+            winner = winner.blend(X::splat(tap as f32), larger);
+        }
+        (best, winner)
+    }
+}
+
 /// # Safety
 /// The addresses of the call have what its geometry says.
 #[inline(always)]
 unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     let geometry = call.geometry;
-    let (taps, width) = (geometry.taps(), geometry.dst[2]);
+    let width = geometry.dst[2];
     let inner = Inner::of(geometry);
     // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
@@ -262,26 +278,28 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
                 let to = call.dst.add(at * LANES);
                 let result = match call.pooling {
                     Pooling::Max => {
-                        let mut best = X::splat(f32::NEG_INFINITY);
-                        let mut beats = [0u16; MAX_TAPS];
-                        let mut first = usize::MAX;
-                        taps!(geometry, inner, line, range, x, |tap, from| {
-                            let value = X::load(call.src.add(from * LANES));
-                            if first == usize::MAX {
-                                (first, beats[tap], best) = (tap, !0, value);
-                            } else {
-                                let larger = value.exceeds(best);
-                                beats[tap] = larger;
-                                best = best.blend(value, larger);
+                        let inside = (range.0..range.1).contains(&x);
+                        let corner = call
+                            .src
+                            .wrapping_offset((range.2 + (x * geometry.stride[2]) as isize) * LANES as isize);
+                        let (best, winner) = match geometry.taps() {
+                            4 if inside => largest::<X, 4>(corner, &inner.offsets),
+                            9 if inside => largest::<X, 9>(corner, &inner.offsets),
+                            _ => {
+                                let (mut best, mut winner) = (X::splat(0.0), X::splat(0.0));
+                                let mut first = true;
+                                taps!(geometry, inner, line, range, x, |tap, from| {
+                                    let value = X::load(call.src.add(from * LANES));
+                                    let larger = if first { !0 } else { value.exceeds(best) };
+                                    first = false;
+                                    best = best.blend(value, larger);
+                                    winner = winner.blend(X::splat(tap as f32), larger);
+                                });
+                                (best, winner)
                             }
-                        });
+                        };
                         if !call.winners.is_null() {
-                            // The last that beat what came before it has won.
-                            let mut taken = 0;
-                            for tap in (0..taps).rev() {
-                                *call.winners.add(at * taps + tap) = beats[tap] & !taken;
-                                taken |= beats[tap];
-                            }
+                            winner.store_bytes(call.winners.add(at * LANES));
                         }
                         best
                     }
@@ -309,7 +327,7 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
 #[inline(always)]
 unsafe fn back<X: Lanes>(call: &Back<'_>) {
     let geometry = call.geometry;
-    let (taps, width) = (geometry.taps(), geometry.dst[2]);
+    let width = geometry.dst[2];
     let inner = Inner::of(geometry);
     // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
@@ -320,7 +338,7 @@ unsafe fn back<X: Lanes>(call: &Back<'_>) {
                 let dy = X::load(call.dy.add(at * LANES));
                 match call.pooling {
                     Pooling::Max => taps!(geometry, inner, line, range, x, |tap, from| {
-                        let won = *call.winners.add(at * taps + tap);
+                        let won = X::bytes_are(call.winners.add(at * LANES), tap as u8);
                         let dx = call.dx.add(from * LANES);
                         X::load(dx).add(dy.zero_where(!won)).store(dx);
                     }),
