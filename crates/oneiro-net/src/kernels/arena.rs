@@ -4,7 +4,7 @@
 //! regions that it writes, as slices, and a [`Reader`] for everything else. The checks in the two make the
 //! steps free of `unsafe`.
 
-use super::scratch::AlignedBuffer;
+use super::pages::Pages;
 use std::marker::PhantomData;
 
 /// The most regions that one step writes.
@@ -33,24 +33,19 @@ impl Region {
 
 /// `f32` storage of fixed length at a 64-byte address; zeros at first.
 pub struct Arena {
-    memory: AlignedBuffer,
+    memory: Pages,
     len: usize,
 }
 
 impl Arena {
     /// Storage for `len` numbers. Where the system has no such memory the process ends; see [`Arena::try_new`].
     pub fn new(len: usize) -> Arena {
-        let mut memory = AlignedBuffer::new();
-        memory.at_least(len);
-        Arena { memory, len }
+        Arena { memory: Pages::new(len), len }
     }
 
     /// Storage for `len` numbers, or `None` where the system has no such memory.
     pub fn try_new(len: usize) -> Option<Arena> {
-        let mut memory = AlignedBuffer::new();
-        memory.try_reserve(len)?;
-        memory.at_least(len);
-        Some(Arena { memory, len })
+        Some(Arena { memory: Pages::try_new(len)?, len })
     }
 
     /// Numbers in it.

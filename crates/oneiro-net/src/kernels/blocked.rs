@@ -33,7 +33,7 @@ pub use stem::Stem;
 pub use winograd::{LineOutputs, LineWinograd, Outputs, Winograd};
 
 use super::clip::mask_words;
-use super::scratch::AlignedBuffer;
+use super::pages::Pages;
 use tile::Finish;
 
 /// Channels of a block.
@@ -132,33 +132,28 @@ unsafe impl Sync for Shared {}
 
 /// Numbers at an address that suits every instruction set.
 #[derive(Default)]
-struct Packed {
-    data: AlignedBuffer,
-    len: usize,
-}
+struct Packed(Pages);
 
 impl std::fmt::Debug for Packed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} numbers", self.len)
+        write!(f, "{} numbers", self.0.len())
     }
 }
 
 impl Packed {
     fn zeros(len: usize) -> Packed {
-        let mut data = AlignedBuffer::new();
-        data.at_least(len);
-        Packed { data, len }
+        Packed(Pages::new(len))
     }
 
     fn as_slice(&self) -> &[f32] {
-        &self.data.as_slice()[..self.len]
+        self.0.as_slice()
     }
 
     fn as_mut_slice(&mut self) -> &mut [f32] {
-        &mut self.data.as_mut_slice()[..self.len]
+        self.0.as_mut_slice()
     }
 
     fn bytes(&self) -> usize {
-        self.len * size_of::<f32>()
+        self.0.len() * size_of::<f32>()
     }
 }

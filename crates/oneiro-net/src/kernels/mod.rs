@@ -27,6 +27,7 @@ pub mod functions;
 pub(crate) mod gemm;
 pub mod isa;
 pub mod linear;
+pub(crate) mod pages;
 pub mod pool;
 pub(crate) mod scratch;
 pub mod softmax;
