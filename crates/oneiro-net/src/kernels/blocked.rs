@@ -15,7 +15,6 @@ mod maps;
 mod peak;
 mod pool;
 mod reorder;
-mod slab;
 mod stem;
 #[cfg(test)]
 mod tests;
@@ -117,6 +116,11 @@ impl Ending<'_> {
     }
 }
 
+/// Part `part` of `all` things that are cut into `parts` nearly equal ones: from and to.
+fn even(parts: usize, part: usize, all: usize) -> (usize, usize) {
+    (all * part / parts, all * (part + 1) / parts)
+}
+
 /// A finish that tasks share.
 struct Shared(Option<Finish>);
 
@@ -143,6 +147,20 @@ impl std::fmt::Debug for Packed {
 impl Packed {
     fn zeros(len: usize) -> Packed {
         Packed(Pages::new(len))
+    }
+
+    /// A bias `[groups · channels]` with every group padded to whole blocks by zeros; all zeros where there is none.
+    ///
+    /// # Panics
+    /// Where it has another length.
+    fn bias(bias: Option<&[f32]>, groups: usize, channels: usize) -> Packed {
+        let mut padded = Packed::zeros(groups * blocks_of(channels) * BLOCK);
+        if let Some(bias) = bias {
+            assert_eq!(bias.len(), groups * channels, "a bias of {groups} groups of {channels} channels");
+            let to = padded.as_mut_slice().chunks_mut(blocks_of(channels) * BLOCK);
+            to.zip(bias.chunks(channels)).for_each(|(to, from)| to[..channels].copy_from_slice(from));
+        }
+        padded
     }
 
     fn as_slice(&self) -> &[f32] {

@@ -12,6 +12,7 @@
 
 mod columns;
 mod geometry;
+pub(crate) mod slab;
 mod task;
 
 pub(crate) use columns::Reading;

@@ -5,9 +5,9 @@
 //! ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the numbers of channels
 //! and taps alone: neither threads nor the batch can change a bit.
 
-use super::slab::Slab;
 use super::tile::{Finish, LANES, MAX_BLOCKS, Tile, TileCall, most_positions, tile_of};
-use super::{Ending, Packed, blocks_of};
+use super::{Ending, Packed, blocks_of, even};
+use crate::kernels::correlate::slab::Slab;
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
@@ -139,14 +139,8 @@ impl Dense {
                 }
             },
         );
-        let mut padded = Packed::zeros(groups * blocks * LANES);
-        if let Some(bias) = bias {
-            assert_eq!(bias.len(), groups * c_out, "bias of {correlation:?}");
-            for (to, from) in padded.as_mut_slice().chunks_mut(blocks * LANES).zip(bias.chunks(c_out)) {
-                to[..c_out].copy_from_slice(from);
-            }
-        }
-        Dense { correlation, isa, panels, weights, bias: padded }
+        let bias = Packed::bias(bias, groups, c_out);
+        Dense { correlation, isa, panels, weights, bias }
     }
 
     /// Bytes of the packed weights.
@@ -177,7 +171,6 @@ impl Dense {
         let run = |task: usize| {
             let (task, column_part) = (task / split.column_parts, task % split.column_parts);
             let (task, panel_part) = (task / split.panel_parts, task % split.panel_parts);
-            let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
             job.run(
                 task / c.groups,
                 task % c.groups,
@@ -285,7 +278,7 @@ impl Job<'_> {
         let dense = self.dense;
         let c = &dense.correlation;
         let Scratch { slab, data, offsets } = scratch;
-        slab.lay(c, columns.0, columns.1);
+        slab.lay(c, columns.0, columns.1, usize::MAX);
         let src_plane = volume(c.src);
         let in_blocks = blocks_of(c.c_in);
         // From one block of channels to the next lie the other images.

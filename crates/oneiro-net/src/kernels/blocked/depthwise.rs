@@ -47,12 +47,8 @@ impl Depthwise {
                 packed.as_mut_slice()[to] = weights[channel * taps + tap];
             }
         }
-        let mut padded = Packed::zeros(blocks_of(channels) * LANES);
-        if let Some(bias) = bias {
-            assert_eq!(bias.len(), channels, "bias of {correlation:?}");
-            padded.as_mut_slice()[..channels].copy_from_slice(bias);
-        }
-        Depthwise { correlation, isa, weights: packed, bias: padded }
+        let bias = Packed::bias(bias, 1, channels);
+        Depthwise { correlation, isa, weights: packed, bias }
     }
 
     /// Bytes of the packed weights.

@@ -19,13 +19,12 @@ use super::dense::{PRODUCTS, WEIGHT_COST};
 use super::families::families;
 use super::lanes::Lanes;
 use super::tile::{Finish, LANES};
-use super::{Ending, Packed, Shared, blocks_of};
+use super::{Ending, Packed, Shared, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
-use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
-use products::Products;
-use std::cell::RefCell;
+use products::{Products, SCRATCH, Scratch};
 use transforms::{filter, input_line, output_line};
 
 /// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
@@ -92,18 +91,6 @@ pub struct Winograd {
     bias: Packed,
 }
 
-struct Scratch {
-    source: AlignedBuffer,
-    product: AlignedBuffer,
-    offsets: Vec<usize>,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
-    };
-}
-
 impl Winograd {
     /// Whether a correlation has the form: one group, dense 3×3 taps in the plane, step 1, all of the destination.
     pub fn takes(correlation: &Correlation) -> bool {
@@ -152,12 +139,8 @@ impl Winograd {
             let taps: [f32; 9] = std::array::from_fn(|t| weight(out, input, places[z * 9 + t]));
             filter(outputs, &taps, put);
         });
-        let mut padded = Packed::zeros(blocks_of(c_out) * LANES);
-        if let Some(bias) = bias {
-            assert_eq!(bias.len(), c_out, "bias of {correlation:?}");
-            padded.as_mut_slice()[..c_out].copy_from_slice(bias);
-        }
-        Winograd { correlation, isa, outputs, low, depth, products, bias: padded }
+        let bias = Packed::bias(bias, 1, c_out);
+        Winograd { correlation, isa, outputs, low, depth, products, bias }
     }
 
     /// Outputs of a tile along each side.
@@ -191,7 +174,6 @@ impl Winograd {
         let run = |task: usize| {
             let (task, part) = (task / split.panel_parts, task % split.panel_parts);
             let (image, band) = (task / split.bands, task % split.bands);
-            let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
             let job = Job {
                 winograd: self,
                 src: &src[image * src_plane * LANES..],

@@ -10,6 +10,7 @@
 //! Where nothing is padded and the step is 1, the source itself is used as the slab.
 
 use super::Correlation;
+use super::slab::{Piece, Segment, Slab};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, LINE};
 
@@ -66,41 +67,15 @@ impl Reading {
     }
 }
 
-/// Columns of one panel that lie side by side in the slab.
-#[derive(Clone, Copy)]
-struct Segment {
-    /// First column in the panel.
-    column: usize,
-    /// Columns.
-    len: usize,
-    /// Where tap 0 of the first column lies in the slab.
-    base: usize,
-}
-
-/// A piece of a source line to copy into the slab, every step-th number of it.
-#[derive(Clone, Copy)]
-struct Piece {
-    to: usize,
-    from: usize,
-    len: usize,
-}
-
 /// How to pack one block of columns; kept by each thread and refilled for each task, so that it allocates
 /// only to grow.
 pub(super) struct Columns {
     width: usize,
     panels: usize,
-    segments: Vec<Segment>,
+    /// Where the columns lie in the slab, and how it is filled for each channel.
+    layout: Slab,
     /// Where the segments of each panel begin, and the end.
     first_segment: Vec<usize>,
-    /// Where each tap lies in the slab, from the segment's base.
-    taps: Vec<usize>,
-    /// Whether the source serves as the slab.
-    direct: bool,
-    pieces: Vec<Piece>,
-    /// Per line and remainder of the slab, the range that the block needs.
-    needed: Vec<(usize, usize)>,
-    step: usize,
     slab: AlignedBuffer,
     /// Numbers of the slab (or of a source plane) that whole-vector copies may read from its start.
     reach: usize,
@@ -112,13 +87,8 @@ impl Columns {
         Columns {
             width: 0,
             panels: 0,
-            segments: Vec::new(),
+            layout: Slab::new(),
             first_segment: Vec::new(),
-            taps: Vec::new(),
-            direct: false,
-            pieces: Vec::new(),
-            needed: Vec::new(),
-            step: 1,
             slab: AlignedBuffer::new(),
             reach: 0,
             panel_data: AlignedBuffer::new(),
@@ -129,142 +99,18 @@ impl Columns {
     pub(super) fn prepare(&mut self, correlation: &Correlation, begin: usize, end: usize, width: usize) {
         self.width = width;
         self.panels = (end - begin).div_ceil(width);
-        self.segments.clear();
+        self.layout.lay(correlation, begin, end, width);
         self.first_segment.clear();
-        self.taps.clear();
-        if correlation.taps.is_empty() {
-            return;
-        }
-        let reading = Reading::of(correlation);
-        let mut low = [isize::MAX; 3];
-        let mut high = [isize::MIN; 3];
-        for &tap in &correlation.taps {
-            let tap = reading.tap(tap);
-            for d in 0..3 {
-                low[d] = low[d].min(tap[d]);
-                high[d] = high[d].max(tap[d]);
-            }
-        }
-        let inside = |d: usize| {
-            low[d] >= 0
-                && ((reading.grid[d] - 1) * reading.step[d]) as isize + high[d] < reading.src[d] as isize
-        };
-        self.step = reading.step[2];
-        self.direct = self.step == 1 && (0..3).all(inside);
-        if self.direct {
-            let [_, height, line] = reading.src;
-            let at = |z: usize, y: usize, x: usize| (z * height + y) * line + x;
-            self.cut(&reading, begin, end, |z, y, x| at(z * reading.step[0], y * reading.step[1], x));
-            self.taps.extend(correlation.taps.iter().map(|&tap| {
-                let [z, y, x] = reading.tap(tap).map(|t| t as usize);
-                at(z, y, x)
-            }));
-        } else {
-            self.lay_slab(correlation, &reading, low, high, begin, end);
-        }
-        let last = self.segments.iter().map(|s| s.base + s.len.next_multiple_of(LINE)).max();
-        self.reach = last.unwrap_or(0) + self.taps.iter().max().unwrap_or(&0);
-        if !self.direct {
-            self.slab.at_least(self.reach);
-        }
-    }
-
-    /// Cuts the block into segments at the ends of grid rows and of panels.
-    fn cut(
-        &mut self,
-        reading: &Reading,
-        begin: usize,
-        end: usize,
-        base: impl Fn(usize, usize, usize) -> usize,
-    ) {
-        let [_, grid_height, grid_width] = reading.grid;
-        let mut position = begin;
-        while position < end {
-            let column = (position - begin) % self.width;
-            if column == 0 {
-                self.first_segment.push(self.segments.len());
-            }
-            let (row, x) = (position / grid_width, position % grid_width);
-            let len = (grid_width - x).min(self.width - column).min(end - position);
-            let base = base(row / grid_height, row % grid_height, x);
-            self.segments.push(Segment { column, len, base });
-            position += len;
-        }
-        self.first_segment.push(self.segments.len());
-    }
-
-    /// Lays out the slab of the block, writes its zeros, and lists what to copy into it for each channel.
-    fn lay_slab(
-        &mut self,
-        correlation: &Correlation,
-        reading: &Reading,
-        low: [isize; 3],
-        high: [isize; 3],
-        begin: usize,
-        end: usize,
-    ) {
-        let Reading { src, grid, step, .. } = *reading;
-        // The box of grid positions that the block lies in.
-        let (first, last) = (begin / grid[2], (end - 1) / grid[2]);
-        let (z0, z1) = (first / grid[1], last / grid[1]);
-        let (y0, y1) = if z0 == z1 { (first % grid[1], last % grid[1]) } else { (0, grid[1] - 1) };
-        let (x0, x1) = if first == last { (begin % grid[2], (end - 1) % grid[2]) } else { (0, grid[2] - 1) };
-        // Lines of the slab: source rows from the first tap of the first position to the last of the last.
-        let span = |d: usize| (high[d] - low[d]) as usize;
-        let depth = (z1 - z0) * step[0] + span(0) + 1;
-        let height = (y1 - y0) * step[1] + span(1) + 1;
-        let remainders = step[2].min(span(2) + 1);
-        let length = x1 - x0 + span(2) / step[2] + 1;
-        let at = |z: usize, y: usize, remainder: usize, x: usize| {
-            ((z * height + y) * remainders + remainder) * length + x
-        };
-        let from_low = |tap: [isize; 3]| {
-            let tap = reading.tap(tap);
-            [0, 1, 2].map(|d| (tap[d] - low[d]) as usize)
-        };
-        self.cut(reading, begin, end, |z, y, x| at((z - z0) * step[0], (y - y0) * step[1], 0, x - x0));
-        self.taps.extend(correlation.taps.iter().map(|&tap| {
-            let [z, y, x] = from_low(tap);
-            at(z, y, x % step[2], x / step[2])
-        }));
-
-        self.needed.clear();
-        self.needed.resize(depth * height * remainders, (usize::MAX, 0));
-        for row in first..=last {
-            let from = if row == first { begin % grid[2] } else { 0 };
-            let to = if row == last { (end - 1) % grid[2] } else { grid[2] - 1 };
-            for &tap in &correlation.taps {
-                let [z, y, x] = from_low(tap);
-                let (z, y) = ((row / grid[1] - z0) * step[0] + z, (row % grid[1] - y0) * step[1] + y);
-                let needed = &mut self.needed[(z * height + y) * remainders + x % step[2]];
-                needed.0 = needed.0.min(from - x0 + x / step[2]);
-                needed.1 = needed.1.max(to - x0 + x / step[2] + 1);
-            }
-        }
-
-        self.pieces.clear();
-        let slab = self.slab.at_least(depth * height * remainders * length);
-        for (line, &(begin, end)) in self.needed.iter().enumerate() {
-            if begin >= end {
-                continue;
-            }
-            let start = line * length;
-            let origin = [z0, y0, x0];
-            let within = [line / remainders / height, line / remainders % height, line % remainders];
-            let [z, y, x] = [0, 1, 2].map(|d| (origin[d] * step[d] + within[d]) as isize + low[d]);
-            let stride = step[2] as isize;
-            // Of the range, the part whose source positions x + i·step lie inside the line.
-            let inside_rows = (0..src[0] as isize).contains(&z) && (0..src[1] as isize).contains(&y);
-            let ceil = |a: isize| (a.max(0) as usize).div_ceil(stride as usize);
-            let (valid, stop) = if inside_rows { (ceil(-x), ceil(src[2] as isize - x)) } else { (end, end) };
-            let valid = valid.clamp(begin, end);
-            let stop = stop.clamp(valid, end);
-            slab[start + begin..start + valid].fill(0.0);
-            slab[start + stop..start + end].fill(0.0);
-            if valid < stop {
-                let from = (z as usize * src[1] + y as usize) * src[2];
-                let from = (from as isize + x + valid as isize * stride) as usize;
-                self.pieces.push(Piece { to: start + valid, from, len: stop - valid });
+        let segments = &self.layout.segments;
+        let starts = segments.iter().enumerate().filter(|(_, s)| s.place.is_multiple_of(width));
+        self.first_segment.extend(starts.map(|(i, _)| i));
+        self.first_segment.push(segments.len());
+        let last = segments.iter().map(|s| s.base + s.len.next_multiple_of(LINE)).max();
+        self.reach = last.unwrap_or(0) + self.layout.taps.iter().max().unwrap_or(&0);
+        if !self.layout.direct {
+            let slab = self.slab.at_least(self.reach.max(self.layout.len));
+            for &(begin, end) in &self.layout.zeros {
+                slab[begin..end].fill(0.0);
             }
         }
     }
@@ -272,23 +118,24 @@ impl Columns {
     /// Packs `channels` channels, the first of which begins `src`, one plane apart; returns the panels and
     /// the distance from one to the next. `src` may go on beyond the last channel.
     pub(super) fn pack(&mut self, isa: Isa, src: &[f32], plane: usize, channels: usize) -> (&[f32], usize) {
-        let distance = channels * self.taps.len() * self.width + OVERHANG;
+        let distance = channels * self.layout.taps.len() * self.width + OVERHANG;
         self.panel_data.at_least(self.panels * distance);
         isa.require();
         for channel in 0..channels {
             let source = &src[channel * plane..];
-            if !self.direct {
-                fill_slab(isa, self.slab.as_mut_slice(), &source[..plane], &self.pieces, self.step);
+            if !self.layout.direct {
+                let Slab { pieces, step, .. } = &self.layout;
+                fill_slab(isa, self.slab.as_mut_slice(), &source[..plane], pieces, *step);
             }
             let to = self.panel_data.as_mut_slice();
-            let slab = if self.direct { source } else { self.slab.as_slice() };
+            let slab = if self.layout.direct { source } else { self.slab.as_slice() };
             let layout = Layout {
-                segments: &self.segments,
+                segments: &self.layout.segments,
                 first_segment: &self.first_segment,
-                taps: &self.taps,
+                taps: &self.layout.taps,
                 width: self.width,
                 distance,
-                row: channel * self.taps.len(),
+                row: channel * self.layout.taps.len(),
             };
             assert!(to.len() >= self.panels * distance && self.first_segment.len() == self.panels + 1);
             if slab.len() < self.reach {
@@ -366,7 +213,7 @@ impl Layout<'_> {
                     // SAFETY: reads lie in the slab and writes in the panels, as the caller grants.
                     unsafe {
                         let from = slab.add(segment.base + tap);
-                        let to = to.add(start + row * self.width + segment.column);
+                        let to = to.add(start + row * self.width + segment.place % self.width);
                         let mut i = 0;
                         while i < segment.len {
                             std::ptr::copy_nonoverlapping(from.add(i), to.add(i), W);
@@ -406,7 +253,8 @@ impl Layout<'_> {
             let start = panel * self.distance + self.row * self.width;
             for (row, &tap) in self.taps.iter().enumerate() {
                 for segment in &self.segments[bounds[0]..bounds[1]] {
-                    let (at, from) = (start + row * self.width + segment.column, segment.base + tap);
+                    let (at, from) =
+                        (start + row * self.width + segment.place % self.width, segment.base + tap);
                     to[at..at + segment.len].copy_from_slice(&slab[from..from + segment.len]);
                 }
             }

@@ -3,18 +3,17 @@
 //! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does; the others
 //! are for gradients, as F(4×4, 3×3) is.
 
-use super::products::Products;
+use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
 use crate::kernels::blocked::families::families;
 use crate::kernels::blocked::lanes::Lanes;
 use crate::kernels::blocked::tile::{Finish, LANES};
-use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, mask_plane};
+use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, even, mask_plane};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
-use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
-use std::cell::RefCell;
 
 /// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
 /// 2023 (Emerald Rapids).
@@ -144,18 +143,6 @@ pub struct LineWinograd {
     bias: Packed,
 }
 
-struct Scratch {
-    source: AlignedBuffer,
-    product: AlignedBuffer,
-    offsets: Vec<usize>,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
-    };
-}
-
 /// The axis along which the taps lie, if they are neighbours in one line and nothing else moves.
 fn axis_of(c: &Correlation) -> Option<usize> {
     let low = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).min().unwrap_or(0));
@@ -213,12 +200,8 @@ impl LineWinograd {
                 put(point, taps.map(|(f, &tap)| f * f64::from(weight(out, input, tap))).sum::<f64>() as f32);
             }
         });
-        let mut padded = Packed::zeros(blocks_of(c_out) * LANES);
-        if let Some(bias) = bias {
-            assert_eq!(bias.len(), c_out, "bias of {correlation:?}");
-            padded.as_mut_slice()[..c_out].copy_from_slice(bias);
-        }
-        LineWinograd { correlation, isa, outputs, matrices, axis, low, products, bias: padded }
+        let bias = Packed::bias(bias, 1, c_out);
+        LineWinograd { correlation, isa, outputs, matrices, axis, low, products, bias }
     }
 
     /// What is filtered.
@@ -260,7 +243,6 @@ impl LineWinograd {
             fit if c.batch * fit >= wanted => fit,
             fit => fit.next_multiple_of(threads.div_ceil(c.batch)).min(all),
         };
-        let even = |parts: usize, part: usize, all: usize| (all * part / parts, all * (part + 1) / parts);
         team::each(c.batch * parts * panel_parts, 1, |task| {
             let (task, panel_part) = (task / panel_parts, task % panel_parts);
             let range = even(parts, task % parts, all);

@@ -3,8 +3,23 @@
 use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::isa::Isa;
-use crate::kernels::scratch::Disjoint;
+use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use rayon::prelude::*;
+use std::cell::RefCell;
+
+/// What a task of either transform works in.
+pub(super) struct Scratch {
+    pub(super) source: AlignedBuffer,
+    pub(super) product: AlignedBuffer,
+    pub(super) offsets: Vec<usize>,
+}
+
+thread_local! {
+    /// Of each thread.
+    pub(super) static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { source: AlignedBuffer::new(), product: AlignedBuffer::new(), offsets: Vec::new() })
+    };
+}
 
 /// Multiply-adds of one chain at most, as for direct convolution.
 const CHAIN: usize = 144;

@@ -5,48 +5,52 @@
 //! zeros, each line split by remainder modulo the step: in it every tap is a constant distance away, whatever the
 //! padding, step and dilation. Where nothing is padded and the step is 1, the source itself is the slab.
 
-use crate::kernels::correlate::{Correlation, Reading};
+use super::{Correlation, Reading};
 
 /// Outputs that lie side by side in the slab and, a fixed step apart, in the destination.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     /// Outputs.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// Where tap 0 of the first one lies in the slab.
-    pub(super) base: usize,
+    pub(crate) base: usize,
     /// Position of the first one in the destination.
-    pub(super) to: usize,
+    pub(crate) to: usize,
+    /// Place of the first one in the range.
+    pub(crate) place: usize,
 }
 
 /// A piece of a source line to copy into the slab.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    pub(super) to: usize,
-    pub(super) from: usize,
-    pub(super) len: usize,
+pub(crate) struct Piece {
+    pub(crate) to: usize,
+    pub(crate) from: usize,
+    pub(crate) len: usize,
 }
 
 /// The slab of one range of outputs; all in positions. Kept by each thread and refilled, so that it allocates only to
 /// grow.
 #[derive(Debug, Default)]
-pub(super) struct Slab {
-    pub(super) segments: Vec<Segment>,
+pub(crate) struct Slab {
+    pub(crate) segments: Vec<Segment>,
     /// Where each tap lies, from a segment's base.
-    pub(super) taps: Vec<usize>,
+    pub(crate) taps: Vec<usize>,
     /// Whether the source is the slab.
-    pub(super) direct: bool,
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) direct: bool,
+    pub(crate) pieces: Vec<Piece>,
     /// Ranges of zeros.
-    pub(super) zeros: Vec<(usize, usize)>,
+    pub(crate) zeros: Vec<(usize, usize)>,
     /// From one position of a piece to the next in the source.
-    pub(super) step: usize,
+    pub(crate) step: usize,
     /// Positions in it.
-    pub(super) len: usize,
+    pub(crate) len: usize,
+    /// Per line and remainder, the range that the outputs need.
     needed: Vec<(usize, usize)>,
+    width: usize,
 }
 
 impl Slab {
-    pub(super) const fn new() -> Slab {
+    pub(crate) const fn new() -> Slab {
         Slab {
             segments: Vec::new(),
             taps: Vec::new(),
@@ -56,12 +60,15 @@ impl Slab {
             step: 1,
             len: 0,
             needed: Vec::new(),
+            width: usize::MAX,
         }
     }
 
-    /// Lays out the slab of grid positions `begin .. end` (linear, not empty).
-    pub(super) fn lay(&mut self, correlation: &Correlation, begin: usize, end: usize) {
+    /// Lays out the slab of grid positions `begin .. end` (linear, not empty). Segments end at multiples of `width` from
+    /// the beginning, too.
+    pub(crate) fn lay(&mut self, correlation: &Correlation, begin: usize, end: usize, width: usize) {
         let reading = Reading::of(correlation);
+        self.width = width;
         self.segments.clear();
         self.taps.clear();
         self.pieces.clear();
@@ -120,7 +127,9 @@ impl Slab {
             let (row, x) = (position / grid_width, position % grid_width);
             // What is not written whole is cut at the true lines of the grid, which joining may have merged.
             let line = if whole { grid_width - x } else { grid[2] - position % grid[2] };
-            let len = line.min(grid_width - x).min(end - position);
+            let place = position - begin;
+            let room = self.width - place % self.width;
+            let len = line.min(grid_width - x).min(end - position).min(room);
             let to = if whole {
                 position
             } else {
@@ -129,7 +138,12 @@ impl Slab {
                 let y = dst_start[1] + row % grid[1] * dst_step[1];
                 (z * dst[1] + y) * dst[2] + dst_start[2] + x * dst_step[2]
             };
-            self.segments.push(Segment { len, base: base(row / grid_height, row % grid_height, x), to });
+            self.segments.push(Segment {
+                len,
+                base: base(row / grid_height, row % grid_height, x),
+                to,
+                place,
+            });
             position += len;
         }
     }
