@@ -99,11 +99,14 @@ pub(super) fn join_gradients(
             accumulates.push((i, j, covered > 0));
         }
     }
+    // Storages that lie in others or hold others.
+    let mut in_family = vec![false; storages.len()];
+    for (s, &(outer, _)) in homes.iter().enumerate().filter(|(s, h)| h.0 != *s) {
+        (in_family[s], in_family[outer]) = (true, true);
+    }
     for (i, j, accumulate) in accumulates {
         let c = &mut backward[i].contributions[j];
-        if fine[homes[c.storage].0]
-            && (inside[c.storage].is_some() || homes.iter().filter(|h| h.0 == c.storage).count() > 1)
-        {
+        if fine[homes[c.storage].0] && in_family[c.storage] {
             c.accumulate = accumulate;
         }
     }

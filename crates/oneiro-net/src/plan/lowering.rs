@@ -285,8 +285,9 @@ impl<'a> Lowering<'a> {
         if !possible {
             return Ok(None);
         }
-        if !node.op.by_element() {
-            return node.op.blocked(site);
+        let own = node.op.blocked(site)?;
+        if own.is_some() || !node.op.by_element() {
+            return Ok(own);
         }
         // Of constants only single numbers lie the same in every order.
         let same = (0..inputs.0.len()).filter_map(|i| inputs.get(i)).all(|f| match &f.value {
@@ -294,7 +295,7 @@ impl<'a> Lowering<'a> {
             Some(constant) => constant.len() == 1,
         });
         if !same {
-            return node.op.blocked(site);
+            return Ok(None);
         }
         let moved: Vec<Option<Fact>> = (0..inputs.0.len())
             .map(|i| {
@@ -306,9 +307,6 @@ impl<'a> Lowering<'a> {
             .collect();
         let moved: Vec<Option<&Fact>> = moved.iter().map(Option::as_ref).collect();
         let output = Fact::float(Layout::Blocked.shape(&output.shape));
-        match node.op.blocked(site)? {
-            Some(built) => Ok(Some(built)),
-            None => node.op.kernel(Site { inputs: Facts(&moved), output: &output, ..site }).map(Some),
-        }
+        node.op.kernel(Site { inputs: Facts(&moved), output: &output, ..site }).map(Some)
     }
 }

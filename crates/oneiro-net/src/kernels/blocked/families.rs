@@ -4,12 +4,12 @@
 ///
 /// The contract of the function is that of the body; the machine having the family is asked for inside.
 macro_rules! families {
-    ($(#[$meta:meta])* fn $name:ident($call:ty) = $body:ident) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($call:ty) = $body:ident) => {
         $(#[$meta])*
         ///
         /// # Safety
         /// What the call says of its addresses holds.
-        unsafe fn $name(isa: $crate::kernels::isa::Isa, call: $call) {
+        $vis unsafe fn $name(isa: $crate::kernels::isa::Isa, call: $call) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
             unsafe fn avx512(call: $call) {

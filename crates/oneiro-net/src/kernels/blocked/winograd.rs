@@ -11,21 +11,21 @@
 
 mod line;
 mod products;
+mod tiles;
 mod transforms;
 
 pub use line::{LineOutputs, LineWinograd};
 
 use super::dense::{PRODUCTS, WEIGHT_COST};
-use super::families::families;
-use super::lanes::Lanes;
-use super::tile::{Finish, LANES};
+use super::tile::LANES;
 use super::{Ending, Packed, Shared, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
 use products::{Products, SCRATCH, Scratch};
-use transforms::{filter, input_line, output_line};
+use tiles::{Into, OutOf, into_four, into_two, out_of_four, out_of_two};
+use transforms::filter;
 
 /// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
 /// beside them.
@@ -351,182 +351,6 @@ impl Job<'_> {
                         Outputs::Four => out_of_four(w.isa, &call),
                     }
                 }
-            }
-        }
-    }
-}
-
-/// The transform of the source tiles of one plane.
-struct Into<'a> {
-    plane: &'a [f32],
-    size: [usize; 2],
-    /// Where tile 0 begins.
-    low: [isize; 2],
-    rows: (usize, usize),
-    row_tiles: usize,
-    to: *mut f32,
-    /// From one point to the next.
-    point: usize,
-}
-
-/// The transform back of one plane.
-struct OutOf<'a> {
-    from: *const f32,
-    point: usize,
-    rows: (usize, usize),
-    row_tiles: usize,
-    /// The plane.
-    to: *mut f32,
-    size: [usize; 2],
-    bias: *const f32,
-    accumulate: bool,
-    finish: Option<&'a Finish>,
-    mask: usize,
-}
-
-families! {
-    /// Transforms source tiles of F(2×2, 3×3).
-    fn into_two(&Into<'_>) = into_of_two
-}
-families! {
-    /// Transforms source tiles of F(4×4, 3×3).
-    fn into_four(&Into<'_>) = into_of_four
-}
-families! {
-    /// Transforms products of F(2×2, 3×3) back.
-    fn out_of_two(&OutOf<'_>) = out_of_of_two
-}
-families! {
-    /// Transforms products of F(4×4, 3×3) back.
-    fn out_of_four(&OutOf<'_>) = out_of_of_four
-}
-
-/// # Safety
-/// As [`into`].
-#[inline(always)]
-unsafe fn into_of_two<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the same contract.
-    unsafe { into::<X, 2, 4>(call) }
-}
-
-/// # Safety
-/// As [`into`].
-#[inline(always)]
-unsafe fn into_of_four<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the same contract.
-    unsafe { into::<X, 4, 6>(call) }
-}
-
-/// # Safety
-/// As [`out_of`].
-#[inline(always)]
-unsafe fn out_of_of_two<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the same contract.
-    unsafe { out_of::<X, 2, 4>(call) }
-}
-
-/// # Safety
-/// As [`out_of`].
-#[inline(always)]
-unsafe fn out_of_of_four<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the same contract.
-    unsafe { out_of::<X, 4, 6>(call) }
-}
-
-/// # Safety
-/// The plane has `size` positions; from `to`, every point has room for the tiles.
-#[inline(always)]
-unsafe fn into<X: Lanes, const M: usize, const N: usize>(call: &Into<'_>) {
-    let [height, width] = call.size;
-    // SAFETY: the caller's contract; positions outside the plane are not read.
-    unsafe {
-        let mut to = call.to;
-        for row in call.rows.0..call.rows.1 {
-            let y = (row * M) as isize + call.low[0];
-            for tile in 0..call.row_tiles {
-                let x = (tile * M) as isize + call.low[1];
-                let inside = y >= 0 && x >= 0 && y as usize + N <= height && x as usize + N <= width;
-                if inside {
-                    let from = call.plane.as_ptr().add((y as usize * width + x as usize) * LANES);
-                    one_into::<X, N>(|i, j| X::load(from.add((i * width + j) * LANES)), to, call.point);
-                } else {
-                    let load = |i: usize, j: usize| {
-                        let (y, x) = (y + i as isize, x + j as isize);
-                        let there = y >= 0 && x >= 0 && (y as usize) < height && (x as usize) < width;
-                        if there {
-                            X::load(call.plane.as_ptr().add((y as usize * width + x as usize) * LANES))
-                        } else {
-                            X::splat(0.0)
-                        }
-                    };
-                    one_into::<X, N>(load, to, call.point);
-                }
-                to = to.add(LANES);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// `load` may be called for every place of a tile; from `to`, every point has room.
-#[inline(always)]
-unsafe fn one_into<X: Lanes, const N: usize>(load: impl Fn(usize, usize) -> X, to: *mut f32, point: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let mut half = [[X::splat(0.0); N]; N];
-        for j in 0..N {
-            let line = input_line::<X, N>(std::array::from_fn(|i| load(i, j)));
-            for i in 0..N {
-                half[i][j] = line[i];
-            }
-        }
-        for i in 0..N {
-            let line = input_line::<X, N>(half[i]);
-            for j in 0..N {
-                line[j].store(to.add((i * N + j) * point));
-            }
-        }
-    }
-}
-
-/// # Safety
-/// From `from`, every point has the tiles; `to` is a plane of `size` positions.
-#[inline(always)]
-unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
-    let [height, width] = call.size;
-    // SAFETY: the caller's contract; outputs outside the plane are not written.
-    unsafe {
-        let bias = X::load(call.bias);
-        let mut from = call.from;
-        for row in call.rows.0..call.rows.1 {
-            let rows = M.min(height - row * M);
-            for tile in 0..call.row_tiles {
-                let columns = M.min(width - tile * M);
-                let mut half = [[X::splat(0.0); N]; M];
-                for j in 0..N {
-                    let column: [X; N] = std::array::from_fn(|i| X::load(from.add((i * N + j) * call.point)));
-                    let line = output_line::<X, M, N>(column);
-                    for i in 0..M {
-                        half[i][j] = line[i];
-                    }
-                }
-                let mut done = [[X::splat(0.0); M]; M];
-                for i in 0..M {
-                    done[i] = output_line::<X, M, N>(half[i]);
-                }
-                for i in 0..rows {
-                    for j in 0..columns {
-                        let at = (row * M + i) * width + tile * M + j;
-                        let to = call.to.add(at * LANES);
-                        let before = if call.accumulate { X::load(to) } else { bias };
-                        let mut value = before.add(done[i][j]);
-                        if let Some(finish) = call.finish {
-                            value = finish.apply(value, to, call.mask + at);
-                        }
-                        value.store(to);
-                    }
-                }
-                from = from.add(LANES);
             }
         }
     }

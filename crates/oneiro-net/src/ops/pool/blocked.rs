@@ -77,7 +77,6 @@ impl Kernel for Windows {
 /// The mean over all positions.
 #[derive(Debug)]
 pub(crate) struct Mean {
-    isa: Isa,
     maps: Maps,
     factor: f32,
 }
@@ -85,7 +84,7 @@ pub(crate) struct Mean {
 impl Mean {
     /// The mean over the positions of `rows` planes.
     pub(crate) fn new(site: Site<'_>, rows: usize, plane: usize) -> Self {
-        Self { isa: site.isa, maps: Maps { isa: site.isa, rows, plane }, factor: 1.0 / plane as f32 }
+        Self { maps: Maps { isa: site.isa, rows, plane }, factor: 1.0 / plane as f32 }
     }
 }
 
@@ -100,7 +99,7 @@ impl Kernel for Mean {
 
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
-        blocked::sum(self.isa, self.maps.rows, self.maps.plane, x, None, self.factor, y, false);
+        blocked::sum(self.maps.isa, self.maps.rows, self.maps.plane, x, None, self.factor, y, false);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
