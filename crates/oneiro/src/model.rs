@@ -10,7 +10,7 @@ use oneiro_net::{Graph, ValueId};
 
 use crate::card::{Card, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
-use crate::objective::Term;
+use crate::objective::{Reads, Term};
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
@@ -170,9 +170,13 @@ impl Model {
         Ok(output)
     }
 
-    /// The value that a term reads.
+    /// The value that a term reads; an error for one that reads the picture.
     pub fn value_of(&self, term: &Term) -> Result<ValueId> {
-        if term.at_output() { self.logits() } else { self.resolve(&term.layer) }
+        match term.reads() {
+            Reads::Output => self.logits(),
+            Reads::Layer | Reads::Batch => self.resolve(&term.layer),
+            Reads::Input => Err(Error::Unit(format!("{term} reads the picture, not a layer"))),
+        }
     }
 
     /// Shapes of all inputs for a batch, with the spatial size of image inputs replaced if one is given.

@@ -1,10 +1,12 @@
 //! Objectives: what is maximised. Activations → value and seed gradients.
 //!
-//! One shape for every term: it reads the activations of ONE batch entry at its layer, gives a value, and adds
-//! `weight` times its derivative to the seed of that entry. Terms form an algebra (sum, difference, product,
-//! multiples) whose derivative with respect to each term is found by the chain rule over the few scalars involved.
-//! Every objective prints as the expression that makes it again. Classes that have names in an expression
-//! ([`Objective::parse`]) have their index in the objective.
+//! A [`Term`] says what of which layer, as data. Once the layer's shape is known it becomes a measure
+//! (`objective/measure`), which has one shape for all: it reads the activations of ONE batch entry, gives a value, and
+//! adds `weight` times its derivative to the seed of that entry; the few that couple a batch do the same for all its
+//! entries. Terms form an algebra (sum, difference, product, multiples) whose derivative with respect to each term is
+//! found by the chain rule over the few scalars involved. Every objective prints as the expression that makes it again.
+//! Classes that have names in an expression ([`Objective::parse`]) have their index in the objective; pictures and
+//! vectors are read by [`Sources`] and travel with it.
 //!
 //! ```
 //! use oneiro::objective::Objective;
@@ -16,12 +18,16 @@
 use std::fmt;
 use std::ops::{Add, Mul, Neg, Sub};
 
+mod arguments;
 mod expression;
+pub(crate) mod measure;
+mod reference;
 mod term;
 mod unit;
 
 pub use expression::ExpressionError;
-pub use term::{Position, Term, TermKind};
+pub use reference::{AnySources, NoSources, Reference, Sources};
+pub use term::{Direction, Penalty, Position, Reads, Region, Term, TermKind, Toward};
 pub use unit::{Unit, UnitTarget};
 
 /// An expression over terms.
@@ -44,27 +50,27 @@ pub enum Objective {
 impl Objective {
     /// The mean of a channel over all positions.
     pub fn channel(layer: impl Into<String>, channel: usize) -> Self {
-        Self::Term(Term { layer: layer.into(), kind: TermKind::Channel(channel) })
+        Self::Term(Term::new(layer, TermKind::Channel(channel)))
     }
 
     /// One activation; in the centre by default.
     pub fn neuron(layer: impl Into<String>, channel: usize, position: Position) -> Self {
-        Self::Term(Term { layer: layer.into(), kind: TermKind::Neuron(channel, position) })
+        Self::Term(Term::new(layer, TermKind::Neuron(channel, position)))
     }
 
     /// The mean square of a layer: DeepDream's objective.
     pub fn layer(layer: impl Into<String>) -> Self {
-        Self::Term(Term { layer: layer.into(), kind: TermKind::Layer })
+        Self::Term(Term::new(layer, TermKind::Layer))
     }
 
     /// The output's entry of a class, before softmax.
     pub fn logit(class: usize) -> Self {
-        Self::Term(Term { layer: String::new(), kind: TermKind::Logit(class) })
+        Self::Term(Term::new("", TermKind::Logit(class)))
     }
 
     /// The probability of a class.
     pub fn probability(class: usize) -> Self {
-        Self::Term(Term { layer: String::new(), kind: TermKind::Probability(class) })
+        Self::Term(Term::new("", TermKind::Probability(class)))
     }
 
     /// The terms, from left to right.
@@ -79,6 +85,35 @@ impl Objective {
                 terms
             }
         }
+    }
+
+    /// The same, to be changed.
+    pub fn terms_mut(&mut self) -> Vec<&mut Term> {
+        match self {
+            Self::Term(t) => vec![t],
+            Self::Number(_) => vec![],
+            Self::Negative(a) => a.terms_mut(),
+            Self::Sum(a, b) | Self::Difference(a, b) | Self::Product(a, b) => {
+                let mut terms = a.terms_mut();
+                terms.extend(b.terms_mut());
+                terms
+            }
+        }
+    }
+
+    /// Whether pictures of a batch that have this objective depend on each other.
+    pub fn couples(&self) -> bool {
+        self.terms().iter().any(|t| t.reads() == Reads::Batch)
+    }
+
+    /// Steps from one objective to another: the k-th of `n` is (1 − k/(n−1))·a + k/(n−1)·b, for the pictures of a batch.
+    pub fn interpolation(a: &Self, b: &Self, n: usize) -> Vec<Self> {
+        let step = |k: usize| match k as f64 / n.saturating_sub(1).max(1) as f64 {
+            0.0 => a.clone(),
+            1.0 => b.clone(),
+            t => (1.0 - t) * a.clone() + t * b.clone(),
+        };
+        (0..n).map(step).collect()
     }
 
     /// Value of the expression given the values of its terms, in the order of [`Objective::terms`].
@@ -191,6 +226,22 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back_as_the_same_objective() {
+        let of_pictures = [
+            "direction(a,[1,-0.5,2],p=2,at=3/4)",
+            "direction(a,v.npy,minus=b.png,center=5)",
+            "direction(a,\"odd = name.png\",p=1.5,at=center)",
+            "inversion(conv3,cat.png,center=5,channels=0-95,mask=m.png)",
+            "caricature(a,cat.png,2) - 0.5*style(a,b.png) + guide(a,c.png)",
+            "difference(a,cat.png)",
+            "diversity(a) + alignment(b)",
+            "layer(a) - 0.1*l1 - l2 - tv - tv(1.5) - alpha_norm(6) - blur - opacity",
+            "l1(a) + tv(b) + alpha_norm(3,c)",
+        ];
+        for text in of_pictures {
+            let o = Objective::parse(text, &AnySources).unwrap();
+            assert_eq!(o.to_string(), text);
+            assert_eq!(Objective::parse(&o.to_string(), &AnySources).unwrap(), o);
+        }
         for text in [
             "channel(conv4_3,5) + 0.5*channel(conv4_3,9) - 0.01*layer(\"odd (name)\")",
             "-(logit(3) - prob(4))*neuron(a,1,2,3)",

@@ -137,6 +137,45 @@ impl Preprocess {
         }
     }
 
+    /// Writes the display image of a network's input: what [`Preprocess::apply`] came from, a gray one in all three
+    /// colours.
+    pub fn display(&self, network: &[f32], out: &mut [f32]) {
+        if self.kind == InputKind::Flow {
+            self.for_each_flow_plane(out.len(), |at, mean, std| {
+                for (out, x) in out[at.clone()].iter_mut().zip(&network[at]) {
+                    *out = (x * std + mean) * self.range;
+                }
+            });
+            return;
+        }
+        let plane = self.color_plane(out.len(), network.len());
+        for (rgb, out) in out.chunks_exact_mut(plane).enumerate() {
+            let channel = self.channel_of(rgb);
+            for (out, x) in out.iter_mut().zip(&network[channel * plane..][..plane]) {
+                *out = (x * self.std[channel] + self.mean[channel]) / self.range;
+            }
+        }
+    }
+
+    /// Adds to `grad_network` the gradient on a network's input, given that on its display image.
+    pub fn display_adjoint(&self, grad_display: &[f32], grad_network: &mut [f32]) {
+        if self.kind == InputKind::Flow {
+            self.for_each_flow_plane(grad_display.len(), |at, _, std| {
+                for (out, g) in grad_network[at.clone()].iter_mut().zip(&grad_display[at]) {
+                    *out += g * std * self.range;
+                }
+            });
+            return;
+        }
+        let plane = self.color_plane(grad_display.len(), grad_network.len());
+        for (rgb, grad) in grad_display.chunks_exact(plane).enumerate() {
+            let channel = self.channel_of(rgb);
+            let factor = self.std[channel] / self.range;
+            let out = &mut grad_network[channel * plane..][..plane];
+            out.iter_mut().zip(grad).for_each(|(out, g)| *out += g * factor);
+        }
+    }
+
     fn is_gray(&self) -> bool {
         self.kind != InputKind::Flow && self.order == ChannelOrder::Gray
     }
@@ -283,6 +322,27 @@ mod tests {
                     "{lines} {index}: {numeric} {exact}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_networks_input_is_shown_as_the_picture_that_it_was_made_of() {
+        for (lines, len) in CARDS {
+            let (preprocess, mut rng) = (preprocess(lines), Stream::new(2, 0));
+            let picture: Vec<f32> = (0..len).map(|_| rng.uniform() as f32).collect();
+            let network = network_of(&preprocess, &picture);
+            let mut shown = vec![f32::NAN; len];
+            preprocess.display(&network, &mut shown);
+            assert_near(&network_of(&preprocess, &shown), &network);
+            // <D·x, y> − <D·0, y> = <x, Dᵀ·y>.
+            let y: Vec<f32> = (0..len).map(|_| rng.normal() as f32).collect();
+            let mut at_zero = vec![f32::NAN; len];
+            preprocess.display(&vec![0.0; network.len()], &mut at_zero);
+            let mut gradient = vec![0.0; network.len()];
+            preprocess.display_adjoint(&y, &mut gradient);
+            let left: f32 = shown.iter().zip(&at_zero).zip(&y).map(|((a, b), y)| (a - b) * y).sum();
+            let right: f32 = network.iter().zip(&gradient).map(|(x, g)| x * g).sum();
+            assert!((left - right).abs() < 1e-3 * (1.0 + left.abs()), "{lines}: {left} {right}");
         }
     }
 

@@ -8,20 +8,47 @@ use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId
 
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::objective::{Objective, Term};
+use crate::objective::measure::{self, Coupling, Measure};
+use crate::objective::{Objective, Reads, Term};
 
-/// An objective whose terms know which target of the plan they read.
-#[derive(Debug)]
-struct Bound {
+mod features;
+mod shown;
+
+use shown::Shown;
+
+/// Where a term of an objective gets its value.
+enum Bound {
+    /// From one entry of a target.
+    Layer(usize, Arc<dyn Measure>),
+    /// From a coupling of all entries.
+    Batch(usize),
+    /// From the pictures that are shown.
+    Input(usize),
+}
+
+/// An objective whose terms know what they read.
+struct BoundObjective {
     objective: Objective,
-    terms: Vec<(Term, usize)>,
+    terms: Vec<Bound>,
+}
+
+/// A term that couples the batch.
+struct Coupled {
+    term: Term,
+    target: usize,
+    coupling: Box<dyn Coupling>,
+    value: f64,
+    /// What all entries together have asked of its derivative.
+    weight: f64,
 }
 
 /// A network compiled for objectives, ready to run.
 #[allow(missing_debug_implementations)]
 pub struct Probe {
     session: CpuSession,
-    bound: Vec<Bound>,
+    bound: Vec<BoundObjective>,
+    coupled: Vec<Coupled>,
+    shown: Shown,
     /// The value of the model that each target is.
     targets: Vec<ValueId>,
     /// Shape of one entry of each target.
@@ -59,24 +86,29 @@ impl Probe {
             return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
         }
         let mut targets: Vec<ValueId> = captured.to_vec();
-        let mut bound = Vec::new();
+        // For every term that reads a layer, which target that is.
+        let mut read: Vec<Vec<Option<usize>>> = Vec::new();
         for objective in objectives {
-            if objective.terms().is_empty() {
+            let terms = objective.terms();
+            if terms.iter().all(|t| t.reads() == Reads::Input) {
                 return Err(Error::Unit(format!(
                     "the objective \"{objective}\" asks for nothing of the network"
                 )));
             }
-            let mut terms = Vec::new();
-            for term in objective.terms() {
+            let mut of_objective = Vec::new();
+            for term in terms {
+                if term.reads() == Reads::Input {
+                    of_objective.push(None);
+                    continue;
+                }
                 let value = model.value_of(term)?;
                 let known = targets.iter().skip(captured.len()).position(|&t| t == value);
-                let target = known.map(|i| i + captured.len()).unwrap_or_else(|| {
+                of_objective.push(Some(known.map(|i| i + captured.len()).unwrap_or_else(|| {
                     targets.push(value);
                     targets.len() - 1
-                });
-                terms.push((term.clone(), target));
+                })));
             }
-            bound.push(Bound { objective: objective.clone(), terms });
+            read.push(of_objective);
         }
         let values = targets.clone();
         // Captured values stay as they are in the graph; objectives read channels on axis 1.
@@ -101,13 +133,74 @@ impl Probe {
         }
         let shapes: Vec<Vec<usize>> =
             plan.targets.iter().map(|t| t.shape.get(1..).unwrap_or_default().to_vec()).collect();
-        for b in &bound {
-            for (term, target) in &b.terms {
-                term.check(&shapes[*target]).map_err(Error::Unit)?;
+        for (objective, read) in objectives.iter().zip(&read) {
+            for (term, target) in objective.terms().into_iter().zip(read) {
+                target.map_or(Ok(()), |t| term.check(&shapes[t])).map_err(Error::Unit)?;
             }
         }
-        let session = CpuSession::new(Arc::new(plan))?;
-        Ok(Self { session, bound, targets: values, shapes, batch, values: Vec::new(), weights: Vec::new() })
+        let mut session = CpuSession::new(Arc::new(plan))?;
+        let features = features::of_pictures(model, &mut session, objectives, &read, batch)?;
+        let shown = Shown::of_inputs(model, session.plan());
+        let mut probe = Self {
+            session,
+            bound: Vec::new(),
+            coupled: Vec::new(),
+            shown,
+            targets: values,
+            shapes,
+            batch,
+            values: Vec::new(),
+            weights: Vec::new(),
+        };
+        probe.bind(objectives, &read, &features)?;
+        Ok(probe)
+    }
+
+    /// Makes a measure of every term. Equal terms share theirs.
+    fn bind(
+        &mut self,
+        objectives: &[Objective],
+        read: &[Vec<Option<usize>>],
+        features: &features::Features,
+    ) -> Result<()> {
+        let mut made: Vec<(Term, Arc<dyn Measure>)> = Vec::new();
+        for (objective, read) in objectives.iter().zip(read) {
+            let mut terms = Vec::new();
+            for (term, target) in objective.terms().into_iter().zip(read) {
+                terms.push(match *target {
+                    None => Bound::Input(self.shown.bind(term)),
+                    Some(target) if term.reads() == Reads::Batch => {
+                        let known = self.coupled.iter().position(|c| c.term == *term);
+                        Bound::Batch(match known {
+                            Some(index) => index,
+                            None => {
+                                let coupling =
+                                    measure::of_batch(term, &self.shapes[target]).map_err(Error::Unit)?;
+                                let term = term.clone();
+                                self.coupled.push(Coupled { term, target, coupling, value: 0.0, weight: 0.0 });
+                                self.coupled.len() - 1
+                            }
+                        })
+                    }
+                    Some(target) => {
+                        let known = made.iter().find(|(t, _)| t == term).map(|(_, m)| m.clone());
+                        let measure = match known {
+                            Some(measure) => measure,
+                            None => {
+                                let features = features.of(term, target);
+                                let made_now = measure::of_layer(term, &self.shapes[target], &features);
+                                let measure = made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
+                                made.push((term.clone(), measure.clone()));
+                                measure
+                            }
+                        };
+                        Bound::Layer(target, measure)
+                    }
+                });
+            }
+            self.bound.push(BoundObjective { objective: objective.clone(), terms });
+        }
+        Ok(())
     }
 
     /// The plan that runs.
@@ -133,7 +226,42 @@ impl Probe {
 
     /// Runs forward.
     pub fn forward(&mut self) {
-        self.session.forward();
+        self.forward_observed(&mut |_| {});
+    }
+
+    /// The pictures that penalties on the input read.
+    pub fn shown(&mut self) -> &mut Shown {
+        &mut self.shown
+    }
+
+    /// Shows the network's inputs as they stand to penalties on the input, in display units.
+    ///
+    /// # Errors
+    /// If a penalty does not fit what the network reads.
+    pub fn show_inputs(&mut self) -> Result<()> {
+        self.shown.check()?;
+        if self.shown.is_read() {
+            for input in 0..self.inputs().len() {
+                let n = self.session.plan().inputs[input].shape.iter().product::<usize>() / self.batch.max(1);
+                for entry in 0..self.batch {
+                    let data = self.session.input_mut(input);
+                    self.shown.show_network(entry, input, &data[entry * n..(entry + 1) * n]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient with respect to an input, that of penalties on what [`Probe::show_inputs`] showed included.
+    pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
+        let mut gradient = self.session.input_gradient(input).to_vec();
+        if self.shown.is_read() {
+            let n = gradient.len() / self.batch.max(1);
+            for (entry, gradient) in gradient.chunks_exact_mut(n.max(1)).enumerate() {
+                self.shown.add_network_gradient(entry, input, gradient);
+            }
+        }
+        gradient
     }
 
     /// Shape (with the batch) and data of a captured value.
@@ -144,11 +272,17 @@ impl Probe {
     /// The objective's value for an entry of the batch.
     pub fn value(&self, entry: usize) -> f64 {
         let Some(bound) = self.bound.get(entry).or(self.bound.first()) else { return f64::NAN };
-        let mut terms = bound.terms.iter().map(|(term, target)| {
-            let shape = &self.shapes[*target];
-            term.value(entry_of(self.session.activation(*target), entry, self.batch), shape)
-        });
-        bound.objective.value(&mut terms)
+        bound.objective.value(&mut bound.terms.iter().map(|term| self.term_value(term, entry)))
+    }
+
+    fn term_value(&self, term: &Bound, entry: usize) -> f64 {
+        match term {
+            Bound::Layer(target, measure) => {
+                measure.value(entry_of(self.session.activation(*target), entry, self.batch))
+            }
+            Bound::Batch(index) => self.coupled[*index].value,
+            Bound::Input(index) => self.shown.value(*index, entry),
+        }
     }
 
     /// Mean of the objective over the batch.
@@ -159,33 +293,54 @@ impl Probe {
     /// Adds `weight` times the derivative of an entry's objective to the seeds.
     pub fn seed(&mut self, entry: usize, weight: f64) {
         let Some(bound) = self.bound.get(entry).or(self.bound.first()) else { return };
-        self.values.clear();
-        for (term, target) in &bound.terms {
-            let activations = entry_of(self.session.activation(*target), entry, self.batch);
-            self.values.push(term.value(activations, &self.shapes[*target]));
-        }
+        let mut values = std::mem::take(&mut self.values);
+        values.clear();
+        values.extend(bound.terms.iter().map(|term| self.term_value(term, entry)));
         self.weights.clear();
-        bound.objective.derivatives(&self.values, weight, &mut self.weights);
-        for ((term, target), weight) in bound.terms.iter().zip(&self.weights) {
-            let (activations, seed) = self.session.seed(*target);
-            let n = activations.len() / self.batch;
-            let range = entry * n..(entry + 1) * n;
-            term.seed(&activations[range.clone()], &self.shapes[*target], *weight, &mut seed[range]);
+        bound.objective.derivatives(&values, weight, &mut self.weights);
+        self.values = values;
+        for (term, weight) in bound.terms.iter().zip(&self.weights) {
+            match term {
+                Bound::Layer(target, measure) => {
+                    let (activations, seed) = self.session.seed(*target);
+                    let n = activations.len() / self.batch;
+                    let range = entry * n..(entry + 1) * n;
+                    measure.seed(&activations[range.clone()], *weight, &mut seed[range]);
+                }
+                // Seeded once for all entries, as all of them are what it depends on.
+                Bound::Batch(index) => self.coupled[*index].weight += weight,
+                Bound::Input(index) => self.shown.seed(*index, entry, *weight),
+            }
+        }
+    }
+
+    fn seed_coupled(&mut self) {
+        for coupled in self.coupled.iter_mut().filter(|c| c.weight != 0.0) {
+            let (activations, seed) = self.session.seed(coupled.target);
+            coupled.coupling.seed(activations, self.batch, coupled.weight, seed);
+            coupled.weight = 0.0;
         }
     }
 
     /// Runs back from the seeds.
     pub fn backward(&mut self, rules: &Rules) {
+        self.seed_coupled();
         self.session.backward(rules);
     }
 
     /// [`Probe::forward`] that calls `observe` after each step, with its place in the plan's schedule.
     pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
         self.session.forward_observed(observe);
+        self.shown.clear_gradients();
+        for coupled in &mut self.coupled {
+            coupled.value = coupled.coupling.value(self.session.activation(coupled.target), self.batch);
+            coupled.weight = 0.0;
+        }
     }
 
     /// [`Probe::backward`] that calls `observe` after each step, with its place in the plan's schedule.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
+        self.seed_coupled();
         self.session.backward_observed(rules, observe);
     }
 

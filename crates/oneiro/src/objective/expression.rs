@@ -6,12 +6,13 @@
 //! factor  = "-" factor | number | "(" sum ")" | name "(" argument ("," argument)* ")"
 //! ```
 //!
-//! A layer's name stands as it is unless it holds a comma, a parenthesis, a quote or outer spaces; then it stands in
-//! double quotes.
+//! An argument is a number, a name, a list `[1,2,3]`, or `key=value`. A name stands as it is unless it holds a comma, a
+//! parenthesis, a quote or outer spaces; then it stands in double quotes. `arguments` says what each term takes.
 
 use std::str::FromStr;
 
-use crate::objective::{Objective, Position, Term, TermKind};
+use crate::objective::arguments::{self, Argument, TERMS};
+use crate::objective::{NoSources, Objective, Sources};
 
 /// Why an expression or a unit cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,12 +24,6 @@ pub struct ExpressionError {
     pub why: String,
 }
 
-/// The terms that exist, as an error lists them.
-const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS)";
-
-/// What a class's name means: its index, or why there is none.
-type ClassIndex<'a> = &'a dyn Fn(&str) -> Result<usize, String>;
-
 /// Terms and operators beyond which an expression is taken for a mistake.
 const MAX_PARTS: usize = 1000;
 
@@ -38,7 +33,7 @@ const MAX_DEPTH: usize = 64;
 /// A name in quotes if it needs them.
 pub(super) fn quote(name: &str) -> String {
     let plain = !name.is_empty()
-        && !name.contains([',', '(', ')', '"', ':', '+', '*'])
+        && !name.contains([',', '(', ')', '"', ':', '+', '*', '=', '[', ']'])
         && !name.contains(char::is_whitespace);
     if plain { name.to_owned() } else { format!("\"{name}\"") }
 }
@@ -47,21 +42,18 @@ impl FromStr for Objective {
     type Err = ExpressionError;
 
     fn from_str(text: &str) -> Result<Self, ExpressionError> {
-        Self::parse(text, &|name| Err(format!("\"{name}\" should be a whole number")))
+        Self::parse(text, &NoSources)
     }
 }
 
 impl Objective {
-    /// Reads an expression in which classes may have names; `class_index` finds the output's index of one. What is a
-    /// number is an index, whatever the names.
+    /// Reads an expression in which classes may have names, and pictures and vectors have; `sources` knows what they
+    /// mean. What is a number is an index, whatever the names.
     ///
     /// # Errors
-    /// What cannot be read and where, or what `class_index` says.
-    pub fn parse(
-        text: &str,
-        class_index: &dyn Fn(&str) -> Result<usize, String>,
-    ) -> Result<Self, ExpressionError> {
-        let mut parser = Parser { text, at: 0, depth: 0, parts: 0, class_index };
+    /// What cannot be read and where, or what `sources` says.
+    pub fn parse(text: &str, sources: &dyn Sources) -> Result<Self, ExpressionError> {
+        let mut parser = Parser { text, at: 0, depth: 0, parts: 0, sources };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
             None => Ok(o),
             Some(c) => Err(format!("unexpected \"{c}\" at character {}", parser.column())),
@@ -75,7 +67,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     parts: usize,
-    class_index: ClassIndex<'a>,
+    sources: &'a dyn Sources,
 }
 
 impl<'a> Parser<'a> {
@@ -175,72 +167,58 @@ impl<'a> Parser<'a> {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (name, column) = (&rest[..end], self.column());
         self.at += end;
-        if !self.take('(') {
+        let mut list = Vec::new();
+        if self.take('(') {
+            loop {
+                list.push(self.argument()?);
+                if self.take(')') {
+                    break;
+                }
+                if !self.take(',') {
+                    return Err(format!("{name}(… is not closed"));
+                }
+            }
+        } else if !arguments::stands_alone(name) {
             return Err(format!("a term is needed at character {column}: one of {TERMS}"));
         }
-        let mut arguments = Vec::new();
-        loop {
-            arguments.push(self.argument()?);
-            if self.take(')') {
-                break;
-            }
-            if !self.take(',') {
-                return Err(format!("{name}(… is not closed"));
-            }
-        }
-        build(name, &arguments, self.class_index)
+        Ok(Objective::Term(arguments::build(name, &list, self.sources)?))
     }
 
-    /// A quoted text, or everything up to a comma or the closing parenthesis.
-    fn argument(&mut self) -> Result<&'a str, String> {
+    /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key before it
+    /// or without.
+    fn argument(&mut self) -> Result<Argument<'a>, String> {
+        self.peek();
+        let rest = self.rest();
+        let word = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let after = rest[word..].trim_start();
+        let mut key = None;
+        if word > 0 && after.starts_with('=') {
+            key = Some(&rest[..word]);
+            self.at += rest.len() - after.len() + 1;
+        }
         if self.take('"') {
             let rest = self.rest();
             let end = rest.find('"').ok_or("a quote is not closed")?;
             self.at += end + 1;
-            return Ok(&rest[..end]);
+            return Ok(Argument { key, text: &rest[..end] });
         }
         self.peek();
         let rest = self.rest();
-        let end = rest.find([',', ')', '(']).ok_or("a parenthesis is not closed")?;
+        let end = if rest.starts_with('[') {
+            rest.find(']').ok_or("a bracket is not closed")? + 1
+        } else {
+            rest.find([',', ')', '(']).ok_or("a parenthesis is not closed")?
+        };
         self.at += end;
-        Ok(rest[..end].trim_end())
+        Ok(Argument { key, text: rest[..end].trim_end() })
     }
-}
-
-fn build(name: &str, arguments: &[&str], class_index: ClassIndex<'_>) -> Result<Objective, String> {
-    let number = |i: usize| -> Result<usize, String> {
-        arguments[i].parse().map_err(|_| format!("{name}: \"{}\" should be a whole number", arguments[i]))
-    };
-    let numbers = |from: usize| (from..arguments.len()).map(number).collect::<Result<Vec<_>, _>>();
-    let class = || match arguments[0] {
-        "" => Err(format!("{name}: the class is missing")),
-        class => class.parse().or_else(|_| class_index(class)).map_err(|why| format!("{name}: {why}")),
-    };
-    let layer = arguments[0].to_owned();
-    let kind = match (name, arguments.len()) {
-        ("channel", 2) => TermKind::Channel(number(1)?),
-        ("neuron", 2) => TermKind::Neuron(number(1)?, Position::Center),
-        ("neuron", 3..) => TermKind::Neuron(number(1)?, Position::At(numbers(2)?)),
-        ("layer", 1) => TermKind::Layer,
-        ("logit", 1) => return Ok(Objective::logit(class()?)),
-        ("prob", 1) => return Ok(Objective::probability(class()?)),
-        ("channel" | "neuron" | "layer" | "logit" | "prob", n) => {
-            return Err(format!("{name} does not take {n} arguments; the terms are {TERMS}"));
-        }
-        _ => return Err(format!("there is no term \"{name}\"; the terms are {TERMS}")),
-    };
-    if layer.is_empty() {
-        return Err(format!("{name}: the layer's name is missing"));
-    }
-    if layer.contains('"') {
-        return Err(format!("{name}: a quote may only stand around a layer's name"));
-    }
-    Ok(Objective::Term(Term { layer, kind }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::Reference;
+    use std::sync::Arc;
 
     #[test]
     fn precedence_and_exponents_are_read() {
@@ -252,12 +230,23 @@ mod tests {
 
     #[test]
     fn classes_may_have_names() {
-        let index = |name: &str| match name {
-            "goldfish" => Ok(1),
-            "red fox, (Vulpes)" => Ok(277),
-            _ => Err(format!("no class {name}")),
-        };
-        let parse = |text| Objective::parse(text, &index);
+        struct Classes;
+        impl Sources for Classes {
+            fn class(&self, name: &str) -> Result<usize, String> {
+                match name {
+                    "goldfish" => Ok(1),
+                    "red fox, (Vulpes)" => Ok(277),
+                    _ => Err(format!("no class {name}")),
+                }
+            }
+            fn picture(&self, name: &str) -> Result<Reference, String> {
+                NoSources.picture(name)
+            }
+            fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+                NoSources.vector(name)
+            }
+        }
+        let parse = |text| Objective::parse(text, &Classes);
         let o = parse("logit(goldfish) - 2*prob(\"red fox, (Vulpes)\") + logit(7)").unwrap();
         assert_eq!(o.to_string(), "logit(1) - 2*prob(277) + logit(7)");
         assert!(parse("logit(dogfish)").unwrap_err().why.contains("no class dogfish"));
@@ -269,7 +258,19 @@ mod tests {
         for (text, why) in [
             ("", "ends where"),
             ("chanel(a,1)", "no term \"chanel\""),
-            ("channel(a)", "does not take 1"),
+            ("channel(a)", "channel: a number is missing"),
+            ("channel(a,1,2)", "\"2\" is one argument too many"),
+            ("channel(a,1,width=2)", "there is no \"width=\""),
+            ("neuron(a,1,center=3)", "neuron takes no center="),
+            ("direction(a,[1,x])", "\"x\" is not a number"),
+            ("direction(a,[])", "the list is empty"),
+            ("direction(a,[1,2)", "bracket is not closed"),
+            ("inversion(a)", "inversion: the picture is missing"),
+            ("inversion(a,x.png)", "cannot be read here"),
+            ("tv(a,b)", "\"b\" is one argument too many"),
+            ("alpha_norm", "alpha_norm: a number is missing"),
+            ("layer(a,channels=4-2)", "runs backwards"),
+            ("tv(0.5)", "at least 1"),
             ("channel(a,-1)", "\"-1\" should be a whole number"),
             ("channel(a,1", "not closed"),
             ("channel(\"a,1)", "quote is not closed"),

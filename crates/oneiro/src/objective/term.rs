@@ -1,7 +1,11 @@
-//! The terms of objectives: value and seed gradient of one batch entry.
+//! The terms of objectives, as data: what of which layer, and how it is written.
+//!
+//! A term becomes a measure (`objective/measure`) once the shape of its layer is known.
 
 use std::fmt;
+use std::sync::Arc;
 
+use crate::objective::Reference;
 use crate::objective::expression::quote;
 
 /// Where in space a neuron lies.
@@ -13,7 +17,7 @@ pub enum Position {
     At(Vec<usize>),
 }
 
-/// What of a layer is maximised. Values are those of `algorithms.md` §3: means over positions, of one entry.
+/// What of a layer is maximised. The values are those of the interface's table: of one batch entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TermKind {
     /// Mean of a channel over positions.
@@ -26,50 +30,280 @@ pub enum TermKind {
     Logit(usize),
     /// Softmax of the network's output at a class.
     Probability(usize),
+    /// How far the activations point along a vector over the channels.
+    Direction(Direction),
+    /// −mean |Φ − Φ0|: the activations of a picture, whatever their size.
+    Difference(Reference),
+    /// −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
+    Inversion(Reference),
+    /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3); with a power p, each position's share times
+    /// max(.1, cos)^p (Lucid).
+    Caricature(Reference, f64),
+    /// −Σ (G − G0)² / Σ G0², Gram matrices over positions (Gatys et al. 2016).
+    Style(Reference),
+    /// At every position the largest product with any position of the picture's map, averaged (guided dreaming).
+    Guide(Reference),
+    /// How alike the styles in a batch are; it couples the batch (Lucid, `objectives.diversity`).
+    Diversity,
+    /// How alike neighbours in a batch are; it couples the batch (Lucid, `objectives.alignment`).
+    Alignment,
+    /// A penalty on the input, or on a layer.
+    Penalty(Penalty),
 }
 
-/// A kind of objective at a layer. The layer's name is empty for the network's output.
+/// A direction among the channels of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Direction {
+    /// Where to.
+    pub toward: Toward,
+    /// What is taken off: its mean activations.
+    pub minus: Option<Reference>,
+    /// p of dot · max(.1, cos)^p.
+    pub power: f64,
+    /// One position, instead of the mean over all.
+    pub at: Option<Position>,
+}
+
+/// What a direction is given by.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Toward {
+    /// Numbers, one a channel.
+    Numbers(Vec<f32>),
+    /// Those of a file.
+    Vector(String, Arc<[f32]>),
+    /// The mean activations of a picture.
+    Picture(Reference),
+}
+
+/// A penalty; all are ≥ 0, so they are to be subtracted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Penalty {
+    /// Mean of absolute values.
+    L1,
+    /// Root mean square.
+    L2,
+    /// Mean over positions of (Δx² + Δy²)^(β/2), summed over channels.
+    TotalVariation(f64),
+    /// Mean over positions of the channels' norm to this power.
+    AlphaNorm(f64),
+    /// Mean square of what a small blur would take away.
+    Blur,
+    /// Mean of the transparency channel.
+    Opacity,
+}
+
+/// β of the total variation where none is given.
+pub const TV_BETA: f64 = 2.0;
+
+/// Which part of a layer a term looks at.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Region {
+    /// The central N positions along both axes of the plane.
+    pub center: Option<usize>,
+    /// Channels from the first to the second, both included.
+    pub channels: Option<(usize, usize)>,
+    /// Weights of positions: the luma of a picture, brought to the layer's size by averaging.
+    pub mask: Option<Reference>,
+}
+
+impl Region {
+    /// Whether it is everything.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A kind of objective at a layer. The layer's name is empty for the network's output, and for its input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// Name of the layer as the person wrote it.
     pub layer: String,
     /// What of it.
     pub kind: TermKind,
+    /// Which part of it.
+    pub region: Region,
+}
+
+/// What a term reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// A layer, of one entry of the batch.
+    Layer,
+    /// A layer, of all entries.
+    Batch,
+    /// The network's output, whatever it is called.
+    Output,
+    /// The picture before transforms.
+    Input,
 }
 
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layer = quote(&self.layer);
         match &self.kind {
-            TermKind::Channel(c) => write!(f, "channel({layer},{c})"),
-            TermKind::Neuron(c, Position::Center) => write!(f, "neuron({layer},{c})"),
+            TermKind::Channel(c) => write!(f, "channel({layer},{c}")?,
+            TermKind::Neuron(c, Position::Center) => write!(f, "neuron({layer},{c}")?,
             TermKind::Neuron(c, Position::At(at)) => {
                 write!(f, "neuron({layer},{c}")?;
                 at.iter().try_for_each(|i| write!(f, ",{i}"))?;
-                write!(f, ")")
             }
-            TermKind::Layer => write!(f, "layer({layer})"),
-            TermKind::Logit(c) => write!(f, "logit({c})"),
-            TermKind::Probability(c) => write!(f, "prob({c})"),
+            TermKind::Layer => write!(f, "layer({layer}")?,
+            TermKind::Logit(c) => write!(f, "logit({c}")?,
+            TermKind::Probability(c) => write!(f, "prob({c}")?,
+            TermKind::Direction(d) => write!(f, "direction({layer},{d}")?,
+            TermKind::Difference(r) => write!(f, "difference({layer},{}", quote(&r.name))?,
+            TermKind::Inversion(r) => write!(f, "inversion({layer},{}", quote(&r.name))?,
+            TermKind::Caricature(r, p) => {
+                write!(f, "caricature({layer},{}", quote(&r.name))?;
+                if *p != 0.0 {
+                    write!(f, ",{p}")?;
+                }
+            }
+            TermKind::Style(r) => write!(f, "style({layer},{}", quote(&r.name))?,
+            TermKind::Guide(r) => write!(f, "guide({layer},{}", quote(&r.name))?,
+            TermKind::Diversity => write!(f, "diversity({layer}")?,
+            TermKind::Alignment => write!(f, "alignment({layer}")?,
+            TermKind::Penalty(penalty) => return penalty.write(f, &self.layer),
+        }
+        write!(f, "{})", self.region)
+    }
+}
+
+impl Penalty {
+    /// The name in expressions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::TotalVariation(_) => "tv",
+            Self::AlphaNorm(_) => "alpha_norm",
+            Self::Blur => "blur",
+            Self::Opacity => "opacity",
+        }
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, layer: &str) -> fmt::Result {
+        let number = match self {
+            Self::TotalVariation(beta) => (beta != TV_BETA).then_some(beta),
+            Self::AlphaNorm(alpha) => Some(alpha),
+            _ => None,
+        };
+        write!(f, "{}", self.name())?;
+        match (layer.is_empty(), number) {
+            (true, None) => Ok(()),
+            (true, Some(number)) => write!(f, "({number})"),
+            (false, None) => write!(f, "({})", quote(layer)),
+            (false, Some(number)) => write!(f, "({number},{})", quote(layer)),
         }
     }
 }
 
-/// Splits an entry's shape (channels, …) into channels and positions.
-fn planes(shape: &[usize]) -> (usize, usize) {
-    let channels = shape.first().copied().unwrap_or(1);
-    (channels, shape.get(1..).unwrap_or_default().iter().product())
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.toward {
+            Toward::Numbers(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(f32::to_string).collect();
+                write!(f, "[{}]", numbers.join(","))?;
+            }
+            Toward::Vector(name, _) => write!(f, "{}", quote(name))?,
+            Toward::Picture(picture) => write!(f, "{}", quote(&picture.name))?,
+        }
+        if let Some(minus) = &self.minus {
+            write!(f, ",minus={}", quote(&minus.name))?;
+        }
+        if self.power != 0.0 {
+            write!(f, ",p={}", self.power)?;
+        }
+        match &self.at {
+            None => Ok(()),
+            Some(Position::Center) => write!(f, ",at=center"),
+            Some(Position::At(at)) => {
+                let at: Vec<String> = at.iter().map(usize::to_string).collect();
+                write!(f, ",at={}", at.join("/"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(center) = self.center {
+            write!(f, ",center={center}")?;
+        }
+        if let Some((first, last)) = self.channels {
+            write!(f, ",channels={first}-{last}")?;
+        }
+        if let Some(mask) = &self.mask {
+            write!(f, ",mask={}", quote(&mask.name))?;
+        }
+        Ok(())
+    }
 }
 
 impl Term {
+    /// A term of a whole layer.
+    pub fn new(layer: impl Into<String>, kind: TermKind) -> Self {
+        Self { layer: layer.into(), kind, region: Region::default() }
+    }
+
+    /// What it reads.
+    pub fn reads(&self) -> Reads {
+        match self.kind {
+            TermKind::Logit(_) | TermKind::Probability(_) => Reads::Output,
+            TermKind::Diversity | TermKind::Alignment => Reads::Batch,
+            TermKind::Penalty(_) if self.layer.is_empty() => Reads::Input,
+            _ => Reads::Layer,
+        }
+    }
+
     /// Whether the term is about the network's output, whatever it is called.
     pub fn at_output(&self) -> bool {
-        matches!(self.kind, TermKind::Logit(_) | TermKind::Probability(_))
+        self.reads() == Reads::Output
+    }
+
+    /// The pictures that it compares with, masks not among them.
+    pub fn references(&self) -> Vec<&Reference> {
+        match &self.kind {
+            TermKind::Direction(d) => {
+                let toward = match &d.toward {
+                    Toward::Picture(picture) => Some(picture),
+                    _ => None,
+                };
+                toward.into_iter().chain(&d.minus).collect()
+            }
+            TermKind::Difference(r)
+            | TermKind::Inversion(r)
+            | TermKind::Caricature(r, _)
+            | TermKind::Style(r)
+            | TermKind::Guide(r) => vec![r],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same, to be replaced.
+    pub fn references_mut(&mut self) -> Vec<&mut Reference> {
+        match &mut self.kind {
+            TermKind::Direction(d) => {
+                let toward = match &mut d.toward {
+                    Toward::Picture(picture) => Some(picture),
+                    _ => None,
+                };
+                toward.into_iter().chain(&mut d.minus).collect()
+            }
+            TermKind::Difference(r)
+            | TermKind::Inversion(r)
+            | TermKind::Caricature(r, _)
+            | TermKind::Style(r)
+            | TermKind::Guide(r) => vec![r],
+            _ => Vec::new(),
+        }
     }
 
     /// Checks the term against the shape of one entry at its layer (channels first, no batch axis).
     pub fn check(&self, shape: &[usize]) -> Result<(), String> {
-        let (channels, positions) = planes(shape);
+        let channels = shape.first().copied().unwrap_or(1);
+        let space = shape.get(1..).unwrap_or_default();
+        let positions: usize = space.iter().product();
         let layer = if self.layer.is_empty() { "the output" } else { &self.layer };
         let in_range = |c: usize, what: &str| {
             if c < channels {
@@ -81,8 +315,18 @@ impl Term {
                 ))
             }
         };
+        let inside = |position: &Position| match position {
+            Position::Center => Ok(()),
+            Position::At(at) if at.len() == space.len() && at.iter().zip(space).all(|(i, n)| i < n) => Ok(()),
+            Position::At(at) => Err(format!("position {at:?} is outside {layer}, whose map is {space:?}")),
+        };
+        if let Some((_, last)) = self.region.channels {
+            in_range(last, "channel")?;
+        }
+        if self.region.mask.is_some() && space.len() < 2 {
+            return Err(format!("{layer} has shape {shape:?} per image: there is no plane for a mask"));
+        }
         match &self.kind {
-            TermKind::Layer => Ok(()),
             TermKind::Channel(c) => in_range(*c, "channel"),
             TermKind::Logit(c) | TermKind::Probability(c) => {
                 in_range(*c, "class")?;
@@ -94,141 +338,22 @@ impl Term {
             }
             TermKind::Neuron(c, position) => {
                 in_range(*c, "channel")?;
-                match position {
-                    Position::Center => Ok(()),
-                    Position::At(at) => {
-                        let space = shape.get(1..).unwrap_or_default();
-                        if at.len() == space.len() && at.iter().zip(space).all(|(i, n)| i < n) {
-                            Ok(())
-                        } else {
-                            Err(format!("position {at:?} is outside {layer}, whose map is {space:?}"))
-                        }
-                    }
+                inside(position)
+            }
+            TermKind::Direction(d) => {
+                let len = match &d.toward {
+                    Toward::Numbers(numbers) => numbers.len(),
+                    Toward::Vector(_, numbers) => numbers.len(),
+                    Toward::Picture(_) => channels,
+                };
+                if len != channels {
+                    return Err(format!(
+                        "the direction has {len} numbers, {layer} has {channels} channels: one each is needed"
+                    ));
                 }
+                d.at.as_ref().map_or(Ok(()), inside)
             }
-        }
-    }
-
-    /// Index of a neuron in an entry of this shape.
-    fn neuron(&self, channel: usize, position: &Position, shape: &[usize]) -> usize {
-        let space = shape.get(1..).unwrap_or_default();
-        space.iter().enumerate().fold(channel, |at, (axis, n)| {
-            let i = match position {
-                Position::Center => n / 2,
-                Position::At(at) => at[axis],
-            };
-            at * n + i
-        })
-    }
-
-    /// The term's value for one entry. Sums run in f64.
-    pub fn value(&self, activations: &[f32], shape: &[usize]) -> f64 {
-        let (_, positions) = planes(shape);
-        let mean = |v: &[f32], f: fn(f64) -> f64| {
-            v.iter().map(|&a| f(f64::from(a))).sum::<f64>() / v.len().max(1) as f64
-        };
-        match &self.kind {
-            TermKind::Channel(c) => mean(&activations[c * positions..(c + 1) * positions], |a| a),
-            TermKind::Neuron(c, at) => f64::from(activations[self.neuron(*c, at, shape)]),
-            TermKind::Layer => mean(activations, |a| a * a),
-            TermKind::Logit(c) => f64::from(activations[*c]),
-            TermKind::Probability(c) => {
-                let (max, sum) = softmax_norm(activations);
-                (f64::from(activations[*c]) - max).exp() / sum
-            }
-        }
-    }
-
-    /// Adds `weight` times the term's derivative to the entry's seed.
-    pub fn seed(&self, activations: &[f32], shape: &[usize], weight: f64, seed: &mut [f32]) {
-        let (_, positions) = planes(shape);
-        match &self.kind {
-            TermKind::Channel(c) => {
-                let share = (weight / positions as f64) as f32;
-                seed[c * positions..(c + 1) * positions].iter_mut().for_each(|s| *s += share);
-            }
-            TermKind::Neuron(c, at) => seed[self.neuron(*c, at, shape)] += weight as f32,
-            TermKind::Layer => {
-                let share = (2.0 * weight / activations.len().max(1) as f64) as f32;
-                seed.iter_mut().zip(activations).for_each(|(s, a)| *s += share * a);
-            }
-            TermKind::Logit(c) => seed[*c] += weight as f32,
-            TermKind::Probability(c) => {
-                let (max, sum) = softmax_norm(activations);
-                let p = |a: f32| (f64::from(a) - max).exp() / sum;
-                let chosen = p(activations[*c]);
-                for (i, (s, a)) in seed.iter_mut().zip(activations).enumerate() {
-                    let same = f64::from(u8::from(i == *c));
-                    *s += (weight * chosen * (same - p(*a))) as f32;
-                }
-            }
-        }
-    }
-}
-
-/// Largest logit, and the sum of exponentials relative to it.
-fn softmax_norm(logits: &[f32]) -> (f64, f64) {
-    let max = logits.iter().fold(f64::NEG_INFINITY, |m, &a| m.max(f64::from(a)));
-    (max, logits.iter().map(|&a| (f64::from(a) - max).exp()).sum())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn term(kind: TermKind) -> Term {
-        Term { layer: "l".into(), kind }
-    }
-
-    #[test]
-    fn values_are_those_of_the_specification() {
-        // Two channels, one position, every activation 1.3.
-        let a = [1.3f32, 1.3];
-        assert!((term(TermKind::Layer).value(&a, &[2, 1, 1]) - 1.69).abs() < 1e-6);
-        let sum: f64 = (0..2).map(|c| term(TermKind::Channel(c)).value(&a, &[2, 1, 1])).sum();
-        assert!((sum - 2.6).abs() < 1e-6);
-        assert!((term(TermKind::Probability(0)).value(&a, &[2]) - 0.5).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_default_neuron_lies_at_half_the_extent() {
-        let shape = [2, 4, 5];
-        let a: Vec<f32> = (0..40).map(|i| i as f32).collect();
-        assert_eq!(term(TermKind::Neuron(1, Position::Center)).value(&a, &shape), (20 + 2 * 5 + 2) as f64);
-        assert_eq!(term(TermKind::Neuron(0, Position::At(vec![3, 1]))).value(&a, &shape), 16.0);
-        assert!(term(TermKind::Neuron(0, Position::At(vec![4, 1]))).check(&shape).is_err());
-        assert!(term(TermKind::Channel(2)).check(&shape).unwrap_err().contains("0 to 1"));
-    }
-
-    #[test]
-    fn seeds_are_the_derivatives_of_values() {
-        let shape = [3, 2, 2];
-        let mut a: Vec<f32> = (0..12).map(|i| (i as f32 * 0.77).sin()).collect();
-        for (kind, shape) in [
-            (TermKind::Channel(1), &shape[..]),
-            (TermKind::Neuron(2, Position::Center), &shape),
-            (TermKind::Layer, &shape),
-            (TermKind::Logit(4), &[12]),
-            (TermKind::Probability(4), &[12]),
-        ] {
-            let t = term(kind);
-            let mut seed = vec![0.0; 12];
-            t.seed(&a, shape, 2.0, &mut seed);
-            for i in 0..12 {
-                let x = a[i];
-                let h = 1e-2;
-                a[i] = x + h;
-                let up = t.value(&a, shape);
-                a[i] = x - h;
-                let down = t.value(&a, shape);
-                a[i] = x;
-                let expected = 2.0 * (up - down) / (2.0 * f64::from(h));
-                assert!(
-                    (f64::from(seed[i]) - expected).abs() < 1e-4,
-                    "{t} at {i}: {} for {expected}",
-                    seed[i]
-                );
-            }
+            _ => Ok(()),
         }
     }
 }

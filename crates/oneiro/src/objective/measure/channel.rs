@@ -1,0 +1,107 @@
+//! Measures of activations as they are: channels, neurons, energy, probability.
+
+use super::window::Window;
+use super::Measure;
+use crate::objective::Position;
+
+/// Index of a neuron in an entry of this shape.
+pub(super) fn neuron(channel: usize, position: &Position, shape: &[usize]) -> usize {
+    let space = shape.get(1..).unwrap_or_default();
+    space.iter().enumerate().fold(channel, |at, (axis, n)| {
+        let i = match position {
+            Position::Center => n / 2,
+            Position::At(at) => at[axis],
+        };
+        at * n + i
+    })
+}
+
+/// Mean of a channel over positions, by their weights.
+pub(super) struct Channel {
+    pub channel: usize,
+    pub window: Window,
+}
+
+impl Measure for Channel {
+    fn value(&self, activations: &[f32]) -> f64 {
+        let n = self.window.len;
+        let channel = &activations[self.channel * n..(self.channel + 1) * n];
+        let sum: f64 = match &self.window.positions {
+            None => channel.iter().map(|a| f64::from(*a)).sum(),
+            Some(weights) => super::dot(channel, weights),
+        };
+        sum / self.window.total
+    }
+
+    fn seed(&self, _activations: &[f32], weight: f64, seed: &mut [f32]) {
+        let n = self.window.len;
+        let share = weight / self.window.total;
+        for (i, s) in seed[self.channel * n..(self.channel + 1) * n].iter_mut().enumerate() {
+            *s += (share * self.window.weight(i)) as f32;
+        }
+    }
+}
+
+/// One activation.
+pub(super) struct Neuron {
+    pub index: usize,
+}
+
+impl Measure for Neuron {
+    fn value(&self, activations: &[f32]) -> f64 {
+        f64::from(activations[self.index])
+    }
+
+    fn seed(&self, _activations: &[f32], weight: f64, seed: &mut [f32]) {
+        seed[self.index] += weight as f32;
+    }
+}
+
+/// Mean of squares (DeepDream).
+pub(super) struct Energy {
+    pub window: Window,
+}
+
+impl Measure for Energy {
+    fn value(&self, activations: &[f32]) -> f64 {
+        let inside = activations[self.window.range()].iter().enumerate();
+        let sum: f64 = inside.map(|(i, a)| self.window.weight(i) * f64::from(*a).powi(2)).sum();
+        sum / self.window.count()
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        let share = 2.0 * weight / self.window.count();
+        let range = self.window.range();
+        for (i, (s, a)) in seed[range.clone()].iter_mut().zip(&activations[range]).enumerate() {
+            *s += (share * self.window.weight(i)) as f32 * a;
+        }
+    }
+}
+
+/// Softmax at a class.
+pub(super) struct Probability {
+    pub class: usize,
+}
+
+/// Largest logit, and the sum of exponentials relative to it.
+fn softmax_norm(logits: &[f32]) -> (f64, f64) {
+    let max = logits.iter().fold(f64::NEG_INFINITY, |m, &a| m.max(f64::from(a)));
+    (max, logits.iter().map(|&a| (f64::from(a) - max).exp()).sum())
+}
+
+impl Measure for Probability {
+    fn value(&self, activations: &[f32]) -> f64 {
+        let (max, sum) = softmax_norm(activations);
+        (f64::from(activations[self.class]) - max).exp() / sum
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        let (max, sum) = softmax_norm(activations);
+        let p = |a: f32| (f64::from(a) - max).exp() / sum;
+        let chosen = p(activations[self.class]);
+        for (i, (s, a)) in seed.iter_mut().zip(activations).enumerate() {
+            let same = f64::from(u8::from(i == self.class));
+            *s += (weight * chosen * (same - p(*a))) as f32;
+        }
+    }
+}

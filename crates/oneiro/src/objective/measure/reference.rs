@@ -1,0 +1,141 @@
+//! Measures against the activations of a picture: difference, inversion, caricature.
+
+use std::sync::Arc;
+
+use super::Measure;
+use super::direction::by_cosine;
+use super::window::Window;
+
+/// −mean |Φ − Φ0|.
+pub(super) struct Difference {
+    pub target: Arc<[f32]>,
+    pub window: Window,
+}
+
+impl Measure for Difference {
+    fn value(&self, activations: &[f32]) -> f64 {
+        let range = self.window.range();
+        let pairs = activations[range.clone()].iter().zip(&self.target[range]).enumerate();
+        let sum: f64 =
+            pairs.map(|(i, (a, t))| self.window.weight(i) * (f64::from(*a) - f64::from(*t)).abs()).sum();
+        -sum / self.window.count()
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        let share = weight / self.window.count();
+        for i in self.window.range() {
+            let difference = activations[i] - self.target[i];
+            let sign = if difference == 0.0 { 0.0 } else { f64::from(difference.signum()) };
+            seed[i] -= (share * self.window.weight(i) * sign) as f32;
+        }
+    }
+}
+
+/// −‖(Φ − Φ0) ⊙ m‖² / ‖Φ0 ⊙ m‖².
+pub(super) struct Inversion {
+    target: Arc<[f32]>,
+    window: Window,
+    /// ‖Φ0 ⊙ m‖².
+    energy: f64,
+}
+
+impl Inversion {
+    pub fn new(target: Arc<[f32]>, window: Window) -> Result<Self, String> {
+        let square = |i: usize| (window.weight(i) * f64::from(target[i])).powi(2);
+        let energy: f64 = window.range().map(square).sum();
+        if energy.is_nan() || energy <= 0.0 {
+            return Err("all activations of the picture are zero there: there is nothing to invert".into());
+        }
+        Ok(Self { target, window, energy })
+    }
+}
+
+impl Measure for Inversion {
+    fn value(&self, activations: &[f32]) -> f64 {
+        let square = |i: usize| {
+            let difference = f64::from(activations[i]) - f64::from(self.target[i]);
+            (self.window.weight(i) * difference).powi(2)
+        };
+        -self.window.range().map(square).sum::<f64>() / self.energy
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        let share = -2.0 * weight / self.energy;
+        for i in self.window.range() {
+            let difference = f64::from(activations[i]) - f64::from(self.target[i]);
+            seed[i] += (share * self.window.weight(i).powi(2) * difference) as f32;
+        }
+    }
+}
+
+/// Σ over positions of dot · max(.1, cos)^p, with the picture's activations divided by ‖relu Φ0‖².
+pub(super) struct Caricature {
+    /// relu Φ0 / ‖relu Φ0‖², weighted; zero outside the window.
+    target: Vec<f32>,
+    /// Length of the target at each position.
+    norms: Vec<f64>,
+    power: f64,
+    len: usize,
+}
+
+impl Caricature {
+    pub fn new(features: &[f32], power: f64, window: Window) -> Result<Self, String> {
+        let mut target = vec![0.0f32; features.len()];
+        for i in window.range() {
+            target[i] = (window.weight(i) as f32) * features[i].max(0.0);
+        }
+        let energy = super::dot(&target, &target);
+        if energy.is_nan() || energy <= 0.0 {
+            return Err("no activation of the picture is positive there: there is nothing to exaggerate".into());
+        }
+        target.iter_mut().for_each(|t| *t = (f64::from(*t) / energy) as f32);
+        let len = window.len;
+        let mut norms = vec![0.0; len];
+        for (i, t) in target.iter().enumerate() {
+            norms[i % len] += f64::from(*t).powi(2);
+        }
+        norms.iter_mut().for_each(|n: &mut f64| *n = n.sqrt());
+        Ok(Self { target, norms, power, len })
+    }
+
+    /// Product with the target, and the length, at every position.
+    fn products(&self, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
+        let (mut dots, mut lengths) = (vec![0.0; self.len], vec![0.0; self.len]);
+        for (a, t) in activations.chunks_exact(self.len).zip(self.target.chunks_exact(self.len)) {
+            for (p, (a, t)) in a.iter().zip(t).enumerate() {
+                dots[p] += f64::from(*a) * f64::from(*t);
+                lengths[p] += f64::from(*a).powi(2);
+            }
+        }
+        lengths.iter_mut().for_each(|l: &mut f64| *l = l.sqrt());
+        (dots, lengths)
+    }
+}
+
+impl Measure for Caricature {
+    fn value(&self, activations: &[f32]) -> f64 {
+        if self.power == 0.0 {
+            return super::dot(activations, &self.target);
+        }
+        let (dots, lengths) = self.products(activations);
+        let term = |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power).0;
+        (0..self.len).map(term).sum()
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        if self.power == 0.0 {
+            seed.iter_mut().zip(&self.target).for_each(|(s, t)| *s += (weight * f64::from(*t)) as f32);
+            return;
+        }
+        let (dots, lengths) = self.products(activations);
+        let derivative =
+            |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power);
+        let derivatives: Vec<_> = (0..self.len).map(derivative).collect();
+        for (i, s) in seed.iter_mut().enumerate() {
+            let p = i % self.len;
+            let (_, by_dot, by_length) = derivatives[p];
+            let along = if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / lengths[p] };
+            *s += (weight * (by_dot * f64::from(self.target[i]) + along)) as f32;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Which part of a layer a measure looks at, as weights.
+
+use crate::objective::{Reference, Region};
+use crate::preprocess::REC601_LUMA;
+
+/// Weights of positions and a run of channels.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    /// One weight a position; all 1 if absent.
+    pub positions: Option<Vec<f32>>,
+    /// First channel and the one after the last.
+    pub channels: std::ops::Range<usize>,
+    /// Positions of a channel.
+    pub len: usize,
+    /// Sum of the weights of positions.
+    pub total: f64,
+}
+
+impl Window {
+    /// The part of a layer whose entries have this shape, channels first.
+    pub fn new(region: &Region, shape: &[usize]) -> Result<Self, String> {
+        let channels = shape.first().copied().unwrap_or(1);
+        let space = shape.get(1..).unwrap_or_default();
+        let len: usize = space.iter().product();
+        let channels = region.channels.map_or(0..channels, |(first, last)| first..last + 1);
+        let mut positions = None;
+        if let (Some(center), [.., h, w]) = (region.center, space) {
+            let inside = |i: usize, n: usize| {
+                let side = center.min(n);
+                let first = (n - side) / 2;
+                (first..first + side).contains(&i)
+            };
+            let plane = (0..h * w).map(|i| f32::from(u8::from(inside(i / w, *h) && inside(i % w, *w))));
+            positions = Some(repeated(plane.collect(), len));
+        }
+        if let (Some(mask), [.., h, w]) = (&region.mask, space) {
+            let weights = repeated(averaged_luma(mask, *h, *w), len);
+            positions = Some(match positions {
+                None => weights,
+                Some(center) => center.iter().zip(&weights).map(|(a, b)| a * b).collect(),
+            });
+        }
+        let total = positions.as_ref().map_or(len as f64, |p| p.iter().map(|w| f64::from(*w)).sum());
+        if total <= 0.0 || channels.is_empty() {
+            return Err("the region is empty: the mask is black wherever the layer has a position".into());
+        }
+        Ok(Self { positions, channels, len, total })
+    }
+
+    /// Where the channels of the window lie in an entry.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.channels.start * self.len..self.channels.end * self.len
+    }
+
+    /// Weight of the value at an index within [`Window::range`].
+    #[inline]
+    pub fn weight(&self, index: usize) -> f64 {
+        self.positions.as_ref().map_or(1.0, |p| f64::from(p[index % self.len]))
+    }
+
+    /// How many values there are, counted by their weights.
+    pub fn count(&self) -> f64 {
+        self.total * self.channels.len() as f64
+    }
+}
+
+/// The plane once for every frame.
+fn repeated(plane: Vec<f32>, len: usize) -> Vec<f32> {
+    let frames = len / plane.len().max(1);
+    plane.repeat(frames)
+}
+
+/// The luma of a picture, averaged over the area of each of `h` × `w` positions.
+fn averaged_luma(picture: &Reference, h: usize, w: usize) -> Vec<f32> {
+    let [channels, height, width] = picture.shape;
+    let plane = height * width;
+    let luma = |i: usize| match channels {
+        3 => (0..3).map(|c| REC601_LUMA[c] * picture.data[c * plane + i]).sum(),
+        _ => picture.data[i],
+    };
+    // At least one source pixel, also where the map is finer than the mask.
+    let span = |i: usize, n: usize, source: usize| {
+        let first = i * source / n;
+        first..((i + 1) * source).div_ceil(n).max(first + 1).min(source)
+    };
+    let mut out = Vec::with_capacity(h * w);
+    for y in 0..h {
+        let rows = span(y, h, height);
+        for x in 0..w {
+            let columns = span(x, w, width);
+            let sum: f32 = rows.clone().flat_map(|r| columns.clone().map(move |c| r * width + c)).map(luma).sum();
+            out.push(sum / (rows.len() * columns.len()) as f32);
+        }
+    }
+    out
+}

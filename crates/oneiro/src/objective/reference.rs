@@ -1,0 +1,67 @@
+//! What expressions name outside the network: classes, pictures, vectors.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A picture that a term compares with, planar in display units, of the size that the network sees.
+#[derive(Clone, PartialEq)]
+pub struct Reference {
+    /// As the expression names it: a path, for the command line.
+    pub name: String,
+    /// C, H, W.
+    pub shape: [usize; 3],
+    /// Planes, RGB in 0–1.
+    pub data: Arc<[f32]>,
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reference({}, {:?})", self.name, self.shape)
+    }
+}
+
+/// Finds what the names in an expression mean.
+pub trait Sources {
+    /// The output's index of a class, by its name.
+    fn class(&self, name: &str) -> Result<usize, String>;
+    /// A picture of the size that the network sees; for a mask, any size.
+    fn picture(&self, name: &str) -> Result<Reference, String>;
+    /// The numbers of a file, one a channel.
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String>;
+}
+
+/// Knows no names: expressions of numbers and layers alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSources;
+
+impl Sources for NoSources {
+    fn class(&self, name: &str) -> Result<usize, String> {
+        Err(format!("\"{name}\" should be a whole number"))
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        Err(format!("the picture {name} cannot be read here"))
+    }
+
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+        Err(format!("the file {name} cannot be read here"))
+    }
+}
+
+/// Takes every name for something: checks the form of an expression before anything is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AnySources;
+
+impl Sources for AnySources {
+    fn class(&self, _name: &str) -> Result<usize, String> {
+        Ok(0)
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        Ok(Reference { name: name.to_owned(), shape: [3, 1, 1], data: Arc::from([0.0; 3]) })
+    }
+
+    fn vector(&self, _name: &str) -> Result<Arc<[f32]>, String> {
+        Ok(Arc::from([1.0]))
+    }
+}

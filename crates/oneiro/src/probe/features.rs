@@ -1,0 +1,86 @@
+//! What a network makes of the pictures that objectives compare with.
+
+use std::sync::Arc;
+
+use oneiro_net::{CpuSession, Session};
+
+use crate::card::{InputKind, Layout};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::objective::{Objective, Reference, Term};
+use crate::preprocess::Preprocess;
+
+/// Activations of pictures: one entry's, by target.
+pub(super) struct Features {
+    known: Vec<(Reference, usize, Arc<[f32]>)>,
+}
+
+impl Features {
+    /// The activations at a target of the pictures that a term compares with, in its order.
+    pub fn of(&self, term: &Term, target: usize) -> Vec<Arc<[f32]>> {
+        let of = |r: &Reference| self.known.iter().find(|(known, t, _)| known == r && *t == target);
+        term.references().into_iter().filter_map(|r| of(r).map(|(_, _, data)| data.clone())).collect()
+    }
+}
+
+/// Runs every picture that the objectives name through the network, and keeps what the terms read.
+pub(super) fn of_pictures(
+    model: &Model,
+    session: &mut CpuSession,
+    objectives: &[Objective],
+    read: &[Vec<Option<usize>>],
+    batch: usize,
+) -> Result<Features> {
+    let mut known: Vec<(Reference, usize, Arc<[f32]>)> = Vec::new();
+    let mut fed: Option<Reference> = None;
+    for (objective, read) in objectives.iter().zip(read) {
+        for (term, target) in objective.terms().into_iter().zip(read) {
+            let Some(target) = *target else { continue };
+            for picture in term.references() {
+                if known.iter().any(|(k, t, _)| k == picture && *t == target) {
+                    continue;
+                }
+                if fed.as_ref() != Some(picture) {
+                    feed(model, session, picture, batch)?;
+                    session.forward();
+                    fed = Some(picture.clone());
+                }
+                let data = session.activation(target);
+                let entry = Arc::from(&data[..data.len() / batch.max(1)]);
+                known.push((picture.clone(), target, entry));
+            }
+        }
+    }
+    Ok(Features { known })
+}
+
+/// Puts a picture into every entry of the network's one picture input, and zeros elsewhere.
+fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usize) -> Result<()> {
+    let fail = |why: String| Error::Settings(format!("the picture {}: {why}", picture.name));
+    let images: Vec<usize> = (0..model.card.input.len())
+        .filter(|&i| model.card.input[i].kind == InputKind::Image && session.plan().inputs[i].used)
+        .collect();
+    let [input] = images[..] else {
+        return Err(fail(format!(
+            "the layer depends on {} picture inputs; an objective can compare with a picture where there is one",
+            images.len()
+        )));
+    };
+    let shape = session.plan().inputs[input].shape.clone();
+    if model.card.layout == Layout::Nhwc && shape.get(1) != Some(&model.card.input[input].order.channels()) {
+        return Err(fail("it cannot be given to a raw input with channels last".into()));
+    }
+    model.check_picture(input, &shape)?;
+    let [_, height, width] = picture.shape;
+    if picture.shape != [3, shape[2], shape[3]] {
+        return Err(fail(format!("it is {height}x{width}, the network sees {}x{}", shape[2], shape[3])));
+    }
+    for i in 0..session.plan().inputs.len() {
+        session.input_mut(i).fill(0.0);
+    }
+    let preprocess = Preprocess::from_card(&model.card.input[input]);
+    let data = session.input_mut(input);
+    let n = data.len() / batch.max(1);
+    data.chunks_exact_mut(n.max(1)).for_each(|entry| preprocess.apply(&picture.data, entry));
+    Ok(())
+}
