@@ -18,6 +18,7 @@ mod metadata;
 mod model;
 mod profile;
 mod progress;
+mod references;
 mod rendering;
 mod settings;
 

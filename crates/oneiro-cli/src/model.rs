@@ -10,6 +10,7 @@ use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
+use crate::references::Files;
 
 #[allow(unsafe_code)]
 mod mapped;
@@ -18,6 +19,7 @@ mod source;
 
 use preparation::Prepared;
 use source::Source;
+pub use source::hex;
 
 /// The model and how its inputs are to be prepared.
 #[derive(clap::Args)]
@@ -76,12 +78,14 @@ impl LoadedModel {
         unit.objective(|name| self.class_index(name))
     }
 
-    /// An objective from an expression, its classes found by name.
-    pub fn expression(&self, text: &str) -> Result<Objective> {
-        Ok(Objective::parse(text, &|name| self.class_index(name).map_err(|e| e.to_string()))?)
+    /// An objective from an expression, its classes found by name, its pictures read and brought to this size, or to the
+    /// model's own.
+    pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
+        Ok(Objective::parse(text, &Files::new(self, size)?)?)
     }
 
-    fn class_index(&self, name: &str) -> Result<usize> {
+    /// The index of a class by its name.
+    pub fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {
             Some(labels) => Ok(labels.find(name)?),
             None => name.parse().map_err(|_| {

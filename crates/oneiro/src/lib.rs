@@ -43,6 +43,7 @@ pub mod param;
 pub mod preprocess;
 pub mod preset;
 pub mod probe;
+pub mod regularizer;
 pub mod render;
 pub mod rng;
 pub mod transform;

@@ -53,11 +53,20 @@ pub struct Preset {
     pub name: String,
     /// Parameters → image.
     pub param: ParamSpec,
-    /// Height and width of the picture and of what the network sees; the card's if absent.
+    /// Height and width of what the network sees; the card's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Steps at most.
+    /// Height and width of the picture, where they are not those of what the network sees: transforms bring the one to
+    /// the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<[usize; 2]>,
+    /// Steps at most, those of [`Preset::settle`] not counted.
     pub steps: usize,
+    /// Steps after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Settle>,
     /// Stop earlier, once the objective's mean over [`CONVERGENCE_WINDOW`] steps changes by less than this fraction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
     /// The optimiser.
     pub optimizer: OptimizerSpec,
@@ -65,90 +74,124 @@ pub struct Preset {
     pub transform: Chain,
     /// What those transforms show outside the picture.
     pub outside: Outside,
+    /// A shift before the transforms.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub jitter: Jitter,
+    /// Views of the picture in a step, each under transforms of its own.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub views: usize,
     /// How gradients pass ReLUs and max-pooling.
     pub gradients: Gradients,
+    /// What the objective counts beside regularizers.
+    #[serde(default = "unity", skip_serializing_if = "is_unity")]
+    pub weight: f64,
+    /// What an objective that compares with no picture counts instead, divided by ρ² · â: ρ² the area of the layer's
+    /// receptive field (Mahendran & Vedaldi 2016; Feichtenhofer et al. 2020).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_weight: Option<f64>,
+    /// â: the unit's largest activation over a data set, 1 if unknown.
+    #[serde(default = "unity", skip_serializing_if = "is_unity")]
+    pub max_activation: f64,
+    /// How bright and how rough the picture may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regularizer: Option<Regularizer>,
+    /// What is done to the pixels after steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upkeep: Option<Upkeep>,
+    /// Whether the picture has a fourth channel, its opacity, before ever new backgrounds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub alpha: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn unity() -> f64 {
+    1.0
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+fn is_unity(x: &f64) -> bool {
+    *x == 1.0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Steps over which convergence is judged: the transforms make single steps too noisy.
 pub const CONVERGENCE_WINDOW: usize = 32;
 
-/// Side of Lucid's default canvas (`lucid/optvis/render.py`).
-const LUCID_SIZE: usize = 128;
-/// Steps of Lucid's default run.
-const LUCID_STEPS: usize = 512;
-/// Lucid's default learning rate for Adam.
-const LUCID_RATE: f32 = 0.05;
-/// Side of the canvas of Conveiro's CDFS.
-const CONVEIRO_SIZE: usize = 224;
-/// Steps of Conveiro's CDFS.
-const CONVEIRO_STEPS: usize = 512;
-/// Learning rate that Conveiro's text gives for gradient descent.
-const CONVEIRO_RATE: f32 = 0.01;
+/// Views that a step may have: each is an image of a batch.
+pub const MAX_VIEWS: usize = 256;
 
 impl Preset {
-    /// Colour-decorrelated Fourier visualization as in Lucid (Olah, Mordvintsev & Schubert, "Feature Visualization",
-    /// Distill 2017).
-    pub fn lucid() -> Self {
-        Self {
-            name: "lucid".into(),
-            param: ParamSpec::Fourier(FourierOptions::default()),
-            size: Some([LUCID_SIZE; 2]),
-            steps: LUCID_STEPS,
-            tolerance: None,
-            optimizer: OptimizerSpec::adam(LUCID_RATE),
-            transform: Chain::lucid(),
-            outside: Outside::Chain,
-            gradients: Gradients::relu(ReluGradient::Redirected),
+    /// All steps, those at the end included.
+    pub fn total_steps(&self) -> usize {
+        self.steps + self.settle.map_or(0, |s| s.steps)
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn rate_at(&self, step: usize) -> f32 {
+        match self.settle {
+            Some(settle) if step >= self.steps => self.optimizer.learning_rate * settle.rate,
+            _ => self.optimizer.rate_at(step, self.steps),
         }
     }
 
-    /// Conveiro's CDFS (Showmax, github.com/Showmax/conveiro): no divisor, gradient descent, wrap-around jitter.
-    pub fn conveiro() -> Self {
-        Self {
-            name: "conveiro".into(),
-            param: ParamSpec::Fourier(FourierOptions { divisor: 1.0, ..FourierOptions::default() }),
-            size: Some([CONVEIRO_SIZE; 2]),
-            steps: CONVEIRO_STEPS,
-            tolerance: None,
-            optimizer: OptimizerSpec::sgd(CONVEIRO_RATE),
-            transform: Chain::conveiro(&[0.0]),
-            outside: Outside::Mean,
-            gradients: Gradients::default(),
+    /// Whether every step maximises the same function: nothing about it is drawn at random.
+    pub fn is_fixed(&self) -> bool {
+        self.transform.transforms.is_empty() && self.jitter == Jitter::None && !self.alpha
+    }
+
+    /// An error if settings do not go together.
+    pub fn check(&self) -> Result<()> {
+        let fail = |why: String| Err(Error::Settings(format!("preset {}: {why}", self.name)));
+        self.optimizer.validate()?;
+        if self.views == 0 || self.views > MAX_VIEWS {
+            return fail(format!("{} views are not from 1 to {MAX_VIEWS}", self.views));
         }
-    }
-
-    /// All presets that have a name.
-    pub fn all() -> Vec<Self> {
-        vec![Self::lucid(), Self::conveiro()]
-    }
-
-    /// The preset of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|p| p.name == name)
-    }
-
-    /// Replaces the optimiser but keeps the rate only where it means the same.
-    pub fn set_optimizer(&mut self, kind: OptimizerKind, rate: Option<f32>) {
-        let same = self.optimizer.kind == kind;
-        let default = match kind {
-            OptimizerKind::Adam => LUCID_RATE,
-            OptimizerKind::Sgd => CONVEIRO_RATE,
-        };
-        let kept = if same { self.optimizer.learning_rate } else { default };
-        self.optimizer = OptimizerSpec { kind, learning_rate: rate.unwrap_or(kept), ..self.optimizer };
-    }
-
-    /// Replaces the parametrization, keeping a squashed picture squashed.
-    pub fn set_param(&mut self, name: &str) -> Option<()> {
-        self.param = match (name, self.param) {
-            ("fourier", ParamSpec::Fourier(options)) => ParamSpec::Fourier(options),
-            ("fourier", ParamSpec::Pixel(_)) => ParamSpec::Fourier(FourierOptions::default()),
-            ("pixel", ParamSpec::Pixel(options)) => ParamSpec::Pixel(options),
-            ("pixel", ParamSpec::Fourier(_)) => {
-                ParamSpec::Pixel(PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() })
+        for (name, x) in [("weight", Some(self.weight)), ("unit_weight", self.unit_weight)] {
+            if x.is_some_and(|x| !(x.is_finite() && x > 0.0)) {
+                return fail(format!("{name} has to be a positive number"));
             }
-            _ => return None,
-        };
-        Some(())
+        }
+        if !(self.max_activation.is_finite() && self.max_activation > 0.0) {
+            return fail("max_activation has to be a positive number".into());
+        }
+        let centred = matches!(&self.param, ParamSpec::Pixel(options) if options.centred);
+        if self.upkeep.is_some() && !centred {
+            return fail(
+                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred".into(),
+            );
+        }
+        if self.regularizer.is_some_and(|r| r.bound > 0.0) && !centred {
+            return fail(
+                "a bound on pixels needs the parametrization pixel, centred; set the regularizer's bound to 0".into(),
+            );
+        }
+        if self.regularizer.is_some() && self.alpha {
+            return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out".into());
+        }
+        if let Some(settle) = self.settle
+            && !(settle.rate.is_finite() && settle.rate > 0.0)
+        {
+            return fail("the rate of settle has to be a positive number".into());
+        }
+        Ok(())
+    }
+
+    /// Replaces the optimiser but keeps the rate and the settings only where they mean the same.
+    pub fn set_optimizer(&mut self, kind: OptimizerKind, rate: Option<f32>) {
+        if self.optimizer.kind != kind {
+            self.optimizer = OptimizerSpec::new(kind, kind.default_rate());
+        }
+        if let Some(rate) = rate {
+            self.optimizer.learning_rate = rate;
+        }
     }
 }

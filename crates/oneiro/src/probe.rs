@@ -252,6 +252,11 @@ impl Probe {
         Ok(())
     }
 
+    /// The gradient of penalties on the picture that an entry shows; `None` if there are none.
+    pub fn penalty_gradient(&self, entry: usize, input: usize) -> Option<&[f32]> {
+        self.shown.is_read().then(|| self.shown.gradient(entry, input))
+    }
+
     /// The gradient with respect to an input, that of penalties on what [`Probe::show_inputs`] showed included.
     pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
         let mut gradient = self.session.input_gradient(input).to_vec();

@@ -1,22 +1,32 @@
 //! The loop: parameters → image → transforms → network → objective, and back. Steppable; [`render`] is its easy door.
 //!
 //! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random stream, the
-//! latter seeded by the objective's text. So a picture's bytes do not depend on which batch it was made in.
+//! latter seeded by the objective's text. So a picture's bytes do not depend on which batch it was made in. Two things
+//! join them where they are asked for: terms that couple the batch, and parameters that it shares.
+//!
+//! A step shows the network one or several views of each picture (the preset's `views`), each under transforms of its
+//! own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is larger than what the network
+//! sees; the result is its middle.
 
-use oneiro_net::Rules;
 use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
-use crate::optimizer::Optimizer;
-use crate::param::{Param, Work};
+use crate::param::Sources;
 use crate::preprocess::Preprocess;
-use crate::preset::{CONVERGENCE_WINDOW, Outside, Preset};
+use crate::preset::{Outside, Preset};
 use crate::probe::Probe;
 use crate::rng::Stream;
-use crate::transform::{Chain, Sampled};
+use crate::transform::{Chain, Transform};
+
+mod background;
+mod entry;
+mod stride;
+mod upkeep;
+
+use entry::{Canvas, Entry};
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +57,7 @@ pub struct Picture {
     pub input: String,
     /// C, H, W.
     pub shape: [usize; 3],
-    /// RGB in 0–1, planar, not clipped.
+    /// RGB in 0–1, planar, not clipped; a fourth plane is opacity.
     pub data: Vec<f32>,
 }
 
@@ -79,30 +89,8 @@ pub struct Progress<'a> {
     pub values: &'a [f64],
 }
 
-/// One picture on its way: parameters and everything that the step needs, allocated once.
-struct Canvas {
-    input: usize,
-    shape: [usize; 3],
-    param: Box<dyn Param>,
-    preprocess: Preprocess,
-    params: Vec<f32>,
-    gradient: Vec<f32>,
-    image: Vec<f32>,
-    image_gradient: Vec<f32>,
-    seen: Vec<f32>,
-    seen_gradient: Vec<f32>,
-    work: Work,
-    sampled: Sampled,
-    optimizer: Box<dyn Optimizer>,
-}
-
-struct Entry {
-    canvases: Vec<Canvas>,
-    transforms: Stream,
-    values: Vec<f64>,
-    steps: usize,
-    stop: Option<Stop>,
-}
+/// Pixels that a picture may have between two transforms.
+const MAX_STAGE_PIXELS: f64 = 64e6;
 
 /// A rendering of several objectives at once, step by step.
 #[allow(missing_debug_implementations)]
@@ -117,9 +105,6 @@ pub struct Render {
     step: usize,
 }
 
-/// Pixels that a picture may have between two transforms.
-const MAX_STAGE_PIXELS: f64 = 64e6;
-
 /// 64-bit FNV-1a of a text: the identity of a random stream.
 fn stream_id(text: &str, purpose: &str) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -130,28 +115,45 @@ fn stream_id(text: &str, purpose: &str) -> u64 {
 impl Render {
     /// Prepares a rendering from noise. `preset.size` decides the size, else the model card.
     pub fn new(model: &Model, preset: &Preset, objectives: &[Objective], seed: u64) -> Result<Self> {
+        Self::with_sources(model, preset, objectives, seed, &Sources::default())
+    }
+
+    /// The same with what parametrizations need beside their settings: a picture to start from, statistics of pictures.
+    pub fn with_sources(
+        model: &Model,
+        preset: &Preset,
+        objectives: &[Objective],
+        seed: u64,
+        sources: &Sources,
+    ) -> Result<Self> {
+        preset.check()?;
         if objectives.is_empty() {
             return Err(Error::Settings("there is nothing to render: no unit is given".into()));
         }
-        let shapes = model.input_shapes(objectives.len(), preset.size)?;
+        let views = preset.views.max(1);
+        if views > 1 && objectives.iter().any(Objective::couples) {
+            return Err(Error::Settings(format!(
+                "{} couples the pictures of a batch, which {views} views of each would stand between: use 1 view",
+                objectives.iter().find(|o| o.couples()).map(Objective::to_string).unwrap_or_default()
+            )));
+        }
+        let shapes = model.input_shapes(objectives.len() * views, preset.size)?;
         let max_pool = preset.gradients.max_pool.rule();
-        let probe = Probe::with_max_pool(model, objectives, &[], shapes, Some(max_pool))?;
+        let seen: Vec<Objective> =
+            objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
+        let mut probe = Probe::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
         let mut chain = preset.transform.clone();
-        for input in probe.inputs().iter().filter(|i| i.used && i.shape.len() == 4) {
-            let pixels = chain.largest_stage([input.shape[2], input.shape[3]]);
-            if pixels > MAX_STAGE_PIXELS {
-                return Err(Error::Settings(format!(
-                    "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
-                    pixels / 1e6
-                )));
-            }
+        let margin = stride::margin(model, preset, objectives)?;
+        if margin > 0 {
+            chain.transforms.insert(0, Transform::Jitter(margin));
         }
         let mut entries = Vec::new();
-        for objective in objectives {
-            let text = objective.to_string();
+        let planned = probe.inputs().to_vec();
+        for (e, objective) in objectives.iter().enumerate() {
+            let text = numbered(objectives, e);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut canvases = Vec::new();
-            for (input, planned) in probe.inputs().iter().enumerate().filter(|(_, i)| i.used) {
+            for (input, planned) in planned.iter().enumerate().filter(|(_, i)| i.used) {
                 let card = &model.card.input[input];
                 if card.kind == InputKind::Tensor {
                     continue;
@@ -167,24 +169,33 @@ impl Render {
                 if preset.outside == Outside::Mean {
                     chain.fill = preprocess.mean_color();
                 }
-                let shape = [3, planned.shape[2], planned.shape[3]];
-                let param = preset.param.build(shape);
-                let n = shape.iter().product();
-                canvases.push(Canvas {
-                    input,
-                    shape,
-                    preprocess,
-                    params: param.init(&mut start),
-                    gradient: vec![0.0; param.len()],
-                    image: vec![0.0; n],
-                    image_gradient: vec![0.0; n],
-                    seen: vec![0.0; n],
-                    seen_gradient: vec![0.0; n],
-                    work: param.work(),
-                    sampled: Sampled::default(),
-                    optimizer: preset.optimizer.build(param.len()),
-                    param,
-                });
+                let size = [planned.shape[2], planned.shape[3]];
+                let pixels = chain.largest_stage(size.map(|n| n + margin));
+                if pixels > MAX_STAGE_PIXELS {
+                    return Err(Error::Settings(format!(
+                        "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
+                        pixels / 1e6
+                    )));
+                }
+                let shape = [3 + usize::from(preset.alpha), size[0] + margin, size[1] + margin];
+                let sources = Sources { mean: preprocess.mean_color(), ..sources.clone() };
+                let param = preset.param.build(shape, &sources)?;
+                probe.shown().reshape(input, &shape);
+                let mut canvas = Canvas::new(input, size, param, preprocess, preset)?;
+                let mut shared = Stream::new(seed, stream_id("", "shared"));
+                canvas.params = match &sources.start {
+                    None => canvas.param.init(&mut start, &mut shared),
+                    Some(picture) => {
+                        let picture = picture.with_margin(shape)?;
+                        canvas.param.from_image(&picture).ok_or_else(|| {
+                            Error::Settings(format!(
+                                "the parametrization {} cannot start from a picture",
+                                preset.param.name()
+                            ))
+                        })?
+                    }
+                };
+                canvases.push(canvas);
             }
             if canvases.is_empty() {
                 return Err(Error::Settings(format!(
@@ -194,6 +205,7 @@ impl Render {
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(Entry { canvases, transforms, values: Vec::new(), steps: 0, stop: None });
         }
+        probe.shown().check()?;
         let mut render = Self {
             probe,
             preset: preset.clone(),
@@ -233,33 +245,69 @@ impl Render {
         self.entries.iter().all(|e| e.stop.is_some())
     }
 
+    /// The objectives' values in the last step, under its random transforms.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Views of a picture in a step.
+    fn views(&self) -> usize {
+        self.preset.views.max(1)
+    }
+
     /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
-        let chain = &self.chain;
-        self.entries.par_iter_mut().for_each(|entry| entry.show(Some(chain)));
+        let (views, weight) = (self.views(), self.preset.weight);
+        let settling = self.step >= self.preset.steps;
+        let last = self.preset.steps.saturating_sub(1).max(1);
+        let progress = (self.step as f32 / last as f32).min(1.0);
+        let chain = (!settling).then_some((&self.chain, progress));
+        self.entries.par_iter_mut().for_each(|entry| entry.show(chain));
         self.feed();
         self.probe.forward();
         for e in 0..self.entries.len() {
             if self.entries[e].stop.is_none() {
-                self.values[e] = self.probe.value(e);
+                let sum: f64 = (0..views).map(|v| self.probe.value(e * views + v)).sum();
+                self.values[e] = sum / views as f64;
                 self.check(e)?;
-                self.probe.seed(e, 1.0);
+                (0..views).for_each(|v| self.probe.seed(e * views + v, weight / views as f64));
             }
         }
-        self.probe.backward(&Rules { relu: self.preset.gradients.relu_at(self.step) });
-        let (probe, batch) = (&self.probe, self.entries.len());
+        self.probe.backward(&entry::rules(&self.preset, self.step));
+        let (probe, batch) = (&self.probe, self.entries.len() * views);
+        let regularizers: Vec<f64> = self
+            .entries
+            .par_iter_mut()
+            .enumerate()
+            .map(|(e, entry)| if entry.stop.is_none() { entry.back(probe, e, batch) } else { 0.0 })
+            .collect();
+        self.sum_shared();
+        let rate = self.preset.rate_at(self.step);
+        let (values, preset) = (&self.values, &self.preset);
         self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
-            for canvas in &mut entry.canvases {
-                let gradient = probe.input_gradient(canvas.input);
-                let n = gradient.len() / batch;
-                canvas.back(&gradient[e * n..(e + 1) * n]);
-            }
+            entry.step(weight * values[e] - regularizers[e], rate);
+            entry.finish_step(values[e], preset);
         });
         self.step += 1;
-        for (entry, value) in self.entries.iter_mut().zip(&self.values) {
-            entry.finish_step(*value, &self.preset);
-        }
         Ok(&self.values)
+    }
+
+    /// Gives every picture the sum of all pictures' gradients on the parameters that they share, so that all step alike.
+    fn sum_shared(&mut self) {
+        let Some(first) = self.entries.first() else { return };
+        for k in 0..first.canvases.len() {
+            let range = self.entries[0].canvases[k].param.shared();
+            if range.is_empty() || self.entries.len() < 2 {
+                continue;
+            }
+            let mut sum = vec![0.0f32; range.len()];
+            for entry in self.entries.iter().filter(|e| e.stop.is_none()) {
+                sum.iter_mut().zip(&entry.canvases[k].gradient[range.clone()]).for_each(|(s, g)| *s += g);
+            }
+            for entry in &mut self.entries {
+                entry.canvases[k].gradient[range.clone()].copy_from_slice(&sum);
+            }
+        }
     }
 
     fn check(&self, entry: usize) -> Result<()> {
@@ -270,36 +318,47 @@ impl Render {
         }
     }
 
-    /// Writes what every entry shows into the network's inputs.
+    /// Writes what every view of every entry shows into the network's inputs.
     fn feed(&mut self) {
-        let batch = self.entries.len();
+        let views = self.views();
+        let batch = self.entries.len() * views;
         for input in 0..self.probe.inputs().len() {
             let data = self.probe.input_mut(input);
             let n = data.len() / batch;
-            data.par_chunks_mut(n).zip(&self.entries).for_each(|(data, entry)| {
-                match entry.canvases.iter().find(|c| c.input == input) {
-                    Some(canvas) => canvas.preprocess.apply(&canvas.seen, data),
+            data.par_chunks_mut(n).enumerate().for_each(|(i, data)| {
+                match self.entries[i / views].canvases.iter().find(|c| c.input == input) {
+                    Some(canvas) => canvas.preprocess.apply(&canvas.views[i % views].seen, data),
                     // Nothing that is maximised depends on this input.
                     None => data.fill(0.0),
                 }
             });
         }
+        let shown = self.probe.shown();
+        if shown.is_read() {
+            for (i, entry) in self.entries.iter().enumerate() {
+                for canvas in &entry.canvases {
+                    (0..views).for_each(|v| shown.show(i * views + v, canvas.input, canvas.image()));
+                }
+            }
+        }
     }
 
     /// The objectives' values without transforms: of the pictures as they are, or of the given ones instead
-    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB in 0–1).
+    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB in 0–1, of the size that the network sees).
+    /// Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         self.entries.par_iter_mut().enumerate().for_each(|(e, entry)| {
             entry.show(None);
             if let Some(pictures) = pictures {
                 for (canvas, picture) in entry.canvases.iter_mut().zip(&pictures[e]) {
-                    canvas.seen.copy_from_slice(picture);
+                    canvas.views.iter_mut().for_each(|view| view.seen.copy_from_slice(picture));
                 }
             }
         });
         self.feed();
         self.probe.forward();
-        Ok((0..self.entries.len()).map(|e| self.probe.value(e)).collect())
+        let views = self.views();
+        Ok((0..self.entries.len()).map(|e| self.probe.value(e * views)).collect())
     }
 
     /// The pictures as they stand.
@@ -308,19 +367,16 @@ impl Render {
         self.entries
             .par_iter_mut()
             .map(|entry| {
-                entry.show(None);
-                let picture = |c: &Canvas| {
-                    let mut data = c.image.clone();
-                    c.preprocess.visible(&mut data);
-                    Picture { input: inputs[c.input].clone(), shape: c.shape, data }
-                };
-                entry.canvases.iter().map(picture).collect()
+                entry.canvases.iter_mut().for_each(Canvas::draw);
+                entry.canvases.iter().map(|c| c.picture(&inputs[c.input])).collect()
             })
             .collect()
     }
 
     /// Ends the rendering: the pictures with their values.
     pub fn finish(&mut self) -> Result<Vec<Rendered>> {
+        let stop = if self.preset.total_steps() == 0 { Stop::Steps } else { Stop::Asked };
+        self.entries.iter_mut().filter(|e| e.stop.is_none()).for_each(|e| e.end(stop));
         let values = self.evaluate(None)?;
         let pictures = self.pictures();
         Ok(pictures
@@ -332,62 +388,18 @@ impl Render {
                 value: values[e],
                 value_at_start: self.start[e],
                 steps: self.entries[e].steps,
-                stop: self.entries[e].stop.unwrap_or(if self.preset.steps == 0 {
-                    Stop::Steps
-                } else {
-                    Stop::Asked
-                }),
+                stop: self.entries[e].stop.unwrap_or(stop),
             })
             .collect())
     }
 }
 
-impl Entry {
-    /// Computes the image and what the network sees of it, under random transforms or none.
-    fn show(&mut self, chain: Option<&Chain>) {
-        for canvas in &mut self.canvases {
-            canvas.param.image(&canvas.params, &mut canvas.work, &mut canvas.image);
-            match chain {
-                None => canvas.seen.copy_from_slice(&canvas.image),
-                Some(chain) => {
-                    let size = [canvas.shape[1], canvas.shape[2]];
-                    chain.resample(&mut self.transforms, canvas.shape, size, &mut canvas.sampled);
-                    canvas.sampled.apply(&canvas.image, &mut canvas.seen);
-                }
-            }
-        }
-    }
-
-    fn finish_step(&mut self, value: f64, preset: &Preset) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.steps += 1;
-        self.values.push(value);
-        let converged = preset.tolerance.is_some_and(|tolerance| {
-            let n = self.values.len();
-            n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
-                let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-                let before = mean(&self.values[n - 2 * CONVERGENCE_WINDOW..n - CONVERGENCE_WINDOW]);
-                let now = mean(&self.values[n - CONVERGENCE_WINDOW..]);
-                now - before <= tolerance * now.abs()
-            }
-        });
-        if converged {
-            self.stop = Some(Stop::Converged);
-        } else if self.steps >= preset.steps {
-            self.stop = Some(Stop::Steps);
-        }
-    }
-}
-
-impl Canvas {
-    /// From the gradient at the network's input to a step of the parameters.
-    fn back(&mut self, network_gradient: &[f32]) {
-        self.preprocess.adjoint(&self.seen, network_gradient, &mut self.seen_gradient);
-        self.sampled.adjoint(&self.seen_gradient, &mut self.image_gradient);
-        self.param.adjoint(&self.params, &mut self.work, &self.image_gradient, &mut self.gradient);
-        self.optimizer.step(&mut self.params, &self.gradient);
+/// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.
+fn numbered(objectives: &[Objective], entry: usize) -> String {
+    let text = objectives[entry].to_string();
+    match objectives[..entry].iter().filter(|o| **o == objectives[entry]).count() {
+        0 => text,
+        n => format!("{text} #{n}"),
     }
 }
 
@@ -403,9 +415,10 @@ pub fn render(
     mut progress: impl FnMut(&Progress<'_>) -> bool,
 ) -> Result<Vec<Rendered>> {
     let mut render = Render::new(model, preset, objectives, seed)?;
-    while !render.finished() && preset.steps > 0 {
+    let steps = preset.total_steps();
+    while !render.finished() && steps > 0 {
         render.step()?;
-        let state = Progress { step: render.step, steps: preset.steps, values: &render.values };
+        let state = Progress { step: render.step, steps, values: &render.values };
         if !progress(&state) {
             break;
         }

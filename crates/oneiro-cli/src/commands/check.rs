@@ -9,7 +9,7 @@ use oneiro::probe::Probe;
 use oneiro::rng::Stream;
 use oneiro_net::Rules;
 
-use crate::commands::run::{in_graph_order, value_and_gradient};
+use crate::commands::run::{in_graph_order, picture_size, value_and_gradient};
 use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::interrupt;
@@ -62,16 +62,16 @@ fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
 ///
 /// Where an activation is zero within rounding, the gradient in f32 is that of one side or the other of the kink, and
 /// either is right. A gradient that is wrong stays wrong at every one of these inputs.
-fn error_nearby(probe: &mut Probe, data: &[Vec<f32>], input: usize, theirs: &[f32], tolerance: f64) -> f64 {
+fn error_nearby(probe: &mut Probe, data: &[Vec<f32>], input: usize, theirs: &[f32], tolerance: f64) -> oneiro::Result<f64> {
     let mut best = f64::INFINITY;
     for seed in 0..NEARBY {
-        value_and_gradient(probe, &one_rounding_away(data, seed), Some(&Rules::default()));
-        best = best.min(relative_error(probe.input_gradient(input), theirs));
+        value_and_gradient(probe, &one_rounding_away(data, seed), Some(&Rules::default()))?;
+        best = best.min(relative_error(&probe.whole_input_gradient(input), theirs));
         if best <= tolerance {
             break;
         }
     }
-    best
+    Ok(best)
 }
 
 /// The lines of the result. They are printed together: a file that turns out to be unusable has none.
@@ -122,10 +122,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             serde_json::from_str(json).with_context(|| format!("the metadata \"objectives\" of {file}"))?
         }
     };
-    let objectives = objectives
-        .into_iter()
-        .map(|(id, text)| Ok((id, model.expression(&text).with_context(|| file.to_string())?)))
-        .collect::<Result<Vec<_>>>()?;
     let mut inputs = Vec::new();
     let mut activations = Vec::new();
     let mut rest = Vec::new();
@@ -141,6 +137,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
     let (shapes, data) = in_graph_order(&model.model, inputs).with_context(|| file.to_string())?;
+    let size = picture_size(&shapes);
+    let objectives = objectives
+        .into_iter()
+        .map(|(id, text)| Ok((id, model.expression(&text, size).with_context(|| file.to_string())?)))
+        .collect::<Result<Vec<_>>>()?;
     if activations.is_empty() && rest.is_empty() {
         bail!("{file} holds nothing to compare with");
     }
@@ -157,7 +158,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if !captured.is_empty() {
         let mut probe =
             context.compute(|| Probe::new(&model.model, &[], &captured, shapes.clone(), false))?;
-        context.compute(|| value_and_gradient(&mut probe, &data, None));
+        context.compute(|| value_and_gradient(&mut probe, &data, None))?;
         for (i, theirs) in activations.iter().enumerate() {
             let (shape, ours) = probe.captured(i);
             report.compare(theirs, shape, ours, args.rtol);
@@ -168,7 +169,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut probe = context.compute(|| {
             Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
         })?;
-        let value = context.compute(|| value_and_gradient(&mut probe, &data, Some(&Rules::default())));
+        let value = context.compute(|| value_and_gradient(&mut probe, &data, Some(&Rules::default())))?;
         if let Some(theirs) = rest.iter().find(|t| t.name == format!("value/{id}")) {
             report.compare(theirs, &[1], &[value as f32], args.rtol);
         }
@@ -180,11 +181,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 .position(|n| n == name)
                 .ok_or_else(|| anyhow!("{}: the network has no input \"{name}\"", theirs.name))?;
             let shape = probe.inputs()[input].shape.clone();
-            let ours = probe.input_gradient(input).to_vec();
+            let ours = probe.whole_input_gradient(input);
             let here = relative_error(&ours, &theirs.data);
             if ours.len() == theirs.data.len() && here > args.grad_rtol {
                 let nearby =
-                    context.compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol));
+                    context.compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol))?;
                 if nearby <= args.grad_rtol {
                     report.agrees_nearby(theirs, here, nearby, args.grad_rtol);
                     continue;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{Objective, Unit};
+use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::context::Context;
 use crate::files::{self, RawTensor};
@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.
-        Objective::parse(text, &|_| Ok(0))?;
+        Objective::parse(text, &AnySources)?;
     }
     let model = model::load(context, &args.model)?;
     let mut jobs = Vec::new();
@@ -74,7 +74,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         jobs.push(Job { unit: text.clone(), objective: model.objective(unit)? });
     }
     for text in &args.objectives {
-        let objective = model.expression(text)?;
+        let objective = model.expression(text, preset.size)?;
         jobs.push(Job { unit: objective.to_string(), objective });
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();

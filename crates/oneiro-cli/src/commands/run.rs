@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::gradients::{MaxPoolGradient, ReluGradient};
-use oneiro::objective::Objective;
+use oneiro::objective::{AnySources, Objective};
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
 
@@ -77,11 +77,17 @@ pub fn in_graph_order(model: &Model, mut given: Vec<RawTensor>) -> Result<Fed> {
     Ok((shapes, data))
 }
 
+/// Height and width of the first input that has them.
+pub fn picture_size(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
+    shapes.iter().find(|s| s.len() >= 4).map(|s| [s[s.len() - 2], s[s.len() - 1]])
+}
+
 /// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that mean.
-pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: Option<&Rules>) -> f64 {
+pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: Option<&Rules>) -> oneiro::Result<f64> {
     for (i, data) in data.iter().enumerate() {
         probe.input_mut(i).copy_from_slice(data);
     }
+    probe.show_inputs()?;
     probe.forward();
     let batch = probe.inputs().first().and_then(|i| i.shape.first()).copied().unwrap_or(1);
     let value = probe.mean_value();
@@ -91,7 +97,7 @@ pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: Option
         }
         probe.backward(rules);
     }
-    value
+    Ok(value)
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -114,10 +120,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
     // Slips are found before the model is read, which alone knows its classes.
-    args.grad.as_ref().map(|g| Objective::parse(g, &|_| Ok(0))).transpose()?;
+    args.grad.as_ref().map(|g| Objective::parse(g, &AnySources)).transpose()?;
     let model = model::load_for_tensors(context, &args.model)?;
-    let objective = args.grad.as_ref().map(|g| model.expression(g)).transpose()?;
     let (shapes, data) = in_graph_order(&model.model, given)?;
+    let size = picture_size(&shapes);
+    let objective = args.grad.as_ref().map(|g| model.expression(g, size)).transpose()?;
     let mut captures: Vec<&String> = Vec::new();
     for layer in &args.captures {
         if !captures.contains(&layer) {
@@ -130,7 +137,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let max_pool = objective.is_some().then(|| max_pool.rule());
         let mut probe = Probe::with_max_pool(&model.model, &objectives, &captured, shapes, max_pool)?;
         let rules = Rules { relu: relu.rule() };
-        let value = value_and_gradient(&mut probe, &data, objective.is_some().then_some(&rules));
+        let value = value_and_gradient(&mut probe, &data, objective.is_some().then_some(&rules))?;
         let mut results = Vec::new();
         for (i, layer) in captures.iter().enumerate() {
             let (shape, data) = probe.captured(i);
@@ -146,7 +153,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 results.push(RawTensor {
                     name: format!("grad/{}", input.name),
                     shape: input.shape.clone(),
-                    data: probe.input_gradient(i).to_vec(),
+                    data: probe.whole_input_gradient(i),
                 });
             }
         }

@@ -103,6 +103,6 @@ fn model_file(path: &Path) -> Result<Mapped> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

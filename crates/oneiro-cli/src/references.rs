@@ -1,0 +1,158 @@
+//! The files that an objective names: pictures, masks, vectors.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::objective::{Objective, Reference, Sources, Term};
+use oneiro_media::Image;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::model::{LoadedModel, hex};
+
+/// A file that a picture was made from, as the picture's metadata has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    pub path: String,
+    pub sha256: String,
+}
+
+/// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then the
+/// central part.
+pub struct Files<'a> {
+    model: &'a LoadedModel,
+    size: [usize; 2],
+    /// Pictures that were read before.
+    known: RefCell<BTreeMap<String, Image>>,
+}
+
+impl<'a> Files<'a> {
+    /// For pictures of this size, or the model's own.
+    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
+        Ok(Self { model, size: picture_size(model, size)?, known: RefCell::default() })
+    }
+
+    fn fitted(&self, name: &str) -> Result<Image> {
+        let known = self.known.borrow().get(name).cloned();
+        let image = match known {
+            Some(image) => image,
+            None => {
+                let image = oneiro_media::read_image(name)?;
+                self.known.borrow_mut().insert(name.to_owned(), image.clone());
+                image
+            }
+        };
+        let [h, w] = self.size;
+        Ok(oneiro_media::fit_center_crop(&image, h, w)?)
+    }
+
+    /// A picture by the path of its file.
+    pub fn reference(&self, name: &str) -> Result<Reference> {
+        let image = self.fitted(name)?;
+        Ok(Reference {
+            name: name.to_owned(),
+            shape: [3, image.height, image.width],
+            data: Arc::from(image.rgb),
+        })
+    }
+}
+
+impl Sources for Files<'_> {
+    fn class(&self, name: &str) -> Result<usize, String> {
+        self.model.class_index(name).map_err(|e| e.to_string())
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        self.reference(name).map_err(|e| format!("{e:#}"))
+    }
+
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+        let (shape, data) = oneiro_media::read_npy(name).map_err(|e| e.to_string())?;
+        if shape.iter().filter(|n| **n != 1).count() > 1 {
+            return Err(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
+        }
+        if data.iter().any(|x| !x.is_finite()) {
+            return Err(format!("{name}: some of its numbers are not finite"));
+        }
+        Ok(Arc::from(data))
+    }
+}
+
+/// The size of pictures that the network sees: the one wanted, or the model's own.
+pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
+    let shapes = model.model.input_shapes(1, size)?;
+    let of_picture = shapes.iter().find(|s| s.len() >= 4);
+    match of_picture.map(Vec::as_slice) {
+        Some(&[.., h, w]) => Ok([h, w]),
+        _ => bail!("the network has no input for pictures"),
+    }
+}
+
+/// The same objective with its pictures at another size.
+pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
+    let mut objective = objective.clone();
+    for term in objective.terms_mut() {
+        for picture in term.references_mut() {
+            *picture = files.reference(&picture.name)?;
+        }
+    }
+    Ok(objective)
+}
+
+/// The names of the files that objectives need, each once, in order.
+pub fn named(objectives: &[Objective]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for term in objectives.iter().flat_map(Objective::terms) {
+        let pictures = term.references().into_iter().chain(&term.region.mask).map(|r| r.name.clone());
+        for name in pictures.chain(vector_of(term)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+fn vector_of(term: &Term) -> Option<String> {
+    use oneiro::objective::{TermKind, Toward};
+    match &term.kind {
+        TermKind::Direction(d) => match &d.toward {
+            Toward::Vector(name, _) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Files by name with their hashes.
+pub fn hashed(names: &[String]) -> Result<Vec<SourceFile>> {
+    names
+        .iter()
+        .map(|path| {
+            let bytes = std::fs::read(path).with_context(|| format!("could not read {path}"))?;
+            Ok(SourceFile { path: path.clone(), sha256: hex(&Sha256::digest(&bytes)) })
+        })
+        .collect()
+}
+
+/// An error if a file is not what it was.
+pub fn verify(files: &[SourceFile]) -> Result<()> {
+    for file in files {
+        if !Path::new(&file.path).is_file() {
+            bail!(
+                "{}: the picture was made from this file, which is not there; put it back, or run in the folder where \
+                 it was made",
+                file.path
+            );
+        }
+        let now = hashed(std::slice::from_ref(&file.path))?;
+        if now.first().map(|f| &f.sha256) != Some(&file.sha256) {
+            return Err(anyhow!("{}: its content is not what the picture was made from", file.path));
+        }
+    }
+    Ok(())
+}

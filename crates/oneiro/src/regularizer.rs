@@ -1,0 +1,165 @@
+//! Regularizers of natural pre-images: how bright and how rough a picture may be.
+//!
+//! Shape of the concept: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
+//! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted in the units
+//! of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever the network itself reads.
+//!
+//! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(HW) Σ ‖x‖^α over pixels and
+//! TV_β = 1/(HW) Σ (Δx² + Δy²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::objective::measure::{self, Measure};
+use crate::objective::{Penalty, Term, TermKind};
+
+/// Display units are 0–1, those of the regularizers 0–255.
+pub const UNITS: f32 = 255.0;
+
+/// α of the norm (Mahendran & Vedaldi 2016, §3.1).
+pub const ALPHA: f64 = 6.0;
+/// β of the total variation (the same).
+pub const BETA: f64 = 2.0;
+/// B: a typical deviation of a pixel from the mean colour (the same).
+pub const TYPICAL: f64 = 80.0;
+/// B₊: the largest norm of a pixel (the same).
+pub const BOUND: f32 = 160.0;
+/// V = B / 6.5: a typical difference of neighbours (the same).
+pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
+
+/// Settings, as presets hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Regularizer {
+    /// α of R_α.
+    pub alpha: f64,
+    /// What R_α counts.
+    pub alpha_weight: f64,
+    /// β of TV_β.
+    pub beta: f64,
+    /// What TV_β counts.
+    pub tv_weight: f64,
+    /// Largest norm of a pixel less the mean colour, enforced after each step; 0 for none.
+    pub bound: f32,
+}
+
+impl Default for Regularizer {
+    /// That of Mahendran & Vedaldi 2016: (1/80)⁶ R₆ + (6.5/80)² TV₂, ‖x‖ ≤ 160.
+    fn default() -> Self {
+        Self {
+            alpha: ALPHA,
+            alpha_weight: TYPICAL.powf(-ALPHA),
+            beta: BETA,
+            tv_weight: TYPICAL_DIFFERENCE.powf(-BETA),
+            bound: BOUND,
+        }
+    }
+}
+
+impl Regularizer {
+    /// For pictures of this shape (C, H, W) whose mean colour is given in display units.
+    ///
+    /// # Errors
+    /// If a number is out of range.
+    pub fn bind(&self, shape: [usize; 3], mean: &[f32]) -> Result<BoundRegularizer> {
+        let fine = |x: f64, low: f64| x.is_finite() && x >= low;
+        if !fine(self.alpha, 1.0) || !fine(self.beta, 1.0) {
+            return Err(Error::Settings("the regularizer's alpha and beta must be at least 1".into()));
+        }
+        if !(fine(self.alpha_weight, 0.0) && fine(self.tv_weight, 0.0) && fine(self.bound.into(), 0.0)) {
+            return Err(Error::Settings(
+                "the regularizer's weights and bound must be numbers that are not negative".into(),
+            ));
+        }
+        let measure = |penalty| {
+            measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &shape).map_err(Error::Settings)
+        };
+        let mut parts = Vec::new();
+        if self.alpha_weight > 0.0 {
+            parts.push((self.alpha_weight, measure(Penalty::AlphaNorm(self.alpha))?));
+        }
+        if self.tv_weight > 0.0 {
+            parts.push((self.tv_weight, measure(Penalty::TotalVariation(self.beta))?));
+        }
+        let n: usize = shape.iter().product();
+        let mean = (0..shape[0]).map(|c| mean[c * mean.len() / shape[0]]).collect();
+        Ok(BoundRegularizer { parts, mean, centred: vec![0.0; n], gradient: vec![0.0; n] })
+    }
+}
+
+/// A regularizer for pictures of one shape.
+#[allow(missing_debug_implementations)]
+pub struct BoundRegularizer {
+    parts: Vec<(f64, Arc<dyn Measure>)>,
+    /// A colour a channel, display units.
+    mean: Vec<f32>,
+    centred: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl BoundRegularizer {
+    /// The value for a display image; subtracts the gradient from `gradient`, which is that of what is maximised.
+    pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> f64 {
+        let plane = image.len() / self.mean.len();
+        for (i, (out, x)) in self.centred.iter_mut().zip(image).enumerate() {
+            *out = UNITS * (x - self.mean[i / plane]);
+        }
+        self.gradient.fill(0.0);
+        let mut value = 0.0;
+        for (weight, measure) in &self.parts {
+            value += weight * measure.value(&self.centred);
+            measure.seed(&self.centred, *weight, &mut self.gradient);
+        }
+        gradient.iter_mut().zip(&self.gradient).for_each(|(g, r)| *g -= UNITS * r);
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn the_constants_are_those_of_the_paper() {
+        let r = Regularizer::default();
+        assert!((r.alpha_weight - 3.8147e-12).abs() < 1e-16, "{}", r.alpha_weight);
+        assert!((r.tv_weight - 6.6016e-3).abs() < 1e-7, "{}", r.tv_weight);
+    }
+
+    #[test]
+    fn a_pixel_of_typical_deviation_counts_one() {
+        let shape = [3, 2, 2];
+        let mut bound = Regularizer::default().bind(shape, &[0.5]).unwrap();
+        // Every pixel's norm is 80, and nothing varies.
+        let grey = 0.5 + 80.0 / 3f32.sqrt() / UNITS;
+        let value = bound.subtract(&[grey; 12], &mut [0.0; 12]);
+        assert!((value - 1.0).abs() < 1e-4, "{value}");
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_value() {
+        let shape = [3, 5, 4];
+        let mut rng = Stream::new(0, 0);
+        let mut image: Vec<f32> = (0..60).map(|_| rng.uniform() as f32).collect();
+        for beta in [1.0, 2.0, 3.0] {
+            let settings = Regularizer { beta, ..Regularizer::default() };
+            let mut bound = settings.bind(shape, &[0.4, 0.5, 0.6]).unwrap();
+            let mut gradient = vec![0.0; 60];
+            bound.subtract(&image, &mut gradient);
+            for i in 0..60 {
+                let (x, h) = (image[i], 1e-3);
+                image[i] = x + h;
+                let up = bound.subtract(&image, &mut [0.0; 60]);
+                image[i] = x - h;
+                let down = bound.subtract(&image, &mut [0.0; 60]);
+                image[i] = x;
+                let expected = (down - up) / (2.0 * f64::from(h));
+                let error = (f64::from(gradient[i]) - expected).abs();
+                assert!(error < 5e-3 * (1.0 + expected.abs()), "{beta} {i}: {} {expected}", gradient[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What is seen through a transparent picture: a new random picture each step, so that only what must be opaque is.
+
+use crate::param::{Fourier, FourierOptions, Param, Work};
+use crate::rng::Stream;
+
+/// Deviation of the background's spectrum (Lucid, `optvis/transform.py`, `collapse_alpha_random`).
+const BACKGROUND_STD: f32 = 0.5;
+
+/// A random picture with the spectrum and colours of photographs.
+pub(super) struct Background {
+    param: Fourier,
+    work: Work,
+    image: Vec<f32>,
+}
+
+impl Background {
+    /// For pictures of this shape (C, H, W), transparency not counted.
+    pub fn new(shape: [usize; 3]) -> Self {
+        let options = FourierOptions { init_std: BACKGROUND_STD, ..FourierOptions::default() };
+        let param = Fourier::new(shape, options);
+        Self { work: param.work(), image: vec![0.0; shape.iter().product()], param }
+    }
+
+    /// Draws another.
+    pub fn draw(&mut self, rng: &mut Stream) {
+        let params = self.param.init(rng, &mut Stream::new(0, 0));
+        self.param.image(&params, &mut self.work, &mut self.image);
+    }
+
+    pub fn image(&self) -> &[f32] {
+        &self.image
+    }
+}

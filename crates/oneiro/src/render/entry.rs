@@ -1,0 +1,275 @@
+//! One picture of a rendering: parameters, what the network sees of it, and the way back.
+
+use oneiro_net::Rules;
+
+use crate::error::Result;
+use crate::optimizer::Optimizer;
+use crate::param::{Param, Work, alpha};
+use crate::preprocess::Preprocess;
+use crate::preset::{CONVERGENCE_WINDOW, Preset};
+use crate::probe::Probe;
+use crate::regularizer::BoundRegularizer;
+use crate::render::background::Background;
+use crate::render::upkeep::Keeper;
+use crate::render::{Picture, Stop};
+use crate::rng::Stream;
+use crate::transform::{Chain, Sampled};
+
+/// What the network sees of a picture in one view, and the gradient on it.
+pub(super) struct View {
+    pub sampled: Sampled,
+    pub seen: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+/// One input's picture on its way: parameters and everything that a step needs, allocated once.
+pub(super) struct Canvas {
+    /// Which input of the network.
+    pub input: usize,
+    /// C, H, W of the picture: the network's size and a margin for jitter.
+    pub shape: [usize; 3],
+    /// H, W of what the network sees.
+    pub size: [usize; 2],
+    pub param: Box<dyn Param>,
+    pub preprocess: Preprocess,
+    pub params: Vec<f32>,
+    pub gradient: Vec<f32>,
+    image: Vec<f32>,
+    /// The picture over its background, where it has transparency.
+    composed: Vec<f32>,
+    image_gradient: Vec<f32>,
+    composed_gradient: Vec<f32>,
+    view_gradient: Vec<f32>,
+    work: Work,
+    pub views: Vec<View>,
+    pub optimizer: Box<dyn Optimizer>,
+    regularizer: Option<BoundRegularizer>,
+    bound: Option<f32>,
+    keeper: Option<Keeper>,
+    background: Option<Background>,
+}
+
+impl Canvas {
+    /// `mean` is the colour that the network sees as zero.
+    pub fn new(
+        input: usize,
+        size: [usize; 2],
+        param: Box<dyn Param>,
+        preprocess: Preprocess,
+        preset: &Preset,
+    ) -> Result<Self> {
+        let shape = param.shape();
+        let [channels, height, width] = shape;
+        let mean = preprocess.mean_color();
+        let (n, plane) = (shape.iter().product(), height * width);
+        let background = preset.alpha.then(|| Background::new([channels - 1, height, width]));
+        let seen = 3 * size[0] * size[1];
+        let view =
+            || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
+        let composed = if background.is_some() { (channels - 1) * plane } else { 0 };
+        Ok(Self {
+            input,
+            shape,
+            size,
+            preprocess,
+            params: Vec::new(),
+            gradient: vec![0.0; param.len()],
+            image: vec![0.0; n],
+            composed: vec![0.0; composed],
+            image_gradient: vec![0.0; n],
+            composed_gradient: vec![0.0; composed],
+            view_gradient: vec![0.0; n - if background.is_some() { plane } else { 0 }],
+            work: param.work(),
+            views: (0..preset.views.max(1)).map(|_| view()).collect(),
+            optimizer: preset.optimizer.build(param.len()),
+            regularizer: preset.regularizer.map(|r| r.bind(shape, &mean)).transpose()?,
+            bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
+            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, shape)),
+            background,
+            param,
+        })
+    }
+
+    /// C, H, W of what the network and the transforms work on.
+    fn color_shape(&self) -> [usize; 3] {
+        let [channels, height, width] = self.shape;
+        [channels - usize::from(self.background.is_some()), height, width]
+    }
+
+    /// Computes the picture.
+    pub fn draw(&mut self) {
+        self.param.image(&self.params, &mut self.work, &mut self.image);
+    }
+
+    /// The picture as it stands, margin and all.
+    pub fn image(&self) -> &[f32] {
+        &self.image
+    }
+
+    /// What each view shows of the drawn picture, under random transforms. With `hold`, those of the last time.
+    fn look(&mut self, chain: &Chain, rng: &mut Stream, progress: f32, hold: bool) {
+        let shape = self.color_shape();
+        if let Some(background) = &mut self.background {
+            if !hold {
+                background.draw(rng);
+            }
+            alpha::composite(&self.image, background.image(), &mut self.composed);
+        }
+        let image = if self.background.is_some() { &self.composed } else { &self.image };
+        for view in &mut self.views {
+            if !hold {
+                chain.resample(rng, shape, self.size, progress, &mut view.sampled);
+            }
+            view.sampled.apply(image, &mut view.seen);
+        }
+    }
+
+    /// What the network sees without transforms: the middle of the picture, over grey where it is transparent.
+    pub fn plain(&mut self) {
+        let shape = self.color_shape();
+        if self.background.is_some() {
+            alpha::composite(&self.image, &vec![MIDDLE_GREY; self.composed.len()], &mut self.composed);
+        }
+        let image = if self.background.is_some() { &self.composed } else { &self.image };
+        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), shape, self.size);
+        for view in &mut self.views {
+            sampled.apply(image, &mut view.seen);
+        }
+    }
+
+    /// The middle of the picture, all channels, as the network sees its colours.
+    pub fn picture(&self, input: &str) -> Picture {
+        let [channels, ..] = self.shape;
+        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.shape, self.size);
+        let mut data = vec![0.0; channels * self.size[0] * self.size[1]];
+        sampled.apply(&self.image, &mut data);
+        let colors = data.len() - if self.background.is_some() { self.size[0] * self.size[1] } else { 0 };
+        self.preprocess.visible(&mut data[..colors]);
+        Picture { input: input.to_owned(), shape: [channels, self.size[0], self.size[1]], data }
+    }
+
+    /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.
+    /// Returns the value of the regularizer.
+    fn back<'a>(&mut self, network: &[&[f32]], penalties: impl Iterator<Item = &'a [f32]>) -> f64 {
+        let total: &mut Vec<f32> =
+            if self.background.is_some() { &mut self.composed_gradient } else { &mut self.image_gradient };
+        for (i, (view, gradient)) in self.views.iter_mut().zip(network).enumerate() {
+            self.preprocess.adjoint(&view.seen, gradient, &mut view.gradient);
+            if i == 0 {
+                view.sampled.adjoint(&view.gradient, total);
+            } else {
+                view.sampled.adjoint(&view.gradient, &mut self.view_gradient);
+                total.iter_mut().zip(&self.view_gradient).for_each(|(t, g)| *t += g);
+            }
+        }
+        if let Some(background) = &self.background {
+            alpha::composite_adjoint(
+                &self.image,
+                background.image(),
+                &self.composed_gradient,
+                &mut self.image_gradient,
+            );
+        }
+        for penalties in penalties {
+            self.image_gradient.iter_mut().zip(penalties).for_each(|(g, p)| *g += p);
+        }
+        let regularizer = self.regularizer.as_mut();
+        let value = regularizer.map_or(0.0, |r| r.subtract(&self.image, &mut self.image_gradient));
+        self.param.adjoint(&self.params, &mut self.work, &self.image_gradient, &mut self.gradient);
+        value
+    }
+
+    /// A step of the parameters, and what is done after it.
+    fn step(&mut self, value: f64, steps_done: usize) {
+        self.optimizer.step(&mut self.params, value, &self.gradient);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.after_step(&mut self.params, &self.gradient, steps_done);
+        }
+        if let Some(bound) = self.bound {
+            self.param.project(&mut self.params, bound);
+        }
+    }
+}
+
+/// What is behind a transparent picture when it is judged as it is.
+const MIDDLE_GREY: f32 = 0.5;
+
+/// One objective's pictures, one an input that it depends on.
+pub(super) struct Entry {
+    pub canvases: Vec<Canvas>,
+    pub transforms: Stream,
+    pub values: Vec<f64>,
+    pub steps: usize,
+    pub stop: Option<Stop>,
+}
+
+impl Entry {
+    /// Computes the pictures and what the network sees of them, under random transforms or none.
+    pub fn show(&mut self, chain: Option<(&Chain, f32)>) {
+        let hold = self.canvases.iter().any(|c| c.optimizer.holds());
+        for canvas in &mut self.canvases {
+            canvas.draw();
+            match chain {
+                None => canvas.plain(),
+                Some((chain, progress)) => canvas.look(chain, &mut self.transforms, progress, hold),
+            }
+        }
+    }
+
+    /// Gradients of the parameters, from those at the network's inputs. Returns the value of the regularizers.
+    pub fn back(&mut self, probe: &Probe, entry: usize, batch: usize) -> f64 {
+        let mut regularizers = 0.0;
+        for canvas in &mut self.canvases {
+            let gradient = probe.input_gradient(canvas.input);
+            let n = gradient.len() / batch;
+            let views = canvas.views.len();
+            let of_view = |v: usize| &gradient[(entry * views + v) * n..(entry * views + v + 1) * n];
+            let network: Vec<&[f32]> = (0..views).map(of_view).collect();
+            let input = canvas.input;
+            let penalties = (0..views).filter_map(|v| probe.penalty_gradient(entry * views + v, input));
+            regularizers += canvas.back(&network, penalties);
+        }
+        regularizers
+    }
+
+    /// A step of every unfinished picture, up the total value.
+    pub fn step(&mut self, total: f64, rate: f32) {
+        for canvas in &mut self.canvases {
+            canvas.optimizer.set_learning_rate(rate);
+            canvas.step(total, self.steps);
+        }
+    }
+
+    /// Counts a step whose objective was `value`, and decides whether it was the last.
+    pub fn finish_step(&mut self, value: f64, preset: &Preset) {
+        self.steps += 1;
+        self.values.push(value);
+        let converged = preset.tolerance.is_some_and(|tolerance| {
+            let n = self.values.len();
+            n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
+                let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+                let before = mean(&self.values[n - 2 * CONVERGENCE_WINDOW..n - CONVERGENCE_WINDOW]);
+                let now = mean(&self.values[n - CONVERGENCE_WINDOW..]);
+                now - before <= tolerance * now.abs()
+            }
+        });
+        if converged {
+            self.end(Stop::Converged);
+        } else if self.steps >= preset.total_steps() {
+            self.end(Stop::Steps);
+        }
+    }
+
+    /// Nothing changes any more.
+    pub fn end(&mut self, stop: Stop) {
+        self.stop = Some(stop);
+        for canvas in &mut self.canvases {
+            canvas.optimizer.settle(&mut canvas.params);
+        }
+    }
+}
+
+/// Rules of a step.
+pub(super) fn rules(preset: &Preset, step: usize) -> Rules {
+    Rules { relu: preset.gradients.relu_at(step) }
+}
