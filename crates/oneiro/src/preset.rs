@@ -127,15 +127,13 @@ impl Preset {
         Self::all().into_iter().find(|p| p.name == name)
     }
 
-    /// Replaces the optimiser but keeps the rate only where it means the same.
+    /// Replaces the optimiser. Another kind than before has its default rate and settings; the schedule stays.
     pub fn set_optimizer(&mut self, kind: OptimizerKind, rate: Option<f32>) {
-        let same = self.optimizer.kind == kind;
-        let default = match kind {
-            OptimizerKind::Adam => LUCID_RATE,
-            OptimizerKind::Sgd => CONVEIRO_RATE,
-        };
-        let kept = if same { self.optimizer.learning_rate } else { default };
-        self.optimizer = OptimizerSpec { kind, learning_rate: rate.unwrap_or(kept), ..self.optimizer };
+        if self.optimizer.kind != kind {
+            let schedule = self.optimizer.schedule.clone();
+            self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, kind.default_rate()) };
+        }
+        self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }
 
     /// Replaces the parametrization, keeping a squashed picture squashed.

@@ -10,7 +10,7 @@ use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, OptimizerKind};
 use crate::param::{Param, Work};
 use crate::preprocess::Preprocess;
 use crate::preset::{CONVERGENCE_WINDOW, Outside, Preset};
@@ -133,6 +133,7 @@ impl Render {
         if objectives.is_empty() {
             return Err(Error::Settings("there is nothing to render: no unit is given".into()));
         }
+        preset.optimizer.validate()?;
         let shapes = model.input_shapes(objectives.len(), preset.size)?;
         let max_pool = preset.gradients.max_pool.rule();
         let probe = Probe::with_max_pool(model, objectives, &[], shapes, Some(max_pool))?;
@@ -182,13 +183,20 @@ impl Render {
                     seen_gradient: vec![0.0; n],
                     work: param.work(),
                     sampled: Sampled::default(),
-                    optimizer: preset.optimizer.build(param.len()),
+                    optimizer: preset.optimizer.build(param.len(), chain.transforms.is_empty()),
                     param,
                 });
             }
             if canvases.is_empty() {
                 return Err(Error::Settings(format!(
                     "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card"
+                )));
+            }
+            // Each input has an optimizer of its own, whose line search would see the others move.
+            if canvases.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
+                return Err(Error::Settings(format!(
+                    "{objective} depends on {} inputs, but the optimizer lbfgs can only move one; try adam",
+                    canvases.len()
                 )));
             }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
@@ -247,12 +255,14 @@ impl Render {
             }
         }
         self.probe.backward(&Rules { relu: self.preset.gradients.relu_at(self.step) });
-        let (probe, batch) = (&self.probe, self.entries.len());
+        let (probe, batch, values, preset) = (&self.probe, self.entries.len(), &self.values, &self.preset);
         self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
+            let rate = preset.optimizer.rate_at(entry.steps, preset.steps);
             for canvas in &mut entry.canvases {
+                canvas.optimizer.set_learning_rate(rate);
                 let gradient = probe.input_gradient(canvas.input);
                 let n = gradient.len() / batch;
-                canvas.back(&gradient[e * n..(e + 1) * n]);
+                canvas.back(values[e], &gradient[e * n..(e + 1) * n]);
             }
         });
         self.step += 1;
@@ -263,7 +273,9 @@ impl Render {
     }
 
     fn check(&self, entry: usize) -> Result<()> {
-        if self.values[entry].is_finite() {
+        // A trial of a line search may be no number: the search goes back.
+        let trial = self.entries[entry].canvases.iter().any(|c| c.optimizer.holds());
+        if trial || self.values[entry].is_finite() {
             Ok(())
         } else {
             Err(Error::NotFinite { objective: self.objectives[entry].to_string(), step: self.step })
@@ -321,6 +333,7 @@ impl Render {
 
     /// Ends the rendering: the pictures with their values.
     pub fn finish(&mut self) -> Result<Vec<Rendered>> {
+        self.entries.iter_mut().for_each(Entry::settle);
         let values = self.evaluate(None)?;
         let pictures = self.pictures();
         Ok(pictures
@@ -351,10 +364,19 @@ impl Entry {
                 None => canvas.seen.copy_from_slice(&canvas.image),
                 Some(chain) => {
                     let size = [canvas.shape[1], canvas.shape[2]];
-                    chain.resample(&mut self.transforms, canvas.shape, size, &mut canvas.sampled);
+                    if !canvas.optimizer.holds() {
+                        chain.resample(&mut self.transforms, canvas.shape, size, &mut canvas.sampled);
+                    }
                     canvas.sampled.apply(&canvas.image, &mut canvas.seen);
                 }
             }
+        }
+    }
+
+    /// Leaves every picture where its optimizer stands by it.
+    fn settle(&mut self) {
+        for canvas in &mut self.canvases {
+            canvas.optimizer.settle(&mut canvas.params);
         }
     }
 
@@ -378,16 +400,19 @@ impl Entry {
         } else if self.steps >= preset.steps {
             self.stop = Some(Stop::Steps);
         }
+        if self.stop.is_some() {
+            self.settle();
+        }
     }
 }
 
 impl Canvas {
     /// From the gradient at the network's input to a step of the parameters.
-    fn back(&mut self, network_gradient: &[f32]) {
+    fn back(&mut self, value: f64, network_gradient: &[f32]) {
         self.preprocess.adjoint(&self.seen, network_gradient, &mut self.seen_gradient);
         self.sampled.adjoint(&self.seen_gradient, &mut self.image_gradient);
         self.param.adjoint(&self.params, &mut self.work, &self.image_gradient, &mut self.gradient);
-        self.optimizer.step(&mut self.params, &self.gradient);
+        self.optimizer.step(&mut self.params, value, &self.gradient);
     }
 }
 
