@@ -1,8 +1,8 @@
 //! Settings of an optimisation, from flags to a preset.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
-use oneiro::optimizer::OptimizerKind;
+use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
 use oneiro::preset::Preset;
 use oneiro::transform::Chain;
 
@@ -41,11 +41,19 @@ pub struct RenderArgs {
     #[arg(long, value_name = "CHAIN")]
     transform: Option<String>,
     /// The optimiser
-    #[arg(long, value_parser = ["adam", "sgd"])]
+    #[arg(long, value_parser = OPTIMIZERS)]
     optimizer: Option<String>,
-    /// Learning rate
+    /// Learning rate [default: the recipe's; for another optimizer .05 for adam, adamw and nadam, .01 for sgd, 1.5/255
+    /// for normalized, 1 for lbfgs, and for accumulated-squares 2.7e6, which is meant for pixels in 0–255]
     #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
     learning_rate: Option<f32>,
+    /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO), inverse-time(K),
+    /// or steps(FACTOR@FRACTION,…), where TO is the last step's share of the rate, or 1/(1+K)
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<Schedule>,
+    /// Momentum of sgd and accumulated-squares, from 0 to less than 1
+    #[arg(long, allow_negative_numbers = true, value_name = "MOMENTUM")]
+    momentum: Option<f32>,
     #[command(flatten)]
     rules: RuleArgs,
     /// Steps at the start in which --relu-rule holds, then it is exact [default: 16 for redirected, else all]
@@ -94,11 +102,7 @@ pub fn check_preset(preset: &Preset) -> Result<()> {
     if let Some([h, w]) = preset.size.filter(|size| size.iter().any(|n| !(1..=MAX_SIDE).contains(n))) {
         bail!("the size {h}x{w} is not from 1 to {MAX_SIDE}");
     }
-    let rate = preset.optimizer.learning_rate;
-    if !(rate.is_finite() && rate > 0.0) {
-        bail!("the learning rate {rate} is not a positive number");
-    }
-    Ok(())
+    Ok(preset.optimizer.validate()?)
 }
 
 pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
@@ -160,10 +164,16 @@ impl RenderArgs {
         }
         let kind = match self.optimizer.as_deref() {
             None => preset.optimizer.kind,
-            Some("sgd") => OptimizerKind::Sgd,
-            Some(_) => OptimizerKind::Adam,
+            Some(name) => name.parse::<OptimizerKind>()?,
         };
         preset.set_optimizer(kind, self.learning_rate);
+        if let Some(schedule) = &self.schedule {
+            preset.optimizer.schedule = schedule.clone();
+        }
+        if let Some(momentum) = self.momentum {
+            preset.optimizer.momentum = Some(momentum);
+            preset.optimizer.validate().with_context(|| format!("--momentum {momentum}"))?;
+        }
         preset.gradients = self.gradients(preset.gradients)?;
         Ok(preset)
     }

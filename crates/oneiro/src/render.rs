@@ -14,6 +14,7 @@ use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::optimizer::OptimizerKind;
 use crate::param::Sources;
 use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
@@ -98,10 +99,15 @@ pub struct Render {
     probe: Probe,
     preset: Preset,
     chain: Chain,
+    /// What shows the network all of a picture but its margin.
+    whole: Chain,
+    margin: usize,
     objectives: Vec<Objective>,
     entries: Vec<Entry>,
     values: Vec<f64>,
     start: Vec<f64>,
+    /// What each objective counts beside regularizers.
+    weights: Vec<f64>,
     step: usize,
 }
 
@@ -170,14 +176,15 @@ impl Render {
                     chain.fill = preprocess.mean_color();
                 }
                 let size = [planned.shape[2], planned.shape[3]];
-                let pixels = chain.largest_stage(size.map(|n| n + margin));
+                let picture = preset.picture.unwrap_or(size).map(|n| n + margin);
+                let pixels = chain.largest_stage(picture);
                 if pixels > MAX_STAGE_PIXELS {
                     return Err(Error::Settings(format!(
                         "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
                         pixels / 1e6
                     )));
                 }
-                let shape = [3 + usize::from(preset.alpha), size[0] + margin, size[1] + margin];
+                let shape = [3 + usize::from(preset.alpha), picture[0], picture[1]];
                 let sources = Sources { mean: preprocess.mean_color(), ..sources.clone() };
                 let param = preset.param.build(shape, &sources)?;
                 probe.shown().reshape(input, &shape);
@@ -202,6 +209,13 @@ impl Render {
                     "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card"
                 )));
             }
+            // Each input has an optimizer of its own, whose line search would see the others move.
+            if canvases.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
+                return Err(Error::Settings(format!(
+                    "{objective} depends on {} inputs, but the optimizer lbfgs can only move one; try adam",
+                    canvases.len()
+                )));
+            }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(Entry { canvases, transforms, values: Vec::new(), steps: 0, stop: None });
         }
@@ -210,6 +224,9 @@ impl Render {
             probe,
             preset: preset.clone(),
             chain,
+            whole: if preset.picture.is_some() { Chain::whole() } else { Chain::none() },
+            margin,
+            weights: weights(model, preset, objectives)?,
             objectives: objectives.to_vec(),
             values: vec![f64::NAN; objectives.len()],
             start: vec![],
@@ -257,12 +274,11 @@ impl Render {
 
     /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
-        let (views, weight) = (self.views(), self.preset.weight);
-        let settling = self.step >= self.preset.steps;
+        let views = self.views();
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
-        let chain = (!settling).then_some((&self.chain, progress));
-        self.entries.par_iter_mut().for_each(|entry| entry.show(chain));
+        let chain = if self.step < self.preset.steps { &self.chain } else { &self.whole };
+        self.entries.par_iter_mut().for_each(|entry| entry.show(chain, progress));
         self.feed();
         self.probe.forward();
         for e in 0..self.entries.len() {
@@ -270,7 +286,7 @@ impl Render {
                 let sum: f64 = (0..views).map(|v| self.probe.value(e * views + v)).sum();
                 self.values[e] = sum / views as f64;
                 self.check(e)?;
-                (0..views).for_each(|v| self.probe.seed(e * views + v, weight / views as f64));
+                (0..views).for_each(|v| self.probe.seed(e * views + v, self.weights[e] / views as f64));
             }
         }
         self.probe.backward(&entry::rules(&self.preset, self.step));
@@ -283,9 +299,9 @@ impl Render {
             .collect();
         self.sum_shared();
         let rate = self.preset.rate_at(self.step);
-        let (values, preset) = (&self.values, &self.preset);
+        let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
         self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
-            entry.step(weight * values[e] - regularizers[e], rate);
+            entry.step(weights[e] * values[e] - regularizers[e], rate);
             entry.finish_step(values[e], preset);
         });
         self.step += 1;
@@ -311,7 +327,8 @@ impl Render {
     }
 
     fn check(&self, entry: usize) -> Result<()> {
-        if self.values[entry].is_finite() {
+        // A trial of a line search may be no number: the search goes back.
+        if self.values[entry].is_finite() || self.entries[entry].holds() {
             Ok(())
         } else {
             Err(Error::NotFinite { objective: self.objectives[entry].to_string(), step: self.step })
@@ -344,14 +361,15 @@ impl Render {
     }
 
     /// The objectives' values without transforms: of the pictures as they are, or of the given ones instead
-    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB in 0–1, of the size that the network sees).
+    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB in 0–1, of the picture's size without its margin).
     /// Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
+        let whole = &self.whole;
         self.entries.par_iter_mut().enumerate().for_each(|(e, entry)| {
-            entry.show(None);
+            entry.show_plainly(whole);
             if let Some(pictures) = pictures {
                 for (canvas, picture) in entry.canvases.iter_mut().zip(&pictures[e]) {
-                    canvas.views.iter_mut().for_each(|view| view.seen.copy_from_slice(picture));
+                    canvas.look_at(picture, whole);
                 }
             }
         });
@@ -364,11 +382,12 @@ impl Render {
     /// The pictures as they stand.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
         let inputs: Vec<String> = self.probe.inputs().iter().map(|i| i.name.clone()).collect();
+        let margin = self.margin;
         self.entries
             .par_iter_mut()
             .map(|entry| {
                 entry.canvases.iter_mut().for_each(Canvas::draw);
-                entry.canvases.iter().map(|c| c.picture(&inputs[c.input])).collect()
+                entry.canvases.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
             })
             .collect()
     }
@@ -392,6 +411,19 @@ impl Render {
             })
             .collect())
     }
+}
+
+/// What each objective counts: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no picture.
+fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<f64>> {
+    let compares = |o: &Objective| o.terms().iter().any(|t| !t.references().is_empty());
+    let weight = |o: &Objective| match preset.unit_weight {
+        Some(weight) if !compares(o) => {
+            let area = stride::field_area(model, preset, o)?;
+            Ok(weight / (area * preset.max_activation))
+        }
+        _ => Ok(preset.weight),
+    };
+    objectives.iter().map(weight).collect()
 }
 
 /// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.

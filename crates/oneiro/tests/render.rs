@@ -38,7 +38,7 @@ fn every_recipe_raises_every_objective() {
         for (kind, rate) in [(OptimizerKind::Adam, 0.05), (OptimizerKind::Sgd, 0.01)] {
             let mut preset = small(12);
             preset.set_param(param).unwrap();
-            preset.optimizer = OptimizerSpec { kind, learning_rate: rate, momentum: 0.0 };
+            preset.optimizer = OptimizerSpec::new(kind, rate);
             for r in run(&preset, &objectives) {
                 if r.value.partial_cmp(&r.value_at_start) != Some(std::cmp::Ordering::Greater) {
                     failures.push(format!(

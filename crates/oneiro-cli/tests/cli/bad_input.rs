@@ -307,7 +307,26 @@ fn words_that_cannot_be_read() {
                 &["--until-converged"],
             ),
             ("an unknown preset", "render net.onnx -u left.conv:1 --preset dali", &["dali", "lucid"]),
-            ("an unknown optimiser", "render net.onnx -u left.conv:1 --optimizer lbfgs", &["lbfgs", "adam"]),
+            (
+                "an unknown optimiser",
+                "render net.onnx -u left.conv:1 --optimizer newton",
+                &["newton", "adam", "lbfgs"],
+            ),
+            (
+                "momentum for an optimiser that has none",
+                "render net.onnx -u left.conv:1 --momentum 0.9",
+                &["--momentum 0.9", "adam has no momentum", "beta1"],
+            ),
+            (
+                "a momentum of 1",
+                "render net.onnx -u left.conv:1 --optimizer sgd --momentum 1",
+                &["--momentum 1", "less than 1"],
+            ),
+            (
+                "a schedule that is none",
+                "render net.onnx -u left.conv:1 --schedule linear",
+                &["--schedule", "linear", "inverse-time(K)"],
+            ),
             (
                 "an unknown parametrization",
                 "render net.onnx -u left.conv:1 --param cppn",

@@ -81,7 +81,7 @@ impl Canvas {
             view_gradient: vec![0.0; n - if background.is_some() { plane } else { 0 }],
             work: param.work(),
             views: (0..preset.views.max(1)).map(|_| view()).collect(),
-            optimizer: preset.optimizer.build(param.len()),
+            optimizer: preset.optimizer.build(param.len(), preset.is_fixed()),
             regularizer: preset.regularizer.map(|r| r.bind(shape, &mean)).transpose()?,
             bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
             keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, shape)),
@@ -124,28 +124,44 @@ impl Canvas {
         }
     }
 
-    /// What the network sees without transforms: the middle of the picture, over grey where it is transparent.
-    pub fn plain(&mut self) {
+    /// What the network sees without transforms, `whole` but for its middle or all of it: over grey where it is
+    /// transparent.
+    fn plain(&mut self, whole: &Chain) {
         let shape = self.color_shape();
         if self.background.is_some() {
             alpha::composite(&self.image, &vec![MIDDLE_GREY; self.composed.len()], &mut self.composed);
         }
         let image = if self.background.is_some() { &self.composed } else { &self.image };
-        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), shape, self.size);
+        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), shape, self.size);
         for view in &mut self.views {
             sampled.apply(image, &mut view.seen);
         }
     }
 
-    /// The middle of the picture, all channels, as the network sees its colours.
-    pub fn picture(&self, input: &str) -> Picture {
-        let [channels, ..] = self.shape;
-        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.shape, self.size);
-        let mut data = vec![0.0; channels * self.size[0] * self.size[1]];
+    /// Lets the network see another picture, without a margin, in place of this one.
+    pub fn look_at(&mut self, picture: &[f32], whole: &Chain) {
+        let [_, height, width] = self.shape;
+        let channels = self.color_shape()[0];
+        let plane = picture.len() / channels;
+        // A margin, if there was one, is gone: what is left is as large as what the network sees.
+        let size = if plane == self.size[0] * self.size[1] { self.size } else { [height, width] };
+        let mut sampled =
+            whole.sample_onto(&mut Stream::new(0, 0), [channels, size[0], size[1]], self.size);
+        for view in &mut self.views {
+            sampled.apply(picture, &mut view.seen);
+        }
+    }
+
+    /// The picture without its margin, all channels, as the network sees its colours.
+    pub fn picture(&self, input: &str, margin: usize) -> Picture {
+        let [channels, height, width] = self.shape;
+        let size = [height - margin, width - margin];
+        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.shape, size);
+        let mut data = vec![0.0; channels * size[0] * size[1]];
         sampled.apply(&self.image, &mut data);
-        let colors = data.len() - if self.background.is_some() { self.size[0] * self.size[1] } else { 0 };
+        let colors = data.len() - if self.background.is_some() { size[0] * size[1] } else { 0 };
         self.preprocess.visible(&mut data[..colors]);
-        Picture { input: input.to_owned(), shape: [channels, self.size[0], self.size[1]], data }
+        Picture { input: input.to_owned(), shape: [channels, size[0], size[1]], data }
     }
 
     /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.
@@ -204,16 +220,27 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Computes the pictures and what the network sees of them, under random transforms or none.
-    pub fn show(&mut self, chain: Option<(&Chain, f32)>) {
-        let hold = self.canvases.iter().any(|c| c.optimizer.holds());
+    /// Computes the pictures and what the network sees of them in a step, under random transforms, which stay those of
+    /// the last step while an optimizer searches along a line.
+    pub fn show(&mut self, chain: &Chain, progress: f32) {
+        let hold = self.holds();
         for canvas in &mut self.canvases {
             canvas.draw();
-            match chain {
-                None => canvas.plain(),
-                Some((chain, progress)) => canvas.look(chain, &mut self.transforms, progress, hold),
-            }
+            canvas.look(chain, &mut self.transforms, progress, hold);
         }
+    }
+
+    /// Computes the pictures and what the network sees of them without transforms.
+    pub fn show_plainly(&mut self, whole: &Chain) {
+        for canvas in &mut self.canvases {
+            canvas.draw();
+            canvas.plain(whole);
+        }
+    }
+
+    /// Whether an optimizer tries a point that it may leave again.
+    pub fn holds(&self) -> bool {
+        self.canvases.iter().any(|c| c.optimizer.holds())
     }
 
     /// Gradients of the parameters, from those at the network's inputs. Returns the value of the regularizers.

@@ -1,6 +1,6 @@
-//! How far a picture may be shifted: the margin that a jitter by a layer's stride needs.
+//! What a layer sees of a picture: its stride, which jitter is measured by, and the area of its receptive field.
 
-use oneiro_net::analysis;
+use oneiro_net::analysis::{self, ReceptiveField};
 
 use crate::card::{InputKind, Layout};
 use crate::error::{Error, Result};
@@ -13,29 +13,37 @@ pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -
     Ok(match preset.jitter {
         Jitter::None => 0,
         Jitter::Pixels(_) => preset.jitter.pixels(1) - 1,
-        Jitter::QuarterStride | Jitter::Stride => preset.jitter.pixels(stride(model, preset, objectives)?) - 1,
+        Jitter::QuarterStride | Jitter::Stride => {
+            let strides = fields(model, preset, objectives)?.into_iter().flat_map(|field| field.stride);
+            preset.jitter.pixels(strides.max().unwrap_or(1)) - 1
+        }
     })
 }
 
-/// The largest accumulated stride, from a picture input to a layer that an objective reads.
-pub(super) fn stride(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
+/// ρ²: the area of the largest receptive field of an objective's layers.
+pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) -> Result<f64> {
+    let fields = fields(model, preset, std::slice::from_ref(objective))?;
+    let area = |field: &ReceptiveField| field.extent.iter().rev().take(2).product::<usize>() as f64;
+    Ok(fields.iter().map(area).fold(1.0, f64::max))
+}
+
+/// The receptive fields, on picture inputs, of the layers that objectives read.
+fn fields(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<ReceptiveField>> {
     let shapes = model.input_shapes(1, preset.size)?;
     let last = model.card.layout == Layout::Nhwc;
     let layers = analysis::layers(&model.graph, &model.names(), &shapes, last)?.layers;
-    let mut largest = 1;
+    let mut found = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms).filter(|t| t.reads() != Reads::Input) {
         let value = model.value_of(term)?;
-        let fields = layers.iter().filter(|l| l.value == value).flat_map(|l| &l.fields);
-        let of_pictures = fields.filter(|(input, _)| model.card.input[*input].kind != InputKind::Tensor);
-        let strides = of_pictures.flat_map(|(_, field)| &field.stride).copied();
-        match strides.max() {
-            Some(stride) => largest = largest.max(stride),
-            None => {
-                return Err(Error::Settings(format!(
-                    "the stride of {term}'s layer is not known; give the jitter in pixels"
-                )));
-            }
+        let before = found.len();
+        let of_layer = layers.iter().filter(|l| l.value == value).flat_map(|l| &l.fields);
+        let of_pictures = of_layer.filter(|(input, _)| model.card.input[*input].kind != InputKind::Tensor);
+        found.extend(of_pictures.map(|(_, field)| field.clone()));
+        if found.len() == before {
+            return Err(Error::Settings(format!(
+                "what {term} sees of the picture is not known; give the jitter in pixels, and a weight"
+            )));
         }
     }
-    Ok(largest)
+    Ok(found)
 }

@@ -1,0 +1,374 @@
+//! Limited-memory BFGS with a line search, asked and told.
+//!
+//! Each [`Optimizer::step`] brings value and gradient at the current parameters. They are either
+//!
+//! * a *start*: where a search begins. The direction is computed, and the parameters move to its first trial;
+//! * a *trial* of that search ([`Optimizer::holds`] was true): the same function at the trial. If it rises enough, the
+//!   trial is accepted, else the parameters move to a shorter one.
+//!
+//! The pair (change of parameters, change of gradient) that an accepted trial adds to the memory is so always of one
+//! function. After an acceptance the function may change (other random transforms), so that the next evaluation, at
+//! the accepted point, is a start again: two evaluations for an iteration. Where the function never changes, the
+//! accepted trial is the next start at once: one evaluation.
+
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use super::{CHUNK, Optimizer, check_lengths, sums};
+
+/// Pairs kept (Nocedal & Wright 2006, §7.2, recommend 3 to 20).
+pub const LBFGS_HISTORY: usize = 10;
+/// c₁, the part of the rise that the gradient promises which a trial has to keep (Nocedal & Wright 2006, §3.1).
+const SUFFICIENT_RISE: f64 = 1e-4;
+/// The shortest and longest next trial, as a part of the rejected one (Dennis & Schnabel 1996, §6.3.2).
+const SHRINK: [f64; 2] = [0.1, 0.5];
+/// Trials along one direction: the last is at most 2⁻¹⁹ of the first.
+const TRIALS: usize = 20;
+/// Cosine between a pair's members from which it counts as curvature, not as rounding.
+const CURVATURE: f64 = 1e-8;
+/// How much farther the next search without a memory goes after one whose first trial was good.
+const GROWTH: f64 = 2.0;
+
+/// A step s between two points, and by how much the gradient fell along it.
+#[derive(Debug, Clone)]
+struct Pair {
+    step: Vec<f32>,
+    fall: Vec<f32>,
+    /// Σ step·fall, more than 0.
+    curvature: f64,
+    /// Σ fall².
+    square: f64,
+}
+
+/// A search along a line, between two evaluations of it.
+#[derive(Debug, Clone)]
+struct Search {
+    /// The objective where the search began.
+    value: f64,
+    /// Where the current trial is, as a factor of the direction.
+    factor: f64,
+    /// Trials rejected.
+    rejected: usize,
+    /// The direction is the gradient itself, for want of a memory.
+    along_gradient: bool,
+}
+
+/// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5), ascending, with backtracking by quadratic interpolation
+/// until Armijo's condition holds. A pair without positive curvature is left out of the memory. A value or gradient
+/// that is no number makes a trial a rejected one.
+///
+/// The learning rate is the length of a search's first trial: in quasi-Newton steps, of which 1 is natural; and while
+/// there is no memory in lengths (L2) of the parameters' change.
+#[derive(Debug, Clone)]
+pub struct Lbfgs {
+    rate: f32,
+    history: usize,
+    fixed_function: bool,
+    pairs: VecDeque<Pair>,
+    /// None where the next evaluation is a start.
+    search: Option<Search>,
+    /// Where the search began: the last accepted point.
+    origin: Vec<f32>,
+    /// The gradient there.
+    gradient: Vec<f32>,
+    direction: Vec<f32>,
+    /// Length of the first trial without a memory, in learning rates.
+    reach: f64,
+}
+
+impl Lbfgs {
+    /// L-BFGS for `len` parameters that remembers `history` pairs. `fixed_function` promises that all evaluations are
+    /// of the same function, and spares one for each iteration.
+    pub fn new(len: usize, learning_rate: f32, history: usize, fixed_function: bool) -> Lbfgs {
+        Lbfgs {
+            rate: learning_rate,
+            history,
+            fixed_function,
+            pairs: VecDeque::new(),
+            search: None,
+            origin: vec![0.0; len],
+            gradient: vec![0.0; len],
+            direction: vec![0.0; len],
+            reach: 1.0,
+        }
+    }
+
+    /// Begins a search here, and moves to its first trial.
+    fn start(&mut self, params: &mut [f32], value: f64, gradient: &[f32]) {
+        self.search = None;
+        if !value.is_finite() || !sums::dot(gradient, gradient).is_finite() {
+            return;
+        }
+        self.origin.copy_from_slice(params);
+        self.gradient.copy_from_slice(gradient);
+        self.aim(params, value);
+    }
+
+    /// The direction from the origin, and the first trial along it.
+    fn aim(&mut self, params: &mut [f32], value: f64) {
+        if !self.pairs.is_empty() {
+            self.two_loops();
+            let rise = sums::dot(&self.direction, &self.gradient);
+            if !(rise > 0.0 && rise.is_finite()) {
+                self.pairs.clear();
+            }
+        }
+        let along_gradient = self.pairs.is_empty();
+        let mut factor = f64::from(self.rate);
+        if along_gradient {
+            let length = sums::dot(&self.gradient, &self.gradient).sqrt();
+            if length == 0.0 {
+                self.search = None;
+                return;
+            }
+            self.direction.copy_from_slice(&self.gradient);
+            factor *= self.reach / length;
+        }
+        self.search = Some(Search { value, factor, rejected: 0, along_gradient });
+        sums::combine(params, &self.origin, factor, &self.direction);
+    }
+
+    /// direction ← H·gradient, H the inverse of the curvature that the pairs show (algorithm 7.4, with γ of 7.20).
+    fn two_loops(&mut self) {
+        let Some(newest) = self.pairs.back() else { return };
+        let scale = newest.curvature / newest.square;
+        let direction = &mut self.direction;
+        direction.copy_from_slice(&self.gradient);
+        let mut weights = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
+            let weight = sums::dot(&pair.step, direction) / pair.curvature;
+            sums::add_scaled(direction, -weight, &pair.fall);
+            weights.push(weight);
+        }
+        direction.par_chunks_mut(CHUNK).for_each(|chunk| {
+            chunk.iter_mut().for_each(|d| *d = (f64::from(*d) * scale) as f32);
+        });
+        for (pair, weight) in self.pairs.iter().zip(weights.into_iter().rev()) {
+            let back = sums::dot(&pair.fall, direction) / pair.curvature;
+            sums::add_scaled(direction, weight - back, &pair.step);
+        }
+    }
+
+    /// Judges a trial of the search.
+    fn judge(&mut self, mut search: Search, params: &mut [f32], value: f64, gradient: &[f32]) {
+        // What was evaluated counts, not what was proposed: the caller may have projected the parameters.
+        let mut step = vec![0.0; params.len()];
+        sums::combine(&mut step, params, -1.0, &self.origin);
+        let promised = sums::dot(&self.gradient, &step).max(0.0);
+        let moved = sums::dot(&step, &step) > 0.0;
+        let usable = moved && value.is_finite() && sums::dot(gradient, gradient).is_finite();
+        if usable && value >= search.value + SUFFICIENT_RISE * promised {
+            if search.along_gradient && search.rejected == 0 {
+                self.reach *= GROWTH;
+            }
+            self.remember(step, gradient);
+            if self.fixed_function {
+                self.start(params, value, gradient);
+            } else {
+                self.search = None;
+            }
+            return;
+        }
+        search.rejected += 1;
+        // A trial too close to tell from the origin ends the search as the last one does.
+        if moved && search.rejected < TRIALS {
+            // The parabola through the value and slope at the origin and the value at the trial has its top here.
+            let top = promised / (2.0 * (search.value + promised - value));
+            let shrink = if usable && top.is_finite() { top.clamp(SHRINK[0], SHRINK[1]) } else { SHRINK[0] };
+            search.factor *= shrink;
+            if search.along_gradient {
+                self.reach = (self.reach * shrink).max(f64::MIN_POSITIVE);
+            }
+            sums::combine(params, &self.origin, search.factor, &self.direction);
+            self.search = Some(search);
+        } else if search.along_gradient {
+            // Not even the gradient leads up, as far as these numbers can tell: wait for another function.
+            params.copy_from_slice(&self.origin);
+            self.search = None;
+        } else {
+            self.pairs.clear();
+            self.aim(params, search.value);
+        }
+    }
+
+    /// Adds what an accepted trial has shown to the memory, if it is curvature.
+    fn remember(&mut self, step: Vec<f32>, gradient: &[f32]) {
+        let mut fall = vec![0.0; step.len()];
+        sums::combine(&mut fall, &self.gradient, -1.0, gradient);
+        let (curvature, square) = (sums::dot(&step, &fall), sums::dot(&fall, &fall));
+        let bound = CURVATURE * (square * sums::dot(&step, &step)).sqrt();
+        if curvature > bound {
+            if self.pairs.len() >= self.history {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back(Pair { step, fall, curvature, square });
+        }
+    }
+}
+
+impl Optimizer for Lbfgs {
+    fn step(&mut self, params: &mut [f32], value: f64, gradient: &[f32]) {
+        check_lengths(self.origin.len(), params, gradient);
+        match self.search.take() {
+            None => self.start(params, value, gradient),
+            Some(search) => self.judge(search, params, value, gradient),
+        }
+    }
+
+    fn learning_rate(&self) -> f32 {
+        self.rate
+    }
+
+    fn set_learning_rate(&mut self, rate: f32) {
+        self.rate = rate;
+    }
+
+    fn holds(&self) -> bool {
+        self.search.is_some()
+    }
+
+    fn settle(&mut self, params: &mut [f32]) {
+        if self.search.take().is_some() {
+            params.copy_from_slice(&self.origin);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: [f32; 3] = [1.0, 4.0, 0.25];
+
+    /// −½Σ aᵢxᵢ² + Σ bᵢxᵢ.
+    fn hill(x: &[f32], b: [f32; 3]) -> (f64, Vec<f32>) {
+        let gradient: Vec<f32> = (0..3).map(|i| b[i] - A[i] * x[i]).collect();
+        let value = (0..3).map(|i| f64::from(x[i]) * (f64::from(b[i]) - 0.5 * f64::from(A[i] * x[i]))).sum();
+        (value, gradient)
+    }
+
+    #[test]
+    fn pairs_are_of_one_function_even_where_functions_change_between_searches() {
+        let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
+        let mut x = [3.0, -2.0, 5.0];
+        let (mut b, mut functions, mut held, mut at_start) = ([0.0; 3], 0u8, 0, 0.0);
+        for _ in 0..60 {
+            let trial = lbfgs.holds();
+            if trial {
+                held += 1;
+            } else {
+                functions += 1;
+                b = [0, 1, 2].map(|i| (f32::from(functions) * 1.7 + i as f32).sin());
+            }
+            let (value, gradient) = hill(&x, b);
+            lbfgs.step(&mut x, value, &gradient);
+            if !trial {
+                at_start = value;
+            } else if !lbfgs.holds() {
+                assert!(value > at_start, "accepted {value}, but began at {at_start}");
+            }
+            for pair in &lbfgs.pairs {
+                let size = sums::dot(&pair.fall, &pair.fall).sqrt();
+                for i in 0..3 {
+                    let error = f64::from((pair.fall[i] - A[i] * pair.step[i]).abs());
+                    assert!(error < 1e-3 * size + 1e-5, "{pair:?}");
+                }
+            }
+        }
+        assert!(functions >= 20 && held >= 20 && !lbfgs.pairs.is_empty(), "{functions} {held}");
+    }
+
+    #[test]
+    fn a_trial_that_is_no_number_is_rejected() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            // Only a ball of radius 4 about the origin is good; the first trials leave it.
+            let mut lbfgs = Lbfgs::new(3, 64.0, 4, true);
+            let (mut x, mut rejected) = ([1.0, 1.0, 1.0], 0);
+            for _ in 0..60 {
+                let (mut value, mut gradient) = hill(&x, [0.0; 3]);
+                if x.iter().map(|x| x * x).sum::<f32>() > 16.0 {
+                    rejected += 1;
+                    value = bad;
+                    gradient.fill(f32::NAN);
+                }
+                lbfgs.step(&mut x, value, &gradient);
+            }
+            lbfgs.settle(&mut x);
+            assert!(rejected > 0 && hill(&x, [0.0; 3]).0 > -1e-6, "{rejected} {x:?}");
+        }
+        // A gradient that is no number beside a good value is one too.
+        let mut lbfgs = Lbfgs::new(3, 1.0, 4, true);
+        let mut x = [1.0; 3];
+        let (value, gradient) = hill(&x, [0.0; 3]);
+        lbfgs.step(&mut x, value, &gradient);
+        lbfgs.step(&mut x, value + 1.0, &[f32::NAN; 3]);
+        lbfgs.settle(&mut x);
+        assert_eq!(x, [1.0; 3]);
+    }
+
+    #[test]
+    fn nothing_happens_where_there_is_no_gradient_or_no_number() {
+        let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
+        for (value, gradient) in [(1.0, [0.0; 3]), (f64::NAN, [1.0; 3]), (1.0, [f32::NAN; 3])] {
+            let mut x = [0.5; 3];
+            lbfgs.step(&mut x, value, &gradient);
+            assert!(x == [0.5; 3] && !lbfgs.holds());
+        }
+    }
+
+    #[test]
+    fn settling_goes_back_to_the_accepted_point_at_any_time_and_only_once() {
+        for most in 1..40 {
+            for fixed in [false, true] {
+                // A rate far too large, so that most trials are rejected.
+                let mut lbfgs = Lbfgs::new(3, 50.0, 4, fixed);
+                let mut x = [1.0, -2.0, 3.0];
+                let mut best = f64::NEG_INFINITY;
+                for _ in 0..most {
+                    let (value, gradient) = hill(&x, [0.5; 3]);
+                    best = best.max(value);
+                    lbfgs.step(&mut x, value, &gradient);
+                }
+                lbfgs.settle(&mut x);
+                assert_eq!(hill(&x, [0.5; 3]).0, best, "{most} {fixed}");
+                let settled = x;
+                lbfgs.settle(&mut x);
+                assert!(x == settled && !lbfgs.holds());
+            }
+        }
+    }
+
+    #[test]
+    fn where_nothing_leads_up_the_point_stays_and_the_function_may_change() {
+        // A gradient that points the wrong way.
+        let mut lbfgs = Lbfgs::new(3, 1.0, 4, false);
+        let mut x = [1.0; 3];
+        for n in 0.. {
+            let (value, gradient) = hill(&x, [0.0; 3]);
+            lbfgs.step(&mut x, value, &gradient.iter().map(|g| -g).collect::<Vec<_>>());
+            assert!(n <= TRIALS);
+            if !lbfgs.holds() {
+                break;
+            }
+        }
+        assert_eq!(x, [1.0; 3]);
+    }
+
+    #[test]
+    fn a_caller_may_project_the_parameters_between_steps() {
+        // The top of the hill, (4, 1, 16), lies outside of the box |x| ≤ 2; its best point there is (2, 1, 2).
+        let mut lbfgs = Lbfgs::new(3, 1.0, 4, true);
+        let (mut x, mut best) = ([0.0; 3], f64::NEG_INFINITY);
+        for _ in 0..80 {
+            let (value, gradient) = hill(&x, [4.0; 3]);
+            best = best.max(value);
+            lbfgs.step(&mut x, value, &gradient);
+            x.iter_mut().for_each(|x| *x = x.clamp(-2.0, 2.0));
+        }
+        lbfgs.settle(&mut x);
+        let reached = hill(&x, [4.0; 3]).0;
+        assert_eq!(reached, best, "{x:?}");
+        assert!(reached > 0.8 * hill(&[2.0, 1.0, 2.0], [4.0; 3]).0, "{x:?}");
+    }
+}
