@@ -14,6 +14,7 @@ mod dot;
 mod files;
 mod film;
 mod interrupt;
+mod materials;
 mod metadata;
 mod model;
 mod profile;
@@ -21,6 +22,7 @@ mod progress;
 mod references;
 mod rendering;
 mod settings;
+mod sheets;
 
 use config::Config;
 use context::Context;

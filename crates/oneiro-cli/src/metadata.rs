@@ -5,11 +5,13 @@
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::card::Card;
-use oneiro::preset::Preset;
+use oneiro::objective::Objective;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
 use crate::model::LoadedModel;
+use crate::references::{self, SourceFile};
+use crate::rendering::{Job, Prepared, Setting};
 use crate::settings::check_preset;
 
 /// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
@@ -17,7 +19,13 @@ use crate::settings::check_preset;
 pub struct UnitReport {
     pub unit: String,
     pub objective: String,
+    /// The picture that it started from, if not from noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     pub preset: String,
+    /// Which of a sheet's settings.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub setting: usize,
     pub seed: u64,
     pub steps: usize,
     pub stop: String,
@@ -28,6 +36,10 @@ pub struct UnitReport {
     pub value_saved: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
+}
+
+fn is_first(setting: &usize) -> bool {
+    *setting == 0
 }
 
 /// The objective after disturbances that a real feature survives.
@@ -46,6 +58,8 @@ pub struct Robustness {
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     pub title: String,
+    #[serde(default)]
+    pub subtitle: String,
     pub columns: usize,
     pub rows: Vec<LayoutRow>,
 }
@@ -55,7 +69,18 @@ pub struct Layout {
 #[serde(deny_unknown_fields)]
 pub struct LayoutRow {
     pub title: String,
+    /// Pictures that are shown as they are, before the units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub photos: Vec<Photo>,
     pub captions: Vec<String>,
+}
+
+/// A picture of a sheet that was not made but read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Photo {
+    pub path: String,
+    pub caption: String,
 }
 
 /// This program's version.
@@ -76,19 +101,48 @@ fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     Ok(text)
 }
 
-fn push_settings(text: &mut PngText, preset: &Preset, seed: u64) -> Result<()> {
-    text.push("preset", &preset.name);
-    text.push("settings", toml::to_string(preset)?);
-    text.push("seed", seed.to_string());
+fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
+    text.push("preset", &setting.preset.name);
+    text.push("settings", toml::to_string(&setting.preset)?);
+    text.push("seed", setting.seed.to_string());
+    Ok(())
+}
+
+/// The files that the pictures were made from, with their hashes.
+fn push_sources(text: &mut PngText, work: &Prepared<'_>, jobs: &[&Job]) -> Result<()> {
+    let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
+    let mut names = references::named(&objectives);
+    let materials = &work.materials;
+    let mask = materials.mask.as_ref().map(|m| m.name.clone());
+    let starts = jobs.iter().filter_map(|j| j.start.as_ref()).map(|s| s.name.clone());
+    for name in starts.chain(mask.clone()).chain(work.statistics_path.clone()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if let Some(mask) = mask {
+        text.push("mask", mask);
+    }
+    if let Some(path) = &work.statistics_path {
+        text.push("statistics", path);
+    }
+    if !names.is_empty() {
+        text.push("sources", serde_json::to_string(&references::hashed(&names)?)?);
+    }
     Ok(())
 }
 
 /// The text chunks of a picture.
-pub fn png_text(model: &LoadedModel, preset: &Preset, report: &UnitReport) -> Result<PngText> {
-    let mut text = text_of_model(model)?;
+pub fn png_text(work: &Prepared<'_>, report: &UnitReport) -> Result<PngText> {
+    let mut text = text_of_model(work.model)?;
     text.push("unit", &report.unit);
     text.push("objective", &report.objective);
-    push_settings(&mut text, preset, report.seed)?;
+    if let Some(start) = &report.start {
+        text.push("start", start);
+    }
+    let jobs: Vec<&Job> = work.jobs.iter().filter(|j| j.unit == report.unit).collect();
+    push_sources(&mut text, work, &jobs)?;
+    push_setting(&mut text, &work.settings[report.setting])?;
     text.push("steps", report.steps.to_string());
     text.push("value", report.value.to_string());
     text.push("value-at-start", report.value_at_start.to_string());
@@ -97,18 +151,46 @@ pub fn png_text(model: &LoadedModel, preset: &Preset, report: &UnitReport) -> Re
 }
 
 /// The text chunks of a sheet.
-pub fn sheet_text(
-    model: &LoadedModel,
-    preset: &Preset,
-    seed: u64,
-    layout: &Layout,
-    reports: &[&UnitReport],
-) -> Result<PngText> {
-    let mut text = text_of_model(model)?;
-    push_settings(&mut text, preset, seed)?;
+pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport]) -> Result<PngText> {
+    let mut text = text_of_model(work.model)?;
+    push_setting(&mut text, &work.settings[0])?;
+    if work.settings.len() > 1 {
+        let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
+        text.push("all-settings", serde_json::to_string(&all)?);
+    }
+    push_sources(&mut text, work, &work.jobs.iter().collect::<Vec<_>>())?;
     text.push("units", serde_json::to_string(reports)?);
     text.push("layout", serde_json::to_string(layout)?);
     Ok(text)
+}
+
+/// One of several settings of a sheet.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSetting {
+    settings: String,
+    seed: u64,
+}
+
+impl StoredSetting {
+    fn of(setting: &Setting) -> Result<Self> {
+        Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
+    }
+
+    fn read(&self) -> Result<Setting> {
+        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
+        check_preset(&preset).context("its settings cannot be used")?;
+        Ok(Setting { preset, seed: self.seed })
+    }
+}
+
+/// What it takes to make one unit again.
+#[derive(Debug, Clone)]
+pub struct UnitRecord {
+    pub unit: String,
+    pub objective: String,
+    pub start: Option<String>,
+    pub setting: usize,
 }
 
 /// What a picture shows, as its text says.
@@ -127,10 +209,12 @@ pub struct Record {
     pub model: String,
     pub hash: String,
     pub card: Card,
-    pub preset: Preset,
-    pub seed: u64,
-    /// Name and objective of each unit.
-    pub units: Vec<(String, String)>,
+    pub settings: Vec<Setting>,
+    pub units: Vec<UnitRecord>,
+    /// The files that it was made from.
+    pub sources: Vec<SourceFile>,
+    pub mask: Option<String>,
+    pub statistics: Option<String>,
     /// Whether it says what of the units' values survives disturbances.
     pub robustness: bool,
     pub shown: Shown,
@@ -151,25 +235,49 @@ impl Record {
                     bail!("its layout is not one of {} units", units.len());
                 }
                 let robustness = units.iter().any(|u| u.robustness.is_some());
-                let units = units.into_iter().map(|u| (u.unit, u.objective)).collect();
+                let record = |u: UnitReport| UnitRecord {
+                    unit: u.unit,
+                    objective: u.objective,
+                    start: u.start,
+                    setting: u.setting,
+                };
+                let units = units.into_iter().map(record).collect();
                 (units, robustness, Shown::Sheet(layout))
             }
             None => {
                 let shown = if text.get("film").is_some() { Shown::Film } else { Shown::Picture };
-                (vec![(get("unit")?, get("objective")?)], false, shown)
+                let start = text.get("start").map(str::to_owned);
+                let unit =
+                    UnitRecord { unit: get("unit")?, objective: get("objective")?, start, setting: 0 };
+                (vec![unit], false, shown)
             }
         };
-        let preset = toml::from_str(&get("settings")?).context("its settings cannot be read")?;
-        check_preset(&preset).context("its settings cannot be used")?;
+        let settings = match text.get("all-settings") {
+            None => {
+                let seed = get("seed")?.parse().context("its seed cannot be read")?;
+                vec![StoredSetting { settings: get("settings")?, seed }]
+            }
+            Some(all) => serde_json::from_str(all).context("its settings cannot be read")?,
+        };
+        let settings = settings.iter().map(StoredSetting::read).collect::<Result<Vec<_>>>()?;
+        if units.iter().any(|u| u.setting >= settings.len()) {
+            bail!("a unit of it has settings that it does not hold");
+        }
+        let sources = match text.get("sources") {
+            None => Vec::new(),
+            Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read")?,
+        };
         Ok(Self {
             version: get("version")?,
             kernels: get("kernels")?,
             model: get("model")?,
             hash: get("model-sha256")?,
             card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
-            preset,
-            seed: get("seed")?.parse().context("its seed cannot be read")?,
+            settings,
             units,
+            sources,
+            mask: text.get("mask").map(str::to_owned),
+            statistics: text.get("statistics").map(str::to_owned),
             robustness,
             shown,
         })

@@ -33,7 +33,12 @@ pub struct Files<'a> {
 impl<'a> Files<'a> {
     /// For pictures of this size, or the model's own.
     pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
-        Ok(Self { model, size: picture_size(model, size)?, known: RefCell::default() })
+        Ok(Self::of_size(model, picture_size(model, size)?))
+    }
+
+    /// For pictures of exactly this size.
+    pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
+        Self { model, size, known: RefCell::default() }
     }
 
     fn fitted(&self, name: &str) -> Result<Image> {

@@ -3,30 +3,50 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail};
-use oneiro::objective::Objective;
+use oneiro::objective::{Objective, Reads, Reference};
 use oneiro::preset::Preset;
 use oneiro::probe::Probe;
-use oneiro::render::{Picture, Render, Rendered};
+use oneiro::render::{Materials, Picture, Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
-use oneiro_media::Image;
+use oneiro_media::{Image, PngText};
 use oneiro_net::ValueId;
 
 use crate::context::Context;
 use crate::film::{self, Camera, Format};
 use crate::interrupt;
+use crate::materials::Extras;
 use crate::metadata::{Robustness, UnitReport, png_text};
 use crate::model::LoadedModel;
 use crate::progress::Progress;
+use crate::references::{Files, picture_size, refitted};
 
 /// Pictures that are optimised together. It changes memory and speed, never a bit of a picture.
 const BATCH: usize = 4;
 
-/// A unit to render: what to call it, and what is maximised.
+/// A unit to render: what to call it, what is maximised, from where, and how.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub unit: String,
     pub objective: Objective,
+    /// The picture to start from; noise if none.
+    pub start: Option<Reference>,
+    /// Which of the settings.
+    pub setting: usize,
+}
+
+impl Job {
+    /// From noise, by the first settings.
+    pub fn new(unit: impl Into<String>, objective: Objective) -> Self {
+        Self { unit: unit.into(), objective, start: None, setting: 0 }
+    }
+}
+
+/// A recipe with the seed of its random numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    pub preset: Preset,
+    pub seed: u64,
 }
 
 /// A finished unit.
@@ -35,13 +55,25 @@ pub struct Finished {
     pub report: UnitReport,
     /// The picture as it is saved: 8 bits, clipped.
     pub picture: Image,
+    /// Its opacity, if it has one.
+    pub alpha: Option<Vec<f32>>,
     /// The way there as the bytes of a film, if one was wanted.
     pub film: Option<Vec<u8>>,
 }
 
-/// How to render, beside the preset.
+impl Finished {
+    /// The picture as a PNG that says how it was made.
+    pub fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
+        Ok(match &self.alpha {
+            Some(alpha) => oneiro_media::encode_png_alpha(&self.picture, alpha, text)?,
+            None => oneiro_media::encode_png(&self.picture, text)?,
+        })
+    }
+}
+
+/// What is wanted beside pictures.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    pub seed: u64,
     /// Whether to measure what survives disturbances.
     pub robustness: bool,
     /// Whether to keep a film, and as what.
@@ -50,12 +82,15 @@ pub struct Options {
 
 /// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
 pub struct Prepared<'a> {
-    model: &'a LoadedModel,
-    jobs: &'a [Job],
-    /// The preset, its size one that the network accepts.
-    pub preset: Preset,
-    /// Jobs that read the same layers. Others go into batches of their own, because which values a plan must keep
-    /// decides how it is optimised, and with that the last bits of the result.
+    pub model: &'a LoadedModel,
+    pub jobs: Vec<Job>,
+    /// The settings, their sizes such that the network accepts them.
+    pub settings: Vec<Setting>,
+    pub materials: Materials,
+    /// Where the statistics among the materials are from.
+    pub statistics_path: Option<String>,
+    /// Jobs of one setting that read the same layers. Others go into batches of their own, because which values a plan
+    /// must keep decides how it is optimised, and with that the last bits of the result.
     groups: Vec<Vec<usize>>,
 }
 
@@ -64,64 +99,103 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(
     context: &Context,
     model: &'a LoadedModel,
-    preset: &Preset,
-    jobs: &'a [Job],
+    mut settings: Vec<Setting>,
+    mut jobs: Vec<Job>,
+    extras: Extras,
     keep_size: bool,
 ) -> Result<Prepared<'a>> {
+    let Extras { materials, statistics_path } = extras;
     if jobs.is_empty() {
         bail!("there is nothing to render");
     }
-    let mut groups: BTreeMap<Vec<ValueId>, Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Vec<ValueId>), Vec<usize>> = BTreeMap::new();
     for (i, job) in jobs.iter().enumerate() {
-        let mut layers = job
-            .objective
-            .terms()
-            .iter()
-            .map(|t| model.model.value_of(t))
-            .collect::<oneiro::Result<Vec<_>>>()?;
+        let terms = job.objective.terms().into_iter().filter(|t| t.reads() != Reads::Input);
+        let mut layers = terms.map(|t| model.model.value_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
         layers.sort_unstable();
         layers.dedup();
-        groups.entry(layers).or_default().push(i);
+        groups.entry((job.setting, layers)).or_default().push(i);
     }
     let groups: Vec<Vec<usize>> = groups.into_values().collect();
-    let try_size = |size: Option<[usize; 2]>| -> oneiro::Result<Preset> {
-        let preset = Preset { size, ..preset.clone() };
-        context
-            .compute(|| groups.iter().try_for_each(|members| check_group(model, &preset, jobs, members)))?;
-        Ok(preset)
-    };
-    let error = match try_size(preset.size) {
-        Ok(preset) => return Ok(Prepared { model, jobs, preset, groups }),
-        Err(error) => error,
-    };
-    // The card's own size tells whether the size is to blame, or something that holds for every size.
-    let of_card = if preset.size.is_some() { Some(try_size(None)) } else { None };
-    if let Some(Err(other)) = of_card {
-        let of_size = matches!(error, oneiro::Error::Network(_)) && !keep_size;
-        return Err(if of_size { other.into() } else { error.into() });
+    for (index, setting) in settings.iter_mut().enumerate() {
+        let of_setting: Vec<&Vec<usize>> =
+            groups.iter().filter(|g| g.iter().any(|&i| jobs[i].setting == index)).collect();
+        if of_setting.is_empty() {
+            continue;
+        }
+        let size = accepted_size(context, model, setting, &mut jobs, &of_setting, &materials, keep_size)?;
+        setting.preset.size = size;
     }
-    if let Some(Ok(mut preset_of_card)) = of_card {
-        let shapes = model.model.input_shapes(1, None)?;
-        let size = shapes.first().map(|s| [s[s.len() - 2], s[s.len() - 1]]);
-        if let (Some([h, w]), Some([ph, pw])) = (size, preset.size) {
+    Ok(Prepared { model, jobs, settings, materials, statistics_path, groups })
+}
+
+/// The size of a setting, or the model's own where the network does not accept it.
+fn accepted_size(
+    context: &Context,
+    model: &LoadedModel,
+    setting: &Setting,
+    jobs: &mut [Job],
+    groups: &[&Vec<usize>],
+    materials: &Materials,
+    keep_size: bool,
+) -> Result<Option<[usize; 2]>> {
+    let wanted = setting.preset.size;
+    let mut try_size = |size: Option<[usize; 2]>, refit: bool| -> Result<()> {
+        let preset = Preset { size, ..setting.preset.clone() };
+        if refit {
+            let files = Files::new(model, size)?;
+            for &i in groups.iter().flat_map(|g| g.iter()) {
+                jobs[i].objective = refitted(&files, &jobs[i].objective)?;
+            }
+            if preset.picture.is_none() {
+                for &i in groups.iter().flat_map(|g| g.iter()) {
+                    let start = jobs[i].start.take();
+                    jobs[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
+                }
+            }
+        }
+        context.compute(|| {
+            groups.iter().try_for_each(|members| check_group(model, &preset, jobs, members, materials))
+        })?;
+        Ok(())
+    };
+    let Err(error) = try_size(wanted, false) else { return Ok(wanted) };
+    // The card's own size tells whether the size is to blame, or something that holds for every size.
+    let Some([ph, pw]) = wanted else { return Err(error) };
+    let of_size = matches!(error.downcast_ref(), Some(oneiro::Error::Network(_))) && !keep_size;
+    match try_size(None, true) {
+        Err(other) => Err(if of_size { other } else { error }),
+        Ok(()) => {
+            let [h, w] = picture_size(model, None)?;
             if keep_size {
                 bail!("the network does not accept {ph}x{pw} ({error}); it does accept --size {h}x{w}");
             }
             context.note(&format!(
                 "note: the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
             ));
-            preset_of_card.size = size;
+            Ok(Some([h, w]))
         }
-        return Ok(Prepared { model, jobs, preset: preset_of_card, groups });
     }
-    Err(error.into())
 }
 
 /// Compiles the plan of a group, and checks every member's channels and positions against its shapes.
-fn check_group(model: &LoadedModel, preset: &Preset, jobs: &[Job], members: &[usize]) -> oneiro::Result<()> {
-    let first = std::slice::from_ref(&jobs[members[0]].objective);
-    let render = Render::new(&model.model, preset, first, 0)?;
+fn check_group(
+    model: &LoadedModel,
+    preset: &Preset,
+    jobs: &[Job],
+    members: &[usize],
+    materials: &Materials,
+) -> oneiro::Result<()> {
+    // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
+    let first = &jobs[members[0]];
+    let starts = vec![first.start.clone()];
+    let materials = Materials { starts, ..materials.clone() };
+    let render =
+        Render::with_materials(&model.model, preset, std::slice::from_ref(&first.objective), 0, &materials)?;
     for term in members.iter().flat_map(|&i| jobs[i].objective.terms()) {
+        if term.reads() == Reads::Input {
+            continue;
+        }
         let shape = render.shape_of(model.model.value_of(term)?).unwrap_or_default();
         term.check(shape).map_err(oneiro::Error::Unit)?;
         if term.at_output() {
@@ -133,22 +207,27 @@ fn check_group(model: &LoadedModel, preset: &Preset, jobs: &[Job], members: &[us
 
 /// Renders all jobs in batches; the results are in their order.
 pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> Result<Vec<Finished>> {
-    let Prepared { model, jobs, preset, groups } = work;
+    let Prepared { model, jobs, settings, groups, .. } = work;
     let mut finished: Vec<Option<Finished>> = jobs.iter().map(|_| None).collect();
-    let mut progress = Progress::new(context, "rendering", (jobs.len() * preset.steps) as u64);
+    let steps: usize = jobs.iter().map(|j| settings[j.setting].preset.total_steps()).sum();
+    let mut progress = Progress::new(context, "rendering", steps as u64);
     for members in groups {
-        let mut batch =
-            context.compute(|| batch_for(model, preset, &jobs[members[0]].objective, members.len()));
+        let preset = &settings[jobs[members[0]].setting].preset;
+        let joined = preset.param.is_shared() || members.iter().any(|&i| jobs[i].objective.couples());
+        let mut batch = if joined {
+            members.len()
+        } else {
+            let objective = &jobs[members[0]].objective;
+            context.compute(|| batch_for(model, preset, objective, members.len()))
+        };
         if options.film.is_some() {
-            let shapes = model.model.input_shapes(1, preset.size)?;
-            if let Some(&[.., h, w]) = shapes.first().map(Vec::as_slice) {
-                batch = batch.min(film::films_at_once(preset.steps, [h, w])?);
-            }
+            let [h, w] = preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)?;
+            let at_once = film::films_at_once(preset.total_steps(), [h, w])?;
+            batch = if joined { batch } else { batch.min(at_once) };
         }
         for chunk in members.chunks(batch) {
-            let batch: Vec<&Job> = chunk.iter().map(|&i| &jobs[i]).collect();
-            progress.label(&batch[0].unit);
-            let done = context.compute(|| render_batch(model, preset, &batch, options, &mut progress))?;
+            progress.label(&jobs[chunk[0]].unit);
+            let done = context.compute(|| render_batch(work, chunk, options, &mut progress))?;
             for (&i, result) in chunk.iter().zip(done) {
                 finished[i] = Some(result);
             }
@@ -156,6 +235,12 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     }
     drop(progress);
     let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    remark(context, &finished);
+    Ok(finished)
+}
+
+/// Says what a person should know of the results.
+fn remark(context: &Context, finished: &[Finished]) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
     {
@@ -174,7 +259,6 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
             report.unit, report.steps
         ));
     }
-    Ok(finished)
 }
 
 /// Whether an optimisation led nowhere.
@@ -185,30 +269,36 @@ fn is_stuck(report: &UnitReport) -> bool {
     report.steps > 0 && change <= NOTHING * report.value.abs().max(report.value_at_start.abs())
 }
 
-/// Pictures at once: [`BATCH`], unless the network was exported for single images only.
+/// Pictures at once: [`BATCH`] or what several views of each leave of it, unless the network was exported for single
+/// images only.
 fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
-    let batch = wanted.min(BATCH);
+    let batch = wanted.min((BATCH / preset.views.max(1)).max(1));
     let accepts = |batch: usize| {
-        let shapes = model.model.input_shapes(batch, preset.size)?;
-        Probe::new(&model.model, &vec![objective.clone(); batch], &[], shapes, true)
+        let shapes = model.model.input_shapes(batch * preset.views.max(1), preset.size)?;
+        Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
     };
     if batch > 1 && accepts(batch).is_err() { 1 } else { batch }
 }
 
 fn render_batch(
-    model: &LoadedModel,
-    preset: &Preset,
-    jobs: &[&Job],
+    work: &Prepared<'_>,
+    members: &[usize],
     options: &Options,
     progress: &mut Progress,
 ) -> Result<Vec<Finished>> {
+    let jobs: Vec<&Job> = members.iter().map(|&i| &work.jobs[i]).collect();
+    let Setting { preset, seed } = &work.settings[jobs[0].setting];
     let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
-    let mut render = Render::new(&model.model, preset, &objectives, options.seed)?;
-    let mut camera = options.film.map(|format| Camera::new(format, preset.steps, jobs.len()));
+    let starts = jobs.iter().map(|j| j.start.clone()).collect();
+    let materials = Materials { starts, ..work.materials.clone() };
+    let mut render =
+        Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
+    let steps = preset.total_steps();
+    let mut camera = options.film.map(|format| Camera::new(format, steps, jobs.len()));
     if let Some(camera) = &mut camera {
         camera.watch(&mut render, &vec![true; jobs.len()])?;
     }
-    while preset.steps > 0 && !render.finished() {
+    while steps > 0 && !render.finished() {
         interrupt::check()?;
         let changing: Vec<bool> = (0..jobs.len()).map(|e| !render.entry_finished(e)).collect();
         render.step()?;
@@ -222,14 +312,24 @@ fn render_batch(
         return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
     }
     let saved: Vec<Image> = rendered.iter().map(|r| saved(&r.images)).collect::<Result<_>>()?;
+    let alphas: Vec<Option<Vec<f32>>> =
+        rendered.iter().map(|r| r.images.first().and_then(opacity)).collect();
     let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
         // Only the first input's picture is saved as a PNG; the others stay as they are.
+        let over_grey = |mut picture: Vec<f32>, alpha: &Option<Vec<f32>>| {
+            if let Some(alpha) = alpha {
+                let pairs = picture.iter_mut().zip(alpha.iter().cycle());
+                pairs.for_each(|(x, a)| *x = a * *x + (1.0 - a) * MIDDLE_GREY);
+            }
+            picture
+        };
         pictures
             .into_iter()
             .zip(&rendered)
-            .map(|(first, r)| {
+            .zip(&alphas)
+            .map(|((first, r), alpha)| {
                 let rest = r.images.iter().skip(1).map(|p| p.data.clone());
-                std::iter::once(first).chain(rest).collect()
+                std::iter::once(over_grey(first, alpha)).chain(rest).collect()
             })
             .collect()
     };
@@ -247,16 +347,17 @@ fn render_batch(
     } else {
         vec![None; jobs.len()]
     };
-    rendered
-        .into_iter()
-        .zip(saved)
-        .enumerate()
-        .map(|(i, (rendered, picture))| {
+    let pictures = rendered.into_iter().zip(saved).zip(alphas).enumerate();
+    pictures
+        .map(|(i, ((rendered, picture), alpha))| {
+            let job = jobs[i];
             let report = UnitReport {
-                unit: jobs[i].unit.clone(),
-                objective: jobs[i].objective.to_string(),
+                unit: job.unit.clone(),
+                objective: job.objective.to_string(),
+                start: job.start.as_ref().map(|s| s.name.clone()),
                 preset: preset.name.clone(),
-                seed: options.seed,
+                setting: job.setting,
+                seed: *seed,
                 steps: rendered.steps,
                 stop: rendered.stop.describe().into(),
                 value: rendered.value,
@@ -265,19 +366,29 @@ fn render_batch(
                 robustness: robustness[i],
             };
             let film = match &mut camera {
-                Some(camera) => Some(camera.develop(i, png_text(model, preset, &report)?)?),
+                Some(camera) => Some(camera.develop(i, png_text(work, &report)?)?),
                 None => None,
             };
-            Ok(Finished { rendered, report, picture, film })
+            Ok(Finished { rendered, report, picture, alpha, film })
         })
         .collect()
+}
+
+/// What is behind a transparent picture when it is judged as it is saved.
+const MIDDLE_GREY: f32 = 0.5;
+
+/// The fourth plane of a picture that has one, as an 8-bit file holds it.
+fn opacity(picture: &Picture) -> Option<Vec<f32>> {
+    let [channels, h, w] = picture.shape;
+    let levels = |a: &f32| (a.clamp(0.0, 1.0) * 255.0).round() / 255.0;
+    (channels == 4).then(|| picture.data[3 * h * w..].iter().map(levels).collect())
 }
 
 /// The picture of the first input as an 8-bit file holds it.
 pub fn saved(pictures: &[Picture]) -> Result<Image> {
     let picture = pictures.first().ok_or_else(|| anyhow!("the unit depends on no image input"))?;
     let [_, h, w] = picture.shape;
-    let image = Image::new(w, h, picture.data.clone())?;
+    let image = Image::new(w, h, picture.data[..3 * h * w].to_vec())?;
     Ok(Image::from_rgb8(w, h, &image.to_rgb8())?)
 }
 

@@ -1,22 +1,31 @@
 //! Settings of an optimisation, from flags to a preset.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
-use oneiro::preset::Preset;
+use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
 use crate::context::Context;
 
 /// The recipe where none is chosen.
-const DEFAULT_PRESET: &str = "lucid";
+pub const DEFAULT_PRESET: &str = "lucid";
 
 /// Settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {
-    /// The recipe to start from [default: lucid]
-    #[arg(long, value_parser = ["lucid", "conveiro"])]
+    /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
+    #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
+    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85;
+    /// may be repeated, and comes after the other flags
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Also write the recipe, with everything that was changed, to a file for --preset
+    #[arg(long, value_name = "FILE.toml")]
+    save_preset: Option<PathBuf>,
     /// Size of the picture: N or HxW
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     pub size: Option<[usize; 2]>,
@@ -34,9 +43,20 @@ pub struct RenderArgs {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
-    /// What is optimised: the spectrum with decorrelated colours, or the pixels
-    #[arg(long, value_parser = ["fourier", "pixel"])]
+    /// What is optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a pyramid (laplacian), one
+    /// blurred picture for all of a batch and details for each (shared), a small network of the place (cppn), a dense
+    /// layer (dense), or phases alone (maco)
+    #[arg(long, value_parser = PARAMS)]
     param: Option<String>,
+    /// Views of the picture in each step, each under transforms of its own
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    views: Option<usize>,
+    /// Random shift of a picture that is so much larger: pixels, stride/4 or stride (of the layer), or none
+    #[arg(long, value_name = "JITTER")]
+    jitter: Option<Jitter>,
+    /// Learn the picture's transparency, too
+    #[arg(long)]
+    alpha: bool,
     /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
     #[arg(long, value_name = "CHAIN")]
     transform: Option<String>,
@@ -99,10 +119,54 @@ pub fn check_preset(preset: &Preset) -> Result<()> {
     if preset.steps > MAX_STEPS as usize {
         bail!("{} steps are more than {MAX_STEPS}", preset.steps);
     }
-    if let Some([h, w]) = preset.size.filter(|size| size.iter().any(|n| !(1..=MAX_SIDE).contains(n))) {
-        bail!("the size {h}x{w} is not from 1 to {MAX_SIDE}");
+    for size in [preset.size, preset.picture].into_iter().flatten() {
+        if let Some(n) = size.iter().find(|n| !(1..=MAX_SIDE).contains(n)) {
+            bail!("the size {n} is not from 1 to {MAX_SIDE}");
+        }
     }
-    Ok(preset.optimizer.validate()?)
+    Ok(preset.check()?)
+}
+
+/// A preset by its name, or read from a file.
+fn named_or_read(name: &str) -> Result<Preset> {
+    if let Some(preset) = Preset::named(name) {
+        return Ok(preset);
+    }
+    let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
+    let path = Path::new(name);
+    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("toml")) {
+        bail!("there is no preset \"{name}\"; there are {}, and files that end in .toml", names.join(", "));
+    }
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            bail!("--preset {name}: there is no such file; --save-preset writes one")
+        }
+        read => read.with_context(|| format!("could not read the preset {name}"))?,
+    };
+    toml::from_str(&text).with_context(|| format!("--preset {name}: it cannot be used"))
+}
+
+/// A preset with one setting changed, `KEY=VALUE` with a key such as `param.fourier.decay`.
+fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
+    let (key, value) = assignment
+        .split_once('=')
+        .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
+        .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
+    // What is no number, list or truth value is a text.
+    let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
+    let value = parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let mut root = toml::Table::try_from(preset)?;
+    let path: Vec<&str> = key.trim().split('.').map(str::trim).collect();
+    let (last, tables) = path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
+    let mut table = &mut root;
+    for name in tables {
+        let inner = table.entry((*name).to_owned()).or_insert_with(|| toml::Table::new().into());
+        table = inner.as_table_mut().ok_or_else(|| anyhow!("--set {assignment}: {name} has no settings of its own"))?;
+    }
+    table.insert((*last).to_owned(), value);
+    root.try_into().map_err(|e: toml::de::Error| anyhow!("--set {assignment}: {}", e.message()))
 }
 
 pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
@@ -122,23 +186,34 @@ pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
 impl RenderArgs {
     /// The preset with everything that was given in its place, by flags or else by the configuration file.
     pub fn preset(&self, context: &Context) -> Result<Preset> {
+        self.preset_or(context, DEFAULT_PRESET)
+    }
+
+    /// Whether a preset was chosen by a flag.
+    pub fn preset_is_chosen(&self) -> bool {
+        self.preset.is_some()
+    }
+
+    /// The same with another recipe where none is chosen; `config` has no word in what a command is about.
+    pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
         let config = context.config();
         let mut of_file = Vec::new();
+        let usual = default == DEFAULT_PRESET;
         let name = self.preset.as_deref().or_else(|| {
-            of_file.extend(config.preset.as_ref().map(|p| format!("preset {p}")));
-            config.preset.as_deref()
+            let chosen = config.preset.as_deref().filter(|_| usual);
+            of_file.extend(chosen.map(|p| format!("preset {p}")));
+            chosen
         });
-        let name = name.unwrap_or(DEFAULT_PRESET);
-        let mut preset = Preset::named(name).ok_or_else(|| anyhow!("there is no preset \"{name}\""))?;
+        let mut preset = named_or_read(name.unwrap_or(default))?;
         if let Some(size) = self.size {
             preset.size = Some(size);
-        } else if let Some([h, w]) = config.size {
+        } else if let Some([h, w]) = config.size.filter(|_| usual) {
             of_file.push(format!("size {h}x{w}"));
             preset.size = config.size;
         }
         if let Some(steps) = self.steps {
             preset.steps = steps as usize;
-        } else if let Some(steps) = config.steps {
+        } else if let Some(steps) = config.steps.filter(|_| usual) {
             of_file.push(format!("steps {steps}"));
             preset.steps = steps as usize;
         }
@@ -175,6 +250,21 @@ impl RenderArgs {
             preset.optimizer.validate().with_context(|| format!("--momentum {momentum}"))?;
         }
         preset.gradients = self.gradients(preset.gradients)?;
+        if let Some(views) = self.views {
+            preset.views = views;
+        }
+        if let Some(jitter) = self.jitter {
+            preset.jitter = jitter;
+        }
+        preset.alpha |= self.alpha;
+        for assignment in &self.set {
+            preset = with_setting(&preset, assignment)?;
+        }
+        check_preset(&preset)?;
+        if let Some(path) = &self.save_preset {
+            let text = format!("# A recipe for oneiro: --preset {}\n{}", path.display(), toml::to_string(&preset)?);
+            oneiro_media::write_atomic(path, text.as_bytes())?;
+        }
         Ok(preset)
     }
 

@@ -6,17 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use oneiro::objective::Objective;
 use oneiro_media::Image;
 
 use crate::commands::info::describe;
-use crate::commands::sheet;
 use crate::context::Context;
 use crate::files;
 use crate::film::Format;
 use crate::metadata::{self, Record, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, prepare, render_all};
+use crate::{materials, references, sheets};
 
 /// Make a picture, sheet or film again from what it says of itself, byte for byte
 #[derive(clap::Args)]
@@ -71,22 +70,26 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         ));
     }
     let model = load(context, args, &record)?;
+    references::verify(&record.sources)?;
+    let first = &record.settings[0].preset;
     let mut jobs = Vec::new();
-    for (unit, objective) in &record.units {
-        let objective: Objective =
-            objective.parse().with_context(|| format!("the objective of {unit} cannot be read"))?;
-        jobs.push(Job { unit: unit.clone(), objective });
+    for unit in &record.units {
+        let preset = &record.settings[unit.setting].preset;
+        let objective = model
+            .expression(&unit.objective, preset.size)
+            .with_context(|| format!("the objective of {} cannot be read", unit.unit))?;
+        let start = unit.start.as_ref().map(|path| materials::start(&model, preset, path)).transpose()?;
+        jobs.push(Job { unit: unit.unit.clone(), objective, start, setting: unit.setting });
     }
-    let work = prepare(context, &model, &record.preset, &jobs, true)?;
+    let extras = materials::extras(&model, first, record.mask.clone(), record.statistics.clone())?;
+    let work = prepare(context, &model, record.settings.clone(), jobs, extras, true)?;
     let film = matches!(record.shown, Shown::Film).then_some(format);
-    let options = Options { seed: record.seed, robustness: record.robustness, film };
+    let options = Options { robustness: record.robustness, film };
     let finished = render_all(context, &work, &options)?;
     let bytes = match (&record.shown, &finished[..]) {
-        (Shown::Sheet(layout), _) => sheet::encode(&model, &work.preset, &options, layout, &finished)?,
+        (Shown::Sheet(layout), _) => sheets::encode(&work, layout, &finished)?,
         (Shown::Film, [one]) => one.film.clone().context("the film was not kept")?,
-        (Shown::Picture, [one]) => {
-            oneiro_media::encode_png(&one.picture, &metadata::png_text(&model, &work.preset, &one.report)?)?
-        }
+        (Shown::Picture, [one]) => one.encode(&metadata::png_text(&work, &one.report)?)?,
         _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
     };
     oneiro_media::write_atomic(&out, &bytes)?;

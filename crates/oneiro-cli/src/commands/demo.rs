@@ -16,7 +16,8 @@ use crate::context::Context;
 use crate::files;
 use crate::metadata::png_text;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, prepare, render_all};
+use crate::materials::Extras;
+use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
 
 /// Side of the demo's pictures.
 const SIZE: usize = 160;
@@ -83,10 +84,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let preset = Preset { size: Some([SIZE; 2]), steps: args.steps, ..Preset::lucid() };
     let mut jobs = Vec::new();
     for unit in SECTIONS.iter().flat_map(|(_, _, units)| units.iter()) {
-        jobs.push(Job { unit: (*unit).to_owned(), objective: model.objective(&unit.parse::<Unit>()?)? });
+        jobs.push(Job::new(*unit, model.objective(&unit.parse::<Unit>()?)?));
     }
-    let work = prepare(context, &model, &preset, &jobs, true)?;
-    let finished = render_all(context, &work, &Options { seed: args.seed, robustness: false, film: None })?;
+    let settings = vec![Setting { preset: preset.clone(), seed: args.seed }];
+    let work = prepare(context, &model, settings, jobs, Extras::default(), true)?;
+    let finished = render_all(context, &work, &Options::default())?;
     files::create_folder(&args.out)?;
     let mut results = finished.iter();
     let mut sections = Vec::new();
@@ -94,7 +96,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut figures = Vec::new();
         for result in results.by_ref().take(units.len()) {
             let file = format!("{}.png", files::file_name(&result.report.unit));
-            let text = png_text(&model, &preset, &result.report)?;
+            let text = png_text(&work, &result.report)?;
             oneiro_media::write_png(args.out.join(&file), &result.picture, &text)?;
             figures.push(figure(&file, result, &preset));
         }

@@ -13,7 +13,8 @@ use crate::files::{self, RawTensor};
 use crate::film;
 use crate::metadata::{UnitReport, png_text};
 use crate::model::{self, ModelArgs};
-use crate::rendering::{Finished, Job, Options, prepare, render_all};
+use crate::materials::MaterialArgs;
+use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
 use crate::settings::RenderArgs;
 
 /// Show what units of a network look for, by optimising pictures for them
@@ -40,6 +41,11 @@ pub struct Args {
     objectives: Vec<String>,
     #[command(flatten)]
     settings: RenderArgs,
+    #[command(flatten)]
+    materials: MaterialArgs,
+    /// So many pictures of each unit, from different noise; diversity() and alignment() join them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    batch: u16,
     /// Where to write: a .png file for one picture, a folder for several
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -69,13 +75,24 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Objective::parse(text, &AnySources)?;
     }
     let model = model::load(context, &args.model)?;
-    let mut jobs = Vec::new();
+    let mut objectives = Vec::new();
     for (unit, text) in units.iter().zip(&args.units) {
-        jobs.push(Job { unit: text.clone(), objective: model.objective(unit)? });
+        objectives.push((text.clone(), model.objective(unit)?));
     }
     for text in &args.objectives {
         let objective = model.expression(text, preset.size)?;
-        jobs.push(Job { unit: objective.to_string(), objective });
+        objectives.push((objective.to_string(), objective));
+    }
+    let start = args.materials.start(&model, &preset)?;
+    let mut jobs = Vec::new();
+    for (unit, objective) in objectives {
+        if objective.couples() && args.batch < 2 {
+            bail!("{objective}: it compares the pictures of a batch with each other; give --batch 2 or more");
+        }
+        for n in 0..args.batch {
+            let unit = if n == 0 { unit.clone() } else { format!("{unit} #{n}") };
+            jobs.push(Job { start: start.clone(), ..Job::new(unit, objective.clone()) });
+        }
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
     let paths = files::picture_paths(context, args.out.as_deref(), &names)?;
@@ -91,13 +108,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     paths.check_writable()?;
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
-    let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
+    let extras = args.materials.extras(&model, &preset)?;
+    let settings = vec![Setting { preset, seed: args.settings.seed }];
+    let work = prepare(context, &model, settings, jobs, extras, args.settings.size.is_some())?;
     let format = films.as_ref().map(|(_, format)| *format);
-    let options = Options { seed: args.settings.seed, robustness: args.robustness, film: format };
+    let options = Options { robustness: args.robustness, film: format };
     let finished = render_all(context, &work, &options)?;
     paths.create_folder()?;
     for (result, path) in finished.iter().zip(&paths.files) {
-        oneiro_media::write_png(path, &result.picture, &png_text(&model, &work.preset, &result.report)?)?;
+        oneiro_media::write_atomic(path, &result.encode(&png_text(&work, &result.report)?)?)?;
     }
     let films = films.map(|(films, _)| films);
     if let Some(films) = &films {

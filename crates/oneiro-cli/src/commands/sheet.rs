@@ -6,17 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Unit};
-use oneiro::preset::Preset;
 use oneiro::probe::Probe;
-use oneiro_media::{Cell, Sheet};
 
-use crate::commands::render::{short, write_raw};
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
-use crate::metadata::{Layout, LayoutRow, UnitReport, sheet_text};
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, prepare, render_all};
+use crate::materials::MaterialArgs;
+use crate::rendering::{Job, Options, Setting};
 use crate::settings::RenderArgs;
+use crate::sheets::{self, Output, Row, SheetPlan};
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;
@@ -31,7 +29,8 @@ const DEFAULT_COLUMNS: usize = 8;
 Examples:
   oneiro sheet squeezenet1_1 --layer fire8.expand3x3 --units 0-15 --out fire8.png
   oneiro sheet model.onnx --layer conv3_3 --layer conv4_3 --layer conv5_2 --units 5,12,40,100
-  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --class goldfish --class zebra")]
+  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --class goldfish --class zebra
+  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -52,8 +51,13 @@ pub struct Args {
         value_parser = clap::value_parser!(u16).range(1..=256)
     )]
     columns: Option<u16>,
+    /// Recipes to compare, a row each, for instance lucid,maco,mahendran16
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    presets: Vec<String>,
     #[command(flatten)]
     settings: RenderArgs,
+    #[command(flatten)]
+    materials: MaterialArgs,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -68,15 +72,13 @@ pub struct Args {
     json: bool,
 }
 
-struct Row {
-    title: String,
-    jobs: Vec<(String, Job)>,
-}
-
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     if args.layers.is_empty() && args.classes.is_empty() {
         bail!("nothing to show: give --layer (`oneiro layers MODEL` lists them) or --class");
+    }
+    if !args.presets.is_empty() && args.settings.preset_is_chosen() {
+        bail!("--preset and --presets: give one of them");
     }
     let preset = args.settings.preset(context)?;
     let units = args.units.as_deref().map(parse_units).transpose()?;
@@ -99,101 +101,77 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     paths.check_writable()?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
-    let rows = rows(context, &model, args, units.as_deref())?;
-    let jobs: Vec<Job> = rows.iter().flat_map(|r| r.jobs.iter().map(|(_, j)| j.clone())).collect();
-    if let Some([h, w]) = preset.size
-        && jobs.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
-    {
-        bail!(
-            "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a \
-             smaller --size, or `oneiro render`",
-            jobs.len(),
-            oneiro_media::MAX_PIXELS / 1_000_000
-        );
-    }
-    let work = prepare(context, &model, &preset, &jobs, args.settings.size.is_some())?;
-    let preset = &work.preset;
-    let options = Options { seed: args.settings.seed, robustness: args.robustness, film: None };
-    let finished = render_all(context, &work, &options)?;
-    let columns = args.columns.map_or_else(
-        || rows.iter().map(|r| r.jobs.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS),
-        usize::from,
-    );
-    let row = |r: &Row| LayoutRow {
-        title: r.title.clone(),
-        captions: r.jobs.iter().map(|(caption, _)| caption.clone()).collect(),
-    };
-    let layout = Layout { title: model.title.clone(), columns, rows: rows.iter().map(row).collect() };
-    let bytes = encode(&model, preset, &options, &layout, &finished)?;
-    paths.create_folder()?;
-    oneiro_media::write_atomic(out, &bytes)?;
-    if let Some(path) = &args.raw {
-        write_raw(path, &finished)?;
-    }
-    if args.json {
-        let mut files = vec![out.display().to_string()];
-        files.extend(args.raw.iter().map(|p| p.display().to_string()));
-        let seconds = started.elapsed().as_secs_f64();
-        let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
-        let object = serde_json::json!({ "units": reports, "files": files, "seconds": seconds });
-        context.print(&serde_json::to_string_pretty(&object)?)?;
+    let seed = args.settings.seed;
+    let plan = if args.presets.is_empty() {
+        let rows = rows(context, &model, args, units.as_deref(), 0)?;
+        let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
+        SheetPlan { columns, rows, settings: vec![Setting { preset, seed }] }
     } else {
-        context.print(&format!("{} units written to {}", finished.len(), out.display()))?;
+        let mut settings = Vec::new();
+        let mut all = Vec::new();
+        for (index, name) in args.presets.iter().enumerate() {
+            let preset = args.settings.preset_or(context, name)?;
+            settings.push(Setting { preset, seed });
+            for row in rows(context, &model, args, units.as_deref(), index)? {
+                all.push(Row { title: format!("{name}: {}", row.title), ..row });
+            }
+        }
+        let columns = args.columns.map_or_else(|| columns(&all), usize::from);
+        SheetPlan { columns, rows: all, settings }
+    };
+    let extras = args.materials.extras(&model, &plan.settings[0].preset)?;
+    let output = Output {
+        paths,
+        raw: args.raw.as_deref(),
+        options: Options { robustness: args.robustness, film: None },
+        keep_size: args.settings.size.is_some(),
+    };
+    let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    if args.json {
+        let units = finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        sheets::print_json(context, &units, &files, started)?;
+    } else {
+        context.print(&format!("{} units written to {}", finished.len(), files[0]))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sheet as a PNG that says how it was made.
-pub fn encode(
-    model: &LoadedModel,
-    preset: &Preset,
-    options: &Options,
-    layout: &Layout,
-    finished: &[Finished],
-) -> Result<Vec<u8>> {
-    let mut sheet = Sheet::new(layout.columns)
-        .title(&layout.title)
-        .subtitle(format!("preset {}, {} steps, seed {}", preset.name, preset.steps, options.seed));
-    let mut results = finished.iter();
-    for row in &layout.rows {
-        sheet = sheet.row(&row.title);
-        for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            sheet = sheet
-                .cell(Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value)));
-        }
-    }
-    let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
-    let text = sheet_text(model, preset, options.seed, layout, &reports)?;
-    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
+/// Columns of a grid: those of its longest row, [`DEFAULT_COLUMNS`] at most.
+fn columns(rows: &[Row]) -> usize {
+    rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS)
 }
 
-fn rows(context: &Context, model: &LoadedModel, args: &Args, units: Option<&[usize]>) -> Result<Vec<Row>> {
+fn rows(
+    context: &Context,
+    model: &LoadedModel,
+    args: &Args,
+    units: Option<&[usize]>,
+    setting: usize,
+) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for layer in &args.layers {
         let channels: Vec<usize> = match units {
             Some(units) => units.to_vec(),
             None => (0..channels_of(context, model, layer, args.settings.size)?.min(DEFAULT_UNITS)).collect(),
         };
-        let jobs = channels
-            .into_iter()
-            .map(|c| {
-                let objective = Objective::channel(layer, c);
-                (format!("channel {c}"), Job { unit: format!("{layer}:{c}"), objective })
-            })
-            .collect();
-        rows.push(Row { title: layer.clone(), jobs });
+        let job = |c: usize| Job {
+            setting,
+            ..Job::new(format!("{layer}:{c}"), Objective::channel(layer, c))
+        };
+        let cells = channels.into_iter().map(|c| (format!("channel {c}"), job(c))).collect();
+        rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
     }
     if !args.classes.is_empty() {
-        let jobs = args
+        let cells = args
             .classes
             .iter()
             .map(|name| {
                 let unit: Unit = format!("class:{name}").parse()?;
                 let objective = model.objective(&unit)?;
-                Ok((name.clone(), Job { unit: unit.to_string(), objective }))
+                Ok((name.clone(), Job { setting, ..Job::new(unit.to_string(), objective) }))
             })
             .collect::<Result<Vec<_>>>()?;
-        rows.push(Row { title: "classes".into(), jobs });
+        rows.push(Row { title: "classes".into(), photos: Vec::new(), cells });
     }
     Ok(rows)
 }

@@ -1,0 +1,75 @@
+//! What an optimisation is given beside its recipe: a picture to start from, a mask, statistics of pictures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use oneiro::objective::Reference;
+use oneiro::preset::Preset;
+use oneiro::render::Materials;
+use oneiro::statistics::Statistics;
+
+use crate::commands::statistics::read_statistics;
+use crate::model::LoadedModel;
+use crate::references::{Files, picture_size};
+
+/// Files that a rendering may be given.
+#[derive(clap::Args, Default)]
+pub struct MaterialArgs {
+    /// Start from this picture instead of noise
+    #[arg(long = "from", value_name = "IMAGE")]
+    pub from: Option<PathBuf>,
+    /// Change the picture only where this one is white (with --from)
+    #[arg(long, value_name = "IMAGE", requires = "from")]
+    mask: Option<PathBuf>,
+    /// Colours and spectrum of pictures other than photographs, as `oneiro statistics` writes them
+    #[arg(long, value_name = "FILE.safetensors")]
+    statistics: Option<PathBuf>,
+}
+
+/// What was read of them.
+#[derive(Clone, Default)]
+pub struct Extras {
+    pub materials: Materials,
+    pub statistics_path: Option<String>,
+}
+
+impl MaterialArgs {
+    /// The picture to start from, at the size of the result.
+    pub fn start(&self, model: &LoadedModel, preset: &Preset) -> Result<Option<Reference>> {
+        let of_size = |path: &PathBuf| start(model, preset, &path.to_string_lossy());
+        self.from.as_ref().map(of_size).transpose()
+    }
+
+    /// Everything else.
+    pub fn extras(&self, model: &LoadedModel, preset: &Preset) -> Result<Extras> {
+        let paths = [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()));
+        let [mask, statistics] = paths;
+        extras(model, preset, mask, statistics)
+    }
+}
+
+/// A picture to start from, at the size of the result.
+pub fn start(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
+    let size = match preset.picture {
+        Some(size) => size,
+        None => picture_size(model, preset.size)?,
+    };
+    Files::of_size(model, size).reference(path)
+}
+
+/// A mask and statistics by their paths.
+pub fn extras(
+    model: &LoadedModel,
+    preset: &Preset,
+    mask: Option<String>,
+    statistics: Option<String>,
+) -> Result<Extras> {
+    let mask = mask.map(|path| start(model, preset, &path)).transpose()?;
+    let read = |path: &String| -> Result<Arc<Statistics>> {
+        Ok(Arc::new(read_statistics(path.as_ref()).with_context(|| format!("--statistics {path}"))?))
+    };
+    let materials =
+        Materials { starts: Vec::new(), mask, statistics: statistics.as_ref().map(read).transpose()? };
+    Ok(Extras { materials, statistics_path: statistics })
+}

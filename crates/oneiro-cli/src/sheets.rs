@@ -1,0 +1,153 @@
+//! Sheets: what their cells show, how they are laid out, and their bytes.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro_media::{Cell, Image, Sheet};
+use serde_json::Value;
+
+use crate::commands::render::{short, write_raw};
+use crate::context::Context;
+use crate::files::PicturePaths;
+use crate::materials::{self, Extras};
+use crate::metadata::{Layout, LayoutRow, Photo, UnitReport, sheet_text};
+use crate::model::LoadedModel;
+use crate::rendering::{Finished, Job, Options, Prepared, Setting, prepare, render_all};
+
+/// A row of a sheet to be made.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    pub title: String,
+    /// Pictures that are shown as they are, before the others.
+    pub photos: Vec<Photo>,
+    /// Units with the captions below them.
+    pub cells: Vec<(String, Job)>,
+}
+
+/// A sheet to be made.
+pub struct SheetPlan {
+    pub columns: usize,
+    pub rows: Vec<Row>,
+    pub settings: Vec<Setting>,
+}
+
+impl SheetPlan {
+    /// All jobs, row by row.
+    fn jobs(&self) -> Vec<Job> {
+        self.rows.iter().flat_map(|r| r.cells.iter().map(|(_, job)| job.clone())).collect()
+    }
+
+    /// Checks the jobs against the network.
+    pub fn prepare<'a>(
+        &self,
+        context: &Context,
+        model: &'a LoadedModel,
+        extras: Extras,
+        keep_size: bool,
+    ) -> Result<Prepared<'a>> {
+        let jobs = self.jobs();
+        if let Some([h, w]) = self.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
+            && jobs.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
+        {
+            bail!(
+                "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a \
+                 smaller --size, or `oneiro render`",
+                jobs.len(),
+                oneiro_media::MAX_PIXELS / 1_000_000
+            );
+        }
+        prepare(context, model, self.settings.clone(), jobs, extras, keep_size)
+    }
+
+    /// How it is laid out.
+    pub fn layout(&self, model: &LoadedModel, work: &Prepared<'_>) -> Layout {
+        let row = |r: &Row| LayoutRow {
+            title: r.title.clone(),
+            photos: r.photos.clone(),
+            captions: r.cells.iter().map(|(caption, _)| caption.clone()).collect(),
+        };
+        Layout {
+            title: model.title.clone(),
+            subtitle: subtitle(&work.settings),
+            columns: self.columns,
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
+}
+
+/// What all settings have in common, in words.
+fn subtitle(settings: &[Setting]) -> String {
+    let same = |get: &dyn Fn(&Setting) -> String| {
+        let first = settings.first().map(get)?;
+        settings.iter().all(|s| get(s) == first).then_some(first)
+    };
+    let parts = [
+        same(&|s| format!("preset {}", s.preset.name)),
+        same(&|s| format!("{} steps", s.preset.total_steps())),
+        same(&|s| format!("seed {}", s.seed)),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The sheet as a PNG that says how it was made.
+pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Result<Vec<u8>> {
+    let mut sheet = Sheet::new(layout.columns).title(&layout.title).subtitle(&layout.subtitle);
+    let mut results = finished.iter();
+    let preset = &work.settings[0].preset;
+    for row in &layout.rows {
+        sheet = sheet.row(&row.title);
+        for photo in &row.photos {
+            let picture = materials::start(work.model, preset, &photo.path)?;
+            let image = Image::new(picture.shape[2], picture.shape[1], picture.data.to_vec())?;
+            sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
+        }
+        for (caption, result) in row.captions.iter().zip(results.by_ref()) {
+            let mut cell = Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value));
+            if let Some(alpha) = &result.alpha {
+                cell = cell.alpha(alpha.clone());
+            }
+            sheet = sheet.cell(cell);
+        }
+    }
+    let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
+    let text = sheet_text(work, layout, &reports)?;
+    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
+}
+
+/// What a sheet's command was asked for.
+pub struct Output<'a> {
+    pub paths: PicturePaths,
+    pub raw: Option<&'a Path>,
+    pub options: Options,
+    pub keep_size: bool,
+}
+
+/// Renders a sheet and writes it; returns the results and the files.
+pub fn produce(
+    context: &Context,
+    model: &LoadedModel,
+    plan: &SheetPlan,
+    extras: Extras,
+    output: &Output<'_>,
+) -> Result<(Vec<Finished>, Vec<String>)> {
+    let work = plan.prepare(context, model, extras, output.keep_size)?;
+    let finished = render_all(context, &work, &output.options)?;
+    let bytes = encode(&work, &plan.layout(model, &work), &finished)?;
+    output.paths.create_folder()?;
+    let out = &output.paths.files[0];
+    oneiro_media::write_atomic(out, &bytes)?;
+    let mut files = vec![out.display().to_string()];
+    if let Some(path) = output.raw {
+        write_raw(path, &finished)?;
+        files.push(path.display().to_string());
+    }
+    Ok((finished, files))
+}
+
+/// Prints what `--json` gives: units, files, seconds.
+pub fn print_json(context: &Context, units: &[Value], files: &[String], started: Instant) -> Result<()> {
+    let seconds = started.elapsed().as_secs_f64();
+    let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+    context.print(&serde_json::to_string_pretty(&object)?)
+}
