@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::optimizer::Optimizer;
-use crate::param::{Param, Work};
+use crate::param::{Param, Sources, Work};
 use crate::preprocess::Preprocess;
 use crate::preset::{CONVERGENCE_WINDOW, Outside, Preset};
 use crate::probe::Probe;
@@ -168,13 +168,14 @@ impl Render {
                     chain.fill = preprocess.mean_color();
                 }
                 let shape = [3, planned.shape[2], planned.shape[3]];
-                let param = preset.param.build(shape);
+                let param = preset.param.build(shape, &Sources::default())?;
+                let mut shared = Stream::new(seed, stream_id(&planned.name, "shared"));
                 let n = shape.iter().product();
                 canvases.push(Canvas {
                     input,
                     shape,
                     preprocess,
-                    params: param.init(&mut start),
+                    params: param.init(&mut start, &mut shared),
                     gradient: vec![0.0; param.len()],
                     image: vec![0.0; n],
                     image_gradient: vec![0.0; n],

@@ -1,6 +1,6 @@
 //! The image itself.
 
-use super::{INIT_STD, Param, Squash, Work, normal_numbers};
+use super::{INIT_STD, Param, Squash, Work, check_image, normal_numbers};
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -49,17 +49,17 @@ impl Param for Pixel {
         self.shape
     }
 
-    fn init(&self, rng: &mut Stream) -> Vec<f32> {
+    fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
         let mut mean = [self.options.init_mean];
         self.options.squash.unapply(&mut mean);
         normal_numbers(rng, self.len(), mean[0], self.options.init_std)
     }
 
-    fn from_image(&self, image: &[f32]) -> Vec<f32> {
-        assert_eq!(image.len(), self.len(), "from_image takes an image of shape {:?}", self.shape);
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
+        check_image(image, self.shape);
         let mut params = image.to_vec();
         self.options.squash.unapply(&mut params);
-        params
+        Some(params)
     }
 
     fn work(&self) -> Work {
@@ -98,7 +98,7 @@ mod tests {
     fn both_kinds_start_near_middle_grey() {
         for squash in [Squash::Identity, Squash::Sigmoid] {
             let param = pixel(squash);
-            let image = checks::image_of(&param, &param.init(&mut Stream::new(0, 0)));
+            let image = checks::image_of(&param, &checks::start_of(&param, 0));
             assert!(image.iter().all(|v| (v - 0.5).abs() < 0.06), "{image:?}");
         }
     }
@@ -107,7 +107,7 @@ mod tests {
     fn black_and_white_are_reached_to_half_a_level() {
         let param =
             Pixel::new([1, 1, 2], PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() });
-        let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]));
+        let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]).unwrap());
         assert!(image[0] < 0.00197 && image[1] > 0.998, "{image:?}");
     }
 }
