@@ -6,12 +6,31 @@
 //! In photographs the channels of RGB rise and fall together. Optimising in coordinates `t` whose covariance
 //! is the identity, `rgb = M·t`, gives every colour direction the step size that photographs give it.
 
+use crate::eigen;
+use serde::{Deserialize, Serialize};
+
 /// Colour correlation square root of ImageNet as measured by Lucid (`lucid/optvis/param/color.py`), row = R,
 /// G, B.
 const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
     [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]];
+/// The smallest share of the largest variance that a direction of colours is given: directions in which a data
+/// set does not vary at all (photographs without colour) would leave a matrix without an inverse.
+const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
+
+/// Where the decorrelated colours of a parametrization come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decorrelate {
+    /// Nowhere: channels are optimised as they are.
+    None,
+    /// Lucid's measurement on ImageNet. It is one of RGB; images of other channel counts are left as they are.
+    #[default]
+    Imagenet,
+    /// The statistics of a folder of images, with as many channels as the image has.
+    Data,
+}
 
 /// A matrix over the channels of an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +67,36 @@ impl Mixing {
         }
         inverse(channels, &rows)?;
         Some(Mixing { channels, matrix: Some(divided_by_largest_column_norm(channels, rows)) })
+    }
+
+    /// U·√Λ of a channel covariance UΛUᵀ (row-major, `channels`²), divided by its largest column norm. Columns
+    /// are in order of falling variance; the sum of each is positive, or 0. Variances below a millionth of the
+    /// largest count as that. `None` if the count is wrong, an entry is not finite, or nothing varies.
+    pub fn from_covariance(channels: usize, covariance: &[f64]) -> Option<Mixing> {
+        if channels == 0
+            || covariance.len() != channels * channels
+            || covariance.iter().any(|v| !v.is_finite())
+        {
+            return None;
+        }
+        let (variances, directions) = eigen::symmetric(channels, covariance);
+        let largest = variances.first().copied().filter(|v| *v > 0.0)?;
+        let mut rows = vec![0.0; channels * channels];
+        for (column, (variance, direction)) in variances.iter().zip(&directions).enumerate() {
+            let sign = if direction.iter().sum::<f64>() < 0.0 { -1.0 } else { 1.0 };
+            // Relative to the largest, so that tiny covariances do not vanish in f32.
+            let length = (variance / largest).max(SMALLEST_VARIANCE).sqrt();
+            for (row, entry) in direction.iter().enumerate() {
+                rows[row * channels + column] = (sign * length * entry) as f32;
+            }
+        }
+        Mixing::from_rows(channels, rows)
+    }
+
+    /// The entries, row-major.
+    pub fn rows(&self) -> Vec<f32> {
+        let unit = |k: usize| if k / self.channels == k % self.channels { 1.0 } else { 0.0 };
+        self.matrix.clone().unwrap_or_else(|| (0..self.channels * self.channels).map(unit).collect())
     }
 
     /// How many channels an image must have.
@@ -186,6 +235,41 @@ mod tests {
             mixing.unapply(&mut ax);
             assert!(ax.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-3), "{mixing:?}");
         }
+    }
+
+    #[test]
+    fn the_matrix_of_a_covariance_gives_that_covariance_again() {
+        let mut rng = Stream::new(3, 0);
+        for n in [1, 2, 3, 5, 20] {
+            let a: Vec<f64> = (0..n * n).map(|_| rng.normal()).collect();
+            let entry = |i: usize, j: usize| (0..n).map(|k| a[i * n + k] * a[j * n + k]).sum::<f64>();
+            let covariance: Vec<f64> = (0..n * n).map(|k| entry(k / n, k % n)).collect();
+            let m = Mixing::from_covariance(n, &covariance).unwrap().rows();
+            let again = |i: usize, j: usize| {
+                (0..n).map(|k| f64::from(m[i * n + k]) * f64::from(m[j * n + k])).sum::<f64>()
+            };
+            let factor = covariance[0] / again(0, 0);
+            let scale = covariance.iter().fold(0.0f64, |s, v| s.max(v.abs()));
+            for k in 0..n * n {
+                let error = (factor * again(k / n, k % n) - covariance[k]).abs();
+                assert!(error < 1e-4 * scale, "{n}: {k} off by {error}");
+            }
+            let norm = |column: usize| (0..n).map(|row| m[row * n + column].powi(2)).sum::<f32>().sqrt();
+            assert!((norm(0) - 1.0).abs() < 1e-5);
+            assert!((1..n).all(|c| norm(c) <= norm(c - 1) + 1e-6));
+        }
+    }
+
+    #[test]
+    fn a_covariance_of_grey_photographs_can_be_used_and_one_of_nothing_cannot() {
+        let grey = Mixing::from_covariance(3, &[0.07; 9]).unwrap();
+        let mut image = vec![0.3, 0.3, 0.3];
+        grey.unapply(&mut image);
+        assert!(image[1].abs() < 1e-2 && image[2].abs() < 1e-2, "{image:?}");
+        grey.apply(&mut image);
+        assert!(image.iter().all(|v| (v - 0.3).abs() < 1e-3), "{image:?}");
+        assert!(Mixing::from_covariance(2, &[0.0; 4]).is_none());
+        assert!(Mixing::from_covariance(2, &[1.0, f64::NAN, f64::NAN, 1.0]).is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`objective`] | activations → value and seed gradients; an algebra |
 //! | [`gradients`] | how gradients pass ReLUs and max-pooling |
 //! | [`optimizer`] | gradient → step |
+//! | [`statistics`] | images → the colours and frequencies that they have |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //!
@@ -34,6 +35,7 @@
 
 pub mod card;
 pub mod color;
+mod eigen;
 mod error;
 pub mod gradients;
 pub mod model;
@@ -46,6 +48,7 @@ pub mod probe;
 pub mod regularizer;
 pub mod render;
 pub mod rng;
+pub mod statistics;
 pub mod transform;
 
 pub use error::{Error, Result};

@@ -7,26 +7,69 @@
 //!
 //! An image is planar `[C, H, W]` in display units: RGB from 0 (black) to 1 (white).
 //!
+//! | kind | parameters | good for |
+//! |---|---|---|
+//! | [`Pixel`] | the image | studies of the raw gradient; starting from a picture |
+//! | [`Fourier`] | a half spectrum | the usual choice |
+//! | [`Laplacian`] | a pyramid | as Fourier, but local |
+//! | [`Shared`] | low resolutions in common, detail apart | batches that are to be aligned |
+//! | [`Cppn`] | weights of a network over (x, y) | pictures of any size |
+//! | [`Dense`] | weights and biases of a layer | one published recipe |
+//! | [`Maco`] | phases | natural statistics at any depth of a network |
+//!
+//! [`Masked`] and [`WithAlpha`] wrap others.
+//!
 //! A further parametrization is one more file in `param/`: its struct, `impl Param`, and the two tests that
 //! the others have (a gradient check and the way back from an image).
 
+pub mod alpha;
+mod colors;
+mod cppn;
+mod dense;
+#[cfg(test)]
+mod fits;
 mod fourier;
+mod laplacian;
+mod maco;
+mod masked;
 mod pixel;
+mod pyramid;
+mod shared;
+pub(crate) mod spectrum;
 
+pub use alpha::WithAlpha;
+pub use cppn::{Cppn, CppnOptions};
+pub use dense::{Dense, DenseOptions};
 pub use fourier::{Fourier, FourierOptions, LUCID_DIVISOR};
-pub use pixel::{Pixel, PixelOptions};
+pub use laplacian::{Laplacian, LaplacianOptions};
+pub use maco::{Maco, MacoOptions};
+pub use masked::Masked;
+pub use pixel::{Pixel, PixelInit, PixelOptions};
+pub use shared::{Detail, Shared, SharedOptions};
 
 use crate::rng::Stream;
+use crate::statistics::Statistics;
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Standard deviation of the first parameters (Lucid, `optvis/param/spatial.py`, `sd`).
 pub const INIT_STD: f32 = 0.01;
 
 /// How far from 0 and 1 an image is held before the sigmoid is inverted: half a level of an 8-bit picture.
 pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
+
+/// What parametrizations are made from beside their options.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Statistics of the images that a picture should resemble.
+    pub statistics: Option<Arc<Statistics>>,
+    /// The colour that the network sees as zero, display units: one number or one a channel; grey if empty.
+    pub mean: Vec<f32>,
+}
 
 /// Parameters → image, and its adjoint.
 pub trait Param: Send + Sync + Debug {
@@ -41,13 +84,24 @@ pub trait Param: Send + Sync + Debug {
     /// `[C, H, W]` of the image.
     fn shape(&self) -> [usize; 3];
 
-    /// The parameters that an optimisation starts from.
-    fn init(&self, rng: &mut Stream) -> Vec<f32>;
+    /// Brings every pixel whose norm is larger than `bound`, in the parameters' units, back to it. Only parameters that
+    /// are pixels have such a norm; others stay as they are.
+    fn project(&self, _params: &mut [f32], _bound: f32) {}
+
+    /// The parameters that all images of a batch have in common, if any: the loop gives them the same start
+    /// and moves them by the sum of the images' gradients.
+    fn shared(&self) -> Range<usize> {
+        0..0
+    }
+
+    /// The parameters that an optimisation starts from. Those of [`Param::shared`] are drawn from the second
+    /// stream, which is the same for all images of a batch, all others from the first.
+    fn init(&self, rng: &mut Stream, shared: &mut Stream) -> Vec<f32>;
 
     /// Parameters whose image is this one, or the nearest that can be reached (a sigmoid never reaches 0 or
-    /// 1; such values are moved inward by [`SIGMOID_MARGIN`]).
+    /// 1; such values are moved inward by [`SIGMOID_MARGIN`]). `None` if there is no way back.
     #[allow(clippy::wrong_self_convention)] // `self` is the kind of parameters, not the result.
-    fn from_image(&self, image: &[f32]) -> Vec<f32>;
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>>;
 
     /// Scratch memory for one image.
     fn work(&self) -> Work;
@@ -122,6 +176,10 @@ impl Squash {
     }
 }
 
+fn check_image(image: &[f32], shape: [usize; 3]) {
+    assert_eq!(image.len(), shape.iter().product::<usize>(), "from_image takes an image of {shape:?}");
+}
+
 fn normal_numbers(rng: &mut Stream, len: usize, mean: f32, std: f32) -> Vec<f32> {
     (0..len).map(|_| mean + std * rng.normal() as f32).collect()
 }
@@ -140,6 +198,11 @@ mod checks {
         let mut out = vec![f32::NAN; param.shape().iter().product()];
         param.image(params, &mut param.work(), &mut out);
         out
+    }
+
+    /// The start of the seed.
+    pub fn start_of(param: &dyn Param, seed: u64) -> Vec<f32> {
+        param.init(&mut Stream::new(seed, 0), &mut Stream::new(seed, 1))
     }
 
     /// Central differences along random directions against the adjoint, of the objective <image, y>.
@@ -174,7 +237,7 @@ mod checks {
         let mut rng = Stream::new(12, 0);
         let len = param.shape().iter().product();
         let image: Vec<f32> = (0..len).map(|_| rng.uniform_in(0.02, 0.98) as f32).collect();
-        let again = image_of(param, &param.from_image(&image));
+        let again = image_of(param, &param.from_image(&image).unwrap());
         for (a, b) in again.iter().zip(&image) {
             assert!((a - b).abs() < tolerance, "{param:?}: {a} {b}");
         }

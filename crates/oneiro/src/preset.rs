@@ -2,38 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gradients::{Gradients, ReluGradient};
+use crate::error::{Error, Result};
+use crate::gradients::Gradients;
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
-use crate::param::{Fourier, FourierOptions, Param, Pixel, PixelOptions, Squash};
+use crate::regularizer::Regularizer;
 use crate::transform::Chain;
 
-/// A parametrization with its options.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ParamSpec {
-    /// The image itself.
-    Pixel(PixelOptions),
-    /// Its spectrum, colours decorrelated.
-    Fourier(FourierOptions),
-}
+mod named;
+mod params;
+mod stages;
 
-impl ParamSpec {
-    /// The parametrization of an image of this shape (C, H, W).
-    pub fn build(&self, shape: [usize; 3]) -> Box<dyn Param> {
-        match *self {
-            Self::Pixel(options) => Box::new(Pixel::new(shape, options)),
-            Self::Fourier(options) => Box::new(Fourier::new(shape, options)),
-        }
-    }
-
-    /// Its name on the command line.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Pixel(_) => "pixel",
-            Self::Fourier(_) => "fourier",
-        }
-    }
-}
+pub use params::{PARAMS, ParamSpec};
+pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 
 /// What stands outside the picture where a transform looks there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +157,9 @@ impl Preset {
         if self.regularizer.is_some() && self.alpha {
             return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out".into());
         }
+        if self.tolerance.is_some() && self.param.is_shared() {
+            return fail("pictures that share parameters end together: leave the tolerance out".into());
+        }
         if let Some(settle) = self.settle
             && !(settle.rate.is_finite() && settle.rate > 0.0)
         {
@@ -188,10 +171,18 @@ impl Preset {
     /// Replaces the optimiser but keeps the rate and the settings only where they mean the same.
     pub fn set_optimizer(&mut self, kind: OptimizerKind, rate: Option<f32>) {
         if self.optimizer.kind != kind {
-            self.optimizer = OptimizerSpec::new(kind, kind.default_rate());
+            let schedule = self.optimizer.schedule.clone();
+            self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, kind.default_rate()) };
         }
-        if let Some(rate) = rate {
-            self.optimizer.learning_rate = rate;
+        self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
+    }
+
+    /// Replaces the parametrization unless it is of this kind already. `None` if there is no such kind.
+    pub fn set_param(&mut self, name: &str) -> Option<()> {
+        let named = ParamSpec::named(name)?;
+        if self.param.name() != name {
+            self.param = named;
         }
+        Some(())
     }
 }

@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::optimizer::OptimizerKind;
-use crate::param::Sources;
 use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
 use crate::probe::Probe;
@@ -24,10 +23,12 @@ use crate::transform::{Chain, Transform};
 
 mod background;
 mod entry;
+mod materials;
 mod stride;
 mod upkeep;
 
 use entry::{Canvas, Entry};
+pub use materials::Materials;
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,16 +122,16 @@ fn stream_id(text: &str, purpose: &str) -> u64 {
 impl Render {
     /// Prepares a rendering from noise. `preset.size` decides the size, else the model card.
     pub fn new(model: &Model, preset: &Preset, objectives: &[Objective], seed: u64) -> Result<Self> {
-        Self::with_sources(model, preset, objectives, seed, &Sources::default())
+        Self::with_materials(model, preset, objectives, seed, &Materials::default())
     }
 
-    /// The same with what parametrizations need beside their settings: a picture to start from, statistics of pictures.
-    pub fn with_sources(
+    /// The same from pictures, behind a mask, or with statistics of other pictures than photographs.
+    pub fn with_materials(
         model: &Model,
         preset: &Preset,
         objectives: &[Objective],
         seed: u64,
-        sources: &Sources,
+        materials: &Materials,
     ) -> Result<Self> {
         preset.check()?;
         if objectives.is_empty() {
@@ -154,12 +155,13 @@ impl Render {
             chain.transforms.insert(0, Transform::Jitter(margin));
         }
         let mut entries = Vec::new();
-        let planned = probe.inputs().to_vec();
+        let planned: Vec<(String, Vec<usize>, bool)> =
+            probe.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
         for (e, objective) in objectives.iter().enumerate() {
             let text = numbered(objectives, e);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut canvases = Vec::new();
-            for (input, planned) in planned.iter().enumerate().filter(|(_, i)| i.used) {
+            for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
                 let card = &model.card.input[input];
                 if card.kind == InputKind::Tensor {
                     continue;
@@ -167,15 +169,15 @@ impl Render {
                 if card.kind != InputKind::Image {
                     return Err(Error::Settings(format!(
                         "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
-                        planned.name
+                        name
                     )));
                 }
-                model.check_picture(input, &planned.shape)?;
+                model.check_picture(input, planned)?;
                 let preprocess = Preprocess::from_card(card);
                 if preset.outside == Outside::Mean {
                     chain.fill = preprocess.mean_color();
                 }
-                let size = [planned.shape[2], planned.shape[3]];
+                let size = [planned[2], planned[3]];
                 let picture = preset.picture.unwrap_or(size).map(|n| n + margin);
                 let pixels = chain.largest_stage(picture);
                 if pixels > MAX_STAGE_PIXELS {
@@ -185,22 +187,18 @@ impl Render {
                     )));
                 }
                 let shape = [3 + usize::from(preset.alpha), picture[0], picture[1]];
-                let sources = Sources { mean: preprocess.mean_color(), ..sources.clone() };
-                let param = preset.param.build(shape, &sources)?;
+                let (param, image) = materials.param(e, preset, shape, preprocess.mean_color())?;
                 probe.shown().reshape(input, &shape);
                 let mut canvas = Canvas::new(input, size, param, preprocess, preset)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
-                canvas.params = match &sources.start {
+                canvas.params = match image {
                     None => canvas.param.init(&mut start, &mut shared),
-                    Some(picture) => {
-                        let picture = picture.with_margin(shape)?;
-                        canvas.param.from_image(&picture).ok_or_else(|| {
-                            Error::Settings(format!(
-                                "the parametrization {} cannot start from a picture",
-                                preset.param.name()
-                            ))
-                        })?
-                    }
+                    Some(image) => canvas.param.from_image(&image).ok_or_else(|| {
+                        Error::Settings(format!(
+                            "the parametrization {} cannot start from a picture",
+                            preset.param.name()
+                        ))
+                    })?,
                 };
                 canvases.push(canvas);
             }

@@ -9,16 +9,15 @@
 //!
 //! where irfft2 is normalised by 1/(H·W) and M mixes the channels ([`Mixing`]).
 
-use super::{INIT_STD, Param, Squash, Work, normal_numbers};
-use crate::color::{IMAGENET_COLOR_MEAN, Mixing};
+use super::colors::Colors;
+use super::spectrum::{Axis, Spectrum, natural_decay};
+use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use crate::color::{Decorrelate, Mixing};
+use crate::error::Result;
 use crate::rng::Stream;
 use rayon::prelude::*;
-use realfft::num_complex::Complex32;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
-use rustfft::{Fft, FftPlanner};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::Arc;
 
 /// What Lucid divides the inverse transform by (`lucid/optvis/param/spatial.py`, `fft_image`).
 pub const LUCID_DIVISOR: f32 = 4.0;
@@ -32,9 +31,9 @@ pub struct FourierOptions {
     pub decay: f32,
     /// What the image is divided by before the squash: [`LUCID_DIVISOR`], or 1 in Conveiro.
     pub divisor: f32,
-    /// Whether the colours of an RGB image are decorrelated. Other channel counts are left as they are.
-    pub decorrelate: bool,
-    /// With [`Squash::Identity`] the mean colour of photographs is added to an RGB image.
+    /// Where the decorrelated colours come from.
+    pub decorrelate: Decorrelate,
+    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
     pub squash: Squash,
     /// Standard deviation of the first parameters.
     pub init_std: f32,
@@ -46,7 +45,7 @@ impl Default for FourierOptions {
         FourierOptions {
             decay: 1.0,
             divisor: LUCID_DIVISOR,
-            decorrelate: true,
+            decorrelate: Decorrelate::Imagenet,
             squash: Squash::Sigmoid,
             init_std: INIT_STD,
         }
@@ -58,32 +57,32 @@ impl Default for FourierOptions {
 pub struct Fourier {
     shape: [usize; 3],
     options: FourierOptions,
-    mixing: Mixing,
-    /// Added to each channel after mixing.
-    mean: Vec<f32>,
+    colors: Colors,
     spectrum: Spectrum,
 }
 
 impl Fourier {
     /// The half spectrum of a `[C, H, W]` image. Any H and W of 1 or more; both may be odd.
-    pub fn new(shape: [usize; 3], options: FourierOptions) -> Fourier {
-        let channels = shape[0];
-        let mixing =
-            if options.decorrelate { Mixing::for_channels(channels) } else { Mixing::identity(channels) };
-        Fourier::with_mixing(shape, options, mixing)
+    ///
+    /// # Errors
+    ///
+    /// If the colours are to be decorrelated by data that `sources` does not have for C channels.
+    pub fn new(shape: [usize; 3], options: FourierOptions, sources: &Sources) -> Result<Fourier> {
+        let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
+        Ok(Fourier::with_colors(shape, options, colors))
     }
 
-    /// The same with the colour matrix of another data set; `options.decorrelate` is not looked at.
+    /// The same with this colour matrix; `options.decorrelate` is not looked at.
     pub fn with_mixing(shape: [usize; 3], options: FourierOptions, mixing: Mixing) -> Fourier {
+        assert_eq!(mixing.channels(), shape[0], "the colour matrix must fit the channels");
+        Fourier::with_colors(shape, options, Colors::of_photographs(mixing, options.squash))
+    }
+
+    pub(super) fn with_colors(shape: [usize; 3], options: FourierOptions, colors: Colors) -> Fourier {
         let [channels, height, width] = shape;
         assert!(channels > 0 && height > 0 && width > 0, "an image of shape {shape:?} has no pixels");
-        assert_eq!(mixing.channels(), channels, "the colour matrix must fit the channels");
-        let mean = match options.squash {
-            Squash::Identity if channels == 3 => IMAGENET_COLOR_MEAN.to_vec(),
-            Squash::Identity | Squash::Sigmoid => vec![0.0; channels],
-        };
-        let spectrum = Spectrum::new(height, width, options.decay, options.divisor);
-        Fourier { shape, options, mixing, mean, spectrum }
+        let scale = scale([height, width], options.decay, options.divisor);
+        Fourier { shape, options, colors, spectrum: Spectrum::new(height, width, scale) }
     }
 
     fn planes(&self) -> usize {
@@ -92,7 +91,7 @@ impl Fourier {
 
     /// Parameters of one channel.
     fn channel_len(&self) -> usize {
-        2 * self.spectrum.scale.len()
+        2 * self.spectrum.len()
     }
 }
 
@@ -114,23 +113,14 @@ impl Param for Fourier {
         self.shape
     }
 
-    fn init(&self, rng: &mut Stream) -> Vec<f32> {
+    fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
         normal_numbers(rng, self.len(), 0.0, self.options.init_std)
     }
 
-    fn from_image(&self, image: &[f32]) -> Vec<f32> {
-        assert_eq!(
-            image.len(),
-            self.shape.iter().product::<usize>(),
-            "from_image takes an image of {:?}",
-            self.shape
-        );
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
+        check_image(image, self.shape);
         let mut image = image.to_vec();
-        self.options.squash.unapply(&mut image);
-        for (plane, mean) in image.chunks_exact_mut(self.planes()).zip(&self.mean) {
-            plane.iter_mut().for_each(|v| *v -= mean);
-        }
-        self.mixing.unapply(&mut image);
+        self.colors.unapply(&mut image);
         let mut params = vec![0.0; self.len()];
         let mut work = self.work();
         for (plane, params) in
@@ -138,7 +128,7 @@ impl Param for Fourier {
         {
             self.spectrum.parameters_of(plane, &mut work, params);
         }
-        params
+        Some(params)
     }
 
     fn work(&self) -> Work {
@@ -155,20 +145,13 @@ impl Param for Fourier {
             .zip(params.par_chunks_exact(self.channel_len()))
             .zip(&mut work.planes)
             .for_each(|((plane, params), work)| self.spectrum.to_plane(params, work, plane));
-        self.mixing.apply(out);
-        for (plane, mean) in out.chunks_exact_mut(self.planes()).zip(&self.mean) {
-            if *mean != 0.0 {
-                plane.iter_mut().for_each(|v| *v += mean);
-            }
-        }
-        self.options.squash.apply(out, &mut work.squashed);
+        self.colors.apply(out, &mut work.squashed);
     }
 
     fn adjoint(&self, _params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
         let mut gradient = std::mem::take(&mut work.image);
         gradient.copy_from_slice(grad_image);
-        self.options.squash.adjoint(&mut gradient, &work.squashed);
-        self.mixing.adjoint(&mut gradient);
+        self.colors.adjoint(&mut gradient, &work.squashed);
         gradient
             .par_chunks_exact_mut(self.planes())
             .zip(grad_params.par_chunks_exact_mut(self.channel_len()))
@@ -178,151 +161,27 @@ impl Param for Fourier {
     }
 }
 
-/// Frequencies of the half spectrum, row by row: sqrt(fx² + fy²) with fy as `fftfreq(H)` and fx as
-/// `rfftfreq(W)`, in cycles per pixel.
-fn frequencies(height: usize, width: usize) -> Vec<f64> {
-    let rows = (0..height).map(|y| y.min(height - y) as f64 / height as f64);
-    rows.flat_map(|fy| (0..=width / 2).map(move |x| fy.hypot(x as f64 / width as f64))).collect()
-}
-
-/// One plane and its scaled half spectrum.
-#[derive(Clone)]
-struct Spectrum {
-    height: usize,
-    width: usize,
-    /// What each entry is multiplied by, `[H, W/2 + 1]`: scale by frequency / divisor / (H·W).
-    scale: Vec<f32>,
-    columns_forward: Arc<dyn Fft<f32>>,
-    columns_inverse: Arc<dyn Fft<f32>>,
-    rows_forward: Arc<dyn RealToComplex<f32>>,
-    rows_inverse: Arc<dyn ComplexToReal<f32>>,
-}
-
-impl Spectrum {
-    fn new(height: usize, width: usize, decay: f32, divisor: f32) -> Spectrum {
-        let lowest = 1.0 / height.max(width) as f64;
-        let pixels = (height * width) as f64;
-        let scale =
-            |f: f64| pixels.sqrt() / f.max(lowest).powf(f64::from(decay)) / f64::from(divisor) / pixels;
-        let (mut columns, mut rows) = (FftPlanner::new(), RealFftPlanner::new());
-        Spectrum {
-            height,
-            width,
-            scale: frequencies(height, width).into_iter().map(|f| scale(f) as f32).collect(),
-            columns_forward: columns.plan_fft_forward(height),
-            columns_inverse: columns.plan_fft_inverse(height),
-            rows_forward: rows.plan_fft_forward(width),
-            rows_inverse: rows.plan_fft_inverse(width),
-        }
-    }
-
-    fn half(&self) -> usize {
-        self.width / 2 + 1
-    }
-
-    /// Whether this column of the half spectrum stands for itself alone. Every other stands also for its
-    /// mirror image, the negative frequency.
-    fn is_single(&self, column: usize) -> bool {
-        column == 0 || 2 * column == self.width
-    }
-
-    fn work(&self) -> Work {
-        let columns = self
-            .columns_forward
-            .get_inplace_scratch_len()
-            .max(self.columns_inverse.get_inplace_scratch_len());
-        let rows = self.rows_forward.get_scratch_len().max(self.rows_inverse.get_scratch_len());
-        let zero = Complex32::default();
-        Work {
-            columns: vec![zero; self.scale.len()],
-            row: vec![zero; self.half()],
-            fft: vec![zero; columns.max(rows)],
-            ..Work::default()
-        }
-    }
-
-    /// plane = irfft2(scale · params): complex along y, then real along x, which ignores the imaginary parts
-    /// of the columns that stand for themselves (numpy's convention).
-    fn to_plane(&self, params: &[f32], work: &mut Work, plane: &mut [f32]) {
-        let (half, height) = (self.half(), self.height);
-        for (y, (params, scale)) in
-            params.chunks_exact(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
-        {
-            for (k, (pair, scale)) in params.chunks_exact(2).zip(scale).enumerate() {
-                work.columns[k * height + y] = Complex32::new(pair[0], pair[1]) * scale;
-            }
-        }
-        self.columns_inverse.process_with_scratch(&mut work.columns, &mut work.fft);
-        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
-            for (k, entry) in work.row.iter_mut().enumerate() {
-                *entry = work.columns[k * height + y];
-                if self.is_single(k) {
-                    entry.im = 0.0;
-                }
-            }
-            let done = self.rows_inverse.process_with_scratch(&mut work.row, pixels, &mut work.fft);
-            done.expect("lengths are the plan's, and single columns are real");
-        }
-    }
-
-    /// grad_params = scale · weight · rfft2(grad_plane), where the weight is 2 for columns that stand for
-    /// two. The plane is overwritten.
-    fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut Work, grad_params: &mut [f32]) {
-        self.transform(grad_plane, work);
-        self.read_columns(work, grad_params, |entry, scale, single| {
-            entry * if single { scale } else { 2.0 * scale }
-        });
-    }
-
-    /// The parameters whose plane this is: params = rfft2(plane) / (scale · H · W), the 1/(H·W) of the
-    /// inverse transform being part of the scale. The plane is overwritten.
-    fn parameters_of(&self, plane: &mut [f32], work: &mut Work, params: &mut [f32]) {
-        let pixels = (self.height * self.width) as f32;
-        self.transform(plane, work);
-        self.read_columns(work, params, |entry, scale, _| entry / (scale * pixels));
-    }
-
-    /// rfft2 without normalisation, left in `work.columns`.
-    fn transform(&self, plane: &mut [f32], work: &mut Work) {
-        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
-            let done = self.rows_forward.process_with_scratch(pixels, &mut work.row, &mut work.fft);
-            done.expect("lengths are the plan's");
-            for (k, entry) in work.row.iter().enumerate() {
-                work.columns[k * self.height + y] = *entry;
-            }
-        }
-        self.columns_forward.process_with_scratch(&mut work.columns, &mut work.fft);
-    }
-
-    fn read_columns(
-        &self,
-        work: &Work,
-        params: &mut [f32],
-        value: impl Fn(Complex32, f32, bool) -> Complex32,
-    ) {
-        let half = self.half();
-        for (y, (params, scale)) in
-            params.chunks_exact_mut(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
-        {
-            for (k, (pair, scale)) in params.chunks_exact_mut(2).zip(scale).enumerate() {
-                let entry = value(work.columns[k * self.height + y], *scale, self.is_single(k));
-                (pair[0], pair[1]) = (entry.re, entry.im);
-            }
-        }
-    }
+/// What each entry of the half spectrum is multiplied by: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor, and
+/// the 1/(H·W) of the inverse transform.
+fn scale([height, width]: [usize; 2], decay: f32, divisor: f32) -> Vec<f32> {
+    let pixels = (height * width) as f64;
+    let decay = natural_decay(&[height, width].map(Axis::of_pixels), f64::from(decay));
+    decay.into_iter().map(|decay| (pixels.sqrt() / decay / f64::from(divisor) / pixels) as f32).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::checks;
     use super::*;
+    use crate::color::IMAGENET_COLOR_MEAN;
+    use crate::statistics::Statistics;
 
     const SIZES: [[usize; 2]; 10] =
         [[4, 4], [5, 4], [4, 5], [7, 7], [1, 6], [6, 1], [1, 5], [1, 1], [2, 2], [3, 16]];
 
     fn linear(channels: usize, height: usize, width: usize) -> Fourier {
         let options = FourierOptions { squash: Squash::Identity, ..FourierOptions::default() };
-        Fourier::new([channels, height, width], options)
+        Fourier::new([channels, height, width], options, &Sources::default()).unwrap()
     }
 
     #[test]
@@ -333,8 +192,7 @@ mod tests {
             [8.0, 7.155418, 5.656854],
             [16.0, 11.313708, 7.155418],
         ];
-        let spectrum = Spectrum::new(4, 4, 1.0, 1.0);
-        for (ours, expected) in spectrum.scale.iter().zip(expected.concat()) {
+        for (ours, expected) in scale([4, 4], 1.0, 1.0).into_iter().zip(expected.concat()) {
             assert!((ours * 16.0 - expected).abs() < 1e-5, "{ours} {expected}");
         }
     }
@@ -343,7 +201,7 @@ mod tests {
     fn the_inverse_transform_is_numpys() {
         // Against the sum that defines it, imaginary parts of single columns included.
         for [height, width] in SIZES {
-            let spectrum = Spectrum::new(height, width, 0.0, 1.0);
+            let spectrum = Spectrum::new(height, width, scale([height, width], 0.0, 1.0));
             let half = spectrum.half();
             let mut rng = Stream::new(3, 0);
             let params = normal_numbers(&mut rng, 2 * height * half, 0.0, 1.0);
@@ -374,9 +232,9 @@ mod tests {
     #[test]
     fn the_linear_part_passes_the_adjoint_test() {
         for [height, width] in SIZES {
-            let spectrum = Spectrum::new(height, width, 1.0, LUCID_DIVISOR);
+            let spectrum = Spectrum::new(height, width, scale([height, width], 1.0, LUCID_DIVISOR));
             let mut rng = Stream::new(4, 0);
-            let x = normal_numbers(&mut rng, 2 * spectrum.scale.len(), 0.0, 1.0);
+            let x = normal_numbers(&mut rng, 2 * spectrum.len(), 0.0, 1.0);
             let mut y = normal_numbers(&mut rng, height * width, 0.0, 1.0);
             let (mut work, mut ax, mut aty) = (spectrum.work(), vec![0.0; y.len()], vec![0.0; x.len()]);
             spectrum.to_plane(&x, &mut work, &mut ax);
@@ -391,7 +249,9 @@ mod tests {
     fn gradient_and_way_back() {
         for channels in [1, 2, 3] {
             for [height, width] in SIZES {
-                let squashed = Fourier::new([channels, height, width], FourierOptions::default());
+                let squashed =
+                    Fourier::new([channels, height, width], FourierOptions::default(), &Sources::default())
+                        .unwrap();
                 checks::assert_gradient(&squashed, 0.3, 1e-2, 2e-3);
                 checks::assert_way_back(&squashed, 1e-4);
                 checks::assert_gradient(&linear(channels, height, width), 0.3, 1e-1, 1e-3);
@@ -401,17 +261,36 @@ mod tests {
     }
 
     #[test]
+    fn colours_of_data_are_those_of_its_statistics() {
+        let options = FourierOptions { decorrelate: Decorrelate::Data, ..FourierOptions::default() };
+        assert!(Fourier::new([3, 4, 4], options, &Sources::default()).is_err());
+        let sources = Sources { statistics: Some(Statistics::imagenet()), ..Sources::default() };
+        let error = Fourier::new([2, 4, 4], options, &sources).unwrap_err().to_string();
+        assert!(error.contains("3 channels") && error.contains('2'), "{error}");
+        let data = Fourier::new([3, 4, 5], options, &sources).unwrap();
+        checks::assert_gradient(&data, 0.3, 1e-2, 2e-3);
+        checks::assert_way_back(&data, 1e-3);
+        let mixing = Statistics::imagenet().mixing().clone();
+        let same = Fourier::with_mixing([3, 4, 5], options, mixing);
+        let params = checks::start_of(&data, 1);
+        assert_eq!(checks::image_of(&data, &params), checks::image_of(&same, &params));
+    }
+
+    #[test]
     fn the_mean_colour_is_added_only_without_sigmoid() {
         let zero = |param: &Fourier| checks::image_of(param, &vec![0.0; param.len()]);
         assert_eq!(zero(&linear(3, 1, 1)), IMAGENET_COLOR_MEAN);
         assert_eq!(zero(&linear(1, 1, 1)), [0.0]);
-        assert_eq!(zero(&Fourier::new([3, 1, 1], FourierOptions::default())), [0.5; 3]);
+        assert_eq!(
+            zero(&Fourier::new([3, 1, 1], FourierOptions::default(), &Sources::default()).unwrap()),
+            [0.5; 3]
+        );
     }
 
     #[test]
     fn a_work_can_be_used_again() {
-        let param = Fourier::new([3, 6, 9], FourierOptions::default());
-        let (a, b) = (param.init(&mut Stream::new(1, 0)), param.init(&mut Stream::new(2, 0)));
+        let param = Fourier::new([3, 6, 9], FourierOptions::default(), &Sources::default()).unwrap();
+        let (a, b) = (checks::start_of(&param, 1), checks::start_of(&param, 2));
         let mut work = param.work();
         let mut out = vec![0.0; 3 * 54];
         param.image(&a, &mut work, &mut out);

@@ -1,6 +1,7 @@
 //! The image itself.
 
-use super::{INIT_STD, Param, Squash, Work, normal_numbers};
+use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use crate::error::{Error, Result};
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -17,26 +18,89 @@ pub struct PixelOptions {
     pub init_mean: f32,
     /// Standard deviation of the first parameters.
     pub init_std: f32,
+    /// What white is in the parameters' units: 1, or 255.
+    pub levels: f32,
+    /// Whether parameters are the difference to the colour that the network sees as zero.
+    pub centred: bool,
+    /// How the first parameters are drawn.
+    pub init: PixelInit,
 }
+
+/// How the first parameters of a [`Pixel`] are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PixelInit {
+    /// Normal, about `init_mean`.
+    #[default]
+    Normal,
+    /// Uniform in ±1, divided by its 95th percentile, times `init_std` (Mahendran & Vedaldi 2016, §4).
+    Uniform,
+}
+
+/// Deviation of the first pixels of a pre-image, of 255 levels: 80/√3, for a pixel norm of 80 (the same).
+const PREIMAGE_STD: f32 = 46.188_02;
+/// Percentile that uniform noise is divided by (the same).
+const PERCENTILE: f64 = 0.95;
 
 impl Default for PixelOptions {
     /// Unsquashed, noise of 0.01 around middle grey.
     fn default() -> PixelOptions {
-        PixelOptions { squash: Squash::Identity, init_mean: MIDDLE_GREY, init_std: INIT_STD }
+        PixelOptions {
+            squash: Squash::Identity,
+            init_mean: MIDDLE_GREY,
+            init_std: INIT_STD,
+            levels: 1.0,
+            centred: false,
+            init: PixelInit::Normal,
+        }
     }
 }
 
-/// One parameter for each value of the image: image = squash(params).
+impl PixelOptions {
+    /// Pixels from 0 to 255 less the mean colour, from uniform noise (Mahendran & Vedaldi 2016, §4).
+    pub fn preimage() -> PixelOptions {
+        PixelOptions {
+            init_std: PREIMAGE_STD,
+            levels: 255.0,
+            centred: true,
+            init: PixelInit::Uniform,
+            ..PixelOptions::default()
+        }
+    }
+}
+
+/// One parameter for each value of the image: image = squash(center + params / levels).
 #[derive(Debug, Clone)]
 pub struct Pixel {
     shape: [usize; 3],
     options: PixelOptions,
+    /// A colour a channel; zeros unless centred.
+    center: Vec<f32>,
 }
 
 impl Pixel {
     /// Pixels of a `[C, H, W]` image.
-    pub fn new(shape: [usize; 3], options: PixelOptions) -> Pixel {
-        Pixel { shape, options }
+    ///
+    /// # Errors
+    ///
+    /// If the levels are no positive number, or centred values are to be squashed.
+    pub fn new(shape: [usize; 3], options: PixelOptions, sources: &Sources) -> Result<Pixel> {
+        if !(options.levels.is_finite() && options.levels > 0.0) {
+            return Err(Error::Settings(format!("{} levels of a pixel: a positive number is needed", options.levels)));
+        }
+        if options.centred && options.squash != Squash::Identity {
+            return Err(Error::Settings("pixels less the mean colour cannot be squashed".into()));
+        }
+        let mean = |c: usize| match sources.mean.len() {
+            0 => MIDDLE_GREY,
+            colors => sources.mean[c * colors / shape[0]],
+        };
+        let center = (0..shape[0]).map(|c| if options.centred { mean(c) } else { 0.0 }).collect();
+        Ok(Pixel { shape, options, center })
+    }
+
+    fn plane(&self) -> usize {
+        self.shape[1] * self.shape[2]
     }
 }
 
@@ -49,17 +113,44 @@ impl Param for Pixel {
         self.shape
     }
 
-    fn init(&self, rng: &mut Stream) -> Vec<f32> {
+    fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
+        let n = self.len();
+        if self.options.init == PixelInit::Uniform {
+            let mut noise: Vec<f32> = (0..n).map(|_| rng.uniform_in(-1.0, 1.0) as f32).collect();
+            let mut sorted = noise.clone();
+            sorted.sort_unstable_by(f32::total_cmp);
+            let top = sorted[((n as f64 * PERCENTILE) as usize).min(n - 1)].abs().max(f32::MIN_POSITIVE);
+            noise.iter_mut().for_each(|x| *x *= self.options.init_std / top);
+            return noise;
+        }
         let mut mean = [self.options.init_mean];
         self.options.squash.unapply(&mut mean);
-        normal_numbers(rng, self.len(), mean[0], self.options.init_std)
+        let first = |c: usize| (mean[0] - self.center[c]) * self.options.levels;
+        let mut params = normal_numbers(rng, n, 0.0, self.options.init_std);
+        for (c, plane) in params.chunks_exact_mut(self.plane()).enumerate() {
+            plane.iter_mut().for_each(|x| *x += first(c));
+        }
+        params
     }
 
-    fn from_image(&self, image: &[f32]) -> Vec<f32> {
-        assert_eq!(image.len(), self.len(), "from_image takes an image of shape {:?}", self.shape);
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
+        check_image(image, self.shape);
         let mut params = image.to_vec();
         self.options.squash.unapply(&mut params);
-        params
+        for (plane, center) in params.chunks_exact_mut(self.plane()).zip(&self.center) {
+            plane.iter_mut().for_each(|x| *x = (*x - center) * self.options.levels);
+        }
+        Some(params)
+    }
+
+    fn project(&self, params: &mut [f32], bound: f32) {
+        let plane = self.plane();
+        for i in 0..plane {
+            let norm = params[i..].iter().step_by(plane).map(|x| x * x).sum::<f32>().sqrt();
+            if norm > bound {
+                params[i..].iter_mut().step_by(plane).for_each(|x| *x *= bound / norm);
+            }
+        }
     }
 
     fn work(&self) -> Work {
@@ -67,13 +158,21 @@ impl Param for Pixel {
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
-        out.copy_from_slice(params);
+        let scale = 1.0 / self.options.levels;
+        let planes = out.chunks_exact_mut(self.plane()).zip(params.chunks_exact(self.plane()));
+        for ((out, params), center) in planes.zip(&self.center) {
+            out.iter_mut().zip(params).for_each(|(out, p)| *out = center + scale * p);
+        }
         self.options.squash.apply(out, &mut work.squashed);
     }
 
     fn adjoint(&self, _params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
         grad_params.copy_from_slice(grad_image);
         self.options.squash.adjoint(grad_params, &work.squashed);
+        let scale = 1.0 / self.options.levels;
+        if scale != 1.0 {
+            grad_params.iter_mut().for_each(|g| *g *= scale);
+        }
     }
 }
 
@@ -83,7 +182,35 @@ mod tests {
     use super::*;
 
     fn pixel(squash: Squash) -> Pixel {
-        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() })
+        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() }, &Sources::default()).unwrap()
+    }
+
+    fn preimage() -> Pixel {
+        let sources = Sources { mean: vec![0.4, 0.5], ..Sources::default() };
+        Pixel::new([2, 30, 50], PixelOptions::preimage(), &sources).unwrap()
+    }
+
+    #[test]
+    fn pre_images_are_counted_in_255_levels_about_the_mean_colour() {
+        let param = preimage();
+        checks::assert_gradient(&param, 80.0, 10.0, 1e-3);
+        checks::assert_way_back(&param, 1e-5);
+        let image = checks::image_of(&param, &vec![51.0; 3000]);
+        assert!((image[0] - 0.6).abs() < 1e-6 && (image[1500] - 0.7).abs() < 1e-6);
+        // Uniform noise whose 95th percentile, .9 of its limit, is 80/√3.
+        let params = param.init(&mut Stream::new(0, 0), &mut Stream::new(0, 1));
+        let largest = params.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert!((largest - PREIMAGE_STD / 0.9).abs() < 2.0, "{largest}");
+    }
+
+    #[test]
+    fn no_pixel_is_longer_than_the_bound() {
+        let param = preimage();
+        let mut params = vec![0.0; 3000];
+        (params[0], params[1500], params[1], params[1501]) = (300.0, 400.0, 3.0, 4.0);
+        param.project(&mut params, 160.0);
+        assert!((params[0] - 96.0).abs() < 1e-3 && (params[1500] - 128.0).abs() < 1e-3);
+        assert_eq!((params[1], params[1501]), (3.0, 4.0));
     }
 
     #[test]
@@ -98,7 +225,7 @@ mod tests {
     fn both_kinds_start_near_middle_grey() {
         for squash in [Squash::Identity, Squash::Sigmoid] {
             let param = pixel(squash);
-            let image = checks::image_of(&param, &param.init(&mut Stream::new(0, 0)));
+            let image = checks::image_of(&param, &checks::start_of(&param, 0));
             assert!(image.iter().all(|v| (v - 0.5).abs() < 0.06), "{image:?}");
         }
     }
@@ -106,8 +233,8 @@ mod tests {
     #[test]
     fn black_and_white_are_reached_to_half_a_level() {
         let param =
-            Pixel::new([1, 1, 2], PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() });
-        let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]));
+            Pixel::new([1, 1, 2], PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() }, &Sources::default()).unwrap();
+        let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]).unwrap());
         assert!(image[0] < 0.00197 && image[1] > 0.998, "{image:?}");
     }
 }

@@ -29,6 +29,13 @@ const PREIMAGE_WEIGHT: f64 = 100.0;
 const UNIT_WEIGHT: f64 = 1e4;
 /// Momentum of the first version (Mahendran & Vedaldi 2015, §4).
 const FIRST_MOMENTUM: f32 = 0.9;
+/// What the first version's total variation counts, times the second's: the middle of 1, 10 and 100.
+const FIRST_TV_FACTOR: f64 = 10.0;
+/// Its learning rate in the units of the second; ours.
+const FIRST_RATE: f32 = 20.0;
+/// Rate and steps of the dense generator; ours.
+const DENSE_RATE: f32 = 10.0;
+const DENSE_STEPS: usize = 512;
 /// Side of MACO's pictures and the number of its steps and crops: Xplique's and Horama's.
 const XPLIQUE: (usize, usize, usize) = (512, 256, 32);
 const HORAMA: (usize, usize, usize) = (1000, 1000, 6);
@@ -220,4 +227,9 @@ impl Preset {
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|p| p.name == name)
     }
+}
+
+/// The views of feature accentuation: boxes of most of the picture, and a little noise.
+fn accentuation_chain() -> Chain {
+    Chain::lucid()
 }

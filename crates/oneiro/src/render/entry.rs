@@ -62,7 +62,8 @@ impl Canvas {
         let [channels, height, width] = shape;
         let mean = preprocess.mean_color();
         let (n, plane) = (shape.iter().product(), height * width);
-        let background = preset.alpha.then(|| Background::new([channels - 1, height, width]));
+        let background =
+            preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
         let seen = 3 * size[0] * size[1];
         let view =
             || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
@@ -118,7 +119,7 @@ impl Canvas {
         let image = if self.background.is_some() { &self.composed } else { &self.image };
         for view in &mut self.views {
             if !hold {
-                chain.resample(rng, shape, self.size, progress, &mut view.sampled);
+                let _ = progress; chain.resample(rng, shape, self.size, &mut view.sampled);
             }
             view.sampled.apply(image, &mut view.seen);
         }

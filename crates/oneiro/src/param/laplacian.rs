@@ -1,0 +1,154 @@
+//! A pyramid of images (Lucid, `optvis/param/spatial.py`, `laplacian_pyramid_image`).
+//!
+//! The parameters are `[C, H/2ⁿ, W/2ⁿ]` for n = levels − 1, …, 0, the lowest resolution first;
+//!
+//! image = squash(M · Σ up(level)),
+//!
+//! with bilinear upsampling and M mixing the channels. A step of the same size on every parameter moves low
+//! frequencies more than high ones, as a Fourier parametrization does, but each parameter acts on a place.
+
+use super::colors::Colors;
+use super::pyramid::Pyramid;
+use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use crate::color::Decorrelate;
+use crate::error::{Error, Result};
+use crate::rng::Stream;
+use serde::{Deserialize, Serialize};
+
+/// Levels in Lucid.
+const LUCID_LEVELS: usize = 4;
+/// Beyond this many levels, all further ones are single pixels even of the largest pictures.
+const MAX_LEVELS: usize = 16;
+
+/// Settings of [`Laplacian`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LaplacianOptions {
+    /// How many resolutions, from that of the image downwards, each half the one before.
+    pub levels: usize,
+    /// Where the decorrelated colours come from.
+    pub decorrelate: Decorrelate,
+    /// With [`Squash::Identity`] the mean colour of photographs (or of the data) is added.
+    pub squash: Squash,
+    /// Standard deviation of the first parameters, the same on every level.
+    pub init_std: f32,
+}
+
+impl Default for LaplacianOptions {
+    /// Lucid's settings.
+    fn default() -> LaplacianOptions {
+        LaplacianOptions {
+            levels: LUCID_LEVELS,
+            decorrelate: Decorrelate::Imagenet,
+            squash: Squash::Sigmoid,
+            init_std: INIT_STD,
+        }
+    }
+}
+
+/// A pyramid for each channel.
+#[derive(Debug, Clone)]
+pub struct Laplacian {
+    shape: [usize; 3],
+    options: LaplacianOptions,
+    colors: Colors,
+    pyramid: Pyramid,
+}
+
+impl Laplacian {
+    /// The pyramid of a `[C, H, W]` image.
+    ///
+    /// # Errors
+    ///
+    /// If there are no levels or more than 16, or the colours are to be decorrelated by data that `sources`
+    /// does not have for C channels.
+    pub fn new(shape: [usize; 3], options: LaplacianOptions, sources: &Sources) -> Result<Laplacian> {
+        if !(1..=MAX_LEVELS).contains(&options.levels) {
+            return Err(Error::Settings(format!(
+                "a Laplacian pyramid of {} levels; 1 to {MAX_LEVELS} are possible",
+                options.levels
+            )));
+        }
+        let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
+        let factors: Vec<usize> = (0..options.levels).rev().map(|n| 1 << n).collect();
+        Ok(Laplacian { shape, options, colors, pyramid: Pyramid::new(shape, &factors) })
+    }
+}
+
+impl Param for Laplacian {
+    fn len(&self) -> usize {
+        self.pyramid.len()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
+        normal_numbers(rng, self.len(), 0.0, self.options.init_std)
+    }
+
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
+        check_image(image, self.shape);
+        let mut image = image.to_vec();
+        self.colors.unapply(&mut image);
+        self.pyramid.decompose(image)
+    }
+
+    fn work(&self) -> Work {
+        Work { image: vec![0.0; self.shape.iter().product()], planes: self.pyramid.work(), ..Work::default() }
+    }
+
+    fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
+        out.fill(0.0);
+        self.pyramid.add(params, &mut work.planes, out);
+        self.colors.apply(out, &mut work.squashed);
+    }
+
+    fn adjoint(&self, _params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
+        work.image.copy_from_slice(grad_image);
+        self.colors.adjoint(&mut work.image, &work.squashed);
+        self.pyramid.adjoint(&work.image, &mut work.planes, grad_params);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+
+    #[test]
+    fn gradient_and_way_back() {
+        for shape in [[1, 9, 14], [3, 8, 8], [2, 1, 5], [3, 1, 1]] {
+            for squash in [Squash::Sigmoid, Squash::Identity] {
+                let options = LaplacianOptions { squash, ..LaplacianOptions::default() };
+                let param = Laplacian::new(shape, options, &Sources::default()).unwrap();
+                checks::assert_gradient(&param, 0.3, 1e-2, 2e-3);
+                checks::assert_way_back(&param, 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn the_lowest_level_comes_first_and_reaches_the_whole_image() {
+        let options = LaplacianOptions {
+            decorrelate: Decorrelate::None,
+            squash: Squash::Identity,
+            ..LaplacianOptions::default()
+        };
+        let param = Laplacian::new([1, 8, 8], options, &Sources::default()).unwrap();
+        assert_eq!(param.len(), 1 + 4 + 16 + 64);
+        let mut params = vec![0.0; param.len()];
+        params[0] = 1.0;
+        assert_eq!(checks::image_of(&param, &params), [1.0; 64]);
+    }
+
+    #[test]
+    fn impossible_counts_of_levels_are_refused() {
+        for levels in [0, 17] {
+            let options = LaplacianOptions { levels, ..LaplacianOptions::default() };
+            let error = Laplacian::new([3, 8, 8], options, &Sources::default()).unwrap_err();
+            assert!(error.to_string().contains("levels"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Phases alone (Fel et al. 2023, "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+//! Constrained Optimization"): the magnitude of every frequency is that of natural images, whatever the
+//! optimisation does, so that a network cannot be pleased by noise.
+//!
+//! The parameters are phases φ, `[C, H, W/2 + 1]`, and
+//!
+//! image = squash(M · irfft2(magnitude · e^{iφ'})),
+//!
+//! where φ' are the phases standardised to mean 0 and variance 1 over all channels, as in the authors' code
+//! (Xplique, Horama), or φ itself. M and the magnitudes are those of the same [`Statistics`], because a spectrum
+//! belongs to the colours in which it was measured.
+//!
+//! **A real image fixes some phases.** In the columns 0 and W/2 of a half spectrum an entry and its mirror image
+//! are conjugates, so that only the upper half counts; entries that are their own mirror image are real: their
+//! sign is fixed by the phase that they start with. Phases without effect get no gradient of their own.
+//!
+//! **Size.** The spectrum is resized bilinearly, at equal frequencies in cycles per pixel, after it was
+//! multiplied by frequency: what falls as 1/f is interpolated flat, and goes on as 1/f below the lowest frequency
+//! of the statistics. It is then scaled so that decorrelated values have the standard deviation
+//! [`MacoOptions::contrast`]; the authors divide each image by its own deviation, which is the same number, since
+//! the magnitudes are fixed.
+
+use super::colors::Colors;
+use super::spectrum::{Axis, Spectrum, natural_decay};
+use super::{Param, Sources, Squash, Work, check_image, normal_numbers};
+use crate::error::{Error, Result};
+use crate::rng::Stream;
+use crate::statistics::Statistics;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Added to the standard deviation of the phases before they are divided by it (Xplique).
+const EPSILON: f64 = 1e-5;
+
+/// Settings of [`Maco`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MacoOptions {
+    /// Whether phases are standardised. Their steps then shrink as they grow, which a learning rate of 1, as the
+    /// authors have it, needs; and there is no way back from an image.
+    pub standardize: bool,
+    /// Standard deviation of decorrelated values before the squash.
+    pub contrast: f32,
+    /// With [`Squash::Identity`] the mean colour of the statistics is added.
+    pub squash: Squash,
+    /// Standard deviation of the first phases.
+    pub init_std: f32,
+}
+
+impl Default for MacoOptions {
+    /// The settings of Xplique and Horama.
+    fn default() -> MacoOptions {
+        MacoOptions { standardize: true, contrast: 1.0, squash: Squash::Sigmoid, init_std: 1.0 }
+    }
+}
+
+/// What an entry of the half spectrum is, given the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Free, and no other entry depends on it.
+    Free,
+    /// Free, and the entry of this row in the same column is its conjugate.
+    Mirrored(usize),
+    /// The conjugate of one above.
+    Mirror,
+    /// Real.
+    Real,
+}
+
+/// Phases for each channel.
+#[derive(Clone)]
+pub struct Maco {
+    shape: [usize; 3],
+    options: MacoOptions,
+    colors: Colors,
+    spectrum: Spectrum,
+    /// `[C, H, W/2 + 1]`.
+    magnitude: Vec<f32>,
+}
+
+impl Maco {
+    /// Phases of a `[C, H, W]` image. The statistics are those of `sources`, else the embedded ones of
+    /// photographs.
+    ///
+    /// # Errors
+    ///
+    /// If the statistics have other channels than the image, or the contrast is no positive number.
+    pub fn new(shape: [usize; 3], options: MacoOptions, sources: &Sources) -> Result<Maco> {
+        let [channels, height, width] = shape;
+        assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
+        if !(options.contrast.is_finite() && options.contrast > 0.0) {
+            return Err(Error::Settings(format!(
+                "a contrast of {}: a positive number is needed",
+                options.contrast
+            )));
+        }
+        let statistics = sources.statistics.clone().unwrap_or_else(Statistics::imagenet);
+        statistics.require_channels(channels)?;
+        let mean = statistics.mean().iter().map(|m| *m as f32).collect();
+        let colors = Colors::with_mixing(statistics.mixing().clone(), mean, options.squash);
+        let magnitude = magnitude(&statistics, [height, width], options.contrast)?;
+        Ok(Maco { shape, options, colors, spectrum: Spectrum::unscaled(height, width), magnitude })
+    }
+
+    /// The magnitudes of decorrelated channels, `[C, H, W/2 + 1]`: of rfft2 without normalisation.
+    pub fn magnitude(&self) -> &[f32] {
+        &self.magnitude
+    }
+
+    fn pixels(&self) -> usize {
+        self.shape[1] * self.shape[2]
+    }
+
+    fn role(&self, at: usize) -> Role {
+        let (row, column) = (at / self.spectrum.half(), at % self.spectrum.half());
+        let mirror = (self.shape[1] - row) % self.shape[1];
+        match () {
+            () if !self.spectrum.is_single(column) => Role::Free,
+            () if mirror == row => Role::Real,
+            () if mirror > row => Role::Mirrored(mirror),
+            () => Role::Mirror,
+        }
+    }
+
+    /// Mean and what a deviation from it is divided by.
+    fn standard(&self, phases: &[f32]) -> (f64, f64) {
+        if !self.options.standardize {
+            return (0.0, 1.0);
+        }
+        let count = phases.len() as f64;
+        let mean = phases.iter().map(|p| f64::from(*p)).sum::<f64>() / count;
+        let variance = phases.iter().map(|p| (f64::from(*p) - mean).powi(2)).sum::<f64>() / count;
+        (mean, variance.sqrt() + EPSILON)
+    }
+
+    /// Writes magnitude · e^{iφ} of one channel as pairs; `phases` are standardised.
+    fn entries(&self, magnitudes: &[f32], phases: &[f32], pairs: &mut [f32]) {
+        let half = self.spectrum.half();
+        for (at, (magnitude, phase)) in magnitudes.iter().zip(phases).enumerate() {
+            let (re, im) = (magnitude * phase.cos(), magnitude * phase.sin());
+            match self.role(at) {
+                Role::Free => (pairs[2 * at], pairs[2 * at + 1]) = (re, im),
+                Role::Mirrored(row) => {
+                    let mirror = row * half + at % half;
+                    (pairs[2 * at], pairs[2 * at + 1]) = (re, im);
+                    (pairs[2 * mirror], pairs[2 * mirror + 1]) = (re, -im);
+                }
+                Role::Mirror => {}
+                Role::Real => (pairs[2 * at], pairs[2 * at + 1]) = (magnitude.copysign(re), 0.0),
+            }
+        }
+    }
+
+    /// From gradients on the pairs to those on standardised phases.
+    fn entries_adjoint(&self, pairs: &[f32], gradient: &[f32], out: &mut [f32]) {
+        let half = self.spectrum.half();
+        for (at, out) in out.iter_mut().enumerate() {
+            // d(re, im)/dφ = (−im, re).
+            let turn =
+                |at: usize| pairs[2 * at] * gradient[2 * at + 1] - pairs[2 * at + 1] * gradient[2 * at];
+            *out = match self.role(at) {
+                Role::Free => turn(at),
+                Role::Mirrored(row) => turn(at) - turn(row * half + at % half),
+                Role::Mirror | Role::Real => 0.0,
+            };
+        }
+    }
+}
+
+/// The statistics' spectrum at the size of the image, scaled to the contrast.
+fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result<Vec<f32>> {
+    let flatness = |size: [usize; 2]| natural_decay(&size.map(Axis::of_pixels), 1.0);
+    let (from, [height, width]) = (statistics.size(), size);
+    let (from_half, half) = (from[1] / 2 + 1, width / 2 + 1);
+    let flat: Vec<f64> = flatness(from);
+    let decay = flatness(size);
+    let mut magnitudes = Vec::with_capacity(statistics.channels() * height * half);
+    for channel in statistics.spectrum().chunks_exact(from[0] * from_half) {
+        let value = |row: usize, column: usize| {
+            let at = (row % from[0]) * from_half + column.min(from_half - 1);
+            f64::from(channel[at]) * flat[at]
+        };
+        for at in 0..height * half {
+            // Rows beyond the middle are negative frequencies; they are mirrored so that real images stay real.
+            let (row, column) = (at / half, at % half);
+            let y = (row as f64 / height as f64) * from[0] as f64;
+            let x = (column as f64 / width as f64) * from[1] as f64;
+            let (y0, x0) = (y.floor(), x.floor());
+            let (ty, tx) = (y - y0, x - x0);
+            let (y0, x0) = (y0 as usize, x0 as usize);
+            let line = |row: usize| value(row, x0) * (1.0 - tx) + value(row, x0 + 1) * tx;
+            magnitudes.push((line(y0) * (1.0 - ty) + line(y0 + 1) * ty) / decay[at]);
+        }
+    }
+    // Parseval: the mean square of a plane is the sum of squares of its full spectrum over (H·W)².
+    let pixels = (height * width) as f64;
+    let single = |at: usize| at % half == 0 || 2 * (at % half) == width;
+    let power = |(at, m): (usize, &f64)| if single(at % (height * half)) { m * m } else { 2.0 * m * m };
+    let constant = |(at, m): (usize, &f64)| if at % (height * half) == 0 { m * m } else { 0.0 };
+    let total = |part: &dyn Fn((usize, &f64)) -> f64| magnitudes.iter().enumerate().map(part).sum::<f64>();
+    // A picture of one pixel has no deviation; its mean square counts instead.
+    let (all, constants) = (total(&power), total(&constant));
+    let varying = if all > constants { all - constants } else { all };
+    let deviation = (varying / statistics.channels() as f64).sqrt() / pixels;
+    if deviation == 0.0 {
+        return Err(Error::Settings("the spectrum of the statistics is 0 everywhere".into()));
+    }
+    Ok(magnitudes.into_iter().map(|m| (f64::from(contrast) * m / deviation) as f32).collect())
+}
+
+impl fmt::Debug for Maco {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Maco")
+            .field("shape", &self.shape)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Param for Maco {
+    fn len(&self) -> usize {
+        self.magnitude.len()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
+        normal_numbers(rng, self.len(), 0.0, self.options.init_std)
+    }
+
+    /// The phases of the image: of all images with these magnitudes, theirs is the nearest (before the squash).
+    /// `None` if phases are standardised.
+    fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
+        check_image(image, self.shape);
+        if self.options.standardize {
+            return None;
+        }
+        let mut image = image.to_vec();
+        self.colors.unapply(&mut image);
+        let mut work = self.spectrum.work();
+        let mut pairs = vec![0.0; 2 * self.spectrum.len()];
+        let mut phases = Vec::with_capacity(self.len());
+        for plane in image.chunks_exact_mut(self.pixels()) {
+            self.spectrum.parameters_of(plane, &mut work, &mut pairs);
+            phases.extend(pairs.chunks_exact(2).map(|pair| pair[1].atan2(pair[0])));
+        }
+        Some(phases)
+    }
+
+    fn work(&self) -> Work {
+        let plane = || Work {
+            // Pairs and standardised phases as left by `image`, gradients on pairs.
+            squashed: vec![0.0; 2 * self.spectrum.len()],
+            image: vec![0.0; 2 * self.spectrum.len()],
+            ..self.spectrum.work()
+        };
+        Work {
+            image: vec![0.0; self.shape.iter().product()],
+            planes: (0..self.shape[0]).map(|_| plane()).collect(),
+            ..Work::default()
+        }
+    }
+
+    fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
+        assert_eq!(params.len(), self.len(), "the phases of an image of {:?}", self.shape);
+        let (mean, deviation) = self.standard(params);
+        let entries = self.spectrum.len();
+        out.par_chunks_exact_mut(self.pixels())
+            .zip(params.par_chunks_exact(entries))
+            .zip(self.magnitude.par_chunks_exact(entries))
+            .zip(&mut work.planes)
+            .for_each(|(((plane, phases), magnitudes), work)| {
+                let mut pairs = std::mem::take(&mut work.squashed);
+                let standard = &mut work.image[..entries];
+                for (standard, phase) in standard.iter_mut().zip(phases) {
+                    *standard = ((f64::from(*phase) - mean) / deviation) as f32;
+                }
+                self.entries(magnitudes, standard, &mut pairs);
+                self.spectrum.to_plane(&pairs, work, plane);
+                work.squashed = pairs;
+            });
+        self.colors.apply(out, &mut work.squashed);
+    }
+
+    fn adjoint(&self, params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
+        work.image.copy_from_slice(grad_image);
+        self.colors.adjoint(&mut work.image, &work.squashed);
+        let entries = self.spectrum.len();
+        work.image
+            .par_chunks_exact_mut(self.pixels())
+            .zip(grad_params.par_chunks_exact_mut(entries))
+            .zip(&mut work.planes)
+            .for_each(|((plane, gradient), work)| {
+                let mut on_pairs = std::mem::take(&mut work.image);
+                self.spectrum.to_plane_adjoint(plane, work, &mut on_pairs);
+                self.entries_adjoint(&work.squashed, &on_pairs, gradient);
+                work.image = on_pairs;
+            });
+        if !self.options.standardize {
+            return;
+        }
+        // φ' = (φ − mean)/(σ + ε): gradient = (g − mean(g) − φ'·mean(g·φ')·(σ + ε)/σ)/(σ + ε).
+        let (mean, deviation) = self.standard(params);
+        let spread = (deviation - EPSILON).max(f64::MIN_POSITIVE);
+        let standard = |phase: &f32| (f64::from(*phase) - mean) / deviation;
+        let count = params.len() as f64;
+        let level = grad_params.iter().map(|g| f64::from(*g)).sum::<f64>() / count;
+        let along =
+            grad_params.iter().zip(params).map(|(g, p)| f64::from(*g) * standard(p)).sum::<f64>() / count;
+        for (gradient, phase) in grad_params.iter_mut().zip(params) {
+            let own = f64::from(*gradient) - level - standard(phase) * along * deviation / spread;
+            *gradient = (own / deviation) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks;
+    use super::*;
+    use crate::statistics::ColorAccumulator;
+    use std::sync::Arc;
+
+    /// Statistics of noise with C channels.
+    fn sources(channels: usize, size: [usize; 2]) -> Sources {
+        let mut rng = Stream::new(4, 0);
+        let images: Vec<Vec<f32>> =
+            (0..5).map(|_| normal_numbers(&mut rng, channels * size[0] * size[1], 0.5, 0.2)).collect();
+        let mut colors = ColorAccumulator::new(channels);
+        images.iter().for_each(|i| colors.add(i));
+        let mut spectra = colors.finish(size).unwrap();
+        images.iter().for_each(|i| spectra.add(i));
+        Sources { statistics: Some(Arc::new(spectra.finish().unwrap())), ..Sources::default() }
+    }
+
+    const SHAPES: [[usize; 3]; 6] = [[1, 8, 8], [2, 5, 6], [3, 6, 5], [1, 1, 7], [2, 4, 1], [3, 16, 12]];
+
+    #[test]
+    fn gradient() {
+        for shape in SHAPES {
+            for (standardize, squash) in [(true, Squash::Sigmoid), (false, Squash::Identity)] {
+                let options = MacoOptions { standardize, squash, ..MacoOptions::default() };
+                let param = Maco::new(shape, options, &sources(shape[0], [8, 8])).unwrap();
+                checks::assert_gradient(&param, 0.3, 1e-3, 5e-3);
+            }
+        }
+    }
+
+    /// Magnitudes of the decorrelated channels before the squash.
+    fn magnitudes(param: &Maco, params: &[f32]) -> Vec<f32> {
+        let mut image = checks::image_of(param, params);
+        param.colors.unapply(&mut image);
+        let mut work = param.spectrum.work();
+        let mut found = vec![0.0; param.len()];
+        for (plane, found) in
+            image.chunks_exact_mut(param.pixels()).zip(found.chunks_exact_mut(param.spectrum.len()))
+        {
+            param.spectrum.magnitudes_of(plane, &mut work, found);
+        }
+        found
+    }
+
+    #[test]
+    fn the_image_has_the_given_magnitudes_whatever_the_phases() {
+        let options = MacoOptions { squash: Squash::Identity, ..MacoOptions::default() };
+        let mut cases: Vec<(Maco, f64)> = SHAPES
+            .iter()
+            .map(|shape| (Maco::new(*shape, options, &sources(shape[0], [8, 8])).unwrap(), 1.0))
+            .collect();
+        cases.push((Maco::new([3, 50, 61], options, &Sources::default()).unwrap(), 1.0));
+        cases.push((Maco::new([3, 64, 64], MacoOptions::default(), &Sources::default()).unwrap(), 10.0));
+        for (param, slack) in cases {
+            let largest = param.magnitude().iter().fold(0.0f32, |m, v| m.max(*v));
+            for seed in 0..3 {
+                let params = checks::start_of(&param, seed);
+                for (found, given) in magnitudes(&param, &params).iter().zip(param.magnitude()) {
+                    let error = f64::from((found - given).abs() / largest);
+                    assert!(error < 2e-5 * slack, "{param:?}: {found} {given}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn at_the_size_of_the_statistics_the_magnitudes_are_theirs_but_for_a_factor() {
+        let photographs = Statistics::imagenet();
+        let [height, width] = photographs.size();
+        let param = Maco::new([3, height, width], MacoOptions::default(), &Sources::default()).unwrap();
+        let factor = param.magnitude()[1] / photographs.spectrum()[1];
+        for (ours, theirs) in param.magnitude().iter().zip(photographs.spectrum()) {
+            assert!((ours - factor * theirs).abs() <= 1e-4 * ours, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn decorrelated_values_have_the_contrast_as_deviation() {
+        for size in [[64, 64], [200, 131]] {
+            let options = MacoOptions { contrast: 0.7, squash: Squash::Identity, ..MacoOptions::default() };
+            let param = Maco::new([3, size[0], size[1]], options, &Sources::default()).unwrap();
+            let mut image = checks::image_of(&param, &checks::start_of(&param, 5));
+            param.colors.unapply(&mut image);
+            let variance = |plane: &[f32]| {
+                let mean = plane.iter().map(|v| f64::from(*v)).sum::<f64>() / plane.len() as f64;
+                plane.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / plane.len() as f64
+            };
+            let mean = image.chunks_exact(param.pixels()).map(variance).sum::<f64>() / 3.0;
+            assert!((mean.sqrt() - 0.7).abs() < 1e-3, "{}", mean.sqrt());
+        }
+    }
+
+    #[test]
+    fn an_image_of_the_set_comes_back_from_its_phases() {
+        for shape in SHAPES {
+            let options =
+                MacoOptions { standardize: false, squash: Squash::Identity, ..MacoOptions::default() };
+            let param = Maco::new(shape, options, &sources(shape[0], [8, 8])).unwrap();
+            let image = checks::image_of(&param, &checks::start_of(&param, 3));
+            let again = checks::image_of(&param, &param.from_image(&image).unwrap());
+            assert!(image.iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-3), "{param:?}");
+        }
+        let standard = Maco::new([3, 4, 4], MacoOptions::default(), &Sources::default()).unwrap();
+        assert!(standard.from_image(&[0.5; 48]).is_none());
+    }
+
+    #[test]
+    fn statistics_of_other_channels_are_refused() {
+        let error = Maco::new([1, 8, 8], MacoOptions::default(), &Sources::default()).unwrap_err();
+        assert!(error.to_string().contains("3 channels"), "{error}");
+    }
+}

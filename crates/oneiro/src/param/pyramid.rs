@@ -1,0 +1,223 @@
+//! Tensors of several resolutions, summed at the size of the image.
+//!
+//! Every level is `[C, h, w]`; its planes are upsampled bilinearly, centres of pixels on centres (OpenCV's,
+//! PyTorch's and TensorFlow 2's convention), and edges are continued. Separable: first along the rows of the
+//! small plane, then along columns.
+
+use super::Work;
+use rayon::prelude::*;
+
+/// The two neighbours of a position, and the share of the second.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    first: usize,
+    second: usize,
+    share: f32,
+}
+
+/// Positions of an axis of `to` pixels on one of `from`.
+fn taps(from: usize, to: usize) -> Vec<Tap> {
+    let tap = |at: usize| {
+        let source = (at as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+        let source = source.clamp(0.0, (from - 1) as f64);
+        let first = source.floor() as usize;
+        Tap { first, second: (first + 1).min(from - 1), share: (source - first as f64) as f32 }
+    };
+    (0..to).map(tap).collect()
+}
+
+/// Bilinear upsampling of one plane.
+#[derive(Debug, Clone)]
+struct Upsample {
+    from: [usize; 2],
+    to: [usize; 2],
+    rows: Vec<Tap>,
+    columns: Vec<Tap>,
+}
+
+impl Upsample {
+    fn new(from: [usize; 2], to: [usize; 2]) -> Upsample {
+        Upsample { from, to, rows: taps(from[0], to[0]), columns: taps(from[1], to[1]) }
+    }
+
+    fn len(&self) -> usize {
+        self.from[0] * self.from[1]
+    }
+
+    /// out ← out + up(small).
+    fn add(&self, small: &[f32], wide: &mut Vec<f32>, out: &mut [f32]) {
+        if self.from == self.to {
+            out.iter_mut().zip(small).for_each(|(o, s)| *o += s);
+            return;
+        }
+        let width = self.to[1];
+        wide.resize(self.from[0] * width, 0.0);
+        for (wide, small) in wide.chunks_exact_mut(width).zip(small.chunks_exact(self.from[1])) {
+            for (value, tap) in wide.iter_mut().zip(&self.columns) {
+                *value = small[tap.first] + tap.share * (small[tap.second] - small[tap.first]);
+            }
+        }
+        for (out, tap) in out.chunks_exact_mut(width).zip(&self.rows) {
+            let (first, second) = (&wide[tap.first * width..], &wide[tap.second * width..]);
+            for ((o, a), b) in out.iter_mut().zip(first).zip(second) {
+                *o += a + tap.share * (b - a);
+            }
+        }
+    }
+
+    /// small ← upᵀ(gradient).
+    fn adjoint(&self, gradient: &[f32], wide: &mut Vec<f32>, small: &mut [f32]) {
+        if self.from == self.to {
+            small.copy_from_slice(gradient);
+            return;
+        }
+        let width = self.to[1];
+        wide.clear();
+        wide.resize(self.from[0] * width, 0.0);
+        for (gradient, tap) in gradient.chunks_exact(width).zip(&self.rows) {
+            for (row, share) in [(tap.first, 1.0 - tap.share), (tap.second, tap.share)] {
+                let wide = &mut wide[row * width..(row + 1) * width];
+                wide.iter_mut().zip(gradient).for_each(|(w, g)| *w += share * g);
+            }
+        }
+        small.fill(0.0);
+        for (small, wide) in small.chunks_exact_mut(self.from[1]).zip(wide.chunks_exact(width)) {
+            for (gradient, tap) in wide.iter().zip(&self.columns) {
+                small[tap.first] += (1.0 - tap.share) * gradient;
+                small[tap.second] += tap.share * gradient;
+            }
+        }
+    }
+
+    /// The small plane's share of an image: each of its pixels is the mean of what it would be spread over,
+    /// weighted as it would be spread.
+    fn downsample(&self, image: &[f32]) -> Vec<f32> {
+        let (mut small, mut weight) = (vec![0.0; self.len()], vec![0.0; self.len()]);
+        let mut wide = Vec::new();
+        self.adjoint(image, &mut wide, &mut small);
+        self.adjoint(&vec![1.0; image.len()], &mut wide, &mut weight);
+        small.iter_mut().zip(&weight).for_each(|(s, w)| *s /= w);
+        small
+    }
+}
+
+/// Levels of a pyramid, in the order in which their parameters lie.
+#[derive(Debug, Clone)]
+pub(super) struct Pyramid {
+    shape: [usize; 3],
+    levels: Vec<Upsample>,
+}
+
+impl Pyramid {
+    /// Levels of H/factor × W/factor pixels (rounded down, at least 1) for each factor.
+    pub fn new(shape: [usize; 3], factors: &[usize]) -> Pyramid {
+        let [channels, height, width] = shape;
+        assert!(channels > 0 && height > 0 && width > 0, "an image of shape {shape:?} has no pixels");
+        let side = |whole: usize, factor: usize| (whole / factor).max(1);
+        let level =
+            |&factor: &usize| Upsample::new([side(height, factor), side(width, factor)], [height, width]);
+        Pyramid { shape, levels: factors.iter().map(level).collect() }
+    }
+
+    /// How many numbers all levels have.
+    pub fn len(&self) -> usize {
+        self.shape[0] * self.levels.iter().map(Upsample::len).sum::<usize>()
+    }
+
+    fn plane(&self) -> usize {
+        self.shape[1] * self.shape[2]
+    }
+
+    /// Memory for one image.
+    pub fn work(&self) -> Vec<Work> {
+        vec![Work::default(); self.shape[0]]
+    }
+
+    /// out ← out + Σ of the upsampled levels; planes at once.
+    pub fn add(&self, params: &[f32], planes: &mut [Work], out: &mut [f32]) {
+        assert_eq!(params.len(), self.len(), "the levels of an image of {:?}", self.shape);
+        out.par_chunks_exact_mut(self.plane()).zip(planes).enumerate().for_each(|(channel, (out, work))| {
+            let mut rest = params;
+            for level in &self.levels {
+                let (params, after) = rest.split_at(self.shape[0] * level.len());
+                level.add(&params[channel * level.len()..][..level.len()], &mut work.image, out);
+                rest = after;
+            }
+        });
+    }
+
+    /// Writes the gradient on every level.
+    pub fn adjoint(&self, gradient: &[f32], planes: &mut [Work], grad_params: &mut [f32]) {
+        assert_eq!(grad_params.len(), self.len(), "the levels of an image of {:?}", self.shape);
+        let mut rest = grad_params;
+        for level in &self.levels {
+            let (params, after) = std::mem::take(&mut rest).split_at_mut(self.shape[0] * level.len());
+            params
+                .par_chunks_exact_mut(level.len())
+                .zip(gradient.par_chunks_exact(self.plane()))
+                .zip(planes.par_iter_mut())
+                .for_each(|((params, gradient), work)| level.adjoint(gradient, &mut work.image, params));
+            rest = after;
+        }
+    }
+
+    /// Levels whose sum is this image, if one of them has its size: each takes what the levels before it have
+    /// left.
+    pub fn decompose(&self, mut image: Vec<f32>) -> Option<Vec<f32>> {
+        let mut params = Vec::with_capacity(self.len());
+        let mut wide = Vec::new();
+        let mut exact = false;
+        for level in &self.levels {
+            for plane in image.chunks_exact_mut(self.plane()) {
+                let mut small = level.downsample(plane);
+                let mut up = vec![0.0; plane.len()];
+                level.add(&small, &mut wide, &mut up);
+                plane.iter_mut().zip(&up).for_each(|(p, u)| *p -= u);
+                params.append(&mut small);
+            }
+            exact |= level.from == level.to;
+        }
+        exact.then_some(params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{checks, normal_numbers};
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn a_line_is_upsampled_as_by_pytorch() {
+        // torch.nn.functional.interpolate([0, 4, 8], size=6, mode="bilinear", align_corners=False)
+        let mut out = vec![0.0; 6];
+        Upsample::new([1, 3], [1, 6]).add(&[0.0, 4.0, 8.0], &mut Vec::new(), &mut out);
+        assert_eq!(out, [0.0, 1.0, 3.0, 5.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn the_pyramid_passes_the_adjoint_test() {
+        for (shape, factors) in [([3, 13, 8], &[4, 2, 1][..]), ([1, 3, 2], &[8]), ([2, 1, 1], &[1, 2])] {
+            let pyramid = Pyramid::new(shape, factors);
+            let mut rng = Stream::new(6, 0);
+            let x = normal_numbers(&mut rng, pyramid.len(), 0.0, 1.0);
+            let y = normal_numbers(&mut rng, shape.iter().product(), 0.0, 1.0);
+            let (mut ax, mut aty) = (vec![0.0; y.len()], vec![f32::NAN; x.len()]);
+            let mut work = pyramid.work();
+            pyramid.add(&x, &mut work, &mut ax);
+            pyramid.adjoint(&y, &mut work, &mut aty);
+            let (left, right) = (checks::dot(&ax, &y), checks::dot(&x, &aty));
+            assert!((left - right).abs() < 1e-4, "{shape:?}: {left} {right}");
+        }
+    }
+
+    #[test]
+    fn a_constant_stays_a_constant_both_ways() {
+        let up = Upsample::new([3, 5], [10, 17]);
+        let small = up.downsample(&vec![2.5; 170]);
+        assert!(small.iter().all(|v| (v - 2.5).abs() < 1e-5), "{small:?}");
+        let mut out = vec![0.0; 170];
+        up.add(&small, &mut Vec::new(), &mut out);
+        assert!(out.iter().all(|v| (v - 2.5).abs() < 1e-5), "{out:?}");
+    }
+}

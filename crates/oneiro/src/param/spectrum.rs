@@ -1,0 +1,194 @@
+//! Half spectra of real planes: the transform, its inverse and its adjoint.
+//!
+//! A half spectrum of a plane `[H, W]` has the entries `[H, W/2 + 1]` of a real Fourier transform, in numpy's
+//! order. As parameters they are pairs, `[H, W/2 + 1, (re, im)]`.
+
+use super::Work;
+use realfft::num_complex::Complex32;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use rustfft::{Fft, FftPlanner};
+use std::sync::Arc;
+
+/// One axis of a transform.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Axis {
+    /// Positions along it.
+    pub len: usize,
+    /// What its frequencies, in cycles per position, are multiplied by before they are joined to others.
+    pub weight: f64,
+}
+
+impl Axis {
+    /// An axis of an image.
+    pub fn of_pixels(len: usize) -> Axis {
+        Axis { len, weight: 1.0 }
+    }
+}
+
+/// Lengths of the frequency vectors of a half spectrum over these axes, slowest first: the root of the sum of
+/// (weight · f)², with f as `fftfreq` along all axes but the last, and as `rfftfreq` along that.
+pub(crate) fn frequencies(axes: &[Axis]) -> Vec<f64> {
+    let Some((last, slower)) = axes.split_last() else { return vec![0.0] };
+    let along = |axis: &Axis, k: usize| axis.weight * k.min(axis.len - k) as f64 / axis.len as f64;
+    let mut lengths = vec![0.0f64];
+    for axis in slower {
+        lengths = lengths.iter().flat_map(|f| (0..axis.len).map(|k| f.hypot(along(axis, k)))).collect();
+    }
+    lengths.iter().flat_map(|f| (0..=last.len / 2).map(|k| f.hypot(along(last, k)))).collect()
+}
+
+/// How photographs fall with frequency: max(f, 1/L)^decay, where L is the longest axis, so that the constant
+/// counts as the lowest frequency. Entries of a spectrum are divided by it.
+pub(crate) fn natural_decay(axes: &[Axis], decay: f64) -> Vec<f64> {
+    let longest = axes.iter().map(|axis| axis.len).max().unwrap_or(1);
+    let lowest = 1.0 / longest as f64;
+    frequencies(axes).into_iter().map(|f| f.max(lowest).powf(decay)).collect()
+}
+
+/// One plane and its scaled half spectrum.
+#[derive(Clone)]
+pub(crate) struct Spectrum {
+    height: usize,
+    width: usize,
+    /// What each entry is multiplied by, `[H, W/2 + 1]`, 1/(H·W) included.
+    scale: Vec<f32>,
+    columns_forward: Arc<dyn Fft<f32>>,
+    columns_inverse: Arc<dyn Fft<f32>>,
+    rows_forward: Arc<dyn RealToComplex<f32>>,
+    rows_inverse: Arc<dyn ComplexToReal<f32>>,
+}
+
+impl Spectrum {
+    /// `scale` is what each of the H·(W/2 + 1) entries is multiplied by on the way to the plane, before a
+    /// transform without normalisation.
+    pub fn new(height: usize, width: usize, scale: Vec<f32>) -> Spectrum {
+        assert_eq!(scale.len(), height * (width / 2 + 1), "a factor for each entry of the half spectrum");
+        let (mut columns, mut rows) = (FftPlanner::new(), RealFftPlanner::new());
+        Spectrum {
+            height,
+            width,
+            scale,
+            columns_forward: columns.plan_fft_forward(height),
+            columns_inverse: columns.plan_fft_inverse(height),
+            rows_forward: rows.plan_fft_forward(width),
+            rows_inverse: rows.plan_fft_inverse(width),
+        }
+    }
+
+    /// The transform alone: planes are irfft2 of the entries, normalised by 1/(H·W).
+    pub fn unscaled(height: usize, width: usize) -> Spectrum {
+        let one = (1.0 / (height * width) as f64) as f32;
+        Spectrum::new(height, width, vec![one; height * (width / 2 + 1)])
+    }
+
+    /// Entries of the half spectrum.
+    pub fn len(&self) -> usize {
+        self.scale.len()
+    }
+
+    /// Columns of the half spectrum.
+    pub fn half(&self) -> usize {
+        self.width / 2 + 1
+    }
+
+    /// Whether this column of the half spectrum stands for itself alone. Every other stands also for its
+    /// mirror image, the negative frequency.
+    pub fn is_single(&self, column: usize) -> bool {
+        column == 0 || 2 * column == self.width
+    }
+
+    /// Scratch memory for one plane.
+    pub fn work(&self) -> Work {
+        let columns = self
+            .columns_forward
+            .get_inplace_scratch_len()
+            .max(self.columns_inverse.get_inplace_scratch_len());
+        let rows = self.rows_forward.get_scratch_len().max(self.rows_inverse.get_scratch_len());
+        let zero = Complex32::default();
+        Work {
+            columns: vec![zero; self.scale.len()],
+            row: vec![zero; self.half()],
+            fft: vec![zero; columns.max(rows)],
+            ..Work::default()
+        }
+    }
+
+    /// plane = irfft2(scale · params): complex along y, then real along x, which ignores the imaginary parts
+    /// of the columns that stand for themselves (numpy's convention).
+    pub fn to_plane(&self, params: &[f32], work: &mut Work, plane: &mut [f32]) {
+        let (half, height) = (self.half(), self.height);
+        for (y, (params, scale)) in
+            params.chunks_exact(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
+        {
+            for (k, (pair, scale)) in params.chunks_exact(2).zip(scale).enumerate() {
+                work.columns[k * height + y] = Complex32::new(pair[0], pair[1]) * scale;
+            }
+        }
+        self.columns_inverse.process_with_scratch(&mut work.columns, &mut work.fft);
+        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
+            for (k, entry) in work.row.iter_mut().enumerate() {
+                *entry = work.columns[k * height + y];
+                if self.is_single(k) {
+                    entry.im = 0.0;
+                }
+            }
+            let done = self.rows_inverse.process_with_scratch(&mut work.row, pixels, &mut work.fft);
+            done.expect("lengths are the plan's, and single columns are real");
+        }
+    }
+
+    /// grad_params = scale · weight · rfft2(grad_plane), where the weight is 2 for columns that stand for
+    /// two. The plane is overwritten.
+    pub fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut Work, grad_params: &mut [f32]) {
+        self.transform(grad_plane, work);
+        self.read_columns(work, grad_params, |entry, scale, single| {
+            entry * if single { scale } else { 2.0 * scale }
+        });
+    }
+
+    /// The parameters whose plane this is: params = rfft2(plane) / (scale · H · W), the 1/(H·W) of the
+    /// inverse transform being part of the scale. The plane is overwritten.
+    pub fn parameters_of(&self, plane: &mut [f32], work: &mut Work, params: &mut [f32]) {
+        let pixels = (self.height * self.width) as f32;
+        self.transform(plane, work);
+        self.read_columns(work, params, |entry, scale, _| entry / (scale * pixels));
+    }
+
+    /// rfft2 without normalisation, left in `work.columns`.
+    fn transform(&self, plane: &mut [f32], work: &mut Work) {
+        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
+            let done = self.rows_forward.process_with_scratch(pixels, &mut work.row, &mut work.fft);
+            done.expect("lengths are the plan's");
+            for (k, entry) in work.row.iter().enumerate() {
+                work.columns[k * self.height + y] = *entry;
+            }
+        }
+        self.columns_forward.process_with_scratch(&mut work.columns, &mut work.fft);
+    }
+
+    /// Writes the magnitudes of rfft2(plane), without normalisation, `[H, W/2 + 1]`. The plane is overwritten.
+    pub fn magnitudes_of(&self, plane: &mut [f32], work: &mut Work, magnitudes: &mut [f32]) {
+        self.transform(plane, work);
+        let half = self.half();
+        for (at, magnitude) in magnitudes.iter_mut().enumerate() {
+            *magnitude = work.columns[(at % half) * self.height + at / half].norm();
+        }
+    }
+
+    fn read_columns(
+        &self,
+        work: &Work,
+        params: &mut [f32],
+        value: impl Fn(Complex32, f32, bool) -> Complex32,
+    ) {
+        let half = self.half();
+        for (y, (params, scale)) in
+            params.chunks_exact_mut(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
+        {
+            for (k, (pair, scale)) in params.chunks_exact_mut(2).zip(scale).enumerate() {
+                let entry = value(work.columns[k * self.height + y], *scale, self.is_single(k));
+                (pair[0], pair[1]) = (entry.re, entry.im);
+            }
+        }
+    }
+}

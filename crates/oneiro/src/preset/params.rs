@@ -1,0 +1,154 @@
+//! Parametrizations by name, as presets hold them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::color::Decorrelate;
+use crate::error::Result;
+use crate::param::{
+    Cppn, CppnOptions, Dense, DenseOptions, Fourier, FourierOptions, Laplacian, LaplacianOptions, Maco,
+    MacoOptions, Param, Pixel, PixelOptions, Shared, SharedOptions, Sources, Squash, WithAlpha,
+};
+
+/// Names of all kinds on the command line.
+pub const PARAMS: [&str; 7] = ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco"];
+
+/// A parametrization with its options.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamSpec {
+    /// The image itself.
+    Pixel(PixelOptions),
+    /// Its spectrum, colours decorrelated.
+    Fourier(FourierOptions),
+    /// A pyramid of resolutions, colours decorrelated.
+    Laplacian(LaplacianOptions),
+    /// Low resolutions that the pictures of a batch share, and detail of each.
+    Shared(SharedOptions),
+    /// The weights of a network over (x, y).
+    Cppn(CppnOptions),
+    /// The weights of a layer fed by one constant unit.
+    Dense(DenseOptions),
+    /// Phases under the magnitudes of photographs.
+    Maco(MacoOptions),
+}
+
+impl ParamSpec {
+    /// The parametrization of an image of this shape (C, H, W).
+    ///
+    /// # Errors
+    ///
+    /// If an option is out of its range, or statistics are missing or of other channels.
+    pub fn build(&self, shape: [usize; 3], sources: &Sources) -> Result<Box<dyn Param>> {
+        Ok(match self {
+            Self::Pixel(options) => Box::new(Pixel::new(shape, *options, sources)?),
+            Self::Fourier(options) => Box::new(Fourier::new(shape, *options, sources)?),
+            Self::Laplacian(options) => Box::new(Laplacian::new(shape, *options, sources)?),
+            Self::Shared(options) => Box::new(Shared::new(shape, options.clone(), sources)?),
+            Self::Cppn(options) => Box::new(Cppn::new(shape, *options)?),
+            Self::Dense(options) => Box::new(Dense::new(shape, *options)),
+            Self::Maco(options) => Box::new(Maco::new(shape, *options, sources)?),
+        })
+    }
+
+    /// The same with a channel of transparency after the C channels of `shape`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ParamSpec::build`].
+    pub fn build_with_alpha(&self, shape: [usize; 3], sources: &Sources) -> Result<Box<dyn Param>> {
+        let [_, height, width] = shape;
+        let alpha = self.of_alpha().build([1, height, width], sources)?;
+        Ok(Box::new(WithAlpha::new(self.build(shape, sources)?, alpha)?))
+    }
+
+    /// What a plane of transparency is made by beside these colours: the same kind, squashed, without mixing;
+    /// the spectrum where that kind is for colours or for batches.
+    fn of_alpha(&self) -> ParamSpec {
+        let (decorrelate, squash) = (Decorrelate::None, Squash::Sigmoid);
+        match self {
+            Self::Pixel(options) => {
+                Self::Pixel(PixelOptions { squash, init_mean: PixelOptions::default().init_mean, ..*options })
+            }
+            Self::Fourier(options) => Self::Fourier(FourierOptions { decorrelate, squash, ..*options }),
+            Self::Laplacian(options) => Self::Laplacian(LaplacianOptions { decorrelate, squash, ..*options }),
+            Self::Cppn(options) => Self::Cppn(*options),
+            Self::Dense(options) => Self::Dense(DenseOptions { squash, ..*options }),
+            Self::Shared(_) | Self::Maco(_) => {
+                Self::Fourier(FourierOptions { decorrelate, squash, ..FourierOptions::default() })
+            }
+        }
+    }
+
+    /// Whether the pictures of a batch have parameters in common.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// Its name on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pixel(_) => "pixel",
+            Self::Fourier(_) => "fourier",
+            Self::Laplacian(_) => "laplacian",
+            Self::Shared(_) => "shared",
+            Self::Cppn(_) => "cppn",
+            Self::Dense(_) => "dense",
+            Self::Maco(_) => "maco",
+        }
+    }
+
+    /// The kind of this name with its usual options; pictures are squashed.
+    pub fn named(name: &str) -> Option<ParamSpec> {
+        Some(match name {
+            "pixel" => Self::Pixel(PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() }),
+            "fourier" => Self::Fourier(FourierOptions::default()),
+            "laplacian" => Self::Laplacian(LaplacianOptions::default()),
+            "shared" => Self::Shared(SharedOptions::default()),
+            "cppn" => Self::Cppn(CppnOptions::default()),
+            "dense" => Self::Dense(DenseOptions::default()),
+            "maco" => Self::Maco(MacoOptions::default()),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preset::Preset;
+    use crate::rng::Stream;
+
+    #[test]
+    fn every_kind_is_built_under_its_name_and_survives_toml() {
+        for name in PARAMS {
+            let mut preset = Preset::lucid();
+            preset.set_param(name).unwrap();
+            assert_eq!(preset.param.name(), name);
+            let text = toml::to_string(&preset).unwrap();
+            assert!(text.contains(&format!("[param.{name}")), "{text}");
+            assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset);
+            for (param, channels) in [
+                (preset.param.build([3, 9, 6], &Sources::default()), 3),
+                (preset.param.build_with_alpha([3, 9, 6], &Sources::default()), 4),
+            ] {
+                let param = param.unwrap();
+                assert_eq!(param.shape(), [channels, 9, 6]);
+                let params = param.init(&mut Stream::new(0, 0), &mut Stream::new(0, 1));
+                assert_eq!(params.len(), param.len());
+                let mut image = vec![f32::NAN; channels * 54];
+                param.image(&params, &mut param.work(), &mut image);
+                assert!(image.iter().all(|v| (0.0..=1.0).contains(v)), "{name}: {image:?}");
+                let alpha = image[3 * 54..].iter().all(|v| (v - 0.5).abs() < 0.2);
+                assert!(alpha, "{name}: {image:?}");
+            }
+        }
+        assert!(Preset::lucid().set_param("voxel").is_none());
+    }
+
+    #[test]
+    fn options_of_the_same_kind_are_kept() {
+        let mut preset = Preset::conveiro();
+        preset.set_param("fourier").unwrap();
+        assert_eq!(preset, Preset::conveiro());
+    }
+}

@@ -1,0 +1,94 @@
+//! What a rendering is given beside its preset.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::objective::Reference;
+use crate::param::{Masked, Param, Sources};
+use crate::preprocess::REC601_LUMA;
+use crate::preset::Preset;
+use crate::statistics::Statistics;
+
+/// Pictures and statistics that a rendering is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Materials {
+    /// For each objective the picture that it starts from, of the result's size; noise where there is none.
+    pub starts: Vec<Option<Reference>>,
+    /// Where the picture changes: the luma of this one, of the result's size. Elsewhere the start stays.
+    pub mask: Option<Reference>,
+    /// Statistics that colours and spectra are taken from.
+    pub statistics: Option<Arc<Statistics>>,
+}
+
+impl Materials {
+    /// The parametrization of an objective's picture, `[C, H, W]` with its margin, and the image that it starts from.
+    pub(super) fn param(
+        &self,
+        entry: usize,
+        preset: &Preset,
+        shape: [usize; 3],
+        mean: Vec<f32>,
+    ) -> Result<(Box<dyn Param>, Option<Vec<f32>>)> {
+        let sources = Sources { statistics: self.statistics.clone(), mean };
+        let start = self.starts.get(entry).and_then(Option::as_ref);
+        let colors = [3, shape[1], shape[2]];
+        let start = start.map(|s| with_margin(s, colors)).transpose()?;
+        let mut param = if preset.alpha {
+            preset.param.build_with_alpha(colors, &sources)?
+        } else {
+            preset.param.build(colors, &sources)?
+        };
+        if let Some(mask) = &self.mask {
+            let base = start.as_ref().ok_or_else(|| {
+                Error::Settings("a mask needs a picture to start from, which stays where it is black".into())
+            })?;
+            if preset.alpha {
+                return Err(Error::Settings("a picture with a mask is opaque: leave alpha or the mask out".into()));
+            }
+            let mask = with_margin(mask, colors)?;
+            let plane = shape[1] * shape[2];
+            let luma = |i: usize| (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0);
+            param = Box::new(Masked::new(param, (0..plane).map(luma).collect(), base)?);
+        }
+        let start = start.map(|mut image| {
+            if preset.alpha {
+                image.resize(4 * shape[1] * shape[2], 1.0);
+            }
+            image
+        });
+        Ok((param, start))
+    }
+}
+
+/// A picture in the middle of a larger one, its edge repeated.
+fn with_margin(picture: &Reference, [channels, height, width]: [usize; 3]) -> Result<Vec<f32>> {
+    let [c, h, w] = picture.shape;
+    if c != channels || h > height || w > width {
+        return Err(Error::Settings(format!(
+            "the picture {} is {h}x{w} with {c} channels; {height}x{width} with {channels} are needed",
+            picture.name
+        )));
+    }
+    let (top, left) = ((height - h) / 2, (width - w) / 2);
+    let mut out = Vec::with_capacity(channels * height * width);
+    for plane in picture.data.chunks_exact(h * w) {
+        for y in 0..height {
+            let row = y.saturating_sub(top).min(h - 1) * w;
+            out.extend((0..width).map(|x| plane[row + x.saturating_sub(left).min(w - 1)]));
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_repeats_the_edge() {
+        let picture = Reference { name: "p".into(), shape: [1, 1, 2], data: Arc::from([1.0, 2.0]) };
+        assert_eq!(with_margin(&picture, [1, 2, 5]).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
+        let error = with_margin(&picture, [1, 2, 1]).unwrap_err().to_string();
+        assert!(error.contains("1x2") && error.contains("2x1"), "{error}");
+    }
+}
