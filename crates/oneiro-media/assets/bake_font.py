@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Rasterise the letters of the contact sheets: three faces, antialiased, in one small file.
+"""Rasterise the letters of sheets and plots: three faces, antialiased, in one small file.
 
     python bake_font.py FOLDER_OF_DEJAVU_TTF OUT
 
-Needs Pillow. The layout of the file (integers little-endian) is read by `src/sheet/font.rs`:
+Needs Pillow. The layout of the file (integers little-endian) is read by `src/font.rs`:
 
     magic   "ONFT1"
     faces   u8
@@ -32,7 +32,8 @@ CHARACTERS = sorted(
     | set(range(0xA0, 0x180))  # Latin-1, Latin Extended-A
     | (set(range(0x391, 0x3CA)) - {0x3A2})  # Greek
     | {0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2026}
-    | {0x2032, 0x2033, 0x2080, 0x2081, 0x2082, 0x2083, 0x207B, 0x2070, 0x2074}
+    | {0x2032, 0x2033, 0x2070, 0x207B, 0x2080, 0x2081, 0x2082, 0x2083}
+    | set(range(0x2074, 0x207A))  # superscript 4 to 9; Latin-1 has 1 to 3
     | {0x2190, 0x2191, 0x2192, 0x2193, 0x2194, 0x2202, 0x2207, 0x2211, 0x2212, 0x221A, 0x221E}
     | {0x2016, 0x2208, 0x2248, 0x2260, 0x2264, 0x2265, 0x22A4, 0x25A1, 0x2713, 0x2717}
 )

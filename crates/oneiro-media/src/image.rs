@@ -112,8 +112,22 @@ impl Image {
     }
 }
 
+/// Whether there is one value of transparency for each pixel.
+pub(crate) fn check_alpha(image: &Image, alpha: &[f32]) -> Result<()> {
+    if image.width.checked_mul(image.height) == Some(alpha.len()) {
+        return Ok(());
+    }
+    let what = format!(
+        "an image of {}×{} pixels needs one alpha value a pixel; {} were given",
+        image.width,
+        image.height,
+        alpha.len()
+    );
+    Err(MediaError::Shape { what })
+}
+
 /// One value of a plane as a byte of a file. The one rounding rule of this crate.
-fn quantize(value: f32) -> u8 {
+pub(crate) fn quantize(value: f32) -> u8 {
     // `as` saturates and takes NaN to 0.
     (value.clamp(0.0, 1.0) * 255.0).round() as u8
 }

@@ -1,4 +1,4 @@
-//! Image files to tensors and back, sheets and pages of pictures.
+//! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
 //! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
 //!
@@ -7,6 +7,7 @@
 //! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
 //!                   ├─ Film (animated PNG or GIF) ─► file
 //!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
+//! numbers ─ Plot (lines, bars, histograms) ─► Image
 //! ```
 //!
 //! ```
@@ -32,9 +33,11 @@
 mod disturb;
 mod error;
 mod film;
+mod font;
 mod image;
 mod npy;
 mod page;
+mod plot;
 mod read;
 mod resize;
 mod sheet;
@@ -46,7 +49,8 @@ pub use film::{Film, TICKS_PER_SECOND};
 pub use image::{Image, MAX_PIXELS};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
-pub use read::{decode_image, read_bytes, read_image};
+pub use plot::{Plot, Series};
+pub use read::{decode_image, decode_image_alpha, read_bytes, read_image, read_image_alpha};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
-pub use write::{PngText, decode_text, encode_png, read_text, write_atomic, write_png};
+pub use write::{PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_png};

@@ -1,7 +1,7 @@
 //! Image files to planes of `f32`: PNG, JPEG, WebP and the first frame of GIF (and of animated WebP and PNG).
 //!
 //! Grey becomes three equal channels; 16-bit values are divided by 65535; transparency is composited on black
-//! (each value times its alpha); a photo is turned upright as its EXIF orientation says.
+//! (each value times its alpha), or handed over beside the colours by [`read_image_alpha`]; a photo is turned upright as its EXIF orientation says.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -20,7 +20,8 @@ const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Reads an image file. The format is recognised by the file's first bytes, never by its name.
+/// Reads an image file. The format is recognised by the file's first bytes, never by its name. Where the
+/// picture is transparent, its colours are times their alpha, as on black paper; see [`read_image_alpha`].
 ///
 /// # Errors
 ///
@@ -37,7 +38,37 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
 ///
 /// As [`read_image`], save those of opening the file.
 pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
+    let (mut image, alpha) = decode(bytes, path.as_ref())?;
+    if let Some(alpha) = alpha {
+        for plane in image.rgb.chunks_exact_mut(alpha.len()) {
+            plane.iter_mut().zip(&alpha).for_each(|(value, alpha)| *value *= alpha);
+        }
+    }
+    Ok(image)
+}
+
+/// Reads an image file with its transparency: the colours as they are stored, not times alpha, and a value
+/// for each pixel, H,W, 0 transparent to 1 opaque. It is `None` for a picture that is opaque everywhere.
+///
+/// # Errors
+///
+/// As [`read_image`].
+pub fn read_image_alpha(path: impl AsRef<Path>) -> Result<(Image, Option<Vec<f32>>)> {
     let path = path.as_ref();
+    decode_image_alpha(&read_bytes(path)?, path)
+}
+
+/// The same for a file's bytes; `path` is what messages call it.
+///
+/// # Errors
+///
+/// As [`decode_image`].
+pub fn decode_image_alpha(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Image, Option<Vec<f32>>)> {
+    let (image, alpha) = decode(bytes, path.as_ref())?;
+    Ok((image, alpha.filter(|alpha| alpha.iter().any(|value| *value < 1.0))))
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Option<Vec<f32>>)> {
     let format = recognize(bytes, path)?;
     let name = format_name(format);
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
@@ -176,32 +207,36 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
     }
 }
 
-/// Any decoded picture as planes, transparency composited on black.
-fn planes(picture: &DynamicImage) -> Result<Image> {
+/// Any decoded picture as planes, with the transparency of each pixel if the picture can have any.
+fn planes(picture: &DynamicImage) -> Result<(Image, Option<Vec<f32>>)> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let pixels = width * height;
-    let mut rgb = vec![0.0; 3 * pixels];
     // The 8-bit formats without transparency are the common case.
     if let DynamicImage::ImageRgb8(buffer) = picture {
-        return Image::from_rgb8(width, height, buffer.as_raw());
+        return Ok((Image::from_rgb8(width, height, buffer.as_raw())?, None));
     }
+    let has_alpha = picture.color().has_alpha();
+    let mut rgb = vec![0.0; 3 * pixels];
+    let mut alpha = vec![1.0; if has_alpha { pixels } else { 0 }];
+    let mut store = |i: usize, values: [f32; 4]| {
+        for (channel, value) in values[..3].iter().enumerate() {
+            rgb[channel * pixels + i] = *value;
+        }
+        if let Some(alpha) = alpha.get_mut(i) {
+            *alpha = values[3];
+        }
+    };
     let deep = picture.color().bytes_per_pixel() > picture.color().channel_count();
     if deep {
         for (i, pixel) in picture.to_rgba16().pixels().enumerate() {
-            composite(&mut rgb, pixels, i, pixel.0.map(|value| f32::from(value) / 65535.0));
+            store(i, pixel.0.map(|value| f32::from(value) / 65535.0));
         }
     } else {
         for (i, pixel) in picture.to_rgba8().pixels().enumerate() {
-            composite(&mut rgb, pixels, i, pixel.0.map(|value| f32::from(value) / 255.0));
+            store(i, pixel.0.map(|value| f32::from(value) / 255.0));
         }
     }
-    Image::new(width, height, rgb)
-}
-
-fn composite(rgb: &mut [f32], pixels: usize, i: usize, [red, green, blue, alpha]: [f32; 4]) {
-    for (channel, value) in [red, green, blue].into_iter().enumerate() {
-        rgb[channel * pixels + i] = value * alpha;
-    }
+    Ok((Image::new(width, height, rgb)?, has_alpha.then_some(alpha)))
 }
 
 #[cfg(test)]

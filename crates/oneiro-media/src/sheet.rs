@@ -8,13 +8,17 @@
 //!        └───────────────────────────────┘
 //! ```
 //!
-//! Every cell is as wide as the widest picture; pictures of a row stand on one line, above their captions.
+//! Pictures of a row share their height as nearly as whole factors allow: a pixel of a smaller picture is
+//! drawn as a square, as large as the row's largest picture has room for (not with [`Sheet::one_scale`]). They
+//! stand on one line, above their captions. Each column is as wide as its widest cell; rows share their
+//! columns if they have equally many.
+//!
+//! What is transparent shows a checkerboard of two light greys behind it.
 
-mod font;
+use std::collections::BTreeMap;
 
-use font::{Face, STRONG, TEXT, TITLE};
-
-use crate::image::MAX_PIXELS;
+use crate::font::{Face, STRONG, TEXT, TITLE};
+use crate::image::{MAX_PIXELS, check_alpha};
 use crate::{Image, MediaError, Result};
 
 /// Pixels between a picture and its caption.
@@ -29,6 +33,12 @@ const HEADING_SPACE: usize = 15;
 const LABEL_SPACE: usize = 16;
 /// The widest that labels get before they are cut.
 const MAX_LABEL: usize = 220;
+/// The most lines that a label is wrapped into.
+const LABEL_LINES: usize = 4;
+/// Pixels of a square of the checkerboard behind transparent pictures.
+const CHECKER: usize = 8;
+/// The greys of the checkerboard.
+const CHECKER_GREYS: [f32; 2] = [0.96, 0.86];
 /// How wide a sheet grows for its title's sake.
 const MAX_TITLE: usize = 640;
 
@@ -36,13 +46,20 @@ const MAX_TITLE: usize = 640;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     image: Image,
+    alpha: Option<Vec<f32>>,
     caption: Vec<String>,
 }
 
 impl Cell {
     /// A picture without a caption.
     pub fn new(image: Image) -> Cell {
-        Cell { image, caption: Vec::new() }
+        Cell { image, alpha: None, caption: Vec::new() }
+    }
+
+    /// Makes the picture transparent: a value for each pixel, H,W, 0 transparent to 1 opaque.
+    pub fn alpha(mut self, alpha: Vec<f32>) -> Cell {
+        self.alpha = Some(alpha);
+        self
     }
 
     /// Adds a line below the picture: the first is drawn in the text colour, those after it paler. A line
@@ -60,6 +77,7 @@ pub struct Sheet {
     gap: usize,
     margin: usize,
     zoom: usize,
+    one_scale: bool,
     min_cell_width: usize,
     background: [u8; 3],
     title: String,
@@ -82,6 +100,7 @@ impl Sheet {
             gap: 12,
             margin: 24,
             zoom: 1,
+            one_scale: false,
             min_cell_width: 0,
             background: [255; 3],
             title: String::new(),
@@ -120,6 +139,12 @@ impl Sheet {
         self
     }
 
+    /// Draws small pictures small beside large ones, so that their sizes compare.
+    pub fn one_scale(mut self) -> Sheet {
+        self.one_scale = true;
+        self
+    }
+
     /// Makes cells at least so wide, so that captions of small pictures have room.
     pub fn min_cell_width(mut self, width: usize) -> Sheet {
         self.min_cell_width = width;
@@ -132,7 +157,8 @@ impl Sheet {
         self
     }
 
-    /// Starts a new row with a label on its left; the cells after it belong to it, and wrap under it.
+    /// Starts a new row with a label on its left; the cells after it belong to it, and wrap under it. A long
+    /// label is wrapped where its row is high enough, and ends in an ellipsis where it is not.
     pub fn row(mut self, label: impl Into<String>) -> Sheet {
         self.rows.push(Row { label: label.into(), cells: Vec::new() });
         self
@@ -156,7 +182,7 @@ impl Sheet {
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if the sheet has no picture, or would have more than 128 megapixels.
+    /// [`MediaError::Shape`] if the sheet has no picture or one with too many or too few alpha values, or would have more than 128 megapixels.
     pub fn render(&self) -> Result<Image> {
         let layout = self.layout()?;
         let paper = self.background.map(|value| f32::from(value) / 255.0);
@@ -172,20 +198,22 @@ impl Sheet {
             }
         }
         for line in &layout.lines {
-            if let Some(label) = line.label {
-                let face = STRONG.face();
-                let middle = line.top + (line.picture_height - face.height()) / 2;
-                face.draw(&mut canvas, self.margin, middle, layout.label_width, label, ink.text);
+            let face = STRONG.face();
+            let middle = line.top + (line.picture_height - line.label.len() * face.height()) / 2;
+            for (i, label) in line.label.iter().enumerate() {
+                let y = middle + i * face.height();
+                face.draw(&mut canvas, self.margin, y, layout.label_width, label, ink.text);
             }
-            for (column, cell) in line.cells.iter().enumerate() {
-                let x = layout.left + column * (layout.cell_width + self.gap);
+            let mut x = layout.left;
+            for ((cell, &zoom), &width) in line.cells.iter().zip(&line.zooms).zip(&line.widths) {
                 let foot = line.top + line.picture_height;
-                paste(&mut canvas, &cell.image, x, foot - cell.image.height * self.zoom, self.zoom);
+                paste(&mut canvas, cell, x, foot - cell.image.height * zoom, zoom);
                 for (i, text) in cell.caption.iter().enumerate() {
                     let color = if i == 0 { ink.text } else { ink.pale };
                     let top = foot + CAPTION_SPACE + i * CAPTION_LINE;
-                    TEXT.face().draw(&mut canvas, x, top, layout.cell_width, text, color);
+                    TEXT.face().draw(&mut canvas, x, top, width, text, color);
                 }
+                x += width + self.gap;
             }
         }
         Ok(canvas)
@@ -194,38 +222,60 @@ impl Sheet {
     /// Where everything goes.
     fn layout(&self) -> Result<Layout<'_>> {
         let cells = || self.rows.iter().flat_map(|row| &row.cells);
-        let widest = cells().map(|cell| cell.image.width * self.zoom).max();
-        let Some(widest) = widest else {
+        if cells().next().is_none() {
             let what = "a sheet needs at least one picture; this one has none".to_owned();
             return Err(MediaError::Shape { what });
-        };
-        let cell_width = widest.max(self.min_cell_width);
-        let columns = self.rows.iter().map(|row| row.cells.len()).max().unwrap_or(1).min(self.columns);
-        let label_width = self.rows.iter().map(|row| STRONG.face().width(&row.label)).max().unwrap_or(0);
-        let label_width = label_width.min(MAX_LABEL);
-        let left = self.margin + if label_width > 0 { label_width + LABEL_SPACE } else { 0 };
+        }
+        for cell in cells() {
+            cell.alpha.as_ref().map_or(Ok(()), |alpha| check_alpha(&cell.image, alpha))?;
+        }
+        let face = STRONG.face();
         let title_width =
             TITLE.face().width(&self.title).max(TEXT.face().width(&self.subtitle)).min(MAX_TITLE);
-        let grid_right = left + columns * cell_width + (columns - 1) * self.gap;
 
         let mut lines: Vec<Line<'_>> = Vec::new();
+        // The widths of the columns of all rows that have so many.
+        let mut columns: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut y = self.margin + self.heading_height();
         for row in &self.rows {
+            let shared = row.cells.len().min(self.columns);
             for (i, cells) in row.cells.chunks(self.columns).enumerate() {
                 if !lines.is_empty() {
                     y += self.gap + self.gap / 2;
                 }
-                let label = (i == 0 && !row.label.is_empty()).then_some(row.label.as_str());
-                let pictures = cells.iter().map(|cell| cell.image.height * self.zoom).max().unwrap_or(0);
-                let picture_height = pictures.max(label.map_or(0, |_| STRONG.face().height()));
-                lines.push(Line { top: y, picture_height, label, cells });
+                let zooms = self.zooms(cells);
+                let sides = |side: fn(&Image) -> usize| {
+                    cells.iter().zip(&zooms).map(move |(cell, zoom)| side(&cell.image).saturating_mul(*zoom))
+                };
+                let pictures = sides(|image| image.height).max().unwrap_or(0);
+                let label = if i == 0 && !row.label.is_empty() {
+                    let room = (pictures / face.height()).clamp(1, LABEL_LINES);
+                    face.wrap(&row.label, MAX_LABEL, room)
+                } else {
+                    Vec::new()
+                };
+                let widths = columns.entry(shared).or_insert_with(|| vec![self.min_cell_width; shared]);
+                widths.iter_mut().zip(sides(|image| image.width)).for_each(|(all, one)| *all = one.max(*all));
+                let picture_height = pictures.max(label.len() * face.height());
                 let captions = cells.iter().map(|cell| cell.caption.len()).max().unwrap_or(0);
                 let captions = if captions == 0 { 0 } else { CAPTION_SPACE + captions * CAPTION_LINE };
-                y += picture_height + captions;
+                lines.push(Line { top: y, picture_height, label, cells, zooms, shared, widths: Vec::new() });
+                y = y.saturating_add(picture_height).saturating_add(captions);
             }
         }
-        let width = grid_right.max(self.margin + title_width) + self.margin;
-        let height = y + self.margin;
+        for line in &mut lines {
+            line.widths = columns.get(&line.shared).cloned().unwrap_or_default();
+        }
+        let labels = lines.iter().flat_map(|line| &line.label);
+        let label_width = labels.map(|label| face.width(label)).max().unwrap_or(0);
+        let left = self.margin + if label_width > 0 { label_width + LABEL_SPACE } else { 0 };
+        let row_width = |widths: &Vec<usize>| {
+            let gaps = widths.len().saturating_sub(1) * self.gap;
+            widths.iter().fold(gaps, |sum, width| sum.saturating_add(*width))
+        };
+        let grid_right = columns.values().map(row_width).max().unwrap_or(0).saturating_add(left);
+        let width = grid_right.max(self.margin + title_width).saturating_add(self.margin);
+        let height = y.saturating_add(self.margin);
         if (width as u64).saturating_mul(height as u64) > MAX_PIXELS {
             let what = format!(
                 "the sheet would be {width}×{height} pixels, and the limit is {} million together; take fewer or smaller pictures",
@@ -233,7 +283,19 @@ impl Sheet {
             );
             return Err(MediaError::Shape { what });
         }
-        Ok(Layout { width, height, left, cell_width, label_width, lines })
+        Ok(Layout { width, height, left, label_width, lines })
+    }
+
+    /// How many pixels of the sheet a pixel of each picture of a row is long.
+    fn zooms(&self, cells: &[Cell]) -> Vec<usize> {
+        let largest =
+            |side: fn(&Image) -> usize| cells.iter().map(|cell| side(&cell.image)).max().unwrap_or(0);
+        let (width, height) = (largest(|image| image.width), largest(|image| image.height));
+        let factor = |image: &Image| match self.one_scale {
+            true => 1,
+            false => (height / image.height.max(1)).min(width / image.width.max(1)).max(1),
+        };
+        cells.iter().map(|cell| self.zoom.saturating_mul(factor(&cell.image))).collect()
     }
 
     fn heading_height(&self) -> usize {
@@ -249,7 +311,6 @@ struct Layout<'a> {
     height: usize,
     /// Where the first column begins.
     left: usize,
-    cell_width: usize,
     label_width: usize,
     lines: Vec<Line<'a>>,
 }
@@ -259,8 +320,14 @@ struct Line<'a> {
     top: usize,
     /// Of the highest picture, and of the label.
     picture_height: usize,
-    label: Option<&'a str>,
+    label: Vec<String>,
     cells: &'a [Cell],
+    /// Of each picture.
+    zooms: Vec<usize>,
+    /// With how many columns a row shares its widths.
+    shared: usize,
+    /// Of each column.
+    widths: Vec<usize>,
 }
 
 /// The colours of letters.
@@ -281,17 +348,24 @@ impl Ink {
     }
 }
 
-/// Copies a picture to `x`, `y`, every pixel as a square of `zoom`. It lies inside the canvas.
-fn paste(canvas: &mut Image, image: &Image, x: usize, y: usize, zoom: usize) {
+/// Copies a picture to `x`, `y`, every pixel as a square of `zoom`, over the checkerboard as far as it is
+/// transparent. It lies inside the canvas.
+fn paste(canvas: &mut Image, cell: &Cell, x: usize, y: usize, zoom: usize) {
+    let image = &cell.image;
     let (width, pixels) = (canvas.width, canvas.width * canvas.height);
     for channel in 0..3 {
         let plane = image.plane(channel);
         for row in 0..image.height * zoom {
-            let source = &plane[row / zoom * image.width..][..image.width];
+            let from = row / zoom * image.width;
             let start = channel * pixels + (y + row) * width + x;
             let target = &mut canvas.rgb[start..start + image.width * zoom];
             for (column, value) in target.iter_mut().enumerate() {
-                *value = source[column / zoom];
+                let at = from + column / zoom;
+                *value = plane[at];
+                if let Some(alpha) = cell.alpha.as_ref().map(|alpha| alpha[at].clamp(0.0, 1.0)) {
+                    let grey = CHECKER_GREYS[(row / CHECKER + column / CHECKER) % 2];
+                    *value = plane[at] * alpha + grey * (1.0 - alpha);
+                }
             }
         }
     }

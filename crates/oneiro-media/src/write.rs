@@ -1,7 +1,7 @@
 //! Pictures to PNG files that carry how they were made, and files that are complete or not there at all.
 //!
 //! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and filter
-//! settings are fixed, and no time is stored. Pixels are 8-bit RGB, `round(clamp(x, 0, 1) * 255)`.
+//! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, Write};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::film::read_gif_text;
+use crate::image::{check_alpha, quantize};
 use crate::read::read_bytes;
 use crate::{Image, MediaError, Result};
 
@@ -57,14 +58,33 @@ pub fn write_png(path: impl AsRef<Path>, image: &Image, text: &PngText) -> Resul
 /// [`MediaError::Text`] for a keyword or text that PNG cannot hold (a keyword that is empty, longer than 72
 /// bytes or not printable ASCII; a text with a NUL), [`MediaError::Shape`] for an image without pixels.
 pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
+    encode(image, text, png::ColorType::Rgb, &image.to_rgb8())
+}
+
+/// The bytes of a PNG file with transparency: 8-bit RGBA with the text before the pixels. `alpha` has a value
+/// for each pixel, H,W, 0 transparent to 1 opaque; colours are stored as they are, not times alpha.
+///
+/// # Errors
+///
+/// As [`encode_png`], and [`MediaError::Shape`] unless `alpha` has as many values as the image has pixels.
+pub fn encode_png_alpha(image: &Image, alpha: &[f32], text: &PngText) -> Result<Vec<u8>> {
+    check_alpha(image, alpha)?;
+    let colors = image.to_rgb8();
+    let pixels = colors.chunks_exact(3).zip(alpha);
+    let rgba: Vec<u8> = pixels.flat_map(|(rgb, &alpha)| [rgb[0], rgb[1], rgb[2], quantize(alpha)]).collect();
+    encode(image, text, png::ColorType::Rgba, &rgba)
+}
+
+fn encode(image: &Image, text: &PngText, color: png::ColorType, pixels: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = new_encoder(&mut bytes, image.width, image.height)?;
+    encoder.set_color(color);
     add_text(&mut encoder, text)?;
     let refused = |error: png::EncodingError| MediaError::Shape {
         what: format!("cannot encode an image of {}×{} pixels as PNG: {error}", image.width, image.height),
     };
     let mut writer = encoder.write_header().map_err(refused)?;
-    writer.write_image_data(&image.to_rgb8()).map_err(refused)?;
+    writer.write_image_data(pixels).map_err(refused)?;
     writer.finish().map_err(refused)?;
     Ok(bytes)
 }

@@ -61,6 +61,18 @@ fn transparency_is_composited_on_black() {
 }
 
 #[test]
+fn transparency_is_handed_over_beside_the_colours_if_asked_for() {
+    let (image, alpha) = decode_image_alpha(file!("alpha.png"), "alpha.png").unwrap();
+    let alpha = alpha.unwrap();
+    assert_eq!((image.pixel(0, 0), image.pixel(11, 7)), (RED, BLUE));
+    assert_eq!((alpha.len(), alpha[0], alpha[47], alpha[48]), (96, 0.2, 0.2, 1.0));
+    for bytes in [file!("rgb.png"), file!("palette.png"), file!("grey16.png"), file!("first.gif")] {
+        let (image, alpha) = decode_image_alpha(bytes, "opaque").unwrap();
+        assert_eq!((image, alpha), (decode_image(bytes, "opaque").unwrap(), None));
+    }
+}
+
+#[test]
 fn a_file_cut_off_anywhere_is_an_error_and_never_a_panic() {
     let cases = [
         ("rgb.png", file!("rgb.png")),

@@ -32,10 +32,68 @@ fn a_sheet_of_few_pictures_is_not_padded_to_its_columns() {
 #[test]
 fn pictures_of_a_row_stand_on_one_line() {
     let sheet = Sheet::new(2).margin(0).gap(0).cell(cell(10, 10)).cell(cell(6, 4)).render().unwrap();
-    assert_eq!((sheet.width, sheet.height), (20, 10));
-    assert!(
-        !is_red(&sheet, 10, 5) && is_red(&sheet, 10, 6) && is_red(&sheet, 15, 9) && !is_red(&sheet, 16, 9)
-    );
+    assert_eq!((sheet.width, sheet.height), (16, 10));
+    assert!(!is_red(&sheet, 10, 5) && is_red(&sheet, 10, 6) && is_red(&sheet, 15, 9));
+}
+
+#[test]
+fn small_pictures_beside_a_large_one_are_enlarged_by_whole_factors() {
+    let row = || Sheet::new(3).margin(0).gap(2).cell(cell(20, 20)).cell(cell(6, 6)).cell(cell(4, 9));
+    let sheet = row().render().unwrap();
+    // Three times 6, twice 9.
+    assert_eq!((sheet.width, sheet.height), (20 + 2 + 18 + 2 + 8, 20));
+    assert!(is_red(&sheet, 22, 2) && !is_red(&sheet, 22, 1) && is_red(&sheet, 39, 19));
+    assert!(is_red(&sheet, 42, 2) && is_red(&sheet, 49, 19));
+    let sheet = row().one_scale().render().unwrap();
+    assert_eq!((sheet.width, sheet.height), (20 + 2 + 6 + 2 + 4, 20));
+}
+
+#[test]
+fn rows_of_equally_many_cells_share_their_columns_and_others_have_their_own() {
+    let sheet = Sheet::new(4)
+        .margin(0)
+        .gap(0)
+        .row("")
+        .cells([cell(30, 10), cell(10, 10)])
+        .row("")
+        .cells([cell(20, 10), cell(10, 10)])
+        .row("")
+        .cells((0..4).map(|_| cell(8, 10)))
+        .render()
+        .unwrap();
+    assert_eq!((sheet.width, sheet.height), (40, 30));
+    assert!(is_red(&sheet, 19, 15) && !is_red(&sheet, 20, 15) && is_red(&sheet, 30, 15));
+    assert!(is_red(&sheet, 31, 25) && !is_red(&sheet, 32, 25));
+}
+
+#[test]
+fn transparent_pixels_show_a_checkerboard() {
+    let alpha = [vec![0.0; 128], vec![0.5; 64], vec![1.0; 64]].concat();
+    let see_through = |alpha| Cell::new(Image::filled(16, 16, RED)).alpha(alpha);
+    let sheet = Sheet::new(1).margin(0).cell(see_through(alpha)).render().unwrap();
+    let [light, dark] = CHECKER_GREYS;
+    assert_eq!((sheet.pixel(0, 0), sheet.pixel(8, 0)), ([light; 3], [dark; 3]));
+    assert_eq!(sheet.pixel(0, 8), [0.5 + dark / 2.0, dark / 2.0, dark / 2.0]);
+    assert_eq!(sheet.pixel(15, 15), RED);
+    let error = Sheet::new(1).cell(see_through(vec![1.0; 3])).render().unwrap_err().to_string();
+    assert!(error.contains("16×16 pixels needs one alpha value a pixel; 3 were given"), "{error}");
+}
+
+#[test]
+fn a_long_label_is_wrapped_as_far_as_its_row_is_high() {
+    let name = "features.denseblock4.denselayer16.conv2 of the network trained on scrambled pictures";
+    let inked_rows = |height: usize| {
+        let sheet = Sheet::new(1).row(name).cell(cell(30, height)).render().unwrap();
+        let inked = |y: usize| (24..sheet.width - 24 - 30).any(|x| sheet.pixel(x, y) != WHITE);
+        let rows = (0..sheet.height).filter(|&y| inked(y)).count();
+        let red = (0..sheet.width).find(|&x| is_red(&sheet, x, sheet.height / 2)).unwrap();
+        assert!(red <= 24 + MAX_LABEL + LABEL_SPACE, "{red}");
+        let clear = (red - LABEL_SPACE..red).all(|x| (0..sheet.height).all(|y| sheet.pixel(x, y) == WHITE));
+        assert!(clear, "the label meets the picture");
+        rows
+    };
+    assert!(inked_rows(10) < 17);
+    assert!(inked_rows(100) > 30);
 }
 
 #[test]

@@ -58,6 +58,22 @@ fn a_picture_comes_back_with_its_text() {
 }
 
 #[test]
+fn a_transparent_picture_comes_back_with_its_colours_and_text() {
+    let image = Image::from_rgb8(3, 2, &(0..18).map(|i| i * 14).collect::<Vec<u8>>()).unwrap();
+    let alpha = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+    let how = text(&[("seed", "7")]);
+    let bytes = encode_png_alpha(&image, &alpha, &how).unwrap();
+    assert_eq!(crate::decode_image_alpha(&bytes, "a.png").unwrap(), (image.clone(), Some(alpha.to_vec())));
+    assert_eq!(decode_text(&bytes, "a.png").unwrap(), how);
+    assert_eq!(bytes[25], 6, "the colour type RGBA");
+    let clamped = encode_png_alpha(&image, &[-1.0, 2.0, f32::NAN, 1.0, 1.0, 1.0], &how).unwrap();
+    let (_, alpha) = crate::decode_image_alpha(&clamped, "b.png").unwrap();
+    assert_eq!(alpha.unwrap()[..3], [0.0, 1.0, 0.0]);
+    let error = encode_png_alpha(&image, &[1.0; 5], &how).unwrap_err().to_string();
+    assert_eq!(error, "an image of 3×2 pixels needs one alpha value a pixel; 5 were given");
+}
+
+#[test]
 fn the_same_picture_and_text_give_the_same_bytes() {
     let image = Image::new(32, 32, (0..3 * 1024).map(|i| (i * 37 % 256) as f32 / 255.0).collect()).unwrap();
     let how = text(&[("seed", "7")]);

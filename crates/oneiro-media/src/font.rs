@@ -1,4 +1,4 @@
-//! The letters of a sheet: three faces rasterised beforehand (`assets/bake_font.py`), with grey edges.
+//! The letters of sheets and plots: three faces rasterised beforehand (`assets/bake_font.py`), with grey edges.
 //!
 //! A character that the faces lack is drawn as an empty box.
 
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use crate::Image;
 
 /// Rendered from DejaVu Sans Condensed; see `NOTICE` for its licence.
-static DATA: &[u8] = include_bytes!("../../assets/sheet_font.bin");
+static DATA: &[u8] = include_bytes!("../assets/letters.bin");
 
 static FACES: LazyLock<Vec<Glyphs>> = LazyLock::new(|| parse(DATA).unwrap_or_default());
 
@@ -18,17 +18,17 @@ const ELLIPSIS: char = '…';
 
 /// One of the faces, by its place in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Face(usize);
+pub(crate) struct Face(usize);
 
 /// Regular, 13 pixels: captions.
-pub(super) const TEXT: Face = Face(0);
+pub(crate) const TEXT: Face = Face(0);
 /// Bold, 13 pixels: row labels.
-pub(super) const STRONG: Face = Face(1);
+pub(crate) const STRONG: Face = Face(1);
 /// Bold, 20 pixels: titles.
-pub(super) const TITLE: Face = Face(2);
+pub(crate) const TITLE: Face = Face(2);
 
 impl Face {
-    pub(super) fn face(self) -> &'static Glyphs {
+    pub(crate) fn face(self) -> &'static Glyphs {
         static NONE: Glyphs = Glyphs { ascent: 0, descent: 0, glyphs: Vec::new() };
         FACES.get(self.0).unwrap_or(&NONE)
     }
@@ -36,7 +36,7 @@ impl Face {
 
 /// A face: its glyphs in order of their code points.
 #[derive(Debug)]
-pub(super) struct Glyphs {
+pub(crate) struct Glyphs {
     ascent: usize,
     descent: usize,
     glyphs: Vec<Glyph>,
@@ -56,17 +56,17 @@ struct Glyph {
 
 impl Glyphs {
     /// From the top of the tallest letter to the foot of the deepest.
-    pub(super) fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.ascent + self.descent
     }
 
     /// How many pixels a text takes.
-    pub(super) fn width(&self, text: &str) -> usize {
+    pub(crate) fn width(&self, text: &str) -> usize {
         text.chars().filter_map(|c| self.glyph(c)).map(|glyph| glyph.advance).sum()
     }
 
     /// The text, or as much of its beginning as fits into `room` pixels with an ellipsis after it.
-    pub(super) fn cut(&self, text: &str, room: usize) -> String {
+    pub(crate) fn cut(&self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
         }
@@ -85,8 +85,37 @@ impl Glyphs {
         kept
     }
 
+    /// The text, or an ellipsis and as much of its end as fits into `room` pixels: names of layers differ there.
+    pub(crate) fn cut_front(&self, text: &str, room: usize) -> String {
+        if self.width(text) <= room {
+            return text.to_owned();
+        }
+        let kept = |(at, _): (usize, char)| format!("{ELLIPSIS}{}", &text[at..]);
+        text.char_indices().map(kept).find(|kept| self.width(kept) <= room).unwrap_or_default()
+    }
+
+    /// The text in at most `lines` lines (at least one) that fit into `room` pixels. Lines break at spaces and
+    /// behind `. _ / : -`, as between the parts of a layer's name; a word wider than a line, and what the last
+    /// line has no room for, end in an ellipsis.
+    pub(crate) fn wrap(&self, text: &str, room: usize, lines: usize) -> Vec<String> {
+        let mut wrapped = Vec::new();
+        let mut rest = text.trim();
+        while wrapped.len() + 1 < lines && self.width(rest) > room {
+            let breaks = rest.char_indices().filter(|(_, c)| matches!(c, ' ' | '.' | '_' | '/' | ':' | '-'));
+            let ends = breaks.map(|(at, c)| at + c.len_utf8());
+            let fits = |end: &usize| self.width(rest[..*end].trim_end()) <= room;
+            let Some(end) = ends.take_while(fits).last() else { break };
+            wrapped.push(rest[..end].trim_end().to_owned());
+            rest = rest[end..].trim_start();
+        }
+        if wrapped.is_empty() || !rest.is_empty() {
+            wrapped.push(self.cut(rest, room));
+        }
+        wrapped
+    }
+
     /// Draws a text, cut to `room` pixels, with the top left of its line at `x`, `y`.
-    pub(super) fn draw(
+    pub(crate) fn draw(
         &self,
         canvas: &mut Image,
         x: usize,
@@ -95,15 +124,39 @@ impl Glyphs {
         text: &str,
         color: [f32; 3],
     ) {
-        let mut pen = x;
-        for glyph in self.cut(text, room).chars().filter_map(|c| self.glyph(c)) {
+        self.ink(&self.cut(text, room), |along, down, ink| {
+            if let (Some(x), Some(y)) = (x.checked_add_signed(along), y.checked_add_signed(down)) {
+                blend(canvas, x, y, color, ink);
+            }
+        });
+    }
+
+    /// Draws a text, cut to `room` pixels, that reads upwards: its first letter is at the foot, `x` is the
+    /// column of its letters' tops, and the row `y` is the first below it.
+    pub(crate) fn draw_upwards(
+        &self,
+        canvas: &mut Image,
+        x: usize,
+        y: usize,
+        room: usize,
+        text: &str,
+        color: [f32; 3],
+    ) {
+        self.ink(&self.cut(text, room), |along, down, ink| {
+            if let (Some(x), Some(y)) = (x.checked_add_signed(down), y.checked_add_signed(-1 - along)) {
+                blend(canvas, x, y, color, ink);
+            }
+        });
+    }
+
+    /// Visits the pixels of a text's letters: how far along the line, how far below its top, how much ink.
+    fn ink(&self, text: &str, mut visit: impl FnMut(isize, isize, f32)) {
+        let mut pen = 0;
+        for glyph in text.chars().filter_map(|c| self.glyph(c)) {
             for (row, coverage) in glyph.coverage.chunks_exact(glyph.width.max(1)).enumerate() {
                 for (column, &ink) in coverage.iter().enumerate() {
-                    let at_x = (pen + column).checked_add_signed(isize::from(glyph.left));
-                    let at_y = (y + row).checked_add_signed(isize::from(glyph.top));
-                    if let (Some(at_x), Some(at_y)) = (at_x, at_y) {
-                        blend(canvas, at_x, at_y, color, f32::from(ink) / 255.0);
-                    }
+                    let along = (pen + column) as isize + isize::from(glyph.left);
+                    visit(along, row as isize + isize::from(glyph.top), f32::from(ink) / 255.0);
                 }
             }
             pen += glyph.advance;
@@ -117,7 +170,8 @@ impl Glyphs {
     }
 }
 
-fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink: f32) {
+/// Lays a colour over a pixel, `ink` of it; beyond the canvas nothing happens.
+pub(crate) fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink: f32) {
     if x >= canvas.width || y >= canvas.height {
         return;
     }
@@ -125,7 +179,8 @@ fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink: f32) {
     let at = y * canvas.width + x;
     for channel in 0..3 {
         let value = &mut canvas.rgb[channel * pixels + at];
-        *value += (color[channel] - *value) * ink;
+        // So that full ink is the colour itself.
+        *value = *value * (1.0 - ink) + color[channel] * ink;
     }
 }
 
@@ -172,7 +227,7 @@ mod tests {
         assert_eq!(faces.len(), 3);
         for face in &faces {
             assert!(face.glyphs.is_sorted_by_key(|glyph| glyph.code));
-            for c in ('!'..='~').chain("éßκγ→–…×²□".chars()) {
+            for c in ('!'..='~').chain("éßκγ→–…×²□−⁻⁰⁴⁵⁶⁷⁸⁹".chars()) {
                 let glyph = face.glyph(c).unwrap();
                 assert_eq!(glyph.code, u32::from(c));
                 assert!(glyph.coverage.iter().any(|&ink| ink > 128), "{c} is blank");
@@ -198,6 +253,39 @@ mod tests {
         assert!(cut.ends_with('…') && face.width(&cut) <= room, "{cut}");
         assert!(face.cut(text, face.width("great …")).starts_with("great…"));
         assert_eq!(face.cut(text, 2), "");
+        let cut = face.cut_front(text, room);
+        assert!(cut.starts_with('…') && text.ends_with(&cut['…'.len_utf8()..]), "{cut}");
+        assert!(face.width(&cut) <= room && cut.chars().count() > 2, "{cut}");
+        assert_eq!((face.cut_front("a", room), face.cut_front(text, 2)), ("a".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_wrapped_text_breaks_between_words_and_ends_in_an_ellipsis_if_it_must() {
+        let face = TEXT.face();
+        let name = "features.denseblock4.denselayer16";
+        assert_eq!(face.wrap(name, face.width(name), 3), [name]);
+        let parts = ["features.", "denseblock4.", "denselayer16"];
+        assert_eq!(face.wrap(name, face.width("denselayer16"), 3), parts);
+        let two = face.wrap(name, face.width("denseblock4."), 2);
+        assert!(two[0] == "features." && two[1].starts_with("denseblo") && two[1].ends_with('…'), "{two:?}");
+        assert_eq!(face.wrap("one two", face.width("one t"), 2), ["one", "two"]);
+        assert_eq!(face.wrap("", 10, 2), [""]);
+        let narrow = face.wrap("unbreakable", face.width("unbr"), 4);
+        assert!(narrow.len() == 1 && narrow[0].ends_with('…'), "{narrow:?}");
+    }
+
+    #[test]
+    fn a_text_turned_upwards_is_the_level_one_turned_by_a_quarter() {
+        let (width, height) = (60, 20);
+        let (mut level, mut upright) =
+            (Image::filled(width, height, [1.0; 3]), Image::filled(height, width, [1.0; 3]));
+        TEXT.face().draw(&mut level, 3, 2, 50, "Äg7½", [0.0; 3]);
+        TEXT.face().draw_upwards(&mut upright, 2, width - 3, 50, "Äg7½", [0.0; 3]);
+        for y in 0..height {
+            for x in 0..width {
+                assert_eq!(level.pixel(x, y), upright.pixel(y, width - 1 - x), "{x},{y}");
+            }
+        }
     }
 
     #[test]
