@@ -10,7 +10,7 @@
 //! | [`preprocess`] | image → what the network reads, and adjoint |
 //! | [`objective`] | activations → value and seed gradients; an algebra |
 //! | [`gradients`] | how gradients pass ReLUs and max-pooling |
-//! | [`optimizer`] | gradient → step |
+//! | [`optimizer`] | value and gradient → step |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //!
