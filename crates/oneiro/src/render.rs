@@ -100,6 +100,8 @@ struct Entry {
     canvases: Vec<Canvas>,
     transforms: Stream,
     values: Vec<f64>,
+    /// Whether the last step judged a trial of a line search.
+    trial: bool,
     steps: usize,
     stop: Option<Stop>,
 }
@@ -200,7 +202,14 @@ impl Render {
                 )));
             }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
-            entries.push(Entry { canvases, transforms, values: Vec::new(), steps: 0, stop: None });
+            entries.push(Entry {
+                canvases,
+                transforms,
+                values: Vec::new(),
+                trial: false,
+                steps: 0,
+                stop: None,
+            });
         }
         let mut render = Self {
             probe,
@@ -258,6 +267,7 @@ impl Render {
         let (probe, batch, values, preset) = (&self.probe, self.entries.len(), &self.values, &self.preset);
         self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
             let rate = preset.optimizer.rate_at(entry.steps, preset.steps);
+            entry.trial = entry.holds();
             for canvas in &mut entry.canvases {
                 canvas.optimizer.set_learning_rate(rate);
                 let gradient = probe.input_gradient(canvas.input);
@@ -274,8 +284,7 @@ impl Render {
 
     fn check(&self, entry: usize) -> Result<()> {
         // A trial of a line search may be no number: the search goes back.
-        let trial = self.entries[entry].canvases.iter().any(|c| c.optimizer.holds());
-        if trial || self.values[entry].is_finite() {
+        if self.entries[entry].holds() || self.values[entry].is_finite() {
             Ok(())
         } else {
             Err(Error::NotFinite { objective: self.objectives[entry].to_string(), step: self.step })
@@ -373,6 +382,11 @@ impl Entry {
         }
     }
 
+    /// Whether the next evaluation is a trial of a line search.
+    fn holds(&self) -> bool {
+        self.canvases.iter().any(|canvas| canvas.optimizer.holds())
+    }
+
     /// Leaves every picture where its optimizer stands by it.
     fn settle(&mut self) {
         for canvas in &mut self.canvases {
@@ -385,7 +399,9 @@ impl Entry {
             return;
         }
         self.steps += 1;
-        self.values.push(value);
+        // A rejected trial says nothing about how far the picture has come.
+        let before = self.values.last().copied().filter(|_| self.trial);
+        self.values.push(before.map_or(value, |before| if value > before { value } else { before }));
         let converged = preset.tolerance.is_some_and(|tolerance| {
             let n = self.values.len();
             n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
