@@ -136,6 +136,11 @@ fn redirected_gradients_rescue_a_unit_that_starts_dead() {
         render(&model, &preset(ReluGradient::Redirected), std::slice::from_ref(&silent), 3, |_| true)
             .unwrap();
     assert!(redirected[0].value > 0.0, "{silent} stayed dead");
+    // A line search sees a plateau there, and goes on.
+    let mut searched = preset(ReluGradient::Redirected);
+    searched.set_optimizer(OptimizerKind::Lbfgs, None);
+    let searched = render(&model, &searched, std::slice::from_ref(&silent), 3, |_| true).unwrap();
+    assert!(searched[0].value > 0.0, "{silent} stayed dead in a line search");
 }
 
 #[test]
@@ -171,15 +176,18 @@ fn a_rule_for_the_first_steps_gives_way_to_the_derivative() {
 
 #[test]
 fn a_rendering_that_no_longer_rises_stops_and_says_so() {
-    let preset = Preset {
-        tolerance: Some(0.9),
-        transform: Chain::none(),
-        optimizer: OptimizerSpec::adam(0.2),
-        ..small(400)
-    };
-    let r = &run(&preset, &[Objective::channel("conv1", 4)])[0];
-    assert_eq!(r.stop, Stop::Converged);
-    assert!(r.steps < 400 && r.steps.is_multiple_of(CONVERGENCE_WINDOW), "{} steps", r.steps);
+    for (kind, rate, tolerance) in [(OptimizerKind::Adam, 0.2, 0.9), (OptimizerKind::Lbfgs, 1.0, 0.1)] {
+        let preset = Preset {
+            tolerance: Some(tolerance),
+            transform: Chain::none(),
+            optimizer: OptimizerSpec::new(kind, rate),
+            ..small(400)
+        };
+        let r = &run(&preset, &[Objective::channel("conv1", 4)])[0];
+        assert_eq!(r.stop, Stop::Converged, "{kind}");
+        assert!(r.steps < 400 && r.steps.is_multiple_of(CONVERGENCE_WINDOW), "{kind}: {} steps", r.steps);
+        assert!(r.value > 20.0, "{kind}: {}", r.value);
+    }
 }
 
 #[test]
