@@ -68,7 +68,8 @@ pub struct RenderArgs {
     #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
     learning_rate: Option<f32>,
     /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO), inverse-time(K),
-    /// or steps(FACTOR@FRACTION,…), where TO is the last step's share of the rate, or 1/(1+K)
+    /// or steps(FACTOR@FRACTION,…), each factor from that fraction of the steps on; the last step has TO, or 1/(1+K), of
+    /// the rate
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
     /// Momentum of sgd and accumulated-squares, from 0 to less than 1

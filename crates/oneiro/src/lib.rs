@@ -10,7 +10,8 @@
 //! | [`preprocess`] | image → what the network reads, and adjoint |
 //! | [`objective`] | activations → value and seed gradients; an algebra |
 //! | [`gradients`] | how gradients pass ReLUs and max-pooling |
-//! | [`optimizer`] | gradient → step |
+//! | [`optimizer`] | value and gradient → step |
+//! | [`regularizer`] | image → how bright and rough it is, and gradient |
 //! | [`statistics`] | images → the colours and frequencies that they have |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |

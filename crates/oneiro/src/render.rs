@@ -215,7 +215,7 @@ impl Render {
                 )));
             }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
-            entries.push(Entry { canvases, transforms, values: Vec::new(), steps: 0, stop: None });
+            entries.push(Entry::new(canvases, transforms));
         }
         probe.shown().check()?;
         let mut render = Self {

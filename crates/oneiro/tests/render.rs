@@ -35,10 +35,13 @@ fn every_recipe_raises_every_objective() {
     ];
     let mut failures = Vec::new();
     for param in ["fourier", "pixel"] {
-        for (kind, rate) in [(OptimizerKind::Adam, 0.05), (OptimizerKind::Sgd, 0.01)] {
+        // The default of accumulated squares is for pixels in 0–255.
+        let kinds = OptimizerKind::ALL.into_iter().filter(|kind| *kind != OptimizerKind::AccumulatedSquares);
+        let rates = kinds.map(|kind| (kind, None)).chain([(OptimizerKind::AccumulatedSquares, Some(0.01))]);
+        for (kind, rate) in rates {
             let mut preset = small(12);
             preset.set_param(param).unwrap();
-            preset.optimizer = OptimizerSpec::new(kind, rate);
+            preset.set_optimizer(kind, rate);
             for r in run(&preset, &objectives) {
                 if r.value.partial_cmp(&r.value_at_start) != Some(std::cmp::Ordering::Greater) {
                     failures.push(format!(
@@ -76,6 +79,48 @@ fn a_picture_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() {
 }
 
 #[test]
+fn a_line_search_renders_the_same_in_any_company_and_never_ends_on_a_trial() {
+    let unit = |c: usize| Objective::channel("fire5.expand1x1", c);
+    for transform in [Chain::none(), Chain::lucid()] {
+        let mut values = Vec::new();
+        for steps in [2, 3, 5, 8, 13, 21] {
+            let mut preset = Preset { transform: transform.clone(), ..small(steps) };
+            preset.set_optimizer(OptimizerKind::Lbfgs, None);
+            let alone = run(&preset, &[unit(7)]);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            let batch = pool.install(|| run(&preset, &[unit(3), unit(7), unit(11)]));
+            assert_eq!(alone[0].images, batch[1].images, "{transform}");
+            values.push(alone[0].value);
+        }
+        // Without transforms, what is accepted only rises.
+        assert!(!transform.transforms.is_empty() || values.is_sorted(), "{values:?}");
+        assert!(values[5] > values[0], "{values:?}");
+    }
+}
+
+#[test]
+fn the_rate_of_every_step_is_that_of_the_schedule() {
+    let preset = |schedule: &str, learning_rate: f32, steps: usize| {
+        let schedule = schedule.parse().unwrap();
+        Preset { optimizer: OptimizerSpec { schedule, ..OptimizerSpec::adam(learning_rate) }, ..small(steps) }
+    };
+    let of = |preset: &Preset| run(preset, &[Objective::channel("fire5.expand1x1", 7)]).remove(0).images;
+    // From the start on, a factor is a smaller rate; from the middle on, a run of its own.
+    assert_eq!(of(&preset("steps(0.5@0)", 0.05, 6)), of(&preset("constant", 0.025, 6)));
+    let turned = of(&preset("steps(0.5@0.5)", 0.05, 6));
+    assert!(turned != of(&preset("constant", 0.05, 6)) && turned != of(&preset("constant", 0.025, 6)));
+    // The last step of a straight line to 0 changes nothing.
+    let mut render =
+        Render::new(&model(), &preset("linear(0)", 0.05, 4), &[Objective::channel("conv1", 4)], 3).unwrap();
+    let mut seen = Vec::new();
+    while !render.finished() {
+        render.step().unwrap();
+        seen.push(render.pictures());
+    }
+    assert!(seen[1] != seen[2] && seen[2] == seen[3]);
+}
+
+#[test]
 fn redirected_gradients_rescue_a_unit_that_starts_dead() {
     // A unit after its ReLU that the start image leaves at zero has no gradient.
     let model = model();
@@ -91,6 +136,11 @@ fn redirected_gradients_rescue_a_unit_that_starts_dead() {
         render(&model, &preset(ReluGradient::Redirected), std::slice::from_ref(&silent), 3, |_| true)
             .unwrap();
     assert!(redirected[0].value > 0.0, "{silent} stayed dead");
+    // A line search sees a plateau there, and goes on.
+    let mut searched = preset(ReluGradient::Redirected);
+    searched.set_optimizer(OptimizerKind::Lbfgs, None);
+    let searched = render(&model, &searched, std::slice::from_ref(&silent), 3, |_| true).unwrap();
+    assert!(searched[0].value > 0.0, "{silent} stayed dead in a line search");
 }
 
 #[test]
@@ -126,15 +176,18 @@ fn a_rule_for_the_first_steps_gives_way_to_the_derivative() {
 
 #[test]
 fn a_rendering_that_no_longer_rises_stops_and_says_so() {
-    let preset = Preset {
-        tolerance: Some(0.9),
-        transform: Chain::none(),
-        optimizer: OptimizerSpec::adam(0.2),
-        ..small(400)
-    };
-    let r = &run(&preset, &[Objective::channel("conv1", 4)])[0];
-    assert_eq!(r.stop, Stop::Converged);
-    assert!(r.steps < 400 && r.steps.is_multiple_of(CONVERGENCE_WINDOW), "{} steps", r.steps);
+    for (kind, rate, tolerance) in [(OptimizerKind::Adam, 0.2, 0.9), (OptimizerKind::Lbfgs, 1.0, 0.1)] {
+        let preset = Preset {
+            tolerance: Some(tolerance),
+            transform: Chain::none(),
+            optimizer: OptimizerSpec::new(kind, rate),
+            ..small(400)
+        };
+        let r = &run(&preset, &[Objective::channel("conv1", 4)])[0];
+        assert_eq!(r.stop, Stop::Converged, "{kind}");
+        assert!(r.steps < 400 && r.steps.is_multiple_of(CONVERGENCE_WINDOW), "{kind}: {} steps", r.steps);
+        assert!(r.value > 20.0, "{kind}: {}", r.value);
+    }
 }
 
 #[test]
@@ -150,6 +203,14 @@ fn requests_that_do_not_fit_are_errors_that_name_the_thing() {
         (small(1), Objective::channel("fire99", 1), "fire99"),
         (small(1), Objective::channel("conv1", 64), "0 to 63"),
         (small(1), Objective::logit(1000), "0 to 999"),
+        (
+            Preset {
+                optimizer: OptimizerSpec { momentum: Some(0.9), ..OptimizerSpec::adam(0.05) },
+                ..small(1)
+            },
+            Objective::logit(0),
+            "adam has no momentum",
+        ),
         (Preset { size: Some([4, 4]), ..small(1) }, Objective::logit(0), "too small"),
         (small(1), "2 + 3".parse().unwrap(), "asks for nothing"),
         (small(1), Objective::neuron("conv1", 0, oneiro::objective::Position::At(vec![99, 0])), "[99, 0]"),

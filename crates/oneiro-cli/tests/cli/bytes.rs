@@ -104,7 +104,8 @@ fn every_setting_keeps_pictures_the_same_in_any_company() {
     for settings in [
         &["--preset", "conveiro"][..],
         &["--param", "pixel"],
-        &["--optimizer", "sgd", "--learning-rate", "0.3"],
+        &["--optimizer", "sgd", "--learning-rate", "0.3", "--momentum", "0.5", "--schedule", "cosine(0.1)"],
+        &["--optimizer", "lbfgs"],
         &["--transform", "none"],
         &["--transform", "pad(3,reflect)|roll(2)|scale(0.8..1.2)|rotate(-30..30)|fill(0.2,0.4,0.6)"],
         &["--steps", "0"],

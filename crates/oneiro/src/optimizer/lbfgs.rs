@@ -56,7 +56,8 @@ struct Search {
 
 /// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5), ascending, with backtracking by quadratic interpolation
 /// until Armijo's condition holds. A pair without positive curvature is left out of the memory. A value or gradient
-/// that is no number makes a trial a rejected one.
+/// that is no number makes a trial a rejected one. Gradients of rules other than the derivative may point to where the
+/// objective falls; such a search ends where it began.
 ///
 /// The learning rate is the length of a search's first trial: in quasi-Newton steps, of which 1 is natural; and while
 /// there is no memory in lengths (L2) of the parameters' change.
@@ -158,11 +159,15 @@ impl Lbfgs {
         let promised = sums::dot(&self.gradient, &step).max(0.0);
         let moved = sums::dot(&step, &step) > 0.0;
         let usable = moved && value.is_finite() && sums::dot(gradient, gradient).is_finite();
-        if usable && value >= search.value + SUFFICIENT_RISE * promised {
-            if search.along_gradient && search.rejected == 0 {
+        // On a plateau, such as that of a silent unit whose gradient a rule redirects, to follow is not worse.
+        let plateau = usable && search.along_gradient && value == search.value;
+        if plateau || usable && value >= search.value + SUFFICIENT_RISE * promised {
+            if search.along_gradient && search.rejected == 0 && !plateau {
                 self.reach *= GROWTH;
             }
-            self.remember(step, gradient);
+            if !plateau {
+                self.remember(step, gradient);
+            }
             if self.fixed_function {
                 self.start(params, value, gradient);
             } else {
@@ -336,6 +341,21 @@ mod tests {
                 lbfgs.settle(&mut x);
                 assert!(x == settled && !lbfgs.holds());
             }
+        }
+    }
+
+    #[test]
+    fn plateaus_are_crossed_along_a_gradient_that_is_not_theirs() {
+        // max(hill, -1): flat at the start, but its gradient is that of the hill.
+        for fixed in [false, true] {
+            let mut lbfgs = Lbfgs::new(3, 1.0, 4, fixed);
+            let mut x = [9.0, 3.0, -5.0];
+            for _ in 0..60 {
+                let (value, gradient) = hill(&x, [0.0; 3]);
+                lbfgs.step(&mut x, value.max(-1.0), &gradient);
+            }
+            lbfgs.settle(&mut x);
+            assert!(hill(&x, [0.0; 3]).0 > -1e-3, "{x:?}");
         }
     }
 

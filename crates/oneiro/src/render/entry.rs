@@ -214,13 +214,20 @@ const MIDDLE_GREY: f32 = 0.5;
 /// One objective's pictures, one an input that it depends on.
 pub(super) struct Entry {
     pub canvases: Vec<Canvas>,
-    pub transforms: Stream,
-    pub values: Vec<f64>,
+    transforms: Stream,
+    values: Vec<f64>,
+    /// Whether the last step judged a trial of a line search.
+    trial: bool,
     pub steps: usize,
     pub stop: Option<Stop>,
 }
 
 impl Entry {
+    /// Before its first step.
+    pub fn new(canvases: Vec<Canvas>, transforms: Stream) -> Self {
+        Self { canvases, transforms, values: Vec::new(), trial: false, steps: 0, stop: None }
+    }
+
     /// Computes the pictures and what the network sees of them in a step, under random transforms, which stay those of
     /// the last step while an optimizer searches along a line.
     pub fn show(&mut self, chain: &Chain, progress: f32) {
@@ -262,6 +269,7 @@ impl Entry {
 
     /// A step of every unfinished picture, up the total value.
     pub fn step(&mut self, total: f64, rate: f32) {
+        self.trial = self.holds();
         for canvas in &mut self.canvases {
             canvas.optimizer.set_learning_rate(rate);
             canvas.step(total, self.steps);
@@ -271,7 +279,9 @@ impl Entry {
     /// Counts a step whose objective was `value`, and decides whether it was the last.
     pub fn finish_step(&mut self, value: f64, preset: &Preset) {
         self.steps += 1;
-        self.values.push(value);
+        // A rejected trial says nothing about how far the picture has come.
+        let before = self.values.last().copied().filter(|_| self.trial);
+        self.values.push(before.map_or(value, |before| if value > before { value } else { before }));
         let converged = preset.tolerance.is_some_and(|tolerance| {
             let n = self.values.len();
             n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
