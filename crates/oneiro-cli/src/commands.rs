@@ -1,13 +1,17 @@
 //! One module a command.
 
+pub mod accentuate;
 pub mod again;
 pub mod bench;
+pub mod caricature;
 pub mod check;
 pub mod classify;
 pub mod completions;
 pub mod demo;
 pub mod info;
+pub mod invert;
 pub mod layers;
+pub mod presets;
 pub mod render;
 pub mod run;
 pub mod sheet;

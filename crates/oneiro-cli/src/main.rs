@@ -17,6 +17,7 @@ mod interrupt;
 mod materials;
 mod metadata;
 mod model;
+mod preimage;
 mod profile;
 mod progress;
 mod references;
@@ -78,6 +79,10 @@ enum Command {
     Layers(commands::layers::Args),
     Render(commands::render::Args),
     Sheet(commands::sheet::Args),
+    Invert(commands::invert::Args),
+    Caricature(commands::caricature::Args),
+    Accentuate(commands::accentuate::Args),
+    Presets(commands::presets::Args),
     Info(commands::info::Args),
     Again(commands::again::Args),
     Run(commands::run::Args),
@@ -98,6 +103,10 @@ fn main() -> ExitCode {
         Command::Layers(args) => commands::layers::run(&context, args),
         Command::Render(args) => commands::render::run(&context, args),
         Command::Sheet(args) => commands::sheet::run(&context, args),
+        Command::Invert(args) => commands::invert::run(&context, args),
+        Command::Caricature(args) => commands::caricature::run(&context, args),
+        Command::Accentuate(args) => commands::accentuate::run(&context, args),
+        Command::Presets(args) => commands::presets::run(&context, args),
         Command::Info(args) => commands::info::run(&context, args),
         Command::Again(args) => commands::again::run(&context, args),
         Command::Run(args) => commands::run::run(&context, args),

@@ -9,7 +9,6 @@ use oneiro::preset::Preset;
 use oneiro::render::Materials;
 use oneiro::statistics::Statistics;
 
-use crate::commands::statistics::read_statistics;
 use crate::model::LoadedModel;
 use crate::references::{Files, picture_size};
 
@@ -67,7 +66,8 @@ pub fn extras(
 ) -> Result<Extras> {
     let mask = mask.map(|path| start(model, preset, &path)).transpose()?;
     let read = |path: &String| -> Result<Arc<Statistics>> {
-        Ok(Arc::new(read_statistics(path.as_ref()).with_context(|| format!("--statistics {path}"))?))
+        let bytes = oneiro_media::read_bytes(path)?;
+        Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))
     };
     let materials =
         Materials { starts: Vec::new(), mask, statistics: statistics.as_ref().map(read).transpose()? };

@@ -1,0 +1,152 @@
+//! `oneiro accentuate`: a picture with more of what makes a unit fire, where it is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
+
+use crate::commands::render::short;
+use crate::context::Context;
+use crate::files;
+use crate::materials::{self, MaterialArgs};
+use crate::metadata::Photo;
+use crate::model::{self, ModelArgs};
+use crate::preimage::{out_path, pictures, readable, stem};
+use crate::references::Files;
+use crate::rendering::{Job, Options, Setting};
+use crate::settings::RenderArgs;
+use crate::sheets::{self, Output, Row, SheetPlan};
+
+/// The recipe where none is chosen.
+const DEFAULT_PRESET: &str = "accentuation";
+/// Where the sheet goes when not chosen.
+const DEFAULT_OUT: &str = "accentuation.png";
+
+/// Accentuate what in a picture makes a unit fire, staying near the picture
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro accentuate squeezenet1_1 cat.png --unit class:tabby --out cat-more.png
+  oneiro accentuate squeezenet1_1 cat.png --unit class:tabby --near fire5 --strength 0,1,10,100
+  oneiro accentuate squeezenet1_1 cat.png --objective \"-logit(tabby)\" --near fire5
+
+Each --strength makes a column: how much the features of the layer --near are held at those of the picture
+(Hamblin et al., \"Feature Accentuation\", 2024).")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Pictures, or folders of them
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    /// A unit to accentuate; may be repeated, a row each
+    #[arg(long = "unit", short = 'u', value_name = "UNIT")]
+    units: Vec<String>,
+    /// An expression to raise, instead of or beside units
+    #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
+    objectives: Vec<String>,
+    /// The layer whose features are to stay near those of the picture
+    #[arg(long, value_name = "LAYER")]
+    near: Option<String>,
+    /// How much nearness counts, in units of the objective; several make a column each [default: 1 with --near]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "X", requires = "near")]
+    strength: Vec<f64>,
+    /// At most so many pictures of a folder
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    settings: RenderArgs,
+    #[command(flatten)]
+    materials: MaterialArgs,
+    /// Where the sheet goes [default: accentuation.png]
+    #[arg(long, short, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Also write the optimised inputs, unclipped, as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    if args.units.is_empty() && args.objectives.is_empty() {
+        bail!("nothing to accentuate: give --unit (for instance --unit class:goldfish) or --objective");
+    }
+    if let Some(bad) = args.strength.iter().find(|x| !(x.is_finite() && **x >= 0.0)) {
+        bail!("--strength {bad}: a number that is not negative is needed");
+    }
+    let images = pictures(&args.images, args.limit)?;
+    let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
+    for text in &args.objectives {
+        Objective::parse(text, &AnySources)?;
+    }
+    let preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
+    let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
+    if args.raw.as_ref().is_some_and(|raw| paths.files.contains(raw)) {
+        bail!("--raw: the sheet goes there; name another file");
+    }
+    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    let model = model::load(context, &args.model)?;
+    let mut wanted = Vec::new();
+    for (unit, text) in units.iter().zip(&args.units) {
+        wanted.push((text.clone(), model.objective(unit)?));
+    }
+    for text in &args.objectives {
+        let objective = model.expression(text, preset.size)?;
+        wanted.push((objective.to_string(), objective));
+    }
+    let strengths = match (&args.near, &args.strength[..]) {
+        (None, _) => vec![0.0],
+        (Some(_), []) => vec![1.0],
+        (Some(_), list) => list.to_vec(),
+    };
+    let files = Files::new(&model, preset.size)?;
+    let mut rows = Vec::new();
+    for image in &images {
+        let start = match args.materials.start(&model, &preset)? {
+            Some(given) => given,
+            None => materials::start(&model, &preset, image)?,
+        };
+        for (name, objective) in &wanted {
+            let photo = Photo { path: image.clone(), caption: stem(image) };
+            let mut row = Row { title: name.clone(), photos: vec![photo], cells: Vec::new() };
+            for &strength in &strengths {
+                let mut whole = objective.clone();
+                let mut caption = name.clone();
+                if let (Some(layer), true) = (&args.near, strength > 0.0) {
+                    let near = Term::new(layer, TermKind::Inversion(files.reference(image)?));
+                    whole = whole + strength * Objective::Term(near);
+                    caption = format!("near {layer}: {strength}");
+                }
+                readable(&whole)?;
+                let unit = format!("{name} in {}", stem(image));
+                row.cells.push((caption, Job { start: Some(start.clone()), ..Job::new(unit, whole) }));
+            }
+            rows.push(row);
+        }
+    }
+    let columns = 1 + strengths.len();
+    let extras = args.materials.extras(&model, &preset)?;
+    let plan = SheetPlan { columns, rows, settings: vec![Setting { preset, seed: args.settings.seed }] };
+    let output = Output {
+        paths,
+        raw: args.raw.as_deref(),
+        options: Options::default(),
+        keep_size: args.settings.size.is_some(),
+    };
+    let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    if args.json {
+        let units = finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        sheets::print_json(context, &units, &files, started)?;
+    } else {
+        for f in &finished {
+            let r = &f.report;
+            context.print(&format!("{}: {} -> {}", r.unit, short(r.value_at_start), short(r.value)))?;
+        }
+        context.print(&format!("written to {}", files.join(", ")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
