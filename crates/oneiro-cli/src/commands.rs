@@ -11,3 +11,4 @@ pub mod layers;
 pub mod render;
 pub mod run;
 pub mod sheet;
+pub mod statistics;

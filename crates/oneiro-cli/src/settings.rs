@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, bail};
 use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::optimizer::OptimizerKind;
-use oneiro::preset::Preset;
+use oneiro::preset::{ParamSpec, Preset};
 use oneiro::transform::Chain;
 
 use crate::context::Context;
@@ -34,8 +34,10 @@ pub struct RenderArgs {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
-    /// What is optimised: the spectrum with decorrelated colours, or the pixels
-    #[arg(long, value_parser = ["fourier", "pixel"])]
+    /// What is optimised: the spectrum with decorrelated colours; the pixels; a pyramid of resolutions; low resolutions
+    /// shared by a batch, and detail; the weights of a network over (x, y); those of a dense layer; phases alone, under
+    /// the magnitudes of photographs
+    #[arg(long, value_parser = ParamSpec::NAMES)]
     param: Option<String>,
     /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
     #[arg(long, value_name = "CHAIN")]

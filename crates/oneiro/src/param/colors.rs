@@ -60,11 +60,6 @@ impl Colors {
         Colors { mixing, mean, squash }
     }
 
-    /// How many channels an image must have.
-    pub fn channels(&self) -> usize {
-        self.mixing.channels()
-    }
-
     /// Coordinates to image, in place. `squashed` keeps what the adjoint needs.
     pub fn apply(&self, image: &mut [f32], squashed: &mut Vec<f32>) {
         self.mixing.apply(image);
