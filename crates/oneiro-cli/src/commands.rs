@@ -15,3 +15,4 @@ pub mod presets;
 pub mod render;
 pub mod run;
 pub mod sheet;
+pub mod statistics;

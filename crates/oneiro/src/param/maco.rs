@@ -366,19 +366,18 @@ mod tests {
     #[test]
     fn the_image_has_the_given_magnitudes_whatever_the_phases() {
         let options = MacoOptions { squash: Squash::Identity, ..MacoOptions::default() };
-        let mut cases: Vec<(Maco, f64)> = SHAPES
+        let mut cases: Vec<Maco> = SHAPES
             .iter()
-            .map(|shape| (Maco::new(*shape, options, &sources(shape[0], [8, 8])).unwrap(), 1.0))
+            .map(|shape| Maco::new(*shape, options, &sources(shape[0], [8, 8])).unwrap())
             .collect();
-        cases.push((Maco::new([3, 50, 61], options, &Sources::default()).unwrap(), 1.0));
-        cases.push((Maco::new([3, 64, 64], MacoOptions::default(), &Sources::default()).unwrap(), 10.0));
-        for (param, slack) in cases {
+        cases.push(Maco::new([3, 50, 61], options, &Sources::default()).unwrap());
+        for param in cases {
             let largest = param.magnitude().iter().fold(0.0f32, |m, v| m.max(*v));
             for seed in 0..3 {
                 let params = checks::start_of(&param, seed);
                 for (found, given) in magnitudes(&param, &params).iter().zip(param.magnitude()) {
                     let error = f64::from((found - given).abs() / largest);
-                    assert!(error < 2e-5 * slack, "{param:?}: {found} {given}");
+                    assert!(error < 2e-5, "{param:?}: {found} {given}");
                 }
             }
         }

@@ -74,12 +74,9 @@ pub fn backward(layers: &[Layer], params: &[f32], scratch: &mut Scratch, sum: &m
         let (weights, biases) =
             sum[layer.weights..layer.biases + layer.outputs].split_at_mut(layer.inputs * layer.outputs);
         for (row, gradient) in scratch.gradient.chunks_exact(BLOCK).take(layer.outputs).enumerate() {
-            biases[row] += lanes_sum(gradient.as_chunks::<LANES>().0.iter().copied());
-            for (weight, input) in
-                weights[row * layer.inputs..].iter_mut().zip(scratch.inputs[at].chunks_exact(BLOCK))
-            {
-                *weight += dot(gradient, input);
-            }
+            biases[row] += gradient.iter().sum::<f32>();
+            let weights = &mut weights[row * layer.inputs..][..layer.inputs];
+            add_products(gradient, &scratch.inputs[at], weights);
         }
         let Some(below) = at.checked_sub(1) else { return };
         let weights = &params[layer.weights..layer.biases];
@@ -106,39 +103,48 @@ fn product(
     input: &[f32],
     out: &mut [f32],
 ) {
+    let mut packed = vec![[0.0; ROWS]; columns];
     for first in (0..rows).step_by(ROWS) {
         // A row beyond the last is computed as the last once more and not kept.
         let row = |r: usize| (first + r).min(rows - 1);
-        let kept = ROWS.min(rows - first);
+        for (column, weights) in packed.iter_mut().enumerate() {
+            *weights = std::array::from_fn(|r| entry(row(r), column));
+        }
+        let start: [f32; ROWS] = std::array::from_fn(|r| biases.get(row(r)).copied().unwrap_or(0.0));
         for at in (0..BLOCK).step_by(LANES) {
-            let mut sums: [[f32; LANES]; ROWS] =
-                std::array::from_fn(|r| [biases.get(row(r)).copied().unwrap_or(0.0); LANES]);
-            for column in 0..columns {
-                let x = &input[column * BLOCK + at..][..LANES];
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let weight = entry(row(r), column);
+            let mut sums = start.map(|bias| [bias; LANES]);
+            for (weights, x) in packed.iter().zip(input.as_chunks::<BLOCK>().0) {
+                let x: [f32; LANES] = std::array::from_fn(|k| x[at + k]);
+                for (sum, weight) in sums.iter_mut().zip(weights) {
                     sum.iter_mut().zip(x).for_each(|(s, x)| *s += weight * x);
                 }
             }
-            for (r, sum) in sums.iter().enumerate().take(kept) {
-                out[(first + r) * BLOCK + at..][..LANES].copy_from_slice(sum);
+            for (sum, out) in sums.iter().zip(out[first * BLOCK..].chunks_exact_mut(BLOCK)) {
+                out[at..at + LANES].copy_from_slice(sum);
             }
         }
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let chunks = a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0);
-    lanes_sum(chunks.map(|(a, b)| std::array::from_fn(|k| a[k] * b[k])))
-}
-
-/// The sum of all numbers, each lane by itself first.
-fn lanes_sum(chunks: impl Iterator<Item = [f32; LANES]>) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for chunk in chunks {
-        lanes.iter_mut().zip(&chunk).for_each(|(l, c)| *l += c);
+/// weights[column] += <gradient, input[column]> over the pixels of a block; the sum of each lane comes first.
+fn add_products(gradient: &[f32], input: &[f32], weights: &mut [f32]) {
+    let gradient = gradient.as_chunks::<LANES>().0;
+    for (input, weights) in input.chunks(ROWS * BLOCK).zip(weights.chunks_mut(ROWS)) {
+        // A column beyond the last is read as the first once more and not kept.
+        let columns: [&[[f32; LANES]]; ROWS] = std::array::from_fn(|r| {
+            input.get(r * BLOCK..(r + 1) * BLOCK).unwrap_or(&input[..BLOCK]).as_chunks().0
+        });
+        let mut sums = [[0.0; LANES]; ROWS];
+        for (at, gradient) in gradient.iter().enumerate() {
+            for (sum, column) in sums.iter_mut().zip(&columns) {
+                let x = column[at];
+                sum.iter_mut().zip(gradient).zip(x).for_each(|((s, g), x)| *s += g * x);
+            }
+        }
+        for (weight, sum) in weights.iter_mut().zip(&sums) {
+            *weight += sum.iter().sum::<f32>();
+        }
     }
-    lanes.iter().sum()
 }
 
 /// Coefficients of arctan(x)/x in powers of x², |x| ≤ 1, correct to 2e-8 (Abramowitz & Stegun, 4.4.49).
@@ -178,6 +184,20 @@ mod tests {
         }
         assert_eq!(arc_tangent(f32::INFINITY), std::f32::consts::FRAC_PI_2);
         assert!(arc_tangent(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn products_with_a_gradient_are_those_of_each_column() {
+        for columns in [1, 2, 4, 7] {
+            let gradient: Vec<f32> = (0..BLOCK).map(|k| (k % 5) as f32 - 1.0).collect();
+            let input: Vec<f32> = (0..columns * BLOCK).map(|k| (k % 13) as f32).collect();
+            let mut weights = vec![1.0; columns];
+            add_products(&gradient, &input, &mut weights);
+            for (weight, input) in weights.iter().zip(input.chunks_exact(BLOCK)) {
+                let expected: f32 = gradient.iter().zip(input).map(|(g, x)| g * x).sum();
+                assert_eq!(*weight, 1.0 + expected);
+            }
+        }
     }
 
     #[test]
