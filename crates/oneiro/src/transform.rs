@@ -558,10 +558,3 @@ mod tests {
         assert!(corners.iter().all(|c| (60..140).contains(c)), "{corners:?}");
     }
 }
-
-// Until the transforms land.
-impl Chain {
-    pub fn whole() -> Chain { Chain::none() }
-    pub fn maco_xplique() -> Chain { Chain::none() }
-    pub fn maco_horama() -> Chain { Chain::none() }
-}

@@ -119,7 +119,7 @@ impl Canvas {
         let image = if self.background.is_some() { &self.composed } else { &self.image };
         for view in &mut self.views {
             if !hold {
-                let _ = progress; chain.resample(rng, shape, self.size, &mut view.sampled);
+                chain.resample(rng, shape, self.size, progress, &mut view.sampled);
             }
             view.sampled.apply(image, &mut view.seen);
         }
