@@ -235,8 +235,9 @@ impl Render {
 
     /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
+        let progress = self.step as f32 / self.preset.steps.saturating_sub(1).max(1) as f32;
         let chain = &self.chain;
-        self.entries.par_iter_mut().for_each(|entry| entry.show(Some(chain)));
+        self.entries.par_iter_mut().for_each(|entry| entry.show(Some((chain, progress))));
         self.feed();
         self.probe.forward();
         for e in 0..self.entries.len() {
@@ -343,15 +344,15 @@ impl Render {
 }
 
 impl Entry {
-    /// Computes the image and what the network sees of it, under random transforms or none.
-    fn show(&mut self, chain: Option<&Chain>) {
+    /// Computes the image and what the network sees of it, under random transforms, this far into the run, or none.
+    fn show(&mut self, chain: Option<(&Chain, f32)>) {
         for canvas in &mut self.canvases {
             canvas.param.image(&canvas.params, &mut canvas.work, &mut canvas.image);
             match chain {
                 None => canvas.seen.copy_from_slice(&canvas.image),
-                Some(chain) => {
+                Some((chain, progress)) => {
                     let size = [canvas.shape[1], canvas.shape[2]];
-                    chain.resample(&mut self.transforms, canvas.shape, size, &mut canvas.sampled);
+                    chain.resample(&mut self.transforms, canvas.shape, size, progress, &mut canvas.sampled);
                     canvas.sampled.apply(&canvas.image, &mut canvas.seen);
                 }
             }
