@@ -135,6 +135,9 @@ impl Preset {
         if self.views == 0 || self.views > MAX_VIEWS {
             return fail(format!("{} views are not from 1 to {MAX_VIEWS}", self.views));
         }
+        if let Some([h, w]) = self.picture.filter(|[h, w]| h != w) {
+            return fail(format!("a picture of another size than the network's has to be square, not {h}x{w}"));
+        }
         for (name, x) in [("weight", Some(self.weight)), ("unit_weight", self.unit_weight)] {
             if x.is_some_and(|x| !(x.is_finite() && x > 0.0)) {
                 return fail(format!("{name} has to be a positive number"));

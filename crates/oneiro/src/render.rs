@@ -19,7 +19,7 @@ use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
 use crate::probe::Probe;
 use crate::rng::Stream;
-use crate::transform::{Chain, Transform};
+use crate::transform::{Chain, Transform, Values};
 
 mod background;
 mod entry;
@@ -222,7 +222,7 @@ impl Render {
             probe,
             preset: preset.clone(),
             chain,
-            whole: if preset.picture.is_some() { Chain::whole() } else { Chain::none() },
+            whole: if preset.picture.is_some() { whole() } else { Chain::none() },
             margin,
             weights: weights(model, preset, objectives)?,
             objectives: objectives.to_vec(),
@@ -409,6 +409,11 @@ impl Render {
             })
             .collect())
     }
+}
+
+/// Brings all of a square picture to what the network sees.
+fn whole() -> Chain {
+    Chain::new(vec![Transform::Crop(Values::List(vec![1.0]))])
 }
 
 /// What each objective counts: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no picture.

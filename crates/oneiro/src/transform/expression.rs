@@ -2,35 +2,56 @@
 //!
 //! Printing a chain and reading it again gives the same chain.
 
-use super::{Chain, LUCID_FILL, PadMode, Transform, Values};
+use super::values::number;
+use super::{Chain, LUCID_FILL, Mask, PadMode, Transform, Values};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// How each transform is written.
-const FORMS: [&str; 7] = [
-    "pad(pixels) or pad(pixels,reflect)",
-    "jitter(pixels)",
-    "roll(pixels)",
-    "scale(low..high) or scale(factor,factor,…)",
-    "rotate(low..high) or rotate(degrees,degrees,…)",
-    "canvas(height,width)",
-    "fill(value) or fill(red,green,blue)",
+/// The names, and how each is written.
+const FORMS: [(&str, &str); 16] = [
+    ("pad", "pad(pixels) or pad(pixels,reflect)"),
+    ("jitter", "jitter(pixels)"),
+    ("roll", "roll(pixels)"),
+    ("scale", "scale(low..high) or scale(factor,factor,…)"),
+    ("rotate", "rotate(low..high) or rotate(degrees,degrees,…)"),
+    ("crop", "crop(low..high) or, changing over the run, crop(start->end)"),
+    ("noise", "noise(sigma)"),
+    ("uniform", "uniform(amplitude)"),
+    ("blur", "blur(sigma) or blur(low..high)"),
+    ("flip", "flip or flip(probability)"),
+    ("mask", "mask(circle,radius) or mask(box,fraction)"),
+    ("canvas", "canvas(height,width)"),
+    ("tjitter", "tjitter(frames)"),
+    ("tcrop", "tcrop(low..high)"),
+    ("speed", "speed(low..high)"),
+    ("fill", "fill(value) or fill(red,green,blue)"),
 ];
 /// The text of a chain without members.
 const NONE: &str = "none";
-/// Bounds on what a person can ask for, against slips of the keyboard that would ask for gigabytes.
+/// Probability of a flip that gives none.
+const FAIR: f64 = 0.5;
+/// Bounds on what a person can ask for, against slips of the keyboard that would ask for gigabytes or for
+/// nothing at all.
 const MAX_PIXELS: usize = 4096;
+const MAX_FRAMES: usize = 4096;
 const SCALE_BOUNDS: [f64; 2] = [0.05, 8.0];
 const DEGREE_BOUNDS: [f64; 2] = [-360.0, 360.0];
-/// Fill colours are display units, or pixels per frame for flow.
+/// Parts of a side, or of a clip's length.
+const PART_BOUNDS: [f64; 2] = [0.01, 1.0];
+/// A circle that touches the corners of a square has a radius of √2 half sides.
+const RADIUS_BOUNDS: [f64; 2] = [0.05, 2.0];
+const BLUR_BOUNDS: [f64; 2] = [0.0, 64.0];
+const SPEED_BOUNDS: [f64; 2] = [0.1, 10.0];
+/// Fill colours are display units, or pixels per frame for flow; noise has the same units.
 const FILL_BOUNDS: [f64; 2] = [-1000.0, 1000.0];
+const NOISE_BOUNDS: [f64; 2] = [0.0, 1000.0];
 
 /// Why a text is no chain of transforms.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransformError {
     /// A name that no transform has.
-    #[error("`{0}` is no transform; there are {forms}, or `none` alone", forms = FORMS.join("; "))]
+    #[error("`{0}` is no transform; there are {forms}, or `none` alone", forms = all_forms())]
     UnknownName(String),
     /// A part that is not `name(arguments)`.
     #[error(
@@ -59,8 +80,22 @@ impl Chain {
     /// | `roll(16)` | [`Transform::Roll`] |
     /// | `scale(0.9..1.1)`, `scale(0.9,1,1.1)` | [`Transform::Scale`], uniform or from a list |
     /// | `rotate(-10..10)`, `rotate(-5,0,5)` | [`Transform::Rotate`], degrees |
+    /// | `crop(0.2..0.25)` | [`Transform::Crop`] |
+    /// | `noise(0.08)`, `uniform(0.04)` | [`Transform::Noise`], [`Transform::UniformNoise`] |
+    /// | `blur(1)`, `blur(0.5..2)` | [`Transform::Blur`] |
+    /// | `flip`, `flip(0.3)` | [`Transform::Flip`], with probability ½ or this |
+    /// | `mask(circle,0.9)`, `mask(box,0.8)` | [`Transform::Mask`] |
     /// | `canvas(224,224)` | [`Transform::Canvas`] |
+    /// | `tjitter(4)` | [`Transform::FrameJitter`] |
+    /// | `tcrop(0.7..1)` | [`Transform::FrameCrop`] |
+    /// | `speed(0.8..1.25)` | [`Transform::Speed`] |
     /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside ([`Chain::fill`]), wherever it stands; 0.5 without it |
+    ///
+    /// Whatever takes `low..high` takes one number, a list, and a schedule over the run as well:
+    /// `crop(0.5->0.05)`, `blur(1..3->0..0.5)` ([`Values::Schedule`]).
+    ///
+    /// # Errors
+    /// Names the part that cannot be read, and how it is written.
     pub fn parse(text: &str) -> Result<Chain, TransformError> {
         let mut chain = Chain::none();
         let mut has_fill = false;
@@ -68,69 +103,80 @@ impl Chain {
             return Ok(chain);
         }
         for part in text.split('|').map(str::trim) {
-            let (name, arguments) = part
-                .strip_suffix(')')
-                .and_then(|part| part.split_once('('))
-                .map(|(name, arguments)| (name.trim(), arguments))
-                .ok_or_else(|| TransformError::Form(part.to_string()))?;
-            let form = FORMS.into_iter().find(|form| form.split('(').next() == Some(name));
+            let (name, arguments) = split_part(part).ok_or_else(|| TransformError::Form(part.to_string()))?;
+            let form = FORMS.into_iter().find(|(known, _)| *known == name).map(|(_, form)| form);
             let form = form.ok_or_else(|| TransformError::UnknownName(name.to_string()))?;
             let fail = |problem: String| TransformError::Argument { part: part.to_string(), problem, form };
-            let arguments: Vec<&str> = arguments.split(',').map(str::trim).collect();
-            let transform = match (name, arguments.as_slice()) {
-                ("pad", [p]) => Transform::Pad(pixels(p).map_err(fail)?, PadMode::Fill),
-                ("pad", [p, "reflect"]) => Transform::Pad(pixels(p).map_err(fail)?, PadMode::Reflect),
-                ("pad", [_, mode]) => return Err(fail(format!("`{mode}` is no way to pad"))),
-                ("jitter", [j]) => Transform::Jitter(pixels(j).map_err(fail)?),
-                ("roll", [j]) => Transform::Roll(pixels(j).map_err(fail)?),
-                ("scale", list) => Transform::Scale(values(list, SCALE_BOUNDS).map_err(fail)?),
-                ("rotate", list) => Transform::Rotate(values(list, DEGREE_BOUNDS).map_err(fail)?),
-                ("canvas", [height, width]) => {
-                    let (height, width) = (pixels(height).map_err(fail)?, pixels(width).map_err(fail)?);
-                    if height * width == 0 {
-                        return Err(fail("a canvas needs at least one pixel".to_string()));
-                    }
-                    Transform::Canvas(height, width)
+            if name == "fill" {
+                if std::mem::replace(&mut has_fill, true) {
+                    return Err(fail("the colour outside is given twice".to_string()));
                 }
-                ("fill", list) => {
-                    if std::mem::replace(&mut has_fill, true) {
-                        return Err(fail("the colour outside is given twice".to_string()));
-                    }
-                    let colors = list.iter().map(|text| Ok(number(text, FILL_BOUNDS)? as f32));
-                    chain.fill = colors.collect::<Result<_, String>>().map_err(fail)?;
-                    continue;
-                }
-                (_, list) => return Err(fail(format!("{} arguments do not fit", list.len()))),
-            };
-            chain.transforms.push(transform);
+                let colors = arguments.iter().map(|text| Ok(number(text, FILL_BOUNDS)? as f32));
+                chain.fill = colors.collect::<Result<_, String>>().map_err(fail)?;
+            } else {
+                chain.transforms.push(read(name, &arguments).map_err(fail)?);
+            }
         }
         Ok(chain)
     }
 }
 
-fn pixels(text: &str) -> Result<usize, String> {
-    let value: usize = text.parse().map_err(|_| format!("`{text}` is not a whole number of pixels"))?;
-    if value > MAX_PIXELS { Err(format!("{value} pixels are more than {MAX_PIXELS}")) } else { Ok(value) }
-}
-
-fn number(text: &str, [low, high]: [f64; 2]) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (low..=high).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("{text} is not within {low} to {high}"))
+/// Name and arguments of a part.
+fn split_part(part: &str) -> Option<(&str, Vec<&str>)> {
+    if part == "flip" {
+        return Some((part, Vec::new()));
     }
+    let (name, arguments) = part.strip_suffix(')')?.split_once('(')?;
+    Some((name.trim(), arguments.split(',').map(str::trim).collect()))
 }
 
-fn values(list: &[&str], bounds: [f64; 2]) -> Result<Values, String> {
-    let [range] = list else {
-        return Ok(Values::List(list.iter().map(|text| number(text, bounds)).collect::<Result<_, _>>()?));
-    };
-    let Some((low, high)) = range.split_once("..") else {
-        return Ok(Values::List(vec![number(range, bounds)?]));
-    };
-    let (low, high) = (number(low.trim(), bounds)?, number(high.trim(), bounds)?);
-    if low > high { Err(format!("{low} is above {high}")) } else { Ok(Values::Uniform(low, high)) }
+/// The transform of a known name, or what is wrong with its arguments.
+fn read(name: &str, arguments: &[&str]) -> Result<Transform, String> {
+    let values = |bounds| Values::parse(arguments, bounds);
+    Ok(match (name, arguments) {
+        ("pad", [p]) => Transform::Pad(pixels(p)?, PadMode::Fill),
+        ("pad", [p, "reflect"]) => Transform::Pad(pixels(p)?, PadMode::Reflect),
+        ("pad", [_, mode]) => return Err(format!("`{mode}` is no way to pad")),
+        ("jitter", [j]) => Transform::Jitter(pixels(j)?),
+        ("roll", [j]) => Transform::Roll(pixels(j)?),
+        ("scale", _) => Transform::Scale(values(SCALE_BOUNDS)?),
+        ("rotate", _) => Transform::Rotate(values(DEGREE_BOUNDS)?),
+        ("crop", _) => Transform::Crop(values(PART_BOUNDS)?),
+        ("noise", _) => Transform::Noise(values(NOISE_BOUNDS)?),
+        ("uniform", _) => Transform::UniformNoise(values(NOISE_BOUNDS)?),
+        ("blur", _) => Transform::Blur(values(BLUR_BOUNDS)?),
+        ("flip", []) => Transform::Flip(FAIR),
+        ("flip", [probability]) => Transform::Flip(number(probability, [0.0, 1.0])?),
+        ("mask", ["circle", radius]) => Transform::Mask(Mask::Circle(number(radius, RADIUS_BOUNDS)?)),
+        ("mask", ["box", part]) => Transform::Mask(Mask::Box(number(part, PART_BOUNDS)?)),
+        ("mask", [window, ..]) => {
+            return Err(format!("`{window}` with {} more does not fit", arguments.len() - 1));
+        }
+        ("canvas", [height, width]) => {
+            let (height, width) = (pixels(height)?, pixels(width)?);
+            if height * width == 0 {
+                return Err("a canvas needs at least one pixel".to_string());
+            }
+            Transform::Canvas(height, width)
+        }
+        ("tjitter", [n]) => Transform::FrameJitter(count(n, "frames", MAX_FRAMES)?),
+        ("tcrop", _) => Transform::FrameCrop(values(PART_BOUNDS)?),
+        ("speed", _) => Transform::Speed(values(SPEED_BOUNDS)?),
+        _ => return Err(format!("{} arguments do not fit", arguments.len())),
+    })
+}
+
+fn all_forms() -> String {
+    FORMS.map(|(_, form)| form).join("; ")
+}
+
+fn pixels(text: &str) -> Result<usize, String> {
+    count(text, "pixels", MAX_PIXELS)
+}
+
+fn count(text: &str, unit: &str, most: usize) -> Result<usize, String> {
+    let value: usize = text.parse().map_err(|_| format!("`{text}` is not a whole number of {unit}"))?;
+    if value > most { Err(format!("{value} {unit} are more than {most}")) } else { Ok(value) }
 }
 
 impl fmt::Display for Chain {
@@ -152,16 +198,18 @@ impl fmt::Display for Transform {
             Transform::Roll(j) => write!(f, "roll({j})"),
             Transform::Scale(values) => write!(f, "scale({values})"),
             Transform::Rotate(values) => write!(f, "rotate({values})"),
+            Transform::Crop(values) => write!(f, "crop({values})"),
+            Transform::Noise(values) => write!(f, "noise({values})"),
+            Transform::UniformNoise(values) => write!(f, "uniform({values})"),
+            Transform::Blur(values) => write!(f, "blur({values})"),
+            Transform::Flip(FAIR) => f.write_str("flip"),
+            Transform::Flip(probability) => write!(f, "flip({probability})"),
+            Transform::Mask(Mask::Circle(radius)) => write!(f, "mask(circle,{radius})"),
+            Transform::Mask(Mask::Box(part)) => write!(f, "mask(box,{part})"),
+            Transform::FrameJitter(n) => write!(f, "tjitter({n})"),
+            Transform::FrameCrop(values) => write!(f, "tcrop({values})"),
+            Transform::Speed(values) => write!(f, "speed({values})"),
             Transform::Canvas(height, width) => write!(f, "canvas({height},{width})"),
-        }
-    }
-}
-
-impl fmt::Display for Values {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Values::List(list) => f.write_str(&comma_list(list)),
-            Values::Uniform(low, high) => write!(f, "{low}..{high}"),
         }
     }
 }
@@ -203,11 +251,21 @@ mod tests {
             "pad(3,reflect)|roll(4)|canvas(20,30)",
             "scale(0.9..1.1)|rotate(-10..10)",
             "fill(0.1,0.7,1)",
+            "crop(0.2..0.25)|noise(0.08)|uniform(0.04)|blur(0.5..2)|blur(1)",
+            "crop(0.5->0.05)|crop(0.5..0.6->0.05..0.1)|rotate(-10..10->-1..1)|rotate(-10->-5)",
+            "flip|flip(0.25)|flip(0)|mask(circle,0.9)|mask(box,0.75)",
+            "tjitter(4)|tcrop(0.7..1)|speed(0.8..1.25)|speed(2->1)",
         ];
         for text in texts {
             assert_eq!(Chain::parse(text).unwrap().to_string(), text);
         }
-        for chain in [Chain::none(), Chain::lucid(), Chain::conveiro(&[0.485, 0.4580, 0.40392157])] {
+        for chain in [
+            Chain::none(),
+            Chain::lucid(),
+            Chain::conveiro(&[0.485, 0.4580, 0.40392157]),
+            Chain::maco_xplique(),
+            Chain::maco_horama(),
+        ] {
             assert_eq!(chain.to_string().parse::<Chain>().unwrap(), chain);
         }
     }
@@ -238,6 +296,21 @@ mod tests {
             ("rotate(1e9)", "not within -360 to 360", ""),
             ("canvas(0,3)", "at least one pixel", ""),
             ("fill(0)|fill(1)", "given twice", ""),
+            ("shake(3)", "tjitter(frames)", "mask(circle,radius) or mask(box,fraction)"),
+            ("crop(1.2)", "1.2 is not within 0.01 to 1", "crop(start->end)"),
+            ("crop(0.5->)", "`` is not a number", ""),
+            ("crop(0.5->0.1->0.2)", "`0.1->0.2` is not a number", ""),
+            ("crop(0.5..0.4->0.1)", "0.5 is above 0.4", ""),
+            ("noise(-1)", "-1 is not within 0 to 1000", "noise(sigma)"),
+            ("blur(65)", "65 is not within 0 to 64", "blur(low..high)"),
+            ("flip(2)", "2 is not within 0 to 1", "flip or flip(probability)"),
+            ("flip()", "`` is not a number", ""),
+            ("flip(1,1)", "2 arguments do not fit", ""),
+            ("mask(star,1)", "`star` with 1 more does not fit", "mask(circle,radius)"),
+            ("mask(circle)", "`circle` with 0 more does not fit", ""),
+            ("tjitter(0.5)", "`0.5` is not a whole number of frames", ""),
+            ("tjitter(5000)", "5000 frames are more than 4096", ""),
+            ("speed(0)", "0 is not within 0.1 to 10", ""),
         ];
         for (text, problem, hint) in cases {
             let message = Chain::parse(text).unwrap_err().to_string();

@@ -94,6 +94,13 @@ pub fn roll_adjoint(
     roll(grad_out, [height, width], [(height - dy) % height, (width - dx) % width], grad_in);
 }
 
+/// Each row backwards; its own adjoint.
+pub fn flip(input: &[f32], width: usize, out: &mut [f32]) {
+    for (row, out) in input.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        out.iter_mut().zip(row.iter().rev()).for_each(|(out, x)| *out = *x);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,243 +1,167 @@
-//! Bilinear maps, on one plane each: every function writes all of its output.
+//! Bilinear resizing of one plane, or of a box of it: every function writes all of its output.
 //!
-//! *Scale* has half-pixel centres: cell i of a line of m shows the line of n at (i + ½)·n/m − ½, held within
-//! the first and last cell (TensorFlow's `half_pixel_centers`, PyTorch's `align_corners=False`). Shrinking
-//! does not blur first.
+//! Centres lie at half pixels: cell i of a line of m that shows `length` cells from `start` on lies at
+//! start + (i + ½)·length/m − ½ of the old line, held within its first and last cell (TensorFlow's
+//! `half_pixel_centers`, PyTorch's `align_corners=False`). Shrinking does not blur first.
 //!
-//! *Rotate* turns about the middle, ((H − 1)/2, (W − 1)/2) in cells. Beyond the outermost cells lies the fill
-//! colour, into which the edge fades over one cell.
-
-use std::ops::Range;
+//! A row is mixed along its length once and then blended with the next as a whole, which vectorises; the
+//! adjoint does the same backwards. Taps are tables that all planes share.
 
 /// Along one axis: the cell that an output cell starts from, and the weight of the cell after it.
 #[derive(Debug, Clone, Default)]
 pub struct Taps {
-    cells: Vec<Tap>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    near: usize,
-    far: usize,
-    /// Weight of `far`; that of `near` is the rest.
-    weight: f32,
+    /// Never the last cell, unless there is but one: the cell after it exists.
+    near: Vec<usize>,
+    /// Weight of the cell after `near`; that of `near` is the rest.
+    weight: Vec<f32>,
+    /// Of each cell, the first output cell that starts from it or a later one; and their count.
+    first: Vec<usize>,
 }
 
 impl Taps {
-    /// The taps that take a line of `from` cells to `to`.
-    pub fn set(&mut self, from: usize, to: usize) {
-        let ratio = from as f64 / to as f64;
-        self.cells.clear();
-        self.cells.extend((0..to).map(|i| {
-            let at = ((i as f64 + 0.5) * ratio - 0.5).clamp(0.0, (from - 1) as f64);
-            let near = at as usize;
-            Tap { near, far: (near + 1).min(from - 1), weight: (at - near as f64) as f32 }
-        }));
+    /// The taps that take `length` cells from `start` on, of a line of `from`, to a line of `to`.
+    pub fn set(&mut self, from: usize, [start, length]: [f64; 2], to: usize) {
+        let ratio = length / to as f64;
+        self.near.clear();
+        self.weight.clear();
+        for i in 0..to {
+            let at = (start + (i as f64 + 0.5) * ratio - 0.5).clamp(0.0, (from - 1) as f64);
+            let near = (at as usize).min(from.saturating_sub(2));
+            self.near.push(near);
+            self.weight.push((at - near as f64) as f32);
+        }
+        self.first.clear();
+        let mut output = 0;
+        for cell in 0..=from {
+            while self.near.get(output).is_some_and(|near| *near < cell) {
+                output += 1;
+            }
+            self.first.push(output);
+        }
+    }
+
+    /// A line resized.
+    fn mix(&self, input: &[f32], out: &mut [f32]) {
+        if let [only] = input {
+            out.fill(*only);
+            return;
+        }
+        for ((out, near), weight) in out.iter_mut().zip(&self.near).zip(&self.weight) {
+            let pair = &input[*near..near + 2];
+            *out = pair[0] + weight * (pair[1] - pair[0]);
+        }
+    }
+
+    /// Adjoint of [`Taps::mix`]: each cell gathers from the outputs that start from it and from the cell before.
+    fn spread(&self, grad_out: &[f32], grad_in: &mut [f32]) {
+        let mut from_before = 0.0;
+        for (grad, range) in grad_in.iter_mut().zip(self.first.windows(2)) {
+            let (mut own, mut after) = (from_before, 0.0);
+            for (g, weight) in grad_out[range[0]..range[1]].iter().zip(&self.weight[range[0]..range[1]]) {
+                let share = weight * g;
+                own += g - share;
+                after += share;
+            }
+            *grad = own;
+            from_before = after;
+        }
     }
 }
 
 /// Resizes a plane; `taps` are those of its rows and columns.
-pub fn scale(
+pub fn stretch(
     input: &[f32],
-    [_, width]: [usize; 2],
+    [height, width]: [usize; 2],
     taps: &[Taps; 2],
     out: &mut [f32],
-    [_, out_width]: [usize; 2],
+    out_width: usize,
 ) {
-    for (row, y) in out.chunks_exact_mut(out_width).zip(&taps[0].cells) {
-        let (top, bottom) = (&input[y.near * width..][..width], &input[y.far * width..][..width]);
-        for (out, x) in row.iter_mut().zip(&taps[1].cells) {
-            let upper = top[x.near] + x.weight * (top[x.far] - top[x.near]);
-            let lower = bottom[x.near] + x.weight * (bottom[x.far] - bottom[x.near]);
-            *out = upper + y.weight * (lower - upper);
+    // The mixed rows `held[0]` and `held[0] + 1`, which move on with the output.
+    let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
+    let mut held = [None, None];
+    let mix = |y: usize, row: &mut [f32]| taps[1].mix(&input[y * width..][..width], row);
+    for ((row, &y), weight) in out.chunks_exact_mut(out_width).zip(&taps[0].near).zip(&taps[0].weight) {
+        if held[0] != Some(y) {
+            if held[1] == Some(y) {
+                std::mem::swap(&mut near_row, &mut far_row);
+            } else {
+                mix(y, &mut near_row);
+            }
+            held = [Some(y), None];
+        }
+        let far = if y + 1 < height { y + 1 } else { y };
+        if held[1] != Some(far) {
+            mix(far, &mut far_row);
+            held[1] = Some(far);
+        }
+        for ((out, a), b) in row.iter_mut().zip(&near_row).zip(&far_row) {
+            *out = a + weight * (b - a);
         }
     }
 }
 
-/// Adjoint of [`scale`]: every output gives its gradient to the four cells it was mixed from.
-pub fn scale_adjoint(
+/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from.
+pub fn stretch_adjoint(
     grad_out: &[f32],
-    [_, out_width]: [usize; 2],
+    out_width: usize,
     taps: &[Taps; 2],
     grad_in: &mut [f32],
-    [_, width]: [usize; 2],
+    [height, width]: [usize; 2],
 ) {
     grad_in.fill(0.0);
-    for (row, y) in grad_out.chunks_exact(out_width).zip(&taps[0].cells) {
-        for (at, share) in [(y.near, 1.0 - y.weight), (y.far, y.weight)] {
-            let line = &mut grad_in[at * width..][..width];
-            for (grad, x) in row.iter().zip(&taps[1].cells) {
-                let grad = share * grad;
-                line[x.near] += grad - x.weight * grad;
-                line[x.far] += x.weight * grad;
-            }
+    // Gradients on the mixed rows `at` and `at + 1`.
+    let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
+    let mut at = None;
+    let mut flush = |y: usize, row: &mut [f32]| {
+        if y < height {
+            taps[1].spread(row, &mut grad_in[y * width..][..width]);
         }
-    }
-}
-
-/// The straight line through the source that one output row runs along.
-#[derive(Clone, Copy)]
-struct Track {
-    start: [f32; 2],
-    step: [f32; 2],
-}
-
-impl Track {
-    /// Output (y, x) of a turn by the angle shows the source at centre + R·((y, x) − centre).
-    fn of_row(row: usize, [height, width]: [usize; 2], sin: f32, cos: f32) -> Track {
-        let (middle_y, middle_x) = (0.5 * (height - 1) as f32, 0.5 * (width - 1) as f32);
-        let (dy, dx) = (row as f32 - middle_y, -middle_x);
-        // The row axis points down, so that a counter-clockwise turn as seen has the sign of sin at y.
-        Track { start: [middle_y + cos * dy + sin * dx, middle_x - sin * dy + cos * dx], step: [sin, cos] }
-    }
-
-    fn at(&self, column: usize) -> [f32; 2] {
-        [0, 1].map(|axis| self.start[axis] + column as f32 * self.step[axis])
-    }
-
-    /// The columns, among `0..width`, whose four source cells all lie inside; and those that touch any.
-    fn columns(&self, size: [usize; 2]) -> (Range<usize>, Range<usize>) {
-        let width = size[1];
-        let within = |margin: f32| {
-            let (mut low, mut high) = (0.0f32, width as f32);
-            for axis in 0..2 {
-                let (from, to) = (-margin, (size[axis] - 1) as f32 + margin);
-                let (start, step) = (self.start[axis], self.step[axis]);
-                if from > to || step == 0.0 && !(from..=to).contains(&start) {
-                    return 0..0;
-                }
-                if step == 0.0 {
-                    continue;
-                }
-                let (a, b) = ((from - start) / step, (to - start) / step);
-                (low, high) = (low.max(a.min(b)), high.min(a.max(b)));
-            }
-            // `as` holds a float within the range of the integer.
-            let (low, high) = (low.ceil() as usize, high.ceil() as usize);
-            low.min(width)..high.clamp(low.min(width), width)
-        };
-        // The inner range is narrowed and the outer widened by more than positions are rounded. What lies
-        // between them is checked cell by cell, so that the margin costs time and changes no value.
-        (within(-ROUNDING), within(1.0 + ROUNDING))
-    }
-}
-
-/// Far above the rounding of a position in cells (2⁻²⁴ of a few thousand).
-const ROUNDING: f32 = 0.01;
-
-/// Turns a plane about its centre.
-pub fn rotate(input: &[f32], size: [usize; 2], sin: f32, cos: f32, fill: f32, out: &mut [f32]) {
-    let [height, width] = size;
-    let cell = |y: isize, x: isize| match inside(y, x, size) {
-        Some(at) => input[at],
-        None => fill,
+        row.fill(0.0);
     };
-    for (y, row) in out.chunks_exact_mut(width).enumerate().take(height) {
-        let track = Track::of_row(y, size, sin, cos);
-        let (inner, outer) = track.columns(size);
-        row[..outer.start].fill(fill);
-        row[outer.end..].fill(fill);
-        let careful = |x: usize| {
-            let ([y, x], [wy, wx]) = split(track.at(x));
-            let upper = cell(y, x) + wx * (cell(y, x + 1) - cell(y, x));
-            let lower = cell(y + 1, x) + wx * (cell(y + 1, x + 1) - cell(y + 1, x));
-            upper + wy * (lower - upper)
-        };
-        let (before, after) = around(&inner, &outer);
-        for x in before.chain(after) {
-            row[x] = careful(x);
-        }
-        for x in inner {
-            let (at, [wy, wx]) = split_inside(track.at(x), width);
-            let (top, bottom) = (&input[at..at + 2], &input[at + width..at + width + 2]);
-            let upper = top[0] + wx * (top[1] - top[0]);
-            let lower = bottom[0] + wx * (bottom[1] - bottom[0]);
-            row[x] = upper + wy * (lower - upper);
-        }
-    }
-}
-
-/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside.
-pub fn rotate_adjoint(grad_out: &[f32], size: [usize; 2], sin: f32, cos: f32, grad_in: &mut [f32]) {
-    let [height, width] = size;
-    grad_in.fill(0.0);
-    for (y, row) in grad_out.chunks_exact(width).enumerate().take(height) {
-        let track = Track::of_row(y, size, sin, cos);
-        let (inner, outer) = track.columns(size);
-        let (before, after) = around(&inner, &outer);
-        for x in before.chain(after) {
-            let ([y, left], [wy, wx]) = split(track.at(x));
-            for (y, share) in [(y, 1.0 - wy), (y + 1, wy)] {
-                for (column, share) in [(left, share * (1.0 - wx)), (left + 1, share * wx)] {
-                    if let Some(at) = inside(y, column, size) {
-                        grad_in[at] += share * row[x];
-                    }
-                }
+    for ((row, &y), weight) in grad_out.chunks_exact(out_width).zip(&taps[0].near).zip(&taps[0].weight) {
+        if let Some(done) = at.filter(|done| *done != y) {
+            flush(done, &mut near_row);
+            std::mem::swap(&mut near_row, &mut far_row);
+            if done + 1 != y {
+                flush(done + 1, &mut near_row);
             }
         }
-        for x in inner {
-            let (at, [wy, wx]) = split_inside(track.at(x), width);
-            let lower = wy * row[x];
-            let upper = row[x] - lower;
-            let top = &mut grad_in[at..at + 2];
-            top[0] += upper - wx * upper;
-            top[1] += wx * upper;
-            let bottom = &mut grad_in[at + width..at + width + 2];
-            bottom[0] += lower - wx * lower;
-            bottom[1] += wx * lower;
+        at = Some(y);
+        for ((near, far), g) in near_row.iter_mut().zip(&mut far_row).zip(row) {
+            let share = weight * g;
+            *near += g - share;
+            *far += share;
         }
     }
-}
-
-/// The columns of `outer` on both sides of `inner`.
-fn around(inner: &Range<usize>, outer: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    if inner.is_empty() { (outer.clone(), 0..0) } else { (outer.start..inner.start, inner.end..outer.end) }
-}
-
-/// The cell at or before a position, and the weights of the next along each axis.
-fn split([y, x]: [f32; 2]) -> ([isize; 2], [f32; 2]) {
-    let (row, column) = (y.floor(), x.floor());
-    ([row as isize, column as isize], [y - row, x - column])
-}
-
-/// The same for a position between cells of the plane, as one index.
-fn split_inside([y, x]: [f32; 2], width: usize) -> (usize, [f32; 2]) {
-    // Positions here are not negative, where `as` rounds down; the narrow type converts fastest.
-    let (row, column) = (y as i32, x as i32);
-    (row as usize * width + column as usize, [y - row as f32, x - column as f32])
-}
-
-fn inside(y: isize, x: isize, [height, width]: [usize; 2]) -> Option<usize> {
-    let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
-    (y < height && x < width).then(|| y * width + x)
+    if let Some(done) = at {
+        flush(done, &mut near_row);
+        flush(done + 1, &mut far_row);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scaled(input: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    fn stretched(input: &[f32], from: [usize; 2], boxed: [[f64; 2]; 2], to: [usize; 2]) -> Vec<f32> {
         let mut taps = [Taps::default(), Taps::default()];
-        taps[0].set(from[0], to[0]);
-        taps[1].set(from[1], to[1]);
+        (0..2).for_each(|axis| taps[axis].set(from[axis], boxed[axis], to[axis]));
         let mut out = vec![f32::NAN; to[0] * to[1]];
-        scale(input, from, &taps, &mut out, to);
+        stretch(input, from, &taps, &mut out, to[1]);
         out
     }
 
-    fn rotated(input: &[f32], size: [usize; 2], degrees: f64, fill: f32) -> Vec<f32> {
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let mut out = vec![f32::NAN; input.len()];
-        rotate(input, size, sin as f32, cos as f32, fill, &mut out);
-        out
+    fn scaled(input: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+        stretched(input, from, from.map(|n| [0.0, n as f64]), to)
     }
 
     fn assert_near(ours: &[f32], expected: &[f32]) {
+        assert_eq!(ours.len(), expected.len());
         assert!(ours.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{ours:?} {expected:?}");
     }
 
     #[test]
-    fn scale_has_half_pixel_centres() {
+    fn resizing_has_half_pixel_centres() {
         // As torch.nn.functional.interpolate([0, 4], 4, mode="bilinear", align_corners=False).
         assert_near(&scaled(&[0.0, 4.0], [1, 2], [1, 4]), &[0.0, 1.0, 3.0, 4.0]);
         assert_near(&scaled(&[0.0, 1.0, 2.0, 3.0], [4, 1], [2, 1]), &[0.5, 2.5]);
@@ -245,28 +169,35 @@ mod tests {
     }
 
     #[test]
-    fn rotate_turns_counter_clockwise_as_seen() {
-        let image = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
-        assert_near(&rotated(&image, [3, 3], 90.0, 0.0), &[3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]);
-        assert_near(&rotated(&image, [3, 3], -90.0, 0.0), &[7.0, 4.0, 1.0, 8.0, 5.0, 2.0, 9.0, 6.0, 3.0]);
-        assert_near(&rotated(&image, [3, 3], 180.0, 0.0), &[9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
-        assert_near(&rotated(&[1.0, 1.0], [1, 2], 90.0, 0.5), &[0.75, 0.75]);
+    fn a_box_shows_its_part_of_the_plane() {
+        let image: Vec<f32> = (0..16).map(|v| v as f32).collect();
+        assert_near(&stretched(&image, [4, 4], [[1.0, 2.0], [2.0, 2.0]], [2, 2]), &[6.0, 7.0, 10.0, 11.0]);
+        let half = stretched(&image, [4, 4], [[1.5, 1.0], [0.0, 2.0]], [1, 4]);
+        assert_near(&half, &[6.0, 6.25, 6.75, 7.25]);
     }
 
     #[test]
-    fn the_fast_middle_of_a_row_equals_the_careful_way() {
-        let size = [13, 17];
-        let image: Vec<f32> = (0..221).map(|k| ((k * 7919) % 101) as f32).collect();
-        for degrees in [-170.0, -90.0, -33.0, -3.0, 0.1, 10.0, 45.0, 90.0, 123.0] {
-            let out = rotated(&image, size, degrees, -5.0);
-            let (sin, cos) = f64::to_radians(degrees).sin_cos();
-            for (position, value) in out.iter().enumerate() {
-                let track = Track::of_row(position / 17, size, sin as f32, cos as f32);
-                let ([y, x], [wy, wx]) = split(track.at(position % 17));
-                let cell = |y, x| inside(y, x, size).map_or(-5.0, |at| image[at]);
-                let expected = (1.0 - wy) * ((1.0 - wx) * cell(y, x) + wx * cell(y, x + 1))
-                    + wy * ((1.0 - wx) * cell(y + 1, x) + wx * cell(y + 1, x + 1));
-                assert!((value - expected).abs() < 1e-3, "{degrees} at {position}: {value} {expected}");
+    fn whole_rows_at_a_time_equal_the_four_cell_formula() {
+        let mut seed = 1u32;
+        let mut number = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / 16_777_216.0
+        };
+        for (from, to) in [([9, 7], [5, 3]), ([5, 3], [9, 20]), ([8, 8], [7, 9]), ([1, 5], [4, 2])] {
+            let image: Vec<f32> = (0..from[0] * from[1]).map(|_| number()).collect();
+            let ours = scaled(&image, from, to);
+            for (at, value) in ours.iter().enumerate() {
+                let place = |i: usize, axis: usize| {
+                    let p = (i as f64 + 0.5) * from[axis] as f64 / to[axis] as f64 - 0.5;
+                    let p = p.clamp(0.0, (from[axis] - 1) as f64);
+                    let near = p.floor() as usize;
+                    (near, (near + 1).min(from[axis] - 1), (p - p.floor()) as f32)
+                };
+                let ((y0, y1, wy), (x0, x1, wx)) = (place(at / to[1], 0), place(at % to[1], 1));
+                let cell = |y: usize, x: usize| image[y * from[1] + x];
+                let expected = (1.0 - wy) * ((1.0 - wx) * cell(y0, x0) + wx * cell(y0, x1))
+                    + wy * ((1.0 - wx) * cell(y1, x0) + wx * cell(y1, x1));
+                assert!((value - expected).abs() < 1e-6, "{from:?} {to:?} at {at}");
             }
         }
     }

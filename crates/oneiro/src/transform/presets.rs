@@ -1,0 +1,61 @@
+//! Chains that were published.
+
+use super::{Chain, PadMode, Transform, Values};
+
+/// Standard deviation of the Gaussian noise and twice the amplitude of the uniform noise in MACO: xplique's
+/// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise` (`horama/maco_fv.py`).
+const MACO_XPLIQUE_NOISE: f64 = 0.08;
+/// See [`MACO_XPLIQUE_NOISE`].
+const MACO_HORAMA_NOISE: f64 = 0.05;
+
+impl Chain {
+    /// Lucid's standard transforms (`lucid/optvis/transform.py`, `standard_transforms`).
+    pub fn lucid() -> Chain {
+        let scales = (0..=10).map(|k| f64::from(90 + 2 * k) / 100.0).collect();
+        let degrees = (-10..=10).map(f64::from).chain([0.0; 5]).collect();
+        Chain::new(vec![
+            Transform::Pad(12, PadMode::Fill),
+            Transform::Jitter(8),
+            Transform::Scale(Values::List(scales)),
+            Transform::Rotate(Values::List(degrees)),
+            Transform::Jitter(4),
+        ])
+    }
+
+    /// The transforms of Conveiro's colour-decorrelated Fourier space (CDFS). `fill` is the model's mean
+    /// colour in display units: padding with it is padding with zeros after the means have been subtracted.
+    pub fn conveiro(fill: &[f32]) -> Chain {
+        let transforms = vec![
+            Transform::Pad(16, PadMode::Fill),
+            Transform::Roll(16),
+            Transform::Scale(Values::List(vec![1.0, 0.975, 1.025, 0.95, 1.05])),
+            Transform::Rotate(Values::List((-5..=5).map(f64::from).collect())),
+            Transform::Roll(8),
+        ];
+        Chain { transforms, fill: fill.to_vec() }
+    }
+
+    /// MACO's transforms as in xplique (`features_visualizations/maco.py`; Fel et al. 2023, "Unlocking Feature
+    /// Visualization for Deeper Networks with MAgnitude Constrained Optimization"): boxes that shrink from half
+    /// to a twentieth of the side, then Gaussian noise and uniform noise of half its size.
+    ///
+    /// There, each of 32 boxes a step has its centre at 0.5 ± 0.15 (normal) and its side spread by 0.05
+    /// (normal), and may reach outside; here boxes have the scheduled side and any place inside.
+    pub fn maco_xplique() -> Chain {
+        Chain::maco(Values::Schedule([0.5; 2], [0.05; 2]), MACO_XPLIQUE_NOISE)
+    }
+
+    /// MACO's transforms as in Horama (`horama/maco_fv.py`): boxes of 20 to 25 % of the side, 6 a step there,
+    /// and less noise than [`Chain::maco_xplique`].
+    pub fn maco_horama() -> Chain {
+        Chain::maco(Values::Uniform(0.2, 0.25), MACO_HORAMA_NOISE)
+    }
+
+    fn maco(side: Values, noise: f64) -> Chain {
+        Chain::new(vec![
+            Transform::Crop(side),
+            Transform::Noise(Values::List(vec![noise])),
+            Transform::UniformNoise(Values::List(vec![0.5 * noise])),
+        ])
+    }
+}

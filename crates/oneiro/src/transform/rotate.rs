@@ -1,0 +1,220 @@
+//! Turning of one plane about its middle, ((H − 1)/2, (W − 1)/2) in cells, bilinearly. Beyond the outermost
+//! cells lies the fill colour, into which the edge fades over one cell.
+//!
+//! The columns of a row whose four source cells all lie inside are found first. There, positions are taken
+//! apart in blocks, which vectorises, and cells are read without a question; only the others ask.
+
+use std::ops::Range;
+
+/// The straight line through the source that one output row runs along.
+#[derive(Clone, Copy)]
+struct Track {
+    start: [f32; 2],
+    step: [f32; 2],
+}
+
+impl Track {
+    /// Output (y, x) of a turn by the angle shows the source at centre + R·((y, x) − centre).
+    fn of_row(row: usize, [height, width]: [usize; 2], sin: f32, cos: f32) -> Track {
+        let (middle_y, middle_x) = (0.5 * (height - 1) as f32, 0.5 * (width - 1) as f32);
+        let (dy, dx) = (row as f32 - middle_y, -middle_x);
+        // The row axis points down, so that a counter-clockwise turn as seen has the sign of sin at y.
+        Track { start: [middle_y + cos * dy + sin * dx, middle_x - sin * dy + cos * dx], step: [sin, cos] }
+    }
+
+    fn at(&self, column: usize) -> [f32; 2] {
+        // By way of the narrow type, which converts fastest.
+        let column = column as i32 as f32;
+        [0, 1].map(|axis| self.start[axis] + column * self.step[axis])
+    }
+
+    /// The columns, among `0..width`, whose four source cells all lie inside; and those that touch any.
+    fn columns(&self, size: [usize; 2]) -> (Range<usize>, Range<usize>) {
+        let width = size[1];
+        let within = |margin: f32| {
+            let (mut low, mut high) = (0.0f32, width as f32);
+            for axis in 0..2 {
+                let (from, to) = (-margin, (size[axis] - 1) as f32 + margin);
+                let (start, step) = (self.start[axis], self.step[axis]);
+                if from > to || step == 0.0 && !(from..=to).contains(&start) {
+                    return 0..0;
+                }
+                if step == 0.0 {
+                    continue;
+                }
+                let (a, b) = ((from - start) / step, (to - start) / step);
+                (low, high) = (low.max(a.min(b)), high.min(a.max(b)));
+            }
+            // `as` holds a float within the range of the integer.
+            let (low, high) = (low.ceil() as usize, high.ceil() as usize);
+            low.min(width)..high.clamp(low.min(width), width)
+        };
+        // The inner range is narrowed and the outer widened by more than positions are rounded. What lies
+        // between them is checked cell by cell, so that the margin costs time and changes no value.
+        (within(-ROUNDING), within(1.0 + ROUNDING))
+    }
+}
+
+/// Far above the rounding of a position in cells (2⁻²⁴ of a few thousand).
+const ROUNDING: f32 = 0.01;
+
+/// Turns a plane about its centre.
+pub fn rotate(input: &[f32], size: [usize; 2], sin: f32, cos: f32, fill: f32, out: &mut [f32]) {
+    let [height, width] = size;
+    let cell = |y: isize, x: isize| match inside(y, x, size) {
+        Some(at) => input[at],
+        None => fill,
+    };
+    for (y, row) in out.chunks_exact_mut(width).enumerate().take(height) {
+        let track = Track::of_row(y, size, sin, cos);
+        let (inner, outer) = track.columns(size);
+        row[..outer.start].fill(fill);
+        row[outer.end..].fill(fill);
+        let careful = |x: usize| {
+            let ([y, x], [wy, wx]) = split(track.at(x));
+            let upper = cell(y, x) + wx * (cell(y, x + 1) - cell(y, x));
+            let lower = cell(y + 1, x) + wx * (cell(y + 1, x + 1) - cell(y + 1, x));
+            upper + wy * (lower - upper)
+        };
+        let (before, after) = around(&inner, &outer);
+        for x in before.chain(after) {
+            row[x] = careful(x);
+        }
+        for (k, out) in row[inner.clone()].chunks_mut(BLOCK).enumerate() {
+            let places = Places::on(track, inner.start + k * BLOCK, width);
+            for (i, out) in out.iter_mut().enumerate() {
+                let cells = &input[places.at[i] as usize..][..width + 2];
+                let upper = cells[0] + places.wx[i] * (cells[1] - cells[0]);
+                let lower = cells[width] + places.wx[i] * (cells[width + 1] - cells[width]);
+                *out = upper + places.wy[i] * (lower - upper);
+            }
+        }
+    }
+}
+
+/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside.
+pub fn rotate_adjoint(grad_out: &[f32], size: [usize; 2], sin: f32, cos: f32, grad_in: &mut [f32]) {
+    let [height, width] = size;
+    grad_in.fill(0.0);
+    for (y, row) in grad_out.chunks_exact(width).enumerate().take(height) {
+        let track = Track::of_row(y, size, sin, cos);
+        let (inner, outer) = track.columns(size);
+        let (before, after) = around(&inner, &outer);
+        for x in before.chain(after) {
+            let ([y, left], [wy, wx]) = split(track.at(x));
+            for (y, share) in [(y, 1.0 - wy), (y + 1, wy)] {
+                for (column, share) in [(left, share * (1.0 - wx)), (left + 1, share * wx)] {
+                    if let Some(at) = inside(y, column, size) {
+                        grad_in[at] += share * row[x];
+                    }
+                }
+            }
+        }
+        for (k, grads) in row[inner.clone()].chunks(BLOCK).enumerate() {
+            let places = Places::on(track, inner.start + k * BLOCK, width);
+            let mut give = |i: usize| {
+                let cells = &mut grad_in[places.at[i] as usize..][..width + 2];
+                let lower = places.wy[i] * grads[i];
+                let upper = grads[i] - lower;
+                let (upper_right, lower_right) = (places.wx[i] * upper, places.wx[i] * lower);
+                cells[0] += upper - upper_right;
+                cells[1] += upper_right;
+                cells[width] += lower - lower_right;
+                cells[width + 1] += lower_right;
+            };
+            // Neighbours add to the same cells and would wait for each other, so two far ones take turns.
+            let half = grads.len() / 2;
+            for i in 0..half {
+                give(i);
+                give(half + i);
+            }
+            (2 * half..grads.len()).for_each(give);
+        }
+    }
+}
+
+/// The columns of `outer` on both sides of `inner`.
+fn around(inner: &Range<usize>, outer: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    if inner.is_empty() { (outer.clone(), 0..0) } else { (outer.start..inner.start, inner.end..outer.end) }
+}
+
+/// The cell at or before a position, and the weights of the next along each axis.
+fn split([y, x]: [f32; 2]) -> ([isize; 2], [f32; 2]) {
+    let (row, column) = (y.floor(), x.floor());
+    ([row as isize, column as isize], [y - row, x - column])
+}
+
+/// Columns whose places are worked out at a time.
+const BLOCK: usize = 64;
+
+/// Where the columns of a block look, for places between cells of the plane: the cell at or before each as an
+/// index, and the weights of the next along each axis.
+struct Places {
+    at: [u32; BLOCK],
+    wy: [f32; BLOCK],
+    wx: [f32; BLOCK],
+}
+
+impl Places {
+    /// Those of the columns from `start` on. Beyond the row they mean nothing.
+    fn on(track: Track, start: usize, width: usize) -> Places {
+        let mut places = Places { at: [0; BLOCK], wy: [0.0; BLOCK], wx: [0.0; BLOCK] };
+        for i in 0..BLOCK {
+            let [y, x] = track.at(start + i);
+            // Places here are not negative, where `as` rounds down.
+            let (row, column) = (y as i32, x as i32);
+            places.at[i] = (row as u32).wrapping_mul(width as u32).wrapping_add(column as u32);
+            (places.wy[i], places.wx[i]) = (y - row as f32, x - column as f32);
+        }
+        places
+    }
+}
+
+fn inside(y: isize, x: isize, [height, width]: [usize; 2]) -> Option<usize> {
+    let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
+    (y < height && x < width).then(|| y * width + x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rotated(input: &[f32], size: [usize; 2], degrees: f64, fill: f32) -> Vec<f32> {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let mut out = vec![f32::NAN; input.len()];
+        rotate(input, size, sin as f32, cos as f32, fill, &mut out);
+        out
+    }
+
+    fn assert_near(ours: &[f32], expected: &[f32]) {
+        assert!(ours.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{ours:?} {expected:?}");
+    }
+
+    #[test]
+    fn rotate_turns_counter_clockwise_as_seen() {
+        let image = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+        assert_near(&rotated(&image, [3, 3], 90.0, 0.0), &[3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]);
+        assert_near(&rotated(&image, [3, 3], -90.0, 0.0), &[7.0, 4.0, 1.0, 8.0, 5.0, 2.0, 9.0, 6.0, 3.0]);
+        assert_near(&rotated(&image, [3, 3], 180.0, 0.0), &[9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]);
+        assert_near(&rotated(&[1.0, 1.0], [1, 2], 90.0, 0.5), &[0.75, 0.75]);
+    }
+
+    #[test]
+    fn the_fast_middle_of_a_row_equals_the_careful_way() {
+        // Rows of more than two blocks.
+        let size = [60, 150];
+        let image: Vec<f32> = (0..9000).map(|k| ((k * 7919) % 101) as f32).collect();
+        for degrees in [-170.0, -90.0, -33.0, -3.0, 0.1, 10.0, 45.0, 90.0, 123.0] {
+            let out = rotated(&image, size, degrees, -5.0);
+            let (sin, cos) = f64::to_radians(degrees).sin_cos();
+            for (position, value) in out.iter().enumerate() {
+                let track = Track::of_row(position / 150, size, sin as f32, cos as f32);
+                let ([y, x], [wy, wx]) = split(track.at(position % 150));
+                let cell = |y, x| inside(y, x, size).map_or(-5.0, |at| image[at]);
+                let expected = (1.0 - wy) * ((1.0 - wx) * cell(y, x) + wx * cell(y, x + 1))
+                    + wy * ((1.0 - wx) * cell(y + 1, x) + wx * cell(y + 1, x + 1));
+                assert!((value - expected).abs() < 1e-3, "{degrees} at {position}: {value} {expected}");
+            }
+        }
+    }
+}

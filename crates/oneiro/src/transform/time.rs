@@ -1,0 +1,107 @@
+//! Maps that mix the frames of a clip; every frame of the result lies between two neighbouring ones.
+
+/// Where a frame of the result comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameTap {
+    near: usize,
+    far: usize,
+    /// Weight of `far`; that of `near` is the rest.
+    weight: f32,
+}
+
+/// Frames of a clip, each at a (fractional) place in the old one.
+pub type FrameTaps = Vec<FrameTap>;
+
+/// For each frame t of a clip of `frames`, the place that `at(t)` says, held within `low` and `high`.
+fn taps(frames: usize, [low, high]: [usize; 2], at: impl Fn(f64) -> f64) -> FrameTaps {
+    let tap = |t: usize| {
+        let at = at(t as f64).clamp(low as f64, high as f64);
+        let near = at as usize;
+        FrameTap { near, far: (near + 1).min(high), weight: (at - near as f64) as f32 }
+    };
+    (0..frames).map(tap).collect()
+}
+
+/// Keeps all but `cut` frames, from `start` on, in the middle of the clip; the outermost are repeated. As when
+/// a jittered image comes back to its canvas, the smaller half of an odd cut is before them.
+pub fn jitter(frames: usize, cut: usize, start: usize) -> FrameTaps {
+    let kept = frames - cut;
+    taps(frames, [start, start + kept - 1], |t| t + start as f64 - (cut / 2) as f64)
+}
+
+/// Stretches a run of `length` frames from `start` on to the whole clip, linearly, with half-frame centres.
+pub fn crop(frames: usize, length: usize, start: usize) -> FrameTaps {
+    let ratio = length as f64 / frames as f64;
+    taps(frames, [start, start + length - 1], |t| start as f64 + (t + 0.5) * ratio - 0.5)
+}
+
+/// Plays the clip `factor` times as fast about its middle; the outermost frames are repeated.
+pub fn speed(frames: usize, factor: f64) -> FrameTaps {
+    let middle = 0.5 * (frames - 1) as f64;
+    taps(frames, [0, frames - 1], |t| middle + (t - middle) * factor)
+}
+
+/// Whether each frame comes from itself.
+pub fn is_identity(taps: &[FrameTap]) -> bool {
+    taps.iter().enumerate().all(|(t, tap)| tap.near == t && tap.weight == 0.0)
+}
+
+/// Frame t of the result, from the frames of one channel in a row; borrowed where it is one of them.
+pub fn frame<'a>(taps: &[FrameTap], t: usize, frames: &'a [f32], mixed: &'a mut Vec<f32>) -> &'a [f32] {
+    let len = frames.len() / taps.len();
+    let FrameTap { near, far, weight } = taps[t];
+    let (near, far) = (&frames[near * len..][..len], &frames[far * len..][..len]);
+    if weight == 0.0 {
+        return near;
+    }
+    mixed.clear();
+    mixed.extend(near.iter().zip(far).map(|(a, b)| a + weight * (b - a)));
+    mixed
+}
+
+/// Adjoint of [`frame`]: the gradient on frame t of the old clip, from those on all frames of the new.
+pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], grad: &mut [f32]) {
+    grad.fill(0.0);
+    for (source, tap) in grad_frames.chunks_exact(grad.len()).zip(taps) {
+        for (from, share) in [(tap.near, 1.0 - tap.weight), (tap.far, tap.weight)] {
+            if from == t && share != 0.0 {
+                grad.iter_mut().zip(source).for_each(|(grad, g)| *grad += share * g);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clip of one pixel whose frame t shows t.
+    fn played(taps: &[FrameTap]) -> Vec<f32> {
+        let clip: Vec<f32> = (0..taps.len()).map(|t| t as f32).collect();
+        let mut mixed = Vec::new();
+        (0..taps.len()).map(|t| frame(taps, t, &clip, &mut mixed)[0]).collect()
+    }
+
+    #[test]
+    fn jitter_moves_the_clip_and_repeats_its_ends() {
+        assert_eq!(played(&jitter(6, 2, 0)), [0.0, 0.0, 1.0, 2.0, 3.0, 3.0]);
+        assert_eq!(played(&jitter(6, 2, 1)), [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);
+        assert_eq!(played(&jitter(6, 2, 2)), [2.0, 2.0, 3.0, 4.0, 5.0, 5.0]);
+        assert_eq!(played(&jitter(3, 2, 1)), [1.0; 3]);
+        assert!(is_identity(&jitter(6, 0, 0)));
+    }
+
+    #[test]
+    fn crop_stretches_a_run_of_frames() {
+        assert_eq!(played(&crop(6, 3, 2)), [2.0, 2.25, 2.75, 3.25, 3.75, 4.0]);
+        assert_eq!(played(&crop(4, 1, 3)), [3.0; 4]);
+        assert!(is_identity(&crop(7, 7, 0)));
+    }
+
+    #[test]
+    fn speed_plays_faster_and_slower_about_the_middle() {
+        assert_eq!(played(&speed(5, 2.0)), [0.0, 0.0, 2.0, 4.0, 4.0]);
+        assert_eq!(played(&speed(5, 0.5)), [1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert!(is_identity(&speed(8, 1.0)) && is_identity(&speed(1, 3.0)));
+    }
+}
