@@ -56,16 +56,6 @@ fn every_recipe_raises_every_objective() {
 }
 
 #[test]
-fn a_class_rises_with_both_presets() {
-    for preset in Preset::all() {
-        let preset = Preset { size: Some([64; 2]), steps: 24, ..preset };
-        let r = &run(&preset, &[Objective::logit(1)])[0];
-        assert!(r.value > r.value_at_start, "{}: {} -> {}", preset.name, r.value_at_start, r.value);
-        assert_eq!((r.steps, r.stop), (24, Stop::Steps));
-    }
-}
-
-#[test]
 fn a_picture_is_the_same_alone_in_a_batch_and_with_any_number_of_threads() {
     let unit = |c: usize| Objective::channel("fire5.expand1x1", c);
     let alone = run(&small(6), &[unit(7)]);
