@@ -34,6 +34,7 @@
 
 pub mod card;
 pub mod color;
+pub mod dream;
 mod error;
 pub mod gradients;
 pub mod model;
