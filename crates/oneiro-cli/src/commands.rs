@@ -6,6 +6,7 @@ pub mod check;
 pub mod classify;
 pub mod completions;
 pub mod demo;
+pub mod dream;
 pub mod info;
 pub mod layers;
 pub mod render;

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod context;
 mod dot;
+mod dreaming;
 mod files;
 mod film;
 mod interrupt;
@@ -75,6 +76,7 @@ enum Command {
     Layers(commands::layers::Args),
     Render(commands::render::Args),
     Sheet(commands::sheet::Args),
+    Dream(Box<commands::dream::Args>),
     Info(commands::info::Args),
     Again(commands::again::Args),
     Run(commands::run::Args),
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         Command::Layers(args) => commands::layers::run(&context, args),
         Command::Render(args) => commands::render::run(&context, args),
         Command::Sheet(args) => commands::sheet::run(&context, args),
+        Command::Dream(args) => commands::dream::run(&context, args),
         Command::Info(args) => commands::info::run(&context, args),
         Command::Again(args) => commands::again::run(&context, args),
         Command::Run(args) => commands::run::run(&context, args),

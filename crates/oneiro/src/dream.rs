@@ -343,6 +343,11 @@ impl<'a> Dream<'a> {
         (self.network.size, self.axes[0].count() * self.axes[1].count())
     }
 
+    /// Whether tiles have the network's own size, as it does not accept the one wanted for this octave.
+    pub fn tile_is_forced(&self) -> bool {
+        self.axes.iter().any(Axis::is_forced)
+    }
+
     /// Bytes of activations and gradients of a tile.
     pub fn network_bytes(&self) -> usize {
         self.network.arena_bytes()

@@ -22,18 +22,20 @@ pub(super) struct Axis {
     starts: Vec<usize>,
     /// What each tile's pixels count.
     weights: Vec<Vec<f32>>,
+    /// Whether the network takes no other length.
+    forced: bool,
 }
 
 impl Axis {
     /// Tiles of at most `largest` pixels for a network that takes any size.
     pub fn free(len: usize, largest: usize, overlap: usize) -> Self {
         if len <= largest {
-            return Self { len, tile: len, starts: vec![0], weights: vec![vec![1.0; len]] };
+            return Self { len, tile: len, starts: vec![0], weights: vec![vec![1.0; len]], forced: false };
         }
         // Just as long as so few tiles need to be.
         let count = len.div_ceil(largest - overlap);
         let tile = (len.div_ceil(count) + overlap).next_multiple_of(MULTIPLE).min(largest);
-        Self::several(len, tile, overlap)
+        Self::several(len, tile, overlap, false)
     }
 
     /// Tiles of exactly `tile` pixels.
@@ -42,12 +44,18 @@ impl Axis {
             let before = (tile - len) / 2;
             let inside = |i: usize| if (before..before + len).contains(&i) { 1.0 } else { 0.0 };
             let start = (len - before % len) % len;
-            return Self { len, tile, starts: vec![start], weights: vec![(0..tile).map(inside).collect()] };
+            return Self {
+                len,
+                tile,
+                starts: vec![start],
+                weights: vec![(0..tile).map(inside).collect()],
+                forced: true,
+            };
         }
-        Self::several(len, tile, overlap.min(tile / 2))
+        Self::several(len, tile, overlap.min(tile / 2), true)
     }
 
-    fn several(len: usize, tile: usize, overlap: usize) -> Self {
+    fn several(len: usize, tile: usize, overlap: usize, forced: bool) -> Self {
         let count = len.div_ceil(tile - overlap);
         let starts: Vec<usize> = (0..count).map(|i| i * len / count).collect();
         let (out, blend) = (overlap / 4, overlap - 2 * (overlap / 4));
@@ -62,7 +70,11 @@ impl Axis {
             window.iter().enumerate().map(|(i, weight)| weight / total[(start + i) % len]).collect()
         };
         let weights = starts.iter().map(normalized).collect();
-        Self { len, tile, starts, weights }
+        Self { len, tile, starts, weights, forced }
+    }
+
+    pub fn is_forced(&self) -> bool {
+        self.forced
     }
 
     pub fn count(&self) -> usize {
