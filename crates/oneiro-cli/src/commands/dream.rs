@@ -28,7 +28,8 @@ Examples:
   oneiro dream squeezenet1_1 noise --layer fire8 --preset conveiro-laplacian --size 512x768
   oneiro dream squeezenet1_1 photo.jpg --layer fire6 --size 480 --zoom zoom.gif --frames 40
 
-Steps are in units of 0-255. A preset may also be a .toml file with every setting, as `oneiro info` prints them.
+Steps are in units of 0-255. On an image every preset keeps its colours (--display clip) and its detail (--octave-start
+detail); on noise the conveiro presets set the contrast and enlarge what was dreamt, as their source does. A preset may also be a .toml file with every setting, as `oneiro info` prints them.
 `oneiro layers MODEL` lists the layers; the middle of a network gives textures and animals, early layers strokes.")]
 pub struct Args {
     #[command(flatten)]
@@ -140,9 +141,10 @@ impl DreamArgs {
         let name = self.preset.as_deref().unwrap_or("deepdream");
         let mut p = match DreamPreset::named(name) {
             Some(mut preset) => {
-                // The contrast of noise is set anew; a photo's is its own.
+                // Noise has neither colours nor detail of its own to keep; a photo has both.
                 if !from_noise {
                     preset.display = Display::Clip;
+                    preset.octave_start = OctaveStart::Detail;
                 }
                 preset
             }
