@@ -13,6 +13,7 @@
 //! | [`optimizer`] | gradient → step |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
+//! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
