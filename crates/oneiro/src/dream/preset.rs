@@ -247,13 +247,13 @@ impl Zoom {
                 self.frames
             )));
         }
-        if !(self.factor >= 0.5 && self.factor <= 2.0) {
+        if !(0.5..=2.0).contains(&self.factor) {
             return Err(Error::Settings(format!(
                 "the zoom factor is {}; a number from 0.5 to 2 is needed",
                 self.factor
             )));
         }
-        if !(self.rotate.abs() <= 180.0) {
+        if !(-180.0..=180.0).contains(&self.rotate) {
             return Err(Error::Settings(format!(
                 "the zoom rotates by {}; -180 to 180 degrees are possible",
                 self.rotate
