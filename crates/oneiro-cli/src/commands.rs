@@ -8,6 +8,7 @@ pub mod check;
 pub mod classify;
 pub mod completions;
 pub mod demo;
+pub mod dream;
 pub mod info;
 pub mod invert;
 pub mod layers;

@@ -18,7 +18,7 @@ const TICKS: std::ops::RangeInclusive<u16> = 5..=25;
 /// How long the last frame is held, in hundredths of a second.
 const LAST_TICKS: u16 = 150;
 /// Pixels that the frames of one film may have together: 8 bits of three colours each, 1.5 GB.
-const MAX_PIXELS: usize = 500_000_000;
+pub const MAX_PIXELS: usize = 500_000_000;
 /// The same for the films of a batch, unless it is of one.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 

@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod context;
 mod dot;
+mod dreaming;
 mod files;
 mod film;
 mod interrupt;
@@ -83,6 +84,7 @@ enum Command {
     Caricature(commands::caricature::Args),
     Accentuate(commands::accentuate::Args),
     Presets(commands::presets::Args),
+    Dream(Box<commands::dream::Args>),
     Info(commands::info::Args),
     Statistics(commands::statistics::Args),
     Again(commands::again::Args),
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Caricature(args) => commands::caricature::run(&context, args),
         Command::Accentuate(args) => commands::accentuate::run(&context, args),
         Command::Presets(args) => commands::presets::run(&context, args),
+        Command::Dream(args) => commands::dream::run(&context, args),
         Command::Info(args) => commands::info::run(&context, args),
         Command::Statistics(args) => commands::statistics::run(&context, args),
         Command::Again(args) => commands::again::run(&context, args),

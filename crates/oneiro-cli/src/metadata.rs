@@ -91,7 +91,8 @@ pub fn kernels() -> &'static str {
     oneiro_net::Isa::detect().name()
 }
 
-fn text_of_model(model: &LoadedModel) -> Result<PngText> {
+/// The text that every picture begins with: version, kernels, the model and how its inputs were prepared.
+pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     let mut text = PngText::default();
     text.push("version", VERSION);
     text.push("kernels", kernels());
@@ -201,14 +202,38 @@ pub enum Shown {
     Sheet(Layout),
 }
 
-/// All that it takes to make a picture again.
+/// What a picture was made with.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct Origin {
     pub version: String,
     pub kernels: String,
     pub model: String,
     pub hash: String,
     pub card: Card,
+}
+
+impl Origin {
+    /// Reads what a picture says of its program and model.
+    pub fn read(text: &PngText) -> Result<Self> {
+        let get = |key: &str| required(text, key);
+        Ok(Self {
+            version: get("version")?,
+            kernels: get("kernels")?,
+            model: get("model")?,
+            hash: get("model-sha256")?,
+            card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
+        })
+    }
+}
+
+/// The text under a keyword that every picture has.
+pub fn required(text: &PngText, key: &str) -> Result<String> {
+    text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
+}
+
+/// All that it takes to make a picture again, beside its [`Origin`].
+#[derive(Debug, Clone)]
+pub struct Record {
     pub settings: Vec<Setting>,
     pub units: Vec<UnitRecord>,
     /// The files that it was made from.
@@ -223,9 +248,7 @@ pub struct Record {
 impl Record {
     /// Reads what a picture carries.
     pub fn read(text: &PngText) -> Result<Self> {
-        let get = |key: &str| {
-            text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
-        };
+        let get = |key: &str| required(text, key);
         let (units, robustness, shown) = match text.get("layout") {
             Some(layout) => {
                 let layout: Layout = serde_json::from_str(layout).context("its layout cannot be read")?;
@@ -268,11 +291,6 @@ impl Record {
             Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read")?,
         };
         Ok(Self {
-            version: get("version")?,
-            kernels: get("kernels")?,
-            model: get("model")?,
-            hash: get("model-sha256")?,
-            card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
             settings,
             units,
             sources,

@@ -10,7 +10,7 @@ use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
-use crate::references::Files;
+use crate::references::{Classes, Files};
 
 #[allow(unsafe_code)]
 mod mapped;
@@ -82,6 +82,11 @@ impl LoadedModel {
     /// model's own.
     pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
         Ok(Objective::parse(text, &Files::new(self, size)?)?)
+    }
+
+    /// An objective from an expression that names classes, but no files; `why` says why there are none.
+    pub fn expression_of_classes(&self, text: &str, why: &'static str) -> Result<Objective> {
+        Ok(Objective::parse(text, &Classes { model: self, why })?)
     }
 
     /// The index of a class by its name.

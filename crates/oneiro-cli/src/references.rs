@@ -87,6 +87,27 @@ impl Sources for Files<'_> {
     }
 }
 
+/// Classes alone, where an objective cannot name files.
+pub struct Classes<'a> {
+    pub model: &'a LoadedModel,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl Sources for Classes<'_> {
+    fn class(&self, name: &str) -> Result<usize, String> {
+        self.model.class_index(name).map_err(|e| e.to_string())
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        Err(format!("{name}: {}", self.why))
+    }
+
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+        Err(format!("{name}: {}", self.why))
+    }
+}
+
 /// The size of pictures that the network sees: the one wanted, or the model's own.
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
     let shapes = model.model.input_shapes(1, size)?;

@@ -11,6 +11,10 @@ use gif::{AnyExtension, DisposalMethod, Extension, Repeat};
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
+mod stream;
+
+pub use stream::ApngWriter;
+
 /// Delays are counted in hundredths of a second, as GIF does.
 pub const TICKS_PER_SECOND: u16 = 100;
 /// Pixels from which a GIF's palette is chosen, about.

@@ -45,7 +45,7 @@ mod write;
 
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
-pub use film::{Film, TICKS_PER_SECOND};
+pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
 pub use image::{Image, MAX_PIXELS};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
@@ -53,4 +53,6 @@ pub use plot::{Plot, Series};
 pub use read::{decode_image, decode_image_alpha, read_bytes, read_image, read_image_alpha};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
-pub use write::{PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_png};
+pub use write::{
+    PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_atomic_with, write_png,
+};

@@ -4,7 +4,7 @@
 //! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,16 +90,12 @@ fn encode(image: &Image, text: &PngText, color: png::ColorType, pixels: &[u8]) -
 }
 
 /// An encoder of 8-bit RGB with this crate's settings.
-pub(crate) fn new_encoder(
-    bytes: &mut Vec<u8>,
-    width: usize,
-    height: usize,
-) -> Result<png::Encoder<'_, &mut Vec<u8>>> {
+pub(crate) fn new_encoder<'a, W: Write>(out: W, width: usize, height: usize) -> Result<png::Encoder<'a, W>> {
     let side = |side: usize| {
         u32::try_from(side)
             .map_err(|_| MediaError::Shape { what: format!("a PNG cannot be {side} pixels long") })
     };
-    let mut encoder = png::Encoder::new(bytes, side(width)?, side(height)?);
+    let mut encoder = png::Encoder::new(out, side(width)?, side(height)?);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_deflate_compression(png::DeflateCompression::Level(DEFLATE_LEVEL));
@@ -108,7 +104,7 @@ pub(crate) fn new_encoder(
 }
 
 /// Adds the text in front of the pixels.
-pub(crate) fn add_text(encoder: &mut png::Encoder<'_, &mut Vec<u8>>, text: &PngText) -> Result<()> {
+pub(crate) fn add_text<W: Write>(encoder: &mut png::Encoder<'_, W>, text: &PngText) -> Result<()> {
     for (keyword, text) in &text.0 {
         check_entry(keyword, text)?;
         let key = format!("{PREFIX}{keyword}");
@@ -206,21 +202,38 @@ fn is_latin1(text: &str) -> bool {
 /// the operating system refuses (permissions, a read-only or full disk).
 pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
+    write_atomic_with(path, |file| file.write_all(bytes).map_err(|e| write_refused(path, e)))
+}
+
+fn write_refused(path: &Path, source: io::Error) -> MediaError {
+    MediaError::Write { hint: hint(source.kind()), path: path.to_owned(), source }
+}
+
+/// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a whole. If it
+/// fails, nothing is left behind.
+///
+/// # Errors
+///
+/// As [`write_atomic`], and those of the function.
+pub fn write_atomic_with<E: From<MediaError>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
     let target = follow_link(path);
-    let refused =
-        |source: io::Error| MediaError::Write { hint: hint(source.kind()), path: path.to_owned(), source };
+    let refused = |source: io::Error| write_refused(path, source);
     if let Ok(metadata) = fs::metadata(&target) {
         if metadata.is_dir() {
-            return Err(MediaError::WriteFolder { path: path.to_owned() });
+            return Err(MediaError::WriteFolder { path: path.to_owned() }.into());
         }
         if !metadata.is_file() {
             let mut device = OpenOptions::new().write(true).open(&target).map_err(refused)?;
-            return device.write_all(bytes).map_err(refused);
+            return write(&mut device);
         }
     }
     let ends_in_separator = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let Some(name) = target.file_name().filter(|_| !ends_in_separator) else {
-        return Err(MediaError::NoFileName { path: path.to_owned() });
+        return Err(MediaError::NoFileName { path: path.to_owned() }.into());
     };
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -228,13 +241,13 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     };
     check_parent(path, parent)?;
 
-    let (temporary, mut file) = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
-    let written = file.write_all(bytes).and_then(|()| file.flush());
-    drop(file);
-    written.and_then(|()| fs::rename(&temporary, &target)).map_err(|source| {
+    let (temporary, file) = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
+    let mut buffered = BufWriter::new(file);
+    let written = write(&mut buffered).and_then(|()| Ok(buffered.flush().map_err(refused)?));
+    drop(buffered);
+    written.and_then(|()| Ok(fs::rename(&temporary, &target).map_err(refused)?)).inspect_err(|_| {
         // Best effort: the first error is the one to report.
         let _ = fs::remove_file(&temporary);
-        refused(source)
     })
 }
 

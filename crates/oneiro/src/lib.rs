@@ -15,6 +15,7 @@
 //! | [`statistics`] | images → the colours and frequencies that they have |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
+//! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
@@ -36,6 +37,7 @@
 
 pub mod card;
 pub mod color;
+pub mod dream;
 mod eigen;
 mod error;
 pub mod gradients;

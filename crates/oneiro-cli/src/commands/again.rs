@@ -10,9 +10,10 @@ use oneiro_media::Image;
 
 use crate::commands::info::describe;
 use crate::context::Context;
+use crate::dreaming;
 use crate::files;
 use crate::film::Format;
-use crate::metadata::{self, Record, Shown};
+use crate::metadata::{self, Origin, Record, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, prepare, render_all};
 use crate::{materials, references, sheets};
@@ -23,6 +24,7 @@ use crate::{materials, references, sheets};
 Examples:
   oneiro again goldfish.png                                 # writes goldfish.again.png, says whether it is the same
   oneiro again sheet.png --model networks/model.onnx        # the model lies elsewhere now
+  oneiro again dream.png --image photos/cat.jpg             # the photo it began with lies elsewhere now
   oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
 
 The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
@@ -34,6 +36,9 @@ pub struct Args {
     /// Where the model is now, if not where it was
     #[arg(long, value_name = "PATH")]
     model: Option<String>,
+    /// A file that a dream was made from (its image, guide or mask), if not where it was; found by its content
+    #[arg(long = "image", value_name = "FILE")]
+    images: Vec<PathBuf>,
     /// Take a model whose content is another than the picture's
     #[arg(long)]
     any_model: bool,
@@ -55,42 +60,34 @@ struct Loaded {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = describe(&args.picture)?;
-    let record = Record::read(&original.text).with_context(|| {
-        format!("{} does not carry what it takes to make it again", args.picture.display())
-    })?;
+    let incomplete = || format!("{} does not carry what it takes to make it again", args.picture.display());
+    let origin = Origin::read(&original.text).with_context(incomplete)?;
     let format = Format::of_bytes(&original.bytes);
     let out = out_path(args, format)?;
-    if record.version != metadata::VERSION || record.kernels != metadata::kernels() {
+    if origin.version != metadata::VERSION || origin.kernels != metadata::kernels() {
         context.note(&format!(
             "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
-            record.version,
-            record.kernels,
+            origin.version,
+            origin.kernels,
             metadata::VERSION,
             metadata::kernels()
         ));
     }
-    let model = load(context, args, &record)?;
-    references::verify(&record.sources)?;
-    let first = &record.settings[0].preset;
-    let mut jobs = Vec::new();
-    for unit in &record.units {
-        let preset = &record.settings[unit.setting].preset;
-        let objective = model
-            .expression(&unit.objective, preset.size)
-            .with_context(|| format!("the objective of {} cannot be read", unit.unit))?;
-        let start = unit.start.as_ref().map(|path| materials::start(&model, preset, path)).transpose()?;
-        jobs.push(Job { unit: unit.unit.clone(), objective, start, setting: unit.setting });
-    }
-    let extras = materials::extras(&model, first, record.mask.clone(), record.statistics.clone())?;
-    let work = prepare(context, &model, record.settings.clone(), jobs, extras, true)?;
-    let film = matches!(record.shown, Shown::Film).then_some(format);
-    let options = Options { robustness: record.robustness, film };
-    let finished = render_all(context, &work, &options)?;
-    let bytes = match (&record.shown, &finished[..]) {
-        (Shown::Sheet(layout), _) => sheets::encode(&work, layout, &finished)?,
-        (Shown::Film, [one]) => one.film.clone().context("the film was not kept")?,
-        (Shown::Picture, [one]) => one.encode(&metadata::png_text(&work, &one.report)?)?,
-        _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
+    let (bytes, film) = match dreaming::is_dream(&original.text) {
+        true => {
+            let record = dreaming::Record::read(&original.text).with_context(incomplete)?;
+            let model = load(context, args, &origin)?;
+            let film = record.is_film.then_some(format);
+            (dreaming::again(context, &model, &record, &args.picture, &args.images, film)?, record.is_film)
+        }
+        false => {
+            if let Some(image) = args.images.first() {
+                bail!("--image {}: the picture was not made from one", image.display());
+            }
+            let record = Record::read(&original.text).with_context(incomplete)?;
+            let model = load(context, args, &origin)?;
+            (render(context, args, &record, &model, format)?, matches!(record.shown, Shown::Film))
+        }
     };
     oneiro_media::write_atomic(&out, &bytes)?;
     let difference = Difference::between(&original.bytes, &bytes, &args.picture)?;
@@ -106,10 +103,42 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.print(&format!(
             "written to {}: {}",
             out.display(),
-            difference.describe(&args.picture, matches!(record.shown, Shown::Film))
+            difference.describe(&args.picture, film)
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Renders the units of a picture, sheet or film again.
+fn render(
+    context: &Context,
+    args: &Args,
+    record: &Record,
+    model: &LoadedModel,
+    format: Format,
+) -> Result<Vec<u8>> {
+    references::verify(&record.sources)?;
+    let first = &record.settings[0].preset;
+    let mut jobs = Vec::new();
+    for unit in &record.units {
+        let preset = &record.settings[unit.setting].preset;
+        let objective = model
+            .expression(&unit.objective, preset.size)
+            .with_context(|| format!("the objective of {} cannot be read", unit.unit))?;
+        let start = unit.start.as_ref().map(|path| materials::start(model, preset, path)).transpose()?;
+        jobs.push(Job { unit: unit.unit.clone(), objective, start, setting: unit.setting });
+    }
+    let extras = materials::extras(model, first, record.mask.clone(), record.statistics.clone())?;
+    let work = prepare(context, model, record.settings.clone(), jobs, extras, true)?;
+    let film = matches!(record.shown, Shown::Film).then_some(format);
+    let options = Options { robustness: record.robustness, film };
+    let finished = render_all(context, &work, &options)?;
+    Ok(match (&record.shown, &finished[..]) {
+        (Shown::Sheet(layout), _) => sheets::encode(&work, layout, &finished)?,
+        (Shown::Film, [one]) => one.film.clone().context("the film was not kept")?,
+        (Shown::Picture, [one]) => one.encode(&metadata::png_text(&work, &one.report)?)?,
+        _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
+    })
 }
 
 /// Where the picture goes; never over the original.
@@ -138,46 +167,46 @@ fn out_path(args: &Args, format: Format) -> Result<PathBuf> {
 }
 
 /// The picture's model, prepared as then: where it was, beside the picture, or where `--model` says.
-fn load(context: &Context, args: &Args, record: &Record) -> Result<LoadedModel> {
+fn load(context: &Context, args: &Args, origin: &Origin) -> Result<LoadedModel> {
     let source = match &args.model {
         Some(path) => path.clone(),
         None => {
-            let beside = args.picture.parent().map(|folder| folder.join(&record.model));
+            let beside = args.picture.parent().map(|folder| folder.join(&origin.model));
             match beside {
-                Some(path) if !Path::new(&record.model).exists() && path.is_file() => {
+                Some(path) if !Path::new(&origin.model).exists() && path.is_file() => {
                     path.to_string_lossy().into_owned()
                 }
-                _ => record.model.clone(),
+                _ => origin.model.clone(),
             }
         }
     };
     let mut model_args = Loaded::try_parse_from(["again", "--", &source])?.model;
-    model_args.prepared = Some(record.card.clone());
+    model_args.prepared = Some(origin.card.clone());
     let loaded = model::load_for_shapes(context, &model_args);
     let mut model = if args.model.is_none() {
         loaded.with_context(|| {
             format!(
                 "the picture was made with the model {}; if it lies elsewhere, give --model",
-                record.model
+                origin.model
             )
         })?
     } else {
         loaded?
     };
-    if model.hash == record.hash {
+    if model.hash == origin.hash {
         // The picture is the same, whatever its model is called today.
-        model.source = record.model.clone();
+        model.source = origin.model.clone();
     } else if args.any_model {
         context.note(&format!(
             "note: {source} is not the model that the picture was made with ({} was, SHA-256 {})",
-            record.model, record.hash
+            origin.model, origin.hash
         ));
     } else {
         bail!(
             "{source} is not the model that the picture was made with: its SHA-256 is {}…, the picture's {}…; name the \
              right file with --model, or take this one with --any-model",
             &model.hash.get(..12).unwrap_or_default(),
-            record.hash.get(..12).unwrap_or(&record.hash)
+            origin.hash.get(..12).unwrap_or(&origin.hash)
         );
     }
     Ok(model)

@@ -1,0 +1,415 @@
+//! `oneiro dream`: lets a network see more of what it sees in an image.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::dream::{Display, DreamPreset, Goal, Guide, Normalize, OctaveStart, Start, Zoom};
+use oneiro::objective::{AnySources, Objective, Unit};
+
+use crate::commands::render::short;
+use crate::context::Context;
+use crate::dreaming::{self, InputFile, Inputs, Materials, NOISE, Record, mask_of};
+use crate::files::{self, RawTensor};
+use crate::film::Format;
+use crate::model::{self, LoadedModel, ModelArgs};
+use crate::settings::parse_size;
+
+/// Let a network see more of what it sees: dream images
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro dream squeezenet1_1 photo.jpg --layer fire6
+  oneiro dream model.onnx photo.jpg --layer conv4_3 --octaves 6 --steps 20 --mask sky.png
+  oneiro dream squeezenet1_1 photo.jpg --layer fire7 --guide flowers.jpg
+  oneiro dream squeezenet1_1 noise --layer fire8 --preset conveiro-laplacian --size 512x768
+  oneiro dream squeezenet1_1 photo.jpg --layer fire6 --size 480 --zoom zoom.gif --frames 40
+
+Steps are in units of 0-255. On an image every preset keeps its colours (--display clip) and its detail (--octave-start
+detail); on noise the conveiro presets set the contrast and enlarge what was dreamt, as their source does. A preset may also be a .toml file with every setting, as `oneiro info` prints them.
+`oneiro layers MODEL` lists the layers; the middle of a network gives textures and animals, early layers strokes.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The image to dream on, or noise
+    #[arg(value_name = "IMAGE|noise")]
+    image: PathBuf,
+    /// A layer whose mean square is maximised; may be repeated
+    #[arg(long = "layer", short = 'l', value_name = "LAYER")]
+    layers: Vec<String>,
+    /// A unit to maximise, such as LAYER:CHANNEL or class:NAME; may be repeated
+    #[arg(long = "unit", short = 'u', value_name = "UNIT")]
+    units: Vec<String>,
+    /// An expression to maximise, such as "layer(fire5) + 0.5*channel(fire8,3)"
+    #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
+    objective: Option<String>,
+    /// What each layer, then each unit counts
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "W,W,…")]
+    weights: Vec<f64>,
+    /// Dream of the features that this image has at the layers
+    #[arg(long, visible_alias = "control", value_name = "IMAGE")]
+    guide: Option<PathBuf>,
+    /// Dream only where this image is white
+    #[arg(long, value_name = "IMAGE")]
+    mask: Option<PathBuf>,
+    #[command(flatten)]
+    settings: DreamArgs,
+    /// Seed of all random numbers
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    seed: u64,
+    /// Also make a film, each frame of which dreams on an enlarged crop of the last: .png, .apng or .gif
+    #[arg(long, value_name = "FILM")]
+    zoom: Option<PathBuf>,
+    /// Frames of the zoom [default: 30]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", requires = "zoom")]
+    frames: Option<usize>,
+    /// How much larger things are from frame to frame [default: 1.05]
+    #[arg(long, allow_negative_numbers = true, value_name = "FACTOR", requires = "zoom")]
+    zoom_factor: Option<f64>,
+    /// Degrees that the picture turns anticlockwise from frame to frame [default: 0]
+    #[arg(long, allow_negative_numbers = true, value_name = "DEGREES", requires = "zoom")]
+    rotate: Option<f64>,
+    /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder]
+    #[arg(long, short, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Also write the optimised image, unclipped, as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A recipe of dreaming, and what overrides it.
+#[derive(clap::Args)]
+struct DreamArgs {
+    /// deepdream, conveiro-multiscale, conveiro-laplacian, or a .toml file [default: deepdream]
+    #[arg(long, value_name = "NAME|FILE")]
+    preset: Option<String>,
+    /// Size of the result: N or HxW. An image is scaled to fit into it [default: the image's; 512 for noise]
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
+    size: Option<[usize; 2]>,
+    /// Sizes that are dreamt on, from small to large
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    octaves: Option<usize>,
+    /// Ratio of two neighbouring sizes
+    #[arg(long, allow_negative_numbers = true, value_name = "RATIO")]
+    octave_scale: Option<f64>,
+    /// What a larger size starts from: the image plus the dream's detail, or the dream enlarged
+    #[arg(long, value_parser = ["detail", "enlarge"])]
+    octave_start: Option<String>,
+    /// Steps in each octave
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    steps: Option<usize>,
+    /// Length of a step, in units of 0-255
+    #[arg(long, allow_negative_numbers = true, value_name = "LENGTH")]
+    step_size: Option<f64>,
+    /// What a gradient is divided by: its mean magnitude, its deviation, or each frequency by its strength
+    #[arg(long, value_parser = ["mean-abs", "deviation", "laplacian"])]
+    normalize: Option<String>,
+    /// Splits of the Laplacian pyramid
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    levels: Option<usize>,
+    /// Pixels that the picture is rolled by at random before each step, either way
+    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
+    jitter: Option<usize>,
+    /// Side of the largest tile that the network sees at once: more is slower to start and takes more memory
+    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
+    tile: Option<usize>,
+    /// Pixels that neighbouring tiles share
+    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
+    overlap: Option<usize>,
+    /// Whether values stay between black and white after each step
+    #[arg(long, value_name = "true|false")]
+    clip: Option<bool>,
+    /// How values become colours: as they are (clip), or with mean and contrast set (standardize)
+    #[arg(long, value_parser = ["clip", "standardize"])]
+    display: Option<String>,
+    /// Share of the dream in the result, the rest being the image: above 0, at most 1
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
+    strength: Option<f64>,
+}
+
+/// Tiles take no more than half of themselves for their overlap, an eighth as in the presets.
+const OVERLAP_SHARE: usize = 8;
+
+impl DreamArgs {
+    fn preset(&self, from_noise: bool) -> Result<DreamPreset> {
+        let name = self.preset.as_deref().unwrap_or("deepdream");
+        let mut p = match DreamPreset::named(name) {
+            Some(mut preset) => {
+                // Noise has neither colours nor detail of its own to keep; a photo has both.
+                if !from_noise {
+                    preset.display = Display::Clip;
+                    preset.octave_start = OctaveStart::Detail;
+                }
+                preset
+            }
+            None if name.ends_with(".toml") => {
+                let text = std::fs::read_to_string(name)
+                    .with_context(|| format!("--preset {name}: the file cannot be read"))?;
+                toml::from_str(&text)
+                    .map_err(|e| anyhow::anyhow!("--preset {name}: {}", e.to_string().trim_end()))?
+            }
+            None => {
+                let known: Vec<String> = DreamPreset::all().into_iter().map(|p| p.name).collect();
+                bail!(
+                    "--preset {name}: there is no such preset for dreams; there are {}, or name a .toml file",
+                    known.join(", ")
+                );
+            }
+        };
+        fn set<T: Clone>(to: &mut T, from: &Option<T>) {
+            if let Some(value) = from {
+                *to = value.clone();
+            }
+        }
+        p.size = self.size.or(p.size);
+        set(&mut p.octaves, &self.octaves);
+        set(&mut p.octave_scale, &self.octave_scale);
+        set(&mut p.steps, &self.steps);
+        set(&mut p.step_size, &self.step_size);
+        set(&mut p.levels, &self.levels);
+        set(&mut p.jitter, &self.jitter);
+        set(&mut p.clip, &self.clip);
+        set(&mut p.strength, &self.strength);
+        if let Some(tile) = self.tile {
+            p.tile = tile;
+            p.overlap = p.overlap.min(tile / OVERLAP_SHARE);
+        }
+        set(&mut p.overlap, &self.overlap);
+        match self.octave_start.as_deref() {
+            Some("detail") => p.octave_start = OctaveStart::Detail,
+            Some(_) => p.octave_start = OctaveStart::Enlarge,
+            None => {}
+        }
+        match self.normalize.as_deref() {
+            Some("mean-abs") => p.normalize = Normalize::MeanAbs,
+            Some("deviation") => p.normalize = Normalize::Deviation,
+            Some(_) => p.normalize = Normalize::Laplacian,
+            None => {}
+        }
+        match self.display.as_deref() {
+            Some("clip") => p.display = Display::Clip,
+            Some(_) => p.display = Display::Standardize,
+            None => {}
+        }
+        p.check()?;
+        Ok(p)
+    }
+}
+
+/// Frames of a zoom where nobody says how many, and how much each enlarges.
+const FRAMES: usize = 30;
+const ZOOM_FACTOR: f64 = 1.05;
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let from_noise = args.image.as_os_str() == NOISE;
+    let preset = args.settings.preset(from_noise)?;
+    check_goal(args)?;
+    let zoom = args.zoom.as_ref().map(|_| Zoom {
+        frames: args.frames.unwrap_or(FRAMES),
+        factor: args.zoom_factor.unwrap_or(ZOOM_FACTOR),
+        rotate: args.rotate.unwrap_or(0.0),
+    });
+    zoom.map_or(Ok(()), |zoom| zoom.check())?;
+    let film = args.zoom.as_deref().map(film_format).transpose()?;
+    let paths = out_path(context, args)?;
+    let out = &paths.files[0];
+    check_places(args, out)?;
+    paths.check_writable()?;
+    for path in [&args.zoom, &args.raw].into_iter().flatten() {
+        files::check_writable(path)?;
+    }
+    let read = |path: &PathBuf| InputFile::read(path);
+    let image = (!from_noise).then(|| read(&args.image)).transpose()?;
+    let mask = args.mask.as_ref().map(read).transpose()?;
+    let guide = args.guide.as_ref().map(read).transpose()?;
+
+    let model = model::load(context, &args.model)?;
+    let (goal, guide_file, guide_layers) = match guide {
+        Some((file, image)) => {
+            let layers: Vec<(String, f64)> =
+                args.layers.iter().enumerate().map(|(i, l)| (l.clone(), weight(args, i))).collect();
+            (Goal::Guide(Guide { layers: layers.clone(), image }), Some(file), layers)
+        }
+        None => (Goal::Objective(objective(args, &model)?), None, Vec::new()),
+    };
+    if let Goal::Objective(objective) = &goal
+        && objective.terms().iter().any(|t| t.at_output())
+    {
+        check_classes(context, &model, objective)?;
+    }
+    let split = |file: Option<(InputFile, oneiro::dream::Image)>| {
+        file.map_or((None, None), |(f, i)| (Some(f), Some(i)))
+    };
+    let (image_file, image) = split(image);
+    let (mask_file, mask) = split(mask);
+    let record = Record {
+        preset,
+        unit: unit_name(args, &goal),
+        objective: goal.to_string(),
+        inputs: Inputs { image: image_file, guide: guide_file, guide_layers, mask: mask_file },
+        zoom,
+        seed: args.seed,
+        is_film: false,
+    };
+    let materials = Materials {
+        goal,
+        start: image.map_or(Start::Noise, Start::Image),
+        mask: mask.map(|image| mask_of(&image)),
+    };
+    let dreamt = match (&args.zoom, film) {
+        (Some(path), Some(format)) => {
+            let mut dreamt = None;
+            oneiro_media::write_atomic_with(path, |file: &mut dyn Write| -> Result<()> {
+                dreamt = Some(dreaming::run(context, &model, &record, materials, Some((format, file)))?);
+                Ok(())
+            })?;
+            dreamt.context("the dream did not end")?
+        }
+        _ => dreaming::run(context, &model, &record, materials, None)?,
+    };
+    paths.create_folder()?;
+    oneiro_media::write_png(out, &dreamt.picture, &record.text(&model, Some(&dreamt.report))?)?;
+    if let Some(path) = &args.raw {
+        let shape = vec![3, dreamt.raw.height, dreamt.raw.width];
+        let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.rgb };
+        let units = serde_json::to_string(&[&dreamt.report])?;
+        files::write_tensors(path, &[tensor], HashMap::from([("units".to_owned(), units)]))?;
+    }
+    let r = &dreamt.report;
+    if args.json {
+        let written = [Some(out), args.zoom.as_ref(), args.raw.as_ref()];
+        let written: Vec<String> = written.into_iter().flatten().map(|p| p.display().to_string()).collect();
+        let seconds = started.elapsed().as_secs_f64();
+        let object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        let mut line = format!(
+            "{}: {} -> {} in {} steps, written to {}",
+            r.unit,
+            short(r.value_at_start),
+            short(r.value),
+            r.steps,
+            out.display()
+        );
+        if let Some(film) = &args.zoom {
+            line += &format!(", the film to {}", film.display());
+        }
+        context.print(&line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Slips that are found before the model is read.
+fn check_goal(args: &Args) -> Result<()> {
+    let count = args.layers.len() + args.units.len();
+    if count == 0 && args.objective.is_none() {
+        bail!("nothing to dream of: give --layer (`oneiro layers MODEL` lists them), --unit or --objective");
+    }
+    if args.objective.is_some() && count > 0 {
+        bail!(
+            "--objective says all that is maximised: put layers and units into it, as layer(NAME) and channel(NAME,C)"
+        );
+    }
+    if !args.weights.is_empty() && args.weights.len() != count {
+        bail!("--weights has {} numbers for {count} layers and units; give one for each", args.weights.len());
+    }
+    if let Some(weight) = args.weights.iter().find(|w| !w.is_finite()) {
+        bail!("--weights {weight}: a finite number is needed");
+    }
+    if args.guide.is_some() && (args.layers.is_empty() || !args.units.is_empty() || args.objective.is_some())
+    {
+        bail!("--guide is followed at layers: give --layer, and neither --unit nor --objective");
+    }
+    for unit in &args.units {
+        unit.parse::<Unit>()?;
+    }
+    if let Some(text) = &args.objective {
+        Objective::parse(text, &AnySources)?;
+    }
+    Ok(())
+}
+
+fn weight(args: &Args, index: usize) -> f64 {
+    args.weights.get(index).copied().unwrap_or(1.0)
+}
+
+/// The sum of layers and units, each with its weight.
+fn objective(args: &Args, model: &LoadedModel) -> Result<Objective> {
+    if let Some(text) = &args.objective {
+        return model.expression_of_classes(text, "a dream cannot compare with a picture; --guide does");
+    }
+    let layers = args.layers.iter().map(|layer| Ok(Objective::layer(layer.clone())));
+    let units = args.units.iter().map(|unit| model.objective(&unit.parse()?));
+    let weighted = |(i, term): (usize, Result<Objective>)| -> Result<Objective> {
+        Ok(match weight(args, i) {
+            1.0 => term?,
+            weight => weight * term?,
+        })
+    };
+    let terms = layers.chain(units).enumerate().map(weighted).collect::<Result<Vec<_>>>()?;
+    terms.into_iter().reduce(|sum, term| sum + term).context("nothing to dream of")
+}
+
+/// Classes have names only where the labels are the network's.
+fn check_classes(context: &Context, model: &LoadedModel, objective: &Objective) -> Result<()> {
+    let shapes = model.model.input_shapes(1, None)?;
+    let objectives = std::slice::from_ref(objective);
+    let probe =
+        context.compute(|| oneiro::probe::Probe::new(&model.model, objectives, &[], shapes, false))?;
+    let classes = probe.shape_of(model.model.logits()?).and_then(|s| s.first().copied()).unwrap_or(0);
+    Ok(model.check_labels(classes)?)
+}
+
+/// What was dreamt of as the person said it.
+fn unit_name(args: &Args, goal: &Goal) -> String {
+    match (&args.layers[..], &args.units[..], &args.guide) {
+        ([one], [], None) | ([], [one], None) => one.clone(),
+        _ => goal.to_string(),
+    }
+}
+
+fn film_format(path: &Path) -> Result<Format> {
+    if path.is_dir() {
+        bail!("--zoom {}: that is a folder; name a file", path.display());
+    }
+    Format::of_name(path).with_context(|| {
+        format!(
+            "--zoom {}: films are animated PNG (.png, .apng) or GIF (.gif); use such a name",
+            path.display()
+        )
+    })
+}
+
+/// Where the picture goes: the file given, else one named after the image.
+fn out_path(context: &Context, args: &Args) -> Result<files::PicturePaths> {
+    let stem = args.image.file_stem().map_or("picture".into(), |s| s.to_string_lossy());
+    let name = format!("{stem}.dream");
+    match &args.out {
+        Some(out) => files::picture_paths(context, Some(out), &[name]),
+        None => Ok(files::default_path(context, &format!("{name}.png"))),
+    }
+}
+
+/// No result may go where another does, or over what it is made from.
+fn check_places(args: &Args, out: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut taken: Vec<(&str, PathBuf)> = vec![("the image", real(&args.image))];
+    taken.extend(args.guide.as_deref().map(|p| ("the guide", real(p))));
+    taken.extend(args.mask.as_deref().map(|p| ("the mask", real(p))));
+    let results = [("--out", Some(out)), ("--zoom", args.zoom.as_deref()), ("--raw", args.raw.as_deref())];
+    for (flag, path) in results {
+        let Some(path) = path else { continue };
+        if let Some((what, _)) = taken.iter().find(|(_, other)| *other == real(path)) {
+            bail!("{flag} {}: that is {what}; name another file", path.display());
+        }
+        taken.push(("another result", real(path)));
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! Recipes of dreaming under a name, and the zoom of a film: values that can be stored and read back.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What a larger octave starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OctaveStart {
+    /// The start image at this size, plus what was dreamt so far, enlarged.
+    Detail,
+    /// The dream so far, enlarged.
+    Enlarge,
+}
+
+/// How a gradient becomes a step, in units of 0–255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// g / mean |g|.
+    MeanAbs,
+    /// g / (σ + 1e-8).
+    Deviation,
+    /// Each level of a Laplacian pyramid divided by its root mean square.
+    Laplacian,
+}
+
+/// How the optimised values become a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Display {
+    /// 0 is black and 255 white.
+    Clip,
+    /// (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, then clipped.
+    Standardize,
+}
+
+/// All settings of a dream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DreamPreset {
+    /// Its name.
+    pub name: String,
+    /// Height and width of the result. An image is scaled to fit into it, its aspect kept; absent, it keeps its size.
+    pub size: Option<[usize; 2]>,
+    /// Sizes that are dreamt on, from small to large.
+    pub octaves: usize,
+    /// Ratio of two neighbouring sizes.
+    pub octave_scale: f64,
+    /// What a larger octave starts from.
+    pub octave_start: OctaveStart,
+    /// Steps in each octave.
+    pub steps: usize,
+    /// Length of a step, in units of 0–255.
+    pub step_size: f64,
+    /// How a gradient becomes a step.
+    pub normalize: Normalize,
+    /// Splits of the Laplacian pyramid; what remains below them is one level more.
+    pub levels: usize,
+    /// The picture is rolled by up to so many pixels either way before each step.
+    pub jitter: usize,
+    /// Side of the largest tile that the network sees at once.
+    pub tile: usize,
+    /// Pixels that neighbouring tiles share. A quarter at each end is left out, the half between is blended.
+    pub overlap: usize,
+    /// Whether values stay between 0 and 255 after each step.
+    pub clip: bool,
+    /// How values become a picture.
+    pub display: Display,
+    /// Share of the dream in the result, the rest being the start image.
+    pub strength: f64,
+}
+
+/// Size of a dream from noise where none is asked for.
+pub const DEFAULT_NOISE_SIZE: usize = 512;
+/// Tile of the TensorFlow notebook and of Conveiro (`calc_grad_tiled`).
+const TILE: usize = 512;
+/// Shared by neighbouring tiles: enough that zero padding inside a network is not seen, an eighth of [`TILE`].
+const OVERLAP: usize = TILE / 8;
+/// Ratio of octaves, in all three sources.
+const OCTAVE_SCALE: f64 = 1.4;
+/// Steps an octave, in all three sources.
+const STEPS: usize = 10;
+/// Splits of the Laplacian pyramid (`lap_normalize`, Conveiro's `deep_dream.py`).
+const LEVELS: usize = 4;
+
+/// The smallest side that a result may have.
+const MIN_SIDE: usize = 16;
+/// The most octaves, steps, pixels of a tile and splits: bounds against slips of the keyboard.
+const MAX_OCTAVES: usize = 32;
+const MAX_STEPS: usize = 1_000_000;
+const MAX_TILE: usize = 4096;
+const MIN_TILE: usize = 32;
+const MAX_LEVELS: usize = 12;
+const MAX_SIDE: usize = 16384;
+
+impl DreamPreset {
+    /// DeepDream (Mordvintsev, Olah & Tyka 2015, notebook `dream.ipynb`): 4 octaves, steps of 1.5 mean magnitudes.
+    pub fn deepdream() -> Self {
+        Self {
+            name: "deepdream".into(),
+            size: None,
+            octaves: 4,
+            octave_scale: OCTAVE_SCALE,
+            octave_start: OctaveStart::Detail,
+            steps: STEPS,
+            step_size: 1.5,
+            normalize: Normalize::MeanAbs,
+            levels: LEVELS,
+            jitter: 32,
+            tile: TILE,
+            overlap: OVERLAP,
+            clip: true,
+            display: Display::Clip,
+            strength: 1.0,
+        }
+    }
+
+    /// Conveiro's `render_multiscale` (Showmax, github.com/Showmax/conveiro): the dream is enlarged from octave to octave.
+    pub fn conveiro_multiscale() -> Self {
+        Self {
+            name: "conveiro-multiscale".into(),
+            octaves: 3,
+            octave_start: OctaveStart::Enlarge,
+            step_size: 1.0,
+            normalize: Normalize::Deviation,
+            // A random roll over a whole tile.
+            jitter: TILE / 2,
+            clip: false,
+            display: Display::Standardize,
+            ..Self::deepdream()
+        }
+    }
+
+    /// Conveiro's `render_lapnorm`: the same with the gradient's frequencies made equally strong.
+    pub fn conveiro_laplacian() -> Self {
+        Self {
+            name: "conveiro-laplacian".into(),
+            normalize: Normalize::Laplacian,
+            ..Self::conveiro_multiscale()
+        }
+    }
+
+    /// All presets that have a name.
+    pub fn all() -> Vec<Self> {
+        vec![Self::deepdream(), Self::conveiro_multiscale(), Self::conveiro_laplacian()]
+    }
+
+    /// The preset of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|p| p.name == name)
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] that names the setting and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let whole = |name: &str, value: usize, low: usize, high: usize| match value {
+            v if (low..=high).contains(&v) => Ok(()),
+            v => Err(Error::Settings(format!("{name} is {v}; a number from {low} to {high} is needed"))),
+        };
+        let real = |name: &str, value: f64, low: f64, high: f64| match value {
+            v if v > low && v <= high => Ok(()),
+            v => Err(Error::Settings(format!(
+                "{name} is {v}; a number above {low} and at most {high} is needed"
+            ))),
+        };
+        for side in self.size.iter().flatten() {
+            whole("a side of the size", *side, MIN_SIDE, MAX_SIDE)?;
+        }
+        whole("octaves", self.octaves, 1, MAX_OCTAVES)?;
+        real("octave_scale", self.octave_scale, 1.0, 16.0)?;
+        whole("steps", self.steps, 0, MAX_STEPS)?;
+        real("step_size", self.step_size, 0.0, 1e4)?;
+        whole("levels", self.levels, 0, MAX_LEVELS)?;
+        whole("jitter", self.jitter, 0, MAX_TILE)?;
+        whole("tile", self.tile, MIN_TILE, MAX_TILE)?;
+        if self.overlap > self.tile / 2 {
+            return Err(Error::Settings(format!(
+                "overlap is {}; at most half the tile of {} is possible",
+                self.overlap, self.tile
+            )));
+        }
+        real("strength", self.strength, 0.0, 1.0)
+    }
+
+    /// Height and width of the result from a start image of this size, or from noise.
+    ///
+    /// # Errors
+    /// If a side is too small or too large to dream on.
+    pub fn final_size(&self, image: Option<[usize; 2]>) -> Result<[usize; 2]> {
+        let size = match (image, self.size) {
+            (None, size) => size.unwrap_or([DEFAULT_NOISE_SIZE; 2]),
+            (Some(size), None) => size,
+            (Some([h, w]), Some([bh, bw])) => {
+                let ratio = (bh as f64 / h as f64).min(bw as f64 / w as f64);
+                [h, w].map(|n| ((n as f64 * ratio).round() as usize).max(1))
+            }
+        };
+        match size.iter().find(|n| !(MIN_SIDE..=MAX_SIDE).contains(n)) {
+            None => Ok(size),
+            Some(_) => Err(Error::Settings(format!(
+                "the picture would be {}x{}: each side needs {MIN_SIDE} to {MAX_SIDE} pixels; choose another size",
+                size[0], size[1]
+            ))),
+        }
+    }
+
+    /// Height and width of every octave, from the smallest to the result.
+    pub fn octave_sizes(&self, last: [usize; 2]) -> Vec<[usize; 2]> {
+        (0..self.octaves)
+            .rev()
+            .map(|k| {
+                let ratio = self.octave_scale.powi(k as i32);
+                last.map(|n| ((n as f64 / ratio).round() as usize).max(1))
+            })
+            .collect()
+    }
+}
+
+/// A film in which each frame dreams on an enlarged crop of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Zoom {
+    /// Frames.
+    pub frames: usize,
+    /// How much larger things are from frame to frame.
+    pub factor: f64,
+    /// Degrees that the picture turns anticlockwise from frame to frame.
+    pub rotate: f64,
+}
+
+/// The most frames of a zoom.
+const MAX_FRAMES: usize = 10_000;
+
+impl Zoom {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] that names the setting and what it may be.
+    pub fn check(&self) -> Result<()> {
+        if !(1..=MAX_FRAMES).contains(&self.frames) {
+            return Err(Error::Settings(format!(
+                "a zoom of {} frames: 1 to {MAX_FRAMES} are possible",
+                self.frames
+            )));
+        }
+        if !(0.5..=2.0).contains(&self.factor) {
+            return Err(Error::Settings(format!(
+                "the zoom factor is {}; a number from 0.5 to 2 is needed",
+                self.factor
+            )));
+        }
+        if !(-180.0..=180.0).contains(&self.rotate) {
+            return Err(Error::Settings(format!(
+                "the zoom rotates by {}; -180 to 180 degrees are possible",
+                self.rotate
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_survive_toml_and_pass_their_own_check() {
+        for preset in DreamPreset::all() {
+            preset.check().unwrap();
+            let text = toml::to_string(&preset).unwrap();
+            assert_eq!(toml::from_str::<DreamPreset>(&text).unwrap(), preset, "{text}");
+            assert_eq!(DreamPreset::named(&preset.name), Some(preset));
+        }
+        assert_eq!(DreamPreset::named("lucid"), None);
+    }
+
+    #[test]
+    fn octaves_grow_by_their_ratio_to_the_result() {
+        let preset = DreamPreset::deepdream();
+        assert_eq!(preset.octave_sizes([480, 640]), [[175, 233], [245, 327], [343, 457], [480, 640]]);
+        assert_eq!(DreamPreset { octaves: 1, ..preset.clone() }.octave_sizes([9, 7]), [[9, 7]]);
+        assert_eq!(DreamPreset { octaves: 9, ..preset }.octave_sizes([16, 700])[0], [1, 47]);
+    }
+
+    #[test]
+    fn an_image_is_fitted_into_the_size() {
+        let sized = |size| DreamPreset { size, ..DreamPreset::deepdream() };
+        assert_eq!(sized(None).final_size(Some([300, 400])).unwrap(), [300, 400]);
+        assert_eq!(sized(Some([100, 100])).final_size(Some([300, 400])).unwrap(), [75, 100]);
+        assert_eq!(sized(Some([100, 900])).final_size(Some([300, 400])).unwrap(), [100, 133]);
+        assert_eq!(sized(Some([100, 90])).final_size(None).unwrap(), [100, 90]);
+        assert_eq!(sized(None).final_size(None).unwrap(), [DEFAULT_NOISE_SIZE; 2]);
+        assert!(sized(None).final_size(Some([1, 1])).unwrap_err().to_string().contains("1x1"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        let base = DreamPreset::deepdream;
+        for (preset, word) in [
+            (DreamPreset { octaves: 0, ..base() }, "octaves is 0"),
+            (DreamPreset { octave_scale: 1.0, ..base() }, "octave_scale is 1"),
+            (DreamPreset { step_size: f64::NAN, ..base() }, "step_size is NaN"),
+            (DreamPreset { tile: 8, ..base() }, "tile is 8"),
+            (DreamPreset { tile: 64, ..base() }, "overlap is 64"),
+            (DreamPreset { strength: 2.0, ..base() }, "strength is 2"),
+            (DreamPreset { size: Some([4, 400]), ..base() }, "size is 4"),
+        ] {
+            let error = preset.check().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(Zoom { frames: 0, factor: 1.05, rotate: 0.0 }.check().is_err());
+        assert!(Zoom { frames: 2, factor: f64::NAN, rotate: 0.0 }.check().is_err());
+        assert!(Zoom { frames: 2, factor: 1.05, rotate: 1e9 }.check().is_err());
+    }
+}
