@@ -300,4 +300,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn places_that_are_not_kept_are_worked_out_to_the_same_bits() {
+        let size = [40, 200];
+        let image: Vec<f32> = (0..8000).map(|k| ((k * 7919) % 101) as f32).collect();
+        let mut turn = Turn::default();
+        turn.set(size, 0.1, 0.99);
+        let pass = |turn: &Turn| {
+            let (mut out, mut back) = (vec![f32::NAN; 8000], vec![f32::NAN; 8000]);
+            rotate(&image, turn, 0.5, &mut out);
+            rotate_adjoint(&image, turn, &mut back);
+            (out, back)
+        };
+        let kept = pass(&turn);
+        turn.places.truncate(7);
+        assert_eq!(pass(&turn), kept);
+    }
 }
