@@ -27,7 +27,7 @@ fn steps(criterion: &mut Criterion) {
             .bench_function(&format!("{text} back"), |b| b.iter(|| sampled.adjoint(&seen, &mut gradient)));
         criterion.bench_function(&format!("{text} step"), |b| {
             b.iter(|| {
-                chain.resample(&mut rng, [3, SIDE, SIDE], [SIDE; 2], &mut sampled);
+                chain.resample(&mut rng, [3, SIDE, SIDE], [SIDE; 2], 0.5, &mut sampled);
                 sampled.apply(&image, &mut seen);
                 sampled.adjoint(&seen, &mut gradient);
             });

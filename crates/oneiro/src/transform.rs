@@ -223,8 +223,7 @@ impl Chain {
         );
         let fill = (0..planes).map(|plane| self.fill[plane * colors / planes]);
         sampled.begin(extent, fill, canvas);
-        // Of no number, `max` makes 0.
-        let progress = progress.max(0.0).min(1.0);
+        let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };
         for transform in &self.transforms {
             transform.draw(rng, progress, sampled);
         }

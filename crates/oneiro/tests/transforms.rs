@@ -7,7 +7,7 @@ use proptest::prelude::*;
 /// A range as text, with numbers from `low` to `high` in steps of a hundredth of the way.
 fn range(low: f64, high: f64) -> impl Strategy<Value = String> {
     let at = move |k: i32| ((low + (high - low) * f64::from(k) / 100.0) * 1000.0).round() / 1000.0;
-    (0..=100, 0..=100, 0..=100, 0..5).prop_map(move |(a, b, c, kind)| {
+    (0..=100i32, 0..=100i32, 0..=100i32, 0..5).prop_map(move |(a, b, c, kind)| {
         let (low, high, other) = (at(a.min(b)), at(a.max(b)), at(c));
         match kind {
             0 => format!("{low}"),

@@ -3,7 +3,8 @@
 use super::{Chain, PadMode, Transform, Values};
 
 /// Standard deviation of the Gaussian noise and twice the amplitude of the uniform noise in MACO: xplique's
-/// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise` (`horama/maco_fv.py`).
+/// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise_level` (`horama/common.py`). There they
+/// are in the units of the image before the network, whose range is the caller's; here in display units.
 const MACO_XPLIQUE_NOISE: f64 = 0.08;
 /// See [`MACO_XPLIQUE_NOISE`].
 const MACO_HORAMA_NOISE: f64 = 0.05;
@@ -45,8 +46,9 @@ impl Chain {
         Chain::maco(Values::Schedule([0.5; 2], [0.05; 2]), MACO_XPLIQUE_NOISE)
     }
 
-    /// MACO's transforms as in Horama (`horama/maco_fv.py`): boxes of 20 to 25 % of the side, 6 a step there,
-    /// and less noise than [`Chain::maco_xplique`].
+    /// MACO's transforms as in Horama (`horama/common.py`): boxes of 20 to 25 % of the side, 6 a step there,
+    /// and less noise than [`Chain::maco_xplique`]. (Its code adds the spread to the upper bound, which makes 25 to
+    /// 30 %; here the stated range holds.)
     pub fn maco_horama() -> Chain {
         Chain::maco(Values::Uniform(0.2, 0.25), MACO_HORAMA_NOISE)
     }

@@ -5,8 +5,9 @@ use super::blur::{self, Kernel};
 use super::mask::{self, Mask};
 use super::noise::{self, Law};
 use super::resample::{self, Taps};
+use super::rotate::{self, Turn};
 use super::sampled::Sampled;
-use super::{PadMode, Transform, geometry, rotate, time};
+use super::{PadMode, Transform, geometry, time};
 use crate::rng::Stream;
 
 /// The smallest part of a line that a crop may show: what a caller asks below it would be a point.
@@ -139,6 +140,7 @@ pub struct Stage {
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
     taps: [Taps; 2],
+    turn: Turn,
     kernel: Kernel,
     window: Vec<f32>,
 }
@@ -169,15 +171,11 @@ impl Stage {
                     taps.set(self.from[axis], boxed[axis], self.to[axis]);
                 }
             }
+            Map::Rotate { sin, cos } => tables.turn.set(self.from, sin, cos),
             Map::BlurRows { sigma } => tables.kernel.set(sigma, self.from[1]),
             Map::BlurColumns { sigma } => tables.kernel.set(sigma, self.from[0]),
             Map::Mask(mask) => mask.window(self.from, &mut tables.window),
-            Map::Place { .. }
-            | Map::Reflect { .. }
-            | Map::Roll { .. }
-            | Map::Flip
-            | Map::Rotate { .. }
-            | Map::Noise { .. } => {}
+            Map::Place { .. } | Map::Reflect { .. } | Map::Roll { .. } | Map::Flip | Map::Noise { .. } => {}
         }
     }
 
@@ -189,7 +187,7 @@ impl Stage {
             Map::Roll { dy, dx } => geometry::roll(input, self.from, [dy, dx], out),
             Map::Flip => geometry::flip(input, self.from[1], out),
             Map::Stretch { .. } => resample::stretch(input, self.from, &tables.taps, out, self.to[1]),
-            Map::Rotate { sin, cos } => rotate::rotate(input, self.from, sin, cos, fill, out),
+            Map::Rotate { .. } => rotate::rotate(input, &tables.turn, fill, out),
             Map::BlurRows { .. } => blur::rows(&tables.kernel, self.from[1], input, out),
             Map::BlurColumns { .. } => blur::columns(&tables.kernel, self.from[1], input, out),
             Map::Noise { law, seed, size } => noise::add(law, seed, plane, size, input, out),
@@ -207,7 +205,7 @@ impl Stage {
             Map::Stretch { .. } => {
                 resample::stretch_adjoint(grad_out, self.to[1], &tables.taps, grad_in, self.from)
             }
-            Map::Rotate { sin, cos } => rotate::rotate_adjoint(grad_out, self.from, sin, cos, grad_in),
+            Map::Rotate { .. } => rotate::rotate_adjoint(grad_out, &tables.turn, grad_in),
             Map::BlurRows { .. } => blur::rows_adjoint(&tables.kernel, self.from[1], grad_out, grad_in),
             Map::BlurColumns { .. } => blur::columns_adjoint(&tables.kernel, self.from[1], grad_out, grad_in),
             Map::Noise { .. } => grad_in.copy_from_slice(grad_out),
