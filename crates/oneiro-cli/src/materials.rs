@@ -42,7 +42,8 @@ impl MaterialArgs {
 
     /// Everything else.
     pub fn extras(&self, model: &LoadedModel, preset: &Preset) -> Result<Extras> {
-        let paths = [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()));
+        let paths =
+            [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()));
         let [mask, statistics] = paths;
         extras(model, preset, mask, statistics)
     }

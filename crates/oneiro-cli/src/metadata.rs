@@ -9,6 +9,7 @@ use oneiro::objective::Objective;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
+use crate::commands::render::short;
 use crate::model::LoadedModel;
 use crate::references::{self, SourceFile};
 use crate::rendering::{Job, Prepared, Setting};
@@ -60,8 +61,37 @@ pub struct Layout {
     pub title: String,
     #[serde(default)]
     pub subtitle: String,
+    /// What stands below the caption of each unit.
+    #[serde(default)]
+    pub measure: Measure,
     pub columns: usize,
     pub rows: Vec<LayoutRow>,
+}
+
+/// What a sheet says of how far a unit has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// The objective.
+    #[default]
+    Value,
+    /// The relative error of an inversion, ‖Φ − Φ0‖/‖Φ0‖.
+    RelativeError,
+}
+
+impl Measure {
+    /// In words, of a unit's objective.
+    pub fn caption(self, value: f64) -> String {
+        match self {
+            Self::Value => short(value),
+            Self::RelativeError => format!("error {:.3}", relative_error(value)),
+        }
+    }
+}
+
+/// ‖Φ − Φ0‖/‖Φ0‖ of an inversion, whose objective is minus the square of it.
+pub fn relative_error(value: f64) -> f64 {
+    (-value).max(0.0).sqrt()
 }
 
 /// A row of a sheet: what stands beside it, and below each of its pictures.
@@ -270,8 +300,7 @@ impl Record {
             None => {
                 let shown = if text.get("film").is_some() { Shown::Film } else { Shown::Picture };
                 let start = text.get("start").map(str::to_owned);
-                let unit =
-                    UnitRecord { unit: get("unit")?, objective: get("objective")?, start, setting: 0 };
+                let unit = UnitRecord { unit: get("unit")?, objective: get("objective")?, start, setting: 0 };
                 (vec![unit], false, shown)
             }
         };
@@ -288,7 +317,9 @@ impl Record {
         }
         let sources = match text.get("sources") {
             None => Vec::new(),
-            Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read")?,
+            Some(list) => {
+                serde_json::from_str(list).context("the files that it was made from cannot be read")?
+            }
         };
         Ok(Self {
             settings,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
-use oneiro::card::{Card, Layout};
+use oneiro::card::{Card, InputKind, Layout};
 use oneiro::objective::{Objective, Unit};
 use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{self, Labels};
@@ -87,6 +87,11 @@ impl LoadedModel {
     /// An objective from an expression that names classes, but no files; `why` says why there are none.
     pub fn expression_of_classes(&self, text: &str, why: &'static str) -> Result<Objective> {
         Ok(Objective::parse(text, &Classes { model: self, why })?)
+    }
+
+    /// Whether an input of the network is a picture.
+    pub fn is_image(&self, input: usize) -> bool {
+        self.model.card.input[input].kind == InputKind::Image
     }
 
     /// The index of a class by its name.

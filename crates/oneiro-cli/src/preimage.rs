@@ -61,7 +61,9 @@ pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
     /// More than anybody looks at.
     const MOST: u64 = 1000;
     let number = |t: &str| {
-        t.trim().parse::<u64>().map_err(|_| anyhow!("{flag} {text}: \"{t}\" is no whole number; use 0-3 or 0,7"))
+        t.trim()
+            .parse::<u64>()
+            .map_err(|_| anyhow!("{flag} {text}: \"{t}\" is no whole number; use 0-3 or 0,7"))
     };
     let mut list = Vec::new();
     for part in text.split(',') {
@@ -157,8 +159,7 @@ impl Mean {
         }
         let mean = values.iter().sum::<f64>() / n as f64;
         let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        let standard_error =
-            if n > 1 { (square / (n - 1) as f64).sqrt() / (n as f64).sqrt() } else { 0.0 };
+        let standard_error = if n > 1 { (square / (n - 1) as f64).sqrt() / (n as f64).sqrt() } else { 0.0 };
         Some(Self { mean, standard_error, count: n })
     }
 }

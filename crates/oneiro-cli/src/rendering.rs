@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Reads, Reference};
+use oneiro::preprocess::Preprocess;
 use oneiro::preset::Preset;
 use oneiro::probe::Probe;
 use oneiro::render::{Materials, Picture, Render, Rendered};
@@ -205,6 +206,37 @@ fn check_group(
     Ok(())
 }
 
+/// The largest value of an objective over pictures: what a unit's optimised picture is to be compared with.
+pub fn largest_value(
+    context: &Context,
+    model: &LoadedModel,
+    objective: &Objective,
+    size: Option<[usize; 2]>,
+    pictures: &[String],
+) -> Result<f64> {
+    let files = Files::new(model, size)?;
+    let shapes = model.model.input_shapes(1, size)?;
+    let mut probe =
+        context.compute(|| Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, false))?;
+    let images: Vec<usize> =
+        (0..probe.inputs().len()).filter(|&i| probe.inputs()[i].used && model.is_image(i)).collect();
+    let [input] = images[..] else {
+        bail!("--data: the network needs one picture input, it has {}", images.len());
+    };
+    let preprocess = Preprocess::from_card(&model.model.card.input[input]);
+    let mut progress = Progress::new(context, "largest activation", pictures.len() as u64);
+    let mut largest = f64::NEG_INFINITY;
+    for path in pictures {
+        interrupt::check()?;
+        let picture = files.reference(path)?;
+        preprocess.apply(&picture.data, probe.input_mut(input));
+        context.compute(|| probe.show_inputs().map(|()| probe.forward()))?;
+        largest = largest.max(probe.value(0));
+        progress.advance(1);
+    }
+    Ok(largest)
+}
+
 /// Renders all jobs in batches; the results are in their order.
 pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> Result<Vec<Finished>> {
     let Prepared { model, jobs, settings, groups, .. } = work;
@@ -259,6 +291,23 @@ fn remark(context: &Context, finished: &[Finished]) {
             report.unit, report.steps
         ));
     }
+    for report in finished.iter().filter(|f| is_faint(f) && !is_stuck(&f.report)).map(|f| &f.report) {
+        context.note(&format!(
+            "note: the picture of {} is nearly grey: the steps were small for this network; try a larger --lr or more --steps",
+            report.unit
+        ));
+    }
+}
+
+/// Whether a picture from noise is so even that nothing can be seen in it.
+fn is_faint(finished: &Finished) -> bool {
+    /// Deviation of values, 0–1, below which a picture looks grey.
+    const FAINT: f64 = 0.03;
+    let values = &finished.picture.rgb;
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+    let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
+    finished.report.steps > 0 && finished.report.start.is_none() && variance.sqrt() < FAINT
 }
 
 /// Whether an optimisation led nowhere.
@@ -291,8 +340,7 @@ fn render_batch(
     let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
     let starts = jobs.iter().map(|j| j.start.clone()).collect();
     let materials = Materials { starts, ..work.materials.clone() };
-    let mut render =
-        Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
+    let mut render = Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
     let steps = preset.total_steps();
     let mut camera = options.film.map(|format| Camera::new(format, steps, jobs.len()));
     if let Some(camera) = &mut camera {
@@ -312,8 +360,7 @@ fn render_batch(
         return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
     }
     let saved: Vec<Image> = rendered.iter().map(|r| saved(&r.images)).collect::<Result<_>>()?;
-    let alphas: Vec<Option<Vec<f32>>> =
-        rendered.iter().map(|r| r.images.first().and_then(opacity)).collect();
+    let alphas: Vec<Option<Vec<f32>>> = rendered.iter().map(|r| r.images.first().and_then(opacity)).collect();
     let shown = |pictures: Vec<Vec<f32>>| -> Vec<Vec<Vec<f32>>> {
         // Only the first input's picture is saved as a PNG; the others stay as they are.
         let over_grey = |mut picture: Vec<f32>, alpha: &Option<Vec<f32>>| {

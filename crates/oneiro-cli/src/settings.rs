@@ -169,11 +169,14 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
         .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
     let mut root = toml::Table::try_from(preset)?;
     let path: Vec<&str> = key.trim().split('.').map(str::trim).collect();
-    let (last, tables) = path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
+    let (last, tables) =
+        path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
     let mut table = &mut root;
     for name in tables {
         let inner = table.entry((*name).to_owned()).or_insert_with(|| toml::Table::new().into());
-        table = inner.as_table_mut().ok_or_else(|| anyhow!("--set {assignment}: {name} has no settings of its own"))?;
+        table = inner
+            .as_table_mut()
+            .ok_or_else(|| anyhow!("--set {assignment}: {name} has no settings of its own"))?;
     }
     table.insert((*last).to_owned(), value);
     root.try_into().map_err(|e: toml::de::Error| anyhow!("--set {assignment}: {}", e.message()))
@@ -272,7 +275,8 @@ impl RenderArgs {
         }
         check_preset(&preset)?;
         if let Some(path) = &self.save_preset {
-            let text = format!("# A recipe for oneiro: --preset {}\n{}", path.display(), toml::to_string(&preset)?);
+            let text =
+                format!("# A recipe for oneiro: --preset {}\n{}", path.display(), toml::to_string(&preset)?);
             oneiro_media::write_atomic(path, text.as_bytes())?;
         }
         Ok(preset)

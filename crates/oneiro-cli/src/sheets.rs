@@ -7,13 +7,16 @@ use anyhow::{Result, bail};
 use oneiro_media::{Cell, Image, Sheet};
 use serde_json::Value;
 
-use crate::commands::render::{short, write_raw};
+use crate::commands::render::write_raw;
 use crate::context::Context;
 use crate::files::PicturePaths;
 use crate::materials::{self, Extras};
-use crate::metadata::{Layout, LayoutRow, Photo, UnitReport, sheet_text};
+use crate::metadata::{Layout, LayoutRow, Measure, Photo, UnitReport, sheet_text};
 use crate::model::LoadedModel;
 use crate::rendering::{Finished, Job, Options, Prepared, Setting, prepare, render_all};
+
+/// Pictures side by side in a sheet of one row; more go below.
+const FLAT_COLUMNS: usize = 8;
 
 /// A row of a sheet to be made.
 #[derive(Debug, Clone, Default)]
@@ -28,11 +31,30 @@ pub struct Row {
 /// A sheet to be made.
 pub struct SheetPlan {
     pub columns: usize,
+    pub measure: Measure,
     pub rows: Vec<Row>,
     pub settings: Vec<Setting>,
 }
 
 impl SheetPlan {
+    /// A sheet whose rows below the first, that of photos, would have one picture each, as one row: the photo, and a
+    /// picture for each of those rows.
+    pub fn flattened(mut self) -> Self {
+        let single = |row: &Row| row.photos.is_empty() && row.cells.len() == 1;
+        let of_photo = self.rows.first().is_some_and(|r| r.photos.len() == 1 && r.cells.is_empty());
+        if of_photo && self.rows.len() > 1 && self.rows[1..].iter().all(single) {
+            let mut rows = std::mem::take(&mut self.rows).into_iter();
+            let mut first = rows.next().unwrap_or_default();
+            first.title.clear();
+            for row in rows {
+                first.cells.extend(row.cells.into_iter().map(|(_, job)| (row.title.clone(), job)));
+            }
+            self.columns = (1 + first.cells.len()).min(FLAT_COLUMNS);
+            self.rows = vec![first];
+        }
+        self
+    }
+
     /// All jobs, row by row.
     fn jobs(&self) -> Vec<Job> {
         self.rows.iter().flat_map(|r| r.cells.iter().map(|(_, job)| job.clone())).collect()
@@ -70,6 +92,7 @@ impl SheetPlan {
         Layout {
             title: model.title.clone(),
             subtitle: subtitle(&work.settings),
+            measure: self.measure,
             columns: self.columns,
             rows: self.rows.iter().map(row).collect(),
         }
@@ -103,7 +126,9 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
             sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
         }
         for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            let mut cell = Cell::new(result.picture.clone()).caption(caption).caption(short(result.report.value));
+            let mut cell = Cell::new(result.picture.clone())
+                .caption(caption)
+                .caption(layout.measure.caption(result.report.value));
             if let Some(alpha) = &result.alpha {
                 cell = cell.alpha(alpha.clone());
             }

@@ -136,7 +136,9 @@ impl Preset {
             return fail(format!("{} views are not from 1 to {MAX_VIEWS}", self.views));
         }
         if let Some([h, w]) = self.picture.filter(|[h, w]| h != w) {
-            return fail(format!("a picture of another size than the network's has to be square, not {h}x{w}"));
+            return fail(format!(
+                "a picture of another size than the network's has to be square, not {h}x{w}"
+            ));
         }
         for (name, x) in [("weight", Some(self.weight)), ("unit_weight", self.unit_weight)] {
             if x.is_some_and(|x| !(x.is_finite() && x > 0.0)) {
@@ -149,7 +151,8 @@ impl Preset {
         let centred = matches!(&self.param, ParamSpec::Pixel(options) if options.centred);
         if self.upkeep.is_some() && !centred {
             return fail(
-                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred".into(),
+                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred"
+                    .into(),
             );
         }
         if self.regularizer.is_some_and(|r| r.bound > 0.0) && !centred {

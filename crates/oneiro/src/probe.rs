@@ -177,7 +177,13 @@ impl Probe {
                                 let coupling =
                                     measure::of_batch(term, &self.shapes[target]).map_err(Error::Unit)?;
                                 let term = term.clone();
-                                self.coupled.push(Coupled { term, target, coupling, value: 0.0, weight: 0.0 });
+                                self.coupled.push(Coupled {
+                                    term,
+                                    target,
+                                    coupling,
+                                    value: 0.0,
+                                    weight: 0.0,
+                                });
                                 self.coupled.len() - 1
                             }
                         })
@@ -189,7 +195,8 @@ impl Probe {
                             None => {
                                 let features = features.of(term, target);
                                 let made_now = measure::of_layer(term, &self.shapes[target], &features);
-                                let measure = made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
+                                let measure =
+                                    made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
                                 made.push((term.clone(), measure.clone()));
                                 measure
                             }

@@ -23,8 +23,9 @@ fn model() -> Model {
 /// Soft blobs of colour with a little grain: what a network finds something in.
 fn photo(side: usize, seed: u64) -> Reference {
     let mut rng = Stream::new(seed, 0);
-    let waves: Vec<[f64; 4]> =
-        (0..12).map(|_| [rng.uniform_in(0.02, 0.4), rng.uniform_in(0.02, 0.4), rng.uniform(), rng.normal()]).collect();
+    let waves: Vec<[f64; 4]> = (0..12)
+        .map(|_| [rng.uniform_in(0.02, 0.4), rng.uniform_in(0.02, 0.4), rng.uniform(), rng.normal()])
+        .collect();
     let mut data = Vec::with_capacity(3 * side * side);
     for c in 0..3 {
         for y in 0..side {
@@ -49,7 +50,11 @@ impl Sources for Known {
     }
 
     fn picture(&self, name: &str) -> Result<Reference, String> {
-        let seed = name.trim_start_matches("photo").trim_end_matches(".png").parse().map_err(|_| "no such picture")?;
+        let seed = name
+            .trim_start_matches("photo")
+            .trim_end_matches(".png")
+            .parse()
+            .map_err(|_| "no such picture")?;
         Ok(photo(self.0, seed))
     }
 
@@ -194,11 +199,8 @@ fn opacity_is_learnt_and_can_be_made_dear() {
 
 #[test]
 fn a_jittered_picture_is_as_large_as_what_the_network_sees_and_settles_without_jitter() {
-    let preset = Preset {
-        jitter: Jitter::Pixels(5),
-        settle: Some(Settle { steps: 3, rate: 0.1 }),
-        ..plain(40, 4)
-    };
+    let preset =
+        Preset { jitter: Jitter::Pixels(5), settle: Some(Settle { steps: 3, rate: 0.1 }), ..plain(40, 4) };
     let r = &run(&preset, &[Objective::channel("fire4", 3)], &Materials::default())[0];
     assert_eq!((r.images[0].shape, r.steps), ([3, 40, 40], 7));
     let by_stride = Preset { jitter: Jitter::Stride, ..preset };

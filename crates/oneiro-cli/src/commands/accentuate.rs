@@ -11,7 +11,7 @@ use crate::commands::render::short;
 use crate::context::Context;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
-use crate::metadata::Photo;
+use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
 use crate::preimage::{out_path, pictures, readable, stem};
 use crate::references::Files;
@@ -130,7 +130,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let columns = 1 + strengths.len();
     let extras = args.materials.extras(&model, &preset)?;
-    let plan = SheetPlan { columns, rows, settings: vec![Setting { preset, seed: args.settings.seed }] };
+    let settings = vec![Setting { preset, seed: args.settings.seed }];
+    let plan = SheetPlan { columns, measure: Measure::Value, rows, settings };
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
@@ -139,7 +140,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
     if args.json {
-        let units = finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        let units =
+            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
         sheets::print_json(context, &units, &files, started)?;
     } else {
         for f in &finished {

@@ -11,7 +11,7 @@ use crate::commands::render::short;
 use crate::context::Context;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
-use crate::metadata::Photo;
+use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
 use crate::preimage::{need_layers, number_list, out_path, pictures, readable, settings, stem};
 use crate::references::Files;
@@ -94,11 +94,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let files = Files::new(&model, preset.size)?;
     let given = args.materials.start(&model, preset)?;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
-    let mut rows = vec![Row {
-        title: "original".into(),
-        photos: images.iter().map(photo).collect(),
-        cells: Vec::new(),
-    }];
+    let mut rows =
+        vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };
         for image in &images {
@@ -120,7 +117,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let columns = images.len() * settings.len();
     let extras = args.materials.extras(&model, preset)?;
-    let plan = SheetPlan { columns, rows, settings };
+    let plan = SheetPlan { columns, measure: Measure::Value, rows, settings }.flattened();
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
@@ -129,7 +126,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
     if args.json {
-        let units = finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        let units =
+            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
         sheets::print_json(context, &units, &files, started)?;
     } else {
         for f in &finished {

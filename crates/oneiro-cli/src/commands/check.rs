@@ -62,7 +62,13 @@ fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
 ///
 /// Where an activation is zero within rounding, the gradient in f32 is that of one side or the other of the kink, and
 /// either is right. A gradient that is wrong stays wrong at every one of these inputs.
-fn error_nearby(probe: &mut Probe, data: &[Vec<f32>], input: usize, theirs: &[f32], tolerance: f64) -> oneiro::Result<f64> {
+fn error_nearby(
+    probe: &mut Probe,
+    data: &[Vec<f32>],
+    input: usize,
+    theirs: &[f32],
+    tolerance: f64,
+) -> oneiro::Result<f64> {
     let mut best = f64::INFINITY;
     for seed in 0..NEARBY {
         value_and_gradient(probe, &one_rounding_away(data, seed), Some(&Rules::default()))?;
@@ -184,8 +190,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             let ours = probe.whole_input_gradient(input);
             let here = relative_error(&ours, &theirs.data);
             if ours.len() == theirs.data.len() && here > args.grad_rtol {
-                let nearby =
-                    context.compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol))?;
+                let nearby = context
+                    .compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol))?;
                 if nearby <= args.grad_rtol {
                     report.agrees_nearby(theirs, here, nearby, args.grad_rtol);
                     continue;

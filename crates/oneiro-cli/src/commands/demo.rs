@@ -14,9 +14,9 @@ use oneiro_zoo::embedded;
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::files;
+use crate::materials::Extras;
 use crate::metadata::png_text;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::materials::Extras;
 use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
 
 /// Side of the demo's pictures.

@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
-use crate::metadata::Photo;
+use crate::metadata::{Measure, Photo, relative_error};
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::preimage::{self, Mean, need_layers, number_list, out_path, pictures, psnr, settings, spread, stem};
+use crate::preimage::{
+    self, Mean, need_layers, number_list, out_path, pictures, psnr, settings, spread, stem,
+};
 use crate::references::Files;
 use crate::rendering::{Finished, Job, Options};
 use crate::settings::RenderArgs;
@@ -115,7 +117,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let preset = &settings[0].preset;
     let (rows, cases) = rows(args, &model, &images, &settings)?;
     let columns = images.len() * settings.len();
-    let plan = SheetPlan { columns, rows, settings: settings.clone() };
+    let measure = Measure::RelativeError;
+    let plan = SheetPlan { columns, measure, rows, settings: settings.clone() }.flattened();
     let extras = args.materials.extras(&model, preset)?;
     let output = Output {
         paths,
@@ -126,7 +129,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     let photos = images
         .iter()
-        .map(|path| Ok((path.as_str(), materials::start(&model, &finished_preset(preset, &finished), path)?.data)))
+        .map(|path| {
+            Ok((path.as_str(), materials::start(&model, &finished_preset(preset, &finished), path)?.data))
+        })
         .collect::<Result<Vec<_>>>()?;
     let results = results(&cases, &finished, &photos);
     if let Some(path) = &args.table {
@@ -168,11 +173,8 @@ fn rows(
 ) -> Result<(Vec<Row>, Vec<Case>)> {
     let several = |n: usize| n > 1;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
-    let mut rows = vec![Row {
-        title: "original".into(),
-        photos: images.iter().map(photo).collect(),
-        cells: Vec::new(),
-    }];
+    let mut rows =
+        vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     let mut cases = Vec::new();
     let files = Files::new(model, settings[0].preset.size)?;
     let start = args.materials.start(model, &settings[0].preset)?;
@@ -254,8 +256,7 @@ fn results<'a>(
             Outcome {
                 case,
                 finished,
-                // The objective is minus the square of it.
-                relative_error: (-finished.report.value).max(0.0).sqrt(),
+                relative_error: relative_error(finished.report.value),
                 psnr: photo.map_or(f64::NAN, |(_, photo)| psnr(&finished.picture, photo)),
             }
         })

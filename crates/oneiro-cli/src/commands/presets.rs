@@ -39,10 +39,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         args.names.iter().map(find).collect::<Result<_>>()?
     };
     if args.json {
-        let object: serde_json::Map<String, serde_json::Value> = chosen
-            .iter()
-            .map(|p| Ok((p.name.clone(), serde_json::to_value(p)?)))
-            .collect::<Result<_>>()?;
+        let object: serde_json::Map<String, serde_json::Value> =
+            chosen.iter().map(|p| Ok((p.name.clone(), serde_json::to_value(p)?))).collect::<Result<_>>()?;
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else if args.names.is_empty() {
         for preset in chosen {

@@ -11,10 +11,11 @@ use oneiro::objective::{AnySources, Objective, Unit};
 use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::film;
+use crate::materials::MaterialArgs;
 use crate::metadata::{UnitReport, png_text};
 use crate::model::{self, ModelArgs};
-use crate::materials::MaterialArgs;
-use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
+use crate::preimage::pictures;
+use crate::rendering::{Finished, Job, Options, Setting, largest_value, prepare, render_all};
 use crate::settings::RenderArgs;
 
 /// Show what units of a network look for, by optimising pictures for them
@@ -43,6 +44,9 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it (mahendran16, mahendran15)
+    #[arg(long, value_name = "FOLDER")]
+    data: Vec<PathBuf>,
     /// So many pictures of each unit, from different noise; diversity() and alignment() join them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: u16,
@@ -84,14 +88,42 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         objectives.push((objective.to_string(), objective));
     }
     let start = args.materials.start(&model, &preset)?;
+    let pictures = pictures(&args.data, None)?;
+    if preset.unit_weight.is_none() && !pictures.is_empty() {
+        bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
+    }
+    if preset.unit_weight.is_some() && pictures.is_empty() && preset.max_activation == 1.0 {
+        context.note(
+            "note: the units' largest activations are not known and taken for 1, which may be too strong; give --data FOLDER \
+             or --set max_activation=A",
+        );
+    }
+    let mut settings = Vec::new();
     let mut jobs = Vec::new();
     for (unit, objective) in objectives {
+        let mut preset = preset.clone();
+        if !pictures.is_empty() {
+            let largest = largest_value(context, &model, &objective, preset.size, &pictures)?;
+            if !(largest.is_finite() && largest > 0.0) {
+                bail!(
+                    "--data: the largest value of {unit} over the pictures is {largest}, which weighs nothing"
+                );
+            }
+            context
+                .note(&format!("note: the largest value of {unit} over the pictures is {}", short(largest)));
+            preset.max_activation = largest;
+        }
+        let setting = Setting { preset, seed: args.settings.seed };
+        let setting = settings.iter().position(|s| *s == setting).unwrap_or_else(|| {
+            settings.push(setting);
+            settings.len() - 1
+        });
         if objective.couples() && args.batch < 2 {
             bail!("{objective}: it compares the pictures of a batch with each other; give --batch 2 or more");
         }
         for n in 0..args.batch {
             let unit = if n == 0 { unit.clone() } else { format!("{unit} #{n}") };
-            jobs.push(Job { start: start.clone(), ..Job::new(unit, objective.clone()) });
+            jobs.push(Job { start: start.clone(), setting, ..Job::new(unit, objective.clone()) });
         }
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
@@ -109,7 +141,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let extras = args.materials.extras(&model, &preset)?;
-    let settings = vec![Setting { preset, seed: args.settings.seed }];
     let work = prepare(context, &model, settings, jobs, extras, args.settings.size.is_some())?;
     let format = films.as_ref().map(|(_, format)| *format);
     let options = Options { robustness: args.robustness, film: format };

@@ -83,7 +83,11 @@ pub fn picture_size(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
 }
 
 /// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that mean.
-pub fn value_and_gradient(probe: &mut Probe, data: &[Vec<f32>], gradient: Option<&Rules>) -> oneiro::Result<f64> {
+pub fn value_and_gradient(
+    probe: &mut Probe,
+    data: &[Vec<f32>],
+    gradient: Option<&Rules>,
+) -> oneiro::Result<f64> {
     for (i, data) in data.iter().enumerate() {
         probe.input_mut(i).copy_from_slice(data);
     }

@@ -10,8 +10,9 @@ use oneiro::probe::Probe;
 
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
-use crate::model::{self, LoadedModel, ModelArgs};
 use crate::materials::MaterialArgs;
+use crate::metadata::Measure;
+use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, Setting};
 use crate::settings::RenderArgs;
 use crate::sheets::{self, Output, Row, SheetPlan};
@@ -105,7 +106,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let plan = if args.presets.is_empty() {
         let rows = rows(context, &model, args, units.as_deref(), 0)?;
         let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
-        SheetPlan { columns, rows, settings: vec![Setting { preset, seed }] }
+        SheetPlan { columns, measure: Measure::Value, rows, settings: vec![Setting { preset, seed }] }
     } else {
         let mut settings = Vec::new();
         let mut all = Vec::new();
@@ -117,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             }
         }
         let columns = args.columns.map_or_else(|| columns(&all), usize::from);
-        SheetPlan { columns, rows: all, settings }
+        SheetPlan { columns, measure: Measure::Value, rows: all, settings }
     };
     let extras = args.materials.extras(&model, &plan.settings[0].preset)?;
     let output = Output {
@@ -128,7 +129,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
     if args.json {
-        let units = finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        let units =
+            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
         sheets::print_json(context, &units, &files, started)?;
     } else {
         context.print(&format!("{} units written to {}", finished.len(), files[0]))?;
@@ -154,10 +156,8 @@ fn rows(
             Some(units) => units.to_vec(),
             None => (0..channels_of(context, model, layer, args.settings.size)?.min(DEFAULT_UNITS)).collect(),
         };
-        let job = |c: usize| Job {
-            setting,
-            ..Job::new(format!("{layer}:{c}"), Objective::channel(layer, c))
-        };
+        let job =
+            |c: usize| Job { setting, ..Job::new(format!("{layer}:{c}"), Objective::channel(layer, c)) };
         let cells = channels.into_iter().map(|c| (format!("channel {c}"), job(c))).collect();
         rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
     }

@@ -1,9 +1,7 @@
 //! What each term of an expression takes.
 
 use crate::objective::term::TV_BETA;
-use crate::objective::{
-    Direction, Penalty, Position, Reference, Region, Sources, Term, TermKind, Toward,
-};
+use crate::objective::{Direction, Penalty, Position, Reference, Region, Sources, Term, TermKind, Toward};
 
 /// The terms that exist, as an error lists them.
 pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS), \
@@ -28,8 +26,7 @@ const READS_LAYER: [&str; 11] = [
 ];
 
 /// Those that can look at a part of their layer.
-const TAKES_REGION: [&str; 6] =
-    ["channel", "layer", "direction", "difference", "inversion", "caricature"];
+const TAKES_REGION: [&str; 6] = ["channel", "layer", "direction", "difference", "inversion", "caricature"];
 
 /// An argument as it is written.
 #[derive(Debug, Clone, Copy)]

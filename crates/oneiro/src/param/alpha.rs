@@ -165,7 +165,11 @@ mod tests {
     fn transparency_of_another_shape_is_refused() {
         assert!(WithAlpha::new(fourier(3), fourier(2)).is_err());
         assert!(
-            WithAlpha::new(fourier(3), Box::new(Pixel::new([1, 4, 4], PixelOptions::default(), &Sources::default()).unwrap())).is_err()
+            WithAlpha::new(
+                fourier(3),
+                Box::new(Pixel::new([1, 4, 4], PixelOptions::default(), &Sources::default()).unwrap())
+            )
+            .is_err()
         );
     }
 

@@ -78,7 +78,9 @@ const SHAPE: [usize; 3] = [3, SIDE, SIDE];
 #[test]
 fn pixels_fit_a_photograph() {
     for squash in [Squash::Identity, Squash::Sigmoid] {
-        let param = Pixel::new(SHAPE, PixelOptions { squash, ..PixelOptions::default() }, &Sources::default()).unwrap();
+        let param =
+            Pixel::new(SHAPE, PixelOptions { squash, ..PixelOptions::default() }, &Sources::default())
+                .unwrap();
         assert_fits("pixel", &param, adam());
     }
 }

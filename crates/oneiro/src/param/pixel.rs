@@ -86,7 +86,10 @@ impl Pixel {
     /// If the levels are no positive number, or centred values are to be squashed.
     pub fn new(shape: [usize; 3], options: PixelOptions, sources: &Sources) -> Result<Pixel> {
         if !(options.levels.is_finite() && options.levels > 0.0) {
-            return Err(Error::Settings(format!("{} levels of a pixel: a positive number is needed", options.levels)));
+            return Err(Error::Settings(format!(
+                "{} levels of a pixel: a positive number is needed",
+                options.levels
+            )));
         }
         if options.centred && options.squash != Squash::Identity {
             return Err(Error::Settings("pixels less the mean colour cannot be squashed".into()));
@@ -182,7 +185,8 @@ mod tests {
     use super::*;
 
     fn pixel(squash: Squash) -> Pixel {
-        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() }, &Sources::default()).unwrap()
+        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() }, &Sources::default())
+            .unwrap()
     }
 
     fn preimage() -> Pixel {
@@ -232,8 +236,12 @@ mod tests {
 
     #[test]
     fn black_and_white_are_reached_to_half_a_level() {
-        let param =
-            Pixel::new([1, 1, 2], PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() }, &Sources::default()).unwrap();
+        let param = Pixel::new(
+            [1, 1, 2],
+            PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() },
+            &Sources::default(),
+        )
+        .unwrap();
         let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]).unwrap());
         assert!(image[0] < 0.00197 && image[1] > 0.998, "{image:?}");
     }

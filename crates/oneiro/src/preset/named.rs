@@ -31,11 +31,11 @@ const UNIT_WEIGHT: f64 = 1e4;
 const FIRST_MOMENTUM: f32 = 0.9;
 /// What the first version's total variation counts, times the second's: the middle of 1, 10 and 100.
 const FIRST_TV_FACTOR: f64 = 10.0;
-/// Its learning rate in the units of the second; ours.
-const FIRST_RATE: f32 = 20.0;
-/// Rate and steps of the dense generator; ours.
-const DENSE_RATE: f32 = 10.0;
-const DENSE_STEPS: usize = 512;
+/// Its learning rate in the units of the second; ours: three times as much diverges on deep layers of SqueezeNet.
+const FIRST_RATE: f32 = 4000.0;
+/// Rate and steps of the dense generator; ours: more saturates the picture.
+const DENSE_RATE: f32 = 0.2;
+const DENSE_STEPS: usize = 256;
 /// Side of MACO's pictures and the number of its steps and crops: Xplique's and Horama's.
 const XPLIQUE: (usize, usize, usize) = (512, 256, 32);
 const HORAMA: (usize, usize, usize) = (1000, 1000, 6);
@@ -45,7 +45,8 @@ const MACO_RATE: f32 = 1.0;
 const YOSINSKI_STEPS: usize = 1000;
 const YOSINSKI_RATE: f32 = 100.0;
 const YOSINSKI_DECAY: f32 = 1e-4;
-const YOSINSKI_UPKEEP: Upkeep = Upkeep { blur: 1.0, blur_every: 4, small_values: 0.0, small_contributions: 0.0 };
+const YOSINSKI_UPKEEP: Upkeep =
+    Upkeep { blur: 1.0, blur_every: 4, small_values: 0.0, small_contributions: 0.0 };
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
@@ -180,7 +181,8 @@ impl Preset {
     }
 
     /// The Deep Visualization Toolbox (Yosinski et al., "Understanding Neural Networks Through Deep Visualization",
-    /// 2015): gradient ascent on pixels, decay, and a blur every few steps.
+    /// 2015): gradient ascent on pixels, decay, and a blur every few steps. The published rate is for the logits of
+    /// CaffeNet; networks whose gradients are smaller need a larger one.
     pub fn yosinski() -> Self {
         Self {
             param: ParamSpec::Pixel(PixelOptions::preimage()),
@@ -196,13 +198,13 @@ impl Preset {
     }
 
     /// Feature accentuation (Hamblin et al., "Feature Accentuation", 2024): from a picture's own spectrum, with many views
-    /// a step.
+    /// a step; the views are Lucid's.
     pub fn accentuation() -> Self {
         Self {
             size: None,
             steps: ACCENTUATION_STEPS,
             views: ACCENTUATION_VIEWS,
-            transform: accentuation_chain(),
+            transform: Chain::lucid(),
             gradients: Gradients::default(),
             ..Self::based_on_lucid("accentuation")
         }
@@ -227,9 +229,4 @@ impl Preset {
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|p| p.name == name)
     }
-}
-
-/// The views of feature accentuation: boxes of most of the picture, and a little noise.
-fn accentuation_chain() -> Chain {
-    Chain::lucid()
 }

@@ -62,11 +62,9 @@ impl Canvas {
         let [channels, height, width] = shape;
         let mean = preprocess.mean_color();
         let (n, plane) = (shape.iter().product(), height * width);
-        let background =
-            preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
+        let background = preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
         let seen = 3 * size[0] * size[1];
-        let view =
-            || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
+        let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
         let composed = if background.is_some() { (channels - 1) * plane } else { 0 };
         Ok(Self {
             input,
@@ -146,8 +144,7 @@ impl Canvas {
         let plane = picture.len() / channels;
         // A margin, if there was one, is gone: what is left is as large as what the network sees.
         let size = if plane == self.size[0] * self.size[1] { self.size } else { [height, width] };
-        let mut sampled =
-            whole.sample_onto(&mut Stream::new(0, 0), [channels, size[0], size[1]], self.size);
+        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), [channels, size[0], size[1]], self.size);
         for view in &mut self.views {
             sampled.apply(picture, &mut view.seen);
         }

@@ -43,11 +43,14 @@ impl Materials {
                 Error::Settings("a mask needs a picture to start from, which stays where it is black".into())
             })?;
             if preset.alpha {
-                return Err(Error::Settings("a picture with a mask is opaque: leave alpha or the mask out".into()));
+                return Err(Error::Settings(
+                    "a picture with a mask is opaque: leave alpha or the mask out".into(),
+                ));
             }
             let mask = with_margin(mask, colors)?;
             let plane = shape[1] * shape[2];
-            let luma = |i: usize| (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0);
+            let luma =
+                |i: usize| (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0);
             param = Box::new(Masked::new(param, (0..plane).map(luma).collect(), base)?);
         }
         let start = start.map(|mut image| {

@@ -65,8 +65,9 @@ impl Keeper {
             for y in 0..h {
                 for x in 0..w {
                     let taps = self.kernel.iter().enumerate();
-                    plane[y * w + x] =
-                        taps.map(|(k, f)| f * self.scratch[clamp(y as isize + k as isize - reach, h) * w + x]).sum();
+                    plane[y * w + x] = taps
+                        .map(|(k, f)| f * self.scratch[clamp(y as isize + k as isize - reach, h) * w + x])
+                        .sum();
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Measures of activations as they are: channels, neurons, energy, probability.
 
-use super::window::Window;
 use super::Measure;
+use super::window::Window;
 use crate::objective::Position;
 
 /// Index of a neuron in an entry of this shape.

@@ -44,7 +44,8 @@ impl Coupling for Diversity {
     fn value(&self, activations: &[f32], entries: usize) -> f64 {
         let units = self.units(activations, entries);
         let pair = |i: usize, j: usize| if i == j { 0.0 } else { dot(&units[i].0, &units[j].0) };
-        let sum: f64 = (0..entries).flat_map(|i| (0..entries).map(move |j| (i, j))).map(|(i, j)| pair(i, j)).sum();
+        let sum: f64 =
+            (0..entries).flat_map(|i| (0..entries).map(move |j| (i, j))).map(|(i, j)| pair(i, j)).sum();
         sum / entries.max(1) as f64
     }
 
@@ -75,9 +76,8 @@ pub(super) struct Alignment;
 
 /// Pairs of neighbours, and their weights.
 fn neighbours(entries: usize) -> impl Iterator<Item = (usize, usize, f64)> {
-    (1..=ALIGNED).flat_map(move |d| {
-        (0..entries.saturating_sub(d)).map(move |i| (i, i + d, 0.5f64.powi(d as i32)))
-    })
+    (1..=ALIGNED)
+        .flat_map(move |d| (0..entries.saturating_sub(d)).map(move |i| (i, i + d, 0.5f64.powi(d as i32))))
 }
 
 impl Coupling for Alignment {

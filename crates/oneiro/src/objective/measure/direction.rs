@@ -32,7 +32,10 @@ impl Direction {
     ) -> Result<Self, String> {
         let n = window.len;
         let mean = |features: &[f32]| -> Vec<f64> {
-            features.chunks_exact(n.max(1)).map(|c| c.iter().map(|a| f64::from(*a)).sum::<f64>() / n as f64).collect()
+            features
+                .chunks_exact(n.max(1))
+                .map(|c| c.iter().map(|a| f64::from(*a)).sum::<f64>() / n as f64)
+                .collect()
         };
         let mut features = features.iter();
         let mut next = || features.next().map(|f| mean(f)).ok_or("a picture of the direction is missing");
@@ -113,7 +116,8 @@ impl Measure for Direction {
             let share = weight * self.share(p);
             for (c, v) in self.vector.iter().enumerate() {
                 let i = c * self.window.len + p;
-                let along = if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / length };
+                let along =
+                    if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / length };
                 seed[i] += (share * (by_dot * v + along)) as f32;
             }
         }

@@ -86,7 +86,9 @@ impl Caricature {
         }
         let energy = super::dot(&target, &target);
         if energy.is_nan() || energy <= 0.0 {
-            return Err("no activation of the picture is positive there: there is nothing to exaggerate".into());
+            return Err(
+                "no activation of the picture is positive there: there is nothing to exaggerate".into()
+            );
         }
         target.iter_mut().for_each(|t| *t = (f64::from(*t) / energy) as f32);
         let len = window.len;
@@ -118,7 +120,8 @@ impl Measure for Caricature {
             return super::dot(activations, &self.target);
         }
         let (dots, lengths) = self.products(activations);
-        let term = |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power).0;
+        let term =
+            |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power).0;
         (0..self.len).map(term).sum()
     }
 
@@ -134,7 +137,8 @@ impl Measure for Caricature {
         for (i, s) in seed.iter_mut().enumerate() {
             let p = i % self.len;
             let (_, by_dot, by_length) = derivatives[p];
-            let along = if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / lengths[p] };
+            let along =
+                if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / lengths[p] };
             *s += (weight * (by_dot * f64::from(self.target[i]) + along)) as f32;
         }
     }

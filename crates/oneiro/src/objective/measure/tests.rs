@@ -85,7 +85,8 @@ fn seeds_are_the_derivatives_of_values() {
     let mut noise = |n: usize| -> Vec<f32> { (0..n).map(|_| draw()).collect() };
     let shape = [3, 4, 5];
     let (a, features) = (noise(60), [Arc::from(noise(60)), Arc::from(noise(60))]);
-    let mask = Reference { name: "m".into(), shape: [3, 8, 9], data: noise(216).iter().map(|v| v.abs()).collect() };
+    let mask =
+        Reference { name: "m".into(), shape: [3, 8, 9], data: noise(216).iter().map(|v| v.abs()).collect() };
     let regions = [
         Region::default(),
         Region { center: Some(2), ..Region::default() },
@@ -140,7 +141,12 @@ fn seeds_are_the_derivatives_of_values() {
             let coupling = of_batch(&Term::new("l", kind.clone()), &[3, 2, 2]).unwrap();
             let batch = &a[..12 * entries];
             let name = format!("{kind:?} of {entries}");
-            assert_seed(&name, &|a| coupling.value(a, entries), &|a, s| coupling.seed(a, entries, 2.0, s), batch);
+            assert_seed(
+                &name,
+                &|a| coupling.value(a, entries),
+                &|a, s| coupling.seed(a, entries, 2.0, s),
+                batch,
+            );
         }
     }
 }

@@ -88,7 +88,8 @@ fn averaged_luma(picture: &Reference, h: usize, w: usize) -> Vec<f32> {
         let rows = span(y, h, height);
         for x in 0..w {
             let columns = span(x, w, width);
-            let sum: f32 = rows.clone().flat_map(|r| columns.clone().map(move |c| r * width + c)).map(luma).sum();
+            let sum: f32 =
+                rows.clone().flat_map(|r| columns.clone().map(move |c| r * width + c)).map(luma).sum();
             out.push(sum / (rows.len() * columns.len()) as f32);
         }
     }
