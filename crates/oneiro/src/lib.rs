@@ -13,6 +13,7 @@
 //! | [`optimizer`] | gradient → step |
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
+//! | [`attribution`] | image + objective → which of its pixels made it so |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
@@ -32,6 +33,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod card;
 pub mod color;
 mod error;
