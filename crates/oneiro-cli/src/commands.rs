@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod again;
+pub mod attribute;
 pub mod bench;
 pub mod check;
 pub mod classify;

@@ -66,7 +66,8 @@ pub fn kernels() -> &'static str {
     oneiro_net::Isa::detect().name()
 }
 
-fn text_of_model(model: &LoadedModel) -> Result<PngText> {
+/// The text chunks of any picture: what made it, and of which model.
+pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     let mut text = PngText::default();
     text.push("version", VERSION);
     text.push("kernels", kernels());
@@ -119,14 +120,37 @@ pub enum Shown {
     Sheet(Layout),
 }
 
-/// All that it takes to make a picture again.
+/// What made a picture, and of which model.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct Origin {
     pub version: String,
     pub kernels: String,
     pub model: String,
     pub hash: String,
     pub card: Card,
+}
+
+impl Origin {
+    /// Reads what a picture carries.
+    pub fn read(text: &PngText) -> Result<Self> {
+        let get = |key| said(text, key);
+        Ok(Self {
+            version: get("version")?,
+            kernels: get("kernels")?,
+            model: get("model")?,
+            hash: get("model-sha256")?,
+            card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
+        })
+    }
+}
+
+fn said(text: &PngText, key: &str) -> Result<String> {
+    text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
+}
+
+/// All that it takes to make an optimised picture again, beside its [`Origin`].
+#[derive(Debug, Clone)]
+pub struct Record {
     pub preset: Preset,
     pub seed: u64,
     /// Name and objective of each unit.
@@ -139,9 +163,7 @@ pub struct Record {
 impl Record {
     /// Reads what a picture carries.
     pub fn read(text: &PngText) -> Result<Self> {
-        let get = |key: &str| {
-            text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
-        };
+        let get = |key| said(text, key);
         let (units, robustness, shown) = match text.get("layout") {
             Some(layout) => {
                 let layout: Layout = serde_json::from_str(layout).context("its layout cannot be read")?;
@@ -162,11 +184,6 @@ impl Record {
         let preset = toml::from_str(&get("settings")?).context("its settings cannot be read")?;
         check_preset(&preset).context("its settings cannot be used")?;
         Ok(Self {
-            version: get("version")?,
-            kernels: get("kernels")?,
-            model: get("model")?,
-            hash: get("model-sha256")?,
-            card: Card::parse(&get("preparation")?).context("how its inputs were prepared cannot be read")?,
             preset,
             seed: get("seed")?.parse().context("its seed cannot be read")?,
             units,

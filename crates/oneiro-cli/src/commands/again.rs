@@ -9,12 +9,13 @@ use clap::Parser;
 use oneiro::objective::Objective;
 use oneiro_media::Image;
 
+use crate::attributing;
 use crate::commands::info::describe;
 use crate::commands::sheet;
 use crate::context::Context;
 use crate::files;
 use crate::film::Format;
-use crate::metadata::{self, Record, Shown};
+use crate::metadata::{self, Origin, Record, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, prepare, render_all};
 
@@ -56,21 +57,21 @@ struct Loaded {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = describe(&args.picture)?;
-    let record = Record::read(&original.text).with_context(|| {
-        format!("{} does not carry what it takes to make it again", args.picture.display())
-    })?;
+    let incomplete = || format!("{} does not carry what it takes to make it again", args.picture.display());
+    let origin = Origin::read(&original.text).with_context(incomplete)?;
+    let attributions = attributing::Record::read(&original.text).with_context(incomplete)?;
     let format = Format::of_bytes(&original.bytes);
-    let out = out_path(args, format)?;
-    if record.version != metadata::VERSION || record.kernels != metadata::kernels() {
-        context.note(&format!(
-            "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
-            record.version,
-            record.kernels,
-            metadata::VERSION,
-            metadata::kernels()
-        ));
+    if let Some(attributions) = attributions {
+        let out = out_path(args, format)?;
+        note_version(context, &origin);
+        let model = load(context, args, &origin)?;
+        let bytes = attributions.again(context, &model, &args.picture)?;
+        return finish(context, args, &original.bytes, &out, &bytes, false, started);
     }
-    let model = load(context, args, &record)?;
+    let record = Record::read(&original.text).with_context(incomplete)?;
+    let out = out_path(args, format)?;
+    note_version(context, &origin);
+    let model = load(context, args, &origin)?;
     let mut jobs = Vec::new();
     for (unit, objective) in &record.units {
         let objective: Objective =
@@ -89,8 +90,35 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
     };
-    oneiro_media::write_atomic(&out, &bytes)?;
-    let difference = Difference::between(&original.bytes, &bytes, &args.picture)?;
+    let film = matches!(record.shown, Shown::Film);
+    finish(context, args, &original.bytes, &out, &bytes, film, started)
+}
+
+/// A remark if the picture was made by another program than this.
+fn note_version(context: &Context, origin: &Origin) {
+    if origin.version != metadata::VERSION || origin.kernels != metadata::kernels() {
+        context.note(&format!(
+            "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
+            origin.version,
+            origin.kernels,
+            metadata::VERSION,
+            metadata::kernels()
+        ));
+    }
+}
+
+/// Writes the new picture and says how it differs.
+fn finish(
+    context: &Context,
+    args: &Args,
+    original: &[u8],
+    out: &Path,
+    bytes: &[u8],
+    film: bool,
+    started: Instant,
+) -> Result<ExitCode> {
+    oneiro_media::write_atomic(out, bytes)?;
+    let difference = Difference::between(original, bytes, &args.picture)?;
     if args.json {
         let object = serde_json::json!({
             "files": [out.display().to_string()],
@@ -103,7 +131,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.print(&format!(
             "written to {}: {}",
             out.display(),
-            difference.describe(&args.picture, matches!(record.shown, Shown::Film))
+            difference.describe(&args.picture, film)
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +163,7 @@ fn out_path(args: &Args, format: Format) -> Result<PathBuf> {
 }
 
 /// The picture's model, prepared as then: where it was, beside the picture, or where `--model` says.
-fn load(context: &Context, args: &Args, record: &Record) -> Result<LoadedModel> {
+fn load(context: &Context, args: &Args, record: &Origin) -> Result<LoadedModel> {
     let source = match &args.model {
         Some(path) => path.clone(),
         None => {

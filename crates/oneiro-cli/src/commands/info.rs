@@ -65,8 +65,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 /// Numbers and structures as such, what is not readable as the text it is.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
-        "settings" | "preparation" => toml::from_str(text).ok(),
-        "units" | "layout" | "seed" | "steps" | "value" | "value-at-start" | "value-saved" => {
+        "settings" | "preparation" | "attribution" => toml::from_str(text).ok(),
+        "units" | "layout" | "images" | "seed" | "steps" | "value" | "value-at-start" | "value-saved" => {
             serde_json::from_str(text).ok()
         }
         _ => None,
@@ -77,7 +77,7 @@ fn as_json(key: &str, text: &str) -> Value {
 /// One line, or several below their keyword.
 fn as_lines(key: &str, text: &str) -> String {
     let text = match key {
-        "units" | "layout" => serde_json::from_str::<Value>(text)
+        "units" | "layout" | "images" => serde_json::from_str::<Value>(text)
             .and_then(|v| serde_json::to_string_pretty(&v))
             .unwrap_or_else(|_| text.to_owned()),
         _ => text.trim_end().to_owned(),

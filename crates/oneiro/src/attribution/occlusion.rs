@@ -8,9 +8,6 @@
 use super::{Attribution, Method, Settings, Subject, Watch};
 use crate::error::Result;
 
-/// The share of the image's side that a window takes unless it is given.
-const WINDOW: usize = 8;
-
 /// Attributes by covering windows with [`Settings::fill`].
 pub fn occlusion(
     subject: &mut Subject<'_>,
@@ -19,10 +16,9 @@ pub fn occlusion(
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     let size = subject.size();
-    let window = settings.window.unwrap_or(size.map(|n| n.div_ceil(WINDOW)));
-    let stride = |side: usize| settings.stride.unwrap_or(side.div_ceil(2));
-    let rows = places(size[0], window[0], stride(window[0]));
-    let columns = places(size[1], window[1], stride(window[1]));
+    let (window, stride) = settings.windows(size);
+    let rows = places(size[0], window[0], stride[0]);
+    let columns = places(size[1], window[1], stride[1]);
     let fill = settings.fill.of(image, size, &subject.preprocess, settings.seed);
     let plane = size[0] * size[1];
     let count = rows.len() * columns.len();
