@@ -230,11 +230,13 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
             ));
         }
         if map.scale == 0.0 {
-            context.note(&format!(
-                "note: {file}: {} is zero everywhere: the objective ({}) does not depend on this image, or its gradient is \
-                 stopped on the way (a unit that is off)",
-                map.method, row.report.objective
-            ));
+            let why = match map.method {
+                Method::GradCam => "nothing of that layer speaks for the unit here",
+                _ => {
+                    "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
+                }
+            };
+            context.note(&format!("note: {file}: {} is zero everywhere: {why}", map.method));
         }
     }
 }

@@ -212,9 +212,9 @@ impl Default for Settings {
 impl Settings {
     /// Size of the occluding window and its strides, along y and x, on an image of this size.
     pub fn windows(&self, size: [usize; 2]) -> ([usize; 2], [usize; 2]) {
-        /// The share of the image's side that a window takes.
-        const WINDOW: usize = 8;
-        let window = self.window.unwrap_or(size.map(|n| n.div_ceil(WINDOW)));
+        /// Half windows along the image's side; whole ones are even, so that they overlap by exactly half.
+        const HALF_WINDOWS: usize = 16;
+        let window = self.window.unwrap_or(size.map(|n| 2 * n.div_ceil(HALF_WINDOWS)));
         (window, window.map(|side| self.stride.unwrap_or(side.div_ceil(2))))
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::attribution::{Baseline, Method, Settings};
+use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
 use oneiro::objective::{Objective, Unit};
 
 use crate::attributing::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
@@ -135,6 +135,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         .collect::<Result<Vec<_>>>()?;
     let model = model::load(context, &args.model)?;
     let asked = asked(&model, args, unit.as_ref())?;
+    let methods = possible(context, &model, args, &asked, methods)?;
     let recipe = Recipe {
         title: model.title.clone(),
         methods,
@@ -176,6 +177,29 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.print(&format!("written to {}", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The methods without Grad-CAM where it has nothing to look at, unless somebody named it or its layer.
+fn possible(
+    context: &Context,
+    model: &LoadedModel,
+    args: &Args,
+    asked: &Asked,
+    mut methods: Vec<Method>,
+) -> Result<Vec<Method>> {
+    if args.cam_layer.is_some() || args.methods.iter().any(|m| m == Method::GradCam.name()) {
+        return Ok(methods);
+    }
+    let objective = match asked {
+        Asked::Unit { objective, .. } => objective.clone(),
+        Asked::TopClass => Objective::logit(0),
+    };
+    let subject = context.compute(|| Subject::new(&model.model, &objective, args.size))?;
+    if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
+        context.note(&format!("note: left out: {why}"));
+        methods.retain(|&m| m != Method::GradCam);
+    }
+    Ok(methods)
 }
 
 /// The methods named, each once.

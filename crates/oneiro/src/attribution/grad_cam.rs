@@ -113,6 +113,18 @@ pub fn grad_cam(
     Ok(Attribution { layer: Some(name), ..attribution })
 }
 
+/// Whether there is a feature map before the objective that [`grad_cam`] would choose.
+///
+/// # Errors
+/// If there is none, in the words of [`grad_cam`].
+pub fn check_default(subject: &Subject<'_>) -> Result<()> {
+    let model = subject.model;
+    let targets =
+        subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let needed = typed::ancestors(&model.graph, &targets);
+    last_map(&model.graph, &targets, &needed, &subject.shapes(1)?).map(|_| ())
+}
+
 fn no_map(name: &str, shape: &[usize]) -> Error {
     Error::Settings(format!(
         "Grad-CAM at \"{name}\": its shape is {shape:?}, and a map of height and width is needed; choose a convolution \
