@@ -169,6 +169,20 @@ fn a_network_exported_for_single_images_is_fed_one_at_a_time() {
 }
 
 #[test]
+fn grad_cam_is_left_out_where_there_is_nothing_before_a_unit() {
+    let place = place();
+    let args = ["attribute", "net.onnx", "photo.png", "--unit", "left.conv:1", "--out", "l.png", "--json"];
+    let outcome = place.run(&args);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("left out: Grad-CAM"), "{}", outcome.stderr);
+    assert!(
+        !outcome.stdout.contains("grad-cam") && outcome.stdout.contains("occlusion"),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
 fn an_image_of_one_pixel_is_one_colour() {
     let place = place();
     let said = place.json(&["attribute", "net.onnx", "pixel.png", "--json", "--out", "p.png"]);

@@ -256,7 +256,8 @@ mod tests {
         let objective = Objective::channel("relu2", 2);
         let value = model.resolve("relu2").unwrap();
         let mut probe =
-            Probe::new(&model, &[objective.clone()], &[value], vec![vec![1, 3, 6, 5]], false).unwrap();
+            Probe::new(&model, std::slice::from_ref(&objective), &[value], vec![vec![1, 3, 6, 5]], false)
+                .unwrap();
         feed(&mut probe, &Subject::new(&model, &objective, None).unwrap(), &image());
         probe.forward();
         let (shape, data) = probe.captured(0);
