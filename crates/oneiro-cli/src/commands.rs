@@ -2,6 +2,7 @@
 
 pub mod accentuate;
 pub mod again;
+pub mod attribute;
 pub mod bench;
 pub mod caricature;
 pub mod check;

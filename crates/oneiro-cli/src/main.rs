@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod attributing;
 mod commands;
 mod config;
 mod context;
@@ -77,6 +78,7 @@ impl Cli {
 enum Command {
     Demo(commands::demo::Args),
     Classify(commands::classify::Args),
+    Attribute(commands::attribute::Args),
     Layers(commands::layers::Args),
     Render(commands::render::Args),
     Sheet(commands::sheet::Args),
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
     let outcome = cli.context().and_then(|context| match &cli.command {
         Command::Demo(args) => commands::demo::run(&context, args),
         Command::Classify(args) => commands::classify::run(&context, args),
+        Command::Attribute(args) => commands::attribute::run(&context, args),
         Command::Layers(args) => commands::layers::run(&context, args),
         Command::Render(args) => commands::render::run(&context, args),
         Command::Sheet(args) => commands::sheet::run(&context, args),

@@ -28,6 +28,9 @@ pub enum Error {
     /// Settings that do not fit the model or each other.
     #[error("{0}")]
     Settings(String),
+    /// Whoever watched the work ended it.
+    #[error("stopped before the end")]
+    Stopped,
     /// The objective or its gradient stopped being a number.
     #[error(
         "the objective {objective} is no longer a finite number at step {step}; \

@@ -16,6 +16,7 @@
 //! | [`preset`] | all of these under a name |
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
+//! | [`attribution`] | image + objective → which of its pixels made it so |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
@@ -35,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod card;
 pub mod color;
 pub mod dream;

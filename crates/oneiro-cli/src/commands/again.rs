@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use oneiro_media::Image;
 
+use crate::attributing;
 use crate::commands::info::describe;
 use crate::context::Context;
 use crate::dreaming;
@@ -73,17 +74,23 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             metadata::kernels()
         ));
     }
-    let (bytes, film) = match dreaming::is_dream(&original.text) {
-        true => {
+    let is_dream = dreaming::is_dream(&original.text);
+    if let (false, Some(image)) = (is_dream, args.images.first()) {
+        bail!("--image {}: it is for dreams, and this picture is none", image.display());
+    }
+    let attributions = attributing::Record::read(&original.text).with_context(incomplete)?;
+    let (bytes, film) = match attributions {
+        Some(record) => {
+            let model = load(context, args, &origin)?;
+            (record.again(context, &model, &args.picture)?, false)
+        }
+        None if is_dream => {
             let record = dreaming::Record::read(&original.text).with_context(incomplete)?;
             let model = load(context, args, &origin)?;
             let film = record.is_film.then_some(format);
             (dreaming::again(context, &model, &record, &args.picture, &args.images, film)?, record.is_film)
         }
-        false => {
-            if let Some(image) = args.images.first() {
-                bail!("--image {}: the picture was not made from one", image.display());
-            }
+        None => {
             let record = Record::read(&original.text).with_context(incomplete)?;
             let model = load(context, args, &origin)?;
             (render(context, args, &record, &model, format)?, matches!(record.shown, Shown::Film))

@@ -140,7 +140,7 @@ const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
 const SCALED_SIDE: f64 = 256.0;
 
 /// The share of the scaled picture that the reference evaluations crop.
-fn usual_crop(side: usize) -> f64 {
+pub fn usual_crop(side: usize) -> f64 {
     if CENTER_CROP_SIDES.contains(&side) {
         side as f64 / SCALED_SIDE
     } else {

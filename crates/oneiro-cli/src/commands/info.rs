@@ -65,8 +65,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 /// Numbers and structures as such, what is not readable as the text it is.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
-        "settings" | "preparation" | "zoom" => toml::from_str(text).ok(),
-        "units" | "layout" | "inputs" | "seed" | "steps" | "value" | "value-at-start" | "value-saved" => {
+        "settings" | "preparation" | "zoom" | "attribution" => toml::from_str(text).ok(),
+        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed" | "steps" | "value"
+        | "value-at-start" | "value-saved" => {
             serde_json::from_str(text).ok()
         }
         _ => None,
@@ -77,7 +78,7 @@ fn as_json(key: &str, text: &str) -> Value {
 /// One line, or several below their keyword.
 fn as_lines(key: &str, text: &str) -> String {
     let text = match key {
-        "units" | "layout" | "inputs" => serde_json::from_str::<Value>(text)
+        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" => serde_json::from_str::<Value>(text)
             .and_then(|v| serde_json::to_string_pretty(&v))
             .unwrap_or_else(|_| text.to_owned()),
         _ => text.trim_end().to_owned(),

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod attribute;
 mod bad_input;
 mod broken_models;
 mod bytes;

@@ -1,0 +1,273 @@
+//! `oneiro attribute`: what of images made a unit fire, as heat maps.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
+use oneiro::objective::{AnySources, Objective, Reads, Unit};
+
+use crate::attributing::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
+use crate::commands::render::short;
+use crate::context::Context;
+use crate::files::{self, PicturePaths};
+use crate::model::{self, LoadedModel, ModelArgs};
+use crate::settings::parse_size;
+
+/// Where the sheet goes when not chosen.
+const DEFAULT_OUT: &str = "attribution.png";
+/// Stands for every method.
+const ALL: &str = "all";
+
+/// Show what of an image made a unit fire, as heat maps by several methods
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro attribute squeezenet1_1 cat.jpg --out cat.png               # why the class that the network sees
+  oneiro attribute squeezenet1_1 cat.jpg dog.jpg --unit class:tabby --overlay
+  oneiro attribute model.onnx cat.jpg --unit \"conv4_3:5@7,9\" --method integrated-gradients --steps 200
+  oneiro attribute model.onnx cat.jpg --method all --raw maps.safetensors --json
+
+METHOD is gradient, gradient-x-input, integrated-gradients, smoothgrad, smoothgrad-squared, vargrad, grad-cam, occlusion,
+guided, deconv, or all. Without --method: gradient, smoothgrad, integrated-gradients, grad-cam, occlusion and guided.
+The maps are of the objective's value, in the image's units (0 black, 1 white). docs/attribution.md says what each can
+and cannot say; none of them is proof.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Image files, a row each
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The unit to explain [default: for each image the class that the network sees in it]
+    #[arg(long, short, value_name = "UNIT", conflicts_with = "objective")]
+    unit: Option<String>,
+    /// An expression to explain, instead of a unit
+    #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
+    objective: Option<String>,
+    /// A method; may be repeated
+    #[arg(long = "method", short, value_delimiter = ',', value_name = "METHOD")]
+    methods: Vec<String>,
+    /// Points on the path of integrated gradients [default: 50]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
+    steps: Option<u32>,
+    /// What integrated gradients and gradient-x-input compare with: black, mean, blur or noise [default: black]
+    #[arg(long, value_name = "KIND")]
+    baseline: Option<Baseline>,
+    /// Noisy copies for smoothgrad and its kind [default: 50]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
+    samples: Option<u32>,
+    /// Deviation of their noise, as a share of the image's range [default: 0.15]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
+    noise: Option<f64>,
+    /// Size of the occluding window in pixels [default: an eighth of the image's]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = parse_size)]
+    window: Option<[usize; 2]>,
+    /// Pixels from one window to the next [default: half a window]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
+    stride: Option<u32>,
+    /// What the window is filled with: black, mean, blur or noise [default: mean]
+    #[arg(long, value_name = "KIND")]
+    fill: Option<Baseline>,
+    /// Layer of grad-cam [default: the last convolution's map before the unit]
+    #[arg(long, value_name = "LAYER")]
+    cam_layer: Option<String>,
+    /// Seed of all noise
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_name = "N")]
+    seed: u64,
+    /// Size at which the network sees the image [default: the model's]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = parse_size)]
+    size: Option<[usize; 2]>,
+    /// Share of the scaled image's shorter side that the crop keeps, as for `oneiro classify`
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION", conflicts_with = "full")]
+    crop: Option<f64>,
+    /// Show the network the whole image, squeezed to its size
+    #[arg(long)]
+    full: bool,
+    /// Draw the maps over the photo in grey
+    #[arg(long)]
+    overlay: bool,
+    /// Where to write [default: attribution.png]
+    #[arg(long, short, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Also write the maps and signed values as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    raw: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Passes, samples and pixels: more than a million is a slip.
+fn count() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=1_000_000)
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let methods = methods(&args.methods)?;
+    let settings = settings(args, &methods)?;
+    if let Some(crop) = args.crop.filter(|&c| !(c > 0.0 && c <= 1.0)) {
+        bail!("--crop {crop}: a fraction above 0 and at most 1 is needed");
+    }
+    let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
+    if let Some(text) = &args.objective {
+        // Slips are found before the model is read, which alone knows its classes.
+        Objective::parse(text, &AnySources)?;
+    }
+    let paths = match &args.out {
+        Some(out) => {
+            files::require_png(out)?;
+            PicturePaths::file(out)
+        }
+        None => files::default_path(context, DEFAULT_OUT),
+    };
+    let out = &paths.files[0];
+    if args.raw.as_ref() == Some(out) {
+        bail!("--raw {}: the sheet goes there; name another file", out.display());
+    }
+    paths.check_writable()?;
+    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    let photos = args
+        .images
+        .iter()
+        .map(|path| Photo::read(path, path.display().to_string()))
+        .collect::<Result<Vec<_>>>()?;
+    let model = model::load(context, &args.model)?;
+    let asked = asked(&model, args, unit.as_ref())?;
+    let methods = possible(context, &model, args, &asked, methods)?;
+    let recipe = Recipe {
+        title: model.title.clone(),
+        methods,
+        size: args.size,
+        full: args.full,
+        crop: args.crop,
+        overlay: args.overlay,
+        settings,
+    };
+    let rows = attribute_all(context, &model, &recipe, &photos, &vec![(asked, None); photos.len()])?;
+    let bytes = encode(&model, &recipe, &rows)?;
+    paths.create_folder()?;
+    oneiro_media::write_atomic(out, &bytes)?;
+    if let Some(path) = &args.raw {
+        write_raw(path, &rows)?;
+    }
+    let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
+    if args.json {
+        let mut files = vec![out.display().to_string()];
+        files.extend(args.raw.iter().map(|p| p.display().to_string()));
+        let seconds = started.elapsed().as_secs_f64();
+        let object = serde_json::json!({ "images": reports, "files": files, "seconds": seconds });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        for report in reports {
+            context.print(&format!("{}: {}, value {}", report.file, report.label, short(report.value)))?;
+            for map in &report.maps {
+                let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
+                let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
+                let [y, x] = map.centroid.map(|c| 100.0 * c);
+                context.print(&format!(
+                    "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}, {:.0} % for it{gap}{layer}",
+                    map.method.name(),
+                    map.entropy,
+                    100.0 * map.positive_share
+                ))?;
+            }
+        }
+        context.print(&format!("written to {}", out.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The methods without Grad-CAM where it has nothing to look at, unless somebody named it or its layer.
+fn possible(
+    context: &Context,
+    model: &LoadedModel,
+    args: &Args,
+    asked: &Asked,
+    mut methods: Vec<Method>,
+) -> Result<Vec<Method>> {
+    if args.cam_layer.is_some() || args.methods.iter().any(|m| m == Method::GradCam.name()) {
+        return Ok(methods);
+    }
+    let objective = match asked {
+        Asked::Unit { objective, .. } => objective.clone(),
+        Asked::TopClass => Objective::logit(0),
+    };
+    let subject = context.compute(|| Subject::new(&model.model, &objective, args.size))?;
+    if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
+        context.note(&format!("note: left out: {why}"));
+        methods.retain(|&m| m != Method::GradCam);
+    }
+    Ok(methods)
+}
+
+/// The methods named, each once.
+fn methods(names: &[String]) -> Result<Vec<Method>> {
+    if names.is_empty() {
+        return Ok(Method::USUAL.to_vec());
+    }
+    let mut methods = Vec::new();
+    for name in names {
+        let named = if name == ALL { Method::ALL.to_vec() } else { vec![name.trim().parse::<Method>()?] };
+        named.into_iter().for_each(|m| {
+            if !methods.contains(&m) {
+                methods.push(m)
+            }
+        });
+    }
+    Ok(methods)
+}
+
+/// The settings; a flag that no chosen method reads is an error.
+fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
+    use Method::{
+        GradCam, GradientXInput, IntegratedGradients, Occlusion, SmoothGrad, SmoothGradSquared, VarGrad,
+    };
+    const NOISY: &[Method] = &[SmoothGrad, SmoothGradSquared, VarGrad];
+    let flags: [(&str, bool, &[Method]); 8] = [
+        ("--steps", args.steps.is_some(), &[IntegratedGradients]),
+        ("--baseline", args.baseline.is_some(), &[IntegratedGradients, GradientXInput]),
+        ("--samples", args.samples.is_some(), NOISY),
+        ("--noise", args.noise.is_some(), NOISY),
+        ("--window", args.window.is_some(), &[Occlusion]),
+        ("--stride", args.stride.is_some(), &[Occlusion]),
+        ("--fill", args.fill.is_some(), &[Occlusion]),
+        ("--cam-layer", args.cam_layer.is_some(), &[GradCam]),
+    ];
+    for (flag, given, readers) in flags {
+        if given && !readers.iter().any(|m| methods.contains(m)) {
+            let names: Vec<&str> = readers.iter().map(|m| m.name()).collect();
+            bail!("{flag} is for --method {}, which was not chosen", names.join(" or "));
+        }
+    }
+    let usual = Settings::default();
+    let number = |n: Option<u32>, usual: usize| n.map_or(usual, |n| n as usize);
+    let settings = Settings {
+        steps: number(args.steps, usual.steps),
+        baseline: args.baseline.unwrap_or(usual.baseline),
+        samples: number(args.samples, usual.samples),
+        noise: args.noise.unwrap_or(usual.noise),
+        window: args.window,
+        stride: args.stride.map(|n| n as usize),
+        fill: args.fill.unwrap_or(usual.fill),
+        cam_layer: args.cam_layer.clone(),
+        seed: args.seed,
+    };
+    settings.check()?;
+    Ok(settings)
+}
+
+fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Asked> {
+    Ok(match (unit, &args.objective) {
+        (Some(unit), _) => Asked::Unit { unit: unit.to_string(), objective: model.objective(unit)? },
+        (None, Some(text)) => {
+            let objective = model.expression_of_classes(text, "an attribution is of what the network does with the image alone")?;
+            if let Some(term) = objective.terms().into_iter().find(|t| t.reads() == Reads::Input) {
+                bail!("{term}: a penalty on the image says nothing of the network; leave it out");
+            }
+            Asked::Unit { unit: objective.to_string(), objective }
+        }
+        (None, None) => Asked::TopClass,
+    })
+}

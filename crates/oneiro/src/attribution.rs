@@ -1,0 +1,376 @@
+//! What of an image made a unit fire there: heat maps.
+//!
+//! One shape for every method: `fn(&mut Subject, image, &Settings, &mut Watch) -> Result<Attribution>`. A [`Subject`] is a
+//! compiled network with one objective; the image is one display image, RGB 0–1, `[3, H, W]`; the [`Attribution`] says in
+//! the same units how much each value or pixel has to do with the objective f.
+//!
+//! | method | values | map |
+//! |---|---|---|
+//! | [`gradient`] | ∂f/∂x | largest size over colours |
+//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | the same under another rule for ReLUs | largest size |
+//! | [`gradient_x_input`] | (x − b) ∂f/∂x | sum over colours |
+//! | [`integrated_gradients`] | (x − b) × mean gradient between b and x | sum over colours |
+//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest size; sum; sum |
+//! | [`grad_cam`] | Σ over channels of mean gradient × activation | its positive part |
+//! | [`occlusion`] | fall of f when the surroundings are covered | the same |
+//!
+//! ```no_run
+//! use oneiro::{attribution::{attribute, Method, Settings, Subject}, objective::Objective};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let model: oneiro::Model = todo!();
+//! # let image: Vec<f32> = todo!();
+//! let mut subject = Subject::new(&model, &Objective::logit(1), None)?;
+//! let map = attribute(&mut subject, &image, Method::IntegratedGradients, &Settings::default(), &mut |_, _| true)?;
+//! println!("{:?} of {:?}", map.map, map.completeness);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Noise comes from [`crate::rng::Stream`], one stream a sample, and sums run in the order of samples: the batch and the
+//! threads change no bit.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+mod baseline;
+mod cut;
+pub mod grad_cam;
+pub mod gradient;
+pub mod gradient_x_input;
+pub mod integrated_gradients;
+pub mod occlusion;
+pub mod smoothgrad;
+mod subject;
+mod summary;
+#[cfg(test)]
+mod testing;
+
+pub use baseline::Baseline;
+pub use subject::{Subject, Watch, top_class};
+pub use summary::{Summary, scale};
+
+/// How an image is attributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Method {
+    /// Size of the gradient (Simonyan, Vedaldi & Zisserman 2013).
+    Gradient,
+    /// Gradient times the input's distance from the baseline (Shrikumar et al. 2016).
+    GradientXInput,
+    /// Integrated gradients (Sundararajan, Taly & Yan 2017).
+    IntegratedGradients,
+    /// Mean gradient under noise (Smilkov et al. 2017).
+    SmoothGrad,
+    /// Mean square of gradients under noise (Hooker et al. 2019).
+    SmoothGradSquared,
+    /// Variance of gradients under noise (Adebayo et al. 2018).
+    VarGrad,
+    /// Weighted activations of a layer (Selvaraju et al. 2017).
+    GradCam,
+    /// Fall of the objective when a window is covered (Zeiler & Fergus 2014).
+    Occlusion,
+    /// Guided backpropagation (Springenberg et al. 2015).
+    Guided,
+    /// Deconvnet's rule (Zeiler & Fergus 2014).
+    Deconv,
+}
+
+impl Method {
+    /// All, in the order in which they are listed.
+    pub const ALL: [Method; 10] = [
+        Self::Gradient,
+        Self::GradientXInput,
+        Self::IntegratedGradients,
+        Self::SmoothGrad,
+        Self::SmoothGradSquared,
+        Self::VarGrad,
+        Self::GradCam,
+        Self::Occlusion,
+        Self::Guided,
+        Self::Deconv,
+    ];
+
+    /// Those that say different things, to be seen side by side.
+    pub const USUAL: [Method; 6] = [
+        Self::Gradient,
+        Self::SmoothGrad,
+        Self::IntegratedGradients,
+        Self::GradCam,
+        Self::Occlusion,
+        Self::Guided,
+    ];
+
+    /// The name under which it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gradient => "gradient",
+            Self::GradientXInput => "gradient-x-input",
+            Self::IntegratedGradients => "integrated-gradients",
+            Self::SmoothGrad => "smoothgrad",
+            Self::SmoothGradSquared => "smoothgrad-squared",
+            Self::VarGrad => "vargrad",
+            Self::GradCam => "grad-cam",
+            Self::Occlusion => "occlusion",
+            Self::Guided => "guided",
+            Self::Deconv => "deconv",
+        }
+    }
+
+    /// Whether its map has a sign: positive speaks for the objective, negative against it.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Self::GradientXInput | Self::IntegratedGradients | Self::Occlusion)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| {
+            Error::Settings(format!(
+                "there is no method \"{text}\"; there are {}",
+                Self::ALL.map(Self::name).join(", ")
+            ))
+        })
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> String {
+        method.name().into()
+    }
+}
+
+/// Settings of all methods; each reads its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Points on the path of integrated gradients.
+    pub steps: usize,
+    /// What integrated gradients and gradient × input compare the image with.
+    pub baseline: Baseline,
+    /// Noisy copies of the image.
+    pub samples: usize,
+    /// Standard deviation of their noise, as a share of the image's range.
+    pub noise: f64,
+    /// Side of the occluding window in pixels, along y and x; an eighth of the image's if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<[usize; 2]>,
+    /// Pixels from one window to the next; half a window if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<usize>,
+    /// What a window is covered with.
+    pub fill: Baseline,
+    /// The layer of Grad-CAM; the last convolution before the objective if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cam_layer: Option<String>,
+    /// Seed of all noise.
+    pub seed: u64,
+}
+
+/// Points on the path: 20 to 300 are enough for most networks (Sundararajan et al. 2017, section 5).
+const STEPS: usize = 50;
+/// Noisy copies: little changes beyond 50 (Smilkov et al. 2017, section 3.2).
+const SAMPLES: usize = 50;
+/// Noise: 10 % to 20 % of the range keeps the structure of the image (Smilkov et al. 2017, section 3.2).
+const NOISE: f64 = 0.15;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            steps: STEPS,
+            baseline: Baseline::Black,
+            samples: SAMPLES,
+            noise: NOISE,
+            window: None,
+            stride: None,
+            fill: Baseline::Mean,
+            cam_layer: None,
+            seed: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// Size of the occluding window and its strides, along y and x, on an image of this size.
+    pub fn windows(&self, size: [usize; 2]) -> ([usize; 2], [usize; 2]) {
+        /// Half windows along the image's side; whole ones are even, so that they overlap by exactly half.
+        const HALF_WINDOWS: usize = 16;
+        let window = self.window.unwrap_or(size.map(|n| 2 * n.div_ceil(HALF_WINDOWS)));
+        (window, window.map(|side| self.stride.unwrap_or(side.div_ceil(2))))
+    }
+
+    /// Checks what no type does.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] for a count or extent of 0, and noise that is no share.
+    pub fn check(&self) -> Result<()> {
+        let positive = |n: usize, what: &str| match n {
+            0 => Err(Error::Settings(format!("{what}: at least 1 is needed"))),
+            _ => Ok(()),
+        };
+        positive(self.steps, "steps of integrated gradients")?;
+        positive(self.samples, "samples of smoothgrad")?;
+        for side in self.window.unwrap_or([1; 2]) {
+            positive(side, "the side of the occluding window")?;
+        }
+        positive(self.stride.unwrap_or(1), "the stride of the occluding window")?;
+        if !(self.noise > 0.0 && self.noise.is_finite()) {
+            return Err(Error::Settings(format!(
+                "noise {}: a share of the image's range above 0 is needed, usually 0.1 to 0.2",
+                self.noise
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// How well attributions add up to what they explain.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Completeness {
+    /// The objective on the baseline.
+    pub baseline_value: f64,
+    /// Sum of all attributions.
+    pub sum: f64,
+    /// |sum − (f(x) − f(b))| / |f(x) − f(b)|.
+    pub gap: f64,
+}
+
+impl Completeness {
+    fn new(values: &[f32], value: f64, baseline_value: f64) -> Self {
+        let sum = values.iter().map(|&v| f64::from(v)).sum::<f64>();
+        let difference = value - baseline_value;
+        // Nothing to explain, and nothing said, is complete.
+        let gap = if sum == difference { 0.0 } else { (sum - difference).abs() / difference.abs() };
+        Self { baseline_value, sum, gap }
+    }
+}
+
+/// What an image's values and pixels have to do with an objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribution {
+    /// By which method.
+    pub method: Method,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// With their sign, `[C, H, W]`: three colours (red, green, blue; per display unit, for gradients), or one map for
+    /// methods that do not tell colours apart.
+    pub values: Vec<f32>,
+    /// One number a pixel, `[H, W]`; below zero only if [`Method::is_signed`].
+    pub map: Vec<f32>,
+    /// The objective on the image.
+    pub value: f64,
+    /// For methods whose attributions should add up to the objective's rise over a baseline.
+    pub completeness: Option<Completeness>,
+    /// The layer that Grad-CAM looked at.
+    pub layer: Option<String>,
+}
+
+impl Attribution {
+    /// An attribution with nothing said beyond its numbers.
+    fn new(method: Method, size: [usize; 2], values: Vec<f32>, map: Vec<f32>, value: f64) -> Result<Self> {
+        if map.iter().chain(&values).any(|v| !v.is_finite()) {
+            return Err(Error::Settings(format!(
+                "{method}: the attribution is not finite; the network's weights may not be, either"
+            )));
+        }
+        Ok(Self { method, size, values, map, value, completeness: None, layer: None })
+    }
+
+    /// Planes of [`Attribution::values`].
+    pub fn channels(&self) -> usize {
+        self.values.len() / self.map.len().max(1)
+    }
+}
+
+/// Attributes an image by any method.
+///
+/// `watch` is called with the passes through the network that are done and that there are; `false` ends the work with
+/// [`Error::Stopped`].
+pub fn attribute(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    method: Method,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    settings.check()?;
+    subject.check(image)?;
+    match method {
+        Method::Gradient => gradient::gradient(subject, image, settings, watch),
+        Method::Guided => gradient::guided(subject, image, settings, watch),
+        Method::Deconv => gradient::deconv(subject, image, settings, watch),
+        Method::GradientXInput => gradient_x_input::gradient_x_input(subject, image, settings, watch),
+        Method::IntegratedGradients => {
+            integrated_gradients::integrated_gradients(subject, image, settings, watch)
+        }
+        Method::SmoothGrad => smoothgrad::smoothgrad(subject, image, settings, watch),
+        Method::SmoothGradSquared => smoothgrad::smoothgrad_squared(subject, image, settings, watch),
+        Method::VarGrad => smoothgrad::vargrad(subject, image, settings, watch),
+        Method::GradCam => grad_cam::grad_cam(subject, image, settings, watch),
+        Method::Occlusion => occlusion::occlusion(subject, image, settings, watch),
+    }
+}
+
+/// One number a pixel from the three of its colours.
+fn over_colors(values: &[f32], combine: impl Fn([f32; 3]) -> f32) -> Vec<f32> {
+    let plane = values.len() / 3;
+    (0..plane).map(|i| combine([values[i], values[plane + i], values[2 * plane + i]])).collect()
+}
+
+fn sum(colors: [f32; 3]) -> f32 {
+    colors.iter().sum()
+}
+
+fn largest_size(colors: [f32; 3]) -> f32 {
+    colors.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_read_and_print() {
+        for method in Method::ALL {
+            assert_eq!(method.to_string().parse::<Method>().unwrap(), method);
+        }
+        let error = "lime".parse::<Method>().unwrap_err().to_string();
+        assert!(error.contains("\"lime\"") && error.contains("grad-cam"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_no_use_are_refused() {
+        let usual = Settings::default();
+        usual.check().unwrap();
+        for (bad, says) in [
+            (Settings { steps: 0, ..usual.clone() }, "steps"),
+            (Settings { samples: 0, ..usual.clone() }, "samples"),
+            (Settings { window: Some([3, 0]), ..usual.clone() }, "window"),
+            (Settings { stride: Some(0), ..usual.clone() }, "stride"),
+            (Settings { noise: f64::NAN, ..usual.clone() }, "noise NaN"),
+            (Settings { noise: 0.0, ..usual }, "noise 0"),
+        ] {
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Grad-CAM: where a layer is active in channels that raise the objective.
+//!
+//! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV 2017),
+//! equations 1 and 2: with A the activations of a layer, αc = mean over positions of ∂f/∂Ac, the map is
+//! max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each position for the
+//! centre of its share of the image, which layers without padding are off by a little.
+
+use oneiro_net::graph::Node;
+use oneiro_net::typed;
+use oneiro_net::{Graph, Rules, ValueId};
+
+use super::cut::cut;
+use super::{Attribution, Method, Settings, Subject, Watch};
+use crate::error::{Error, Result};
+use crate::probe::Probe;
+
+/// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut, activation
+/// functions.
+const SAME_MAP: &[&str] = &[
+    "BatchNormalization",
+    "InstanceNormalization",
+    "Add",
+    "Sum",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Gelu",
+    "Clip",
+    "HardSwish",
+    "Swish",
+    "Mish",
+    "Softplus",
+    "Tanh",
+    "Sigmoid",
+];
+
+/// Attributes by Grad-CAM at [`Settings::cam_layer`], or else at the last feature map before the objective.
+///
+/// # Errors
+/// If the layer has no height and width, or the objective does not depend on it.
+pub fn grad_cam(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let shapes = subject.shapes(1)?;
+    let (model, objective) = (subject.model, subject.objective.clone());
+    let terms = objective.terms();
+    let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let needed = typed::ancestors(&model.graph, &targets);
+    let at = match &settings.cam_layer {
+        Some(name) => model.resolve(name)?,
+        None => last_map(&model.graph, &targets, &needed, &shapes)?,
+    };
+    let name = settings.cam_layer.clone().unwrap_or_else(|| {
+        model.names().of(at).into_iter().next().unwrap_or_else(|| model.graph.name(at).to_owned())
+    });
+    let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
+    if !is_needed && !targets.contains(&at) {
+        return Err(Error::Settings(format!(
+            "Grad-CAM at \"{name}\": the objective {objective} does not depend on that layer; choose one before it"
+        )));
+    }
+
+    // Forward to the layer.
+    let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
+    let shape = shape_of(&model.graph, at, &shapes)?;
+    let halves = cut(model, &layers, at, &shape, &shapes)?;
+    let one = std::slice::from_ref(&objective);
+    let mut below = Probe::new(&halves.below, one, &[halves.layer], shapes.clone(), false)?;
+    feed(&mut below, subject, image);
+    below.forward();
+    let (shape, activations) = below.captured(0);
+    let &[_, channels, rows, columns] = shape else { return Err(no_map(&name, shape)) };
+    if rows * columns == 1 {
+        return Err(no_map(&name, shape));
+    }
+    let value = below.value(0);
+
+    // And from the layer to the objective and back.
+    let fed = shapes.len();
+    let shapes = shapes.into_iter().chain([shape.to_vec()]).collect();
+    let mut above = Probe::new(&halves.above, one, &[], shapes, true)?;
+    feed(&mut above, subject, image);
+    above.input_mut(fed).copy_from_slice(activations);
+    above.forward();
+    above.seed(0, 1.0);
+    above.backward(&Rules::default());
+    let gradient = above.input_gradient(fed);
+
+    let positions = rows * columns;
+    let mut weighted = vec![0.0f64; positions];
+    for c in 0..channels {
+        let channel = c * positions..(c + 1) * positions;
+        let alpha = gradient[channel.clone()].iter().map(|&g| f64::from(g)).sum::<f64>() / positions as f64;
+        for (w, a) in weighted.iter_mut().zip(&activations[channel]) {
+            *w += alpha * f64::from(*a);
+        }
+    }
+    let signed: Vec<f32> = weighted.iter().map(|&w| w as f32).collect();
+    let positive: Vec<f32> = signed.iter().map(|w| w.max(0.0)).collect();
+    if !watch(1, 1) {
+        return Err(Error::Stopped);
+    }
+    let size = subject.size();
+    let (values, map) =
+        (enlarged(&signed, [rows, columns], size), enlarged(&positive, [rows, columns], size));
+    let attribution = Attribution::new(Method::GradCam, size, values, map, value)?;
+    Ok(Attribution { layer: Some(name), ..attribution })
+}
+
+/// Whether there is a feature map before the objective that [`grad_cam`] would choose.
+///
+/// # Errors
+/// If there is none, in the words of [`grad_cam`].
+pub fn check_default(subject: &Subject<'_>) -> Result<()> {
+    let model = subject.model;
+    let targets =
+        subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let needed = typed::ancestors(&model.graph, &targets);
+    last_map(&model.graph, &targets, &needed, &subject.shapes(1)?).map(|_| ())
+}
+
+fn no_map(name: &str, shape: &[usize]) -> Error {
+    Error::Settings(format!(
+        "Grad-CAM at \"{name}\": its shape is {shape:?}, and a map of height and width is needed; choose a convolution \
+         before it"
+    ))
+}
+
+fn feed(probe: &mut Probe, subject: &Subject<'_>, image: &[f32]) {
+    for i in 0..probe.inputs().len() {
+        match i == subject.input {
+            true => subject.preprocess.apply(image, probe.input_mut(i)),
+            false => probe.input_mut(i).fill(0.0),
+        }
+    }
+}
+
+/// The shape of a value for inputs of these shapes.
+fn shape_of(graph: &Graph, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<usize>> {
+    let needed = typed::ancestors(graph, &[value]);
+    let facts = typed::infer(graph, shapes, &needed, |_, error| Err(error))?;
+    match &facts[value.index()] {
+        Some(fact) => Ok(fact.shape.clone()),
+        None => Err(Error::Settings(format!("nothing is known of the shape of \"{}\"", graph.name(value)))),
+    }
+}
+
+/// The last feature map that an objective depends on: a convolution of more than one position, with what belongs to its
+/// map behind it; none that an objective itself reads.
+fn last_map(graph: &Graph, targets: &[ValueId], needed: &[bool], shapes: &[Vec<usize>]) -> Result<ValueId> {
+    let facts = typed::infer(graph, shapes, needed, |_, _| Ok(()))?;
+    let has_map = |v: ValueId| {
+        let shape = facts[v.index()].as_ref().map_or(&[][..], |f| &f.shape);
+        shape.len() == 4 && shape[2] * shape[3] > 1
+    };
+    let convolutions =
+        graph.nodes.iter().zip(needed).rev().filter(|(n, needed)| **needed && n.op.op_type() == "Conv");
+    for value in convolutions.filter_map(|(n, _)| n.outputs.first().copied().flatten()) {
+        let mut map = value;
+        let mut is_target = targets.contains(&map);
+        while !is_target && let Some(next) = only_reader(graph, needed, map) {
+            map = next;
+            is_target = targets.contains(&map);
+        }
+        if !is_target && has_map(map) {
+            return Ok(map);
+        }
+    }
+    Err(Error::Settings(
+        "Grad-CAM: no convolution with a map of height and width stands before the objective; name a layer"
+            .into(),
+    ))
+}
+
+/// What the one needed reader of a value makes of it, if that belongs to the same feature map.
+fn only_reader(graph: &Graph, needed: &[bool], value: ValueId) -> Option<ValueId> {
+    let reads = |n: &Node| n.inputs.contains(&Some(value));
+    let mut readers = graph.nodes.iter().zip(needed).filter(|(n, needed)| **needed && reads(n));
+    match (readers.next(), readers.next()) {
+        (Some((node, _)), None) if SAME_MAP.contains(&node.op.op_type()) => {
+            node.outputs.first().copied().flatten()
+        }
+        _ => None,
+    }
+}
+
+/// A map at another size, bilinearly: pixels are areas, and beyond the outermost centres the border's value holds (as
+/// PyTorch's `interpolate` with `align_corners=False`).
+fn enlarged(map: &[f32], [rows, columns]: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
+    let taps = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
+        let tap = |i: usize| {
+            let center = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0);
+            let first = center.floor();
+            (first as usize, (first as usize + 1).min(from - 1), (center - first) as f32)
+        };
+        (0..to).map(tap).collect()
+    };
+    let (ys, xs) = (taps(rows, h), taps(columns, w));
+    let mut out = Vec::with_capacity(h * w);
+    for &(top, bottom, down) in &ys {
+        for &(left, right, along) in &xs {
+            let mix = |row: usize| {
+                let (a, b) = (map[row * columns + left], map[row * columns + right]);
+                a + along * (b - a)
+            };
+            let (a, b) = (mix(top), mix(bottom));
+            out.push(a + down * (b - a));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{close, image, rectified, rectified_reference};
+    use super::*;
+    use crate::objective::{Objective, Position};
+
+    fn cam(objective: &Objective, layer: Option<&str>) -> Result<Attribution> {
+        let model = rectified();
+        let mut subject = Subject::new(&model, objective, None)?;
+        let settings = Settings { cam_layer: layer.map(str::to_owned), ..Settings::default() };
+        grad_cam(&mut subject, &image(), &settings, &mut |_, _| true)
+    }
+
+    #[test]
+    fn it_is_what_a_naive_computation_gives() {
+        let a = cam(&Objective::logit(1), None).unwrap();
+        assert_eq!(a.layer.as_deref(), Some("relu2"));
+        let (signed, size) = rectified_reference();
+        close(&a.values, &enlarged(&signed, size, [6, 5]), 1e-6);
+        let positive: Vec<f32> = signed.iter().map(|v| v.max(0.0)).collect();
+        close(&a.map, &enlarged(&positive, size, [6, 5]), 1e-6);
+        assert!(a.map.iter().any(|&v| v > 0.0) && a.values.iter().any(|&v| v < 0.0), "{:?}", a.values);
+    }
+
+    #[test]
+    fn the_map_before_a_hidden_unit_is_chosen() {
+        let before = |o: Objective| cam(&o, None).unwrap().layer.unwrap();
+        assert_eq!(before(Objective::channel("conv2", 1)), "relu1");
+        // The activation function behind a convolution is no layer further.
+        assert_eq!(before(Objective::channel("relu2", 1)), "relu1");
+        assert_eq!(before(Objective::neuron("pool", 1, Position::Center)), "relu2");
+    }
+
+    #[test]
+    fn a_unit_of_the_layer_itself_has_its_own_activations() {
+        let a = cam(&Objective::neuron("relu2", 2, Position::At(vec![1, 1])), Some("relu2")).unwrap();
+        let model = rectified();
+        let objective = Objective::channel("relu2", 2);
+        let value = model.resolve("relu2").unwrap();
+        let mut probe =
+            Probe::new(&model, std::slice::from_ref(&objective), &[value], vec![vec![1, 3, 6, 5]], false)
+                .unwrap();
+        feed(&mut probe, &Subject::new(&model, &objective, None).unwrap(), &image());
+        probe.forward();
+        let (shape, data) = probe.captured(0);
+        let positions = shape[2] * shape[3];
+        let own: Vec<f32> = data[2 * positions..3 * positions].iter().map(|a| a / positions as f32).collect();
+        close(&a.map, &enlarged(&own, [shape[2], shape[3]], [6, 5]), 1e-6);
+    }
+
+    #[test]
+    fn layers_that_cannot_be_mapped_are_refused() {
+        for (objective, layer, says) in [
+            (Objective::logit(0), Some("pool"), "height and width"),
+            (Objective::logit(0), Some("logits"), "height and width"),
+            (Objective::channel("conv1", 0), Some("relu2"), "does not depend"),
+            (Objective::channel("conv1", 0), None, "no convolution"),
+            (Objective::logit(0), Some("conv9"), "conv9"),
+        ] {
+            let error = cam(&objective, layer).unwrap_err().to_string();
+            assert!(error.contains(says), "{objective} {layer:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn enlarging_is_bilinear_between_centres() {
+        assert_eq!(enlarged(&[1.0, 3.0], [1, 2], [1, 4]), [1.0, 1.5, 2.5, 3.0]);
+        assert_eq!(enlarged(&[1.0, 3.0], [2, 1], [2, 2]), [1.0, 1.0, 3.0, 3.0]);
+        assert_eq!(enlarged(&[2.0], [1, 1], [2, 2]), [2.0; 4]);
+    }
+}

@@ -1,0 +1,107 @@
+//! The gradient on the image: which values, changed a little, change the objective most.
+//!
+//! Simonyan, Vedaldi & Zisserman, "Deep inside convolutional networks" (2013), section 3: the map is the largest size of
+//! ∂f/∂x over the colours. Under the rules of guided backpropagation (Springenberg et al. 2015) and of deconvnets
+//! (Zeiler & Fergus 2014) it is no derivative of anything, and depends little on the objective (Adebayo et al. 2018).
+
+use oneiro_net::ReluRule;
+
+use super::{Attribution, Method, Settings, Subject, Watch, largest_size, over_colors};
+use crate::error::Result;
+
+/// The gradient as it is.
+pub fn gradient(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    _: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    by_rule(subject, image, Method::Gradient, ReluRule::Exact, watch)
+}
+
+/// What guided backpropagation gives: of the gradient, ReLUs that were on pass what is positive.
+pub fn guided(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    _: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    by_rule(subject, image, Method::Guided, ReluRule::Guided, watch)
+}
+
+/// What a deconvnet gives: of the gradient, every ReLU passes what is positive.
+pub fn deconv(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    _: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    by_rule(subject, image, Method::Deconv, ReluRule::Deconv, watch)
+}
+
+fn by_rule(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    method: Method,
+    rule: ReluRule,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let (values, value) = gradient_at(subject, image, rule, &mut |done| watch(done, 1))?;
+    let map = over_colors(&values, largest_size);
+    Attribution::new(method, subject.size(), values, map, value)
+}
+
+/// The gradient on the display image, and the objective's value.
+pub(super) fn gradient_at(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    rule: ReluRule,
+    watch: &mut dyn FnMut(usize) -> bool,
+) -> Result<(Vec<f32>, f64)> {
+    let mut found = (Vec::new(), f64::NAN);
+    subject.gradients(
+        1,
+        rule,
+        |_, out| out.copy_from_slice(image),
+        |_, value, gradient| found = (gradient.to_vec(), value),
+        watch,
+    )?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{attribution, curved, image, linear, linear_weights, subject};
+    use super::*;
+
+    #[test]
+    fn a_linear_network_has_its_weights_for_gradients_under_every_rule() {
+        let model = linear();
+        for method in [Method::Gradient, Method::Guided, Method::Deconv] {
+            let a = attribution(&model, method, &Settings::default());
+            let w = linear_weights();
+            assert_eq!(a.values.len(), w.len());
+            assert!(a.values.iter().zip(&w).all(|(a, w)| (a - w).abs() < 1e-6), "{method}");
+            assert_eq!(a.map[0], w[0].abs().max(w[a.map.len()].abs()).max(w[2 * a.map.len()].abs()));
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_central_differences() {
+        let model = curved();
+        let mut s = subject(&model);
+        let mut x = image();
+        let a = gradient(&mut s, &x, &Settings::default(), &mut |_, _| true).unwrap();
+        let h = 1e-2;
+        for i in (0..x.len()).step_by(7) {
+            let middle = x[i];
+            x[i] = middle + h;
+            let up = s.value(&x).unwrap();
+            x[i] = middle - h;
+            let down = s.value(&x).unwrap();
+            x[i] = middle;
+            let expected = (up - down) / f64::from(2.0 * h);
+            assert!((f64::from(a.values[i]) - expected).abs() < 1e-3, "{i}: {} for {expected}", a.values[i]);
+        }
+    }
+}

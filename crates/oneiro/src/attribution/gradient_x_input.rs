@@ -1,0 +1,47 @@
+//! Gradient × input: the first-order share of each value in the objective's rise over a baseline.
+//!
+//! Shrikumar, Greenside, Shcherbina & Kundaje, "Not just a black box" (2016): (x − b) ∂f/∂x at x, summed over the colours.
+//! Exact for a linear network; elsewhere the completeness gap says how far from linear the network is on the way.
+
+use oneiro_net::ReluRule;
+
+use super::gradient::gradient_at;
+use super::{Attribution, Completeness, Method, Settings, Subject, Watch, over_colors, sum};
+use crate::error::Result;
+
+/// Attributes by gradient × input, relative to [`Settings::baseline`].
+pub fn gradient_x_input(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let baseline = settings.baseline.of(image, subject.size(), &subject.preprocess, settings.seed);
+    let baseline_value = subject.value(&baseline)?;
+    let (mut values, value) = gradient_at(subject, image, ReluRule::Exact, &mut |done| watch(done, 1))?;
+    for (v, (x, b)) in values.iter_mut().zip(image.iter().zip(&baseline)) {
+        *v *= x - b;
+    }
+    let map = over_colors(&values, sum);
+    let completeness = Some(Completeness::new(&values, value, baseline_value));
+    let attribution = Attribution::new(Method::GradientXInput, subject.size(), values, map, value)?;
+    Ok(Attribution { completeness, ..attribution })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Baseline;
+    use super::super::testing::{attribution, close, image, linear, linear_weights};
+    use super::*;
+
+    #[test]
+    fn on_a_linear_network_it_is_weight_times_distance_and_complete() {
+        for (baseline, b) in [(Baseline::Black, 0.0), (Baseline::Mean, 0.5)] {
+            let settings = Settings { baseline, ..Settings::default() };
+            let a = attribution(&linear(), Method::GradientXInput, &settings);
+            let expected: Vec<f32> = linear_weights().iter().zip(image()).map(|(w, x)| w * (x - b)).collect();
+            close(&a.values, &expected, 1e-6);
+            assert!(a.completeness.unwrap().gap < 1e-4, "{:?}", a.completeness);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Gradients under noise, which averages out what changes from one pixel's breadth to the next.
+//!
+//! With gᵢ the gradient at x + σε, ε normal and σ a share of max x − min x: the mean of gᵢ (Smilkov et al., "SmoothGrad",
+//! 2017), the mean of gᵢ² (Hooker et al., "A benchmark for interpretability methods", 2019, section 4.2), the variance of
+//! gᵢ (Adebayo et al., "Sanity checks for saliency maps", 2018, section 2).
+
+use oneiro_net::ReluRule;
+
+use super::{Attribution, Method, Settings, Subject, Watch, largest_size, over_colors, sum};
+use crate::error::Result;
+use crate::rng::Stream;
+
+/// The mean gradient over [`Settings::samples`] noisy copies.
+pub fn smoothgrad(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let moments = moments(subject, image, settings, watch)?;
+    let values = moments.of(|mean, _| mean);
+    let map = over_colors(&values, largest_size);
+    Attribution::new(Method::SmoothGrad, subject.size(), values, map, moments.value)
+}
+
+/// The mean square of the gradient.
+pub fn smoothgrad_squared(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let moments = moments(subject, image, settings, watch)?;
+    let values = moments.of(|_, mean_square| mean_square);
+    let map = over_colors(&values, sum);
+    Attribution::new(Method::SmoothGradSquared, subject.size(), values, map, moments.value)
+}
+
+/// The variance of the gradient.
+pub fn vargrad(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
+    let moments = moments(subject, image, settings, watch)?;
+    let values = moments.of(|mean, mean_square| (mean_square - mean * mean).max(0.0));
+    let map = over_colors(&values, sum);
+    Attribution::new(Method::VarGrad, subject.size(), values, map, moments.value)
+}
+
+/// Sums of the gradients under noise and of their squares.
+struct Moments {
+    value: f64,
+    samples: f64,
+    sum: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Moments {
+    /// A function of mean and mean square, for every value.
+    fn of(&self, f: impl Fn(f64, f64) -> f64) -> Vec<f32> {
+        let n = self.samples;
+        self.sum.iter().zip(&self.squares).map(|(s, q)| f(s / n, q / n) as f32).collect()
+    }
+}
+
+fn moments(
+    subject: &mut Subject<'_>,
+    image: &[f32],
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Moments> {
+    let samples = settings.samples;
+    let value = subject.value(image)?;
+    let bounds = |(low, high): (f32, f32), &x: &f32| (low.min(x), high.max(x));
+    let (low, high) = image.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
+    let sigma = settings.noise * f64::from(high - low);
+    let (mut sum, mut squares) = (vec![0.0f64; image.len()], vec![0.0f64; image.len()]);
+    subject.gradients(
+        samples,
+        ReluRule::Exact,
+        |i, out| {
+            let mut stream = Stream::new(settings.seed, i as u64);
+            for (out, x) in out.iter_mut().zip(image) {
+                *out = x + (sigma * stream.normal()) as f32;
+            }
+        },
+        |_, _, gradient| {
+            for ((s, q), g) in sum.iter_mut().zip(&mut squares).zip(gradient) {
+                let g = f64::from(*g);
+                *s += g;
+                *q += g * g;
+            }
+        },
+        |done| watch(done, samples),
+    )?;
+    Ok(Moments { value, samples: samples as f64, sum, squares })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{attribution, close, curved, image, linear, linear_weights};
+    use super::*;
+
+    #[test]
+    fn on_a_linear_network_noise_changes_nothing() {
+        let settings = Settings { samples: 6, ..Settings::default() };
+        let w = linear_weights();
+        close(&attribution(&linear(), Method::SmoothGrad, &settings).values, &w, 1e-6);
+        let squares: Vec<f32> = w.iter().map(|w| w * w).collect();
+        close(&attribution(&linear(), Method::SmoothGradSquared, &settings).values, &squares, 1e-6);
+        close(&attribution(&linear(), Method::VarGrad, &settings).values, &vec![0.0; w.len()], 1e-9);
+    }
+
+    #[test]
+    fn it_is_the_mean_of_the_gradients_at_the_noisy_images() {
+        // Each sample alone: neither the batch nor its place in it matters.
+        let model = curved();
+        let settings = Settings { samples: 6, noise: 0.3, seed: 5, ..Settings::default() };
+        let x = image();
+        let range = x.iter().fold(0.0f32, |m, v| m.max(*v)) - x.iter().fold(1.0f32, |m, v| m.min(*v));
+        let mut gradients = Vec::new();
+        for i in 0..settings.samples {
+            let mut stream = Stream::new(5, i as u64);
+            let noisy: Vec<f32> =
+                x.iter().map(|x| x + (0.3 * f64::from(range) * stream.normal()) as f32).collect();
+            let mut s = Subject::new(&model, &crate::objective::Objective::logit(0), None).unwrap();
+            let rule = ReluRule::Exact;
+            gradients
+                .push(super::super::gradient::gradient_at(&mut s, &noisy, rule, &mut |_| true).unwrap().0);
+        }
+        let n = gradients.len() as f64;
+        let moment = |i: usize, p: i32| gradients.iter().map(|g| f64::from(g[i]).powi(p)).sum::<f64>() / n;
+        let expected = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            (0..x.len()).map(|i| f(moment(i, 1), moment(i, 2)) as f32).collect()
+        };
+        for (method, f) in [
+            (Method::SmoothGrad, &(|m, _| m) as &dyn Fn(f64, f64) -> f64),
+            (Method::SmoothGradSquared, &|_, s| s),
+            (Method::VarGrad, &|m, s| s - m * m),
+        ] {
+            close(&attribution(&model, method, &settings).values, &expected(f), 1e-6);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A network with one objective, compiled as often as methods need it: values and gradients of display images.
+
+use oneiro_net::{ReluRule, Rules};
+
+use crate::card::InputKind;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::preprocess::Preprocess;
+use crate::probe::Probe;
+
+/// Told of (passes done, passes in all); `false` ends the work.
+pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
+
+/// Images that go through the network at once, where a method has many.
+const BATCH: usize = 4;
+
+/// What is explained: an objective of a network, with images of one size.
+#[allow(missing_debug_implementations)]
+pub struct Subject<'m> {
+    pub(super) model: &'m Model,
+    pub(super) objective: Objective,
+    pub(super) preprocess: Preprocess,
+    /// The input that takes the image.
+    pub(super) input: usize,
+    size: [usize; 2],
+    wanted: Option<[usize; 2]>,
+    batch: usize,
+    compiled: Vec<Compiled>,
+}
+
+struct Compiled {
+    gradients: bool,
+    batch: usize,
+    probe: Probe,
+}
+
+impl<'m> Subject<'m> {
+    /// A model with an objective, for images of the model's own size or another.
+    ///
+    /// # Errors
+    /// If the model does not take single images, or the objective or the size does not fit it.
+    pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
+        let input = image_input(model)?;
+        let shapes = model.input_shapes(1, size)?;
+        model.check_picture(input, &shapes[input])?;
+        let mut subject = Self {
+            model,
+            objective: objective.clone(),
+            preprocess: Preprocess::from_card(&model.card.input[input]),
+            input,
+            size: [shapes[input][2], shapes[input][3]],
+            wanted: size,
+            batch: BATCH,
+            compiled: Vec::new(),
+        };
+        subject.compile(true, 1)?;
+        Ok(subject)
+    }
+
+    /// Height and width of the images.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// The objective.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
+    }
+
+    /// The objective on an image.
+    pub fn value(&mut self, image: &[f32]) -> Result<f64> {
+        self.check(image)?;
+        Ok(self.values(1, |_, out| out.copy_from_slice(image), |_| true)?[0])
+    }
+
+    /// Shapes of all inputs for a batch.
+    pub(super) fn shapes(&self, batch: usize) -> Result<Vec<Vec<usize>>> {
+        self.model.input_shapes(batch, self.wanted)
+    }
+
+    pub(super) fn check(&self, image: &[f32]) -> Result<()> {
+        let [h, w] = self.size;
+        if image.len() != 3 * h * w {
+            return Err(Error::Settings(format!(
+                "the image has {} values, the network takes 3x{h}x{w}",
+                image.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The objective on each of `count` images, which `write` gives by number.
+    pub(super) fn values(
+        &mut self,
+        count: usize,
+        mut write: impl FnMut(usize, &mut [f32]),
+        mut watch: impl FnMut(usize) -> bool,
+    ) -> Result<Vec<f64>> {
+        let mut values = Vec::with_capacity(count);
+        self.run(count, None, &mut write, &mut |_, value, _| values.push(value), &mut watch)?;
+        Ok(values)
+    }
+
+    /// The objective and its gradient on the display image for each of `count` images, which `write` gives by number;
+    /// `read` gets them in their order.
+    pub(super) fn gradients(
+        &mut self,
+        count: usize,
+        rule: ReluRule,
+        mut write: impl FnMut(usize, &mut [f32]),
+        mut read: impl FnMut(usize, f64, &[f32]),
+        mut watch: impl FnMut(usize) -> bool,
+    ) -> Result<()> {
+        self.run(count, Some(rule), &mut write, &mut read, &mut watch)
+    }
+
+    fn run(
+        &mut self,
+        count: usize,
+        rule: Option<ReluRule>,
+        write: &mut dyn FnMut(usize, &mut [f32]),
+        read: &mut dyn FnMut(usize, f64, &[f32]),
+        watch: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<()> {
+        let at = self.compile(rule.is_some(), if count == 1 { 1 } else { self.batch })?;
+        let Self { compiled, preprocess, input, size, objective, .. } = self;
+        let Compiled { probe, batch, .. } = &mut compiled[at];
+        let len = 3 * size[0] * size[1];
+        let (mut images, mut gradient) = (vec![0.0; *batch * len], vec![0.0; len]);
+        for start in (0..count).step_by(*batch) {
+            let filled = (*batch).min(count - start);
+            for (e, image) in images.chunks_exact_mut(len).take(filled).enumerate() {
+                write(start + e, image);
+            }
+            // Places that are left over keep what was there: entries of a batch do not know of each other.
+            for i in 0..probe.inputs().len() {
+                let fed = probe.input_mut(i);
+                if i != *input {
+                    fed.fill(0.0);
+                    continue;
+                }
+                let n = fed.len() / *batch;
+                for (image, fed) in images.chunks_exact(len).zip(fed.chunks_exact_mut(n)) {
+                    preprocess.apply(image, fed);
+                }
+            }
+            probe.forward();
+            let values: Vec<f64> = (0..filled).map(|e| probe.value(e)).collect();
+            if let Some(value) = values.iter().find(|v| !v.is_finite()) {
+                return Err(Error::Settings(format!(
+                    "the objective {objective} is {value} on this image, which is no finite number; the network's weights \
+                     may not be finite, either"
+                )));
+            }
+            if let Some(rule) = rule {
+                (0..filled).for_each(|e| probe.seed(e, 1.0));
+                probe.backward(&Rules { relu: rule });
+            }
+            for (e, &value) in values.iter().enumerate() {
+                if rule.is_some() {
+                    let all = probe.input_gradient(*input);
+                    let n = all.len() / *batch;
+                    let image = &images[e * len..][..len];
+                    preprocess.adjoint(image, &all[e * n..][..n], &mut gradient);
+                }
+                read(start + e, value, &gradient);
+            }
+            if !watch(start + filled) {
+                return Err(Error::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a probe for a batch, compiled at its first use. A network that takes single images only, as it was
+    /// exported so, is fed one at a time.
+    fn compile(&mut self, gradients: bool, batch: usize) -> Result<usize> {
+        let known =
+            |s: &Self, batch| s.compiled.iter().position(|c| c.gradients == gradients && c.batch == batch);
+        if let Some(at) = known(self, batch) {
+            return Ok(at);
+        }
+        let objective = std::slice::from_ref(&self.objective);
+        let probe = self.shapes(batch).and_then(|s| Probe::new(self.model, objective, &[], s, gradients));
+        match probe {
+            Ok(probe) => {
+                self.compiled.push(Compiled { gradients, batch, probe });
+                Ok(self.compiled.len() - 1)
+            }
+            Err(_) if batch > 1 => {
+                self.batch = 1;
+                self.compile(gradients, 1)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The input that takes images.
+fn image_input(model: &Model) -> Result<usize> {
+    let pictures = |(_, card): &(usize, &crate::card::InputCard)| card.kind != InputKind::Tensor;
+    match model.card.input.iter().enumerate().filter(pictures).collect::<Vec<_>>()[..] {
+        [(at, card)] if card.kind == InputKind::Image => Ok(at),
+        [(_, card)] => Err(Error::Settings(format!(
+            "the network does not take single images: its input \"{}\" takes {}",
+            card.name,
+            if card.kind == InputKind::Clip { "clips" } else { "optical flow" }
+        ))),
+        _ => Err(Error::Settings(
+            "the network does not take single images: it has several inputs, or none for pictures".into(),
+        )),
+    }
+}
+
+/// The class whose logit is the largest on an image, the first of equals, and the image's size as for [`Subject::new`].
+pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Result<usize> {
+    let logits = model.logits()?;
+    let subject = Subject::new(model, &Objective::logit(0), size)?;
+    subject.check(image)?;
+    let shapes = subject.shapes(1)?;
+    let mut probe = Probe::new(model, &[Objective::logit(0)], &[logits], shapes, false)?;
+    for i in 0..probe.inputs().len() {
+        match i == subject.input {
+            true => subject.preprocess.apply(image, probe.input_mut(i)),
+            false => probe.input_mut(i).fill(0.0),
+        }
+    }
+    probe.forward();
+    let logits = probe.captured(0).1;
+    if logits.iter().any(|x| !x.is_finite()) {
+        return Err(Error::Settings(
+            "the network's output is not finite; its weights may not be, either".into(),
+        ));
+    }
+    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
+    Ok((0..logits.len()).fold(0, better))
+}

@@ -1,0 +1,103 @@
+//! Numbers that say how a map lies on an image.
+
+use serde::Serialize;
+
+use super::Attribution;
+
+/// The share of pixels that a colour scale reaches; the few above it would leave all others pale.
+const SCALE_SHARE: f64 = 0.99;
+
+/// What a map is like as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Summary {
+    /// Sum of what speaks for the objective, over the sum of all sizes; 1 for a map without signs, 0 for an empty one.
+    pub positive_share: f64,
+    /// The centre of what speaks for it, (y, x) from 0 at the top left to 1; the middle for an empty map.
+    pub centroid: [f64; 2],
+    /// Entropy of the sizes, over that of an even map: 0 for a single pixel, 1 for all the same.
+    pub entropy: f64,
+    /// The 99th percentile of the sizes.
+    pub scale: f64,
+}
+
+impl Summary {
+    /// Of an attribution's map.
+    pub fn of(attribution: &Attribution) -> Self {
+        let (map, [h, w]) = (&attribution.map, attribution.size);
+        let positive = |v: f32| f64::from(v.max(0.0));
+        let for_it: f64 = map.iter().map(|&v| positive(v)).sum();
+        let total: f64 = map.iter().map(|&v| f64::from(v.abs())).sum();
+        let center = |along: &dyn Fn(usize) -> usize, n: usize| match for_it {
+            0.0 => 0.5,
+            _ => {
+                let moment = |(i, &v): (usize, &f32)| positive(v) * (along(i) as f64 + 0.5);
+                map.iter().enumerate().map(moment).sum::<f64>() / for_it / n as f64
+            }
+        };
+        let term = |v: &f32| match f64::from(v.abs()) / total {
+            0.0 => 0.0,
+            p => -p * p.ln(),
+        };
+        let entropy = match total {
+            0.0 => 0.0,
+            _ if map.len() < 2 => 0.0,
+            _ => map.iter().map(term).sum::<f64>() / (map.len() as f64).ln(),
+        };
+        Self {
+            positive_share: if total == 0.0 { 0.0 } else { for_it / total },
+            centroid: [center(&|i| i / w, h), center(&|i| i % w, w)],
+            entropy,
+            scale: scale(map),
+        }
+    }
+}
+
+/// The 99th percentile of the sizes of a map's numbers: what a colour scale should end at.
+pub fn scale(map: &[f32]) -> f64 {
+    let mut sizes: Vec<f32> = map.iter().map(|v| v.abs()).collect();
+    sizes.sort_by(f32::total_cmp);
+    let at = (SCALE_SHARE * sizes.len().saturating_sub(1) as f64).round() as usize;
+    let scale = sizes.get(at).copied().unwrap_or(0.0);
+    // A map with fewer numbers than that is shown by its largest.
+    f64::from(if scale > 0.0 { scale } else { sizes.last().copied().unwrap_or(0.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Method;
+    use super::*;
+
+    fn summary(map: &[f32], size: [usize; 2]) -> Summary {
+        Summary::of(&Attribution::new(Method::Occlusion, size, map.to_vec(), map.to_vec(), 0.0).unwrap())
+    }
+
+    #[test]
+    fn a_single_pixel_is_its_own_centre_and_has_no_entropy() {
+        let mut map = [0.0; 12];
+        map[4 + 3] = 2.0;
+        let s = summary(&map, [3, 4]);
+        assert_eq!((s.positive_share, s.centroid, s.entropy, s.scale), (1.0, [0.5, 0.875], 0.0, 2.0));
+    }
+
+    #[test]
+    fn even_maps_empty_maps_and_signs() {
+        let even = summary(&[0.5; 12], [3, 4]);
+        assert!((even.entropy - 1.0).abs() < 1e-12 && even.centroid == [0.5, 0.5]);
+        let empty = summary(&[0.0; 12], [3, 4]);
+        assert_eq!(
+            (empty.positive_share, empty.centroid, empty.entropy, empty.scale),
+            (0.0, [0.5; 2], 0.0, 0.0)
+        );
+        assert_eq!(summary(&[1.0, -3.0], [1, 2]).positive_share, 0.25);
+        assert_eq!(summary(&[1.0], [1, 1]).entropy, 0.0);
+    }
+
+    #[test]
+    fn the_scale_leaves_out_one_in_a_hundred() {
+        let mut map = vec![1.0; 1000];
+        map[..5].fill(-100.0);
+        assert_eq!(scale(&map), 1.0);
+        map[..50].fill(-100.0);
+        assert_eq!(scale(&map), 100.0);
+    }
+}
