@@ -12,6 +12,7 @@ mod broken_models;
 mod bytes;
 mod config;
 mod contracts;
+mod features;
 mod files;
 mod film;
 mod formats;

@@ -43,7 +43,7 @@ pub fn graph(name: &str) -> oneiro_net::Result<Graph> {
     let twice = net.with("Mul", "luminance.edge.twice", edge, 2.0)?;
     let continued = net.node("Sub", "luminance.continued", &[twice, reflected])?;
     let gradient = net.gradient("gradient", continued, 0.5)?;
-    let orientation = oriented(&mut net, gradient, ORIENTATIONS / 2, Assignment::Bilinear)?;
+    let orientation = oriented(&mut net, gradient, ORIENTATIONS, Assignment::Bilinear)?;
 
     // Bin centres are the pixels 0, 8, 16, …; over the border the gradients there go on.
     let padded = net.pad("orientation.padded", orientation, BIN as i64 - 1, "edge")?;

@@ -40,7 +40,7 @@ fn bin(bin: usize, direction: usize) -> f32 {
 pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
     let (mut net, luminance) = Net::on_luminance()?;
     let gradient = net.gradient("gradient", luminance, 1.0)?;
-    let orientation = oriented(&mut net, gradient, ORIENTATIONS, assignment)?;
+    let orientation = oriented(&mut net, gradient, DIRECTIONS, assignment)?;
 
     // Cell b takes the pixels 8b − 4 to 8b + 11, and the gradient begins at pixel 1. The last cell is at least half inside.
     let sweep = Sweep { stride: CELL, pads: [CELL / 2 + 1, CELL + 1], groups: DIRECTIONS };

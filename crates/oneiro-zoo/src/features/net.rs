@@ -136,12 +136,6 @@ impl Net {
         self.0.node_with("Clip", name, &[Some(x), None, Some(number)], vec![])
     }
 
-    /// Nothing below `low`.
-    pub fn at_least(&mut self, name: &str, x: ValueId, low: f32) -> oneiro_net::Result<ValueId> {
-        let number = self.number(&format!("{name}.number"), low)?;
-        self.0.node_with("Clip", name, &[Some(x), Some(number)], vec![])
-    }
-
     /// `n` more rows and columns on every side, as ONNX's `mode` says.
     pub fn pad(&mut self, name: &str, x: ValueId, n: i64, mode: &str) -> oneiro_net::Result<ValueId> {
         let pads = self.ints(&format!("{name}.pads"), &[0, 0, n, n, 0, 0, n, n])?;
