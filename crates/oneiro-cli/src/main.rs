@@ -38,7 +38,8 @@ use context::Context;
     propagate_version = true,
     term_width = 120,
     after_help = "Start with `oneiro demo`, which needs nothing but this program.\n\
-                  MODEL is an .onnx file (with its card NAME.toml beside it) or the embedded network squeezenet1_1."
+                  MODEL is an .onnx file (with its card NAME.toml beside it) or a built-in network:\n\
+                  squeezenet1_1, or the features hog, hogb, dsift."
 )]
 struct Cli {
     /// Threads to compute with; the results do not depend on it [default: all cores]

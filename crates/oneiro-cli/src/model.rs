@@ -7,6 +7,7 @@ use oneiro::Model;
 use oneiro::card::{Card, InputKind, Layout};
 use oneiro::objective::{Objective, Unit};
 use oneiro_zoo::embedded;
+use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
@@ -24,7 +25,7 @@ pub use source::hex;
 /// The model and how its inputs are to be prepared.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// An .onnx file, or the embedded network squeezenet1_1
+    /// An .onnx file, or a built-in network: squeezenet1_1; hog, hogb, dsift (hand-made features)
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// Model card; NAME.toml beside the model by default
@@ -155,12 +156,10 @@ pub fn load_for_tensors(context: &Context, args: &ModelArgs) -> Result<LoadedMod
 
 fn read(args: &ModelArgs) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
-    let (source, card_text, card_path) = if args.model == embedded::NAME && !path.is_file() {
-        let card = match &args.card {
-            Some(path) => read_card(path)?,
-            None => embedded::card().to_owned(),
-        };
-        (source::embedded()?, Some(card), args.card.clone())
+    let built_in = if path.is_file() { None } else { built_in(&args.model)? };
+    let (source, card_text, card_path) = if let Some((source, card)) = built_in {
+        let card = args.card.as_deref().map_or(Ok(card), read_card)?;
+        (source, Some(card), args.card.clone())
     } else {
         let source = source::file(path)?;
         let beside = path.with_extension("toml");
@@ -190,6 +189,14 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
     };
     let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
     Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed, notes })
+}
+
+/// The network of this name inside the program, with its card.
+fn built_in(name: &str) -> Result<Option<(Source, String)>> {
+    if name == embedded::NAME {
+        return Ok(Some((source::embedded()?, embedded::card().to_owned())));
+    }
+    Feature::named(name).map(|feature| Ok((source::feature(feature)?, feature.card()))).transpose()
 }
 
 fn parse_layout(text: &str) -> Result<Layout, String> {

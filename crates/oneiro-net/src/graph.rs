@@ -1,4 +1,4 @@
-//! The graph of a network as it was read: named values, nodes and inputs. Never changed in place; passes
+//! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place; passes
 //! work on a [`crate::typed::Typed`] copy for given input shapes.
 
 use std::collections::BTreeMap;
@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use crate::ops::Operator;
 use crate::tensor::{DType, Tensor};
+
+mod builder;
+
+pub use builder::{Builder, OPSET};
 
 /// Index of a value (an edge) of a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod embedded;
+pub mod features;
 pub mod labels;

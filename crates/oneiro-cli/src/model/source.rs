@@ -11,6 +11,7 @@ use oneiro_net::Graph;
 use oneiro_net::format::onnx;
 use oneiro_net::graph::Used;
 use oneiro_zoo::embedded;
+use oneiro_zoo::features::Feature;
 use sha2::{Digest, Sha256};
 
 use super::mapped::Mapped;
@@ -19,7 +20,8 @@ use super::mapped::Mapped;
 pub struct Source {
     pub graph: Graph,
     /// SHA-256, hexadecimal: of the model file; where weights lie beside it, of that file followed by each such file's name
-    /// and content, each after its length in eight bytes (little-endian), in the order of their names.
+    /// and content, each after its length in eight bytes (little-endian), in the order of their names. Of a network that
+    /// is no file, of its description.
     pub hash: String,
 }
 
@@ -28,6 +30,13 @@ pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
     let hash = hex(&Sha256::digest(&bytes));
     let graph = onnx::read(bytes).context("could not load the embedded network")?;
+    Ok(Source { graph, hash })
+}
+
+/// Builds a feature network.
+pub fn feature(feature: Feature) -> Result<Source> {
+    let hash = hex(&Sha256::digest(feature.description()));
+    let graph = feature.graph().with_context(|| format!("could not build {}", feature.name()))?;
     Ok(Source { graph, hash })
 }
 
@@ -95,9 +104,10 @@ fn model_file(path: &Path) -> Result<Mapped> {
     match Mapped::open_any(path) {
         Ok(file) => Ok(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
-            "there is no file {}, and no built-in network of that name (there is {})",
+            "there is no file {}, and no built-in network of that name (there are {}, {})",
             path.display(),
-            embedded::NAME
+            embedded::NAME,
+            Feature::ALL.map(Feature::name).join(", ")
         ),
         Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
     }

@@ -14,6 +14,7 @@ mod bytes;
 mod config;
 mod contracts;
 mod dream;
+mod features;
 mod files;
 mod film;
 mod formats;

@@ -1,11 +1,11 @@
 //! Transcendental functions that vectorize, in plain arithmetic: the same bits on every machine, within two units in
 //! the last place (sigmoid: three; the tests say so).
 //!
-//! After S. L. Moshier's Cephes library (exp, tanh) and N. Juffa's approximation of erf.
+//! After S. L. Moshier's Cephes library (exp, tanh, atan) and N. Juffa's approximation of erf.
 
 use super::elementwise::chunked;
 use super::isa::{Isa, multiversion};
-use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
 /// Adding it rounds a small number to a whole one, which is then in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
@@ -51,6 +51,45 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far }
 }
 
+/// tan(π/8) and tan(3π/8), between which arcs are counted from π/4.
+const TAN_BOUNDS: (f32, f32) = (0.414_213_57, 2.414_213_7);
+
+/// The inverse tangent.
+#[inline(always)]
+pub fn atan(x: f32) -> f32 {
+    let t = x.abs();
+    // One division serves all: t, (t − 1)/(t + 1) or −1/t.
+    let (far, near) = (t > TAN_BOUNDS.1, t > TAN_BOUNDS.0);
+    let over = if far {
+        -1.0
+    } else if near {
+        t - 1.0
+    } else {
+        t
+    };
+    let under = if far {
+        t
+    } else if near {
+        t + 1.0
+    } else {
+        1.0
+    };
+    let base = if far {
+        FRAC_PI_2
+    } else if near {
+        FRAC_PI_4
+    } else {
+        0.0
+    };
+    let r = over / under;
+    let s = r * r;
+    let mut p = 8.053_744_5e-2;
+    for c in [-1.387_768_6e-1, 1.997_771_1e-1, -3.333_295e-1] {
+        p = p * s + c;
+    }
+    (base + (p * s * r + r)).copysign(x)
+}
+
 /// The error function.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
@@ -80,6 +119,8 @@ const GELU_CUBIC: f32 = 0.044_715;
 /// Functions whose slices vectorize.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Smooth {
+    /// [`atan`].
+    Atan,
     /// [`erf`].
     Erf,
     /// [`exp`].
@@ -159,6 +200,7 @@ macro_rules! smooth {
 }
 
 smooth! {
+    Atan, atan_slice, atan_back: |x| atan(x), 1.0 / (1.0 + x * x);
     Erf, erf_slice, erf_back: |x| erf(x), FRAC_2_SQRT_PI * exp(-x * x);
     Exp, exp_slice, exp_back: |x| exp(x), exp(x);
     Gelu, gelu_slice, gelu_back: |x| 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)), {
@@ -221,7 +263,9 @@ mod tests {
                 .fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a })
         };
         type Case = (&'static str, fn(f32) -> f32, fn(f64) -> f64, f32, f64);
-        let cases: [Case; 5] = [
+        let cases: [Case; 7] = [
+            ("atan", atan, f64::atan, 20.0, 2.0),
+            ("atan near 0", atan, f64::atan, 1.0, 2.0),
             ("exp", exp, f64::exp, 87.0, 2.0),
             ("exp near 0", exp, f64::exp, 1.0, 2.0),
             ("tanh", tanh, f64::tanh, 10.0, 2.0),
@@ -237,11 +281,12 @@ mod tests {
     #[test]
     fn extremes_have_their_limits() {
         let limits = |f: fn(f32) -> f32| [f32::NEG_INFINITY, -1e30, 0.0, 1e30, f32::INFINITY].map(f);
+        assert_eq!(limits(atan), [-FRAC_PI_2, -FRAC_PI_2, 0.0, FRAC_PI_2, FRAC_PI_2]);
         assert_eq!(limits(exp), [0.0, 0.0, 1.0, f32::INFINITY, f32::INFINITY]);
         assert_eq!(limits(tanh), [-1.0, -1.0, 0.0, 1.0, 1.0]);
         assert_eq!(limits(erf), [-1.0, -1.0, 0.0, 1.0, 1.0]);
         assert_eq!(limits(sigmoid), [0.0, 0.0, 0.5, 1.0, 1.0]);
-        assert!([exp, tanh, erf, sigmoid].iter().all(|f| f(f32::NAN).is_nan()));
+        assert!([atan, exp, tanh, erf, sigmoid].iter().all(|f| f(f32::NAN).is_nan()));
     }
 
     #[test]
@@ -249,6 +294,7 @@ mod tests {
         let x: Vec<f32> = (0..1000).map(|i| (i as f32 - 500.0) / 50.0).collect();
         let dy: Vec<f32> = x.iter().map(|x| 0.3 - x).collect();
         let all = [
+            Smooth::Atan,
             Smooth::Erf,
             Smooth::Exp,
             Smooth::Gelu,

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
+use crate::kernels;
 use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
 use crate::tensor::{DType, Tensor, volume};
@@ -244,6 +245,13 @@ impl Kernel for Zip {
         match (self.function, which) {
             (Function::Sub, 1) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| -dy),
             (Function::Add | Function::Sub, _) => walk.sum_back(which, dy, dx, accumulate, |dy, _, _| dy),
+            // Tensors of one shape: loops that vectorize.
+            (Function::Mul, _) if walk.is_elementwise() => {
+                zip(read(1 - which), dy, dx, accumulate, |other, dy| dy * other)
+            }
+            (Function::Div, 0) if walk.is_elementwise() => {
+                zip(read(1), dy, dx, accumulate, |b, dy| dy * (1.0 / b))
+            }
             (Function::Mul, 0) => {
                 let b = read(1);
                 walk.sum_back(which, dy, dx, accumulate, |dy, _, j| dy * b[j]);
@@ -252,12 +260,29 @@ impl Kernel for Zip {
                 let a = read(0);
                 walk.sum_back(which, dy, dx, accumulate, |dy, i, _| dy * a[i]);
             }
+            (Function::Div, 0) => {
+                let b = read(1);
+                walk.sum_back(which, dy, dx, accumulate, |dy, _, j| dy * (1.0 / b[j]));
+            }
+            (Function::Div, _) => {
+                let (a, b) = (read(0), read(1));
+                walk.sum_back(which, dy, dx, accumulate, |dy, i, j| dy * (-a[i] / (b[j] * b[j])));
+            }
             (function, _) => {
                 let (a, b) = (read(0), read(1));
                 let slope = |i: usize, j: usize| function.partial(which, a[i], b[j]);
                 walk.sum_back(which, dy, dx, accumulate, |dy, i, j| dy * slope(i, j));
             }
         }
+    }
+}
+
+/// `dx[i] = term(operand[i], dy[i])`, or added.
+fn zip(operand: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool, term: impl Fn(f32, f32) -> f32 + Sync) {
+    if accumulate {
+        kernels::zip_accumulate(operand, dy, dx, term);
+    } else {
+        kernels::zip(operand, dy, dx, term);
     }
 }
 

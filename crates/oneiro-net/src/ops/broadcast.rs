@@ -155,6 +155,11 @@ impl Walk {
         });
     }
 
+    /// Whether both operands lie as the output does, element by element.
+    pub(crate) fn is_elementwise(&self) -> bool {
+        self.dims.len() == 1 && self.strides.iter().all(|s| s[0] == 1)
+    }
+
     fn inner(&self) -> (usize, [usize; 2]) {
         let last = self.dims.len() - 1;
         (self.dims[last], [self.strides[0][last], self.strides[1][last]])

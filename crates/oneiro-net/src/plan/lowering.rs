@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
+use crate::kernels::blocked::BLOCK;
 use crate::ops::activation::Bounds;
 use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
@@ -11,6 +12,9 @@ use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
 use crate::plan::{Plan, Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
+
+/// Channels up to which a convolution between values of so few is computed in plain order: blocks would be mostly padding.
+const FEW_CHANNELS: usize = BLOCK / 4;
 
 /// A tensor that needs a place: its length, and the moments at which it is touched.
 #[derive(Debug, Default)]
@@ -279,9 +283,12 @@ impl<'a> Lowering<'a> {
             .collect();
         let in_blocks = |v: ValueId| self.of_value[v.index()].plain.is_none();
         let fits = |f: &Fact| f.dtype == DType::Float && f.shape.len() > 2;
+        let few = |f: &Fact| f.shape[1] <= FEW_CHANNELS;
+        let all_few =
+            || few(output) && data.iter().all(|(i, v)| !in_blocks(*v) && inputs.get(*i).is_some_and(few));
         let possible = fits(output)
             && data.iter().all(|(i, _)| inputs.get(*i).is_some_and(fits))
-            && (node.op.wants_blocks() || data.iter().any(|(_, v)| in_blocks(*v)));
+            && (node.op.wants_blocks() && !all_few() || data.iter().any(|(_, v)| in_blocks(*v)));
         if !possible {
             return Ok(None);
         }
