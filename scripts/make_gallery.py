@@ -17,6 +17,7 @@ MODEL = "squeezenet1_1"
 UNITS = {"fire5.expand3x3:12": "a texture", "fire8.expand3x3:40": "a part", "class:goldfish": "a class"}
 PHOTOS = {"cat": "class:tabby", "coffee": "class:espresso"}
 OUT = pathlib.Path("docs/gallery")
+SMALL = ["--size", "160"]
 
 # Recipe, what the page says of it, and what is overridden (small pictures keep the page small).
 RECIPES = [
@@ -24,13 +25,13 @@ RECIPES = [
     ("conveiro", "Conveiro's CDFS: no divisor, wrap-around jitter. Its gradient descent at .01 is meant for other networks; "
      "Adam, which it names too, fits any.", ["--optimizer", "adam"]),
     ("mahendran16", "A natural pre-image of the unit: bounded, smooth pixels. â, the largest activation, is set.",
-     ["--set", "max_activation=30"]),
-    ("mahendran15", "The first version: plain momentum, no jitter.", ["--set", "max_activation=5"]),
+     ["--set", "max_activation=8"]),
+    ("mahendran15", "The first version: plain momentum, no jitter.", ["--set", "max_activation=2"]),
     ("keras-dense", "A dense layer as generator, nothing that keeps it natural: noise that the unit likes.", []),
     ("maco", "MACO: only phases change, magnitudes stay those of photographs.",
-     ["--set", "picture=[256,256]", "--views", "16"]),
+     ["--set", "picture=[384,384]", "--views", "16"]),
     ("maco-horama", "MACO as in Horama: fewer, larger boxes.",
-     ["--set", "picture=[256,256]", "--steps", "400"]),
+     ["--set", "picture=[384,384]", "--steps", "400"]),
     ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its rate is for CaffeNet; this network needs more.",
      ["--lr", "3000"]),
 ]
@@ -41,7 +42,7 @@ PARAMS = [
 ]
 DREAMS = [
     ("deepdream", ["--layer", "fire6"]),
-    ("conveiro-multiscale", ["--layer", "fire6"]),
+    ("conveiro-multiscale", ["--layer", "fire6", "--steps", "30"]),
     ("conveiro-laplacian", ["--layer", "fire6"]),
 ]
 
@@ -130,12 +131,12 @@ def main():
         page.text(f"### {photo}\n")
         layers = [part for layer in ("fire2", "fire4", "fire6", "fire8") for part in ("--layer", layer)]
         page.text("Inversion: what a layer still knows.\n")
-        page.row([page.make(f"invert-{photo}.png", ["invert", MODEL, file, *layers])])
+        page.row([page.make(f"invert-{photo}.png", ["invert", MODEL, file, *layers, *SMALL])])
         page.text("Caricature: more of what a layer sees.\n")
-        page.row([page.make(f"caricature-{photo}.png", ["caricature", MODEL, file, *layers, "--strength", "20"])])
+        page.row([page.make(f"caricature-{photo}.png", ["caricature", MODEL, file, *layers, "--strength", "20", *SMALL])])
         page.text("Accentuation: more of the class, nearer to the photo from left to right.\n")
         page.row([page.make(f"accentuate-{photo}.png",
-                            ["accentuate", MODEL, file, "--unit", unit, "--near", "fire5", "--strength", "10,100,300"])])
+                            ["accentuate", MODEL, file, "--unit", unit, "--near", "fire5", "--strength", "10,100,300", *SMALL])])
         page.text("Attribution: what in the photo speaks for the class.\n")
         page.row([page.make(f"attribute-{photo}.png", ["attribute", MODEL, file, "--unit", unit])])
         page.text("HOG and DSIFT, inverted.\n")

@@ -67,7 +67,7 @@ pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
 pub struct Sources {
     /// Statistics of the images that a picture should resemble.
     pub statistics: Option<Arc<Statistics>>,
-    /// The colour that the network sees as zero, display units: one number or one a channel; grey if empty.
+    /// The mean colour of pictures, display units: one number or one a channel; grey if empty.
     pub mean: Vec<f32>,
 }
 

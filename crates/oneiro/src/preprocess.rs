@@ -13,6 +13,7 @@
 //! network with channels last is the concern of its graph.
 
 use crate::card::{ChannelOrder, InputCard, InputKind};
+use crate::color::IMAGENET_COLOR_MEAN;
 use std::ops::Range;
 
 /// Weights of red, green and blue in luma (ITU-R BT.601).
@@ -69,6 +70,14 @@ impl Preprocess {
             return self.mean.iter().map(|m| m * self.range).collect();
         }
         (0..3).map(|rgb| self.mean[self.channel_of(rgb)] / self.range).collect()
+    }
+
+    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or ImageNet's where that is
+    /// black, because nothing is subtracted.
+    pub fn natural_mean(&self) -> Vec<f32> {
+        let mean = self.mean_color();
+        let of_pictures = self.kind != InputKind::Flow && mean.iter().all(|m| *m == 0.0);
+        if of_pictures { IMAGENET_COLOR_MEAN.to_vec() } else { mean }
     }
 
     /// Writes the network's input for a display image.
@@ -292,6 +301,12 @@ mod tests {
         let flow = preprocess(CARDS[7].0);
         let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);
         assert_near(&out, &[1.8, -3.2, 0.4, 0.0]);
+    }
+
+    #[test]
+    fn pictures_have_a_mean_colour_also_where_nothing_is_subtracted() {
+        assert_eq!(preprocess("mean = [0, 0, 0]\nstd = [1, 1, 1]").natural_mean(), IMAGENET_COLOR_MEAN);
+        assert_eq!(preprocess("range = 255\nmean = [51, 51, 51]").natural_mean(), [0.2; 3]);
     }
 
     #[test]

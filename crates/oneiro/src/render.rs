@@ -187,7 +187,7 @@ impl Render {
                     )));
                 }
                 let shape = [3 + usize::from(preset.alpha), picture[0], picture[1]];
-                let (param, image) = materials.param(e, preset, shape, preprocess.mean_color())?;
+                let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
                 probe.shown().reshape(input, &shape);
                 let mut canvas = Canvas::new(input, size, param, preprocess, preset)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));

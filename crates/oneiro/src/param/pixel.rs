@@ -20,7 +20,7 @@ pub struct PixelOptions {
     pub init_std: f32,
     /// What white is in the parameters' units: 1, or 255.
     pub levels: f32,
-    /// Whether parameters are the difference to the colour that the network sees as zero.
+    /// Whether parameters are the difference to the mean colour of pictures.
     pub centred: bool,
     /// How the first parameters are drawn.
     pub init: PixelInit,

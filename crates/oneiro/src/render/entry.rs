@@ -50,7 +50,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// `mean` is the colour that the network sees as zero.
+    /// Regularizers and pixels are counted from the mean colour of pictures.
     pub fn new(
         input: usize,
         size: [usize; 2],
@@ -60,7 +60,7 @@ impl Canvas {
     ) -> Result<Self> {
         let shape = param.shape();
         let [channels, height, width] = shape;
-        let mean = preprocess.mean_color();
+        let mean = preprocess.natural_mean();
         let (n, plane) = (shape.iter().product(), height * width);
         let background = preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
         let seen = 3 * size[0] * size[1];
