@@ -60,7 +60,8 @@ impl Feature {
     pub fn card(self) -> String {
         format!(
             "name = \"{}\"\n\n[[input]]\nname = \"{}\"\nkind = \"image\"\nsize = [224, 224]\norder = \"rgb\"\nrange = 1.0\n\
-             mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\n",
+             mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\n\
+             luminance = true\n",
             self.name(),
             net::INPUT
         )

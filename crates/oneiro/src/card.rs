@@ -169,6 +169,10 @@ pub struct InputCard {
     /// Divided by afterwards, as `mean`. Ones if the card has none.
     #[serde(default)]
     pub std: Vec<f32>,
+    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three channels: its
+    /// pictures are shown grey, as their colours mean nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub luminance: bool,
 }
 
 /// White is 1 where a card does not say.
@@ -253,6 +257,7 @@ impl InputCard {
             range,
             mean: mean.to_vec(),
             std: std.to_vec(),
+            luminance: false,
         })
     }
 
@@ -267,6 +272,7 @@ impl InputCard {
             range: 1.0,
             mean: vec![0.0],
             std: vec![1.0],
+            luminance: false,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Preprocess {
     /// One number a channel of the network; for flow one, or 2T.
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// Whether the network itself sees the luminance alone.
+    luminance: bool,
 }
 
 impl Preprocess {
@@ -44,7 +46,14 @@ impl Preprocess {
                 list.resize(longest, list[0]);
             }
         }
-        Preprocess { kind: card.kind, order: card.order, range: card.range, mean, std }
+        Preprocess {
+            kind: card.kind,
+            order: card.order,
+            range: card.range,
+            mean,
+            std,
+            luminance: card.luminance && card.kind != InputKind::Flow,
+        }
     }
 
     /// What the input shows.
@@ -109,9 +118,9 @@ impl Preprocess {
         }
     }
 
-    /// Leaves of a display image what the network sees: its luma, for a gray network, in all three colours.
+    /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all three colours.
     pub fn visible(&self, display: &mut [f32]) {
-        if !self.is_gray() {
+        if !self.is_gray() && !self.luminance {
             return;
         }
         let plane = display.len() / 3;
@@ -242,6 +251,9 @@ mod tests {
         preprocess("gray").visible(&mut gray);
         preprocess("rgb").visible(&mut rgb);
         assert_eq!(rgb, colours);
+        let mut seen = colours;
+        Preprocess { luminance: true, ..preprocess("rgb") }.visible(&mut seen);
+        assert_eq!(seen, gray);
         assert!((gray[0] - 0.299).abs() < 1e-6 && gray[0] == gray[2] && gray[1] == gray[5], "{gray:?}");
         let seen = |display: &[f32]| {
             let mut out = vec![0.0; 2];
