@@ -284,6 +284,7 @@ pub fn run(
         unit: record.unit.clone(),
         objective: record.objective.clone(),
         start: None,
+        copy: 0,
         setting: 0,
         preset: preset.name.clone(),
         seed: record.seed,

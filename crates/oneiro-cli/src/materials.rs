@@ -70,7 +70,7 @@ pub fn extras(
         let bytes = oneiro_media::read_bytes(path)?;
         Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))
     };
-    let materials =
-        Materials { starts: Vec::new(), mask, statistics: statistics.as_ref().map(read).transpose()? };
+    let statistics_read = statistics.as_ref().map(read).transpose()?;
+    let materials = Materials { mask, statistics: statistics_read, ..Materials::default() };
     Ok(Extras { materials, statistics_path: statistics })
 }

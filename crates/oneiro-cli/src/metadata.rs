@@ -23,6 +23,9 @@ pub struct UnitReport {
     /// The picture that it started from, if not from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// Its number among pictures of the same objective.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub copy: usize,
     pub preset: String,
     /// Which of a sheet's settings.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -39,8 +42,8 @@ pub struct UnitReport {
     pub robustness: Option<Robustness>,
 }
 
-fn is_first(setting: &usize) -> bool {
-    *setting == 0
+fn is_first(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The objective after disturbances that a real feature survives.
@@ -164,15 +167,24 @@ fn push_sources(text: &mut PngText, work: &Prepared<'_>, jobs: &[&Job]) -> Resul
 }
 
 /// The text chunks of a picture.
-pub fn png_text(work: &Prepared<'_>, report: &UnitReport) -> Result<PngText> {
+pub fn png_text(work: &Prepared<'_>, job: usize, report: &UnitReport) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
     text.push("unit", &report.unit);
     text.push("objective", &report.objective);
     if let Some(start) = &report.start {
         text.push("start", start);
     }
-    let jobs: Vec<&Job> = work.jobs.iter().filter(|j| j.unit == report.unit).collect();
-    push_sources(&mut text, work, &jobs)?;
+    if report.copy > 0 {
+        text.push("copy", report.copy.to_string());
+    }
+    let companions = work.companions(job);
+    if companions.len() > 1 {
+        let units: Vec<UnitRecord> = companions.iter().map(|&i| UnitRecord::of(&work.jobs[i])).collect();
+        let place = companions.iter().position(|&i| i == job).unwrap_or(0);
+        text.push("batch", serde_json::to_string(&units)?);
+        text.push("place", place.to_string());
+    }
+    push_sources(&mut text, work, &companions.iter().map(|&i| &work.jobs[i]).collect::<Vec<_>>())?;
     push_setting(&mut text, &work.settings[report.setting])?;
     text.push("steps", report.steps.to_string());
     text.push("value", report.value.to_string());
@@ -216,12 +228,30 @@ impl StoredSetting {
 }
 
 /// What it takes to make one unit again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnitRecord {
     pub unit: String,
     pub objective: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub copy: usize,
+    #[serde(default, skip_serializing_if = "is_first")]
     pub setting: usize,
+}
+
+impl UnitRecord {
+    fn of(job: &Job) -> Self {
+        Self {
+            unit: job.unit.clone(),
+            objective: job.objective.to_string(),
+            start: job.start.as_ref().map(|s| s.name.clone()),
+            copy: job.copy,
+            // A picture that is no sheet holds one setting.
+            setting: 0,
+        }
+    }
 }
 
 /// What a picture shows, as its text says.
@@ -266,6 +296,8 @@ pub fn required(text: &PngText, key: &str) -> Result<String> {
 pub struct Record {
     pub settings: Vec<Setting>,
     pub units: Vec<UnitRecord>,
+    /// Which of the units is shown, where a single picture had companions.
+    pub place: usize,
     /// The files that it was made from.
     pub sources: Vec<SourceFile>,
     pub mask: Option<String>,
@@ -292,6 +324,7 @@ impl Record {
                     unit: u.unit,
                     objective: u.objective,
                     start: u.start,
+                    copy: u.copy,
                     setting: u.setting,
                 };
                 let units = units.into_iter().map(record).collect();
@@ -299,9 +332,20 @@ impl Record {
             }
             None => {
                 let shown = if text.get("film").is_some() { Shown::Film } else { Shown::Picture };
-                let start = text.get("start").map(str::to_owned);
-                let unit = UnitRecord { unit: get("unit")?, objective: get("objective")?, start, setting: 0 };
-                (vec![unit], false, shown)
+                let units = match text.get("batch") {
+                    Some(batch) => serde_json::from_str(batch).context("its batch cannot be read")?,
+                    None => {
+                        let copy = text.get("copy").map_or(Ok(0), str::parse);
+                        vec![UnitRecord {
+                            unit: get("unit")?,
+                            objective: get("objective")?,
+                            start: text.get("start").map(str::to_owned),
+                            copy: copy.context("its copy cannot be read")?,
+                            setting: 0,
+                        }]
+                    }
+                };
+                (units, false, shown)
             }
         };
         let settings = match text.get("all-settings") {
@@ -323,6 +367,7 @@ impl Record {
         };
         Ok(Self {
             settings,
+            place: text.get("place").map_or(Ok(0), str::parse).context("its place cannot be read")?,
             units,
             sources,
             mask: text.get("mask").map(str::to_owned),

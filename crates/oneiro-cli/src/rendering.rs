@@ -32,6 +32,8 @@ pub struct Job {
     pub objective: Objective,
     /// The picture to start from; noise if none.
     pub start: Option<Reference>,
+    /// Its number among jobs of the same objective, which have noise of their own.
+    pub copy: usize,
     /// Which of the settings.
     pub setting: usize,
 }
@@ -39,7 +41,7 @@ pub struct Job {
 impl Job {
     /// From noise, by the first settings.
     pub fn new(unit: impl Into<String>, objective: Objective) -> Self {
-        Self { unit: unit.into(), objective, start: None, setting: 0 }
+        Self { unit: unit.into(), objective, start: None, copy: 0, setting: 0 }
     }
 }
 
@@ -93,6 +95,22 @@ pub struct Prepared<'a> {
     /// Jobs of one setting that read the same layers. Others go into batches of their own, because which values a plan
     /// must keep decides how it is optimised, and with that the last bits of the result.
     groups: Vec<Vec<usize>>,
+}
+
+impl Prepared<'_> {
+    /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they share.
+    fn is_joined(&self, members: &[usize]) -> bool {
+        let preset = &self.settings[self.jobs[members[0]].setting].preset;
+        preset.param.is_shared() || members.iter().any(|&i| self.jobs[i].objective.couples())
+    }
+
+    /// The jobs that a job's picture depends on, itself among them, in their order.
+    pub fn companions(&self, job: usize) -> Vec<usize> {
+        match self.groups.iter().find(|members| members.contains(&job)) {
+            Some(members) if self.is_joined(members) => members.clone(),
+            _ => vec![job],
+        }
+    }
 }
 
 /// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not accept
@@ -245,7 +263,7 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     let mut progress = Progress::new(context, "rendering", steps as u64);
     for members in groups {
         let preset = &settings[jobs[members[0]].setting].preset;
-        let joined = preset.param.is_shared() || members.iter().any(|&i| jobs[i].objective.couples());
+        let joined = work.is_joined(members);
         let mut batch = if joined {
             members.len()
         } else {
@@ -339,7 +357,8 @@ fn render_batch(
     let Setting { preset, seed } = &work.settings[jobs[0].setting];
     let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
     let starts = jobs.iter().map(|j| j.start.clone()).collect();
-    let materials = Materials { starts, ..work.materials.clone() };
+    let copies = jobs.iter().map(|j| j.copy).collect();
+    let materials = Materials { starts, copies, ..work.materials.clone() };
     let mut render = Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
     let steps = preset.total_steps();
     let mut camera = options.film.map(|format| Camera::new(format, steps, jobs.len()));
@@ -402,6 +421,7 @@ fn render_batch(
                 unit: job.unit.clone(),
                 objective: job.objective.to_string(),
                 start: job.start.as_ref().map(|s| s.name.clone()),
+                copy: job.copy,
                 preset: preset.name.clone(),
                 setting: job.setting,
                 seed: *seed,
@@ -413,7 +433,7 @@ fn render_batch(
                 robustness: robustness[i],
             };
             let film = match &mut camera {
-                Some(camera) => Some(camera.develop(i, png_text(work, &report)?)?),
+                Some(camera) => Some(camera.develop(i, png_text(work, members[i], &report)?)?),
                 None => None,
             };
             Ok(Finished { rendered, report, picture, alpha, film })

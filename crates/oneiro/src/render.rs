@@ -158,7 +158,7 @@ impl Render {
         let planned: Vec<(String, Vec<usize>, bool)> =
             probe.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
         for (e, objective) in objectives.iter().enumerate() {
-            let text = numbered(objectives, e);
+            let text = numbered(objectives, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut canvases = Vec::new();
             for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
@@ -430,9 +430,10 @@ fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<V
 }
 
 /// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.
-fn numbered(objectives: &[Objective], entry: usize) -> String {
+fn numbered(objectives: &[Objective], entry: usize, copies: &[usize]) -> String {
     let text = objectives[entry].to_string();
-    match objectives[..entry].iter().filter(|o| **o == objectives[entry]).count() {
+    let before = || objectives[..entry].iter().filter(|o| **o == objectives[entry]).count();
+    match copies.get(entry).copied().unwrap_or_else(before) {
         0 => text,
         n => format!("{text} #{n}"),
     }

@@ -168,7 +168,7 @@ fn what_a_mask_covers_stays_as_it_was() {
     let start = photo(32, 1);
     let half: Vec<f32> = (0..3 * 1024).map(|i| if i % 32 < 16 { 0.0 } else { 1.0 }).collect();
     let mask = Reference { name: "m".into(), shape: [3, 32, 32], data: Arc::from(half) };
-    let materials = Materials { starts: vec![Some(start.clone())], mask: Some(mask), statistics: None };
+    let materials = Materials { starts: vec![Some(start.clone())], mask: Some(mask), ..Materials::default() };
     let r = &run(&plain(32, 4), &[Objective::layer("fire2")], &materials)[0];
     let change = |i: usize| (r.images[0].data[i] - start.data[i]).abs();
     let (left, right): (Vec<usize>, Vec<usize>) = (0..3 * 1024).partition(|i| i % 32 < 16);

@@ -133,19 +133,28 @@ fn render(
             .expression(&unit.objective, preset.size)
             .with_context(|| format!("the objective of {} cannot be read", unit.unit))?;
         let start = unit.start.as_ref().map(|path| materials::start(model, preset, path)).transpose()?;
-        jobs.push(Job { unit: unit.unit.clone(), objective, start, setting: unit.setting });
+        jobs.push(Job {
+            start,
+            copy: unit.copy,
+            setting: unit.setting,
+            ..Job::new(unit.unit.clone(), objective)
+        });
     }
     let extras = materials::extras(model, first, record.mask.clone(), record.statistics.clone())?;
     let work = prepare(context, model, record.settings.clone(), jobs, extras, true)?;
     let film = matches!(record.shown, Shown::Film).then_some(format);
     let options = Options { robustness: record.robustness, film };
     let finished = render_all(context, &work, &options)?;
-    Ok(match (&record.shown, &finished[..]) {
-        (Shown::Sheet(layout), _) => sheets::encode(&work, layout, &finished)?,
-        (Shown::Film, [one]) => one.film.clone().context("the film was not kept")?,
-        (Shown::Picture, [one]) => one.encode(&metadata::png_text(&work, &one.report)?)?,
-        _ => bail!("{} shows {} units, which no picture does", args.picture.display(), finished.len()),
-    })
+    if let Shown::Sheet(layout) = &record.shown {
+        return sheets::encode(&work, layout, &finished);
+    }
+    let Some(one) = finished.get(record.place) else {
+        bail!("{} is the picture of unit {} of {}", args.picture.display(), record.place, finished.len());
+    };
+    match record.shown {
+        Shown::Film => one.film.clone().context("the film was not kept"),
+        _ => one.encode(&metadata::png_text(&work, record.place, &one.report)?),
+    }
 }
 
 /// Where the picture goes; never over the original.

@@ -262,7 +262,10 @@ fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Asked>
     Ok(match (unit, &args.objective) {
         (Some(unit), _) => Asked::Unit { unit: unit.to_string(), objective: model.objective(unit)? },
         (None, Some(text)) => {
-            let objective = model.expression_of_classes(text, "an attribution is of what the network does with the image alone")?;
+            let objective = model.expression_of_classes(
+                text,
+                "an attribution is of what the network does with the image alone",
+            )?;
             if let Some(term) = objective.terms().into_iter().find(|t| t.reads() == Reads::Input) {
                 bail!("{term}: a penalty on the image says nothing of the network; leave it out");
             }

@@ -90,13 +90,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let work = prepare(context, &model, settings, jobs, Extras::default(), true)?;
     let finished = render_all(context, &work, &Options::default())?;
     files::create_folder(&args.out)?;
-    let mut results = finished.iter();
+    let mut results = finished.iter().enumerate();
     let mut sections = Vec::new();
     for (heading, note, units) in SECTIONS {
         let mut figures = Vec::new();
-        for result in results.by_ref().take(units.len()) {
+        for (done, result) in results.by_ref().take(units.len()) {
             let file = format!("{}.png", files::file_name(&result.report.unit));
-            let text = png_text(&work, &result.report)?;
+            let text = png_text(&work, done, &result.report)?;
             oneiro_media::write_png(args.out.join(&file), &result.picture, &text)?;
             figures.push(figure(&file, result, &preset));
         }

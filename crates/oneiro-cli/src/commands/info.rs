@@ -66,10 +66,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" => toml::from_str(text).ok(),
-        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed" | "steps" | "value"
-        | "value-at-start" | "value-saved" => {
-            serde_json::from_str(text).ok()
-        }
+        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed" | "steps"
+        | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
         _ => None,
     };
     parsed.unwrap_or_else(|| text.into())
@@ -78,9 +76,11 @@ fn as_json(key: &str, text: &str) -> Value {
 /// One line, or several below their keyword.
 fn as_lines(key: &str, text: &str) -> String {
     let text = match key {
-        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" => serde_json::from_str::<Value>(text)
-            .and_then(|v| serde_json::to_string_pretty(&v))
-            .unwrap_or_else(|_| text.to_owned()),
+        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
+            serde_json::from_str::<Value>(text)
+                .and_then(|v| serde_json::to_string_pretty(&v))
+                .unwrap_or_else(|_| text.to_owned())
+        }
         _ => text.trim_end().to_owned(),
     };
     // What a stranger's file says must not steer a terminal.

@@ -123,7 +123,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         for n in 0..args.batch {
             let unit = if n == 0 { unit.clone() } else { format!("{unit} #{n}") };
-            jobs.push(Job { start: start.clone(), setting, ..Job::new(unit, objective.clone()) });
+            let copy = usize::from(n);
+            jobs.push(Job { start: start.clone(), copy, setting, ..Job::new(unit, objective.clone()) });
         }
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
@@ -146,8 +147,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let options = Options { robustness: args.robustness, film: format };
     let finished = render_all(context, &work, &options)?;
     paths.create_folder()?;
-    for (result, path) in finished.iter().zip(&paths.files) {
-        oneiro_media::write_atomic(path, &result.encode(&png_text(&work, &result.report)?)?)?;
+    for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
+        oneiro_media::write_atomic(path, &result.encode(&png_text(&work, i, &result.report)?)?)?;
     }
     let films = films.map(|(films, _)| films);
     if let Some(films) = &films {

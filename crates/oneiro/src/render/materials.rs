@@ -14,6 +14,8 @@ use crate::statistics::Statistics;
 pub struct Materials {
     /// For each objective the picture that it starts from, of the result's size; noise where there is none.
     pub starts: Vec<Option<Reference>>,
+    /// For each objective its number among equal ones, which get noise of their own; by place in the batch if empty.
+    pub copies: Vec<usize>,
     /// Where the picture changes: the luma of this one, of the result's size. Elsewhere the start stays.
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
