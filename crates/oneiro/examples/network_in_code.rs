@@ -43,11 +43,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for picture in render(&model, &preset, &units, 0, |_| true)? {
         let (image, [_, h, w]) = (&picture.images[0].data, picture.images[0].shape);
         let change = |step: usize, last: &dyn Fn(usize) -> bool| -> f32 {
-            (0..h * w).filter(|&i| !last(i)).map(|i| (image[i + step] - image[i]).abs()).sum::<f32>() / (h * w) as f32
+            (0..h * w).filter(|&i| !last(i)).map(|i| (image[i + step] - image[i]).abs()).sum::<f32>()
+                / (h * w) as f32
         };
         let along_x = change(1, &|i| i % w == w - 1);
         let along_y = change(w, &|i| i / w == h - 1);
-        println!("{}: {:.3}, changes along x {along_x:.3}, along y {along_y:.3}", picture.objective, picture.value);
+        println!(
+            "{}: {:.3}, changes along x {along_x:.3}, along y {along_y:.3}",
+            picture.objective, picture.value
+        );
     }
     Ok(())
 }

@@ -28,11 +28,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("step {n:3}: {:8.2}", values[n - 1]);
         }
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-        if n >= 2 * PATIENCE && mean(&values[n - PATIENCE..]) < mean(&values[n - 2 * PATIENCE..n - PATIENCE]) {
+        if n >= 2 * PATIENCE && mean(&values[n - PATIENCE..]) < mean(&values[n - 2 * PATIENCE..n - PATIENCE])
+        {
             break;
         }
     }
     let picture = &render.finish()?[0];
-    println!("{} -> {} in {} steps ({})", picture.value_at_start, picture.value, picture.steps, picture.stop.describe());
+    println!(
+        "{} -> {} in {} steps ({})",
+        picture.value_at_start,
+        picture.value,
+        picture.steps,
+        picture.stop.describe()
+    );
     Ok(())
 }

@@ -22,5 +22,6 @@ mod interruption;
 mod listing;
 mod onnx;
 mod place;
+mod preimages;
 mod rules;
 mod wishes;
