@@ -159,6 +159,6 @@ fn natural_pre_images_go_the_way_of_pytorch() {
     let mut preset = Preset { jitter: Jitter::None, ..Preset::mahendran16() };
     preset.optimizer.learning_rate = PREIMAGE_RATE;
     let target = Stored::of("mahendran16").picture("target");
-    let objective = Objective::Term(Term::new("fire3", TermKind::Inversion(target)));
+    let objective = Objective::from(Term::new("fire3", TermKind::Inversion(target)));
     assert_as_pytorch("mahendran16", preset, objective);
 }

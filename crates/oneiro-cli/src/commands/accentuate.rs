@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 let mut caption = name.clone();
                 if let (Some(layer), true) = (&args.near, strength > 0.0) {
                     let near = Term::new(layer, TermKind::Inversion(files.reference(image)?));
-                    whole = whole + strength * Objective::Term(near);
+                    whole = whole + strength * Objective::from(near);
                     caption = format!("near {layer}: {strength}");
                 }
                 readable(&whole)?;

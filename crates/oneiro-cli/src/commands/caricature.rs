@@ -105,7 +105,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 None => Some(materials::start(&model, preset, image)?),
             };
             let kind = TermKind::Caricature(files.reference(image)?, args.power);
-            let objective = Objective::Term(Term::new(layer, kind));
+            let objective = Objective::from(Term::new(layer, kind));
             readable(&objective)?;
             for (setting, s) in settings.iter().enumerate() {
                 let caption = format!("{}, C = {}, seed {}", stem(image), s.preset.weight, s.seed);

@@ -230,7 +230,7 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
         term.region.mask = Some(files.reference(&mask.to_string_lossy())?);
     }
     // Read again as text by whoever makes the picture again, so it has to be readable.
-    let objective = Objective::Term(term);
+    let objective = Objective::from(term);
     preimage::readable(&objective)?;
     Ok(objective)
 }

@@ -308,3 +308,32 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     ];
     refuse_all(&place, cases);
 }
+
+#[test]
+fn the_way_between_two_units_is_a_strip_and_a_film() {
+    let place = place();
+    let ends =
+        ["interpolate", MODEL, "--from-unit", "fire4:3", "--to-unit", "class:goldfish", "--frames", "3"];
+    let further = ["--align", "fire2=0.1", "--out", "strip.png", "--film", "film.gif"];
+    let said = run(&place, &[&ends[..], &further].concat());
+    let units: Vec<&str> =
+        said["units"].as_array().unwrap().iter().map(|u| u["unit"].as_str().unwrap()).collect();
+    assert_eq!(units, ["0 %", "50 %", "100 %"]);
+    assert!(place.read("film.gif").starts_with(b"GIF8"));
+    again(&place, "strip.png");
+    refuse_all(
+        &place,
+        &[
+            (
+                "align",
+                "interpolate squeezenet1_1 --from-unit fire4:3 --to-unit fire4:5 --align fire2",
+                &["LAYER=WEIGHT"],
+            ),
+            (
+                "film",
+                "interpolate squeezenet1_1 --from-unit fire4:3 --to-unit fire4:5 --film a.mp4",
+                &["a.mp4"],
+            ),
+        ],
+    );
+}

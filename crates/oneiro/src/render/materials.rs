@@ -12,7 +12,13 @@ use crate::statistics::Statistics;
 
 /// Makes a parametrization of one's own for pictures of a shape (C, H, W), in place of the preset's.
 #[derive(Clone)]
-pub struct CustomParam(pub Arc<dyn Fn([usize; 3]) -> Result<Box<dyn Param>> + Send + Sync>);
+pub struct CustomParam(pub Arc<MakeParam>);
+
+/// From a shape (C, H, W) to a parametrization.
+pub type MakeParam = dyn Fn([usize; 3]) -> Result<Box<dyn Param>> + Send + Sync;
+
+/// A parametrization, and the image that it starts from if not from noise.
+type Started = (Box<dyn Param>, Option<Vec<f32>>);
 
 impl fmt::Debug for CustomParam {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +49,7 @@ impl Materials {
         preset: &Preset,
         shape: [usize; 3],
         mean: Vec<f32>,
-    ) -> Result<(Box<dyn Param>, Option<Vec<f32>>)> {
+    ) -> Result<Started> {
         let sources = Sources { statistics: self.statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = [3, shape[1], shape[2]];
