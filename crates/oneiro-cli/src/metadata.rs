@@ -135,7 +135,8 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     Ok(text)
 }
 
-fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
+/// Adds a recipe with its seed.
+pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     text.push("preset", &setting.preset.name);
     text.push("settings", toml::to_string(&setting.preset)?);
     text.push("seed", setting.seed.to_string());
@@ -225,6 +226,12 @@ impl StoredSetting {
         check_preset(&preset).context("its settings cannot be used")?;
         Ok(Setting { preset, seed: self.seed })
     }
+}
+
+/// The recipe that [`push_setting`] added.
+pub fn setting_of(text: &PngText) -> Result<Setting> {
+    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
+    StoredSetting { settings: required(text, "settings")?, seed }.read()
 }
 
 /// What it takes to make one unit again.

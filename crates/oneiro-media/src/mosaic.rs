@@ -35,10 +35,15 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
         return wrong(format!("{} tiles do not fill rows of {columns}", tiles.len()));
     }
     if let Some((tile, _)) = tiles.iter().find(|(t, _)| (t.width, t.height) != (tile_width, tile_height)) {
-        return wrong(format!("a tile of {}×{} among some of {tile_width}×{tile_height}", tile.width, tile.height));
+        return wrong(format!(
+            "a tile of {}×{} among some of {tile_width}×{tile_height}",
+            tile.width, tile.height
+        ));
     }
     if tile_width <= 2 * overlap || tile_height <= 2 * overlap {
-        return wrong(format!("tiles of {tile_width}×{tile_height} are all overlap, which is {overlap} on each side"));
+        return wrong(format!(
+            "tiles of {tile_width}×{tile_height} are all overlap, which is {overlap} on each side"
+        ));
     }
     let (cell_width, cell_height) = (tile_width - 2 * overlap, tile_height - 2 * overlap);
     let (width, height) =

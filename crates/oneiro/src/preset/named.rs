@@ -2,7 +2,7 @@
 
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
-use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions};
+use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions, SharedOptions};
 use crate::preset::{Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
 use crate::regularizer::Regularizer;
 use crate::transform::Chain;
@@ -50,6 +50,11 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
+/// Side and steps of a cell of an activation grid, and what its cells share (ours; the article's notebooks have 60 to 80
+/// pixels and 256 to 512 steps).
+const GRID_SIDE: usize = 80;
+const GRID_STEPS: usize = 128;
+const GRID_FACTORS: [usize; 2] = [16, 32];
 
 impl Preset {
     /// Lucid's settings under another name, to be changed.
@@ -210,6 +215,20 @@ impl Preset {
         }
     }
 
+    /// Cells of activation grids (Olah et al., "The Building Blocks of Interpretability", Distill 2018): small pictures whose
+    /// coarsest resolutions are those of all, so that neighbours agree in brightness and colour. Nothing is padded with
+    /// grey, which would be much of a small picture.
+    pub fn activation_grid() -> Self {
+        let param = SharedOptions { factors: GRID_FACTORS.into(), ..SharedOptions::default() };
+        Self {
+            param: ParamSpec::Shared(param),
+            size: Some([GRID_SIDE; 2]),
+            steps: GRID_STEPS,
+            transform: Chain::activation_grid(),
+            ..Self::based_on_lucid("activation-grid")
+        }
+    }
+
     /// All presets that have a name.
     pub fn all() -> Vec<Self> {
         vec![
@@ -222,6 +241,7 @@ impl Preset {
             Self::maco_horama(),
             Self::yosinski(),
             Self::accentuation(),
+            Self::activation_grid(),
         ]
     }
 
