@@ -82,11 +82,12 @@ impl Cells {
         self.shape
     }
 
-    /// The map averaged down to at most so many rows and columns: each cell is the mean over the positions that it covers,
-    /// those at its border included.
+    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis: each cell is the
+    /// mean over the positions that it covers, those at its border included.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
-        let (rows, columns) = (rows.clamp(1, h), columns.clamp(1, w));
+        let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
+        let (rows, columns) = (reduced(h, rows), reduced(w, columns));
         let covered = |i: usize, of: usize, from: usize| i * from / of..((i + 1) * from).div_ceil(of);
         let plane = |data: &[f32]| -> Vec<f32> {
             let mut out = Vec::with_capacity(channels * rows * columns);
@@ -219,6 +220,8 @@ mod tests {
         assert_eq!(map.averaged([1, 1]).activations, [3.5]);
         // Two columns of three positions: both cover the middle one.
         assert_eq!(map.averaged([2, 2]).activations, [1.5, 2.5, 4.5, 5.5]);
+        let long = cells([1, 1, 13], &[1.0; 13]);
+        assert_eq!([long.averaged([1, 12]).shape()[2], long.averaged([1, 6]).shape()[2]], [7, 5]);
     }
 
     #[test]

@@ -22,13 +22,13 @@ const CELL_PRESET: &str = "activation-grid";
 /// Where the picture goes when not chosen.
 const DEFAULT_OUT: &str = "grid.png";
 const DICTIONARY_OUT: &str = "dictionary.png";
-/// Rows and columns at most.
-const DEFAULT_CELLS: [usize; 2] = [10, 10];
+/// Rows and columns at most: what the deeper layers of networks for 224 pixels have.
+const DEFAULT_CELLS: [usize; 2] = [14, 14];
 /// Side of a cell, and of a dictionary's icon.
 const CELL_SIDE: usize = 64;
 const ICON_SIDE: usize = 96;
-/// Power of the cosine (Lucid's notebooks on activation grids).
-const DEFAULT_POWER: f64 = 1.0;
+/// Power of the cosine. Lucid's is 1, with which a network's loudest channels win everywhere; ours keeps cells apart.
+const DEFAULT_POWER: f64 = 4.0;
 /// The largest power that a cosine may have.
 const MAX_POWER: f64 = 20.0;
 /// Channels of each position of a dictionary.
@@ -59,7 +59,7 @@ pub struct Args {
     /// The layer
     #[arg(long, short, value_name = "LAYER")]
     layer: String,
-    /// Rows and columns at most [default: 10; all positions for a dictionary]
+    /// Rows and columns at most [default: 14; all positions for a dictionary]
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|RxC")]
     cells: Option<[usize; 2]>,
     /// Side of a cell in pixels, or of a dictionary's icons [default: 64; 96 for icons]
@@ -73,7 +73,7 @@ pub struct Args {
     /// Size at which the network sees the photo [default: the model's]
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     image_size: Option<[usize; 2]>,
-    /// Power of the cosine between a cell's activations and the photo's [default: 1]
+    /// Power of the cosine between a cell's activations and the photo's [default: 4]
     #[arg(long, allow_negative_numbers = true, value_name = "P", conflicts_with = "dictionary")]
     power: Option<f64>,
     /// Let activations below zero count, too

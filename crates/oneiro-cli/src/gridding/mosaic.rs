@@ -1,7 +1,7 @@
 //! Activation grids: every cell of a map as the picture of its direction (Olah et al. 2018).
 
 use anyhow::{Result, bail};
-use oneiro::objective::{Direction, Objective, Term, TermKind, Toward};
+use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,11 @@ use crate::rendering::{Job, Options, Setting, prepare, render_all};
 
 /// The largest side of a cell: beyond it, pictures are better rendered one by one.
 pub const MAX_SIDE: usize = 1024;
-/// The part of a cell's side by which its picture is larger on each side, to fade into its neighbours.
-const OVERLAP: usize = 8;
+/// The part of a cell's side by which it fades into its neighbours, on each side.
+const OVERLAP: usize = 16;
+/// The part of a cell's side that is cut off its picture on each side beyond that: an edge is seen in fewer of the shifted
+/// views, and looks it (Lucid's notebooks cut 10 pixels of 80).
+const CUT: usize = 8;
 /// Behind cells that are smaller or paler.
 const PAPER: [f32; 3] = [1.0; 3];
 /// What stands for a cell without any activation.
@@ -49,7 +52,19 @@ impl Mosaic {
 
     /// The side of the picture that is rendered for a cell of this side.
     pub fn picture_side(&self, side: usize) -> usize {
-        side + 2 * self.overlap(side)
+        side + 2 * (self.overlap(side) + side / CUT)
+    }
+
+    /// The tile of a rendered picture.
+    fn tile(&self, picture: &Image, side: usize) -> Result<Image> {
+        let whole = self.picture_side(side);
+        let (cut, tile) = (side / CUT, side + 2 * self.overlap(side));
+        if (picture.width, picture.height) == (whole, whole) {
+            return Ok(picture.crop(cut, cut, tile, tile)?);
+        }
+        // The network takes pictures of its own size only.
+        let picture = oneiro_media::resize(picture, whole, whole, Filter::Triangle)?;
+        Ok(picture.crop(cut, cut, tile, tile)?)
     }
 
     /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they share.
@@ -86,16 +101,14 @@ impl Mosaic {
         let jobs = heard.iter().map(|&at| self.job(recipe, seen, at)).collect();
         let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
         let finished = render_all(context, &work, &Options::default())?;
-        let side = self.picture_side(recipe.side);
+        let side = recipe.side + 2 * self.overlap(recipe.side);
         let largest = seen.cells.positions().map(|at| seen.cells.weight(at)).fold(0.0, f64::max);
         let mut results = heard.iter().zip(&finished).peekable();
         let (mut tiles, mut cells) = (Vec::new(), Vec::new());
         for at in seen.cells.positions() {
             let result = results.next_if(|(heard, _)| **heard == at).map(|(_, result)| result);
             let picture = match result {
-                Some(r) if (r.picture.width, r.picture.height) == (side, side) => r.picture.clone(),
-                // The network takes pictures of its own size only.
-                Some(r) => oneiro_media::resize(&r.picture, side, side, Filter::Triangle)?,
+                Some(r) => self.tile(&r.picture, recipe.side)?,
                 None => Image::filled(side, side, SILENT),
             };
             let part = if largest > 0.0 { (seen.cells.weight(at) / largest).max(0.0) } else { 0.0 };

@@ -50,11 +50,13 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
-/// Side and steps of a cell of an activation grid, and what its cells share (ours; the article's notebooks have 60 to 80
-/// pixels and 256 to 512 steps).
-const GRID_SIDE: usize = 80;
+/// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the article's notebooks
+/// have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to one colour.
+const GRID_SIDE: usize = 88;
 const GRID_STEPS: usize = 128;
+const GRID_RATE: f32 = 0.03;
 const GRID_FACTORS: [usize; 2] = [16, 32];
+const GRID_WEIGHT: f32 = 0.1;
 
 impl Preset {
     /// Lucid's settings under another name, to be changed.
@@ -219,11 +221,13 @@ impl Preset {
     /// coarsest resolutions are those of all, so that neighbours agree in brightness and colour. Nothing is padded with
     /// grey, which would be much of a small picture.
     pub fn activation_grid() -> Self {
-        let param = SharedOptions { factors: GRID_FACTORS.into(), ..SharedOptions::default() };
+        let param =
+            SharedOptions { factors: GRID_FACTORS.into(), weight: GRID_WEIGHT, ..SharedOptions::default() };
         Self {
             param: ParamSpec::Shared(param),
             size: Some([GRID_SIDE; 2]),
             steps: GRID_STEPS,
+            optimizer: OptimizerSpec::adam(GRID_RATE),
             transform: Chain::activation_grid(),
             ..Self::based_on_lucid("activation-grid")
         }
