@@ -63,6 +63,8 @@ pub struct Seen {
     /// Rows and columns of the layer's map.
     pub map: [usize; 2],
     pub cells: Cells,
+    /// What objectives call the map that the cells are of: the layer, or what its ReLU makes of it.
+    pub heard: String,
 }
 
 /// A cell, as `--json` and the picture give it.
@@ -106,12 +108,11 @@ impl Recipe {
         let size = picture_size(model, self.image_size)?;
         let photo = Files::of_size(model, size).reference(&self.image)?;
         let toward = self.toward.as_ref().map(|text| text.parse::<Objective>()).transpose()?;
+        let heard = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
         let cells = context
             .compute(|| match &toward {
-                None => Cells::of(&model.model, &self.layer, &photo.data, Some(size)),
-                Some(objective) => {
-                    Cells::toward(&model.model, &self.layer, objective, &photo.data, Some(size))
-                }
+                None => Cells::of(&model.model, &heard, &photo.data, Some(size)),
+                Some(objective) => Cells::toward(&model.model, &heard, objective, &photo.data, Some(size)),
             })
             .with_context(|| format!("could not look at {} through {}", self.image, model.source))?;
         let [_, rows, columns] = cells.shape();
@@ -121,7 +122,7 @@ impl Recipe {
             bail!("layer \"{}\" is silent for {}: no activation of it is above zero", self.layer, self.image);
         }
         let photo = Image::new(photo.shape[2], photo.shape[1], photo.data.to_vec())?;
-        Ok(Seen { photo, map: [rows, columns], cells })
+        Ok(Seen { photo, map: [rows, columns], cells, heard })
     }
 
     /// The picture.
@@ -141,6 +142,22 @@ impl Recipe {
             if [rows, columns] == [h, w] { String::new() } else { format!(", averaged to {rows}x{columns}") };
         format!("{}, {h}x{w} positions{averaged}", self.layer)
     }
+}
+
+/// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction without negative
+/// parts is far from everything before a ReLU, so that its cosine would say nothing.
+fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
+    let (graph, value) = (&model.model.graph, model.model.resolve(layer)?);
+    let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&Some(value)));
+    Ok(match (readers.next(), readers.next()) {
+        (Some(node), None) if node.op.op_type() == "Relu" => node
+            .outputs
+            .iter()
+            .flatten()
+            .next()
+            .map_or_else(|| layer.to_owned(), |&v| graph.name(v).to_owned()),
+        _ => layer.to_owned(),
+    })
 }
 
 impl Seen {

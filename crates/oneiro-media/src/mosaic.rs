@@ -2,7 +2,7 @@
 //!
 //! A tile is larger than its cell by the overlap on each side. Across the seam of two cells, twice the overlap wide, one
 //! tile's weight falls linearly as the other's rises; at the mosaic's edge, what lies outside is cut off. A mean of two
-//! unlike textures has less contrast than either, which would show as a pale lattice; so mean colours are averaged, and what
+//! unlike textures has less contrast than either, which would show as a pale lattice; so local mean colours are averaged, and what
 //! departs from them is added with weights whose squares sum to one (Heitz & Neyret, "High-performance by-example noise using
 //! a histogram-preserving blending operator", 2018, §3.1).
 
@@ -56,7 +56,7 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
     }
     let mut canvas = Image::filled(width, height, paper);
     let pixels = width * height;
-    // Weighted sums over tiles that fade: of their mean colours, of what departs from them, of weights and their squares.
+    // Weighted sums over tiles that fade: of local mean colours, of what departs from them, of weights and their squares.
     let (mut means, mut details) = (vec![0.0f32; 3 * pixels], vec![0.0f32; 3 * pixels]);
     let (mut weights, mut squares) = (vec![0.0f32; pixels], vec![0.0f32; pixels]);
     for (i, (tile, look)) in tiles.iter().enumerate() {
@@ -69,10 +69,7 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
             TileLook::Whole => 1.0,
             TileLook::Faded(opacity) => opacity.clamp(0.0, 1.0),
         };
-        let mean: [f32; 3] = std::array::from_fn(|c| {
-            tile.plane(c).iter().map(|v| f64::from(*v)).sum::<f64>() as f32
-                / (tile_width * tile_height) as f32
-        });
+        let smooth = smoothed(tile, overlap)?;
         for y in 0..tile_height {
             let Some(to_y) = (top + y).checked_sub(overlap).filter(|y| *y < height) else { continue };
             for x in 0..tile_width {
@@ -82,9 +79,10 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
                 weights[to] += weight;
                 squares[to] += weight * weight;
                 for c in 0..3 {
-                    let value = tile.plane(c)[y * tile_width + x];
-                    means[c * pixels + to] += weight * (paper[c] + opacity * (mean[c] - paper[c]));
-                    details[c * pixels + to] += weight * opacity * (value - mean[c]);
+                    let at = y * tile_width + x;
+                    let (value, mean) = (tile.plane(c)[at], smooth.plane(c)[at]);
+                    means[c * pixels + to] += weight * (paper[c] + opacity * (mean - paper[c]));
+                    details[c * pixels + to] += weight * opacity * (value - mean);
                 }
             }
         }
@@ -96,6 +94,16 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
         }
     }
     Ok(canvas)
+}
+
+/// The mean colours around each pixel of a tile, over about a seam's width.
+fn smoothed(tile: &Image, overlap: usize) -> Result<Image> {
+    if overlap == 0 {
+        return Ok(tile.clone());
+    }
+    let coarse = |n: usize| n.div_ceil(2 * overlap);
+    let small = crate::resize(tile, coarse(tile.height), coarse(tile.width), crate::Filter::Triangle)?;
+    crate::resize(&small, tile.height, tile.width, crate::Filter::Triangle)
 }
 
 /// The weight of a tile along one axis: from 0 to 1 over twice the overlap, and back.

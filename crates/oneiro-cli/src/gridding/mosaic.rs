@@ -72,7 +72,7 @@ impl Mosaic {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();
         let direction = Direction { toward: Toward::Numbers(unit), minus: None, power: self.power, at: None };
-        let term = Term::new(&recipe.layer, TermKind::Direction(direction));
+        let term = Term::new(&seen.heard, TermKind::Direction(direction));
         Job::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
     }
 

@@ -18,6 +18,7 @@ mod features;
 mod files;
 mod film;
 mod formats;
+mod grid;
 mod interruption;
 mod listing;
 mod onnx;

@@ -9,7 +9,9 @@ const MACO_XPLIQUE_NOISE: f64 = 0.08;
 /// See [`MACO_XPLIQUE_NOISE`].
 const MACO_HORAMA_NOISE: f64 = 0.05;
 
-/// Pixels by which cells of activation grids are shifted, and mirrored beyond their edge before that.
+/// Pixels by which cells of activation grids are mirrored beyond their edge, so that no view shows grey at its border, and by
+/// which they are shifted (ours).
+const GRID_PAD: usize = 12;
 const GRID_JITTER: usize = 6;
 
 impl Chain {
@@ -42,7 +44,7 @@ impl Chain {
     /// For small pictures: shifts, sizes and turns of a few pixels, the edge mirrored.
     pub fn activation_grid() -> Chain {
         Chain::new(vec![
-            Transform::Pad(GRID_JITTER, PadMode::Reflect),
+            Transform::Pad(GRID_PAD, PadMode::Reflect),
             Transform::Jitter(GRID_JITTER),
             Transform::Scale(Values::Uniform(0.9, 1.1)),
             Transform::Rotate(Values::Uniform(-5.0, 5.0)),
