@@ -127,6 +127,8 @@ fn every_preset_raises_a_class() {
             picture: preset.picture.map(|_| [96; 2]),
             steps: 24,
             settle: preset.settle.map(|s| Settle { steps: 2, ..s }),
+            // Of a class of this network, about; in a picture that is no larger, 1 would be much too strong.
+            max_activation: 30.0,
             views: preset.views.min(2),
             ..preset
         };

@@ -20,8 +20,6 @@ use safetensors::{Dtype, SafeTensors};
 /// Side of the pictures and steps: those of the script.
 const SIZE: usize = 48;
 const STEPS: usize = 20;
-/// H·W·.05·80²/α of Mahendran & Vedaldi 2016 for this size.
-const PREIMAGE_RATE: f32 = (SIZE * SIZE) as f32 * 0.05 * 80.0 * 80.0 / 6.0;
 
 /// Largest difference of the objective in a step, as a share of PyTorch's. What is asked of a rendering is 1 %.
 const CURVE: f64 = 1e-4;
@@ -156,8 +154,7 @@ fn conveiros_random_transforms_go_the_way_of_pytorch() {
 
 #[test]
 fn natural_pre_images_go_the_way_of_pytorch() {
-    let mut preset = Preset { jitter: Jitter::None, ..Preset::mahendran16() };
-    preset.optimizer.learning_rate = PREIMAGE_RATE;
+    let preset = Preset { jitter: Jitter::None, ..Preset::mahendran16() };
     let target = Stored::of("mahendran16").picture("target");
     let objective = Objective::from(Term::new("fire3", TermKind::Inversion(target)));
     assert_as_pytorch("mahendran16", preset, objective);
