@@ -11,10 +11,7 @@ use crate::place::Place;
 fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());
-    place.write(
-        "net.toml",
-        "labels = \"classes.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 20]\n",
-    );
+    place.write("net.toml", "labels = \"classes.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 20]\n");
     place.write("classes.txt", "goldfish\ncrane\nmacaw\ncrane\n");
     place.write("photo.png", picture(40, 36));
     place
@@ -41,7 +38,8 @@ fn number(value: &Value, key: &str) -> f64 {
 #[test]
 fn a_grid_has_a_cell_for_each_part_of_the_map_and_is_made_again() {
     let place = place();
-    let said = run(&place, &["-l", "left.conv", "--cells", "3x4", "--out", "a.png", "--raw", "r.safetensors"]);
+    let said =
+        run(&place, &["-l", "left.conv", "--cells", "3x4", "--out", "a.png", "--raw", "r.safetensors"]);
     let cells = said["cells"].as_array().unwrap();
     // 24 rows by eights, 20 columns by fives.
     assert_eq!(cells.len(), 12, "{said:#}");
@@ -114,7 +112,8 @@ fn a_dictionary_has_the_loudest_channels_of_the_strongest_positions() {
     again(&place, "d.png");
     // The same position, asked for by its place.
     let at = format!("{},{}", cells[0]["y"], cells[0]["x"]);
-    let args = ["-l", "left.conv", "--dictionary", &at, "--top", "2", "--out", "one.png", "--raw", "r.safetensors"];
+    let args =
+        ["-l", "left.conv", "--dictionary", &at, "--top", "2", "--out", "one.png", "--raw", "r.safetensors"];
     let one = run(&place, &args);
     assert_eq!(one["cells"].as_array().unwrap().len(), 1);
     assert_eq!(one["cells"][0], cells[0]);
@@ -150,13 +149,25 @@ fn grids_that_cannot_be_are_errors() {
             ("size", "grid net.onnx photo.png -l left.conv --size 64", &["--size 64x64", "--cell-size"]),
             ("how", "grid net.onnx photo.png -l left.conv --scale-by-magnitude=x", &["opacity"]),
             ("places", "grid net.onnx photo.png -l left.conv --dictionary x", &["--dictionary x", "Y,X"]),
-            ("outside", "grid net.onnx photo.png -l left.conv --dictionary 24,0", &["24,0", "24 rows", "20 columns"]),
+            (
+                "outside",
+                "grid net.onnx photo.png -l left.conv --dictionary 24,0",
+                &["24,0", "24 rows", "20 columns"],
+            ),
             ("top alone", "grid net.onnx photo.png -l left.conv --top 3", &["--dictionary"]),
             ("class", "grid net.onnx photo.png -l left.conv --toward class:zebra", &["zebra"]),
-            ("behind", "grid net.onnx photo.png -l right.conv --toward left.conv:1", &["does not depend", "right.conv"]),
+            (
+                "behind",
+                "grid net.onnx photo.png -l right.conv --toward left.conv:1",
+                &["does not depend", "right.conv"],
+            ),
             ("same file", "grid net.onnx photo.png -l left.conv --out a.png --raw a.png", &["--raw a.png"]),
             ("no png", "grid net.onnx photo.png -l left.conv --out a.jpg", &["--out a.jpg", ".png"]),
-            ("too many", "grid net.onnx photo.png -l left.conv --cells 24x20 --cell-size 1024", &["24x20 cells", "--cell-size"]),
+            (
+                "too many",
+                "grid net.onnx photo.png -l left.conv --cells 24x20 --cell-size 1024",
+                &["24x20 cells", "--cell-size"],
+            ),
         ],
     );
     assert!(!place.path("grid.png").exists());
