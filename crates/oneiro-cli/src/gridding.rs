@@ -44,6 +44,9 @@ pub struct Recipe {
     /// The objective that cells and channels are weighed by, if not by their activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toward: Option<String>,
+    /// What the person called it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toward_unit: Option<String>,
     /// Side of a cell or an icon, in pixels.
     pub side: usize,
     pub show: Show,

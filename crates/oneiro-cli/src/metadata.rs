@@ -267,7 +267,12 @@ pub enum Shown {
     Picture,
     Film,
     Sheet(Layout),
+    /// A film of what a sheet shows side by side.
+    Interpolation(Layout),
 }
+
+/// The keyword that a film between two units has.
+pub const INTERPOLATION: &str = "interpolation";
 
 /// What a picture was made with.
 #[derive(Debug, Clone)]
@@ -335,7 +340,9 @@ impl Record {
                     setting: u.setting,
                 };
                 let units = units.into_iter().map(record).collect();
-                (units, robustness, Shown::Sheet(layout))
+                let is_film = text.get(INTERPOLATION).is_some();
+                let shown = if is_film { Shown::Interpolation(layout) } else { Shown::Sheet(layout) };
+                (units, robustness, shown)
             }
             None => {
                 let shown = if text.get("film").is_some() { Shown::Film } else { Shown::Picture };

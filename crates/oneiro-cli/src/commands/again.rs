@@ -10,6 +10,7 @@ use oneiro_media::Image;
 
 use crate::attributing;
 use crate::commands::info::describe;
+use crate::commands::interpolate::film_of;
 use crate::context::Context;
 use crate::dreaming;
 use crate::files;
@@ -98,7 +99,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         _ => {
             let record = Record::read(&original.text).with_context(incomplete)?;
             let model = load(context, args, &origin)?;
-            (render(context, args, &record, &model, format)?, matches!(record.shown, Shown::Film))
+            (
+                render(context, args, &record, &model, format)?,
+                matches!(record.shown, Shown::Film | Shown::Interpolation(_)),
+            )
         }
     };
     oneiro_media::write_atomic(&out, &bytes)?;
@@ -150,8 +154,10 @@ fn render(
     let film = matches!(record.shown, Shown::Film).then_some(format);
     let options = Options { robustness: record.robustness, film };
     let finished = render_all(context, &work, &options)?;
-    if let Shown::Sheet(layout) = &record.shown {
-        return sheets::encode(&work, layout, &finished);
+    match &record.shown {
+        Shown::Sheet(layout) => return sheets::encode(&work, layout, &finished),
+        Shown::Interpolation(layout) => return film_of(&work, layout, &finished, format),
+        Shown::Film | Shown::Picture => {}
     }
     let Some(one) = finished.get(record.place) else {
         bail!("{} is the picture of unit {} of {}", args.picture.display(), record.place, finished.len());

@@ -169,6 +169,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         cells: args.cells.or(matches!(show, Show::Mosaic(_)).then_some(DEFAULT_CELLS)),
         signed: args.signed,
         toward: toward.map(|unit| Ok::<_, anyhow::Error>(model.objective(&unit)?.to_string())).transpose()?,
+        toward_unit: args.toward.clone(),
         side,
         show,
     };

@@ -106,7 +106,8 @@ impl Dictionary {
             false => oneiro_media::resize(image, side, side, Filter::Triangle),
         };
         let preset = &setting.preset;
-        let by = if recipe.toward.is_some() { ", by their share in the objective" } else { "" };
+        let by =
+            recipe.toward_unit.as_ref().map_or(String::new(), |unit| format!(", by their share in {unit}"));
         let mut sheet = Sheet::new(self.top + 1)
             .title(&recipe.title)
             .subtitle(format!(

@@ -131,13 +131,13 @@ impl Mosaic {
         let preset = &setting.preset;
         let mut words =
             vec![format!("preset {}, {} steps, seed {}", preset.name, preset.total_steps(), setting.seed)];
-        let by = if recipe.toward.is_some() { "share in the objective" } else { "magnitude" };
+        let by = if recipe.toward.is_some() { "share in the unit" } else { "magnitude" };
         match self.scale {
             None => {}
             Some(Scale::Size) => words.push(format!("area by {by}")),
             Some(Scale::Opacity) => words.push(format!("opacity by {by}")),
         }
-        if let Some(toward) = &recipe.toward {
+        if let Some(toward) = recipe.toward_unit.as_ref().or(recipe.toward.as_ref()) {
             words.push(format!("toward {toward}"));
         }
         let sheet = Sheet::new(2)

@@ -19,6 +19,7 @@ mod files;
 mod film;
 mod formats;
 mod grid;
+mod interpolate;
 mod interruption;
 mod listing;
 mod onnx;
