@@ -108,7 +108,7 @@ impl Dictionary {
         let preset = &setting.preset;
         let by =
             recipe.toward_unit.as_ref().map_or(String::new(), |unit| format!(", by their share in {unit}"));
-        let mut sheet = Sheet::new(self.top + 1)
+        let mut sheet = Sheet::new(self.top.saturating_add(1))
             .title(&recipe.title)
             .subtitle(format!(
                 "the channels that speak most at positions of {}{by}; preset {}, {} steps, seed {}",
