@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use oneiro::objective::{Objective, Reference, Sources, Term};
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};
@@ -25,20 +25,22 @@ pub struct SourceFile {
 /// central part.
 pub struct Files<'a> {
     model: &'a LoadedModel,
-    size: [usize; 2],
+    /// The size, or why the network has none for pictures: that matters once a picture is named.
+    size: Result<[usize; 2], String>,
     /// Pictures that were read before.
     known: RefCell<BTreeMap<String, Image>>,
 }
 
 impl<'a> Files<'a> {
     /// For pictures of this size, or the model's own.
-    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
-        Ok(Self::of_size(model, picture_size(model, size)?))
+    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Self {
+        let size = picture_size(model, size).map_err(|e| format!("{e:#}"));
+        Self { model, size, known: RefCell::default() }
     }
 
     /// For pictures of exactly this size.
     pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
-        Self { model, size, known: RefCell::default() }
+        Self { model, size: Ok(size), known: RefCell::default() }
     }
 
     fn fitted(&self, name: &str) -> Result<Image> {
@@ -51,7 +53,7 @@ impl<'a> Files<'a> {
                 image
             }
         };
-        let [h, w] = self.size;
+        let [h, w] = self.size.clone().map_err(Error::msg)?;
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 

@@ -162,7 +162,7 @@ fn accepted_size(
     let mut try_size = |size: Option<[usize; 2]>, refit: bool| -> Result<()> {
         let preset = Preset { size, ..setting.preset.clone() };
         if refit {
-            let files = Files::new(model, size)?;
+            let files = Files::new(model, size);
             for &i in groups.iter().flat_map(|g| g.iter()) {
                 jobs[i].objective = refitted(&files, &jobs[i].objective)?;
             }
@@ -232,7 +232,7 @@ pub fn largest_value(
     size: Option<[usize; 2]>,
     pictures: &[String],
 ) -> Result<f64> {
-    let files = Files::new(model, size)?;
+    let files = Files::new(model, size);
     let shapes = model.model.input_shapes(1, size)?;
     let mut probe =
         context.compute(|| Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, false))?;

@@ -103,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (Some(_), []) => vec![1.0],
         (Some(_), list) => list.to_vec(),
     };
-    let files = Files::new(&model, preset.size)?;
+    let files = Files::new(&model, preset.size);
     let mut rows = Vec::new();
     for image in &images {
         let start = match args.materials.start(&model, &preset)? {

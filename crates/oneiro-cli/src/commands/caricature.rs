@@ -91,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let preset = &settings[0].preset;
-    let files = Files::new(&model, preset.size)?;
+    let files = Files::new(&model, preset.size);
     let given = args.materials.start(&model, preset)?;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
     let mut rows =

@@ -181,7 +181,7 @@ fn rows(
     let mut rows =
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     let mut cases = Vec::new();
-    let files = Files::new(model, settings[0].preset.size)?;
+    let files = Files::new(model, settings[0].preset.size);
     let start = args.materials.start(model, &settings[0].preset)?;
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };

@@ -329,8 +329,8 @@ fn words_that_cannot_be_read() {
             ),
             (
                 "an unknown parametrization",
-                "render net.onnx -u left.conv:1 --param cppn",
-                &["cppn", "fourier"],
+                "render net.onnx -u left.conv:1 --param spiral",
+                &["spiral", "fourier"],
             ),
             ("an unknown flag", "render net.onnx -u left.conv:1 --colour", &["--colour"]),
             (
