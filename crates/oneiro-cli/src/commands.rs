@@ -11,6 +11,7 @@ pub mod completions;
 pub mod demo;
 pub mod dream;
 pub mod info;
+pub mod interpolate;
 pub mod invert;
 pub mod layers;
 pub mod presets;

@@ -45,7 +45,8 @@ impl Format {
         if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
     }
 
-    fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
+    /// The bytes of a film.
+    pub fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
         Ok(match self {
             Self::Apng => film.to_apng(text)?,
             Self::Gif => film.to_gif(text)?,

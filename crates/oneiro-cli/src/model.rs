@@ -82,7 +82,7 @@ impl LoadedModel {
     /// An objective from an expression, its classes found by name, its pictures read and brought to this size, or to the
     /// model's own.
     pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
-        Ok(Objective::parse(text, &Files::new(self, size))?)
+        Ok(Objective::parse(text, &Files::new(self, size)?)?)
     }
 
     /// An objective from an expression that names classes, but no files; `why` says why there are none.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Error, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::objective::{Objective, Reference, Sources, Term};
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};
@@ -25,22 +25,22 @@ pub struct SourceFile {
 /// central part.
 pub struct Files<'a> {
     model: &'a LoadedModel,
-    /// The size, or why the network has none for pictures: that matters once a picture is named.
-    size: Result<[usize; 2], String>,
+    /// None if the network reads no pictures, which matters once one is named.
+    size: Option<[usize; 2]>,
     /// Pictures that were read before.
     known: RefCell<BTreeMap<String, Image>>,
 }
 
 impl<'a> Files<'a> {
     /// For pictures of this size, or the model's own.
-    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Self {
-        let size = picture_size(model, size).map_err(|e| format!("{e:#}"));
-        Self { model, size, known: RefCell::default() }
+    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
+        let shapes = model.model.input_shapes(1, size)?;
+        Ok(Self { model, size: size_of(&shapes), known: RefCell::default() })
     }
 
     /// For pictures of exactly this size.
     pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
-        Self { model, size: Ok(size), known: RefCell::default() }
+        Self { model, size: Some(size), known: RefCell::default() }
     }
 
     fn fitted(&self, name: &str) -> Result<Image> {
@@ -53,7 +53,9 @@ impl<'a> Files<'a> {
                 image
             }
         };
-        let [h, w] = self.size.clone().map_err(Error::msg)?;
+        let Some([h, w]) = self.size else {
+            bail!("{name}: the network has no input for pictures");
+        };
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
@@ -112,11 +114,17 @@ impl Sources for Classes<'_> {
 
 /// The size of pictures that the network sees: the one wanted, or the model's own.
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
-    let shapes = model.model.input_shapes(1, size)?;
-    let of_picture = shapes.iter().find(|s| s.len() >= 4);
-    match of_picture.map(Vec::as_slice) {
-        Some(&[.., h, w]) => Ok([h, w]),
-        _ => bail!("the network has no input for pictures"),
+    match size_of(&model.model.input_shapes(1, size)?) {
+        Some(size) => Ok(size),
+        None => bail!("the network has no input for pictures"),
+    }
+}
+
+/// Height and width of the first input that has them.
+fn size_of(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
+    match shapes.iter().find(|s| s.len() >= 4).map(Vec::as_slice) {
+        Some(&[.., h, w]) => Some([h, w]),
+        _ => None,
     }
 }
 

@@ -162,7 +162,7 @@ fn accepted_size(
     let mut try_size = |size: Option<[usize; 2]>, refit: bool| -> Result<()> {
         let preset = Preset { size, ..setting.preset.clone() };
         if refit {
-            let files = Files::new(model, size);
+            let files = Files::new(model, size)?;
             for &i in groups.iter().flat_map(|g| g.iter()) {
                 jobs[i].objective = refitted(&files, &jobs[i].objective)?;
             }
@@ -232,7 +232,7 @@ pub fn largest_value(
     size: Option<[usize; 2]>,
     pictures: &[String],
 ) -> Result<f64> {
-    let files = Files::new(model, size);
+    let files = Files::new(model, size)?;
     let shapes = model.model.input_shapes(1, size)?;
     let mut probe =
         context.compute(|| Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, false))?;
@@ -321,11 +321,13 @@ fn remark(context: &Context, finished: &[Finished]) {
 fn is_faint(finished: &Finished) -> bool {
     /// Deviation of values, 0–1, below which a picture looks grey.
     const FAINT: f64 = 0.03;
+    /// Fewer steps leave any picture even.
+    const ENOUGH: usize = 64;
     let values = &finished.picture.rgb;
     let n = values.len().max(1) as f64;
     let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
-    finished.report.steps > 0 && finished.report.start.is_none() && variance.sqrt() < FAINT
+    finished.report.steps >= ENOUGH && finished.report.start.is_none() && variance.sqrt() < FAINT
 }
 
 /// Whether an optimisation led nowhere.

@@ -208,6 +208,11 @@ impl RenderArgs {
         self.preset.is_some()
     }
 
+    /// Whether a parametrization was chosen by a flag.
+    pub fn param_is_chosen(&self) -> bool {
+        self.param.is_some()
+    }
+
     /// The same with another recipe where none is chosen; `config` has no word in what a command is about.
     pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
         let config = context.config();

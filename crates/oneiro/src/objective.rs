@@ -34,7 +34,7 @@ pub use unit::{Unit, UnitTarget};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
     /// A term of a layer.
-    Term(Term),
+    Term(Box<Term>),
     /// A number.
     Number(f64),
     /// The sum of two.
@@ -50,27 +50,27 @@ pub enum Objective {
 impl Objective {
     /// The mean of a channel over all positions.
     pub fn channel(layer: impl Into<String>, channel: usize) -> Self {
-        Self::Term(Term::new(layer, TermKind::Channel(channel)))
+        Term::new(layer, TermKind::Channel(channel)).into()
     }
 
     /// One activation; in the centre by default.
     pub fn neuron(layer: impl Into<String>, channel: usize, position: Position) -> Self {
-        Self::Term(Term::new(layer, TermKind::Neuron(channel, position)))
+        Term::new(layer, TermKind::Neuron(channel, position)).into()
     }
 
     /// The mean square of a layer: DeepDream's objective.
     pub fn layer(layer: impl Into<String>) -> Self {
-        Self::Term(Term::new(layer, TermKind::Layer))
+        Term::new(layer, TermKind::Layer).into()
     }
 
     /// The output's entry of a class, before softmax.
     pub fn logit(class: usize) -> Self {
-        Self::Term(Term::new("", TermKind::Logit(class)))
+        Term::new("", TermKind::Logit(class)).into()
     }
 
     /// The probability of a class.
     pub fn probability(class: usize) -> Self {
-        Self::Term(Term::new("", TermKind::Probability(class)))
+        Term::new("", TermKind::Probability(class)).into()
     }
 
     /// The terms, from left to right.
@@ -147,6 +147,12 @@ impl Objective {
                 b.derivatives(right, weight * a.value(&mut left.iter().copied()), out);
             }
         }
+    }
+}
+
+impl From<Term> for Objective {
+    fn from(term: Term) -> Self {
+        Self::Term(Box::new(term))
     }
 }
 

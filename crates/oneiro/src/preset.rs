@@ -50,6 +50,10 @@ pub struct Preset {
     pub tolerance: Option<f64>,
     /// The optimiser.
     pub optimizer: OptimizerSpec,
+    /// Whether the learning rate is for a picture of 224×224 and grows with its area, as the regularizers' gradient of one
+    /// pixel falls with it (Mahendran & Vedaldi 2016: lr = H·W·.05·80²/α).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate_by_area: bool,
     /// Random transforms before the network.
     pub transform: Chain,
     /// What those transforms show outside the picture.
@@ -106,6 +110,9 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Steps over which convergence is judged: the transforms make single steps too noisy.
 pub const CONVERGENCE_WINDOW: usize = 32;
 
+/// The area that rates are for where they go by it.
+const RATE_AREA: f32 = 224.0 * 224.0;
+
 /// Views that a step may have: each is an image of a batch.
 pub const MAX_VIEWS: usize = 256;
 
@@ -121,6 +128,11 @@ impl Preset {
             Some(settle) if step >= self.steps => self.optimizer.learning_rate * settle.rate,
             _ => self.optimizer.rate_at(step, self.steps),
         }
+    }
+
+    /// What the learning rate is multiplied by for a picture of this size.
+    pub fn rate_factor(&self, [height, width]: [usize; 2]) -> f32 {
+        if self.rate_by_area { (height * width) as f32 / RATE_AREA } else { 1.0 }
     }
 
     /// Whether every step maximises the same function: nothing about it is drawn at random.

@@ -28,7 +28,7 @@ mod stride;
 mod upkeep;
 
 use entry::{Canvas, Entry};
-pub use materials::Materials;
+pub use materials::{CustomParam, MakeParam, Materials};
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

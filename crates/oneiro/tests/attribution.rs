@@ -2,7 +2,7 @@
 //!
 //! The network and its images lie beside the repository; without them the test says so and passes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 

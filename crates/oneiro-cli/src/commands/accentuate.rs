@@ -103,7 +103,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (Some(_), []) => vec![1.0],
         (Some(_), list) => list.to_vec(),
     };
-    let files = Files::new(&model, preset.size);
+    let files = Files::new(&model, preset.size)?;
     let mut rows = Vec::new();
     for image in &images {
         let start = match args.materials.start(&model, &preset)? {
@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 let mut caption = name.clone();
                 if let (Some(layer), true) = (&args.near, strength > 0.0) {
                     let near = Term::new(layer, TermKind::Inversion(files.reference(image)?));
-                    whole = whole + strength * Objective::Term(near);
+                    whole = whole + strength * Objective::from(near);
                     caption = format!("near {layer}: {strength}");
                 }
                 readable(&whole)?;

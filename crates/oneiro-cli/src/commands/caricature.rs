@@ -91,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let preset = &settings[0].preset;
-    let files = Files::new(&model, preset.size);
+    let files = Files::new(&model, preset.size)?;
     let given = args.materials.start(&model, preset)?;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
     let mut rows =
@@ -105,7 +105,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 None => Some(materials::start(&model, preset, image)?),
             };
             let kind = TermKind::Caricature(files.reference(image)?, args.power);
-            let objective = Objective::Term(Term::new(layer, kind));
+            let objective = Objective::from(Term::new(layer, kind));
             readable(&objective)?;
             for (setting, s) in settings.iter().enumerate() {
                 let caption = format!("{}, C = {}, seed {}", stem(image), s.preset.weight, s.seed);

@@ -181,7 +181,7 @@ fn rows(
     let mut rows =
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     let mut cases = Vec::new();
-    let files = Files::new(model, settings[0].preset.size);
+    let files = Files::new(model, settings[0].preset.size)?;
     let start = args.materials.start(model, &settings[0].preset)?;
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };
@@ -235,7 +235,7 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
         term.region.mask = Some(files.reference(&mask.to_string_lossy())?);
     }
     // Read again as text by whoever makes the picture again, so it has to be readable.
-    let objective = Objective::Term(term);
+    let objective = Objective::from(term);
     preimage::readable(&objective)?;
     Ok(objective)
 }

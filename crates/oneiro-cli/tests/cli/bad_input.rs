@@ -329,8 +329,8 @@ fn words_that_cannot_be_read() {
             ),
             (
                 "an unknown parametrization",
-                "render net.onnx -u left.conv:1 --param spiral",
-                &["spiral", "fourier"],
+                "render net.onnx -u left.conv:1 --param voxel",
+                &["cppn", "fourier"],
             ),
             ("an unknown flag", "render net.onnx -u left.conv:1 --colour", &["--colour"]),
             (

@@ -18,6 +18,7 @@ mod features;
 mod files;
 mod film;
 mod formats;
+mod from_pictures;
 mod interruption;
 mod listing;
 mod objectives;

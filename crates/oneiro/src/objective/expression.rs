@@ -181,7 +181,7 @@ impl<'a> Parser<'a> {
         } else if !arguments::stands_alone(name) {
             return Err(format!("a term is needed at character {column}: one of {TERMS}"));
         }
-        Ok(Objective::Term(arguments::build(name, &list, self.sources)?))
+        Ok(arguments::build(name, &list, self.sources)?.into())
     }
 
     /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key before it

@@ -123,7 +123,7 @@ pub fn composite_adjoint(image: &[f32], background: &[f32], gradient: &[f32], gr
 
 /// Colour and α of an image over this background.
 fn parts<'a>(image: &'a [f32], background: &[f32]) -> (&'a [f32], &'a [f32]) {
-    let plane = image.len().checked_sub(background.len()).unwrap_or_default();
+    let plane = image.len().saturating_sub(background.len());
     assert!(
         plane > 0 && background.len().is_multiple_of(plane),
         "the image has one channel more than the background"

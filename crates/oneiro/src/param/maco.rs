@@ -195,7 +195,7 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
     }
     // Parseval: the mean square of a plane is the sum of squares of its full spectrum over (H·W)².
     let pixels = (height * width) as f64;
-    let single = |at: usize| at % half == 0 || 2 * (at % half) == width;
+    let single = |at: usize| at.is_multiple_of(half) || 2 * (at % half) == width;
     let power = |(at, m): (usize, &f64)| if single(at % (height * half)) { m * m } else { 2.0 * m * m };
     let constant = |(at, m): (usize, &f64)| if at % (height * half) == 0 { m * m } else { 0.0 };
     let total = |part: &dyn Fn((usize, &f64)) -> f64| magnitudes.iter().enumerate().map(part).sum::<f64>();

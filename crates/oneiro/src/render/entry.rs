@@ -46,6 +46,8 @@ pub(super) struct Canvas {
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
     keeper: Option<Keeper>,
+    /// What learning rates are multiplied by.
+    rate_factor: f32,
     background: Option<Background>,
 }
 
@@ -84,6 +86,7 @@ impl Canvas {
             regularizer: preset.regularizer.map(|r| r.bind(shape, &mean)).transpose()?,
             bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
             keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, shape)),
+            rate_factor: preset.rate_factor(size),
             background,
             param,
         })
@@ -268,7 +271,7 @@ impl Entry {
     pub fn step(&mut self, total: f64, rate: f32) {
         self.trial = self.holds();
         for canvas in &mut self.canvases {
-            canvas.optimizer.set_learning_rate(rate);
+            canvas.optimizer.set_learning_rate(rate * canvas.rate_factor);
             canvas.step(total, self.steps);
         }
     }

@@ -1,5 +1,6 @@
 //! What a rendering is given beside its preset.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -8,6 +9,22 @@ use crate::param::{Masked, Param, Sources};
 use crate::preprocess::REC601_LUMA;
 use crate::preset::Preset;
 use crate::statistics::Statistics;
+
+/// Makes a parametrization of one's own for pictures of a shape (C, H, W), in place of the preset's.
+#[derive(Clone)]
+pub struct CustomParam(pub Arc<MakeParam>);
+
+/// From a shape (C, H, W) to a parametrization.
+pub type MakeParam = dyn Fn([usize; 3]) -> Result<Box<dyn Param>> + Send + Sync;
+
+/// A parametrization, and the image that it starts from if not from noise.
+type Started = (Box<dyn Param>, Option<Vec<f32>>);
+
+impl fmt::Debug for CustomParam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CustomParam")
+    }
+}
 
 /// Pictures and statistics that a rendering is made from.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +37,8 @@ pub struct Materials {
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
     pub statistics: Option<Arc<Statistics>>,
+    /// A parametrization of one's own.
+    pub param: Option<CustomParam>,
 }
 
 impl Materials {
@@ -30,12 +49,14 @@ impl Materials {
         preset: &Preset,
         shape: [usize; 3],
         mean: Vec<f32>,
-    ) -> Result<(Box<dyn Param>, Option<Vec<f32>>)> {
+    ) -> Result<Started> {
         let sources = Sources { statistics: self.statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = [3, shape[1], shape[2]];
         let start = start.map(|s| with_margin(s, colors)).transpose()?;
-        let mut param = if preset.alpha {
+        let mut param = if let Some(CustomParam(make)) = &self.param {
+            make(shape)?
+        } else if preset.alpha {
             preset.param.build_with_alpha(colors, &sources)?
         } else {
             preset.param.build(colors, &sources)?
