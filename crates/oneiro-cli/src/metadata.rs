@@ -143,26 +143,30 @@ pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     Ok(())
 }
 
-/// The files that the pictures were made from, with their hashes.
-fn push_sources(text: &mut PngText, work: &Prepared<'_>, jobs: &[&Job]) -> Result<()> {
+/// The files that jobs are made from, each once.
+pub fn source_names(work: &Prepared<'_>, jobs: &[&Job]) -> Vec<String> {
     let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
     let mut names = references::named(&objectives);
-    let materials = &work.materials;
-    let mask = materials.mask.as_ref().map(|m| m.name.clone());
+    let mask = work.materials.mask.as_ref().map(|m| m.name.clone());
     let starts = jobs.iter().filter_map(|j| j.start.as_ref()).map(|s| s.name.clone());
-    for name in starts.chain(mask.clone()).chain(work.statistics_path.clone()) {
+    for name in starts.chain(mask).chain(work.statistics_path.clone()) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    if let Some(mask) = mask {
-        text.push("mask", mask);
+    names
+}
+
+/// Files that pictures were made from, with their hashes; the mask and the statistics among them by name.
+fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -> Result<()> {
+    if let Some(mask) = &work.materials.mask {
+        text.push("mask", &mask.name);
     }
     if let Some(path) = &work.statistics_path {
         text.push("statistics", path);
     }
     if !names.is_empty() {
-        text.push("sources", serde_json::to_string(&references::hashed(&names)?)?);
+        text.push("sources", serde_json::to_string(&references::hashed(names)?)?);
     }
     Ok(())
 }
@@ -185,13 +189,25 @@ pub fn png_text(work: &Prepared<'_>, job: usize, report: &UnitReport) -> Result<
         text.push("batch", serde_json::to_string(&units)?);
         text.push("place", place.to_string());
     }
-    push_sources(&mut text, work, &companions.iter().map(|&i| &work.jobs[i]).collect::<Vec<_>>())?;
+    let companions: Vec<&Job> = companions.iter().map(|&i| &work.jobs[i]).collect();
+    push_sources(&mut text, work, &source_names(work, &companions))?;
     push_setting(&mut text, &work.settings[report.setting])?;
     text.push("steps", report.steps.to_string());
     text.push("value", report.value.to_string());
     text.push("value-at-start", report.value_at_start.to_string());
     text.push("value-saved", report.value_saved.to_string());
     Ok(text)
+}
+
+/// The files that a sheet is made from: those of its units, and the pictures that it shows as they are.
+pub fn sheet_sources(work: &Prepared<'_>, layout: &Layout) -> Vec<String> {
+    let mut names = source_names(work, &work.jobs.iter().collect::<Vec<_>>());
+    for photo in layout.rows.iter().flat_map(|r| &r.photos) {
+        if !names.contains(&photo.path) {
+            names.push(photo.path.clone());
+        }
+    }
+    names
 }
 
 /// The text chunks of a sheet.
@@ -202,7 +218,7 @@ pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport])
         let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
         text.push("all-settings", serde_json::to_string(&all)?);
     }
-    push_sources(&mut text, work, &work.jobs.iter().collect::<Vec<_>>())?;
+    push_sources(&mut text, work, &sheet_sources(work, layout))?;
     text.push("units", serde_json::to_string(reports)?);
     text.push("layout", serde_json::to_string(layout)?);
     Ok(text)

@@ -31,6 +31,9 @@ pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<Str
         }
     }
     if let Some(at_most) = at_most {
+        if at_most == 0 {
+            bail!("--limit 0: at least one picture is needed");
+        }
         found.truncate(at_most);
     }
     Ok(found)

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -173,6 +173,24 @@ pub fn hashed(names: &[String]) -> Result<Vec<SourceFile>> {
             Ok(SourceFile { path: path.clone(), sha256: hex(&Sha256::digest(&bytes)) })
         })
         .collect()
+}
+
+/// An error if a result would go over a file that it is made from, or where another result goes.
+pub fn check_places(sources: &[String], results: &[&Path]) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let sources: Vec<PathBuf> = sources.iter().map(|s| real(Path::new(s))).collect();
+    let results: Vec<PathBuf> = results.iter().map(|r| real(r)).collect();
+    for (i, path) in results.iter().enumerate() {
+        let what = if sources.contains(path) {
+            "what the result is made from"
+        } else if results[..i].contains(path) {
+            "where another result goes"
+        } else {
+            continue;
+        };
+        bail!("{}: that is {what}; name another file", path.display());
+    }
+    Ok(())
 }
 
 /// An error if a file is not what it was.

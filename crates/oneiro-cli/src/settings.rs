@@ -9,6 +9,7 @@ use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
 use crate::context::Context;
+use crate::files;
 
 /// The recipe where none is chosen.
 pub const DEFAULT_PRESET: &str = "lucid";
@@ -279,12 +280,22 @@ impl RenderArgs {
             preset = with_setting(&preset, assignment)?;
         }
         check_preset(&preset)?;
-        if let Some(path) = &self.save_preset {
-            let text =
-                format!("# A recipe for oneiro: --preset {}\n{}", path.display(), toml::to_string(&preset)?);
-            oneiro_media::write_atomic(path, text.as_bytes())?;
-        }
+        self.save_preset.as_deref().map_or(Ok(()), files::check_writable)?;
         Ok(preset)
+    }
+
+    /// Where the recipe is to be saved.
+    pub fn save_path(&self) -> Option<&PathBuf> {
+        self.save_preset.as_ref()
+    }
+
+    /// Saves the recipe, if that is wanted; returns the file. For when all else has succeeded.
+    pub fn save(&self, preset: &Preset) -> Result<Option<String>> {
+        let Some(path) = &self.save_preset else { return Ok(None) };
+        let name = path.display().to_string();
+        let text = format!("# A recipe for oneiro: --preset {name}\n{}", toml::to_string(preset)?);
+        oneiro_media::write_atomic(path, text.as_bytes())?;
+        Ok(Some(name))
     }
 
     fn gradients(&self, of_preset: Gradients) -> Result<Gradients> {

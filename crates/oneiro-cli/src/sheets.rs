@@ -1,6 +1,6 @@
 //! Sheets: what their cells show, how they are laid out, and their bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -11,8 +11,9 @@ use crate::commands::render::write_raw;
 use crate::context::Context;
 use crate::files::PicturePaths;
 use crate::materials::{self, Extras};
-use crate::metadata::{Layout, LayoutRow, Measure, Photo, UnitReport, sheet_text};
+use crate::metadata::{Layout, LayoutRow, Measure, Photo, UnitReport, sheet_sources, sheet_text};
 use crate::model::LoadedModel;
+use crate::references;
 use crate::rendering::{Finished, Job, Options, Prepared, Setting, prepare, render_all};
 
 /// Pictures side by side in a sheet of one row; more go below.
@@ -144,6 +145,8 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
 pub struct Output<'a> {
     pub paths: PicturePaths,
     pub raw: Option<&'a Path>,
+    /// What else the command writes itself.
+    pub further: Vec<&'a PathBuf>,
     pub options: Options,
     pub keep_size: bool,
 }
@@ -169,8 +172,12 @@ pub fn produce_from<'a>(
     output: &Output<'_>,
 ) -> Result<(Vec<Finished>, Prepared<'a>, Vec<String>)> {
     let work = plan.prepare(context, model, extras, output.keep_size)?;
+    let layout = plan.layout(model, &work);
+    let results = output.paths.files.iter().map(PathBuf::as_path).chain(output.raw);
+    let results: Vec<&Path> = results.chain(output.further.iter().map(|p| p.as_path())).collect();
+    references::check_places(&sheet_sources(&work, &layout), &results)?;
     let finished = render_all(context, &work, &output.options)?;
-    let bytes = encode(&work, &plan.layout(model, &work), &finished)?;
+    let bytes = encode(&work, &layout, &finished)?;
     output.paths.create_folder()?;
     let out = &output.paths.files[0];
     oneiro_media::write_atomic(out, &bytes)?;

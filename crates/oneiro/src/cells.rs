@@ -254,8 +254,8 @@ mod tests {
         let layer = model.names().of(model.logits().unwrap());
         assert!(Cells::of(&model, &layer[0], &image, size).unwrap_err().to_string().contains("no map"));
         let objective = Objective::logit(1);
-        let shared = Cells::toward(&model, "classifier.2", &objective, &image, size).unwrap();
-        let plain = Cells::of(&model, "classifier.2", &image, size).unwrap();
+        let shared = Cells::toward(&model, "relu10", &objective, &image, size).unwrap();
+        let plain = Cells::of(&model, "relu10", &image, size).unwrap();
         assert_eq!(shared.activations, plain.activations);
         let sum: f64 = shared.positions().filter_map(|at| shared.share(at)).sum();
         let value = Subject::new(&model, &objective, size).unwrap().value(&image).unwrap();

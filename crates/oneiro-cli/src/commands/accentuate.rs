@@ -135,10 +135,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
+        further: args.settings.save_path().into_iter().collect(),
         options: Options::default(),
         keep_size: args.settings.size.is_some(),
     };
-    let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    files.extend(args.settings.save(&plan.settings[0].preset)?);
     if args.json {
         let units =
             finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;

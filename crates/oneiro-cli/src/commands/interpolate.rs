@@ -104,6 +104,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
+        further: args.film.iter().chain(args.settings.save_path()).collect(),
         options: Options::default(),
         keep_size: args.settings.size.is_some(),
     };
@@ -114,6 +115,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         oneiro_media::write_atomic(path, &bytes)?;
         written.push(path.display().to_string());
     }
+    written.extend(args.settings.save(&plan.settings[0].preset)?);
     if args.json {
         let reports =
             finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;

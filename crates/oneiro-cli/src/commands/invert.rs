@@ -123,6 +123,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
+        further: [args.table.as_ref(), args.plot.as_ref(), args.settings.save_path()]
+            .into_iter()
+            .flatten()
+            .collect(),
         options: Options::default(),
         keep_size: args.settings.size.is_some(),
     };
@@ -143,6 +147,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         oneiro_media::write_atomic(path, &bytes)?;
         files.push(path.display().to_string());
     }
+    files.extend(args.settings.save(preset)?);
     if args.json {
         let units = results.iter().map(json_of).collect::<Result<Vec<Value>>>()?;
         sheets::print_json(context, &units, &files, started)?;

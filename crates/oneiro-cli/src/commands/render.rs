@@ -12,9 +12,10 @@ use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::film;
 use crate::materials::MaterialArgs;
-use crate::metadata::{UnitReport, png_text};
+use crate::metadata::{UnitReport, png_text, source_names};
 use crate::model::{self, ModelArgs};
 use crate::preimage::pictures;
+use crate::references;
 use crate::rendering::{Finished, Job, Options, Setting, largest_value, prepare, render_all};
 use crate::settings::RenderArgs;
 
@@ -143,6 +144,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let extras = args.materials.extras(&model, &preset)?;
     let work = prepare(context, &model, settings, jobs, extras, args.settings.size.is_some())?;
+    let sources = source_names(&work, &work.jobs.iter().collect::<Vec<_>>());
+    let results = paths.files.iter().chain(films.iter().flat_map(|(films, _)| &films.files));
+    let results = results.chain(&args.raw).chain(args.settings.save_path());
+    references::check_places(&sources, &results.map(PathBuf::as_path).collect::<Vec<_>>())?;
     let format = films.as_ref().map(|(_, format)| *format);
     let options = Options { robustness: args.robustness, film: format };
     let finished = render_all(context, &work, &options)?;
@@ -160,10 +165,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let Some(path) = &args.raw {
         write_raw(path, &finished)?;
     }
+    let saved = args.settings.save(&preset)?;
     if args.json {
         let mut files: Vec<String> = paths.files.iter().map(|p| p.display().to_string()).collect();
         let films = films.iter().flat_map(|f| &f.files);
         files.extend(films.chain(&args.raw).map(|p| p.display().to_string()));
+        files.extend(saved);
         let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
         let seconds = started.elapsed().as_secs_f64();
         let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });

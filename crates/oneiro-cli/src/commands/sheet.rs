@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
-use oneiro::objective::{Objective, Unit};
+use oneiro::objective::{Objective, Reference, Unit};
 use oneiro::probe::Probe;
 
 use crate::context::Context;
@@ -81,6 +81,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if !args.presets.is_empty() && args.settings.preset_is_chosen() {
         bail!("--preset and --presets: give one of them");
     }
+    if let (Some(path), false) = (args.settings.save_path(), args.presets.is_empty()) {
+        bail!("--save-preset {}: one recipe is saved, and --presets compares several", path.display());
+    }
     let preset = args.settings.preset(context)?;
     let units = args.units.as_deref().map(parse_units).transpose()?;
     if let (Some(list), []) = (&args.units, &args.layers[..]) {
@@ -104,7 +107,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let seed = args.settings.seed;
     let plan = if args.presets.is_empty() {
-        let rows = rows(context, &model, args, units.as_deref(), 0)?;
+        let start = args.materials.start(&model, &preset)?;
+        let rows = rows(context, &model, args, units.as_deref(), (0, start))?;
         let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
         SheetPlan { columns, measure: Measure::Value, rows, settings: vec![Setting { preset, seed }] }
     } else {
@@ -112,8 +116,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut all = Vec::new();
         for (index, name) in args.presets.iter().enumerate() {
             let preset = args.settings.preset_or(context, name)?;
+            let start = args.materials.start(&model, &preset)?;
             settings.push(Setting { preset, seed });
-            for row in rows(context, &model, args, units.as_deref(), index)? {
+            for row in rows(context, &model, args, units.as_deref(), (index, start))? {
                 all.push(Row { title: format!("{name}: {}", row.title), ..row });
             }
         }
@@ -124,10 +129,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
+        further: args.settings.save_path().into_iter().collect(),
         options: Options { robustness: args.robustness, film: None },
         keep_size: args.settings.size.is_some(),
     };
-    let (finished, files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
+    files.extend(args.settings.save(&plan.settings[0].preset)?);
     if args.json {
         let units =
             finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
@@ -148,17 +155,17 @@ fn rows(
     model: &LoadedModel,
     args: &Args,
     units: Option<&[usize]>,
-    setting: usize,
+    (setting, start): (usize, Option<Reference>),
 ) -> Result<Vec<Row>> {
+    let job = |unit, objective| Job { setting, start: start.clone(), ..Job::new(unit, objective) };
     let mut rows = Vec::new();
     for layer in &args.layers {
         let channels: Vec<usize> = match units {
             Some(units) => units.to_vec(),
             None => (0..channels_of(context, model, layer, args.settings.size)?.min(DEFAULT_UNITS)).collect(),
         };
-        let job =
-            |c: usize| Job { setting, ..Job::new(format!("{layer}:{c}"), Objective::channel(layer, c)) };
-        let cells = channels.into_iter().map(|c| (format!("channel {c}"), job(c))).collect();
+        let of = |c: usize| job(format!("{layer}:{c}"), Objective::channel(layer, c));
+        let cells = channels.into_iter().map(|c| (format!("channel {c}"), of(c))).collect();
         rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
     }
     if !args.classes.is_empty() {
@@ -168,7 +175,7 @@ fn rows(
             .map(|name| {
                 let unit: Unit = format!("class:{name}").parse()?;
                 let objective = model.objective(&unit)?;
-                Ok((name.clone(), Job { setting, ..Job::new(unit.to_string(), objective) }))
+                Ok((name.clone(), job(unit.to_string(), objective)))
             })
             .collect::<Result<Vec<_>>>()?;
         rows.push(Row { title: "classes".into(), photos: Vec::new(), cells });

@@ -341,14 +341,14 @@ impl Term {
                 inside(position)
             }
             TermKind::Direction(d) => {
-                let len = match &d.toward {
-                    Toward::Numbers(numbers) => numbers.len(),
-                    Toward::Vector(_, numbers) => numbers.len(),
-                    Toward::Picture(_) => channels,
+                let (what, len) = match &d.toward {
+                    Toward::Numbers(numbers) => ("the direction", numbers.len()),
+                    Toward::Vector(file, numbers) => (file.as_str(), numbers.len()),
+                    Toward::Picture(_) => ("", channels),
                 };
                 if len != channels {
                     return Err(format!(
-                        "the direction has {len} numbers, {layer} has {channels} channels: one each is needed"
+                        "{what} has {len} numbers, {layer} has {channels} channels: one each is needed"
                     ));
                 }
                 d.at.as_ref().map_or(Ok(()), inside)
