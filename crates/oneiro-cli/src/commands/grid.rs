@@ -1,6 +1,6 @@
 //! `oneiro grid`: what a layer sees at every position of a photo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::files;
 use crate::gridding::{self, Dictionary, Made, Mosaic, Place, Recipe, Scale, Show};
 use crate::model::{self, ModelArgs};
 use crate::preimage::out_path;
+use crate::references;
 use crate::rendering::Setting;
 use crate::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
 
@@ -136,9 +137,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let default_out = if places.is_some() { DICTIONARY_OUT } else { DEFAULT_OUT };
     let paths = out_path(context, args.out.as_deref(), default_out)?;
     let out = &paths.files[0];
-    if args.raw.as_ref() == Some(out) {
-        bail!("--raw {}: the picture goes there; name another file", out.display());
-    }
+    let results: Vec<&Path> = [Some(out), args.raw.as_ref(), args.settings.save_path()]
+        .into_iter()
+        .flatten()
+        .map(|p| p.as_path())
+        .collect();
+    references::check_places(&[args.image.to_string_lossy().into_owned()], &results)?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let default_side = if places.is_some() { ICON_SIDE } else { CELL_SIDE };
@@ -182,6 +186,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         write_raw(path, &made.finished)?;
         written.push(path.display().to_string());
     }
+    written.extend(args.settings.save(&setting.preset)?);
     if args.json {
         let seconds = started.elapsed().as_secs_f64();
         let object =

@@ -60,7 +60,12 @@ fn a_grid_has_a_cell_for_each_part_of_the_map_and_is_made_again() {
     let sheet = oneiro_media::read_image(place.path("a.png")).unwrap();
     assert!(sheet.width >= 2 * 4 * 16 && sheet.height >= 3 * 16, "{}x{}", sheet.width, sheet.height);
     again(&place, "a.png");
-    run(&place, &["-l", "left.conv", "--cells", "3x4", "--out", "b.png", "--threads", "3"]);
+    let saved = ["--save-preset", "mine.toml"];
+    run(
+        &place,
+        &[&["-l", "left.conv", "--cells", "3x4", "--out", "b.png", "--threads", "3"][..], &saved].concat(),
+    );
+    assert!(String::from_utf8(place.read("mine.toml")).unwrap().contains("[param.shared]"));
     assert_eq!(place.read("a.png"), place.read("b.png"));
     let info = place.json(&["info", "a.png", "--json"]);
     assert_eq!(info["grid"]["layer"], "left.conv");
@@ -161,7 +166,16 @@ fn grids_that_cannot_be_are_errors() {
                 "grid net.onnx photo.png -l right.conv --toward left.conv:1",
                 &["does not depend", "right.conv"],
             ),
-            ("same file", "grid net.onnx photo.png -l left.conv --out a.png --raw a.png", &["--raw a.png"]),
+            (
+                "same file",
+                "grid net.onnx photo.png -l left.conv --out a.png --raw a.png",
+                &["a.png", "another result"],
+            ),
+            (
+                "over the photo",
+                "grid net.onnx photo.png -l left.conv --out photo.png",
+                &["photo.png", "made from"],
+            ),
             ("no png", "grid net.onnx photo.png -l left.conv --out a.jpg", &["--out a.jpg", ".png"]),
             (
                 "too many",
