@@ -15,6 +15,7 @@ mod dot;
 mod dreaming;
 mod files;
 mod film;
+mod gridding;
 mod interrupt;
 mod materials;
 mod metadata;
@@ -85,6 +86,7 @@ enum Command {
     Sheet(commands::sheet::Args),
     Invert(commands::invert::Args),
     Caricature(commands::caricature::Args),
+    Grid(commands::grid::Args),
     Accentuate(commands::accentuate::Args),
     Interpolate(commands::interpolate::Args),
     Presets(commands::presets::Args),
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Command::Render(args) => commands::render::run(&context, args),
         Command::Sheet(args) => commands::sheet::run(&context, args),
         Command::Invert(args) => commands::invert::run(&context, args),
+        Command::Grid(args) => commands::grid::run(&context, args),
         Command::Caricature(args) => commands::caricature::run(&context, args),
         Command::Interpolate(args) => commands::interpolate::run(&context, args),
         Command::Accentuate(args) => commands::accentuate::run(&context, args),

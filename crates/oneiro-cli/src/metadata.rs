@@ -135,7 +135,8 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     Ok(text)
 }
 
-fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
+/// Adds a recipe with its seed.
+pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
     text.push("preset", &setting.preset.name);
     text.push("settings", toml::to_string(&setting.preset)?);
     text.push("seed", setting.seed.to_string());
@@ -243,6 +244,12 @@ impl StoredSetting {
     }
 }
 
+/// The recipe that [`push_setting`] added.
+pub fn setting_of(text: &PngText) -> Result<Setting> {
+    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
+    StoredSetting { settings: required(text, "settings")?, seed }.read()
+}
+
 /// What it takes to make one unit again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -276,7 +283,12 @@ pub enum Shown {
     Picture,
     Film,
     Sheet(Layout),
+    /// A film of what a sheet shows side by side.
+    Interpolation(Layout),
 }
+
+/// The keyword that a film between two units has.
+pub const INTERPOLATION: &str = "interpolation";
 
 /// What a picture was made with.
 #[derive(Debug, Clone)]
@@ -344,7 +356,9 @@ impl Record {
                     setting: u.setting,
                 };
                 let units = units.into_iter().map(record).collect();
-                (units, robustness, Shown::Sheet(layout))
+                let is_film = text.get(INTERPOLATION).is_some();
+                let shown = if is_film { Shown::Interpolation(layout) } else { Shown::Sheet(layout) };
+                (units, robustness, shown)
             }
             None => {
                 let shown = if text.get("film").is_some() { Shown::Film } else { Shown::Picture };

@@ -159,6 +159,18 @@ pub fn produce(
     extras: Extras,
     output: &Output<'_>,
 ) -> Result<(Vec<Finished>, Vec<String>)> {
+    let (finished, _, files) = produce_from(context, model, plan, extras, output)?;
+    Ok((finished, files))
+}
+
+/// The same for those who make something else of the results, too: also returns what they were made from.
+pub fn produce_from<'a>(
+    context: &Context,
+    model: &'a LoadedModel,
+    plan: &SheetPlan,
+    extras: Extras,
+    output: &Output<'_>,
+) -> Result<(Vec<Finished>, Prepared<'a>, Vec<String>)> {
     let work = plan.prepare(context, model, extras, output.keep_size)?;
     let layout = plan.layout(model, &work);
     let results = output.paths.files.iter().map(PathBuf::as_path).chain(output.raw);
@@ -174,7 +186,7 @@ pub fn produce(
         write_raw(path, &finished)?;
         files.push(path.display().to_string());
     }
-    Ok((finished, files))
+    Ok((finished, work, files))
 }
 
 /// Prints what `--json` gives: units, files, seconds.

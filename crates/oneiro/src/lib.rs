@@ -17,6 +17,7 @@
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → which of its pixels made it so |
+//! | [`cells`] | image + layer → a vector over the channels for each position |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
@@ -41,6 +42,7 @@
 
 pub mod attribution;
 pub mod card;
+pub mod cells;
 pub mod color;
 pub mod dream;
 mod eigen;

@@ -10,6 +10,7 @@ use oneiro_media::Image;
 
 use crate::attributing;
 use crate::commands::info::describe;
+use crate::commands::interpolate::film_of;
 use crate::context::Context;
 use crate::dreaming;
 use crate::files;
@@ -17,7 +18,7 @@ use crate::film::Format;
 use crate::metadata::{self, Origin, Record, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, prepare, render_all};
-use crate::{materials, references, sheets};
+use crate::{gridding, materials, references, sheets};
 
 /// Make a picture, sheet or film again from what it says of itself, byte for byte
 #[derive(clap::Args)]
@@ -79,21 +80,29 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         bail!("--image {}: it is for dreams, and this picture is none", image.display());
     }
     let attributions = attributing::Record::read(&original.text).with_context(incomplete)?;
-    let (bytes, film) = match attributions {
-        Some(record) => {
+    let grid = gridding::Record::read(&original.text).with_context(incomplete)?;
+    let (bytes, film) = match (grid, attributions) {
+        (Some(record), _) => {
+            let model = load(context, args, &origin)?;
+            (record.again(context, &model)?, false)
+        }
+        (None, Some(record)) => {
             let model = load(context, args, &origin)?;
             (record.again(context, &model, &args.picture)?, false)
         }
-        None if is_dream => {
+        _ if is_dream => {
             let record = dreaming::Record::read(&original.text).with_context(incomplete)?;
             let model = load(context, args, &origin)?;
             let film = record.is_film.then_some(format);
             (dreaming::again(context, &model, &record, &args.picture, &args.images, film)?, record.is_film)
         }
-        None => {
+        _ => {
             let record = Record::read(&original.text).with_context(incomplete)?;
             let model = load(context, args, &origin)?;
-            (render(context, args, &record, &model, format)?, matches!(record.shown, Shown::Film))
+            (
+                render(context, args, &record, &model, format)?,
+                matches!(record.shown, Shown::Film | Shown::Interpolation(_)),
+            )
         }
     };
     oneiro_media::write_atomic(&out, &bytes)?;
@@ -145,8 +154,10 @@ fn render(
     let film = matches!(record.shown, Shown::Film).then_some(format);
     let options = Options { robustness: record.robustness, film };
     let finished = render_all(context, &work, &options)?;
-    if let Shown::Sheet(layout) = &record.shown {
-        return sheets::encode(&work, layout, &finished);
+    match &record.shown {
+        Shown::Sheet(layout) => return sheets::encode(&work, layout, &finished),
+        Shown::Interpolation(layout) => return film_of(&work, layout, &finished, format),
+        Shown::Film | Shown::Picture => {}
     }
     let Some(one) = finished.get(record.place) else {
         bail!("{} is the picture of unit {} of {}", args.picture.display(), record.place, finished.len());

@@ -65,9 +65,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 /// Numbers and structures as such, what is not readable as the text it is.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
-        "settings" | "preparation" | "zoom" | "attribution" => toml::from_str(text).ok(),
-        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed" | "steps"
-        | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
+        "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
+        "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed"
+        | "steps" | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
         _ => None,
     };
     parsed.unwrap_or_else(|| text.into())
@@ -76,7 +76,7 @@ fn as_json(key: &str, text: &str) -> Value {
 /// One line, or several below their keyword.
 fn as_lines(key: &str, text: &str) -> String {
     let text = match key {
-        "units" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
+        "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
             serde_json::from_str::<Value>(text)
                 .and_then(|v| serde_json::to_string_pretty(&v))
                 .unwrap_or_else(|_| text.to_owned())

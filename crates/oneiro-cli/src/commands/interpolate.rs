@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind, Unit};
-use oneiro_media::Film;
+use oneiro_media::{Film, TICKS_PER_SECOND};
 
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::files;
 use crate::film::Format;
 use crate::materials::Extras;
-use crate::metadata::{Measure, text_of_model};
-use crate::model::{self, LoadedModel, ModelArgs};
+use crate::metadata::{INTERPOLATION, Layout, Measure, sheet_text};
+use crate::model::{self, ModelArgs};
 use crate::preimage::out_path;
-use crate::rendering::{Job, Options, Setting};
+use crate::rendering::{Finished, Job, Options, Prepared, Setting};
 use crate::settings::{DEFAULT_PRESET, RenderArgs};
 use crate::sheets::{self, Output, Row, SheetPlan};
 
@@ -70,8 +70,7 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let units = [&args.from_unit, &args.to_unit];
-    let [from, to] = units.map(|u| u.parse::<Unit>());
+    let [from, to] = [&args.from_unit, &args.to_unit].map(|u| u.parse::<Unit>());
     let (from, to) = (from?, to?);
     let align = args.align.as_deref().map(parse_align).transpose()?;
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
@@ -109,10 +108,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         options: Options::default(),
         keep_size: args.settings.size.is_some(),
     };
-    let (finished, mut written) = sheets::produce(context, &model, &plan, Extras::default(), &output)?;
+    let (finished, work, mut written) =
+        sheets::produce_from(context, &model, &plan, Extras::default(), &output)?;
     if let Some((path, format)) = film {
-        let pictures: Vec<&oneiro_media::Image> = finished.iter().map(|f| &f.picture).collect();
-        let bytes = film_of(&model, &pictures, format, units, &written[0])?;
+        let bytes = film_of(&work, &plan.layout(&model, &work), &finished, format)?;
         oneiro_media::write_atomic(path, &bytes)?;
         written.push(path.display().to_string());
     }
@@ -155,24 +154,29 @@ fn row([from, to]: &[Objective; 2], frames: usize, align: Option<&(String, f64)>
     row
 }
 
-/// There and back, the ends held.
-fn film_of(
-    model: &LoadedModel,
-    pictures: &[&oneiro_media::Image],
+/// The pictures there and back, the ends held, as a film that says how it was made.
+pub fn film_of(
+    work: &Prepared<'_>,
+    layout: &Layout,
+    finished: &[Finished],
     format: Format,
-    [from, to]: [&String; 2],
-    strip: &str,
 ) -> Result<Vec<u8>> {
     let mut film = Film::default();
-    let last = pictures.len() - 1;
+    let last = finished.len().saturating_sub(1);
     let back = (1..last).rev();
     for k in (0..=last).chain(back) {
-        film.push(pictures[k], if k == 0 || k == last { END_TICKS } else { TICKS })?;
+        film.push(&finished[k].picture, if k == 0 || k == last { END_TICKS } else { TICKS })?;
     }
-    let mut text = text_of_model(model)?;
+    let reports: Vec<_> = finished.iter().map(|f| &f.report).collect();
+    let mut text = sheet_text(work, layout, &reports)?;
     text.push(
-        "interpolation",
-        format!("from {from} to {to} and back, {} pictures; the strip {strip} says more", last + 1),
+        INTERPOLATION,
+        format!(
+            "there and back in {} frames of {} s, the ends of {} s",
+            film.len(),
+            f64::from(TICKS) / f64::from(TICKS_PER_SECOND),
+            f64::from(END_TICKS) / f64::from(TICKS_PER_SECOND)
+        ),
     );
     format.encode(&film, &text)
 }

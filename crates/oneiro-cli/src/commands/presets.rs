@@ -67,6 +67,7 @@ fn about(name: &str) -> &'static str {
         "maco-horama" => "MACO as in Horama, larger and longer",
         "yosinski" => "the Deep Visualization Toolbox (Yosinski et al. 2015)",
         "accentuation" => "feature accentuation of a picture (Hamblin et al. 2024)",
+        "activation-grid" => "small cells that agree in brightness and colour (Olah et al. 2018)",
         _ => "",
     }
 }

@@ -19,6 +19,8 @@ mod files;
 mod film;
 mod formats;
 mod from_pictures;
+mod grid;
+mod interpolate;
 mod interruption;
 mod listing;
 mod objectives;

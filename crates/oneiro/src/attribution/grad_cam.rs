@@ -59,39 +59,11 @@ pub fn grad_cam(
     let name = settings.cam_layer.clone().unwrap_or_else(|| {
         model.names().of(at).into_iter().next().unwrap_or_else(|| model.graph.name(at).to_owned())
     });
-    let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
-    if !is_needed && !targets.contains(&at) {
-        return Err(Error::Settings(format!(
-            "Grad-CAM at \"{name}\": the objective {objective} does not depend on that layer; choose one before it"
-        )));
-    }
-
-    // Forward to the layer.
-    let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
-    let shape = shape_of(&model.graph, at, &shapes)?;
-    let halves = cut(model, &layers, at, &shape, &shapes)?;
-    let one = std::slice::from_ref(&objective);
-    let mut below = Probe::new(&halves.below, one, &[halves.layer], shapes.clone(), false)?;
-    feed(&mut below, subject, image);
-    below.forward();
-    let (shape, activations) = below.captured(0);
-    let &[_, channels, rows, columns] = shape else { return Err(no_map(&name, shape)) };
+    let LayerGradient { shape, activations, gradient, value } = layer_gradient(subject, image, at, &name)?;
+    let &[_, channels, rows, columns] = &shape[..] else { return Err(no_map(&name, &shape)) };
     if rows * columns == 1 {
-        return Err(no_map(&name, shape));
+        return Err(no_map(&name, &shape));
     }
-    let value = below.value(0);
-
-    // And from the layer to the objective and back.
-    let fed = shapes.len();
-    let shapes = shapes.into_iter().chain([shape.to_vec()]).collect();
-    let mut above = Probe::new(&halves.above, one, &[], shapes, true)?;
-    feed(&mut above, subject, image);
-    above.input_mut(fed).copy_from_slice(activations);
-    above.forward();
-    above.seed(0, 1.0);
-    above.backward(&Rules::default());
-    let gradient = above.input_gradient(fed);
-
     let positions = rows * columns;
     let mut weighted = vec![0.0f64; positions];
     for c in 0..channels {
@@ -111,6 +83,57 @@ pub fn grad_cam(
         (enlarged(&signed, [rows, columns], size), enlarged(&positive, [rows, columns], size));
     let attribution = Attribution::new(Method::GradCam, size, values, map, value)?;
     Ok(Attribution { layer: Some(name), ..attribution })
+}
+
+/// A layer's activations for an image, and the gradient of an objective on them.
+pub(crate) struct LayerGradient {
+    /// With the batch of one, channels on axis 1.
+    pub shape: Vec<usize>,
+    pub activations: Vec<f32>,
+    pub gradient: Vec<f32>,
+    /// The objective.
+    pub value: f64,
+}
+
+/// Runs an image forward to a layer, and the objective back to it. `name` is what errors call the layer.
+pub(crate) fn layer_gradient(
+    subject: &Subject<'_>,
+    image: &[f32],
+    at: ValueId,
+    name: &str,
+) -> Result<LayerGradient> {
+    subject.check(image)?;
+    let shapes = subject.shapes(1)?;
+    let (model, objective) = (subject.model, &subject.objective);
+    let terms = objective.terms();
+    let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let needed = typed::ancestors(&model.graph, &targets);
+    let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
+    if !is_needed && !targets.contains(&at) {
+        return Err(Error::Settings(format!(
+            "the objective {objective} does not depend on the layer \"{name}\"; choose one before it"
+        )));
+    }
+    let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
+    let shape = shape_of(&model.graph, at, &shapes)?;
+    let halves = cut(model, &layers, at, &shape, &shapes)?;
+    let one = std::slice::from_ref(objective);
+    let mut below = Probe::new(&halves.below, one, &[halves.layer], shapes.clone(), false)?;
+    feed(&mut below, subject, image);
+    below.forward();
+    let (shape, activations) = below.captured(0);
+    let (shape, activations, value) = (shape.to_vec(), activations.to_vec(), below.value(0));
+
+    let fed = shapes.len();
+    let shapes = shapes.into_iter().chain([shape.clone()]).collect();
+    let mut above = Probe::new(&halves.above, one, &[], shapes, true)?;
+    feed(&mut above, subject, image);
+    above.input_mut(fed).copy_from_slice(&activations);
+    above.forward();
+    above.seed(0, 1.0);
+    above.backward(&Rules::default());
+    let gradient = above.input_gradient(fed).to_vec();
+    Ok(LayerGradient { shape, activations, gradient, value })
 }
 
 /// Whether there is a feature map before the objective that [`grad_cam`] would choose.

@@ -198,7 +198,7 @@ impl<'m> Subject<'m> {
 }
 
 /// The input that takes images.
-fn image_input(model: &Model) -> Result<usize> {
+pub(crate) fn image_input(model: &Model) -> Result<usize> {
     let pictures = |(_, card): &(usize, &crate::card::InputCard)| card.kind != InputKind::Tensor;
     match model.card.input.iter().enumerate().filter(pictures).collect::<Vec<_>>()[..] {
         [(at, card)] if card.kind == InputKind::Image => Ok(at),

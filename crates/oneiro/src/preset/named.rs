@@ -2,7 +2,7 @@
 
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
-use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions};
+use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions, SharedOptions};
 use crate::preset::{Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
 use crate::regularizer::Regularizer;
 use crate::transform::Chain;
@@ -50,6 +50,13 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
+/// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the article's notebooks
+/// have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to one colour.
+const GRID_SIDE: usize = 88;
+const GRID_STEPS: usize = 128;
+const GRID_RATE: f32 = 0.03;
+const GRID_FACTORS: [usize; 2] = [16, 32];
+const GRID_WEIGHT: f32 = 0.1;
 
 impl Preset {
     /// Lucid's settings under another name, to be changed.
@@ -212,6 +219,22 @@ impl Preset {
         }
     }
 
+    /// Cells of activation grids (Olah et al., "The Building Blocks of Interpretability", Distill 2018): small pictures whose
+    /// coarsest resolutions are those of all, so that neighbours agree in brightness and colour. Nothing is padded with
+    /// grey, which would be much of a small picture.
+    pub fn activation_grid() -> Self {
+        let param =
+            SharedOptions { factors: GRID_FACTORS.into(), weight: GRID_WEIGHT, ..SharedOptions::default() };
+        Self {
+            param: ParamSpec::Shared(param),
+            size: Some([GRID_SIDE; 2]),
+            steps: GRID_STEPS,
+            optimizer: OptimizerSpec::adam(GRID_RATE),
+            transform: Chain::activation_grid(),
+            ..Self::based_on_lucid("activation-grid")
+        }
+    }
+
     /// All presets that have a name.
     pub fn all() -> Vec<Self> {
         vec![
@@ -224,6 +247,7 @@ impl Preset {
             Self::maco_horama(),
             Self::yosinski(),
             Self::accentuation(),
+            Self::activation_grid(),
         ]
     }
 

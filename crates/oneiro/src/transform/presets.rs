@@ -9,6 +9,11 @@ const MACO_XPLIQUE_NOISE: f64 = 0.08;
 /// See [`MACO_XPLIQUE_NOISE`].
 const MACO_HORAMA_NOISE: f64 = 0.05;
 
+/// Pixels by which cells of activation grids are mirrored beyond their edge, so that no view shows grey at its border, and by
+/// which they are shifted (ours).
+const GRID_PAD: usize = 12;
+const GRID_JITTER: usize = 6;
+
 impl Chain {
     /// Lucid's standard transforms (`lucid/optvis/transform.py`, `standard_transforms`).
     pub fn lucid() -> Chain {
@@ -34,6 +39,17 @@ impl Chain {
             Transform::Roll(8),
         ];
         Chain { transforms, fill: fill.to_vec() }
+    }
+
+    /// For small pictures: shifts, sizes and turns of a few pixels, the edge mirrored.
+    pub fn activation_grid() -> Chain {
+        Chain::new(vec![
+            Transform::Pad(GRID_PAD, PadMode::Reflect),
+            Transform::Jitter(GRID_JITTER),
+            Transform::Scale(Values::Uniform(0.9, 1.1)),
+            Transform::Rotate(Values::Uniform(-5.0, 5.0)),
+            Transform::Jitter(2),
+        ])
     }
 
     /// MACO's transforms as in xplique (`features_visualizations/maco.py`; Fel et al. 2023, "Unlocking Feature

@@ -1,0 +1,272 @@
+//! What a layer makes of one image, position by position: the vectors behind activation grids and semantic dictionaries
+//! (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
+//!
+//! Shape of the concept: model, layer and image → [`Cells`], a map `[C, rows, columns]` whose cells are vectors over the
+//! channels. With an objective, every activation also has its share in it: activation times gradient, the first-order
+//! answer to what the objective would lose without it.
+
+use oneiro_net::ValueId;
+
+use crate::attribution::{Subject, layer_gradient};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::objective::Objective;
+use crate::preprocess::Preprocess;
+use crate::probe::Probe;
+
+/// The activations of a layer for one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// C, rows, columns.
+    shape: [usize; 3],
+    /// Channel by channel, rows in them.
+    activations: Vec<f32>,
+    /// Activation times gradient, in the same order.
+    shares: Option<Vec<f32>>,
+}
+
+impl Cells {
+    /// The activations of a layer for an image, planar RGB in 0–1 of the size that the network is to see (the model's own if
+    /// none is given).
+    ///
+    /// # Errors
+    /// If the layer is not known or has no map of height and width, or the image is not of the network's size.
+    pub fn of(model: &Model, layer: &str, image: &[f32], size: Option<[usize; 2]>) -> Result<Self> {
+        let value = model.resolve(layer)?;
+        let shapes = model.input_shapes(1, size)?;
+        let (graph, turned) = model.channels_first(&[value], &shapes)?;
+        let mut below = model.clone();
+        below.graph = graph.into_owned();
+        let mut probe = Probe::new(&below, &[], &[turned[0]], shapes, false)?;
+        feed(&below, &mut probe, image)?;
+        probe.forward();
+        let (shape, activations) = probe.captured(0);
+        Self::new(layer, shape, activations.to_vec(), None)
+    }
+
+    /// The same with the share of every activation in an objective.
+    ///
+    /// # Errors
+    /// Also if the objective does not depend on the layer.
+    pub fn toward(
+        model: &Model,
+        layer: &str,
+        objective: &Objective,
+        image: &[f32],
+        size: Option<[usize; 2]>,
+    ) -> Result<Self> {
+        let at: ValueId = model.resolve(layer)?;
+        let subject = Subject::new(model, objective, size)?;
+        let found = layer_gradient(&subject, image, at, layer)?;
+        let shares = found.activations.iter().zip(&found.gradient).map(|(a, g)| a * g).collect();
+        Self::new(layer, &found.shape, found.activations, Some(shares))
+    }
+
+    fn new(layer: &str, shape: &[usize], activations: Vec<f32>, shares: Option<Vec<f32>>) -> Result<Self> {
+        let &[1, channels, rows, columns] = shape else {
+            let shape = shape.get(1..).unwrap_or_default();
+            return Err(Error::Unit(format!(
+                "layer \"{layer}\" has shape {shape:?} per image: it has no map of height and width; choose a convolution"
+            )));
+        };
+        if activations.iter().chain(shares.iter().flatten()).any(|a| !a.is_finite()) {
+            return Err(Error::Unit(format!(
+                "some activations of layer \"{layer}\" are not finite; its weights may not be, either"
+            )));
+        }
+        Ok(Self { shape: [channels, rows, columns], activations, shares })
+    }
+
+    /// Channels, rows, columns.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis: each cell is the
+    /// mean over the positions that it covers, those at its border included.
+    pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
+        let [channels, h, w] = self.shape;
+        let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
+        let (rows, columns) = (reduced(h, rows), reduced(w, columns));
+        let covered = |i: usize, of: usize, from: usize| i * from / of..((i + 1) * from).div_ceil(of);
+        let plane = |data: &[f32]| -> Vec<f32> {
+            let mut out = Vec::with_capacity(channels * rows * columns);
+            for plane in data.chunks_exact(h * w) {
+                for y in 0..rows {
+                    for x in 0..columns {
+                        let (ys, xs) = (covered(y, rows, h), covered(x, columns, w));
+                        let n = ys.len() * xs.len();
+                        let cell = ys.flat_map(|y| plane[y * w..][xs.clone()].iter());
+                        out.push((cell.map(|a| f64::from(*a)).sum::<f64>() / n as f64) as f32);
+                    }
+                }
+            }
+            out
+        };
+        Self {
+            shape: [channels, rows, columns],
+            activations: plane(&self.activations),
+            shares: self.shares.as_deref().map(plane),
+        }
+    }
+
+    /// The same with nothing below zero: what later layers see of a map before its ReLU.
+    pub fn rectified(mut self) -> Self {
+        if let Some(shares) = &mut self.shares {
+            shares.iter_mut().zip(&self.activations).filter(|(_, a)| **a < 0.0).for_each(|(s, _)| *s = 0.0);
+        }
+        self.activations.iter_mut().for_each(|a| *a = a.max(0.0));
+        self
+    }
+
+    fn column<'a>(&self, data: &'a [f32], [y, x]: [usize; 2]) -> impl Iterator<Item = f32> + 'a {
+        let [_, rows, columns] = self.shape;
+        data.iter().skip(y * columns + x).step_by(rows * columns).copied()
+    }
+
+    /// A cell's activations, one a channel.
+    pub fn vector(&self, at: [usize; 2]) -> Vec<f32> {
+        self.column(&self.activations, at).collect()
+    }
+
+    /// A cell's length, ‖a‖.
+    pub fn magnitude(&self, at: [usize; 2]) -> f64 {
+        self.column(&self.activations, at).map(|a| f64::from(a).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// What a cell's activations contribute to the objective together; `None` without an objective.
+    pub fn share(&self, at: [usize; 2]) -> Option<f64> {
+        self.shares.as_ref().map(|s| self.column(s, at).map(f64::from).sum())
+    }
+
+    /// What a channel contributes to the objective at a cell; `None` without an objective.
+    pub fn share_of(&self, at: [usize; 2], channel: usize) -> Option<f64> {
+        self.shares.as_ref().and_then(|s| self.column(s, at).nth(channel)).map(f64::from)
+    }
+
+    /// The `n` channels of a cell that count most, the largest first: by their share in the objective if there is one, else by
+    /// their activation. Those without any are left out.
+    pub fn top(&self, at: [usize; 2], n: usize) -> Vec<usize> {
+        let of: Vec<f32> = self.column(self.shares.as_ref().unwrap_or(&self.activations), at).collect();
+        let mut order: Vec<usize> = (0..of.len()).filter(|&c| of[c] > 0.0).collect();
+        order.sort_by(|&a, &b| of[b].total_cmp(&of[a]).then(a.cmp(&b)));
+        order.truncate(n);
+        order
+    }
+
+    /// How much a cell counts: its share in the objective where there is one, else its magnitude.
+    pub fn weight(&self, at: [usize; 2]) -> f64 {
+        self.share(at).unwrap_or_else(|| self.magnitude(at))
+    }
+
+    /// All positions, row by row.
+    pub fn positions(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let [_, rows, columns] = self.shape;
+        (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
+    }
+
+    /// The `n` cells that count most, no two of them neighbours, the largest first: fewer where the map has no more.
+    pub fn strongest(&self, n: usize) -> Vec<[usize; 2]> {
+        let mut order: Vec<([usize; 2], f64)> = self.positions().map(|at| (at, self.weight(at))).collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut found: Vec<[usize; 2]> = Vec::new();
+        for (at, weight) in order {
+            let touches = |other: &[usize; 2]| (0..2).all(|i| at[i].abs_diff(other[i]) <= 1);
+            if found.len() < n && weight > 0.0 && !found.iter().any(touches) {
+                found.push(at);
+            }
+        }
+        found
+    }
+}
+
+/// Feeds an image to the one input for pictures, zeros to others.
+fn feed(model: &Model, probe: &mut Probe, image: &[f32]) -> Result<()> {
+    let input = crate::attribution::image_input(model)?;
+    for i in 0..probe.inputs().len() {
+        let shape = probe.inputs()[i].shape.clone();
+        if i != input {
+            probe.input_mut(i).fill(0.0);
+            continue;
+        }
+        model.check_picture(i, &shape)?;
+        if image.len() != 3 * shape[2] * shape[3] {
+            return Err(Error::Settings(format!(
+                "the image has {} values, the network takes 3x{}x{}",
+                image.len(),
+                shape[2],
+                shape[3]
+            )));
+        }
+        Preprocess::from_card(&model.card.input[i]).apply(image, probe.input_mut(i));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::Card;
+    use oneiro_zoo::embedded;
+
+    fn cells(shape: [usize; 3], activations: &[f32]) -> Cells {
+        Cells { shape, activations: activations.to_vec(), shares: None }
+    }
+
+    #[test]
+    fn averaging_covers_every_position_and_keeps_a_map_that_is_small_enough() {
+        let map = cells([1, 2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(map.averaged([9, 9]), map);
+        assert_eq!(map.averaged([1, 1]).activations, [3.5]);
+        // Two columns of three positions: both cover the middle one.
+        assert_eq!(map.averaged([2, 2]).activations, [1.5, 2.5, 4.5, 5.5]);
+        let long = cells([1, 1, 13], &[1.0; 13]);
+        assert_eq!([long.averaged([1, 12]).shape()[2], long.averaged([1, 6]).shape()[2]], [7, 5]);
+    }
+
+    #[test]
+    fn cells_are_vectors_over_the_channels() {
+        let map = cells([2, 1, 2], &[3.0, -1.0, 4.0, 2.0]);
+        assert_eq!(map.vector([0, 0]), [3.0, 4.0]);
+        assert_eq!(map.magnitude([0, 0]), 5.0);
+        assert_eq!(map.top([0, 0], 9), [1, 0]);
+        assert_eq!(map.top([0, 1], 9), [1]);
+        assert_eq!(map.rectified().vector([0, 1]), [0.0, 2.0]);
+    }
+
+    #[test]
+    fn the_strongest_cells_are_no_neighbours() {
+        let map = cells([1, 1, 5], &[1.0, 5.0, 4.0, 3.0, 0.0]);
+        assert_eq!(map.strongest(3), [[0, 1], [0, 3]]);
+    }
+
+    fn squeezenet() -> Model {
+        let graph = oneiro_net::format::onnx::read(embedded::model().into()).unwrap();
+        Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn shares_add_up_to_the_logit_where_what_follows_is_linear() {
+        let model = squeezenet();
+        let size = Some([64; 2]);
+        let image: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 97) as f32 / 97.0).collect();
+        // Behind the last convolution's ReLU only a mean is left.
+        let layer = model.names().of(model.logits().unwrap());
+        assert!(Cells::of(&model, &layer[0], &image, size).unwrap_err().to_string().contains("no map"));
+        let objective = Objective::logit(1);
+        let shared = Cells::toward(&model, "relu10", &objective, &image, size).unwrap();
+        let plain = Cells::of(&model, "relu10", &image, size).unwrap();
+        assert_eq!(shared.activations, plain.activations);
+        let sum: f64 = shared.positions().filter_map(|at| shared.share(at)).sum();
+        let value = Subject::new(&model, &objective, size).unwrap().value(&image).unwrap();
+        assert!((sum - value).abs() < 1e-4 * value.abs().max(1.0), "{sum} {value}");
+        let by_channel: f64 = shared.positions().filter_map(|at| shared.share_of(at, 1)).sum();
+        assert!((by_channel - sum).abs() < 1e-4 * sum.abs().max(1.0), "{by_channel} {sum}");
+    }
+
+    #[test]
+    fn images_of_another_size_are_refused() {
+        let error = Cells::of(&squeezenet(), "fire2", &[0.5; 12], Some([64; 2])).unwrap_err().to_string();
+        assert!(error.contains("3x64x64"), "{error}");
+    }
+}
