@@ -62,7 +62,7 @@ def invert(network, layer, target, strength, stride, generator, steps=STEPS, las
     height, width = target.shape[2:]
     jitter = max(math.floor(stride / 4 + 0.5), 1)
     margin = jitter - 1
-    x = 2 * torch.rand(1, 3, height + margin, width + margin, generator=generator) - 1
+    x = (2 * torch.rand(1, 3, height + margin, width + margin, generator=generator) - 1).to(target.device)
     x = x / x.flatten().quantile(0.95) * TYPICAL / math.sqrt(3)
     squares, velocity = torch.zeros_like(x), torch.zeros_like(x)
     rate = height * width * 0.05 * TYPICAL ** 2 / ALPHA
@@ -92,7 +92,7 @@ def psnr(image, target):
 
 def sheet(images, path):
     rows = [torch.cat([image[0].clamp(0, 1) for image in row], 2) for row in images]
-    pixels = (torch.cat(rows, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = (torch.cat(rows, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     Image.fromarray(pixels).save(path)
 
 
@@ -132,15 +132,20 @@ def main():
     a.add_argument("--size", type=int, default=224)
     a.add_argument("--strength", type=float, default=100)
     a.add_argument("--threads", type=int, default=torch.get_num_threads())
+    a.add_argument("--device", default="cpu", help="where PyTorch computes")
+    a.add_argument("--part", default="0/1", help="K/N: every Nth photo from the Kth on, to divide the work")
     a.add_argument("--csv", type=Path, default=Path("inversion-pytorch.csv"))
     a.add_argument("--sheet", help="a picture of PyTorch's results: a row a photo, the photo first")
     a.add_argument("--seconds", type=float, default=math.inf, help="begin no further photo after this time")
     a.add_argument("more", nargs="*", help="further flags of oneiro invert, after --")
     o = a.parse_args()
     torch.set_num_threads(o.threads)
-    network = Network(o.model, dtype=torch.float32)
+    torch.backends.cudnn.allow_tf32 = False
+    network = Network(o.model, dtype=torch.float32, device=o.device)
     files = sorted(p for p in o.photos.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     files = [files[i * len(files) // o.count] for i in range(o.count)]
+    part, parts = map(int, o.part.split("/"))
+    files = files[part::parts]
     stride = strides(o.oneiro, o.model)
     layers = o.layers.split(",")
     key = lambda r: (r["photo"], r["layer"], int(r["size"]), float(r["strength"]))
@@ -155,7 +160,7 @@ def main():
         for file in files:
             if time.perf_counter() - started > o.seconds:
                 break
-            target = photo(file, o.size)
+            target = photo(file, o.size).to(o.device)
             pictures.append([target])
             for layer in layers:
                 if (file.name, layer, o.size, o.strength) in known:

@@ -43,10 +43,10 @@ OPERATORS = {
 class Network:
     """A network with one input, an image, and the card beside it (or at `card`)."""
 
-    def __init__(self, path, card=None, dtype=torch.float64):
+    def __init__(self, path, card=None, dtype=torch.float64, device="cpu"):
         graph = onnx.load(str(path)).graph
         (self.input,) = [i.name for i in graph.input]
-        tensor = lambda t: torch.from_numpy(numpy_helper.to_array(t).copy()).to(dtype)
+        tensor = lambda t: torch.from_numpy(numpy_helper.to_array(t).copy()).to(device, dtype)
         self.weights = {t.name: tensor(t) for t in graph.initializer}
         attributes = lambda n: {a.name: onnx.helper.get_attribute_value(a) for a in n.attribute}
         self.nodes = [(OPERATORS[n.op_type], attributes(n), list(n.input), n.output[0]) for n in graph.node]
@@ -55,7 +55,7 @@ class Network:
         self.names = names | card.get("layers", {})
         picture = card["input"][0]
         self.range, self.order = picture["range"], [picture["order"].index(color) for color in "rgb"]
-        column = lambda key: torch.tensor(picture[key], dtype=dtype).view(1, 3, 1, 1)
+        column = lambda key: torch.tensor(picture[key], dtype=dtype, device=device).view(1, 3, 1, 1)
         self.mean, self.std = column("mean"), column("std")
 
     def prepared(self, image):
