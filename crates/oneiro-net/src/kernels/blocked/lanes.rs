@@ -30,6 +30,19 @@ pub(crate) trait Lanes: Copy {
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16;
     /// `other` where a bit is set.
     unsafe fn blend(self, other: Self, bits: u16) -> Self;
+    /// Rows as columns.
+    #[inline(always)]
+    unsafe fn transpose(rows: [Self; 16]) -> [Self; 16] {
+        let mut from = [[0.0f32; 16]; 16];
+        // SAFETY: the caller has the instructions; the arrays have sixteen numbers each.
+        unsafe {
+            rows.iter().zip(&mut from).for_each(|(row, to)| row.store(to.as_mut_ptr()));
+            std::array::from_fn(|column| {
+                let numbers: [f32; 16] = std::array::from_fn(|row| from[row][column]);
+                Self::load(numbers.as_ptr())
+            })
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -115,6 +128,38 @@ mod x86 {
         unsafe fn blend(self, other: Self, bits: u16) -> Self {
             // SAFETY: see above.
             unsafe { _mm512_mask_mov_ps(self, bits, other) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(rows: [Self; 16]) -> [Self; 16] {
+            // SAFETY: see above.
+            unsafe {
+                let mut out = rows;
+                // In each quarter of a register: the column 4 · quarter + j of four rows.
+                let mut fours = rows;
+                for (four, rows) in fours.chunks_exact_mut(4).zip(rows.chunks_exact(4)) {
+                    let pair = |a: usize, b: usize| {
+                        let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[a], rows[b]));
+                        (low, _mm512_castps_pd(_mm512_unpackhi_ps(rows[a], rows[b])))
+                    };
+                    let ((low, high), (low2, high2)) = (pair(0, 1), pair(2, 3));
+                    four[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
+                    four[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
+                    four[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
+                    four[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
+                }
+                for j in 0..4 {
+                    // Quarters 0 and 2, then 1 and 3, of the upper eight rows and of the lower.
+                    let even = _mm512_shuffle_f32x4::<0x88>(fours[j], fours[4 + j]);
+                    let even2 = _mm512_shuffle_f32x4::<0x88>(fours[8 + j], fours[12 + j]);
+                    let odd = _mm512_shuffle_f32x4::<0xdd>(fours[j], fours[4 + j]);
+                    let odd2 = _mm512_shuffle_f32x4::<0xdd>(fours[8 + j], fours[12 + j]);
+                    out[j] = _mm512_shuffle_f32x4::<0x88>(even, even2);
+                    out[4 + j] = _mm512_shuffle_f32x4::<0x88>(odd, odd2);
+                    out[8 + j] = _mm512_shuffle_f32x4::<0xdd>(even, even2);
+                    out[12 + j] = _mm512_shuffle_f32x4::<0xdd>(odd, odd2);
+                }
+                out
+            }
         }
     }
 

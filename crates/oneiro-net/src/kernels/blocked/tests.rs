@@ -28,6 +28,7 @@ fn all_cases() -> Vec<Case> {
         case("blocks 7x1", [1, 1, 24, 40], [1, 17, 7], [1, 7, 1], one, one, same(0, 3, 0)),
         case("blocks 5x5", [1, 1, 17, 33], [1, 9, 10], [1, 5, 5], one, one, same(0, 2, 2)),
         case("blocks in groups", [2, 3, 16, 32], [1, 6, 9], [1, 3, 3], one, one, same(0, 1, 1)),
+        case("three blocks in groups", [1, 2, 48, 80], [1, 5, 11], [1, 3, 3], one, one, same(0, 1, 1)),
         case("blocks 3x3x3", [2, 1, 17, 20], [5, 6, 7], [3, 3, 3], one, one, same(1, 1, 1)),
         case("blocks 3x3x3 stride 2", [1, 1, 18, 19], [5, 7, 6], [3, 3, 3], [2, 2, 2], one, same(1, 1, 1)),
         case("blocks 3x1x1", [1, 1, 20, 18], [6, 5, 4], [3, 1, 1], one, one, same(1, 0, 0)),
@@ -188,6 +189,43 @@ fn every_engine_equals_the_definition() {
     }
     assert!(failures.is_empty(), "{failures:#?}");
     assert_eq!(seen.len(), 8, "engines that no case reached: {seen:?}");
+}
+
+#[test]
+fn adjoints_that_read_the_weights_of_their_convolution_have_the_same_bits() {
+    let mut seen = 0;
+    for Case { name, geometry: g } in all_cases() {
+        let w = weights_of(&g);
+        let forward = Correlation::forward_of(&g);
+        if !Dense::takes(&forward) {
+            continue;
+        }
+        let dy = to_blocks(g.batch, g.groups * g.c_out, volume(g.dst), &numbers(sizes(&g).1, 5));
+        for isa in Isa::available() {
+            let weight = |group, out, input, tap| w[g.weight_index(group, out, input, tap)];
+            let convolution = Dense::new(forward.clone(), isa, weight, None);
+            for Phase { correlation: c, kernel_taps } in Correlation::backward_of(&g) {
+                let weight =
+                    |group, out, input, tap: usize| w[g.weight_index(group, input, out, kernel_taps[tap])];
+                let own = Dense::new(c.clone(), isa, weight, None);
+                let shared = convolution.adjoint_of(c.clone(), &kernel_taps).unwrap();
+                assert!(shared.adjoint_of(forward.clone(), &[]).is_none(), "it has none to lend");
+                let len = c.batch * c.groups * blocks_of(c.c_out) * volume(c.dst) * BLOCK;
+                let run = |engine: &Dense| {
+                    let mut dst = vec![0.0; len];
+                    engine.run(&dy, &mut dst, false, &mut Ending::default());
+                    dst
+                };
+                let expected = run(&own);
+                for threads in [1, 2, 3] {
+                    let found = in_pool(threads, || run(&shared));
+                    assert_eq!(found, expected, "{name}, {isa:?}, {threads} threads");
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} adjoints");
 }
 
 #[test]

@@ -40,11 +40,13 @@ enum Transform {
 
 impl Engine {
     /// The engine for a correlation that mixes channels: the one that costs least. `exact` leaves out the transform that
-    /// rounds worse than the direct convolution.
+    /// rounds worse than the direct convolution. The adjoint of a direct convolution, `of` with its taps, may read the
+    /// weights of that.
     fn dense(
         correlation: Correlation,
         isa: Isa,
         exact: bool,
+        of: Option<(&Self, &[usize])>,
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
         bias: Option<&[f32]>,
     ) -> Self {
@@ -60,7 +62,15 @@ impl Engine {
         let direct = (Dense::cost(&correlation), Transform::None);
         let best = std::iter::once(direct).chain(planes).chain(lines).min_by(|a, b| a.0.total_cmp(&b.0));
         match best.map_or(Transform::None, |(_, transform)| transform) {
-            Transform::None => Engine::Dense(Dense::new(correlation, isa, weight, bias)),
+            Transform::None => {
+                let shared = match of {
+                    Some((Engine::Dense(of), taps)) if Dense::shares_weights(&correlation) => {
+                        of.adjoint_of(correlation.clone(), taps)
+                    }
+                    _ => None,
+                };
+                Engine::Dense(shared.unwrap_or_else(|| Dense::new(correlation, isa, weight, bias)))
+            }
             Transform::Plane(outputs) => {
                 Engine::Winograd(Winograd::new(correlation, isa, outputs, |o, i, t| weight(0, o, i, t), bias))
             }
@@ -119,7 +129,7 @@ impl BlockedConv {
             Engine::Depthwise(Depthwise::new(correlation, isa, data, bias.as_deref()))
         } else {
             let weight = |group, out, input, tap| data[geometry.weight_index(group, out, input, tap)];
-            Engine::dense(correlation, isa, true, weight, bias.as_deref())
+            Engine::dense(correlation, isa, true, None, weight, bias.as_deref())
         };
         let phases = if site.gradients { Correlation::backward_of(geometry) } else { Vec::new() };
         let backward = phases
@@ -129,11 +139,11 @@ impl BlockedConv {
                     let weights = phase.depthwise_weights(geometry, data);
                     return Engine::Depthwise(Depthwise::new(phase.correlation, isa, &weights, None));
                 }
-                let taps = phase.kernel_taps;
+                let taps = phase.kernel_taps.as_slice();
                 let weight =
                     |group, out, input, tap| data[geometry.weight_index(group, input, out, taps[tap])];
                 // Nothing branches on a gradient.
-                Engine::dense(phase.correlation, isa, false, weight, None)
+                Engine::dense(phase.correlation, isa, false, Some((&forward, taps)), weight, None)
             })
             .collect();
         Some(Self { forward, backward, maps: Maps::over(isa, site.output) })

@@ -1,0 +1,228 @@
+//! The tasks of a direct convolution: slabs of the source, and tiles over them.
+
+use super::{CHAIN, Dense, Panel};
+use crate::kernels::blocked::blocks_of;
+use crate::kernels::blocked::tile::{Finish, LANES, Tile, TileCall, most_positions, tile_of};
+use crate::kernels::correlate::slab::Slab;
+use crate::kernels::correlate::volume;
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::{AlignedBuffer, Disjoint};
+use std::cell::RefCell;
+
+struct Scratch {
+    slab: Slab,
+    data: AlignedBuffer,
+    offsets: Vec<usize>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const {
+        RefCell::new(Scratch { slab: Slab::new(), data: AlignedBuffer::new(), offsets: Vec::new() })
+    };
+}
+
+/// One call, as its tasks see it.
+pub(super) struct Job<'a> {
+    pub(super) dense: &'a Dense,
+    /// In the order in which tiles read them.
+    pub(super) weights: &'a [f32],
+    pub(super) src: &'a [f32],
+    pub(super) dst: Disjoint<'a, f32>,
+    pub(super) accumulate: bool,
+    pub(super) finish: Option<Finish>,
+}
+
+// SAFETY: the addresses in `finish` are of slices that outlive the job; tasks write masks at disjoint places, those of
+// their own outputs.
+unsafe impl Sync for Job<'_> {}
+
+impl Job<'_> {
+    pub(super) fn run(&self, image: usize, group: usize, columns: (usize, usize), panels: (usize, usize)) {
+        if columns.0 < columns.1 && panels.0 < panels.1 {
+            SCRATCH.with_borrow_mut(|scratch| self.run_in(scratch, image, group, columns, panels));
+        }
+    }
+
+    fn run_in(
+        &self,
+        scratch: &mut Scratch,
+        image: usize,
+        group: usize,
+        columns: (usize, usize),
+        panels: (usize, usize),
+    ) {
+        let dense = self.dense;
+        let c = &dense.correlation;
+        let Scratch { slab, data, offsets } = scratch;
+        slab.lay(c, columns.0, columns.1, usize::MAX);
+        let src_plane = volume(c.src);
+        let in_blocks = blocks_of(c.c_in);
+        // From one block of channels to the next lie the other images.
+        let src_block = c.batch * src_plane;
+        let source = &self.src[(group * in_blocks * c.batch + image) * src_plane * LANES..];
+        let taps = c.taps.len();
+        let last = dense.passes().last().map_or(0, |p| p.first_block);
+        let mut written = self.accumulate;
+        let mut laid = 0;
+        for pass in dense.passes() {
+            let plane = if slab.direct { src_block } else { slab.len };
+            let from = if slab.direct {
+                &source[pass.first_block * src_block * LANES..]
+            } else {
+                let data = data.at_least(pass.blocks * plane * LANES);
+                let source = &source[pass.first_block * src_block * LANES..];
+                fill(slab, source, src_block, pass.blocks, laid, data);
+                laid = laid.max(pass.blocks);
+                &*data
+            };
+            offsets.clear();
+            for block in 0..pass.blocks {
+                offsets.extend(slab.taps.iter().map(|tap| (block * plane + tap) * LANES));
+            }
+            let reach = slab.segments.iter().map(|s| s.base + s.len).max().unwrap_or(0) * LANES;
+            let furthest = offsets.iter().max().copied().unwrap_or(0);
+            assert!(
+                offsets.is_empty() || furthest + reach <= from.len(),
+                "the slab reaches beyond the source"
+            );
+            let per_chunk = (CHAIN / pass.steps).max(1);
+            let chunks = offsets.len().div_ceil(per_chunk).max(1);
+            for chunk in 0..chunks {
+                let runs = offsets.len() * chunk / chunks..offsets.len() * (chunk + 1) / chunks;
+                let finish = pass.first_block == last && chunk + 1 == chunks;
+                let products = pass.first_block * taps * LANES + runs.start * pass.steps;
+                for &panel in &dense.panels[panels.0..panels.1] {
+                    self.multiply(
+                        (group * blocks_of(c.c_out) + panel.first) * c.batch + image,
+                        group,
+                        panel,
+                        products,
+                        pass.steps,
+                        &offsets[runs.clone()],
+                        from,
+                        slab,
+                        written,
+                        finish,
+                    );
+                }
+                written = true;
+            }
+        }
+    }
+
+    /// Adds the products of some runs to the outputs of one panel.
+    fn multiply(
+        &self,
+        first_plane: usize,
+        group: usize,
+        panel: Panel,
+        products: usize,
+        steps: usize,
+        offsets: &[usize],
+        from: &[f32],
+        slab: &Slab,
+        written: bool,
+        finish: bool,
+    ) {
+        let dense = self.dense;
+        let c = &dense.correlation;
+        let plane = volume(c.dst);
+        let per_group = blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
+        let first = group * per_group + panel.weights + products * panel.blocks * LANES;
+        let weights = &self.weights[first..first + offsets.len() * steps * panel.blocks * LANES];
+        let bias = (group * blocks_of(c.c_out) + panel.first) * LANES;
+        let bias = &dense.bias.as_slice()[bias..bias + panel.blocks * LANES];
+        let step = if c.is_whole() { 1 } else { c.dst_step[2] };
+        let mask_plane = crate::kernels::blocked::mask_plane(plane);
+        let finish = self.finish.as_ref().filter(|_| finish).map_or(std::ptr::null(), |f| f as *const Finish);
+        let most = most_positions(dense.isa, panel.blocks);
+        let mut tiles = Tiles::new(dense.isa, panel.blocks);
+        // What the next panel reads of these runs, a piece for each of the first tiles.
+        let mut pieces = 0;
+        let mut ahead = weights.as_ptr().wrapping_add(panel.blocks * LANES * c.c_in * c.taps.len());
+        for segment in &slab.segments {
+            let end = segment.to + (segment.len - 1) * step;
+            // The last output of the last block is in bounds (checked here), so those before it are.
+            self.dst.pointer(((first_plane + (panel.blocks - 1) * c.batch) * plane + end + 1) * LANES);
+            let count = segment.len.div_ceil(most);
+            for tile in 0..count {
+                let (x, end) = (segment.len * tile / count, segment.len * (tile + 1) / count);
+                let to = segment.to + x * step;
+                let call = TileCall {
+                    // SAFETY: a segment's base and offsets stay inside the source (asserted by the caller).
+                    src: unsafe { from.as_ptr().add((segment.base + x) * LANES) },
+                    offsets: offsets.as_ptr(),
+                    runs: offsets.len(),
+                    steps,
+                    weights: weights.as_ptr(),
+                    ahead,
+                    out: self.dst.pointer((first_plane * plane + to) * LANES),
+                    out_block: c.batch * plane * LANES,
+                    out_step: step * LANES,
+                    start: if written { std::ptr::null() } else { bias.as_ptr() },
+                    finish,
+                    mask_at: first_plane * mask_plane + to,
+                    mask_block: c.batch * mask_plane,
+                    mask_step: step,
+                };
+                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
+                // what the segment asks for (checked above); no other task writes these outputs.
+                unsafe { tiles.get(end - x)(&call) };
+                pieces += 1;
+                ahead = if pieces < panel.blocks {
+                    ahead.wrapping_add(offsets.len() * steps * LANES)
+                } else {
+                    weights.as_ptr()
+                };
+            }
+        }
+    }
+}
+
+/// The compiled tiles of one number of blocks; the last one is remembered.
+struct Tiles {
+    isa: Isa,
+    blocks: usize,
+    last: Option<(usize, Tile)>,
+}
+
+impl Tiles {
+    fn new(isa: Isa, blocks: usize) -> Tiles {
+        Tiles { isa, blocks, last: None }
+    }
+
+    fn get(&mut self, positions: usize) -> Tile {
+        match self.last {
+            Some((known, tile)) if known == positions => tile,
+            _ => {
+                let tile = tile_of(self.isa, positions, self.blocks);
+                self.last = Some((positions, tile));
+                tile
+            }
+        }
+    }
+}
+
+/// Fills the slabs of some blocks; those below `laid` have their zeros already.
+fn fill(slab: &Slab, source: &[f32], plane: usize, blocks: usize, laid: usize, data: &mut [f32]) {
+    for block in 0..blocks {
+        let to = &mut data[block * slab.len * LANES..(block + 1) * slab.len * LANES];
+        let from = &source[block * plane * LANES..];
+        if block >= laid {
+            for &(begin, end) in &slab.zeros {
+                to[begin * LANES..end * LANES].fill(0.0);
+            }
+        }
+        for piece in &slab.pieces {
+            let to = &mut to[piece.to * LANES..(piece.to + piece.len) * LANES];
+            if slab.step == 1 {
+                to.copy_from_slice(&from[piece.from * LANES..(piece.from + piece.len) * LANES]);
+            } else {
+                let from = from[piece.from * LANES..].chunks(slab.step * LANES);
+                for (to, from) in to.chunks_exact_mut(LANES).zip(from) {
+                    to.copy_from_slice(&from[..LANES]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! How the work of a direct convolution is cut: panels of output blocks, ranges of positions.
+
+use super::Dense;
+use crate::kernels::blocked::blocks_of;
+use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, most_positions};
+use crate::kernels::correlate::{Correlation, Reading};
+use crate::kernels::isa::Isa;
+
+/// Numbers of the destination that a task goes through for every pass: half of a second-level cache of 1 MB.
+const TASK_NUMBERS: usize = 128 << 10;
+
+/// Columns below which a range is not cut: a few tiles.
+const MIN_COLUMNS: usize = 28;
+/// Ranges of columns for each thread at most.
+const MAX_PARTS: usize = 8;
+
+// What a task costs besides its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor of two.
+
+/// Bytes of weights that arrive in a cycle from the caches that threads share.
+const WEIGHT_BYTES: f64 = 8.0;
+/// Bytes of sums that come and go in a cycle where they do not fit a second-level cache.
+const FAR_BYTES: f64 = 8.0;
+/// Cycles to copy the sixteen numbers of a position into a slab.
+const SLAB_CYCLES: f64 = 2.0;
+/// Cycles to hand over a task.
+const TASK_CYCLES: f64 = 4000.0;
+
+/// Into how many parts one (image, group) is cut.
+pub(super) struct Split {
+    pub(super) column_parts: usize,
+    pub(super) panel_parts: usize,
+}
+
+impl Dense {
+    /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by a simple
+    /// count. Threads matter here, for speed alone.
+    pub(super) fn split(&self, columns: usize) -> Split {
+        let c = &self.correlation;
+        let threads = rayon::current_num_threads();
+        let images = c.batch * c.groups;
+        let depth = c.c_in * c.taps.len();
+        let panels = self.panels.len();
+        let in_blocks = blocks_of(c.c_in);
+        let end =
+            |d: usize, of: fn(isize, isize) -> isize| c.taps.iter().map(|t| t[d]).reduce(of).unwrap_or(0);
+        let (low, high) = ([0, 1, 2].map(|d| end(d, isize::min)), [0, 1, 2].map(|d| end(d, isize::max)));
+        let direct = c.src_step == [1; 3] && low.iter().all(|&l| l >= 0) && high == low;
+        let halo = (high[1] - low[1]) as usize * c.src[2] + (high[0] - low[0]) as usize * c.src[1] * c.src[2];
+        let passes = (depth / super::CHAIN).max(1);
+        let cycles = |column_parts: usize, panel_parts: usize| -> f64 {
+            let columns = columns.div_ceil(column_parts) as f64;
+            let blocks = blocks_of(c.c_out) as f64 * panels.div_ceil(panel_parts) as f64 / panels as f64;
+            let sums = columns * blocks * LANES as f64;
+            let products = columns * blocks * depth as f64 / 2.0;
+            let weights = blocks * (LANES * depth) as f64 * 4.0 / WEIGHT_BYTES;
+            let slab = if direct { 0.0 } else { (columns + halo as f64) * in_blocks as f64 * SLAB_CYCLES };
+            let revisits =
+                if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
+            let tasks = images * column_parts * panel_parts;
+            // A last round that is not full leaves threads idle; many rounds even out.
+            tasks.div_ceil(threads) as f64 * (products + weights + slab + revisits + TASK_CYCLES)
+        };
+        let most_columns = columns.div_ceil(MIN_COLUMNS).min(MAX_PARTS * threads);
+        let candidates = (1..=most_columns).flat_map(|column_parts| {
+            (1..=panels.min(4 * threads)).map(move |panel_parts| (column_parts, panel_parts))
+        });
+        let (column_parts, panel_parts) = candidates
+            .map(|(columns, panels)| (cycles(columns, panels), columns, panels))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map_or((1, 1), |(_, columns, panels)| (columns, panels));
+        Split { column_parts, panel_parts }
+    }
+}
+
+/// The width of panels, in blocks, that takes the fewest cycles by a simple count: a tile needs half a cycle for each
+/// multiply-add and for each load, and at least the latency of a multiply-add for each product.
+pub(super) fn best_width(correlation: &Correlation, isa: Isa, blocks: usize) -> usize {
+    /// Cycles from a multiply-add to the next that needs its result (Intel and AMD, 2015 to 2024: 4).
+    const LATENCY: f64 = 4.0;
+    let line = if correlation.is_whole() { Reading::of(correlation).grid[2] } else { correlation.grid[2] };
+    let cycles = |width: usize| -> f64 {
+        let of = |panel: usize| -> f64 {
+            let most = most_positions(isa, panel);
+            let count = line.div_ceil(most).max(1);
+            (0..count)
+                .map(|i| (line * (i + 1) / count - line * i / count) as f64)
+                .map(|r| {
+                    let panel = panel as f64;
+                    (r * panel / 2.0).max((r + panel) / 2.0).max(LATENCY)
+                })
+                .sum()
+        };
+        let (full, rest) = (blocks / width, blocks % width);
+        full as f64 * of(width) + if rest > 0 { of(rest) } else { 0.0 }
+    };
+    let widths = (1..=MAX_BLOCKS.min(blocks.max(1))).filter(|&w| most_positions(isa, w) > 0);
+    // Two blocks win a tie: they read the source half as often as one.
+    widths
+        .min_by(|&a, &b| cycles(a).total_cmp(&cycles(b)).then((a != 2).cmp(&(b != 2))).then(a.cmp(&b)))
+        .unwrap_or(1)
+}
