@@ -9,7 +9,7 @@ mod job;
 mod mirror;
 mod split;
 
-use super::tile::{Finish, LANES};
+use super::tile::LANES;
 use super::{Ending, Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
@@ -95,8 +95,8 @@ impl Dense {
         Dense { correlation, isa, panels, weights, bias }
     }
 
-    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy of few weights
-    /// costs less than putting them in another order for every run.
+    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy of few weights, or
+    /// for few positions, costs less than putting them in another order for every run.
     pub fn shares_weights(adjoint: &Correlation) -> bool {
         Mirror::pays(adjoint)
     }
@@ -127,25 +127,7 @@ impl Dense {
             return;
         }
         let finish = ending.finish(dst, c.batch * c.groups * out_blocks, dst_plane);
-        match &self.weights {
-            Weights::Own(weights) => self.run_with(weights.as_slice(), src, dst, accumulate, finish),
-            Weights::Mirrored(mirror) => {
-                mirror.with(self, |weights| self.run_with(weights, src, dst, accumulate, finish));
-            }
-        }
-    }
-
-    fn run_with(
-        &self,
-        weights: &[f32],
-        src: &[f32],
-        dst: &mut [f32],
-        accumulate: bool,
-        finish: Option<Finish>,
-    ) {
-        let c = &self.correlation;
-        let columns = volume(c.grid);
-        let job = Job { dense: self, weights, src, dst: Disjoint::new(dst), accumulate, finish };
+        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, finish };
         let split = self.split(columns);
         let tasks = c.batch * c.groups * split.column_parts * split.panel_parts;
         let run = |task: usize| {

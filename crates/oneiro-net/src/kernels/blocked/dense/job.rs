@@ -1,6 +1,6 @@
 //! The tasks of a direct convolution: slabs of the source, and tiles over them.
 
-use super::{CHAIN, Dense, Panel};
+use super::{CHAIN, Dense, Panel, Weights};
 use crate::kernels::blocked::blocks_of;
 use crate::kernels::blocked::tile::{Finish, LANES, Tile, TileCall, most_positions, tile_of};
 use crate::kernels::correlate::slab::Slab;
@@ -8,24 +8,30 @@ use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use std::cell::RefCell;
+use std::ops::Range;
 
 struct Scratch {
     slab: Slab,
     data: AlignedBuffer,
+    /// Weights that are laid out for some products of a panel.
+    weights: AlignedBuffer,
     offsets: Vec<usize>,
 }
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = const {
-        RefCell::new(Scratch { slab: Slab::new(), data: AlignedBuffer::new(), offsets: Vec::new() })
+        RefCell::new(Scratch {
+            slab: Slab::new(),
+            data: AlignedBuffer::new(),
+            weights: AlignedBuffer::new(),
+            offsets: Vec::new(),
+        })
     };
 }
 
 /// One call, as its tasks see it.
 pub(super) struct Job<'a> {
     pub(super) dense: &'a Dense,
-    /// In the order in which tiles read them.
-    pub(super) weights: &'a [f32],
     pub(super) src: &'a [f32],
     pub(super) dst: Disjoint<'a, f32>,
     pub(super) accumulate: bool,
@@ -53,7 +59,7 @@ impl Job<'_> {
     ) {
         let dense = self.dense;
         let c = &dense.correlation;
-        let Scratch { slab, data, offsets } = scratch;
+        let Scratch { slab, data, weights: laid_weights, offsets } = scratch;
         slab.lay(c, columns.0, columns.1, usize::MAX);
         let src_plane = volume(c.src);
         let in_blocks = blocks_of(c.c_in);
@@ -90,14 +96,19 @@ impl Job<'_> {
             for chunk in 0..chunks {
                 let runs = offsets.len() * chunk / chunks..offsets.len() * (chunk + 1) / chunks;
                 let finish = pass.first_block == last && chunk + 1 == chunks;
-                let products = pass.first_block * taps * LANES + runs.start * pass.steps;
+                let products = Products {
+                    group,
+                    runs: pass.first_block * taps + runs.start..pass.first_block * taps + runs.end,
+                    first: pass.first_block * taps * LANES + runs.start * pass.steps,
+                    steps: pass.steps,
+                };
                 for &panel in &dense.panels[panels.0..panels.1] {
+                    let weights = products.weights(dense, panel, laid_weights);
                     self.multiply(
-                        (group * blocks_of(c.c_out) + panel.first) * c.batch + image,
-                        group,
+                        image,
                         panel,
-                        products,
-                        pass.steps,
+                        &products,
+                        weights,
                         &offsets[runs.clone()],
                         from,
                         slab,
@@ -113,11 +124,10 @@ impl Job<'_> {
     /// Adds the products of some runs to the outputs of one panel.
     fn multiply(
         &self,
-        first_plane: usize,
-        group: usize,
+        image: usize,
         panel: Panel,
-        products: usize,
-        steps: usize,
+        products: &Products,
+        weights: &[f32],
         offsets: &[usize],
         from: &[f32],
         slab: &Slab,
@@ -127,19 +137,16 @@ impl Job<'_> {
         let dense = self.dense;
         let c = &dense.correlation;
         let plane = volume(c.dst);
-        let per_group = blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
-        let first = group * per_group + panel.weights + products * panel.blocks * LANES;
-        let weights = &self.weights[first..first + offsets.len() * steps * panel.blocks * LANES];
-        let bias = (group * blocks_of(c.c_out) + panel.first) * LANES;
-        let bias = &dense.bias.as_slice()[bias..bias + panel.blocks * LANES];
+        let block = products.group * blocks_of(c.c_out) + panel.first;
+        let first_plane = block * c.batch + image;
+        assert_eq!(weights.len(), offsets.len() * products.steps * panel.blocks * LANES, "weights of {c:?}");
+        let bias = &dense.bias.as_slice()[block * LANES..(block + panel.blocks) * LANES];
         let step = if c.is_whole() { 1 } else { c.dst_step[2] };
         let mask_plane = crate::kernels::blocked::mask_plane(plane);
         let finish = self.finish.as_ref().filter(|_| finish).map_or(std::ptr::null(), |f| f as *const Finish);
         let most = most_positions(dense.isa, panel.blocks);
         let mut tiles = Tiles::new(dense.isa, panel.blocks);
-        // What the next panel reads of these runs, a piece for each of the first tiles.
-        let mut pieces = 0;
-        let mut ahead = weights.as_ptr().wrapping_add(panel.blocks * LANES * c.c_in * c.taps.len());
+        let mut tiles_run = 0;
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
             // The last output of the last block is in bounds (checked here), so those before it are.
@@ -153,9 +160,9 @@ impl Job<'_> {
                     src: unsafe { from.as_ptr().add((segment.base + x) * LANES) },
                     offsets: offsets.as_ptr(),
                     runs: offsets.len(),
-                    steps,
+                    steps: products.steps,
                     weights: weights.as_ptr(),
-                    ahead,
+                    ahead: products.ahead(dense, panel, weights, tiles_run),
                     out: self.dst.pointer((first_plane * plane + to) * LANES),
                     out_block: c.batch * plane * LANES,
                     out_step: step * LANES,
@@ -168,13 +175,53 @@ impl Job<'_> {
                 // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
                 // what the segment asks for (checked above); no other task writes these outputs.
                 unsafe { tiles.get(end - x)(&call) };
-                pieces += 1;
-                ahead = if pieces < panel.blocks {
-                    ahead.wrapping_add(offsets.len() * steps * LANES)
-                } else {
-                    weights.as_ptr()
-                };
+                tiles_run += 1;
             }
+        }
+    }
+}
+
+/// Some products of every output of a group: consecutive runs, (block of inputs, tap) pairs.
+struct Products {
+    group: usize,
+    runs: Range<usize>,
+    /// How many products of an output come before.
+    first: usize,
+    /// Of each run.
+    steps: usize,
+}
+
+impl Products {
+    /// Their weights in one panel, as its tiles read them.
+    fn weights<'a>(&self, dense: &'a Dense, panel: Panel, laid: &'a mut AlignedBuffer) -> &'a [f32] {
+        let c = &dense.correlation;
+        let len = self.runs.len() * self.steps * panel.blocks * LANES;
+        match &dense.weights {
+            Weights::Own(weights) => {
+                let per_group = blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
+                let first = self.group * per_group + panel.weights + self.first * panel.blocks * LANES;
+                &weights.as_slice()[first..first + len]
+            }
+            Weights::Mirrored(mirror) => {
+                let laid = &mut laid.at_least(len)[..len];
+                mirror.lay(dense.isa, self.group, panel, self.runs.clone(), self.steps, laid);
+                laid
+            }
+        }
+    }
+
+    /// What a tile brings closer while it works: of what the next panel reads, a piece for each of the first tiles.
+    fn ahead(&self, dense: &Dense, panel: Panel, weights: &[f32], tile: usize) -> *const f32 {
+        let c = &dense.correlation;
+        match &dense.weights {
+            Weights::Own(_) if tile < panel.blocks => {
+                let next = panel.blocks * LANES * c.c_in * c.taps.len();
+                weights.as_ptr().wrapping_add(next + tile * self.runs.len() * self.steps * LANES)
+            }
+            Weights::Mirrored(mirror) => {
+                mirror.ahead(self.group, panel, &self.runs, tile).unwrap_or(weights.as_ptr())
+            }
+            Weights::Own(_) => weights.as_ptr(),
         }
     }
 }

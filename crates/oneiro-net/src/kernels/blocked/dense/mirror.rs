@@ -1,31 +1,23 @@
 //! Weights of an adjoint that are read from those of its convolution, so that memory holds one copy for both directions.
 //!
-//! Tiles read weights in the order of their own direction. Before a run that order is laid out in memory which all layers
-//! share: blocks of 16 × 16 numbers, transposed in registers.
+//! Tiles read weights in the order of their own direction: before the tiles of a few products run, blocks of 16 × 16 numbers
+//! are transposed in registers, into memory that stays in a first-level cache.
 
-use super::{Dense, Panel};
+use super::{Dense, Panel, Weights};
 use crate::kernels::blocked::families::families;
 use crate::kernels::blocked::lanes::Lanes;
 use crate::kernels::blocked::tile::LANES;
 use crate::kernels::blocked::{Packed, blocks_of};
-use crate::kernels::correlate::Correlation;
+use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
-use crate::kernels::scratch::{AlignedBuffer, Disjoint};
-use crate::kernels::team;
-use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of weights below which a second copy costs less than laying it out each time.
+/// Bytes of weights below which a second copy costs less than transposing them each time.
 const FEWEST_BYTES: usize = 64 << 10;
-/// Bytes of weights above which laying them out would take as much memory as it saves.
-const MOST_BYTES: usize = 16 << 20;
-/// Blocks of 16 × 16 numbers that are worth handing to another thread: some ten microseconds.
-const TASK_BLOCKS: usize = 256;
 
-thread_local! {
-    /// What the layers of a pass share. Taken out while in use, so that a thread that meanwhile runs another pass has its own.
-    static LAID: Cell<AlignedBuffer> = const { Cell::new(AlignedBuffer::new()) };
-}
+/// Positions below which they are not transposed either: a block takes about as long as its products at twelve positions.
+const FEWEST_POSITIONS: usize = 128;
 
 /// The weights of a convolution, seen from its adjoint.
 #[derive(Debug)]
@@ -44,12 +36,12 @@ impl Mirror {
     /// Whether an adjoint should be without weights of its own.
     pub(super) fn pays(adjoint: &Correlation) -> bool {
         let weights = adjoint.groups * adjoint.c_in * adjoint.c_out * adjoint.taps.len();
-        (FEWEST_BYTES..=MOST_BYTES).contains(&(weights * size_of::<f32>()))
+        weights * size_of::<f32>() >= FEWEST_BYTES && volume(adjoint.grid) >= FEWEST_POSITIONS
     }
 
     /// `None` where the convolution has no weights to lend.
     pub(super) fn new(of: &Dense, kernel_taps: &[usize]) -> Option<Mirror> {
-        let super::Weights::Own(packed) = &of.weights else { return None };
+        let Weights::Own(packed) = &of.weights else { return None };
         let c = &of.correlation;
         Some(Mirror {
             packed: packed.clone(),
@@ -61,45 +53,53 @@ impl Mirror {
         })
     }
 
-    /// Lays the weights out as `adjoint` reads them, and works with them.
-    pub(super) fn with<R>(&self, adjoint: &Dense, work: impl FnOnce(&[f32]) -> R) -> R {
-        let c = &adjoint.correlation;
-        let len = c.groups * blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
-        let mut buffer = LAID.take();
-        let laid = &mut buffer.at_least(len)[..len];
-        self.lay(adjoint, laid);
-        let result = work(laid);
-        LAID.set(buffer);
-        result
+    /// The weights of some runs, (block of inputs, tap) pairs of the adjoint, for one of its panels: for each run `steps`
+    /// products of the panel's width.
+    pub(super) fn lay(
+        &self,
+        isa: Isa,
+        group: usize,
+        panel: Panel,
+        runs: Range<usize>,
+        steps: usize,
+        to: &mut [f32],
+    ) {
+        let (taps, width) = (self.kernel_taps.len(), panel.blocks * LANES);
+        for (run, to) in runs.zip(to.chunks_exact_mut(steps * width)) {
+            let (block, tap) = (run / taps, self.kernel_taps[run % taps]);
+            for v in 0..panel.blocks {
+                self.transpose(isa, group, block, tap, panel.first + v, steps, &mut to[v * LANES..], width);
+            }
+        }
     }
 
-    fn lay(&self, adjoint: &Dense, laid: &mut [f32]) {
-        let c = &adjoint.correlation;
-        let (panels, in_blocks) = (adjoint.panels.len(), blocks_of(c.c_in));
-        let per_group = blocks_of(c.c_out) * LANES * c.c_in * c.taps.len();
-        let laid = Disjoint::new(laid);
-        let blocks = self.kernel_taps.len() * adjoint.panels.first().map_or(1, |p| p.blocks);
-        team::each(c.groups * panels * in_blocks, TASK_BLOCKS.div_ceil(blocks.max(1)), |task| {
-            let (task, block) = (task / in_blocks, task % in_blocks);
-            let (group, panel) = (task / panels, adjoint.panels[task % panels]);
-            let (width, steps) = (panel.blocks * LANES, LANES.min(c.c_in - block * LANES));
-            let start = group * per_group + panel.weights + block * LANES * c.taps.len() * width;
-            // SAFETY: every task has the products of one block with one panel, which lie side by side.
-            let to = unsafe { laid.part(start, c.taps.len() * steps * width) };
-            for (&tap, to) in self.kernel_taps.iter().zip(to.chunks_exact_mut(steps * width)) {
-                for v in 0..panel.blocks {
-                    self.transpose(
-                        adjoint.isa,
-                        group,
-                        block,
-                        tap,
-                        panel.first + v,
-                        &mut to[v * LANES..],
-                        width,
-                    );
-                }
-            }
-        });
+    /// Where the convolution's weights for an output block, and the input blocks from `input` on, begin.
+    fn start(&self, group: usize, out: usize, tap: usize, input: usize) -> usize {
+        let panel = self.panels[out / self.panels[0].blocks];
+        let rows = LANES.min(self.c_in - input * LANES);
+        let product = input * LANES * self.taps + tap * rows;
+        group * self.out_blocks * LANES * self.c_in * self.taps
+            + panel.weights
+            + product * panel.blocks * LANES
+            + (out - panel.first) * LANES
+    }
+
+    /// What the panel after `panel` reads for some runs: the weights of each of the convolution's panels lie together, and
+    /// `piece` counts these. `None` where there is no more.
+    pub(super) fn ahead(
+        &self,
+        group: usize,
+        panel: Panel,
+        runs: &Range<usize>,
+        piece: usize,
+    ) -> Option<*const f32> {
+        let taps = self.kernel_taps.len();
+        let input = panel.first + panel.blocks;
+        let run = runs.start + piece * self.panels[0].blocks * taps;
+        (runs.contains(&run) && input * LANES < self.c_in).then(|| {
+            let start = self.start(group, run / taps, 0, input);
+            self.packed.as_slice()[start..].as_ptr()
+        })
     }
 
     /// The products of output block `out` with input block `input`, by which the convolution goes, as rows of inputs.
@@ -110,22 +110,17 @@ impl Mirror {
         out: usize,
         tap: usize,
         input: usize,
+        columns: usize,
         to: &mut [f32],
         to_step: usize,
     ) {
-        let panel = self.panels[out / self.panels[0].blocks];
         let rows = LANES.min(self.c_in - input * LANES);
-        let from_step = panel.blocks * LANES;
-        let product = input * LANES * self.taps + tap * rows;
-        let start = group * self.out_blocks * LANES * self.c_in * self.taps
-            + panel.weights
-            + product * from_step
-            + (out - panel.first) * LANES;
+        let from_step = self.panels[out / self.panels[0].blocks].blocks * LANES;
+        let start = self.start(group, out, tap, input);
         let from = &self.packed.as_slice()[start..start + (rows - 1) * from_step + LANES];
-        let columns = to.len().saturating_sub(LANES) / to_step + 1;
-        assert!(to.len() >= LANES && columns <= LANES, "rows of the adjoint's weights");
+        let to = &mut to[..(columns - 1) * to_step + LANES];
         let call = Transpose { from: from.as_ptr(), from_step, rows, to: to.as_mut_ptr(), to_step, columns };
-        // SAFETY: both slices have what the call says (sliced and counted above).
+        // SAFETY: both slices have what the call says.
         unsafe { transpose(isa, &call) }
     }
 }

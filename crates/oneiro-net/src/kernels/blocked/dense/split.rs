@@ -1,6 +1,6 @@
 //! How the work of a direct convolution is cut: panels of output blocks, ranges of positions.
 
-use super::Dense;
+use super::{Dense, Weights};
 use crate::kernels::blocked::blocks_of;
 use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, most_positions};
 use crate::kernels::correlate::{Correlation, Reading};
@@ -20,6 +20,8 @@ const MAX_PARTS: usize = 8;
 const WEIGHT_BYTES: f64 = 8.0;
 /// Bytes of sums that come and go in a cycle where they do not fit a second-level cache.
 const FAR_BYTES: f64 = 8.0;
+/// Cycles to put a weight that lies in the order of the other direction into that of the tiles.
+const TURN_CYCLES: f64 = 0.4;
 /// Cycles to copy the sixteen numbers of a position into a slab.
 const SLAB_CYCLES: f64 = 2.0;
 /// Cycles to hand over a task.
@@ -47,12 +49,13 @@ impl Dense {
         let direct = c.src_step == [1; 3] && low.iter().all(|&l| l >= 0) && high == low;
         let halo = (high[1] - low[1]) as usize * c.src[2] + (high[0] - low[0]) as usize * c.src[1] * c.src[2];
         let passes = (depth / super::CHAIN).max(1);
+        let turn = if matches!(self.weights, Weights::Mirrored(_)) { TURN_CYCLES } else { 0.0 };
         let cycles = |column_parts: usize, panel_parts: usize| -> f64 {
             let columns = columns.div_ceil(column_parts) as f64;
             let blocks = blocks_of(c.c_out) as f64 * panels.div_ceil(panel_parts) as f64 / panels as f64;
             let sums = columns * blocks * LANES as f64;
             let products = columns * blocks * depth as f64 / 2.0;
-            let weights = blocks * (LANES * depth) as f64 * 4.0 / WEIGHT_BYTES;
+            let weights = blocks * (LANES * depth) as f64 * (4.0 / WEIGHT_BYTES + turn);
             let slab = if direct { 0.0 } else { (columns + halo as f64) * in_blocks as f64 * SLAB_CYCLES };
             let revisits =
                 if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
