@@ -127,7 +127,7 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
             sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
         }
         for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            let mut cell = Cell::new(result.picture.clone())
+            let mut cell = Cell::new(result.shown()?)
                 .caption(caption)
                 .caption(layout.measure.caption(result.report.value));
             if let Some(alpha) = &result.alpha {

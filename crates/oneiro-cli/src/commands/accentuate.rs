@@ -9,6 +9,7 @@ use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
 
 use crate::commands::render::short;
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
 use crate::metadata::{Measure, Photo};
@@ -59,6 +60,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: accentuation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -136,7 +139,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options::default(),
+        options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size.is_some(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;

@@ -9,6 +9,7 @@ use oneiro::objective::{Objective, Term, TermKind};
 
 use crate::commands::render::short;
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
 use crate::metadata::{Measure, Photo};
@@ -64,6 +65,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: caricature.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -122,7 +125,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options::default(),
+        options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size.is_some(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;

@@ -10,6 +10,7 @@ use oneiro_media::{Plot, Series};
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
 use crate::metadata::{Measure, Photo, relative_error};
@@ -71,6 +72,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: inversion.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -127,7 +130,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             .into_iter()
             .flatten()
             .collect(),
-        options: Options::default(),
+        options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size.is_some(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::context::Context;
+use crate::display::{self, Display, DisplayArgs};
 use crate::files::{self, RawTensor};
 use crate::film;
 use crate::materials::MaterialArgs;
@@ -45,6 +46,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it (mahendran16, mahendran15)
     #[arg(long, value_name = "FOLDER")]
     data: Vec<PathBuf>,
@@ -72,6 +75,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     if args.units.is_empty() && args.objectives.is_empty() {
         bail!("nothing to render: give --unit (for instance --unit class:goldfish) or --objective");
+    }
+    if let (Some(film), Display::AutoShared) = (&args.film, args.display.how) {
+        bail!(
+            "--film {}: what all pictures have in common is known only at the end; use --display auto, or LOW..HIGH",
+            film.display()
+        );
     }
     let preset = args.settings.preset(context)?;
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
@@ -149,8 +158,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let results = results.chain(&args.raw).chain(args.settings.save_path());
     references::check_places(&sources, &results.map(PathBuf::as_path).collect::<Vec<_>>())?;
     let format = films.as_ref().map(|(_, format)| *format);
-    let options = Options { robustness: args.robustness, film: format };
-    let finished = render_all(context, &work, &options)?;
+    let options = Options { robustness: args.robustness, film: format, display: args.display.how };
+    let mut finished = render_all(context, &work, &options)?;
+    display::pin_shared(&mut finished);
     paths.create_folder()?;
     for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
         oneiro_media::write_atomic(path, &result.encode(&png_text(&work, i, &result.report)?)?)?;

@@ -9,6 +9,7 @@ use oneiro::objective::{Objective, Reference, Unit};
 use oneiro::probe::Probe;
 
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files::{self, PicturePaths};
 use crate::materials::MaterialArgs;
 use crate::metadata::Measure;
@@ -59,6 +60,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -130,7 +133,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options { robustness: args.robustness, film: None },
+        options: Options { robustness: args.robustness, film: None, display: args.display.how },
         keep_size: args.settings.size.is_some(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
