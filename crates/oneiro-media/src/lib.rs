@@ -55,7 +55,10 @@ pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
-pub use read::{decode_image, decode_image_alpha, read_bytes, read_image, read_image_alpha};
+pub use read::{
+    IMAGE_EXTENSIONS, decode_image, decode_image_alpha, has_image_name, read_bytes, read_image,
+    read_image_alpha,
+};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
 pub use write::{
