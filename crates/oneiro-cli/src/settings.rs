@@ -29,7 +29,7 @@ pub struct RenderArgs {
     save_preset: Option<PathBuf>,
     /// Size of the picture: N or HxW
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
-    pub size: Option<[usize; 2]>,
+    size: Option<[usize; 2]>,
     /// Steps of the optimiser
     #[arg(
         long,
@@ -211,6 +211,12 @@ impl RenderArgs {
     /// Whether a parametrization was chosen by a flag.
     pub fn param_is_chosen(&self) -> bool {
         self.param.is_some()
+    }
+
+    /// Whether a size was chosen by a flag.
+    pub fn size_is_chosen(&self) -> bool {
+        let key = |assignment: &String| assignment.split('=').next().is_some_and(|k| k.trim() == "size");
+        self.size.is_some() || self.set.iter().any(key)
     }
 
     /// The same with another recipe where none is chosen; `config` has no word in what a command is about.

@@ -109,7 +109,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         raw: args.raw.as_deref(),
         further: args.film.iter().chain(args.settings.save_path()).collect(),
         options: Options { display: args.display.how, ..Options::default() },
-        keep_size: args.settings.size.is_some(),
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, work, mut written) =
         sheets::produce_from(context, &model, &plan, Extras::default(), &output)?;

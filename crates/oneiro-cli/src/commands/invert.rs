@@ -131,7 +131,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             .flatten()
             .collect(),
         options: Options { display: args.display.how, ..Options::default() },
-        keep_size: args.settings.size.is_some(),
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     let photos = images
@@ -185,7 +185,7 @@ fn rows(
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     let mut cases = Vec::new();
     let files = Files::new(model, settings[0].preset.size)?;
-    let start = args.materials.start(model, &settings[0].preset)?;
+    let start = args.materials.start(model, &settings[0].preset, None)?;
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };
         for image in images {

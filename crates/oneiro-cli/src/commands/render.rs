@@ -97,7 +97,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let objective = model.expression(text, preset.size)?;
         objectives.push((objective.to_string(), objective));
     }
-    let start = args.materials.start(&model, &preset)?;
+    let start = args.materials.start(&model, &preset, None)?;
     let pictures = pictures(&args.data, None)?;
     if preset.unit_weight.is_none() && !pictures.is_empty() {
         bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
@@ -152,7 +152,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let extras = args.materials.extras(&model, &preset)?;
-    let work = prepare(context, &model, settings, jobs, extras, args.settings.size.is_some())?;
+    let work = prepare(context, &model, settings, jobs, extras, args.settings.size_is_chosen())?;
     let sources = source_names(&work, &work.jobs.iter().collect::<Vec<_>>());
     let results = paths.files.iter().chain(films.iter().flat_map(|(films, _)| &films.files));
     let results = results.chain(&args.raw).chain(args.settings.save_path());
