@@ -192,6 +192,13 @@ impl Preset {
         if self.optimizer.kind != kind {
             let schedule = self.optimizer.schedule.clone();
             self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, kind.default_rate()) };
+            if kind == OptimizerKind::Lbfgs {
+                // Its rate is in quasi-Newton steps, to which the picture's size and the end of the jitter mean nothing.
+                self.rate_by_area = false;
+                if let Some(settle) = &mut self.settle {
+                    settle.rate = 1.0;
+                }
+            }
         }
         self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }
