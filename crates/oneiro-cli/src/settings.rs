@@ -20,8 +20,8 @@ pub struct RenderArgs {
     /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
     #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
-    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85;
-    /// may be repeated, and comes after the other flags
+    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85
+    /// or size=48x64; may be repeated, and comes after the other flags
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Also write the recipe, with everything that was changed, to a file for --preset
