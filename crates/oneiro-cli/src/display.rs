@@ -37,7 +37,8 @@ pub enum Display {
 #[derive(clap::Args)]
 pub struct DisplayArgs {
     /// Values that are shown as black and white: 0 and 1 (clip); those around 99 % of a picture's values (auto), or of
-    /// all pictures' (auto-shared); half a deviation / 0.3 around the mean (standardize); or LOW..HIGH, as in -0.2..1.2
+    /// all pictures' (auto-shared); those that make the mean .5 and the deviation .3 (standardize); or LOW..HIGH, as in
+    /// -0.2..1.2
     ///
     /// It changes the pixels of pictures, sheets and films, and no number: value, value_saved and errors are those of the
     /// picture whose black is 0 and whose white is 1, and --raw holds the values themselves. The picture names its levels
