@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::context::Context;
+use crate::display::Display;
 use crate::film::{Format, MAX_PIXELS};
 use crate::interrupt;
 use crate::metadata::{UnitReport, required, text_of_model};
@@ -294,6 +295,8 @@ pub fn run(
         value_at_start: dream.value_at_start(),
         value_saved,
         robustness: None,
+        display: Display::Clip,
+        display_range: None,
     };
     let picture = oneiro_media::Image::new(of_saved.width, of_saved.height, of_saved.rgb)?;
     Ok(Dreamt { input, raw: dream.raw(), picture, report })

@@ -66,8 +66,7 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
             Ok(PicturePaths::file(out))
         }
         (Some(folder), names) => {
-            let extension = folder.extension().map(|e| e.to_string_lossy().to_lowercase());
-            if !folder.is_dir() && extension.is_some_and(|e| PICTURE_EXTENSIONS.contains(&e.as_str())) {
+            if !folder.is_dir() && oneiro_media::has_image_name(folder) {
                 bail!(
                     "--out {}: {} pictures do not fit into one file; name a folder, or use `oneiro sheet`",
                     folder.display(),
@@ -84,9 +83,6 @@ pub fn into_folder(folder: &Path, names: &[String], extension: &str) -> PictureP
     let files = unique_files(names, extension).into_iter().map(|f| folder.join(f)).collect();
     PicturePaths { folder: Some(folder.to_owned()), files }
 }
-
-/// Endings that no folder for pictures is meant to have.
-const PICTURE_EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
 
 impl PicturePaths {
     /// One file.

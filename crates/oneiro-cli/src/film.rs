@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use oneiro::render::Render;
 use oneiro_media::{Film, PngText, TICKS_PER_SECOND};
 
+use crate::display::Display;
 use crate::files::{self, PicturePaths};
-use crate::rendering::saved;
+use crate::rendering::colors;
 
 /// Frames at most.
 const MAX_FRAMES: usize = 100;
@@ -95,12 +96,13 @@ pub struct Camera {
     format: Format,
     at: Vec<usize>,
     films: Vec<Film>,
+    display: Display,
 }
 
 impl Camera {
-    /// For a batch of so many pictures.
-    pub fn new(format: Format, steps: usize, batch: usize) -> Self {
-        Self { format, at: frame_steps(steps), films: vec![Film::default(); batch] }
+    /// For a batch of so many pictures, each frame of which is shown by itself.
+    pub fn new(format: Format, steps: usize, batch: usize, display: Display) -> Self {
+        Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
     }
 
     /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are finished.
@@ -112,7 +114,7 @@ impl Camera {
         if wanted.contains(&true) {
             let pictures = render.pictures();
             for (e, film) in self.films.iter_mut().enumerate().filter(|(e, _)| wanted[*e]) {
-                film.push(&saved(&pictures[e])?, 0)?;
+                film.push(&self.display.show(colors(&pictures[e])?)?, 0)?;
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod attributing;
 mod commands;
 mod config;
 mod context;
+mod display;
 mod dot;
 mod dreaming;
 mod files;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use oneiro::objective::Reference;
 use oneiro::preset::Preset;
 use oneiro::render::Materials;
@@ -18,8 +18,8 @@ pub struct MaterialArgs {
     /// Start from this picture instead of noise
     #[arg(long = "from", value_name = "IMAGE")]
     pub from: Option<PathBuf>,
-    /// Change the picture only where this one is white (with --from)
-    #[arg(long, value_name = "IMAGE", requires = "from")]
+    /// Change the picture that it starts from only where this one is white
+    #[arg(long, value_name = "IMAGE")]
     mask: Option<PathBuf>,
     /// Colours and spectrum of pictures other than photographs, as `oneiro statistics` writes them
     #[arg(long, value_name = "FILE.safetensors")]
@@ -34,10 +34,22 @@ pub struct Extras {
 }
 
 impl MaterialArgs {
-    /// The picture to start from, at the size of the result.
-    pub fn start(&self, model: &LoadedModel, preset: &Preset) -> Result<Option<Reference>> {
-        let of_size = |path: &PathBuf| start(model, preset, &path.to_string_lossy());
-        self.from.as_ref().map(of_size).transpose()
+    /// The picture to start from, at the size of the result: that of `--from`, else the command's own, if it has one.
+    pub fn start(
+        &self,
+        model: &LoadedModel,
+        preset: &Preset,
+        own: Option<&str>,
+    ) -> Result<Option<Reference>> {
+        let from = self.from.as_ref().map(|path| path.to_string_lossy());
+        let path = from.as_deref().or(own);
+        if let (Some(mask), None) = (&self.mask, path) {
+            bail!(
+                "--mask {}: noise has nothing that could stay where the mask is black; start from a picture (--from IMAGE)",
+                mask.display()
+            );
+        }
+        path.map(|path| start(model, preset, path)).transpose()
     }
 
     /// Everything else.

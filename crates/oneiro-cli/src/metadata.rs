@@ -10,6 +10,7 @@ use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::render::short;
+use crate::display::Display;
 use crate::model::LoadedModel;
 use crate::references::{self, SourceFile};
 use crate::rendering::{Job, Prepared, Setting};
@@ -36,10 +37,16 @@ pub struct UnitReport {
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
     pub value_at_start: f64,
-    /// The objective on the 8-bit picture.
+    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown.
     pub value_saved: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
+    /// How the picture is shown.
+    #[serde(default, skip_serializing_if = "Display::is_clip")]
+    pub display: Display,
+    /// The values that are black and white in it, if not 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_range: Option<[f32; 2]>,
 }
 
 fn is_first(number: &usize) -> bool {
@@ -196,7 +203,18 @@ pub fn png_text(work: &Prepared<'_>, job: usize, report: &UnitReport) -> Result<
     text.push("value", report.value.to_string());
     text.push("value-at-start", report.value_at_start.to_string());
     text.push("value-saved", report.value_saved.to_string());
+    push_display(&mut text, report);
     Ok(text)
+}
+
+/// How pictures are shown, if not as they are; and between which values, where that is known.
+fn push_display(text: &mut PngText, report: &UnitReport) {
+    if !report.display.is_clip() {
+        text.push("display", report.display.to_string());
+        if let Some([black, white]) = report.display_range {
+            text.push("display-range", Display::Range(black, white).to_string());
+        }
+    }
 }
 
 /// The files that a sheet is made from: those of its units, and the pictures that it shows as they are.
@@ -219,6 +237,10 @@ pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport])
         text.push("all-settings", serde_json::to_string(&all)?);
     }
     push_sources(&mut text, work, &sheet_sources(work, layout))?;
+    if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
+        // Between which values is each unit's own.
+        text.push("display", report.display.to_string());
+    }
     text.push("units", serde_json::to_string(reports)?);
     text.push("layout", serde_json::to_string(layout)?);
     Ok(text)
@@ -332,6 +354,8 @@ pub struct Record {
     pub statistics: Option<String>,
     /// Whether it says what of the units' values survives disturbances.
     pub robustness: bool,
+    /// How its pictures are shown.
+    pub display: Display,
     pub shown: Shown,
 }
 
@@ -403,6 +427,10 @@ impl Record {
             mask: text.get("mask").map(str::to_owned),
             statistics: text.get("statistics").map(str::to_owned),
             robustness,
+            display: text
+                .get("display")
+                .map_or(Ok(Display::default()), str::parse)
+                .map_err(|e| anyhow!("how it is shown cannot be read: {e}"))?,
             shown,
         })
     }

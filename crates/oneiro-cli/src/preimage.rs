@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::objective::{AnySources, Objective};
-use oneiro_media::Image;
+use oneiro_media::{IMAGE_EXTENSIONS, Image, has_image_name};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
 use crate::rendering::{Finished, Setting};
 use crate::settings::RenderArgs;
-
-/// Endings of files in a folder that are taken for pictures.
-const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "gif", "bmp"];
 
 /// The pictures that arguments name: files, and those in folders and in folders therein, by name.
 pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<String>> {
@@ -24,7 +21,8 @@ pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<Str
             let before = found.len();
             in_folder(path, &mut found)?;
             if found.len() == before {
-                bail!("{}: there is no picture in this folder ({})", path.display(), PICTURES.join(", "));
+                let endings = IMAGE_EXTENSIONS.join(", ");
+                bail!("{}: there is no picture in this folder ({endings})", path.display());
             }
         } else {
             found.push(path.to_string_lossy().into_owned());
@@ -49,11 +47,8 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     for path in entries {
         if path.is_dir() {
             in_folder(&path, found)?;
-        } else {
-            let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-            if extension.is_some_and(|e| PICTURES.contains(&e.as_str())) {
-                found.push(path.to_string_lossy().into_owned());
-            }
+        } else if has_image_name(&path) {
+            found.push(path.to_string_lossy().into_owned());
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use oneiro_media::{Image, PngText};
 use oneiro_net::ValueId;
 
 use crate::context::Context;
+use crate::display::Display;
 use crate::film::{self, Camera, Format};
 use crate::interrupt;
 use crate::materials::Extras;
@@ -56,7 +57,7 @@ pub struct Setting {
 pub struct Finished {
     pub rendered: Rendered,
     pub report: UnitReport,
-    /// The picture as it is saved: 8 bits, clipped.
+    /// The picture as an 8-bit file holds it, clipped: what is judged, and shown unless another display is wanted.
     pub picture: Image,
     /// Its opacity, if it has one.
     pub alpha: Option<Vec<f32>>,
@@ -68,8 +69,8 @@ impl Finished {
     /// The picture as a PNG that says how it was made.
     pub fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
         Ok(match &self.alpha {
-            Some(alpha) => oneiro_media::encode_png_alpha(&self.picture, alpha, text)?,
-            None => oneiro_media::encode_png(&self.picture, text)?,
+            Some(alpha) => oneiro_media::encode_png_alpha(&self.shown()?, alpha, text)?,
+            None => oneiro_media::encode_png(&self.shown()?, text)?,
         })
     }
 }
@@ -81,6 +82,8 @@ pub struct Options {
     pub robustness: bool,
     /// Whether to keep a film, and as what.
     pub film: Option<Format>,
+    /// How pictures are shown.
+    pub display: Display,
 }
 
 /// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
@@ -284,7 +287,8 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
         }
     }
     drop(progress);
-    let finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    let mut finished: Vec<Finished> = finished.into_iter().flatten().collect();
+    options.display.settle(&mut finished)?;
     remark(context, &finished);
     Ok(finished)
 }
@@ -311,8 +315,9 @@ fn remark(context: &Context, finished: &[Finished]) {
     }
     for report in finished.iter().filter(|f| is_faint(f) && !is_stuck(&f.report)).map(|f| &f.report) {
         context.note(&format!(
-            "note: the picture of {} is nearly grey: the steps were small for this network; try a larger --lr or more --steps",
-            report.unit
+            "note: the picture of {} is nearly grey: the steps were small for this network; try a larger --lr or more --steps{}",
+            report.unit,
+            if report.display.is_clip() { ", or --display auto to see what there is" } else { "" }
         ));
     }
 }
@@ -363,7 +368,7 @@ fn render_batch(
     let materials = Materials { starts, copies, ..work.materials.clone() };
     let mut render = Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
     let steps = preset.total_steps();
-    let mut camera = options.film.map(|format| Camera::new(format, steps, jobs.len()));
+    let mut camera = options.film.map(|format| Camera::new(format, steps, jobs.len(), options.display));
     if let Some(camera) = &mut camera {
         camera.watch(&mut render, &vec![true; jobs.len()])?;
     }
@@ -433,6 +438,8 @@ fn render_batch(
                 value_at_start: rendered.value_at_start,
                 value_saved: value_saved[i],
                 robustness: robustness[i],
+                display: options.display,
+                display_range: None,
             };
             let film = match &mut camera {
                 Some(camera) => Some(camera.develop(i, png_text(work, members[i], &report)?)?),
@@ -453,12 +460,17 @@ fn opacity(picture: &Picture) -> Option<Vec<f32>> {
     (channels == 4).then(|| picture.data[3 * h * w..].iter().map(levels).collect())
 }
 
-/// The picture of the first input as an 8-bit file holds it.
-pub fn saved(pictures: &[Picture]) -> Result<Image> {
+/// The colours of the first input's picture, unclipped.
+pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = pictures.first().ok_or_else(|| anyhow!("the unit depends on no image input"))?;
     let [_, h, w] = picture.shape;
-    let image = Image::new(w, h, picture.data[..3 * h * w].to_vec())?;
-    Ok(Image::from_rgb8(w, h, &image.to_rgb8())?)
+    Ok(Image::new(w, h, picture.data[..3 * h * w].to_vec())?)
+}
+
+/// The same as an 8-bit file holds it.
+fn saved(pictures: &[Picture]) -> Result<Image> {
+    let image = colors(pictures)?;
+    Ok(Image::from_rgb8(image.width, image.height, &image.to_rgb8())?)
 }
 
 /// The picture moved right and down, its edge repeated.

@@ -20,8 +20,8 @@ pub struct RenderArgs {
     /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
     #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
-    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85;
-    /// may be repeated, and comes after the other flags
+    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85
+    /// or size=48x64; may be repeated, and comes after the other flags
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Also write the recipe, with everything that was changed, to a file for --preset
@@ -29,7 +29,7 @@ pub struct RenderArgs {
     save_preset: Option<PathBuf>,
     /// Size of the picture: N or HxW
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
-    pub size: Option<[usize; 2]>,
+    size: Option<[usize; 2]>,
     /// Steps of the optimiser
     #[arg(
         long,
@@ -211,6 +211,12 @@ impl RenderArgs {
     /// Whether a parametrization was chosen by a flag.
     pub fn param_is_chosen(&self) -> bool {
         self.param.is_some()
+    }
+
+    /// Whether a size was chosen by a flag.
+    pub fn size_is_chosen(&self) -> bool {
+        let key = |assignment: &String| assignment.split('=').next().is_some_and(|k| k.trim() == "size");
+        self.size.is_some() || self.set.iter().any(key)
     }
 
     /// The same with another recipe where none is chosen; `config` has no word in what a command is about.

@@ -127,7 +127,7 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
             sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
         }
         for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            let mut cell = Cell::new(result.picture.clone())
+            let mut cell = Cell::new(result.shown()?)
                 .caption(caption)
                 .caption(layout.measure.caption(result.report.value));
             if let Some(alpha) = &result.alpha {
@@ -172,7 +172,10 @@ pub fn produce_from<'a>(
     output: &Output<'_>,
 ) -> Result<(Vec<Finished>, Prepared<'a>, Vec<String>)> {
     let work = plan.prepare(context, model, extras, output.keep_size)?;
-    let layout = plan.layout(model, &work);
+    let mut layout = plan.layout(model, &work);
+    if !output.options.display.is_clip() {
+        layout.subtitle += &format!(", display {}", output.options.display);
+    }
     let results = output.paths.files.iter().map(PathBuf::as_path).chain(output.raw);
     let results: Vec<&Path> = results.chain(output.further.iter().map(|p| p.as_path())).collect();
     references::check_places(&sheet_sources(&work, &layout), &results)?;

@@ -11,6 +11,14 @@ pub type Result<T, E = MediaError> = std::result::Result<T, E>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MediaError {
+    /// Values that cannot be black and white.
+    #[error("black at {black} and white at {white}: black has to be below white, and both finite")]
+    Levels {
+        /// The value for black.
+        black: f32,
+        /// The value for white.
+        white: f32,
+    },
     /// A folder was given where a file is expected.
     #[error("cannot read `{}`: it is a folder; name a file in it", path.display())]
     ReadFolder {

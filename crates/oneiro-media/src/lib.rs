@@ -36,6 +36,7 @@ mod error;
 mod film;
 mod font;
 mod image;
+mod levels;
 mod mosaic;
 mod npy;
 mod page;
@@ -49,11 +50,15 @@ pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
 pub use image::{Image, MAX_PIXELS};
+pub use levels::{LEAST_CONTRAST, Levels};
 pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
-pub use read::{decode_image, decode_image_alpha, read_bytes, read_image, read_image_alpha};
+pub use read::{
+    IMAGE_EXTENSIONS, decode_image, decode_image_alpha, has_image_name, read_bytes, read_image,
+    read_image_alpha,
+};
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
 pub use write::{

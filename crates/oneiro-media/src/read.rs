@@ -20,6 +20,16 @@ const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
+/// Endings of the names of files that [`read_image`] reads, in lower case: for choosing files in a folder. The format itself
+/// is recognised by the content.
+pub const IMAGE_EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "gif"];
+
+/// Whether a file is called as images are, by [`IMAGE_EXTENSIONS`] in lower or upper case.
+pub fn has_image_name(path: impl AsRef<Path>) -> bool {
+    let extension = path.as_ref().extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
+}
+
 /// Reads an image file. The format is recognised by the file's first bytes, never by its name. Where the
 /// picture is transparent, its colours are times their alpha, as on black paper; see [`read_image_alpha`].
 ///

@@ -43,83 +43,34 @@ use crate::rng::Stream;
 
 mod goal;
 mod network;
+mod octaves;
+mod picture;
 mod planes;
 mod preset;
 mod pyramid;
+mod step;
 mod tiles;
 
 pub use goal::{Goal, Guide};
+pub use picture::{Image, Mask, Start};
 pub use preset::{DEFAULT_NOISE_SIZE, Display, DreamPreset, Normalize, OctaveStart, Zoom};
 
 use network::{Network, Wish};
-use planes::{for_each_row, moments, resize, sum_by_rows};
-use tiles::{Axis, tiles};
+use octaves::fit;
+use picture::{Scaled, check_len};
+use planes::{for_each_row, moments, resize};
+use step::mean_value;
+use tiles::Axis;
 
 /// White, in the units that dreams are made in.
 const WHITE: f32 = 255.0;
 /// Mean and deviation of the noise (`get_base_image`, Conveiro's `deep_dream.py`).
 const NOISE: (f64, f64) = (200.0, 8.0);
-/// Added to the deviation of a gradient before dividing by it (`render_multiscale` of the same).
-const EPSILON: f64 = 1e-8;
 /// Of the display: smallest deviation, deviation in the picture, mean of the picture.
 const DISPLAY: (f64, f64, f64) = (1e-4, 0.3, 0.5);
 /// Random streams of a dream.
 const NOISE_STREAM: u64 = 0x6472_6561_6d00;
 const ROLL_STREAM: u64 = 0x6472_6561_6d01;
-
-/// A colour picture: RGB in 0–1, planar (3, H, W), not necessarily clipped.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Image {
-    /// Rows.
-    pub height: usize,
-    /// Pixels a row.
-    pub width: usize,
-    /// 3·H·W values.
-    pub rgb: Vec<f32>,
-}
-
-/// What a dream starts from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Start {
-    /// Normal noise of mean 200 and deviation 8, at the size of the smallest octave.
-    Noise,
-    /// A picture.
-    Image(Image),
-}
-
-/// Where a picture may change: 1 where it dreams, 0 where it stays.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mask {
-    /// Rows.
-    pub height: usize,
-    /// Pixels a row.
-    pub width: usize,
-    /// H·W values in 0–1.
-    pub data: Vec<f32>,
-}
-
-/// Planes at the result's size, and at that of the octave where it is another.
-struct Scaled {
-    full: Vec<f32>,
-    now: Option<Vec<f32>>,
-}
-
-impl Scaled {
-    fn new(full: Vec<f32>) -> Self {
-        Self { full, now: None }
-    }
-
-    fn now(&self) -> &[f32] {
-        self.now.as_deref().unwrap_or(&self.full)
-    }
-
-    fn fit(&mut self, full: [usize; 2], now: [usize; 2]) {
-        self.now = None;
-        if full != now {
-            self.now = Some(resize(&self.full, full, now));
-        }
-    }
-}
 
 /// A dream, step by step.
 #[allow(missing_debug_implementations)]
@@ -246,78 +197,6 @@ impl<'a> Dream<'a> {
         Ok(dream)
     }
 
-    /// Starts on the smallest octave of the start image.
-    fn begin(&mut self) -> Result<()> {
-        (self.octave, self.step) = (0, 0);
-        if let Some(base) = &mut self.base {
-            base.fit(self.sizes[self.sizes.len() - 1], self.sizes[0]);
-            self.x = base.now().to_vec();
-        }
-        self.refit()
-    }
-
-    /// Fits the network and the mask to the octave.
-    fn refit(&mut self) -> Result<()> {
-        let size = self.size();
-        if let Some(mask) = &mut self.mask {
-            mask.fit(self.sizes[self.sizes.len() - 1], size);
-        }
-        let current = Some(&self.network);
-        let (network, axes) = fit(self.model, &self.preset, &self.wish, self.input, size, current)?;
-        if let Some(network) = network {
-            self.network = network;
-        }
-        self.axes = axes;
-        Ok(())
-    }
-
-    /// Goes on to the next octave when this one is done, and ends the dream after the last.
-    fn settle(&mut self) -> Result<()> {
-        while self.step >= self.preset.steps && self.octave + 1 < self.sizes.len() {
-            self.next_octave()?;
-        }
-        if self.finished()
-            && self.preset.strength < 1.0
-            && let Some(base) = &self.base
-        {
-            let share = self.preset.strength as f32;
-            self.x.par_iter_mut().zip(&base.full).for_each(|(x, base)| *x = base + share * (*x - base));
-        }
-        Ok(())
-    }
-
-    fn next_octave(&mut self) -> Result<()> {
-        let from = self.size();
-        self.octave += 1;
-        self.step = 0;
-        let (to, last) = (self.size(), self.sizes[self.sizes.len() - 1]);
-        let detail = self.preset.octave_start == OctaveStart::Detail;
-        let mut x = std::mem::take(&mut self.x);
-        self.gradient = Vec::new();
-        match &mut self.base {
-            Some(base) if detail => {
-                x.par_iter_mut().zip(base.now()).for_each(|(x, base)| *x -= base);
-                x = resize(&x, from, to);
-                base.fit(last, to);
-                x.par_iter_mut().zip(base.now()).for_each(|(x, base)| *x += base);
-            }
-            _ => x = resize(&x, from, to),
-        }
-        self.x = x;
-        self.refit()?;
-        // Enlarging would blur what the mask keeps.
-        if let (Some(base), Some(mask), false) = (&mut self.base, &self.mask, detail) {
-            base.fit(last, to);
-            let (mask, base) = (mask.now(), base.now());
-            self.x.par_chunks_mut(mask.len()).zip(base.par_chunks(mask.len())).for_each(|(x, base)| {
-                for ((x, base), m) in x.iter_mut().zip(base).zip(mask) {
-                    *x = base + m * (*x - base);
-                }
-            });
-        }
-        Ok(())
-    }
-
     /// Height and width of the picture in this octave.
     pub fn size(&self) -> [usize; 2] {
         self.sizes[self.octave]
@@ -356,80 +235,6 @@ impl<'a> Dream<'a> {
     /// Whether all steps of all octaves are done.
     pub fn finished(&self) -> bool {
         self.octave + 1 == self.sizes.len() && self.step >= self.preset.steps
-    }
-
-    /// One step, if any is left. Returns the value before it: the mean over all tiles, as rolled.
-    ///
-    /// # Errors
-    /// If the value or the gradient stops being a number, or the next octave's network cannot be made.
-    pub fn step(&mut self) -> Result<f64> {
-        if self.finished() {
-            return Ok(self.value());
-        }
-        let mut draw = |axis: &Axis| {
-            let reach = axis.roll(self.preset.jitter) as i32;
-            self.roll.range_i32(-reach, reach)
-        };
-        let shift = [draw(&self.axes[0]), draw(&self.axes[1])];
-        let count = (self.axes[0].count() * self.axes[1].count()) as f64;
-        self.gradient.clear();
-        self.gradient.resize(self.x.len(), 0.0);
-        let mut value = 0.0;
-        for tile in tiles(&self.axes, shift) {
-            tile.read(&self.x, 1.0 / WHITE, &mut self.network.seen);
-            value += self.network.look(true) / count;
-            tile.add(&self.network.gradient, 1.0 / WHITE, &mut self.gradient);
-        }
-        let factor = self.normalize();
-        if !(value.is_finite() && factor.is_finite()) {
-            return Err(Error::NotFinite { objective: self.goal.clone(), step: self.steps_done });
-        }
-        let clip = self.preset.clip;
-        self.x.par_iter_mut().zip(&self.gradient).for_each(|(x, g)| {
-            *x += factor * g;
-            if clip {
-                *x = x.clamp(0.0, WHITE);
-            }
-        });
-        self.step += 1;
-        self.steps_done += 1;
-        self.settle()?;
-        Ok(value)
-    }
-
-    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none.
-    fn normalize(&mut self) -> f32 {
-        let [h, w] = self.size();
-        let mut area = (3 * h * w) as f64;
-        if let Some(mask) = &self.mask {
-            let mask = mask.now();
-            // What is normalized is the part that dreams.
-            area = 3.0 * sum_by_rows(mask, w, |m| m * m);
-            self.gradient.par_chunks_mut(mask.len()).for_each(|g| {
-                g.iter_mut().zip(mask).for_each(|(g, m)| *g *= m);
-            });
-        }
-        let scale = match self.preset.normalize {
-            Normalize::MeanAbs => sum_by_rows(&self.gradient, w, f64::abs) / area,
-            Normalize::Deviation => {
-                let mean = sum_by_rows(&self.gradient, w, |g| g) / area;
-                let squares = sum_by_rows(&self.gradient, w, |g| g * g) / area;
-                (squares - mean * mean).max(0.0).sqrt() + EPSILON
-            }
-            Normalize::Laplacian => {
-                let gradient = std::mem::take(&mut self.gradient);
-                self.gradient = pyramid::normalize(gradient, [h, w], self.preset.levels);
-                if let Some(mask) = &self.mask {
-                    // Coarse levels have carried the gradient across the border again.
-                    let mask = mask.now();
-                    self.gradient.par_chunks_mut(mask.len()).for_each(|g| {
-                        g.iter_mut().zip(mask).for_each(|(g, m)| *g *= m);
-                    });
-                }
-                1.0
-            }
-        };
-        if scale == 0.0 { 0.0 } else { (self.preset.step_size / scale) as f32 }
     }
 
     /// The value of the picture as it stands: the mean over all tiles, not rolled.
@@ -492,53 +297,6 @@ impl<'a> Dream<'a> {
         self.begin()?;
         self.settle()
     }
-}
-
-/// The mean of a goal over all tiles of a picture.
-fn mean_value(network: &mut Network, axes: &[Axis; 2], picture: &[f32], factor: f32) -> f64 {
-    let count = (axes[0].count() * axes[1].count()) as f64;
-    tiles(axes, [0, 0])
-        .map(|tile| {
-            tile.read(picture, factor, &mut network.seen);
-            network.look(false) / count
-        })
-        .sum()
-}
-
-/// The tiles for an octave, and the network that sees them unless the one there is of the right size.
-fn fit(
-    model: &Model,
-    preset: &DreamPreset,
-    wish: &Wish,
-    input: usize,
-    size: [usize; 2],
-    current: Option<&Network>,
-) -> Result<(Option<Network>, [Axis; 2])> {
-    let network = |size: [usize; 2]| match current {
-        Some(current) if current.size == size => Ok(None),
-        _ => Network::new(model, wish, input, size).map(Some),
-    };
-    let axes = size.map(|n| Axis::free(n, preset.tile, preset.overlap));
-    let error = match network([axes[0].tile, axes[1].tile]) {
-        Err(Error::Network(error)) => error,
-        network => return Ok((network?, axes)),
-    };
-    let own = network::own_size(model, input)?;
-    match network(own) {
-        Ok(network) => {
-            let fixed = |i: usize| Axis::fixed(size[i], own[i], preset.overlap);
-            Ok((network, [fixed(0), fixed(1)]))
-        }
-        // The size was not to blame.
-        Err(_) => Err(error.into()),
-    }
-}
-
-fn check_len(what: &str, expected: usize, len: usize) -> Result<()> {
-    if expected == len && len > 0 {
-        return Ok(());
-    }
-    Err(Error::Settings(format!("{what} has {len} values, {expected} are needed")))
 }
 
 #[cfg(test)]

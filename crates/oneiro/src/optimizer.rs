@@ -24,7 +24,7 @@ use rayon::prelude::*;
 pub use accumulated_squares::{ACCUMULATED_DECAY, ACCUMULATED_MOMENTUM, AccumulatedSquares};
 pub use adam::{ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON, Adam, Moments};
 pub use adamw::{ADAMW_WEIGHT_DECAY, AdamW};
-pub use lbfgs::{LBFGS_HISTORY, Lbfgs};
+pub use lbfgs::{LBFGS_HISTORY, LBFGS_SEARCHES, Lbfgs};
 pub use nadam::{NADAM_MOMENTUM_DECAY, NAdam};
 pub use normalized::{NORM_EPSILON, Norm, Normalized};
 pub use schedule::{Schedule, ScheduleError};
@@ -48,6 +48,10 @@ pub trait Optimizer: Send + Sync + Debug {
     fn holds(&self) -> bool {
         false
     }
+
+    /// Promises that from here on all evaluations are of one function, another one than so far. Leaves in `params` a point
+    /// that the optimizer stands by, not a trial.
+    fn fix_function(&mut self, _params: &mut [f32]) {}
 
     /// Ends the optimisation: leaves in `params` a point that the optimizer stands by, not a trial. Doing so twice
     /// changes nothing more, and steps may follow.

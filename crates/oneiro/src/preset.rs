@@ -10,6 +10,7 @@ use crate::transform::Chain;
 
 mod named;
 mod params;
+mod size;
 mod stages;
 
 pub use params::{PARAMS, ParamSpec};
@@ -33,12 +34,12 @@ pub struct Preset {
     pub name: String,
     /// Parameters → image.
     pub param: ParamSpec,
-    /// Height and width of what the network sees; the card's if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Height and width of what the network sees; the card's if absent. A file may also have the side of a square, or "HxW".
+    #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
     /// Height and width of the picture, where they are not those of what the network sees: transforms bring the one to
     /// the other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub picture: Option<[usize; 2]>,
     /// Steps at most, those of [`Preset::settle`] not counted.
     pub steps: usize,
@@ -191,6 +192,13 @@ impl Preset {
         if self.optimizer.kind != kind {
             let schedule = self.optimizer.schedule.clone();
             self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, kind.default_rate()) };
+            if kind == OptimizerKind::Lbfgs {
+                // Its rate is in quasi-Newton steps, to which the picture's size and the end of the jitter mean nothing.
+                self.rate_by_area = false;
+                if let Some(settle) = &mut self.settle {
+                    settle.rate = 1.0;
+                }
+            }
         }
         self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }

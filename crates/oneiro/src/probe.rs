@@ -12,6 +12,7 @@ use crate::objective::measure::{self, Coupling, Measure};
 use crate::objective::{Objective, Reads, Term};
 
 mod features;
+mod seeding;
 mod shown;
 
 use shown::Shown;
@@ -53,6 +54,8 @@ pub struct Probe {
     targets: Vec<ValueId>,
     /// Shape of one entry of each target.
     shapes: Vec<Vec<usize>>,
+    /// How many of the targets, from the first on, the caller captured.
+    captured: usize,
     batch: usize,
     /// Reused from call to call: values and derivatives of one objective's terms.
     values: Vec<f64>,
@@ -148,6 +151,7 @@ impl Probe {
             shown,
             targets: values,
             shapes,
+            captured: captured.len(),
             batch,
             values: Vec::new(),
             weights: Vec::new(),

@@ -276,6 +276,9 @@ impl Render {
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
         let chain = if self.step < self.preset.steps { &self.chain } else { &self.whole };
+        if self.step == self.preset.steps && !self.preset.alpha {
+            self.entries.iter_mut().for_each(Entry::fix_function);
+        }
         self.entries.par_iter_mut().for_each(|entry| entry.show(chain, progress));
         self.feed();
         self.probe.forward();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::objective::{Objective, Reference, Sources};
-use oneiro::optimizer::OptimizerSpec;
+use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
 use oneiro::preset::{Jitter, ParamSpec, Preset, Settle};
 use oneiro::regularizer::Regularizer;
 use oneiro::render::{Materials, Render, Rendered, render};
@@ -282,4 +282,24 @@ fn several_views_are_averaged() {
     let mean = values.iter().sum::<f64>() / 3.0;
     assert!((first - mean).abs() < 1e-5 * mean.abs(), "{first} {mean}");
     assert!(render(&model(), &preset, &objective, 3, |_| true).unwrap()[0].value.is_finite());
+}
+
+#[test]
+fn jitter_costs_a_line_search_little_of_an_inversion() {
+    let objective = Objective::parse("inversion(fire4,photo1.png)", &Known(64)).unwrap();
+    let error = |jitter: Jitter, kind: OptimizerKind| {
+        let mut preset =
+            Preset { size: Some([64; 2]), steps: 150, jitter, ..Preset::named("mahendran16").unwrap() };
+        preset.set_optimizer(kind, None);
+        let searches = kind == OptimizerKind::Lbfgs;
+        // What fits the recipe's own optimizer fits none whose steps have a length of their own.
+        assert_eq!(preset.rate_by_area, !searches);
+        assert_eq!(preset.settle.unwrap().rate == 1.0, searches);
+        let done = render(&model(), &preset, std::slice::from_ref(&objective), 0, |_| true).unwrap();
+        (-done[0].value).sqrt()
+    };
+    let still = error(Jitter::None, OptimizerKind::Lbfgs);
+    let moved = error(Jitter::QuarterStride, OptimizerKind::Lbfgs);
+    let usual = error(Jitter::QuarterStride, OptimizerKind::AccumulatedSquares);
+    assert!(moved < 1.25 * still && moved < 1.5 * usual, "{moved}, without jitter {still}, usually {usual}");
 }

@@ -9,8 +9,9 @@ use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
 
 use crate::commands::render::short;
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
-use crate::materials::{self, MaterialArgs};
+use crate::materials::MaterialArgs;
 use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
 use crate::preimage::{out_path, pictures, readable, stem};
@@ -59,6 +60,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: accentuation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -106,10 +109,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let files = Files::new(&model, preset.size)?;
     let mut rows = Vec::new();
     for image in &images {
-        let start = match args.materials.start(&model, &preset)? {
-            Some(given) => given,
-            None => materials::start(&model, &preset, image)?,
-        };
+        let start = args.materials.start(&model, &preset, Some(image))?;
         for (name, objective) in &wanted {
             let photo = Photo { path: image.clone(), caption: stem(image) };
             let mut row = Row { title: name.clone(), photos: vec![photo], cells: Vec::new() };
@@ -123,7 +123,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 }
                 readable(&whole)?;
                 let unit = format!("{name} in {}", stem(image));
-                row.cells.push((caption, Job { start: Some(start.clone()), ..Job::new(unit, whole) }));
+                row.cells.push((caption, Job { start: start.clone(), ..Job::new(unit, whole) }));
             }
             rows.push(row);
         }
@@ -136,8 +136,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options::default(),
-        keep_size: args.settings.size.is_some(),
+        options: Options { display: args.display.how, ..Options::default() },
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);

@@ -152,7 +152,7 @@ fn render(
     let extras = materials::extras(model, first, record.mask.clone(), record.statistics.clone())?;
     let work = prepare(context, model, record.settings.clone(), jobs, extras, true)?;
     let film = matches!(record.shown, Shown::Film).then_some(format);
-    let options = Options { robustness: record.robustness, film };
+    let options = Options { robustness: record.robustness, film, display: record.display };
     let finished = render_all(context, &work, &options)?;
     match &record.shown {
         Shown::Sheet(layout) => return sheets::encode(&work, layout, &finished),

@@ -9,8 +9,9 @@ use oneiro::objective::{Objective, Term, TermKind};
 
 use crate::commands::render::short;
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
-use crate::materials::{self, MaterialArgs};
+use crate::materials::MaterialArgs;
 use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
 use crate::preimage::{need_layers, number_list, out_path, pictures, readable, settings, stem};
@@ -64,6 +65,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: caricature.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -92,18 +95,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let preset = &settings[0].preset;
     let files = Files::new(&model, preset.size)?;
-    let given = args.materials.start(&model, preset)?;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
     let mut rows =
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };
         for image in &images {
-            let start = match &given {
-                Some(given) => Some(given.clone()),
-                None if args.from_noise => None,
-                None => Some(materials::start(&model, preset, image)?),
-            };
+            let own = (!args.from_noise).then_some(image.as_str());
+            let start = args.materials.start(&model, preset, own)?;
             let kind = TermKind::Caricature(files.reference(image)?, args.power);
             let objective = Objective::from(Term::new(layer, kind));
             readable(&objective)?;
@@ -122,8 +121,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options::default(),
-        keep_size: args.settings.size.is_some(),
+        options: Options { display: args.display.how, ..Options::default() },
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);

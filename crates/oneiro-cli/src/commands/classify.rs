@@ -8,6 +8,7 @@ use oneiro::card::{InputCard, InputKind};
 use oneiro::objective::Objective;
 use oneiro::preprocess::Preprocess;
 use oneiro::probe::Probe;
+use oneiro_media::has_image_name;
 use oneiro_zoo::labels::Labels;
 use serde::Serialize;
 
@@ -211,12 +212,12 @@ fn collect(
         }
         let folders: Vec<PathBuf> = entries(path)?.into_iter().filter(|p| p.is_dir()).collect();
         if folders.is_empty() {
-            files.extend(entries(path)?.into_iter().filter(|p| is_image(p)).map(|p| (p, None)));
+            files.extend(entries(path)?.into_iter().filter(|p| has_image_name(p)).map(|p| (p, None)));
             continue;
         }
         let classes = classes_of(context, &folders, labels);
         for (folder, class) in folders.iter().zip(classes) {
-            files.extend(entries(folder)?.into_iter().filter(|p| is_image(p)).map(|p| (p, class)));
+            files.extend(entries(folder)?.into_iter().filter(|p| has_image_name(p)).map(|p| (p, class)));
         }
     }
     if files.is_empty() {
@@ -234,11 +235,6 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
         .with_context(|| format!("could not list the folder {}", folder.display()))?;
     entries.sort();
     Ok(entries)
-}
-
-pub fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    extension.is_some_and(|e| ["png", "jpg", "jpeg", "webp", "gif"].contains(&e.as_str()))
 }
 
 /// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted position

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::dream::{Display, DreamPreset, Goal, Guide, Normalize, OctaveStart, Start, Zoom};
+use oneiro::dream::{Goal, Guide, Start, Zoom};
 use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::commands::render::short;
@@ -16,7 +16,10 @@ use crate::dreaming::{self, InputFile, Inputs, Materials, NOISE, Record, mask_of
 use crate::files::{self, RawTensor};
 use crate::film::Format;
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::settings::parse_size;
+
+mod settings;
+
+use settings::DreamArgs;
 
 /// Let a network see more of what it sees: dream images
 #[derive(clap::Args)]
@@ -81,125 +84,6 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// A recipe of dreaming, and what overrides it.
-#[derive(clap::Args)]
-struct DreamArgs {
-    /// deepdream, conveiro-multiscale, conveiro-laplacian, or a .toml file [default: deepdream]
-    #[arg(long, value_name = "NAME|FILE")]
-    preset: Option<String>,
-    /// Size of the result: N or HxW. An image is scaled to fit into it [default: the image's; 512 for noise]
-    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
-    size: Option<[usize; 2]>,
-    /// Sizes that are dreamt on, from small to large
-    #[arg(long, allow_negative_numbers = true, value_name = "N")]
-    octaves: Option<usize>,
-    /// Ratio of two neighbouring sizes
-    #[arg(long, allow_negative_numbers = true, value_name = "RATIO")]
-    octave_scale: Option<f64>,
-    /// What a larger size starts from: the image plus the dream's detail, or the dream enlarged
-    #[arg(long, value_parser = ["detail", "enlarge"])]
-    octave_start: Option<String>,
-    /// Steps in each octave
-    #[arg(long, allow_negative_numbers = true, value_name = "N")]
-    steps: Option<usize>,
-    /// Length of a step, in units of 0-255
-    #[arg(long, allow_negative_numbers = true, value_name = "LENGTH")]
-    step_size: Option<f64>,
-    /// What a gradient is divided by: its mean magnitude, its deviation, or each frequency by its strength
-    #[arg(long, value_parser = ["mean-abs", "deviation", "laplacian"])]
-    normalize: Option<String>,
-    /// Splits of the Laplacian pyramid
-    #[arg(long, allow_negative_numbers = true, value_name = "N")]
-    levels: Option<usize>,
-    /// Pixels that the picture is rolled by at random before each step, either way
-    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
-    jitter: Option<usize>,
-    /// Side of the largest tile that the network sees at once: more is slower to start and takes more memory
-    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
-    tile: Option<usize>,
-    /// Pixels that neighbouring tiles share
-    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
-    overlap: Option<usize>,
-    /// Whether values stay between black and white after each step
-    #[arg(long, value_name = "true|false")]
-    clip: Option<bool>,
-    /// How values become colours: as they are (clip), or with mean and contrast set (standardize)
-    #[arg(long, value_parser = ["clip", "standardize"])]
-    display: Option<String>,
-    /// Share of the dream in the result, the rest being the image: above 0, at most 1
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE")]
-    strength: Option<f64>,
-}
-
-/// Tiles take no more than half of themselves for their overlap, an eighth as in the presets.
-const OVERLAP_SHARE: usize = 8;
-
-impl DreamArgs {
-    fn preset(&self, from_noise: bool) -> Result<DreamPreset> {
-        let name = self.preset.as_deref().unwrap_or("deepdream");
-        let mut p = match DreamPreset::named(name) {
-            Some(mut preset) => {
-                // Noise has neither colours nor detail of its own to keep; a photo has both.
-                if !from_noise {
-                    preset.display = Display::Clip;
-                    preset.octave_start = OctaveStart::Detail;
-                }
-                preset
-            }
-            None if name.ends_with(".toml") => {
-                let text = std::fs::read_to_string(name)
-                    .with_context(|| format!("--preset {name}: the file cannot be read"))?;
-                toml::from_str(&text)
-                    .map_err(|e| anyhow::anyhow!("--preset {name}: {}", e.to_string().trim_end()))?
-            }
-            None => {
-                let known: Vec<String> = DreamPreset::all().into_iter().map(|p| p.name).collect();
-                bail!(
-                    "--preset {name}: there is no such preset for dreams; there are {}, or name a .toml file",
-                    known.join(", ")
-                );
-            }
-        };
-        fn set<T: Clone>(to: &mut T, from: &Option<T>) {
-            if let Some(value) = from {
-                *to = value.clone();
-            }
-        }
-        p.size = self.size.or(p.size);
-        set(&mut p.octaves, &self.octaves);
-        set(&mut p.octave_scale, &self.octave_scale);
-        set(&mut p.steps, &self.steps);
-        set(&mut p.step_size, &self.step_size);
-        set(&mut p.levels, &self.levels);
-        set(&mut p.jitter, &self.jitter);
-        set(&mut p.clip, &self.clip);
-        set(&mut p.strength, &self.strength);
-        if let Some(tile) = self.tile {
-            p.tile = tile;
-            p.overlap = p.overlap.min(tile / OVERLAP_SHARE);
-        }
-        set(&mut p.overlap, &self.overlap);
-        match self.octave_start.as_deref() {
-            Some("detail") => p.octave_start = OctaveStart::Detail,
-            Some(_) => p.octave_start = OctaveStart::Enlarge,
-            None => {}
-        }
-        match self.normalize.as_deref() {
-            Some("mean-abs") => p.normalize = Normalize::MeanAbs,
-            Some("deviation") => p.normalize = Normalize::Deviation,
-            Some(_) => p.normalize = Normalize::Laplacian,
-            None => {}
-        }
-        match self.display.as_deref() {
-            Some("clip") => p.display = Display::Clip,
-            Some(_) => p.display = Display::Standardize,
-            None => {}
-        }
-        p.check()?;
-        Ok(p)
-    }
 }
 
 /// Frames of a zoom where nobody says how many, and how much each enlarges.

@@ -121,11 +121,6 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    if let Some([h, w]) = args.settings.size {
-        bail!(
-            "--size {h}x{w}: a grid's pictures are as large as its cells, --cell-size; the photo's size is --image-size"
-        );
-    }
     let power = args.power.unwrap_or(DEFAULT_POWER);
     if !(0.0..=MAX_POWER).contains(&power) {
         bail!("--power {power}: a number from 0 to {MAX_POWER} is needed");
@@ -134,6 +129,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let toward = args.toward.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
     let default_preset = if places.is_some() { DEFAULT_PRESET } else { CELL_PRESET };
     let mut preset = args.settings.preset_or(context, default_preset)?;
+    if let (true, Some([h, w])) = (args.settings.size_is_chosen(), preset.size) {
+        bail!(
+            "--size {h}x{w}: a grid's pictures are as large as its cells, --cell-size; the photo's size is --image-size"
+        );
+    }
     let default_out = if places.is_some() { DICTIONARY_OUT } else { DEFAULT_OUT };
     let paths = out_path(context, args.out.as_deref(), default_out)?;
     let out = &paths.files[0];

@@ -10,6 +10,7 @@ use oneiro_media::{Film, TICKS_PER_SECOND};
 
 use crate::commands::render::short;
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
 use crate::film::Format;
 use crate::materials::Extras;
@@ -54,6 +55,8 @@ pub struct Args {
     align: Option<String>,
     #[command(flatten)]
     settings: RenderArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the strip goes [default: interpolation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -105,8 +108,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.film.iter().chain(args.settings.save_path()).collect(),
-        options: Options::default(),
-        keep_size: args.settings.size.is_some(),
+        options: Options { display: args.display.how, ..Options::default() },
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, work, mut written) =
         sheets::produce_from(context, &model, &plan, Extras::default(), &output)?;
@@ -165,7 +168,7 @@ pub fn film_of(
     let last = finished.len().saturating_sub(1);
     let back = (1..last).rev();
     for k in (0..=last).chain(back) {
-        film.push(&finished[k].picture, if k == 0 || k == last { END_TICKS } else { TICKS })?;
+        film.push(&finished[k].shown()?, if k == 0 || k == last { END_TICKS } else { TICKS })?;
     }
     let reports: Vec<_> = finished.iter().map(|f| &f.report).collect();
     let mut text = sheet_text(work, layout, &reports)?;

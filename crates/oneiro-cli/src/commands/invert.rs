@@ -10,6 +10,7 @@ use oneiro_media::{Plot, Series};
 use serde_json::{Value, json};
 
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
 use crate::metadata::{Measure, Photo, relative_error};
@@ -71,6 +72,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where the sheet goes [default: inversion.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -127,8 +130,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             .into_iter()
             .flatten()
             .collect(),
-        options: Options::default(),
-        keep_size: args.settings.size.is_some(),
+        options: Options { display: args.display.how, ..Options::default() },
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     let photos = images
@@ -182,7 +185,7 @@ fn rows(
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
     let mut cases = Vec::new();
     let files = Files::new(model, settings[0].preset.size)?;
-    let start = args.materials.start(model, &settings[0].preset)?;
+    let start = args.materials.start(model, &settings[0].preset, None)?;
     for layer in &args.layers {
         let mut row = Row { title: layer.clone(), ..Row::default() };
         for image in images {

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::context::Context;
+use crate::display::{self, Display, DisplayArgs};
 use crate::files::{self, RawTensor};
 use crate::film;
 use crate::materials::MaterialArgs;
@@ -45,6 +46,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it (mahendran16, mahendran15)
     #[arg(long, value_name = "FOLDER")]
     data: Vec<PathBuf>,
@@ -73,6 +76,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.units.is_empty() && args.objectives.is_empty() {
         bail!("nothing to render: give --unit (for instance --unit class:goldfish) or --objective");
     }
+    if let (Some(film), Display::AutoShared) = (&args.film, args.display.how) {
+        bail!(
+            "--film {}: what all pictures have in common is known only at the end; use --display auto, or LOW..HIGH",
+            film.display()
+        );
+    }
     let preset = args.settings.preset(context)?;
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
@@ -88,7 +97,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let objective = model.expression(text, preset.size)?;
         objectives.push((objective.to_string(), objective));
     }
-    let start = args.materials.start(&model, &preset)?;
+    let start = args.materials.start(&model, &preset, None)?;
     let pictures = pictures(&args.data, None)?;
     if preset.unit_weight.is_none() && !pictures.is_empty() {
         bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
@@ -143,14 +152,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let extras = args.materials.extras(&model, &preset)?;
-    let work = prepare(context, &model, settings, jobs, extras, args.settings.size.is_some())?;
+    let work = prepare(context, &model, settings, jobs, extras, args.settings.size_is_chosen())?;
     let sources = source_names(&work, &work.jobs.iter().collect::<Vec<_>>());
     let results = paths.files.iter().chain(films.iter().flat_map(|(films, _)| &films.files));
     let results = results.chain(&args.raw).chain(args.settings.save_path());
     references::check_places(&sources, &results.map(PathBuf::as_path).collect::<Vec<_>>())?;
     let format = films.as_ref().map(|(_, format)| *format);
-    let options = Options { robustness: args.robustness, film: format };
-    let finished = render_all(context, &work, &options)?;
+    let options = Options { robustness: args.robustness, film: format, display: args.display.how };
+    let mut finished = render_all(context, &work, &options)?;
+    display::pin_shared(&mut finished);
     paths.create_folder()?;
     for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
         oneiro_media::write_atomic(path, &result.encode(&png_text(&work, i, &result.report)?)?)?;

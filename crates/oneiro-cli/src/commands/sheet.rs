@@ -9,6 +9,7 @@ use oneiro::objective::{Objective, Reference, Unit};
 use oneiro::probe::Probe;
 
 use crate::context::Context;
+use crate::display::DisplayArgs;
 use crate::files::{self, PicturePaths};
 use crate::materials::MaterialArgs;
 use crate::metadata::Measure;
@@ -59,6 +60,8 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     materials: MaterialArgs,
+    #[command(flatten)]
+    display: DisplayArgs,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -107,8 +110,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let seed = args.settings.seed;
     let plan = if args.presets.is_empty() {
-        let start = args.materials.start(&model, &preset)?;
-        let rows = rows(context, &model, args, units.as_deref(), (0, start))?;
+        let start = args.materials.start(&model, &preset, None)?;
+        let rows =
+            rows(context, &model, args, units.as_deref(), &Of { setting: 0, start, size: preset.size })?;
         let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
         SheetPlan { columns, measure: Measure::Value, rows, settings: vec![Setting { preset, seed }] }
     } else {
@@ -116,9 +120,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut all = Vec::new();
         for (index, name) in args.presets.iter().enumerate() {
             let preset = args.settings.preset_or(context, name)?;
-            let start = args.materials.start(&model, &preset)?;
+            let start = args.materials.start(&model, &preset, None)?;
+            let of = Of { setting: index, start, size: preset.size };
             settings.push(Setting { preset, seed });
-            for row in rows(context, &model, args, units.as_deref(), (index, start))? {
+            for row in rows(context, &model, args, units.as_deref(), &of)? {
                 all.push(Row { title: format!("{name}: {}", row.title), ..row });
             }
         }
@@ -130,8 +135,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         paths,
         raw: args.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
-        options: Options { robustness: args.robustness, film: None },
-        keep_size: args.settings.size.is_some(),
+        options: Options { robustness: args.robustness, film: None, display: args.display.how },
+        keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
@@ -150,22 +155,30 @@ fn columns(rows: &[Row]) -> usize {
     rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS)
 }
 
+/// What the pictures of rows have in common: the setting, the picture that they start from, and their size.
+struct Of {
+    setting: usize,
+    start: Option<Reference>,
+    size: Option<[usize; 2]>,
+}
+
 fn rows(
     context: &Context,
     model: &LoadedModel,
     args: &Args,
     units: Option<&[usize]>,
-    (setting, start): (usize, Option<Reference>),
+    of: &Of,
 ) -> Result<Vec<Row>> {
-    let job = |unit, objective| Job { setting, start: start.clone(), ..Job::new(unit, objective) };
+    let job =
+        |unit, objective| Job { setting: of.setting, start: of.start.clone(), ..Job::new(unit, objective) };
     let mut rows = Vec::new();
     for layer in &args.layers {
         let channels: Vec<usize> = match units {
             Some(units) => units.to_vec(),
-            None => (0..channels_of(context, model, layer, args.settings.size)?.min(DEFAULT_UNITS)).collect(),
+            None => (0..channels_of(context, model, layer, of.size)?.min(DEFAULT_UNITS)).collect(),
         };
-        let of = |c: usize| job(format!("{layer}:{c}"), Objective::channel(layer, c));
-        let cells = channels.into_iter().map(|c| (format!("channel {c}"), of(c))).collect();
+        let of_channel = |c: usize| job(format!("{layer}:{c}"), Objective::channel(layer, c));
+        let cells = channels.into_iter().map(|c| (format!("channel {c}"), of_channel(c))).collect();
         rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
     }
     if !args.classes.is_empty() {

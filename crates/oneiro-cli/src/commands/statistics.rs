@@ -116,7 +116,7 @@ fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
             if !path.is_symlink() {
                 found.extend(collect(&path)?);
             }
-        } else if super::classify::is_image(&path) {
+        } else if oneiro_media::has_image_name(&path) {
             found.push(path);
         }
     }

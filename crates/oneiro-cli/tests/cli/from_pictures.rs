@@ -192,6 +192,33 @@ fn where_the_mask_is_black_the_picture_stays() {
 }
 
 #[test]
+fn commands_that_start_from_their_own_picture_take_a_mask_for_it() {
+    let place = place();
+    place.write("black.png", picture_of(40, 40, |_| 0.0));
+    for (command, args) in [("caricature", ["--layer", "fire2"]), ("accentuate", ["--unit", "fire2:3"])] {
+        let values = |mask: &[&str]| {
+            let out = ["--size", "48", "--steps", "2", "--out", "a.png", "--raw", "r.safetensors", "-q"];
+            place.succeed(&[&[command, NET, "cat.png"], &args[..], &out, mask].concat());
+            if !mask.is_empty() {
+                place.succeed(&["again", "a.png", "--out", "again.png"]);
+                assert!(place.read("a.png") == place.read("again.png"), "{command}");
+            }
+            let (tensors, _) = read_safetensors(&place.read("r.safetensors"));
+            tensors.into_values().next().unwrap().1
+        };
+        let [start, half] = ["black.png", "half.png"].map(|mask| values(&["--mask", mask]));
+        let all = values(&[]);
+        let moved = |v: &[f32], columns: std::ops::Range<usize>| {
+            let of = (0..v.len()).filter(|i| columns.contains(&(i % 48)));
+            of.map(|i| (v[i] - start[i]).abs()).fold(0.0, f32::max)
+        };
+        assert!(moved(&half, 0..22) > 1e-3, "{command} {}", moved(&half, 0..22));
+        assert!(moved(&half, 26..48) < 1e-5, "{command} {}", moved(&half, 26..48));
+        assert!(moved(&all, 26..48) > 1e-3, "{command} {}", moved(&all, 26..48));
+    }
+}
+
+#[test]
 fn everything_that_is_made_of_files_is_made_again_byte_for_byte() {
     let place = place();
     let unit = ["--unit", "fire2:3"];
@@ -310,7 +337,18 @@ fn what_cannot_be_made_of_pictures_is_one_message_that_names_it() {
         ("no picture", "caricature NET text.png -l fire2", &["text.png"]),
         ("empty folder", "invert NET empty -l fire2", &["empty", "no picture"]),
         ("no picture is wanted", "invert NET more -l fire2 --limit 0", &["--limit 0"]),
-        ("mask alone", "render NET -u fire2:3 --mask half.png", &["--from"]),
+        ("mask alone", "render NET -u fire2:3 --mask half.png", &["--mask half.png", "--from"]),
+        ("a mask of noise", "invert NET cat.png -l fire2 --mask half.png", &["--mask half.png", "--from"]),
+        (
+            "a mask of a caricature from noise",
+            "caricature NET cat.png -l fire2 --from-noise --mask half.png",
+            &["--mask half.png", "--from"],
+        ),
+        (
+            "more than the map has",
+            "invert NET cat.png -l fire2 --center 12",
+            &["fire2 is 11x11", "12x12", "center=11"],
+        ),
         ("wrong length", "render NET --objective direction(fire2,short.npy)", &["short.npy", "5", "128"]),
         ("a matrix", "render NET --objective direction(fire2,square.npy)", &["square.npy", "[2, 64]"]),
         ("no such direction", "render NET --objective direction(fire2,none.npy)", &["none.npy"]),

@@ -13,6 +13,7 @@ mod broken_models;
 mod bytes;
 mod config;
 mod contracts;
+mod display;
 mod dream;
 mod features;
 mod files;

@@ -56,6 +56,43 @@ fn a_recipe_that_was_saved_makes_the_same_picture_and_is_made_again() {
 }
 
 #[test]
+fn a_size_can_be_set_as_by_its_flag_on_every_command() {
+    let place = Place::new();
+    place.write("cat.png", picture(70, 60));
+    let net = "squeezenet1_1";
+    let commands: &[&[&str]] = &[
+        &["render", net, "--unit", "fire2:3"],
+        &["sheet", net, "--layer", "fire2", "--units", "3"],
+        &["invert", net, "cat.png", "--layer", "fire2"],
+        &["caricature", net, "cat.png", "--layer", "fire2"],
+        &["accentuate", net, "cat.png", "--unit", "fire2:3"],
+        &["interpolate", net, "--from-unit", "fire2:3", "--to-unit", "fire2:4", "--frames", "2"],
+    ];
+    for command in commands {
+        let made = |size: [&str; 2]| {
+            place.succeed(&[command, &size[..], &["--steps", "1", "--out", "a.png", "-q"]].concat());
+            place.read("a.png")
+        };
+        assert!(made(["--size", "48"]) == made(["--set", "size=48"]), "{command:?}");
+        let both = made(["--size", "48x64"]);
+        for text in ["size=[48,64]", "size=48x64", " size = [ 48, 64 ] "] {
+            assert!(both == made(["--set", text]), "{command:?} {text}");
+        }
+        assert_eq!(settings_of(&place, "a.png").size, Some([48, 64]));
+    }
+    refuse_all(
+        &place,
+        &[
+            ("no size", "render squeezenet1_1 -u fire2:3 --set size=big", &["--set size=big", "HxW"]),
+            ("too large", "render squeezenet1_1 -u fire2:3 --set size=99999", &["99999", "8192"]),
+            ("of a grid", "grid squeezenet1_1 cat.png -l fire2 --set size=48", &["48x48", "--cell-size"]),
+            // As with --size, what is asked for and cannot be is an error.
+            ("too small", "render squeezenet1_1 -u fire9:3 --set size=5", &["5x5", "--size"]),
+        ],
+    );
+}
+
+#[test]
 fn any_setting_can_be_set_and_comes_after_the_other_flags() {
     let place = Place::new();
     let flags = ["--size", "48", "--steps", "9", "--out", "a.png"];

@@ -4,6 +4,7 @@ use oneiro_zoo::embedded;
 
 use super::*;
 use crate::card::Card;
+use crate::dream::tiles::tiles;
 use crate::objective::Objective;
 
 fn model() -> Model {

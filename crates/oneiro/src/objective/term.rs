@@ -326,6 +326,19 @@ impl Term {
         if self.region.mask.is_some() && space.len() < 2 {
             return Err(format!("{layer} has shape {shape:?} per image: there is no plane for a mask"));
         }
+        match (self.region.center, space) {
+            (None, _) => {}
+            (Some(n), [.., h, w]) if n <= *h.min(w) => {}
+            (Some(n), [.., h, w]) => {
+                return Err(format!(
+                    "the map of {layer} is {h}x{w}: it has no {n}x{n} positions in its middle; use center={} or less",
+                    h.min(w)
+                ));
+            }
+            (Some(_), _) => {
+                return Err(format!("{layer} has shape {shape:?} per image: it has no map with a center"));
+            }
+        }
         match &self.kind {
             TermKind::Channel(c) => in_range(*c, "channel"),
             TermKind::Logit(c) | TermKind::Probability(c) => {

@@ -298,6 +298,13 @@ impl Entry {
         }
     }
 
+    /// From here on every step maximises the same function.
+    pub fn fix_function(&mut self) {
+        for canvas in &mut self.canvases {
+            canvas.optimizer.fix_function(&mut canvas.params);
+        }
+    }
+
     /// Nothing changes any more.
     pub fn end(&mut self, stop: Stop) {
         self.stop = Some(stop);

@@ -1,0 +1,113 @@
+//! From octave to octave: what the next one starts from, and the network and tiles that fit it.
+
+use rayon::prelude::*;
+
+use crate::dream::network::{self, Network, Wish};
+use crate::dream::planes::resize;
+use crate::dream::tiles::Axis;
+use crate::dream::{Dream, DreamPreset, OctaveStart};
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+impl Dream<'_> {
+    /// Starts on the smallest octave of the start image.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        (self.octave, self.step) = (0, 0);
+        if let Some(base) = &mut self.base {
+            base.fit(self.sizes[self.sizes.len() - 1], self.sizes[0]);
+            self.x = base.now().to_vec();
+        }
+        self.refit()
+    }
+
+    /// Fits the network and the mask to the octave.
+    pub(super) fn refit(&mut self) -> Result<()> {
+        let size = self.size();
+        if let Some(mask) = &mut self.mask {
+            mask.fit(self.sizes[self.sizes.len() - 1], size);
+        }
+        let current = Some(&self.network);
+        let (network, axes) = fit(self.model, &self.preset, &self.wish, self.input, size, current)?;
+        if let Some(network) = network {
+            self.network = network;
+        }
+        self.axes = axes;
+        Ok(())
+    }
+
+    /// Goes on to the next octave when this one is done, and ends the dream after the last.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        while self.step >= self.preset.steps && self.octave + 1 < self.sizes.len() {
+            self.next_octave()?;
+        }
+        if self.finished()
+            && self.preset.strength < 1.0
+            && let Some(base) = &self.base
+        {
+            let share = self.preset.strength as f32;
+            self.x.par_iter_mut().zip(&base.full).for_each(|(x, base)| *x = base + share * (*x - base));
+        }
+        Ok(())
+    }
+
+    fn next_octave(&mut self) -> Result<()> {
+        let from = self.size();
+        self.octave += 1;
+        self.step = 0;
+        let (to, last) = (self.size(), self.sizes[self.sizes.len() - 1]);
+        let detail = self.preset.octave_start == OctaveStart::Detail;
+        let mut x = std::mem::take(&mut self.x);
+        self.gradient = Vec::new();
+        match &mut self.base {
+            Some(base) if detail => {
+                x.par_iter_mut().zip(base.now()).for_each(|(x, base)| *x -= base);
+                x = resize(&x, from, to);
+                base.fit(last, to);
+                x.par_iter_mut().zip(base.now()).for_each(|(x, base)| *x += base);
+            }
+            _ => x = resize(&x, from, to),
+        }
+        self.x = x;
+        self.refit()?;
+        // Enlarging would blur what the mask keeps.
+        if let (Some(base), Some(mask), false) = (&mut self.base, &self.mask, detail) {
+            base.fit(last, to);
+            let (mask, base) = (mask.now(), base.now());
+            self.x.par_chunks_mut(mask.len()).zip(base.par_chunks(mask.len())).for_each(|(x, base)| {
+                for ((x, base), m) in x.iter_mut().zip(base).zip(mask) {
+                    *x = base + m * (*x - base);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The tiles for an octave, and the network that sees them unless the one there is of the right size.
+pub(super) fn fit(
+    model: &Model,
+    preset: &DreamPreset,
+    wish: &Wish,
+    input: usize,
+    size: [usize; 2],
+    current: Option<&Network>,
+) -> Result<(Option<Network>, [Axis; 2])> {
+    let network = |size: [usize; 2]| match current {
+        Some(current) if current.size == size => Ok(None),
+        _ => Network::new(model, wish, input, size).map(Some),
+    };
+    let axes = size.map(|n| Axis::free(n, preset.tile, preset.overlap));
+    let error = match network([axes[0].tile, axes[1].tile]) {
+        Err(Error::Network(error)) => error,
+        network => return Ok((network?, axes)),
+    };
+    let own = network::own_size(model, input)?;
+    match network(own) {
+        Ok(network) => {
+            let fixed = |i: usize| Axis::fixed(size[i], own[i], preset.overlap);
+            Ok((network, [fixed(0), fixed(1)]))
+        }
+        // The size was not to blame.
+        Err(_) => Err(error.into()),
+    }
+}

@@ -1,0 +1,49 @@
+//! Gradients that the caller computes: the door for objectives that the language does not have.
+
+use oneiro_net::Session;
+
+use crate::error::{Error, Result};
+use crate::probe::Probe;
+
+impl Probe {
+    /// The data of a captured value and the gradient with respect to it, both of the shape that [`Probe::captured`] says, the
+    /// batch first. The caller adds to the gradient; [`Probe::backward`] carries it to the inputs, together with what
+    /// [`Probe::seed`] adds for objectives. It is zero after [`Probe::forward`], so it is added to between the two, each time.
+    ///
+    /// Captured values are as the graph has them: where the network has its channels last, so have they.
+    ///
+    /// ```no_run
+    /// # fn seed(model: &oneiro::Model, image: &[f32]) -> oneiro::Result<Vec<f32>> {
+    /// use oneiro::probe::Probe;
+    ///
+    /// let layer = model.resolve("fire4")?;
+    /// let mut probe = Probe::new(model, &[], &[layer], model.input_shapes(1, None)?, true)?;
+    /// probe.input_mut(0).copy_from_slice(image);
+    /// probe.forward();
+    /// // The gradient of the sum of all activations' fourth powers.
+    /// let (activations, gradient) = probe.seed_captured(0)?;
+    /// gradient.iter_mut().zip(activations).for_each(|(g, a)| *g += 4.0 * a.powi(3));
+    /// probe.backward(&Default::default());
+    /// Ok(probe.input_gradient(0).to_vec())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If no value was captured under this index, the probe was made without gradients, or the value depends on no input.
+    pub fn seed_captured(&mut self, index: usize) -> Result<(&[f32], &mut [f32])> {
+        if index >= self.captured {
+            return Err(Error::Settings(format!(
+                "there is no captured value {index}: {} were captured, counted from 0",
+                self.captured
+            )));
+        }
+        let target = &self.plan().targets[index];
+        if !target.has_seed() {
+            return Err(Error::Settings(format!(
+                "no gradient runs back from \"{}\": the probe was made without gradients, or no input leads there",
+                target.name
+            )));
+        }
+        Ok(self.session.seed(index))
+    }
+}
