@@ -25,6 +25,7 @@ mod preimage;
 mod profile;
 mod progress;
 mod references;
+mod remarks;
 mod rendering;
 mod settings;
 mod sheets;

@@ -9,8 +9,10 @@ use oneiro::preset::Preset;
 use oneiro::render::Materials;
 use oneiro::statistics::Statistics;
 
+use crate::context::Context;
 use crate::model::LoadedModel;
 use crate::references::{Files, picture_size};
+use crate::settings::RenderArgs;
 
 /// Files that a rendering may be given.
 #[derive(clap::Args, Default)]
@@ -50,6 +52,15 @@ impl MaterialArgs {
             );
         }
         path.map(|path| start(model, preset, path)).transpose()
+    }
+
+    /// Makes a recipe use the statistics that are given: colours are decorrelated by them unless `--set` says how.
+    pub fn adapt(&self, context: &Context, settings: &RenderArgs, preset: &mut Preset) {
+        let Some(path) = &self.statistics else { return };
+        if !settings.sets("decorrelate") && preset.param.decorrelate_by_data() {
+            context
+                .note(&format!("note: colours are decorrelated by {} (decorrelate = data)", path.display()));
+        }
     }
 
     /// Everything else.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
+use crate::materials::MaterialArgs;
 use crate::rendering::{Finished, Setting};
 use crate::settings::RenderArgs;
 
@@ -83,11 +84,13 @@ pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
 pub fn settings(
     context: &Context,
     args: &RenderArgs,
+    materials: &MaterialArgs,
     default: &str,
     weights: &[f64],
     seeds: &[u64],
 ) -> Result<Vec<Setting>> {
-    let preset = args.preset_or(context, default)?;
+    let mut preset = args.preset_or(context, default)?;
+    materials.adapt(context, args, &mut preset);
     if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
         bail!("--strength {bad}: a positive number is needed");
     }

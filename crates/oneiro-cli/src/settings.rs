@@ -215,8 +215,15 @@ impl RenderArgs {
 
     /// Whether a size was chosen by a flag.
     pub fn size_is_chosen(&self) -> bool {
-        let key = |assignment: &String| assignment.split('=').next().is_some_and(|k| k.trim() == "size");
-        self.size.is_some() || self.set.iter().any(key)
+        self.size.is_some() || self.sets("size")
+    }
+
+    /// Whether `--set` names a setting, by the end of its path.
+    pub fn sets(&self, name: &str) -> bool {
+        let path = |assignment: &String| {
+            assignment.split('=').next().is_some_and(|k| k.trim().rsplit('.').next() == Some(name))
+        };
+        self.set.iter().any(path)
     }
 
     /// The same with another recipe where none is chosen; `config` has no word in what a command is about.

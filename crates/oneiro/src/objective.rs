@@ -73,6 +73,11 @@ impl Objective {
         Term::new("", TermKind::Probability(class)).into()
     }
 
+    /// Whether a term compares with a picture.
+    pub fn compares(&self) -> bool {
+        self.terms().iter().any(|t| !t.references().is_empty())
+    }
+
     /// The terms, from left to right.
     pub fn terms(&self) -> Vec<&Term> {
         match self {

@@ -8,12 +8,14 @@
 //! own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is larger than what the network
 //! sees; the result is its middle.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::objective::Objective;
+use crate::objective::{Objective, Reads};
 use crate::optimizer::OptimizerKind;
 use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
@@ -154,11 +156,12 @@ impl Render {
         if margin > 0 {
             chain.transforms.insert(0, Transform::Jitter(margin));
         }
+        let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
         let planned: Vec<(String, Vec<usize>, bool)> =
             probe.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
         for (e, objective) in objectives.iter().enumerate() {
-            let text = numbered(objectives, e, &materials.copies);
+            let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut canvases = Vec::new();
             for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
@@ -421,9 +424,8 @@ fn whole() -> Chain {
 
 /// What each objective counts: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no picture.
 fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<f64>> {
-    let compares = |o: &Objective| o.terms().iter().any(|t| !t.references().is_empty());
     let weight = |o: &Objective| match preset.unit_weight {
-        Some(weight) if !compares(o) => {
+        Some(weight) if !o.compares() => {
             let area = stride::field_area(model, preset, o)?;
             Ok(weight / (area * preset.max_activation))
         }
@@ -432,10 +434,32 @@ fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<V
     objectives.iter().map(weight).collect()
 }
 
+/// What objectives are called by their random streams: layers by the first of their names and files without their folders,
+/// so that one picture has one name.
+fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<String>> {
+    let names = model.names();
+    let identity = |objective: &Objective| {
+        let mut objective = objective.clone();
+        for term in objective.terms_mut() {
+            if matches!(term.reads(), Reads::Layer | Reads::Batch)
+                && let Some(name) = names.of(model.value_of(term)?).into_iter().next()
+            {
+                term.layer = name;
+            }
+            term.for_each_file(|name| {
+                let file = Path::new(name.as_str()).file_name().map(|f| f.to_string_lossy().into_owned());
+                *name = file.unwrap_or_else(|| std::mem::take(name));
+            });
+        }
+        Ok(objective.to_string())
+    };
+    objectives.iter().map(identity).collect()
+}
+
 /// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.
-fn numbered(objectives: &[Objective], entry: usize, copies: &[usize]) -> String {
-    let text = objectives[entry].to_string();
-    let before = || objectives[..entry].iter().filter(|o| **o == objectives[entry]).count();
+fn numbered(identities: &[String], entry: usize, copies: &[usize]) -> String {
+    let text = identities[entry].clone();
+    let before = || identities[..entry].iter().filter(|o| **o == text).count();
     match copies.get(entry).copied().unwrap_or_else(before) {
         0 => text,
         n => format!("{text} #{n}"),

@@ -271,3 +271,33 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
     let error = forward_only.seed_captured(0).unwrap_err().to_string();
     assert!(error.contains("without gradients"), "{error}");
 }
+
+#[test]
+fn a_unit_has_one_picture_under_all_its_names() {
+    let preset = small(2);
+    let of = |objective: Objective| run(&preset, &[objective])[0].images[0].data.clone();
+    let names = model().names().of(model().resolve("fire4.expand3x3").unwrap());
+    assert!(names.len() > 1, "{names:?}");
+    let pictures: Vec<_> = names.iter().map(|name| of(Objective::channel(name, 5))).collect();
+    assert!(pictures.iter().all(|p| *p == pictures[0]), "{names:?}");
+    // Two of them in one batch are two pictures, as the same name twice is.
+    let twice = run(&preset, &[Objective::channel(&names[0], 5), Objective::channel(&names[1], 5)]);
+    assert_eq!(twice[0].images[0].data, pictures[0]);
+    assert_ne!(twice[1].images[0].data, pictures[0]);
+}
+
+#[test]
+fn the_folder_of_a_file_is_no_part_of_a_picture() {
+    use oneiro::objective::{Direction, Term, TermKind, Toward};
+    let preset = small(2);
+    let of = |name: &str| {
+        let vector: Vec<f32> = (0..128).map(|i| (i % 3) as f32).collect();
+        let toward = Toward::Vector(name.to_owned(), vector.into());
+        let direction = Direction { toward, minus: None, power: 0.0, at: None };
+        run(&preset, &[Term::new("fire4.expand3x3", TermKind::Direction(direction)).into()])[0].images[0]
+            .data
+            .clone()
+    };
+    assert_eq!(of("v.npy"), of("folder/v.npy"));
+    assert_ne!(of("v.npy"), of("w.npy"));
+}

@@ -86,7 +86,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for text in &args.objectives {
         Objective::parse(text, &AnySources)?;
     }
-    let preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
+    let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
+    args.materials.adapt(context, &args.settings, &mut preset);
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     if args.raw.as_ref().is_some_and(|raw| paths.files.contains(raw)) {
         bail!("--raw: the sheet goes there; name another file");

@@ -104,7 +104,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     need_layers(&args.layers, &args.model.model)?;
     let images = pictures(&args.images, args.limit)?;
     let seeds = args.seeds.as_deref().map(|s| number_list("--seeds", s)).transpose()?.unwrap_or_default();
-    let settings = settings(context, &args.settings, DEFAULT_PRESET, &args.strength, &seeds)?;
+    let settings =
+        settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     if let Some(plot) = &args.plot {
         files::require_png(plot)?;

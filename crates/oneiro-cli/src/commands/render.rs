@@ -82,7 +82,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             film.display()
         );
     }
-    let preset = args.settings.preset(context)?;
+    let mut preset = args.settings.preset(context)?;
+    args.materials.adapt(context, &args.settings, &mut preset);
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.
@@ -101,12 +102,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let pictures = pictures(&args.data, None)?;
     if preset.unit_weight.is_none() && !pictures.is_empty() {
         bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
-    }
-    if preset.unit_weight.is_some() && pictures.is_empty() && preset.max_activation == 1.0 {
-        context.note(
-            "note: the units' largest activations are not known and taken for 1, which may be too strong; give --data FOLDER \
-             or --set max_activation=A",
-        );
     }
     let mut settings = Vec::new();
     let mut jobs = Vec::new();

@@ -87,7 +87,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let (Some(path), false) = (args.settings.save_path(), args.presets.is_empty()) {
         bail!("--save-preset {}: one recipe is saved, and --presets compares several", path.display());
     }
-    let preset = args.settings.preset(context)?;
+    let mut preset = args.settings.preset(context)?;
+    args.materials.adapt(context, &args.settings, &mut preset);
     let units = args.units.as_deref().map(parse_units).transpose()?;
     if let (Some(list), []) = (&args.units, &args.layers[..]) {
         bail!(
@@ -119,7 +120,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut settings = Vec::new();
         let mut all = Vec::new();
         for (index, name) in args.presets.iter().enumerate() {
-            let preset = args.settings.preset_or(context, name)?;
+            let mut preset = args.settings.preset_or(context, name)?;
+            args.materials.adapt(context, &args.settings, &mut preset);
             let start = args.materials.start(&model, &preset, None)?;
             let of = Of { setting: index, start, size: preset.size };
             settings.push(Setting { preset, seed });

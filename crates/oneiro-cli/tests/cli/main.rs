@@ -29,5 +29,6 @@ mod onnx;
 mod place;
 mod preimages;
 mod presets;
+mod remarks;
 mod rules;
 mod wishes;

@@ -299,6 +299,15 @@ impl Term {
         }
     }
 
+    /// Calls with the names of the files that the term needs, to be changed.
+    pub(crate) fn for_each_file(&mut self, mut change: impl FnMut(&mut String)) {
+        if let TermKind::Direction(Direction { toward: Toward::Vector(name, _), .. }) = &mut self.kind {
+            change(name);
+        }
+        self.references_mut().into_iter().for_each(|r| change(&mut r.name));
+        self.region.mask.iter_mut().for_each(|r| change(&mut r.name));
+    }
+
     /// Checks the term against the shape of one entry at its layer (channels first, no batch axis).
     pub fn check(&self, shape: &[usize]) -> Result<(), String> {
         let channels = shape.first().copied().unwrap_or(1);

@@ -79,6 +79,21 @@ impl ParamSpec {
         }
     }
 
+    /// Decorrelates colours by statistics of the user's own where it would by ImageNet's; whether it does.
+    pub fn decorrelate_by_data(&mut self) -> bool {
+        let decorrelate = match self {
+            Self::Fourier(options) => &mut options.decorrelate,
+            Self::Laplacian(options) => &mut options.decorrelate,
+            Self::Shared(options) => &mut options.decorrelate,
+            Self::Pixel(_) | Self::Cppn(_) | Self::Dense(_) | Self::Maco(_) => return false,
+        };
+        let changes = *decorrelate == Decorrelate::Imagenet;
+        if changes {
+            *decorrelate = Decorrelate::Data;
+        }
+        changes
+    }
+
     /// Whether the pictures of a batch have parameters in common.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))

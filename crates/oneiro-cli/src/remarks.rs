@@ -1,0 +1,121 @@
+//! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be seen, that a
+//! setting was left to chance.
+
+use crate::context::Context;
+use crate::metadata::UnitReport;
+use crate::rendering::{Finished, Prepared};
+
+/// Units that are named in a note; more are counted.
+const NAMED: usize = 4;
+/// Steps below which nothing is expected of a picture.
+const ENOUGH_STEPS: usize = 64;
+
+/// Says before the work what the recipe lacks.
+pub fn on_jobs(context: &Context, work: &Prepared<'_>) {
+    let guessed = work.jobs.iter().any(|job| {
+        let preset = &work.settings[job.setting].preset;
+        preset.unit_weight.is_some() && preset.max_activation == 1.0 && !job.objective.compares()
+    });
+    if guessed {
+        context.note(
+            "note: the units' largest activations are not known and taken for 1, which may be too strong; give --data FOLDER \
+             (of oneiro render) or --set max_activation=A",
+        );
+    }
+}
+
+/// Says what the results are not.
+pub fn on_results(context: &Context, finished: &[Finished]) {
+    if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
+        && !rest.is_empty()
+    {
+        let rest: Vec<&str> = rest.iter().map(|p| p.input.as_str()).collect();
+        context.note(&format!(
+            "note: several inputs are optimised together; what is written is the picture of \"{}\", and --raw keeps that of {} \
+             too",
+            first.input,
+            rest.join(", ")
+        ));
+    }
+    let note = |of: &dyn Fn(&Finished) -> bool, text: &dyn Fn(&str, bool) -> String| {
+        let found: Vec<&UnitReport> = finished.iter().filter(|f| of(f)).map(|f| &f.report).collect();
+        if !found.is_empty() {
+            context.note(&text(&names(&found), found.iter().all(|r| r.display.is_clip())));
+        }
+    };
+    note(&|f| is_stuck(&f.report), &|names, _| {
+        format!(
+            "note: {names} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, weights that \
+             were never trained, a mask that is black everywhere); --relu-rule redirected may wake a dead unit"
+        )
+    });
+    note(&|f| has_fallen(&f.report), &|names, _| {
+        format!(
+            "note: {names} ended no higher than it began: the steps were too large, or what the recipe asks for beside the unit \
+             was stronger; try a smaller --lr, other --transform, or weaker penalties"
+        )
+    });
+    note(&|f| is_clipped(f), &|names, _| {
+        format!(
+            "note: most of the picture of {names} is at the end of what a picture can show: the steps were too large; try a \
+             smaller --lr or fewer --steps"
+        )
+    });
+    note(&|f| is_faint(f) && !is_stuck(&f.report), &|names, clip| {
+        format!(
+            "note: the picture of {names} is nearly even: the steps were small for this network; try a larger --lr or more \
+             --steps{}",
+            if clip { ", or --display auto to see what there is" } else { "" }
+        )
+    });
+}
+
+/// The units' names, of many the first few.
+fn names(reports: &[&UnitReport]) -> String {
+    let mut units: Vec<&str> = reports.iter().map(|r| r.unit.as_str()).collect();
+    units.dedup();
+    let more = units.len().saturating_sub(NAMED);
+    units.truncate(NAMED);
+    let list = units.join(", ");
+    if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+/// Whether an optimisation led nowhere.
+fn is_stuck(report: &UnitReport) -> bool {
+    /// Share of the value below which it has not changed.
+    const NOTHING: f64 = 1e-6;
+    let change = (report.value - report.value_at_start).abs();
+    report.steps > 0 && change <= NOTHING * report.value.abs().max(report.value_at_start.abs())
+}
+
+/// Whether the objective is lower than at the start, after so many steps that it should not be.
+fn has_fallen(report: &UnitReport) -> bool {
+    report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !is_stuck(report)
+}
+
+/// Whether a picture from noise is so even that nothing can be seen in it: each colour by itself.
+fn is_faint(finished: &Finished) -> bool {
+    /// Deviation of a colour's values, 0–1, below which a picture looks even.
+    const FAINT: f64 = 0.03;
+    if finished.report.steps < ENOUGH_STEPS || finished.report.start.is_some() {
+        return false;
+    }
+    let picture = &finished.picture;
+    let planes = picture.rgb.chunks_exact((picture.width * picture.height).max(1));
+    planes.map(deviation).fold(0.0, f64::max) < FAINT
+}
+
+fn deviation(values: &[f32]) -> f64 {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+    (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt()
+}
+
+/// Whether most values of a picture from noise are the least or the most that can be shown.
+fn is_clipped(finished: &Finished) -> bool {
+    /// Share of such values beyond which the picture has lost its shades; the strongest pictures of the gallery have .4.
+    const CLIPPED: f64 = 0.6;
+    let values = &finished.picture.rgb;
+    let ends = values.iter().filter(|v| **v <= 0.0 || **v >= 1.0).count();
+    finished.report.start.is_none() && ends as f64 > CLIPPED * values.len() as f64
+}

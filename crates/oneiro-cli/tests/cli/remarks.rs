@@ -1,0 +1,90 @@
+//! What the program says of results that show nothing, and settings that follow from others.
+
+use oneiro::preset::Preset;
+
+use crate::files::{picture, text_of};
+use crate::place::Place;
+
+const SMALL: &[&str] = &["--size", "32", "--steps", "64", "--transform", "none", "--out", "a.png"];
+
+fn said(place: &Place, args: &[&str]) -> String {
+    let outcome = place.run(&[args, SMALL].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    outcome.stderr
+}
+
+#[test]
+fn results_that_show_nothing_are_remarked_upon() {
+    let place = Place::new();
+    let goldfish = |flags: &[&str]| {
+        said(&place, &[&["render", "squeezenet1_1", "--unit", "class:goldfish"], flags].concat())
+    };
+    let fine = goldfish(&[]);
+    assert!(!fine.contains("note:"), "{fine}");
+    let large = goldfish(&["--lr", "50"]);
+    assert!(large.contains("at the end of what a picture can show"), "{large}");
+    // Colours that are not grey are even all the same: each colour counts by itself.
+    let small = goldfish(&["--param", "pixel", "--lr", "1e-6"]);
+    assert!(small.contains("class:goldfish is nearly even") && small.contains("--display auto"), "{small}");
+    // What pulls the picture elsewhere lets the unit fall.
+    let fallen =
+        said(&place, &["render", "squeezenet1_1", "--objective", "0*logit(goldfish) - tv", "--lr", "30"]);
+    assert!(fallen.contains("ended no higher than it began"), "{fallen}");
+    let quiet = place
+        .run(&[&["render", "squeezenet1_1", "--unit", "class:goldfish", "--lr", "50", "-q"], SMALL].concat());
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn a_sheet_has_one_remark_for_all_its_units() {
+    let place = Place::new();
+    let flags =
+        ["sheet", "squeezenet1_1", "--layer", "conv1", "--units", "0-5", "--param", "pixel", "--lr", "1e-6"];
+    let stderr = said(&place, &flags);
+    let of_even: Vec<&str> = stderr.lines().filter(|l| l.contains("nearly even")).collect();
+    assert!(matches!(of_even[..], [line] if line.contains("and 2 more")), "{stderr}");
+}
+
+#[test]
+fn recipes_of_the_pre_image_paper_ask_for_the_largest_activation_of_units_alone() {
+    let place = Place::new();
+    place.write("p.png", picture(40, 40));
+    let guess = "taken for 1";
+    let recipe = ["render", "squeezenet1_1", "--preset", "mahendran16"];
+    let unit = said(&place, &[&recipe[..], &["--unit", "fire2:3"]].concat());
+    assert!(unit.contains(guess), "{unit}");
+    let compared = said(&place, &[&recipe[..], &["--objective", "inversion(fire2,p.png)"]].concat());
+    assert!(!compared.contains(guess), "{compared}");
+    let sheet = ["sheet", "squeezenet1_1", "--layer", "fire2", "--units", "3", "--preset", "mahendran16"];
+    assert!(said(&place, &sheet).contains(guess));
+}
+
+#[test]
+fn a_cppn_has_a_rate_of_its_own_and_statistics_are_used() {
+    let place = Place::new();
+    let settings = |name: &str| -> Preset {
+        toml::from_str(text_of(&place.path(name)).get("settings").unwrap()).unwrap()
+    };
+    let unit =
+        ["render", "squeezenet1_1", "--unit", "fire2:3", "--size", "32", "--steps", "1", "--out", "a.png"];
+    place.succeed(&[&unit[..], &["--param", "cppn"]].concat());
+    assert_eq!(settings("a.png").optimizer.learning_rate, 0.005);
+    place.succeed(&[&unit[..], &["--param", "cppn", "--lr", "0.02"]].concat());
+    assert_eq!(settings("a.png").optimizer.learning_rate, 0.02);
+
+    std::fs::create_dir(place.path("photos")).unwrap();
+    place.write("photos/p.png", picture(40, 30));
+    place.write("photos/q.png", picture(30, 40));
+    place.succeed(&["statistics", "photos", "--size", "32", "--out", "own.safetensors"]);
+    place.succeed(&unit);
+    let usual = place.read("a.png");
+    let own = ["--statistics", "own.safetensors"];
+    let outcome = place.run(&[&unit[..], &own].concat());
+    assert!(outcome.stderr.contains("decorrelated by own.safetensors"), "{}", outcome.stderr);
+    assert!(place.read("a.png") != usual, "the statistics changed nothing");
+    let text = toml::to_string(&settings("a.png")).unwrap();
+    assert!(text.contains("decorrelate = \"data\""), "{text}");
+    // Whoever says how is obeyed.
+    let outcome = place.run(&[&unit[..], &own, &["--set", "param.fourier.decorrelate=imagenet"]].concat());
+    assert!(!outcome.stderr.contains("decorrelated by"), "{}", outcome.stderr);
+}
