@@ -1,8 +1,12 @@
 //! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be seen, that a
 //! setting was left to chance.
 
+use oneiro::objective::{Objective, TermKind};
+use oneiro_net::ValueId;
+
 use crate::context::Context;
 use crate::metadata::UnitReport;
+use crate::model::LoadedModel;
 use crate::rendering::{Finished, Prepared};
 
 /// Units that are named in a note; more are counted.
@@ -25,7 +29,7 @@ pub fn on_jobs(context: &Context, work: &Prepared<'_>) {
 }
 
 /// Says what the results are not.
-pub fn on_results(context: &Context, finished: &[Finished]) {
+pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished]) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
     {
@@ -49,6 +53,12 @@ pub fn on_results(context: &Context, finished: &[Finished]) {
              were never trained, a mask that is black everywhere); --relu-rule redirected may wake a dead unit"
         )
     });
+    if let Some((layer, behind)) = silent_on_average(work, finished) {
+        context.note(&format!(
+            "note: some channels of {layer} stay below zero: their mean counts all that they reject, and what comes behind, \
+             {behind}, lets none of it through; {behind} shows what makes them fire"
+        ));
+    }
     note(&|f| has_fallen(&f.report), &|names, _| {
         format!(
             "note: {names} ended no higher than it began: the steps were too large, or what the recipe asks for beside the unit \
@@ -68,6 +78,30 @@ pub fn on_results(context: &Context, finished: &[Finished]) {
             if clip { ", or --display auto to see what there is" } else { "" }
         )
     });
+}
+
+/// A layer of which a channel's mean stayed below zero, and the ReLU behind that cuts off what is below zero.
+fn silent_on_average(work: &Prepared<'_>, finished: &[Finished]) -> Option<(String, String)> {
+    let silent = |(job, result): (&crate::rendering::Job, &Finished)| {
+        let Objective::Term(term) = &job.objective else { return None };
+        let of_channel = matches!(term.kind, TermKind::Channel(_));
+        if !of_channel || result.report.steps < ENOUGH_STEPS || result.report.value >= 0.0 {
+            return None;
+        }
+        let value = work.model.model.value_of(term).ok()?;
+        Some((term.layer.clone(), relu_behind(work.model, value)?))
+    };
+    work.jobs.iter().zip(finished).find_map(silent)
+}
+
+/// The name of what a ReLU makes of a value, where all that reads the value is one.
+fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
+    let graph = &model.model.graph;
+    let mut readers = graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
+    let (reader, None) = (readers.next()?, readers.next()) else { return None };
+    let cuts = matches!(reader.op.op_type(), "Relu" | "Clip");
+    let output = reader.outputs.first().copied().flatten().filter(|_| cuts)?;
+    model.model.names().of(output).into_iter().next()
 }
 
 /// The units' names, of many the first few.

@@ -291,7 +291,7 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     drop(progress);
     let mut finished: Vec<Finished> = finished.into_iter().flatten().collect();
     options.display.settle(&mut finished)?;
-    remarks::on_results(context, &finished);
+    remarks::on_results(context, work, &finished);
     Ok(finished)
 }
 

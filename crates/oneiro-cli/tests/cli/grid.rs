@@ -56,7 +56,7 @@ fn a_grid_has_a_cell_for_each_part_of_the_map_and_is_made_again() {
     let raw = place.read("r.safetensors");
     let raw = safetensors::SafeTensors::deserialize(&raw).unwrap();
     // The cell, what fades into its neighbours, and what is cut off.
-    assert_eq!(raw.tensor("x/11").unwrap().shape(), [3, 22, 22]);
+    assert_eq!(raw.tensor("x/11").unwrap().shape(), [3, 26, 26]);
     let sheet = oneiro_media::read_image(place.path("a.png")).unwrap();
     assert!(sheet.width >= 2 * 4 * 16 && sheet.height >= 3 * 16, "{}x{}", sheet.width, sheet.height);
     again(&place, "a.png");

@@ -88,3 +88,18 @@ fn a_cppn_has_a_rate_of_its_own_and_statistics_are_used() {
     let outcome = place.run(&[&unit[..], &own, &["--set", "param.fourier.decorrelate=imagenet"]].concat());
     assert!(!outcome.stderr.contains("decorrelated by"), "{}", outcome.stderr);
 }
+
+#[test]
+fn channels_that_are_silent_on_average_are_pointed_to_their_relu() {
+    let place = Place::new();
+    let sheet = |layer| {
+        let flags = ["sheet", "squeezenet1_1", "--layer", layer, "--units", "0-31"];
+        // Steps so small that what is below zero stays there.
+        said(&place, &[&flags[..], &["--lr", "1e-6", "--param", "pixel"]].concat())
+    };
+    let stderr = sheet("conv1");
+    assert!(stderr.contains("channels of conv1 stay below zero"), "{stderr}");
+    assert!(stderr.contains("relu1 shows what makes them fire"), "{stderr}");
+    let behind = sheet("relu1");
+    assert!(!behind.contains("stay below zero"), "{behind}");
+}

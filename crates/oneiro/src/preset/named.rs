@@ -52,7 +52,7 @@ const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
 /// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the article's notebooks
 /// have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to one colour.
-const GRID_SIDE: usize = 88;
+const GRID_SIDE: usize = 104;
 const GRID_STEPS: usize = 128;
 const GRID_RATE: f32 = 0.03;
 const GRID_FACTORS: [usize; 2] = [16, 32];
