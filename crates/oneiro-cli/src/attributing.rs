@@ -1,7 +1,7 @@
 //! Attributions from a recipe that a picture carries, so that they can be made again: maps, reports, the sheet.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attribute, top_class};
@@ -18,6 +18,7 @@ use crate::interrupt;
 use crate::metadata::text_of_model;
 use crate::model::LoadedModel;
 use crate::progress::Progress;
+use crate::references::SourceFile;
 
 /// The completeness gap beyond which a person is warned.
 const GAP_WARNING: f64 = 0.05;
@@ -341,23 +342,24 @@ impl Record {
         Ok(Some(Self { recipe, images }))
     }
 
-    /// The sheet again: the photos are where they were, or in the same place beside the picture.
-    pub fn again(&self, context: &Context, model: &LoadedModel, picture: &Path) -> Result<Vec<u8>> {
+    /// The photos, each once.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for report in &self.images {
+            let file = SourceFile { path: report.file.clone(), sha256: report.sha256.clone() };
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    /// The sheet again; the model knows where its photos are now.
+    pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
         let mut photos = Vec::new();
         let mut asked = Vec::new();
         for report in &self.images {
-            let photo =
-                Photo::read(&found(&report.file, picture), report.file.clone()).with_context(|| {
-                    format!("the picture shows {}, without which it cannot be made again", report.file)
-                })?;
-            if photo.sha256 != report.sha256 {
-                bail!(
-                    "{} is not the image that the picture was made of: its SHA-256 is {}…, the picture's {}…",
-                    report.file,
-                    &photo.sha256[..12],
-                    report.sha256.get(..12).unwrap_or(&report.sha256)
-                );
-            }
+            let photo = Photo::read(model.places.of(&report.file), report.file.clone())?;
             photos.push(photo);
             let objective = report
                 .objective
@@ -368,10 +370,4 @@ impl Record {
         let rows = attribute_all(context, model, &self.recipe, &photos, &asked)?;
         encode(model, &self.recipe, &rows)
     }
-}
-
-fn found(file: &str, picture: &Path) -> PathBuf {
-    let path = PathBuf::from(file);
-    let beside = picture.parent().map(|folder| folder.join(file)).filter(|p| p.is_file());
-    if path.is_file() { path } else { beside.unwrap_or(path) }
 }

@@ -1,7 +1,7 @@
 //! Dreams as commands make them: files that they begin with, the loop, what a picture says of itself.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Image, Mask, Start, Zoom};
@@ -16,6 +16,7 @@ use crate::interrupt;
 use crate::metadata::{UnitReport, required, text_of_model};
 use crate::model::LoadedModel;
 use crate::progress::Progress;
+use crate::references::{Places, SourceFile};
 
 /// What the text of a dream says under "command".
 const COMMAND: &str = "dream";
@@ -56,33 +57,17 @@ impl InputFile {
         Ok((Self { path: path.display().to_string(), sha256 }, image))
     }
 
-    /// Finds the file again: among those given, where it was, or beside the picture.
-    fn find(&self, picture: &Path, given: &[PathBuf]) -> Result<Image> {
-        for path in given {
-            let (file, image) = Self::read(path)?;
-            if file.sha256 == self.sha256 {
-                return Ok(image);
-            }
-        }
-        let beside = picture.parent().map(|folder| folder.join(&self.path));
-        let path = match beside {
-            Some(beside) if !Path::new(&self.path).exists() && beside.is_file() => beside,
-            _ => PathBuf::from(&self.path),
-        };
-        let name = path.display();
-        if !path.is_file() {
-            bail!("the picture was made from {name}, which is not there; say with --image where it is now");
-        }
-        let (file, image) = Self::read(&path)?;
-        if file.sha256 != self.sha256 {
-            bail!(
-                "{name} is not the image that the picture was made from: its SHA-256 is {}…, the picture's {}…; name the \
-                 right file with --image",
-                &file.sha256[..12],
-                self.sha256.get(..12).unwrap_or(&self.sha256)
-            );
-        }
-        Ok(image)
+    /// The image, wherever it is now.
+    fn image(&self, places: &Places) -> Result<Image> {
+        Ok(Self::read(places.of(&self.path))?.1)
+    }
+}
+
+impl Inputs {
+    /// The files, to be found again.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        let files = [&self.image, &self.guide, &self.mask].into_iter().flatten();
+        files.map(|f| SourceFile { path: f.path.clone(), sha256: f.sha256.clone() }).collect()
     }
 }
 
@@ -314,12 +299,10 @@ pub fn again(
     context: &Context,
     model: &LoadedModel,
     record: &Record,
-    picture: &Path,
-    given: &[PathBuf],
     film: Option<Format>,
 ) -> Result<Vec<u8>> {
     let Inputs { image, guide, guide_layers, mask } = &record.inputs;
-    let find = |file: &Option<InputFile>| file.as_ref().map(|f| f.find(picture, given)).transpose();
+    let find = |file: &Option<InputFile>| file.as_ref().map(|f| f.image(&model.places)).transpose();
     let goal = match find(guide)? {
         Some(image) => Goal::Guide(Guide { layers: guide_layers.clone(), image }),
         None => Goal::Objective(record.objective.parse().context("its objective cannot be read")?),

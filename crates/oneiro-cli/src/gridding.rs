@@ -190,7 +190,7 @@ pub fn encode(model: &LoadedModel, recipe: &Recipe, setting: &Setting, made: &Ma
     let mut text = text_of_model(model)?;
     push_setting(&mut text, setting)?;
     text.push(KEY, toml::to_string(recipe)?);
-    let files = references::hashed(std::slice::from_ref(&recipe.image))?;
+    let files = references::hashed(std::slice::from_ref(&recipe.image), &model.places)?;
     text.push("sources", serde_json::to_string(&files)?);
     text.push("cells", serde_json::to_string(&made.cells)?);
     Ok(oneiro_media::encode_png(&made.sheet, &text)?)
@@ -200,7 +200,7 @@ pub fn encode(model: &LoadedModel, recipe: &Recipe, setting: &Setting, made: &Ma
 pub struct Record {
     recipe: Recipe,
     setting: Setting,
-    sources: Vec<SourceFile>,
+    pub sources: Vec<SourceFile>,
 }
 
 impl Record {
@@ -216,9 +216,8 @@ impl Record {
         Ok(Some(Self { recipe, setting: setting_of(text)?, sources }))
     }
 
-    /// The picture again.
+    /// The picture again; the model knows where its photo is now.
     pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
-        references::verify(&self.sources)?;
         let made = self.recipe.make(context, model, &self.setting)?;
         encode(model, &self.recipe, &self.setting, &made)
     }

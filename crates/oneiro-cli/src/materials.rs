@@ -90,7 +90,7 @@ pub fn extras(
 ) -> Result<Extras> {
     let mask = mask.map(|path| start(model, preset, &path)).transpose()?;
     let read = |path: &String| -> Result<Arc<Statistics>> {
-        let bytes = oneiro_media::read_bytes(path)?;
+        let bytes = oneiro_media::read_bytes(model.places.of(path))?;
         Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))
     };
     let statistics_read = statistics.as_ref().map(read).transpose()?;

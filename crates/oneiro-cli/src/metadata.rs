@@ -173,7 +173,7 @@ fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -> Re
         text.push("statistics", path);
     }
     if !names.is_empty() {
-        text.push("sources", serde_json::to_string(&references::hashed(names)?)?);
+        text.push("sources", serde_json::to_string(&references::hashed(names, &work.model.places)?)?);
     }
     Ok(())
 }

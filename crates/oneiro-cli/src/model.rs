@@ -11,7 +11,7 @@ use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
-use crate::references::{Classes, Files};
+use crate::references::{Classes, Files, Places};
 
 #[allow(unsafe_code)]
 mod mapped;
@@ -67,6 +67,8 @@ pub struct LoadedModel {
     pub labels: Option<Labels>,
     /// The card's name, or the file's.
     pub title: String,
+    /// Where the files are that objectives name, if not where their names say.
+    pub places: Places,
     /// Whether neither a card nor a flag nor the file says how images are prepared.
     guessed: bool,
     /// Remarks for people on how the model was read.
@@ -188,7 +190,16 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         card.name.clone()
     };
     let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
-    Ok(LoadedModel { model, source: args.model.clone(), hash, labels, title, guessed, notes })
+    Ok(LoadedModel {
+        model,
+        source: args.model.clone(),
+        hash,
+        labels,
+        title,
+        places: Places::default(),
+        guessed,
+        notes,
+    })
 }
 
 /// The network of this name inside the program, with its card.

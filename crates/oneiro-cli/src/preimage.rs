@@ -58,7 +58,7 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
 /// Numbers such as `0-3` or `0,7`.
 pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
     /// More than anybody looks at.
-    const MOST: u64 = 1000;
+    const MOST: u64 = 65_536;
     let number = |t: &str| {
         t.trim()
             .parse::<u64>()
@@ -78,6 +78,18 @@ pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
         }
     }
     Ok(list)
+}
+
+/// What a cell of a sheet is about, a line each: the picture, the strength, the seed, as far as there are several.
+pub fn caption(image: Option<&str>, setting: &Setting, strengths: bool, seeds: bool) -> String {
+    let mut lines: Vec<String> = image.map(stem).into_iter().collect();
+    if strengths || (lines.is_empty() && !seeds) {
+        lines.push(format!("C = {}", setting.preset.weight));
+    }
+    if seeds {
+        lines.push(format!("seed {}", setting.seed));
+    }
+    lines.join("\n")
 }
 
 /// A setting for each strength and seed: (weight, seed), weights first.

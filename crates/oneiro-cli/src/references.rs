@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use oneiro::objective::{Objective, Reference, Sources, Term};
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,61 @@ use crate::model::{LoadedModel, hex};
 pub struct SourceFile {
     pub path: String,
     pub sha256: String,
+}
+
+/// Where the files are now that a picture was made from, by the names that it has for them.
+#[derive(Debug, Clone, Default)]
+pub struct Places(BTreeMap<String, PathBuf>);
+
+impl Places {
+    /// Where a file of this name is.
+    pub fn of<'a>(&'a self, name: &'a str) -> &'a Path {
+        self.0.get(name).map_or(Path::new(name), PathBuf::as_path)
+    }
+
+    /// Finds files by their content: among those given, where they were, beside the picture.
+    pub fn find(files: &[SourceFile], picture: &Path, given: &[PathBuf]) -> Result<Self> {
+        let given: Vec<(&PathBuf, String)> =
+            given.iter().map(|path| Ok((path, hash_of(path)?))).collect::<Result<_>>()?;
+        let folder = picture.parent().unwrap_or(Path::new(""));
+        let mut places = BTreeMap::new();
+        for file in files {
+            let path = Path::new(&file.path);
+            let was =
+                [Some(path.to_owned()), Some(folder.join(path)), path.file_name().map(|n| folder.join(n))];
+            let known = given.iter().find(|(_, hash)| *hash == file.sha256).map(|(path, _)| (*path).clone());
+            let mut there: Vec<PathBuf> = known.into_iter().chain(was.into_iter().flatten()).collect();
+            there.retain(|p| p.is_file());
+            let Some(first) = there.first() else {
+                bail!(
+                    "{}: the picture was made from this file, which is not there; say with --image where it is now",
+                    file.path
+                );
+            };
+            let mut same = None;
+            for path in &there {
+                if hash_of(path)? == file.sha256 {
+                    same = Some(path);
+                    break;
+                }
+            }
+            let Some(same) = same else {
+                bail!(
+                    "{}: its content is not what the picture was made from (SHA-256 {}…); name the right file with --image",
+                    first.display(),
+                    file.sha256.get(..12).unwrap_or(&file.sha256)
+                );
+            };
+            places.insert(file.path.clone(), same.clone());
+        }
+        Ok(Self(places))
+    }
+}
+
+/// SHA-256 of a file, hexadecimal.
+fn hash_of(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
 }
 
 /// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then the
@@ -48,7 +103,7 @@ impl<'a> Files<'a> {
         let image = match known {
             Some(image) => image,
             None => {
-                let image = oneiro_media::read_image(name)?;
+                let image = oneiro_media::read_image(self.model.places.of(name))?;
                 self.known.borrow_mut().insert(name.to_owned(), image.clone());
                 image
             }
@@ -80,7 +135,7 @@ impl Sources for Files<'_> {
     }
 
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
-        let (shape, data) = oneiro_media::read_npy(name).map_err(|e| e.to_string())?;
+        let (shape, data) = oneiro_media::read_npy(self.model.places.of(name)).map_err(|e| e.to_string())?;
         if shape.iter().filter(|n| **n != 1).count() > 1 {
             return Err(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
         }
@@ -165,14 +220,9 @@ fn vector_of(term: &Term) -> Option<String> {
 }
 
 /// Files by name with their hashes.
-pub fn hashed(names: &[String]) -> Result<Vec<SourceFile>> {
-    names
-        .iter()
-        .map(|path| {
-            let bytes = std::fs::read(path).with_context(|| format!("could not read {path}"))?;
-            Ok(SourceFile { path: path.clone(), sha256: hex(&Sha256::digest(&bytes)) })
-        })
-        .collect()
+pub fn hashed(names: &[String], places: &Places) -> Result<Vec<SourceFile>> {
+    let file = |path: &String| Ok(SourceFile { path: path.clone(), sha256: hash_of(places.of(path))? });
+    names.iter().map(file).collect()
 }
 
 /// An error if a result would go over a file that it is made from, or where another result goes.
@@ -189,24 +239,6 @@ pub fn check_places(sources: &[String], results: &[&Path]) -> Result<()> {
             continue;
         };
         bail!("{}: that is {what}; name another file", path.display());
-    }
-    Ok(())
-}
-
-/// An error if a file is not what it was.
-pub fn verify(files: &[SourceFile]) -> Result<()> {
-    for file in files {
-        if !Path::new(&file.path).is_file() {
-            bail!(
-                "{}: the picture was made from this file, which is not there; put it back, or run in the folder where \
-                 it was made",
-                file.path
-            );
-        }
-        let now = hashed(std::slice::from_ref(&file.path))?;
-        if now.first().map(|f| &f.sha256) != Some(&file.sha256) {
-            return Err(anyhow!("{}: its content is not what the picture was made from", file.path));
-        }
     }
     Ok(())
 }

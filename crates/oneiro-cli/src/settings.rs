@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::dream::DreamPreset;
 use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
 use oneiro::preset::{Jitter, PARAMS, Preset};
@@ -27,7 +28,8 @@ pub struct RenderArgs {
     /// Also write the recipe, with everything that was changed, to a file for --preset
     #[arg(long, value_name = "FILE.toml")]
     save_preset: Option<PathBuf>,
-    /// Size of the picture: N or HxW
+    /// Size of the picture: N or HxW. What the network sees of it is as large, but for recipes with a `picture` of their own
+    /// (maco), of which it sees boxes: --set size=N says how large these are
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
     /// Steps of the optimiser
@@ -146,6 +148,9 @@ fn named_or_read(name: &str) -> Result<Preset> {
     let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
     let path = Path::new(name);
     if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("toml")) {
+        if DreamPreset::all().iter().any(|p| p.name == name) {
+            bail!("the preset \"{name}\" is one for dreams: oneiro dream MODEL IMAGE --preset {name}");
+        }
         bail!("there is no preset \"{name}\"; there are {}, and files that end in .toml", names.join(", "));
     }
     let text = match std::fs::read_to_string(path) {
@@ -237,11 +242,15 @@ impl RenderArgs {
             chosen
         });
         let mut preset = named_or_read(name.unwrap_or(default))?;
-        if let Some(size) = self.size {
-            preset.size = Some(size);
-        } else if let Some([h, w]) = config.size.filter(|_| usual) {
-            of_file.push(format!("size {h}x{w}"));
-            preset.size = config.size;
+        let size = self.size.or_else(|| {
+            let size = config.size.filter(|_| usual)?;
+            of_file.push(format!("size {}x{}", size[0], size[1]));
+            Some(size)
+        });
+        if size.is_some() {
+            // Some recipes have pictures of which the network sees boxes: those are what the flag is about.
+            let of_picture = preset.picture.is_some();
+            *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
         }
         if let Some(steps) = self.steps {
             preset.steps = steps as usize;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro_media::{Cell, Image, Sheet};
+use oneiro_media::{Cell, Filter, Image, Sheet};
 use serde_json::Value;
 
 use crate::commands::render::write_raw;
@@ -119,6 +119,8 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
     let mut sheet = Sheet::new(layout.columns).title(&layout.title).subtitle(&layout.subtitle);
     let mut results = finished.iter();
     let preset = &work.settings[0].preset;
+    // Recipes may make pictures of different sizes; side by side they are all as large as the smallest.
+    let size = finished.iter().map(|f| (f.picture.height, f.picture.width)).min();
     for row in &layout.rows {
         sheet = sheet.row(&row.title);
         for photo in &row.photos {
@@ -127,11 +129,15 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
             sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
         }
         for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            let mut cell = Cell::new(result.shown()?)
-                .caption(caption)
-                .caption(layout.measure.caption(result.report.value));
+            let mut cell = Cell::new(fitted(result.shown()?, size)?);
+            for line in caption.split('\n') {
+                cell = cell.caption(line);
+            }
+            cell = cell.caption(layout.measure.caption(result.report.value));
             if let Some(alpha) = &result.alpha {
-                cell = cell.alpha(alpha.clone());
+                let plane = Image::new(result.picture.width, result.picture.height, alpha.repeat(3))?;
+                let plane = fitted(plane, size)?;
+                cell = cell.alpha(plane.rgb[..plane.width * plane.height].to_vec());
             }
             sheet = sheet.cell(cell);
         }
@@ -139,6 +145,14 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
     let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
     let text = sheet_text(work, layout, &reports)?;
     Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
+}
+
+/// A picture at the size of a sheet's cells.
+fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
+    match size.filter(|&size| size != (image.height, image.width)) {
+        Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
+        None => Ok(image),
+    }
 }
 
 /// What a sheet's command was asked for.

@@ -123,7 +123,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                     caption = format!("near {layer}: {strength}");
                 }
                 readable(&whole)?;
-                let unit = format!("{name} in {}", stem(image));
+                let mut unit = format!("{name} in {}", stem(image));
+                if strengths.len() > 1 {
+                    unit += &format!(", {caption}");
+                }
                 row.cells.push((caption, Job { start: start.clone(), ..Job::new(unit, whole) }));
             }
             rows.push(row);

@@ -17,8 +17,9 @@ use crate::files;
 use crate::film::Format;
 use crate::metadata::{self, Origin, Record, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
+use crate::references::Places;
 use crate::rendering::{Job, Options, prepare, render_all};
-use crate::{gridding, materials, references, sheets};
+use crate::{gridding, materials, sheets};
 
 /// Make a picture, sheet or film again from what it says of itself, byte for byte
 #[derive(clap::Args)]
@@ -30,7 +31,8 @@ Examples:
   oneiro again unit.png --model finetuned.onnx --any-model  # the same settings, another network
 
 The bytes are the same with the same version and kernel family (`oneiro info` prints both). The model's file has to be
-the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings.")]
+the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings. The same holds for
+photos and other files that it was made from: they are looked for where they were, and beside the picture.")]
 pub struct Args {
     /// A PNG or GIF that oneiro wrote
     #[arg(value_name = "PICTURE")]
@@ -38,7 +40,8 @@ pub struct Args {
     /// Where the model is now, if not where it was
     #[arg(long, value_name = "PATH")]
     model: Option<String>,
-    /// A file that a dream was made from (its image, guide or mask), if not where it was; found by its content
+    /// A file that the picture was made from (photo, guide, mask, statistics, .npy), if neither where it was nor beside the
+    /// picture; recognised by its content among all that are named
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Take a model whose content is another than the picture's
@@ -76,29 +79,30 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         ));
     }
     let is_dream = dreaming::is_dream(&original.text);
-    if let (false, Some(image)) = (is_dream, args.images.first()) {
-        bail!("--image {}: it is for dreams, and this picture is none", image.display());
-    }
     let attributions = attributing::Record::read(&original.text).with_context(incomplete)?;
     let grid = gridding::Record::read(&original.text).with_context(incomplete)?;
     let (bytes, film) = match (grid, attributions) {
         (Some(record), _) => {
-            let model = load(context, args, &origin)?;
+            let mut model = load(context, args, &origin)?;
+            model.places = Places::find(&record.sources, &args.picture, &args.images)?;
             (record.again(context, &model)?, false)
         }
         (None, Some(record)) => {
-            let model = load(context, args, &origin)?;
-            (record.again(context, &model, &args.picture)?, false)
+            let mut model = load(context, args, &origin)?;
+            model.places = Places::find(&record.sources(), &args.picture, &args.images)?;
+            (record.again(context, &model)?, false)
         }
         _ if is_dream => {
             let record = dreaming::Record::read(&original.text).with_context(incomplete)?;
-            let model = load(context, args, &origin)?;
+            let mut model = load(context, args, &origin)?;
+            model.places = Places::find(&record.inputs.sources(), &args.picture, &args.images)?;
             let film = record.is_film.then_some(format);
-            (dreaming::again(context, &model, &record, &args.picture, &args.images, film)?, record.is_film)
+            (dreaming::again(context, &model, &record, film)?, record.is_film)
         }
         _ => {
             let record = Record::read(&original.text).with_context(incomplete)?;
-            let model = load(context, args, &origin)?;
+            let mut model = load(context, args, &origin)?;
+            model.places = Places::find(&record.sources, &args.picture, &args.images)?;
             (
                 render(context, args, &record, &model, format)?,
                 matches!(record.shown, Shown::Film | Shown::Interpolation(_)),
@@ -133,7 +137,6 @@ fn render(
     model: &LoadedModel,
     format: Format,
 ) -> Result<Vec<u8>> {
-    references::verify(&record.sources)?;
     let first = &record.settings[0].preset;
     let mut jobs = Vec::new();
     for unit in &record.units {

@@ -14,7 +14,7 @@ use crate::files;
 use crate::materials::MaterialArgs;
 use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
-use crate::preimage::{need_layers, number_list, out_path, pictures, readable, settings, stem};
+use crate::preimage::{caption, need_layers, number_list, out_path, pictures, readable, settings, stem};
 use crate::references::Files;
 use crate::rendering::{Job, Options};
 use crate::settings::RenderArgs;
@@ -43,7 +43,7 @@ pub struct Args {
     /// Pictures, or folders of them
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// A layer; may be repeated, a row each
+    /// A layer; may be repeated, a row each (of one picture with one strength and seed, all in one row)
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
     /// Power of the cosine between a position's activations and the picture's
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "C")]
     strength: Vec<f64>,
     /// Several seeds, for instance 0-3: a column each
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", conflicts_with = "seed")]
     seeds: Option<String>,
     /// Start from noise, not from the picture
     #[arg(long, conflicts_with = "from")]
@@ -108,7 +108,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             let objective = Objective::from(Term::new(layer, kind));
             readable(&objective)?;
             for (setting, s) in settings.iter().enumerate() {
-                let caption = format!("{}, C = {}, seed {}", stem(image), s.preset.weight, s.seed);
+                let shown = (images.len() > 1).then_some(image.as_str());
+                let strengths = args.strength.len() > 1;
+                let caption = caption(shown, s, strengths, args.seeds.is_some());
                 let job = Job::new(objective.to_string(), objective.clone());
                 row.cells.push((caption, Job { setting, start: start.clone(), ..job }));
             }
@@ -134,7 +136,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     } else {
         for f in &finished {
             let r = &f.report;
-            context.print(&format!("{}: {} -> {}", r.unit, short(r.value_at_start), short(r.value)))?;
+            let mut line = format!("{}: {} -> {}", r.unit, short(r.value_at_start), short(r.value));
+            if args.strength.len() > 1 {
+                line += &format!(", C = {}", plan.settings[r.setting].preset.weight);
+            }
+            if args.seeds.is_some() {
+                line += &format!(", seed {}", r.seed);
+            }
+            context.print(&line)?;
         }
         context.print(&format!("written to {}", files.join(", ")))?;
     }

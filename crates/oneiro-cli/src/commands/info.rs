@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use oneiro_media::PngText;
 use serde_json::{Map, Value};
 
+use crate::commands::render::short;
 use crate::context::Context;
 
 /// Print how a picture or film was made
@@ -14,17 +15,40 @@ use crate::context::Context;
 #[command(after_help = "\
 Examples:
   oneiro info goldfish.png
+  oneiro info goldfish.png --full
   oneiro info goldfish.png --json | jq .settings.transform
 
-Every PNG and GIF that oneiro writes carries how it was made; `oneiro again` makes it again from that.")]
+What matters most comes first; long lists are cut off unless --full or --json is given. Every PNG and GIF that oneiro writes carries how it was made; `oneiro again` makes it again from that.")]
 pub struct Args {
     /// A PNG or GIF that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
-    /// Print one JSON object
+    /// Print everything, long lists and all
+    #[arg(long)]
+    full: bool,
+    /// Print one JSON object, which has everything
     #[arg(long)]
     json: bool,
 }
+
+/// What a person asks first; the rest follows in the picture's own order.
+const FIRST: [&str; 13] = [
+    "unit",
+    "objective",
+    "start",
+    "value",
+    "value-at-start",
+    "value-saved",
+    "preset",
+    "seed",
+    "steps",
+    "film",
+    "zoom",
+    "inputs",
+    "units",
+];
+/// Lines of one text beyond which it is cut off.
+const MOST_LINES: usize = 24;
 
 /// A picture's file with what it says of itself.
 pub struct Described {
@@ -55,8 +79,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             described.text.0.iter().map(|(key, text)| (key.replace('-', "_"), as_json(key, text))).collect();
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
-        for (key, text) in &described.text.0 {
-            context.print(&as_lines(key, text))?;
+        let first = FIRST.iter().filter_map(|key| described.text.0.iter().find(|(k, _)| k == key));
+        let rest = described.text.0.iter().filter(|(key, _)| !FIRST.contains(&key.as_str()));
+        for (key, text) in first.chain(rest) {
+            context.print(&as_lines(key, text, args.full))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -73,9 +99,10 @@ fn as_json(key: &str, text: &str) -> Value {
     parsed.unwrap_or_else(|| text.into())
 }
 
-/// One line, or several below their keyword.
-fn as_lines(key: &str, text: &str) -> String {
+/// One line, or several below their keyword: of many, the first ones unless all are wanted.
+fn as_lines(key: &str, text: &str, full: bool) -> String {
     let text = match key {
+        "units" if !full => summary(text).unwrap_or_else(|| text.to_owned()),
         "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
             serde_json::from_str::<Value>(text)
                 .and_then(|v| serde_json::to_string_pretty(&v))
@@ -85,9 +112,34 @@ fn as_lines(key: &str, text: &str) -> String {
     };
     // What a stranger's file says must not steer a terminal.
     let text: String = text.chars().filter(|&c| c == '\n' || !c.is_control()).collect();
-    if text.contains('\n') {
-        format!("{key}:\n  {}", text.replace('\n', "\n  "))
-    } else {
-        format!("{key}: {text}")
+    if !text.contains('\n') {
+        return format!("{key}: {text}");
     }
+    let lines: Vec<&str> = text.lines().collect();
+    // The rest has to be worth a line that says so.
+    let shown = if full || lines.len() <= MOST_LINES + 1 { lines.len() } else { MOST_LINES };
+    let mut said = format!("{key}:");
+    for line in &lines[..shown] {
+        said += "\n  ";
+        said += line;
+    }
+    if shown < lines.len() {
+        said += &format!("\n  … and {} lines more (--full)", lines.len() - shown);
+    }
+    said
+}
+
+/// A line for each unit of a sheet.
+fn summary(text: &str) -> Option<String> {
+    let units: Vec<Value> = serde_json::from_str(text).ok()?;
+    let line = |unit: &Value| {
+        let name = unit.get("unit")?.as_str()?;
+        let number = |key: &str| unit.get(key).and_then(Value::as_f64);
+        Some(match (number("value_at_start"), number("value")) {
+            (Some(start), Some(value)) => format!("{name}: {} -> {}", short(start), short(value)),
+            _ => name.to_owned(),
+        })
+    };
+    let lines: Option<Vec<String>> = units.iter().map(line).collect();
+    Some(lines?.join("\n"))
 }

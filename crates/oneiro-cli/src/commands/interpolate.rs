@@ -37,7 +37,7 @@ Examples:
   oneiro interpolate squeezenet1_1 --from-unit class:goldfish --to-unit class:tabby --film there-and-back.gif
 
 The k-th of n pictures maximises (1 - k/(n-1)) times the first unit and k/(n-1) times the second. All of them share low
-resolutions (--param shared), and neighbours are aligned (--align), so that the film does not jump.")]
+resolutions (--param shared), so that the film does not jump; --align also pulls neighbours together.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -50,7 +50,8 @@ pub struct Args {
     /// Pictures, both ends among them
     #[arg(long, default_value_t = DEFAULT_FRAMES, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=32))]
     frames: u16,
-    /// How much neighbours are to be alike, in the activations of this layer
+    /// How much neighbours are to be alike, in the activations of this layer; the weight is of squared differences, which are
+    /// large: begin with 0.001, and halve it while the units' values suffer
     #[arg(long, value_name = "LAYER=WEIGHT")]
     align: Option<String>,
     #[command(flatten)]
@@ -138,7 +139,9 @@ fn parse_align(text: &str) -> Result<(String, f64)> {
         Some((layer, Ok(weight))) if !layer.is_empty() && weight.is_finite() && weight > 0.0 => {
             Ok((layer.to_owned(), weight))
         }
-        _ => bail!("--align {text}: write it as LAYER=WEIGHT with a positive number, for instance conv3=0.1"),
+        _ => {
+            bail!("--align {text}: write it as LAYER=WEIGHT with a positive number, for instance conv3=0.001")
+        }
     }
 }
 

@@ -47,14 +47,14 @@ pub struct Args {
     /// Pictures, or folders of them
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// A layer; may be repeated, a row each
+    /// A layer; may be repeated, a row each (of one picture with one strength and seed, all in one row)
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
     /// What the features count beside the regularizers (the paper's C: 1, 20, 100 or 300); several make a column each
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "C")]
     strength: Vec<f64>,
     /// Several seeds, for instance 0-3: a column each, and how far apart they end
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", conflicts_with = "seed")]
     seeds: Option<String>,
     /// Only the central N positions of the map, along both axes
     #[arg(long, value_name = "N")]
@@ -180,7 +180,6 @@ fn rows(
     images: &[String],
     settings: &[crate::rendering::Setting],
 ) -> Result<(Vec<Row>, Vec<Case>)> {
-    let several = |n: usize| n > 1;
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
     let mut rows =
         vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
@@ -192,21 +191,10 @@ fn rows(
         for image in images {
             for (setting, s) in settings.iter().enumerate() {
                 let objective = objective(args, &files, layer, image)?;
-                let mut caption = Vec::new();
-                if several(images.len()) {
-                    caption.push(stem(image));
-                }
-                if several(args.strength.len()) {
-                    caption.push(format!("C = {}", s.preset.weight));
-                }
-                if args.seeds.is_some() {
-                    caption.push(format!("seed {}", s.seed));
-                }
-                if caption.is_empty() {
-                    caption.push(format!("C = {}", s.preset.weight));
-                }
+                let shown = (images.len() > 1).then_some(image.as_str());
+                let caption = preimage::caption(shown, s, args.strength.len() > 1, args.seeds.is_some());
                 let job = Job { setting, start: start.clone(), ..Job::new(objective.to_string(), objective) };
-                row.cells.push((caption.join(", "), job));
+                row.cells.push((caption, job));
                 cases.push(Case {
                     layer: layer.clone(),
                     image: image.clone(),

@@ -333,3 +333,73 @@ fn pictures_that_cannot_be_made_again_are_refused_by_name() {
     std::fs::remove_file(place.path("models/net.onnx")).unwrap();
     refuse_all(&place, &[("the model is gone", "again unit.png", &["models/net.onnx", "--model"])]);
 }
+
+#[test]
+fn what_a_picture_was_made_from_is_found_beside_it_or_where_image_says() {
+    let place = Place::new();
+    place.write("made/cat.png", picture(60, 50));
+    place.write("made/half.png", picture(50, 60));
+    let small = ["--size", "32", "--steps", "2", "-q"];
+    let commands: [&[&str]; 5] = [
+        &["invert", "squeezenet1_1", "cat.png", "--layer", "fire2", "--out", "invert.png"],
+        &[
+            "render",
+            "squeezenet1_1",
+            "-u",
+            "fire2:1",
+            "--from",
+            "cat.png",
+            "--mask",
+            "half.png",
+            "--out",
+            "from.png",
+        ],
+        &["render", "squeezenet1_1", "--objective", "style(fire2,cat.png)", "--out", "style.png"],
+        &[
+            "attribute",
+            "squeezenet1_1",
+            "cat.png",
+            "-u",
+            "fire2:1",
+            "--method",
+            "gradient",
+            "--out",
+            "map.png",
+        ],
+        &["dream", "squeezenet1_1", "cat.png", "--layer", "fire2", "--out", "dream.png"],
+    ];
+    let inside = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.current_dir(place.path("made"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    for (i, command) in commands.iter().enumerate() {
+        let flags: &[&str] = match i {
+            3 => &[],
+            4 => &["--steps", "1", "--octaves", "1"],
+            _ => &small,
+        };
+        inside(&[command, flags].concat());
+    }
+    let pictures = ["invert.png", "from.png", "style.png", "map.png", "dream.png"];
+    // Another folder, the photo beside the picture.
+    for name in pictures {
+        let again = place.json(&["again", &format!("made/{name}"), "--out", "x.png", "--json", "-q"]);
+        assert_eq!(again["identical"], true, "{name}");
+    }
+    // The photos elsewhere, under other names.
+    std::fs::rename(place.path("made/cat.png"), place.path("a.png")).unwrap();
+    std::fs::rename(place.path("made/half.png"), place.path("b.png")).unwrap();
+    for name in pictures {
+        let path = format!("made/{name}");
+        let outcome = place.run(&["again", &path, "--out", "y.png"]);
+        assert_eq!(outcome.code, Some(1), "{name}");
+        assert!(outcome.stderr.contains("--image"), "{name}: {}", outcome.stderr);
+        let mut moved = vec!["again", &path, "--out", "x.png", "--json", "-q", "--image", "a.png"];
+        if name == "from.png" {
+            moved.extend(["--image", "b.png"]);
+        }
+        assert_eq!(place.json(&moved)["identical"], true, "{name}");
+    }
+}

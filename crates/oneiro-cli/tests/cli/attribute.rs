@@ -123,7 +123,7 @@ fn a_sheet_says_how_it_was_made_and_is_made_again_wherever_it_lies() {
     place.write("other.png", picture(9, 51));
     refuse_all(&place, &[("another photo", "again plain.png", &["other.png", "SHA-256"])]);
     std::fs::remove_file(place.path("photo.png")).unwrap();
-    refuse_all(&place, &[("a photo that is gone", "again plain.png", &["photo.png", "no such file"])]);
+    refuse_all(&place, &[("a photo that is gone", "again plain.png", &["photo.png", "not there"])]);
 }
 
 #[test]

@@ -203,3 +203,58 @@ fn recipes_that_are_none_are_one_message_that_names_them() {
         .collect();
     refuse_all(&place, &cases);
 }
+
+#[test]
+fn the_size_is_that_of_the_picture_also_where_the_network_sees_boxes_of_it() {
+    let place = Place::new();
+    place
+        .succeed(&[RENDER, &["--preset", "maco", "--size", "60", "--steps", "1", "--out", "m.png"]].concat());
+    let settings = settings_of(&place, "m.png");
+    assert_eq!((settings.picture, settings.size), (Some([60, 60]), Preset::named("maco").unwrap().size));
+    let image = oneiro_media::read_image(place.path("m.png")).unwrap();
+    assert_eq!([image.height, image.width], [60, 60]);
+}
+
+#[test]
+fn recipes_side_by_side_are_shown_at_one_size() {
+    let place = Place::new();
+    place.write("small.toml", place_of_size(40));
+    place.write("large.toml", place_of_size(80));
+    let sheet = ["sheet", "squeezenet1_1", "--layer", "fire2", "--units", "1", "--steps", "1", "-q"];
+    place.succeed(&[&sheet[..], &["--presets", "small.toml,small.toml", "--out", "a.png"]].concat());
+    place.succeed(&[&sheet[..], &["--presets", "small.toml,large.toml", "--out", "b.png"]].concat());
+    let size = |name: &str| {
+        let image = oneiro_media::read_image(place.path(name)).unwrap();
+        [image.height, image.width]
+    };
+    assert_eq!(size("a.png"), size("b.png"));
+    assert_eq!(place.json(&["again", "b.png", "--json", "-q"])["identical"], true);
+}
+
+/// Lucid's recipe for pictures of this side.
+fn place_of_size(side: usize) -> String {
+    toml::to_string(&Preset { size: Some([side; 2]), ..Preset::lucid() }).unwrap()
+}
+
+#[test]
+fn recipes_of_another_command_are_pointed_to_it() {
+    let place = Place::new();
+    place.write("p.png", picture(40, 40));
+    refuse_all(
+        &place,
+        &[
+            ("dream's", "render squeezenet1_1 -u fire2:1 --preset deepdream", &["oneiro dream"]),
+            (
+                "render's",
+                "dream squeezenet1_1 p.png --layer fire2 --preset maco",
+                &["oneiro render", "deepdream"],
+            ),
+            (
+                "two ways to say seeds",
+                "invert squeezenet1_1 p.png -l fire2 --seed 1 --seeds 0-1",
+                &["--seeds"],
+            ),
+            ("channels", "invert squeezenet1_1 p.png -l fire2 --channels 0-9999", &["128", "fire2"]),
+        ],
+    );
+}

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Display, DreamPreset, Normalize, OctaveStart};
+use oneiro::preset::Preset;
 
 use crate::settings::parse_size;
 
@@ -78,8 +79,12 @@ impl DreamArgs {
             }
             None => {
                 let known: Vec<String> = DreamPreset::all().into_iter().map(|p| p.name).collect();
+                let what = match Preset::named(name) {
+                    Some(_) => "that is a recipe of oneiro render",
+                    None => "there is no such preset",
+                };
                 bail!(
-                    "--preset {name}: there is no such preset for dreams; there are {}, or name a .toml file",
+                    "--preset {name}: {what}; for dreams there are {}, or name a .toml file",
                     known.join(", ")
                 );
             }
