@@ -29,16 +29,16 @@ RECIPES = [
     ("mahendran15", "The first version: plain momentum, no jitter.", ["--set", "max_activation=2"]),
     ("keras-dense", "A dense layer as generator, nothing that keeps it natural: noise that the unit likes.", []),
     ("maco", "MACO: only phases change, magnitudes stay those of photographs.",
-     ["--set", "picture=[384,384]", "--views", "8"]),
+     ["--size", "384", "--views", "8"]),
     ("maco-horama", "MACO as in Horama: fewer, larger boxes.",
-     ["--set", "picture=[384,384]", "--steps", "400"]),
+     ["--size", "384", "--steps", "400"]),
     ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its rate is for CaffeNet; this network needs more.",
      ["--lr", "3000"]),
 ]
 PARAMS = [
     ("pixel", "Pixels: high frequencies win."),
     ("laplacian", "A Laplacian pyramid."),
-    ("cppn", "A CPPN: smooth, of any size.", ["--lr", "0.005"]),
+    ("cppn", "A CPPN: smooth, of any size."),
 ]
 DREAMS = [
     ("deepdream", ["--layer", "fire6"]),
