@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod attributing;
@@ -102,11 +103,25 @@ enum Command {
     Completions(commands::completions::Args),
 }
 
+/// Ends the program over flags that cannot be understood, or help that was asked for.
+fn refuse(error: &clap::Error) -> ! {
+    if error.kind() != ErrorKind::ValueValidation {
+        error.exit();
+    }
+    // What the parsers of Rust's numbers say is no help.
+    let text = error
+        .to_string()
+        .replace("invalid float literal", "a number is needed")
+        .replace("invalid digit found in string", "a whole number is needed, 0 or more");
+    context::complain(text.trim_end());
+    std::process::exit(error.exit_code())
+}
+
 /// Exit code after Ctrl-C, by the convention of shells: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     interrupt::listen();
     let outcome = cli.context().and_then(|context| match &cli.command {
         Command::Demo(args) => commands::demo::run(&context, args),

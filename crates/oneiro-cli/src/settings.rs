@@ -177,6 +177,15 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
     let path: Vec<&str> = key.trim().split('.').map(str::trim).collect();
     let (last, tables) =
         path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
+    if let ["param", kind, ..] = tables
+        && *kind != preset.param.name()
+        && PARAMS.contains(kind)
+    {
+        bail!(
+            "--set {assignment}: the recipe's parametrization is {}; choose --param {kind} as well",
+            preset.param.name()
+        );
+    }
     let mut table = &mut root;
     for name in tables {
         let inner = table.entry((*name).to_owned()).or_insert_with(|| toml::Table::new().into());
@@ -189,12 +198,17 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
 }
 
 pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    parse_size_within(text, MAX_SIDE)
+}
+
+/// A size of sides that are no longer than `most`.
+pub fn parse_size_within(text: &str, most: usize) -> Result<[usize; 2], String> {
     let side = |t: &str| {
         t.trim()
             .parse::<usize>()
             .ok()
-            .filter(|n| (1..=MAX_SIDE).contains(n))
-            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {MAX_SIDE}"))
+            .filter(|n| (1..=most).contains(n))
+            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {most}"))
     };
     match text.split_once(['x', 'X']) {
         None => side(text).map(|n| [n, n]),

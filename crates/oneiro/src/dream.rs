@@ -53,7 +53,7 @@ mod tiles;
 
 pub use goal::{Goal, Guide};
 pub use picture::{Image, Mask, Start};
-pub use preset::{DEFAULT_NOISE_SIZE, Display, DreamPreset, Normalize, OctaveStart, Zoom};
+pub use preset::{DEFAULT_NOISE_SIZE, Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart, Zoom};
 
 use network::{Network, Wish};
 use octaves::fit;

@@ -75,7 +75,8 @@ pub struct Args {
     /// Degrees that the picture turns anticlockwise from frame to frame [default: 0]
     #[arg(long, allow_negative_numbers = true, value_name = "DEGREES", requires = "zoom")]
     rotate: Option<f64>,
-    /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder]
+    /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder,
+    /// NAME.zoom.png for a film]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Also write the optimised image, unclipped, as float32
@@ -274,7 +275,7 @@ fn film_format(path: &Path) -> Result<Format> {
 /// Where the picture goes: the file given, else one named after the image.
 fn out_path(context: &Context, args: &Args) -> Result<files::PicturePaths> {
     let stem = args.image.file_stem().map_or("picture".into(), |s| s.to_string_lossy());
-    let name = format!("{stem}.dream");
+    let name = format!("{stem}.{}", if args.zoom.is_some() { "zoom" } else { "dream" });
     match &args.out {
         Some(out) => files::picture_paths(context, Some(out), &[name]),
         None => Ok(files::default_path(context, &format!("{name}.png"))),

@@ -13,12 +13,12 @@ use crate::context::Context;
 use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
-use crate::metadata::{Measure, Photo, relative_error};
+use crate::metadata::{Measure, Photo, push_setting, relative_error, text_of_model};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::preimage::{
     self, Mean, need_layers, number_list, out_path, pictures, psnr, settings, spread, stem,
 };
-use crate::references::Files;
+use crate::references::{self, Files};
 use crate::rendering::{Finished, Job, Options};
 use crate::settings::RenderArgs;
 use crate::sheets::{self, Output, Row, SheetPlan};
@@ -147,7 +147,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         files.push(path.display().to_string());
     }
     if let Some(path) = &args.plot {
-        let bytes = oneiro_media::encode_png(&plot(args, &model, &results)?, &Default::default())?;
+        let mut text = text_of_model(&model)?;
+        push_setting(&mut text, &settings[0])?;
+        text.push("images", serde_json::to_string(&references::hashed(&images, &model.places)?)?);
+        text.push("plot", "relative error of inversions; again makes sheets, not plots");
+        let bytes = oneiro_media::encode_png(&plot(args, &model, &results)?, &text)?;
         oneiro_media::write_atomic(path, &bytes)?;
         files.push(path.display().to_string());
     }
@@ -332,6 +336,9 @@ fn table(results: &[Outcome<'_>]) -> String {
     text
 }
 
+/// How much higher than the highest error the plot is.
+const HEADROOM: f64 = 1.1;
+
 /// The relative error of each layer with its standard error, a line for each strength.
 fn plot(args: &Args, model: &LoadedModel, results: &[Outcome<'_>]) -> Result<oneiro_media::Image> {
     let names: Vec<&str> = args.layers.iter().map(String::as_str).collect();
@@ -342,6 +349,7 @@ fn plot(args: &Args, model: &LoadedModel, results: &[Outcome<'_>]) -> Result<one
     let mut strengths: Vec<f64> = results.iter().map(|r| r.case.strength).collect();
     strengths.sort_by(f64::total_cmp);
     strengths.dedup();
+    let mut highest = f64::MIN_POSITIVE;
     for strength in strengths {
         let mut points = Vec::new();
         let mut errors = Vec::new();
@@ -351,11 +359,13 @@ fn plot(args: &Args, model: &LoadedModel, results: &[Outcome<'_>]) -> Result<one
             if let Some(mean) = Mean::of(&values) {
                 points.push((i as f64, mean.mean));
                 errors.push(mean.standard_error);
+                highest = highest.max(mean.mean + mean.standard_error.max(0.0));
             }
         }
         plot = plot.series(Series::line(format!("C = {strength}"), &points).error_bars(&errors));
     }
-    Ok(plot.render()?)
+    // From 0 on, so that lengths compare as the errors do.
+    Ok(plot.y_range(0.0, HEADROOM * highest).render()?)
 }
 
 /// Height and width of the plot.

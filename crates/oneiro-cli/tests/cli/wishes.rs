@@ -128,3 +128,26 @@ fn several_units_make_the_folder_they_go_to_with_or_without_a_slash() {
         assert!(place.path(out).join("left.conv-1.png").exists(), "{out}");
     }
 }
+
+#[test]
+fn numbers_that_are_none_are_called_so() {
+    let place = Place::new();
+    place.write("p.png", picture(40, 40));
+    refuse_all(
+        &place,
+        &[
+            (
+                "a number",
+                "invert squeezenet1_1 p.png -l fire2 --strength abc",
+                &["abc", "a number is needed"],
+            ),
+            ("a seed", "render squeezenet1_1 -u fire2:1 --seed -1", &["-1", "a whole number is needed"]),
+            (
+                "a setting of another kind",
+                "render squeezenet1_1 -u fire2:1 --set param.cppn.hidden=10",
+                &["fourier", "--param cppn"],
+            ),
+            ("too large a dream", "dream squeezenet1_1 p.png -l fire2 --size 20000", &["16384"]),
+        ],
+    );
+}

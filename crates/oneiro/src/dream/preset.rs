@@ -93,7 +93,8 @@ const MAX_STEPS: usize = 1_000_000;
 const MAX_TILE: usize = 4096;
 const MIN_TILE: usize = 32;
 const MAX_LEVELS: usize = 12;
-const MAX_SIDE: usize = 16384;
+/// The longest side of a dream.
+pub const MAX_SIDE: usize = 16384;
 
 impl DreamPreset {
     /// DeepDream (Mordvintsev, Olah & Tyka 2015, notebook `dream.ipynb`): 4 octaves, steps of 1.5 mean magnitudes.

@@ -1,10 +1,10 @@
 //! Settings of a dream, from flags to a preset.
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::dream::{Display, DreamPreset, Normalize, OctaveStart};
+use oneiro::dream::{Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
 use oneiro::preset::Preset;
 
-use crate::settings::parse_size;
+use crate::settings::parse_size_within;
 
 /// A recipe of dreaming, and what overrides it.
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub(super) struct DreamArgs {
     #[arg(long, value_name = "NAME|FILE")]
     preset: Option<String>,
     /// Size of the result: N or HxW. An image is scaled to fit into it [default: the image's; 512 for noise]
-    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
+    #[arg(long, allow_negative_numbers = true, value_parser = dream_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
     /// Sizes that are dreamt on, from small to large
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
@@ -58,6 +58,11 @@ pub(super) struct DreamArgs {
 
 /// Tiles take no more than half of themselves for their overlap, an eighth as in the presets.
 const OVERLAP_SHARE: usize = 8;
+
+/// Tiles keep the memory of large dreams in bounds.
+fn dream_size(text: &str) -> Result<[usize; 2], String> {
+    parse_size_within(text, MAX_SIDE)
+}
 
 impl DreamArgs {
     pub fn preset(&self, from_noise: bool) -> Result<DreamPreset> {
