@@ -192,7 +192,10 @@ fn shown_size(model: &LoadedModel, recipe: &Recipe) -> Result<[usize; 2]> {
     let shapes = model.model.input_shapes(1, recipe.size)?;
     let image = |card: &oneiro::card::InputCard| card.kind == oneiro::card::InputKind::Image;
     match model.model.card.input.iter().position(image) {
-        Some(at) if shapes[at].len() == 4 => Ok([shapes[at][2], shapes[at][3]]),
+        Some(at) if shapes[at].len() == 4 => {
+            model.model.check_colors(at)?;
+            Ok([shapes[at][2], shapes[at][3]])
+        }
         Some(at) => Ok(model.model.check_picture(at, &shapes[at]).map(|()| [0; 2])?),
         None => bail!("{} has no input for images; attributions are of single images", model.source),
     }

@@ -124,7 +124,7 @@ impl Recipe {
         if cells.positions().all(|at| cells.magnitude(at) == 0.0) {
             bail!("layer \"{}\" is silent for {}: no activation of it is above zero", self.layer, self.image);
         }
-        let photo = Image::new(photo.shape[2], photo.shape[1], photo.data.to_vec())?;
+        let photo = references::drawn(model, &photo)?;
         Ok(Seen { photo, map: [rows, columns], cells, heard })
     }
 

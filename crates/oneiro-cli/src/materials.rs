@@ -17,7 +17,7 @@ use crate::settings::RenderArgs;
 /// Files that a rendering may be given.
 #[derive(clap::Args, Default)]
 pub struct MaterialArgs {
-    /// Start from this picture instead of noise
+    /// Start from this picture instead of noise; a .npy file (bands, height, width) where the network takes bands
     #[arg(long = "from", value_name = "IMAGE")]
     pub from: Option<PathBuf>,
     /// Change the picture that it starts from only where this one is white
@@ -74,11 +74,11 @@ impl MaterialArgs {
 
 /// A picture to start from, at the size of the result.
 pub fn start(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
-    let size = match preset.picture {
-        Some(size) => size,
-        None => picture_size(model, preset.size)?,
-    };
-    Files::of_size(model, size).reference(path)
+    Files::of_size(model, size_of_result(model, preset)?).reference(path)
+}
+
+fn size_of_result(model: &LoadedModel, preset: &Preset) -> Result<[usize; 2]> {
+    preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)
 }
 
 /// A mask and statistics by their paths.
@@ -88,7 +88,8 @@ pub fn extras(
     mask: Option<String>,
     statistics: Option<String>,
 ) -> Result<Extras> {
-    let mask = mask.map(|path| start(model, preset, &path)).transpose()?;
+    let read = |path: String| Files::of_size(model, size_of_result(model, preset)?).mask(&path);
+    let mask = mask.map(read).transpose()?;
     let read = |path: &String| -> Result<Arc<Statistics>> {
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;
         Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))

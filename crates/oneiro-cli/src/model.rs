@@ -43,9 +43,13 @@ pub struct ModelArgs {
     /// The value of white before the mean is subtracted
     #[arg(long, allow_negative_numbers = true, value_name = "1|255")]
     range: Option<f32>,
-    /// Order of the channels
-    #[arg(long, value_parser = ["rgb", "bgr", "gray"])]
+    /// Order of the channels; bands for any number of channels that are no colours (satellites, RGB with depth), which
+    /// then have one --mean and --std for all or one a band
+    #[arg(long, value_parser = ["rgb", "bgr", "gray", "bands"])]
     order: Option<String>,
+    /// Bands, from 0, that are drawn as red, green and blue; one alone is drawn grey [default: the first three]
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "R,G,B")]
+    show: Option<Vec<usize>>,
     /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
     #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
     layout: Option<Layout>,

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use oneiro::card::{ChannelOrder, InputCard, InputKind};
 use oneiro::objective::{Objective, Reference, Sources, Term};
-use oneiro_media::Image;
+use oneiro_media::{Bands, Image};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -114,14 +115,66 @@ impl<'a> Files<'a> {
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
-    /// A picture by the path of its file.
+    /// A picture by the path of its file: a photograph, or for a network that takes bands those of a `.npy` file.
     pub fn reference(&self, name: &str) -> Result<Reference> {
+        let images = || self.model.model.card.input.iter().filter(|card| card.kind == InputKind::Image);
+        let bands = images().find(|card| card.order == ChannelOrder::Bands);
+        match bands {
+            Some(card) if is_npy(name) => self.bands(name, card),
+            Some(card) if images().all(|card| card.order == ChannelOrder::Bands) => bail!(
+                "{name}: the network takes pictures of {0} bands, not photographs: a .npy file of shape [{0}, height, width], \
+                 float32 in 0-1",
+                card.channels()
+            ),
+            _ => self.photograph(name),
+        }
+    }
+
+    fn photograph(&self, name: &str) -> Result<Reference> {
         let image = self.fitted(name)?;
         Ok(Reference {
             name: name.to_owned(),
             shape: [3, image.height, image.width],
             data: Arc::from(image.rgb),
         })
+    }
+
+    /// The bands of a file, as many as the card of an input says.
+    fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
+        let (bands, wanted) = (Bands::read(name)?, card.channels());
+        if bands.count != wanted {
+            let hint = match bands.width == wanted {
+                true => "; its last axis has as many: save numpy.moveaxis(a, -1, 0)",
+                false => "",
+            };
+            bail!(
+                "{name}: its shape is [{}, {}, {}], the network takes {wanted} bands: [{wanted}, height, width]{hint}",
+                bands.count,
+                bands.height,
+                bands.width
+            );
+        }
+        self.fitted_bands(name, &bands)
+    }
+
+    fn fitted_bands(&self, name: &str, bands: &Bands) -> Result<Reference> {
+        let Some([h, w]) = self.size else {
+            bail!("{name}: the network has no input for pictures");
+        };
+        let data = bands.fit_center_crop(h, w)?.data;
+        Ok(Reference { name: name.to_owned(), shape: [bands.count, h, w], data: Arc::from(data) })
+    }
+
+    /// A picture whose brightness is a mask: a photograph, or one band of a `.npy` file.
+    pub fn mask(&self, name: &str) -> Result<Reference> {
+        if !is_npy(name) {
+            return self.photograph(name);
+        }
+        let bands = Bands::read(name)?;
+        if bands.count != 1 {
+            bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.count);
+        }
+        self.fitted_bands(name, &bands)
     }
 }
 
@@ -134,6 +187,10 @@ impl Sources for Files<'_> {
         self.reference(name).map_err(|e| format!("{e:#}"))
     }
 
+    fn mask(&self, name: &str) -> Result<Reference, String> {
+        self.mask(name).map_err(|e| format!("{e:#}"))
+    }
+
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
         let (shape, data) = oneiro_media::read_npy(self.model.places.of(name)).map_err(|e| e.to_string())?;
         if shape.iter().filter(|n| **n != 1).count() > 1 {
@@ -144,6 +201,21 @@ impl Sources for Files<'_> {
         }
         Ok(Arc::from(data))
     }
+}
+
+/// Whether a file is an array by its name.
+pub fn is_npy(path: impl AsRef<Path>) -> bool {
+    path.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+}
+
+/// What is drawn of a picture that was read: the bands that the network's card shows.
+pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
+    let [channels, height, width] = picture.shape;
+    let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == channels;
+    let shown = model.model.card.input.iter().find(of_bands).map_or([0, 1, 2], InputCard::shown);
+    let plane = height * width;
+    let rgb = shown.iter().flat_map(|&channel| &picture.data[channel * plane..(channel + 1) * plane]);
+    Ok(Image::new(width, height, rgb.copied().collect())?)
 }
 
 /// Classes alone, where an objective cannot name files.

@@ -134,8 +134,8 @@ fn is_faint(finished: &Finished) -> bool {
     if finished.report.steps < ENOUGH_STEPS || finished.report.start.is_some() {
         return false;
     }
-    let picture = &finished.picture;
-    let planes = picture.rgb.chunks_exact((picture.width * picture.height).max(1));
+    let plane = finished.picture.width * finished.picture.height;
+    let planes = finished.levels.chunks_exact(plane.max(1));
     planes.map(deviation).fold(0.0, f64::max) < FAINT
 }
 
@@ -149,7 +149,7 @@ fn deviation(values: &[f32]) -> f64 {
 fn is_clipped(finished: &Finished) -> bool {
     /// Share of such values beyond which the picture has lost its shades; the strongest pictures of the gallery have .4.
     const CLIPPED: f64 = 0.6;
-    let values = &finished.picture.rgb;
+    let values = &finished.levels;
     let ends = values.iter().filter(|v| **v <= 0.0 || **v >= 1.0).count();
     finished.report.start.is_none() && ends as f64 > CLIPPED * values.len() as f64
 }

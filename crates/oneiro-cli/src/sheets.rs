@@ -125,7 +125,7 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
         sheet = sheet.row(&row.title);
         for photo in &row.photos {
             let picture = materials::start(work.model, preset, &photo.path)?;
-            let image = Image::new(picture.shape[2], picture.shape[1], picture.data.to_vec())?;
+            let image = references::drawn(work.model, &picture)?;
             sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
         }
         for (caption, result) in row.captions.iter().zip(results.by_ref()) {

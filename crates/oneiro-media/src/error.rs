@@ -70,6 +70,14 @@ pub enum MediaError {
         /// What the decoder said.
         reason: String,
     },
+    /// An array that is no picture of bands.
+    #[error("cannot read `{}` as a picture of bands: {reason}", path.display())]
+    NoBands {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to try.
+        reason: String,
+    },
     /// More pixels or bytes than this crate agrees to hold.
     #[error("cannot read `{}`: {what}; make a smaller copy of it", path.display())]
     TooLarge {

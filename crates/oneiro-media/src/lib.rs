@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bands;
 pub mod colormap;
 mod disturb;
 mod error;
@@ -46,6 +47,7 @@ mod resize;
 mod sheet;
 mod write;
 
+pub use bands::Bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND};

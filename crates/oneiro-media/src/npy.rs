@@ -11,7 +11,20 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Reads an array: its shape and its elements. Float32/64, (u)int8/16/32/64 and bool, little-endian, C order.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
-    let path = path.as_ref();
+    read_array(path.as_ref()).map(|array| (array.shape, array.values))
+}
+
+/// What a `.npy` file holds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Array {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+    /// The type of its elements as NumPy writes it: `<f4`, `|u1`, ….
+    pub kind: String,
+}
+
+/// Reads an array with the type that it was saved as.
+pub(crate) fn read_array(path: &Path) -> Result<Array> {
     if path.is_dir() {
         return Err(MediaError::ReadFolder { path: path.into() });
     }
@@ -22,7 +35,7 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     parse(&bytes).map_err(|reason| MediaError::Damaged { path: path.into(), format: "npy", reason })
 }
 
-fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+fn parse(bytes: &[u8]) -> Result<Array, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it does not start as a .npy file")?;
     let short = || "it ends within the header".to_owned();
     let (&[major, _minor], rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
@@ -59,7 +72,7 @@ fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     if values.len() != count {
         return Err(format!("its shape {shape:?} needs {count} numbers, it holds {}", values.len()));
     }
-    Ok((shape, values))
+    Ok(Array { shape, values, kind: kind.to_owned() })
 }
 
 fn elements(kind: &str, data: &[u8]) -> Result<Vec<f32>, String> {
@@ -99,9 +112,11 @@ mod tests {
     fn arrays_are_read() {
         let data: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         let bytes = file("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }\n", &data);
-        assert_eq!(parse(&bytes).unwrap(), (vec![2, 1], vec![1.5, -2.0]));
+        let array = parse(&bytes).unwrap();
+        assert_eq!((array.shape, array.values, array.kind.as_str()), (vec![2, 1], vec![1.5, -2.0], "<f4"));
         let bytes = file("{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n", &[0, 7, 255]);
-        assert_eq!(parse(&bytes).unwrap(), (vec![3], vec![0.0, 7.0, 255.0]));
+        let array = parse(&bytes).unwrap();
+        assert_eq!((array.shape, array.values, array.kind.as_str()), (vec![3], vec![0.0, 7.0, 255.0], "|u1"));
     }
 
     #[test]

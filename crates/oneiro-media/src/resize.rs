@@ -65,6 +65,18 @@ fn resize_center(
     window: (usize, usize),
     filter: Filter,
 ) -> Result<Image> {
+    let rgb = planes_center(&image.rgb, (image.height, image.width), whole, window, filter)?;
+    Image::new(window.1, window.0, rgb)
+}
+
+/// The same for any number of planes of a size (height, width), one after another.
+fn planes_center(
+    data: &[f32],
+    size: (usize, usize),
+    whole: (usize, usize),
+    window: (usize, usize),
+    filter: Filter,
+) -> Result<Vec<f32>> {
     let (height, width) = window;
     if height == 0 || width == 0 || height.saturating_mul(width) as u64 > MAX_PIXELS {
         let what = format!(
@@ -75,22 +87,25 @@ fn resize_center(
     }
     let start = |whole: usize, part: usize| ((whole - part) as f64 / 2.0).round_ties_even() as usize;
     let (top, left) = (start(whole.0, height), start(whole.1, width));
-    if (image.height, image.width) == whole {
-        return image.crop(left, top, width, height);
+    let planes = data.chunks_exact(size.0 * size.1);
+    let mut out = Vec::with_capacity(planes.len() * height * width);
+    if size == whole {
+        for row in planes.flat_map(|plane| plane.chunks_exact(size.1).skip(top).take(height)) {
+            out.extend_from_slice(&row[left..left + width]);
+        }
+        return Ok(out);
     }
-    let columns: Vec<Tap> = (left..left + width).map(|x| tap(image.width, whole.1, x, filter)).collect();
-    let mut rows: Vec<Tap> = (top..top + height).map(|y| tap(image.height, whole.0, y, filter)).collect();
+    let columns: Vec<Tap> = (left..left + width).map(|x| tap(size.1, whole.1, x, filter)).collect();
+    let mut rows: Vec<Tap> = (top..top + height).map(|y| tap(size.0, whole.0, y, filter)).collect();
     // The source rows that matter are those from the first row's first to the last row's last.
     let first = rows[0].first;
     let last = rows.iter().map(|tap| tap.first + tap.weights.len()).max().unwrap_or(first);
     rows.iter_mut().for_each(|tap| tap.first -= first);
-    let mut rgb = Vec::with_capacity(3 * height * width);
-    for channel in 0..3 {
-        let source = &image.plane(channel)[first * image.width..last * image.width];
-        let narrow = along_rows(source, image.width, &columns);
-        along_columns(&narrow, width, &rows, &mut rgb);
+    for plane in planes {
+        let narrow = along_rows(&plane[first * size.1..last * size.1], size.1, &columns);
+        along_columns(&narrow, width, &rows, &mut out);
     }
-    Image::new(width, height, rgb)
+    Ok(out)
 }
 
 /// Scales the picture, aspect kept, until it just covers `height` × `width`, then cuts out the centre.
@@ -99,7 +114,18 @@ fn resize_center(
 ///
 /// [`MediaError::Shape`] if either is 0.
 pub fn fit_center_crop(image: &Image, height: usize, width: usize) -> Result<Image> {
-    resize_center(image, covering(image, height, width), (height, width), Filter::Triangle)
+    let whole = covering((image.height, image.width), height, width);
+    resize_center(image, whole, (height, width), Filter::Triangle)
+}
+
+/// [`fit_center_crop`] for planes of a size (height, width), one after another, which must have pixels.
+pub(crate) fn fit_planes(
+    data: &[f32],
+    size: (usize, usize),
+    height: usize,
+    width: usize,
+) -> Result<Vec<f32>> {
+    planes_center(data, size, covering(size, height, width), (height, width), Filter::Triangle)
 }
 
 /// The classification protocol: scale the picture, aspect kept, until it just covers `ceil(side / fraction)`
@@ -117,17 +143,17 @@ pub fn classify_crop(image: &Image, height: usize, width: usize, fraction: f64) 
     /// Keeps `224 / 0.875` at 256 whatever the rounding.
     const SLACK: f64 = 1e-9;
     let enlarged = |side: usize| ((side as f64 / fraction - SLACK).ceil() as usize).max(side);
-    let whole = covering(image, enlarged(height), enlarged(width));
+    let whole = covering((image.height, image.width), enlarged(height), enlarged(width));
     resize_center(image, whole, (height, width), Filter::Triangle)
 }
 
 /// The size of the picture, aspect kept, that covers `height` × `width`: one side exact, the other rounded
 /// down, as torchvision's `Resize` does.
-fn covering(image: &Image, height: usize, width: usize) -> (usize, usize) {
-    if image.height as u128 * width as u128 >= image.width as u128 * height as u128 {
-        (scaled(image.height, width, image.width).max(height), width)
+fn covering(size: (usize, usize), height: usize, width: usize) -> (usize, usize) {
+    if size.0 as u128 * width as u128 >= size.1 as u128 * height as u128 {
+        (scaled(size.0, width, size.1).max(height), width)
     } else {
-        (height, scaled(image.width, height, image.height).max(width))
+        (height, scaled(size.1, height, size.0).max(width))
     }
 }
 

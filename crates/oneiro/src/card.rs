@@ -24,22 +24,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+mod input;
 pub mod metadata;
 
-/// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
-pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// See [`IMAGENET_MEAN`].
-pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-/// Mean colour of the Caffe models of the VGG group, BGR in 0–255.
-pub const CAFFE_MEAN: [f32; 3] = [103.939, 116.779, 123.68];
-/// The value of white in an 8-bit picture.
-const BYTE_WHITE: f32 = 255.0;
-
-/// Most frames of a clip that a card may ask for: a bound against slips of the keyboard.
-const MAX_FRAMES: usize = 4096;
-
-/// Names that [`InputCard::preset`] knows.
-pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "none"];
+pub use input::{
+    CAFFE_MEAN, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, PREPROCESS_PRESETS,
+};
 
 /// Why a model card cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -61,6 +51,11 @@ pub enum CardError {
     /// Two inputs of one name, or a layer without.
     #[error("in the model card: {0}")]
     Names(String),
+    /// A preprocessing of three colours, for bands.
+    #[error(
+        "`{0}` prepares red, green and blue; bands need `mean` and `std`, one number for all or one a band, or tf, unit or none"
+    )]
+    ColorPreset(String),
     /// A name that no preprocessing has.
     #[error("`{0}` is no preprocessing; there are {names}", names = PREPROCESS_PRESETS.join(", "))]
     UnknownPreset(String),
@@ -96,88 +91,6 @@ pub enum Layout {
     Nchw,
     /// Batch, (time,) height, width, channel: TensorFlow's exports.
     Nhwc,
-}
-
-/// What an input shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InputKind {
-    /// One picture, (N, C, H, W).
-    #[default]
-    Image,
-    /// Several pictures, (N, C, T, H, W).
-    Clip,
-    /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
-    Flow,
-    /// Anything else: fed with zeros where pictures are made, never optimised, not prepared.
-    Tensor,
-}
-
-/// The channels of an image or clip, in the network's order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChannelOrder {
-    /// Red, green, blue.
-    #[default]
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-    /// One channel of luma.
-    Gray,
-}
-
-impl ChannelOrder {
-    /// How many channels there are.
-    pub fn channels(self) -> usize {
-        if self == ChannelOrder::Gray { 1 } else { 3 }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            ChannelOrder::Rgb => "rgb",
-            ChannelOrder::Bgr => "bgr",
-            ChannelOrder::Gray => "gray",
-        }
-    }
-}
-
-/// One input of a network: how display units become what the network was trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputCard {
-    /// Name of the graph's input.
-    pub name: String,
-    /// What it shows.
-    #[serde(default)]
-    pub kind: InputKind,
-    /// Height and width, if the graph leaves them open or a person should know them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<[usize; 2]>,
-    /// T of a clip or of flow.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frames: Option<usize>,
-    /// Channels of an image or clip; of no meaning for flow.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub order: ChannelOrder,
-    /// The value of white before the mean is subtracted; for flow, pixels per frame at the clip limit.
-    #[serde(default = "unit_range")]
-    pub range: f32,
-    /// Subtracted, one number for each channel in the network's order; for flow one, two (u, v) or
-    /// 2·`frames`, in units of the range. Zeros if the card has none.
-    #[serde(default)]
-    pub mean: Vec<f32>,
-    /// Divided by afterwards, as `mean`. Ones if the card has none.
-    #[serde(default)]
-    pub std: Vec<f32>,
-    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three channels: its
-    /// pictures are shown grey, as their colours mean nothing.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub luminance: bool,
-}
-
-/// White is 1 where a card does not say.
-fn unit_range() -> f32 {
-    1.0
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -226,134 +139,6 @@ impl Card {
             }
             None => Ok(()),
         }
-    }
-}
-
-impl InputCard {
-    /// The preprocessing of an RGB or BGR image by name, for the graph input `input`:
-    ///
-    /// | name | network units |
-    /// |---|---|
-    /// | `imagenet` | RGB, (x − mean)/std with torchvision's constants |
-    /// | `caffe` | BGR, 255·x − (103.939, 116.779, 123.68) |
-    /// | `tf` | RGB, 2·x − 1 |
-    /// | `unit` | RGB, 0–1 |
-    /// | `none` | RGB, 0–255: the numbers of the picture's file |
-    pub fn preset(name: &str, input: &str) -> Result<InputCard, CardError> {
-        let (order, range, mean, std) = match name {
-            "imagenet" => (ChannelOrder::Rgb, 1.0, IMAGENET_MEAN, IMAGENET_STD),
-            "caffe" => (ChannelOrder::Bgr, BYTE_WHITE, CAFFE_MEAN, [1.0; 3]),
-            "tf" => (ChannelOrder::Rgb, 1.0, [0.5; 3], [0.5; 3]),
-            "unit" => (ChannelOrder::Rgb, 1.0, [0.0; 3], [1.0; 3]),
-            "none" => (ChannelOrder::Rgb, BYTE_WHITE, [0.0; 3], [1.0; 3]),
-            _ => return Err(CardError::UnknownPreset(name.to_string())),
-        };
-        Ok(InputCard {
-            name: input.to_string(),
-            kind: InputKind::Image,
-            size: None,
-            frames: None,
-            order,
-            range,
-            mean: mean.to_vec(),
-            std: std.to_vec(),
-            luminance: false,
-        })
-    }
-
-    /// The card of an input that is no picture.
-    pub fn tensor(input: &str) -> InputCard {
-        InputCard {
-            name: input.to_string(),
-            kind: InputKind::Tensor,
-            size: None,
-            frames: None,
-            order: ChannelOrder::Rgb,
-            range: 1.0,
-            mean: vec![0.0],
-            std: vec![1.0],
-            luminance: false,
-        }
-    }
-
-    /// Checks every number, and fills an empty mean or std with zeros or ones. Cards that were not read by
-    /// [`Card::parse`], such as those made of flags, must pass here.
-    pub fn complete(&mut self) -> Result<(), CardError> {
-        if self.name.is_empty() {
-            return Err(self.error("name", "is empty; it is the name of the graph's input"));
-        }
-        if !(self.range.is_finite() && self.range > 0.0) {
-            return Err(self.error("range", format!("is {}; it must be above 0", self.range)));
-        }
-        if self.size.is_some_and(|size| size.contains(&0)) {
-            return Err(self.error("size", "has a 0; it is [height, width]"));
-        }
-        match (self.kind, self.frames) {
-            (_, Some(frames)) if !(1..=MAX_FRAMES).contains(&frames) => {
-                return Err(self.error("frames", format!("is {frames}; it must be from 1 to {MAX_FRAMES}")));
-            }
-            (InputKind::Image | InputKind::Tensor, Some(_)) => {
-                return Err(self.error("frames", "is for kind = \"clip\" and kind = \"flow\""));
-            }
-            _ => {}
-        }
-        if matches!(self.kind, InputKind::Flow | InputKind::Tensor) && self.order != ChannelOrder::Rgb {
-            return Err(self.error("order", "is for kind = \"image\" and kind = \"clip\""));
-        }
-        if self.kind == InputKind::Tensor && self.size.is_some() {
-            return Err(self.error("size", "is for pictures, not for kind = \"tensor\""));
-        }
-        let lengths = self.channel_counts();
-        for (key, list, default) in [("mean", &self.mean, 0.0), ("std", &self.std, 1.0)] {
-            if list.is_empty() {
-                continue;
-            }
-            if !lengths.contains(&list.len()) {
-                let wanted = lengths.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
-                let reason = match self.kind {
-                    InputKind::Flow => "kind = \"flow\"".to_string(),
-                    InputKind::Tensor => "kind = \"tensor\"".to_string(),
-                    _ => format!("order = \"{}\"", self.order.name()),
-                };
-                let problem = format!("has {} numbers, where {reason} needs {wanted}", list.len());
-                return Err(self.error(key, problem));
-            }
-            let bad = |v: &&f32| !v.is_finite() || default == 1.0 && **v <= 0.0;
-            if let Some(value) = list.iter().find(bad) {
-                let rule = if key == "std" { "above 0" } else { "finite" };
-                return Err(self.error(key, format!("holds {value}; every number must be {rule}")));
-            }
-        }
-        let differ =
-            [&self.mean, &self.std].iter().any(|list| list.windows(2).any(|pair| pair[0] != pair[1]));
-        if self.kind == InputKind::Flow && self.frames.is_none() && differ {
-            return Err(self.error(
-                "frames",
-                "is missing; means or deviations that differ between planes of flow need it",
-            ));
-        }
-        let channels = lengths[0];
-        if self.mean.is_empty() {
-            self.mean = vec![0.0; channels];
-        }
-        if self.std.is_empty() {
-            self.std = vec![1.0; channels];
-        }
-        Ok(())
-    }
-
-    /// How many means a card may have; the first is the count of those filled in.
-    fn channel_counts(&self) -> Vec<usize> {
-        match (self.kind, self.frames) {
-            (InputKind::Image | InputKind::Clip, _) => vec![self.order.channels()],
-            (InputKind::Tensor, _) => vec![1],
-            (InputKind::Flow, None | Some(1)) => vec![2, 1],
-            (InputKind::Flow, Some(frames)) => vec![2, 1, 2 * frames],
-        }
-    }
-
-    fn error(&self, key: &'static str, problem: impl Into<String>) -> CardError {
-        CardError::Input { input: self.name.clone(), key, problem: problem.into() }
     }
 }
 
@@ -416,6 +201,45 @@ std = [1.0, 1.0, 1.0]
     }
 
     #[test]
+    fn bands_are_counted_by_their_means_or_by_the_network() {
+        let bands = |lines: &str| {
+            let card = Card::parse(&format!("[[input]]\nname = \"x\"\norder = \"bands\"\n{lines}")).unwrap();
+            card.input[0].clone()
+        };
+        let mut input = bands("mean = [0.5]");
+        input.fit_bands(Some(4)).unwrap();
+        assert_eq!((input.channels(), &input.mean, &input.std), (4, &vec![0.5; 4], &vec![1.0; 4]));
+        let mut input = bands("std = [1, 2, 3]\nmean = [0.5]\nshow = [2]");
+        assert_eq!((input.channels(), &input.mean), (3, &vec![0.5; 3]));
+        input.fit_bands(None).unwrap();
+        assert_eq!(input.shown(), [2, 2, 2]);
+        assert_eq!(bands("mean = [0, 0]").shown(), [0, 0, 0]);
+        assert_eq!(bands("mean = [0, 0, 0, 0]").shown(), [0, 1, 2]);
+        assert_eq!(bands("mean = [0, 0, 0, 0]\nshow = [3, 0, 1]").shown(), [3, 0, 1]);
+        let fit = |lines: &str, channels| bands(lines).fit_bands(channels).unwrap_err().to_string();
+        let cases = [
+            ("mean = [0.5]", None, "one a band"),
+            ("mean = [1, 2, 3]", Some(4), "3 numbers, and the network's input 4 channels"),
+            ("show = [3, 2, 4]", Some(4), "`show` names band 4; the 4 bands are counted from 0 to 3"),
+        ];
+        for (lines, channels, problem) in cases {
+            let message = fit(lines, channels);
+            assert!(message.contains(problem), "{lines}: {message}");
+        }
+        let text = Card { input: vec![bands("mean = [1, 2, 3]\nshow = [2, 1, 0]")], ..Card::default() };
+        assert_eq!(Card::parse(&text.to_toml().unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_preprocessing_of_three_colours_is_not_one_of_bands() {
+        let card = InputCard::bands(Some("tf"), "x").unwrap();
+        assert_eq!((card.order, card.mean, card.std), (ChannelOrder::Bands, vec![0.5], vec![0.5]));
+        assert_eq!(InputCard::bands(None, "x").unwrap().range, 1.0);
+        let message = InputCard::bands(Some("imagenet"), "x").unwrap_err().to_string();
+        assert!(message.contains("`imagenet`") && message.contains("one a band"), "{message}");
+    }
+
+    #[test]
     fn errors_name_the_key_and_what_is_allowed() {
         let cases = [
             ("kind = \"movie\"", "movie", "`image`, `clip`, `flow`"),
@@ -433,6 +257,12 @@ std = [1.0, 1.0, 1.0]
             ("std = [1.0, 0.0, 1.0]", "`std` holds 0", "above 0"),
             ("mean = [nan, 0.0, 1.0]", "`mean` holds NaN", "finite"),
             ("range = 0.0", "`range` is 0", "above 0"),
+            ("order = \"bands\"\nmean = [1, 2, 3]\nstd = [1, 2]", "`std` has 2", "3 or 1"),
+            ("order = \"bands\"\nshow = [1, 2]", "`show` has 2", "grey"),
+            ("order = \"bands\"\nmean = [1, 2]\nshow = [2]", "`show` names band 2", "from 0 to 1"),
+            ("show = [1]", "`show`", "bands"),
+            ("order = \"bands\"\nluminance = true", "`luminance`", "colours"),
+            ("kind = \"flow\"\nrange = 20.0\norder = \"bands\"", "`order`", "clip"),
             ("size = [0, 5]", "`size` has a 0", "[height, width]"),
             ("size = [5]", "size", ""),
             ("frames = 4", "`frames`", "clip"),

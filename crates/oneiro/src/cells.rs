@@ -190,15 +190,15 @@ fn feed(model: &Model, probe: &mut Probe, image: &[f32]) -> Result<()> {
             continue;
         }
         model.check_picture(i, &shape)?;
-        if image.len() != 3 * shape[2] * shape[3] {
+        let preprocess = Preprocess::from_card(&model.card.input[i]);
+        let (channels, height, width) = (preprocess.channels(), shape[2], shape[3]);
+        if image.len() != channels * height * width {
             return Err(Error::Settings(format!(
-                "the image has {} values, the network takes 3x{}x{}",
-                image.len(),
-                shape[2],
-                shape[3]
+                "the image has {} values, the network takes {channels}x{height}x{width}",
+                image.len()
             )));
         }
-        Preprocess::from_card(&model.card.input[i]).apply(image, probe.input_mut(i));
+        preprocess.apply(image, probe.input_mut(i));
     }
     Ok(())
 }

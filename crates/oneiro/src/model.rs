@@ -8,7 +8,7 @@ use oneiro_net::names::Names;
 use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, InputCard, InputKind, Layout};
+use crate::card::{Card, ChannelOrder, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
 
@@ -33,7 +33,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Pairs a graph with its card; every input of the graph needs an entry.
+    /// Pairs a graph with its card; every input of the graph needs an entry. Bands get their number.
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         let listed = || card.input.iter().map(|i| i.name.clone()).collect::<Vec<_>>().join(", ");
@@ -53,7 +53,11 @@ impl Model {
             .map(|(i, name)| {
                 let read = is_read(&graph, i);
                 match card.input(name) {
-                    Some(input) => Ok(input.clone()),
+                    Some(input) => {
+                        let mut input = input.clone();
+                        input.fit_bands(channels(&graph, i, card.layout))?;
+                        Ok(input)
+                    }
                     // Exporters leave inputs in the file that no node reads.
                     None if !read => Ok(InputCard::tensor(name)),
                     None => Err(Error::Settings(format!(
@@ -121,7 +125,7 @@ impl Model {
     /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.
     pub fn check_picture(&self, input: usize, shape: &[usize]) -> Result<()> {
         let card = &self.card.input[input];
-        let (name, wanted) = (&card.name, card.order.channels());
+        let (name, wanted) = (&card.name, card.channels());
         let &[_, channels, _, width] = shape else {
             return Err(Error::Settings(format!(
                 "input \"{name}\" has shape {shape:?}; pictures need four axes: batch, channels, height, width (export the \
@@ -135,10 +139,24 @@ impl Model {
             "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
              --layout nhwc)"
         } else {
-            "; try --order rgb, bgr or gray"
+            "; try --order rgb, bgr or gray, or bands for channels that are no colours"
         };
         Err(Error::Settings(format!(
             "input \"{name}\" has {channels} channels, its card says {wanted}{hint}"
+        )))
+    }
+
+    /// An error if an input takes bands: for those who work on photographs alone.
+    pub fn check_colors(&self, input: usize) -> Result<()> {
+        let card = &self.card.input[input];
+        if card.order != ChannelOrder::Bands {
+            return Ok(());
+        }
+        Err(Error::Settings(format!(
+            "input \"{}\" takes pictures of {} bands, and this works on photographs (order = \"rgb\", \"bgr\" or \"gray\"); \
+             `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` take bands",
+            card.name,
+            card.channels()
         )))
     }
 
@@ -224,7 +242,7 @@ impl Model {
                 let channels = if last { rank - 1 } else { 1 };
                 let dims = self.graph.inputs[i].dims.as_deref().unwrap_or_default();
                 if card.kind != InputKind::Flow && !matches!(dims.get(channels), Some(Dim::Fixed(_))) {
-                    shape[channels] = card.order.channels();
+                    shape[channels] = card.channels();
                 }
                 Ok(shape)
             })
@@ -252,6 +270,16 @@ impl Model {
                 _ => {}
             }
         }
+    }
+}
+
+/// Extent of an input's channel axis, if the graph fixes it.
+fn channels(graph: &Graph, input: usize, layout: Layout) -> Option<usize> {
+    let dims = graph.inputs[input].dims.as_ref()?;
+    let axis = if layout == Layout::Nhwc { dims.len().checked_sub(1)? } else { 1 };
+    match dims.get(axis)? {
+        Dim::Fixed(n) => Some(*n),
+        Dim::Free(_) => None,
     }
 }
 

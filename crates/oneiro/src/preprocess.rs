@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | image | RGB 0–1, `[3, H, W]` | (x·range − mean)/std, `[C, H, W]` in the card's order |
 //! | clip | RGB 0–1, `[3, T, H, W]` | the same, `[C, T, H, W]` |
+//! | bands | 0–1 each, `[B, H, W]` or `[B, T, H, W]` | (x·range − mean)/std, the same shape and order |
 //! | flow | pixels per frame, `[2T, H, W]`: u0, v0, u1, v1, … | (clamp(x, ±range)/range − mean)/std, the same shape |
 //!
 //! A gray network sees the luma of Rec. 601, y = 0.299 R + 0.587 G + 0.114 B. Axes keep the order N, C, …; a
@@ -19,6 +20,9 @@ use std::ops::Range;
 /// Weights of red, green and blue in luma (ITU-R BT.601).
 pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
+/// What bands are taken to be on average where the card subtracts nothing: the middle of 0–1.
+const MIDDLE: f32 = 0.5;
+
 /// The conversion of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocess {
@@ -28,13 +32,16 @@ pub struct Preprocess {
     /// One number a channel of the network; for flow one, or 2T.
     mean: Vec<f32>,
     std: Vec<f32>,
+    /// Planes of a display image that are drawn as red, green and blue.
+    shown: [usize; 3],
     /// Whether the network itself sees the luminance alone.
     luminance: bool,
 }
 
 impl Preprocess {
     /// The conversion that a card describes. The card must have passed [`InputCard::complete`], as those of
-    /// [`crate::card::Card::parse`] and [`InputCard::preset`] have.
+    /// [`crate::card::Card::parse`] and [`InputCard::preset`] have, and one of bands [`InputCard::fit_bands`], as those of
+    /// a [`crate::Model`] have.
     pub fn from_card(card: &InputCard) -> Preprocess {
         let (mut mean, mut std) = (card.mean.clone(), card.std.clone());
         assert!(!mean.is_empty() && !std.is_empty(), "the card of input `{}` was not completed", card.name);
@@ -52,6 +59,7 @@ impl Preprocess {
             range: card.range,
             mean,
             std,
+            shown: card.shown(),
             luminance: card.luminance && card.kind != InputKind::Flow,
         }
     }
@@ -59,6 +67,16 @@ impl Preprocess {
     /// What the input shows.
     pub fn kind(&self) -> InputKind {
         self.kind
+    }
+
+    /// Channels of a display image or clip: 3 for colours, also where the network is gray; the number of bands.
+    pub fn channels(&self) -> usize {
+        if self.order == ChannelOrder::Bands { self.mean.len() } else { 3 }
+    }
+
+    /// Which planes of a display image are drawn as red, green and blue: those of the card's `show` for bands.
+    pub fn shown(&self) -> [usize; 3] {
+        self.shown
     }
 
     /// Length of the network's input for a display image of this length.
@@ -71,22 +89,26 @@ impl Preprocess {
         if self.is_gray() { network_len * 3 } else { network_len }
     }
 
-    /// The display value that the network sees as 0: RGB for images and clips; for flow in pixels per frame,
+    /// The display value that the network sees as 0: RGB, or one number a band, for images and clips; for flow in pixels per frame,
     /// one number if all planes have the same and 2T otherwise. Padding with it is padding with zeros after
     /// the means have been subtracted.
     pub fn mean_color(&self) -> Vec<f32> {
         if self.kind == InputKind::Flow {
             return self.mean.iter().map(|m| m * self.range).collect();
         }
-        (0..3).map(|rgb| self.mean[self.channel_of(rgb)] / self.range).collect()
+        (0..self.channels()).map(|color| self.mean[self.channel_of(color)] / self.range).collect()
     }
 
-    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or ImageNet's where that is
-    /// black, because nothing is subtracted.
+    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or where that is black, because
+    /// nothing is subtracted, ImageNet's; of bands 0.5 each.
     pub fn natural_mean(&self) -> Vec<f32> {
         let mean = self.mean_color();
         let of_pictures = self.kind != InputKind::Flow && mean.iter().all(|m| *m == 0.0);
-        if of_pictures { IMAGENET_COLOR_MEAN.to_vec() } else { mean }
+        match self.order {
+            _ if !of_pictures => mean,
+            ChannelOrder::Bands => vec![MIDDLE; mean.len()],
+            _ => IMAGENET_COLOR_MEAN.to_vec(),
+        }
     }
 
     /// Writes the network's input for a display image.
@@ -109,8 +131,8 @@ impl Preprocess {
             }
             return;
         }
-        for (rgb, source) in display.chunks_exact(plane).enumerate() {
-            let channel = self.channel_of(rgb);
+        for (color, source) in display.chunks_exact(plane).enumerate() {
+            let channel = self.channel_of(color);
             let (mean, std) = (self.mean[channel], self.std[channel]);
             for (out, x) in out[channel * plane..][..plane].iter_mut().zip(source) {
                 *out = (x * self.range - mean) / std;
@@ -145,9 +167,9 @@ impl Preprocess {
             return;
         }
         let plane = self.color_plane(display.len(), grad_network.len());
-        for (rgb, out) in grad_display.chunks_exact_mut(plane).enumerate() {
-            let channel = self.channel_of(rgb);
-            let luma = if self.is_gray() { REC601_LUMA[rgb] } else { 1.0 };
+        for (color, out) in grad_display.chunks_exact_mut(plane).enumerate() {
+            let channel = self.channel_of(color);
+            let luma = if self.is_gray() { REC601_LUMA[color] } else { 1.0 };
             let factor = luma * self.range / self.std[channel];
             for (out, grad) in out.iter_mut().zip(&grad_network[channel * plane..][..plane]) {
                 *out = grad * factor;
@@ -167,8 +189,8 @@ impl Preprocess {
             return;
         }
         let plane = self.color_plane(out.len(), network.len());
-        for (rgb, out) in out.chunks_exact_mut(plane).enumerate() {
-            let channel = self.channel_of(rgb);
+        for (color, out) in out.chunks_exact_mut(plane).enumerate() {
+            let channel = self.channel_of(color);
             for (out, x) in out.iter_mut().zip(&network[channel * plane..][..plane]) {
                 *out = (x * self.std[channel] + self.mean[channel]) / self.range;
             }
@@ -186,8 +208,8 @@ impl Preprocess {
             return;
         }
         let plane = self.color_plane(grad_display.len(), grad_network.len());
-        for (rgb, grad) in grad_display.chunks_exact(plane).enumerate() {
-            let channel = self.channel_of(rgb);
+        for (color, grad) in grad_display.chunks_exact(plane).enumerate() {
+            let channel = self.channel_of(color);
             let factor = self.std[channel] / self.range;
             let out = &mut grad_network[channel * plane..][..plane];
             out.iter_mut().zip(grad).for_each(|(out, g)| *out += g * factor);
@@ -198,20 +220,21 @@ impl Preprocess {
         self.kind != InputKind::Flow && self.order == ChannelOrder::Gray
     }
 
-    /// The network's channel that red, green or blue goes to.
-    fn channel_of(&self, rgb: usize) -> usize {
+    /// The network's channel that red, green or blue, or a band, goes to.
+    fn channel_of(&self, color: usize) -> usize {
         match self.order {
-            ChannelOrder::Rgb => rgb,
-            ChannelOrder::Bgr => 2 - rgb,
+            ChannelOrder::Rgb | ChannelOrder::Bands => color,
+            ChannelOrder::Bgr => 2 - color,
             ChannelOrder::Gray => 0,
         }
     }
 
     /// Values of one colour, all frames of a clip.
     fn color_plane(&self, display: usize, network: usize) -> usize {
-        let plane = display / 3;
-        assert_eq!(display, 3 * plane, "a display image has red, green and blue");
-        assert_eq!(network, plane * self.order.channels(), "the network's input must have the image's size");
+        let channels = self.channels();
+        let plane = display / channels;
+        assert_eq!(display, channels * plane, "a display image has {channels} channels");
+        assert_eq!(network, plane * self.mean.len(), "the network's input must have the image's size");
         plane
     }
 
@@ -264,12 +287,15 @@ mod tests {
     }
 
     /// Cards, and the length of a display image.
-    const CARDS: [(&str, usize); 8] = [
+    const CARDS: [(&str, usize); 11] = [
         ("mean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]", 12),
         ("order = \"bgr\"\nrange = 255.0\nmean = [103.939, 116.779, 123.68]\nstd = [1.0, 2.0, 4.0]", 12),
         ("order = \"gray\"\nmean = [0.5]\nstd = [0.25]", 12),
         ("kind = \"clip\"\nframes = 2\norder = \"bgr\"\nmean = [0.1, 0.2, 0.3]", 24),
         ("kind = \"clip\"\norder = \"gray\"", 24),
+        ("order = \"bands\"\nrange = 10.0\nmean = [1, 2, 3, 4, 5]\nstd = [5, 4, 3, 2, 1]", 20),
+        ("order = \"bands\"\nmean = [0.5, 0.25]", 8),
+        ("kind = \"clip\"\norder = \"bands\"\nmean = [0.1, 0.2, 0.3, 0.4]\nstd = [0.5]", 24),
         ("kind = \"flow\"\nrange = 20.0", 16),
         ("kind = \"flow\"\nrange = 20.0\nframes = 2\nmean = [0.1, -0.2]\nstd = [0.5]", 16),
         ("kind = \"flow\"\nrange = 5\nframes = 2\nmean = [0.1, -0.2, 0.3, 0.0]\nstd = [0.5, 0.25]", 16),
@@ -306,11 +332,21 @@ mod tests {
     }
 
     #[test]
+    fn each_band_has_its_own_mean_and_deviation() {
+        let bands = preprocess("order = \"bands\"\nrange = 10\nmean = [1, 2, 3, 4]\nstd = [1, 2, 4, 8]");
+        assert_eq!(bands.channels(), 4);
+        assert_near(&network_of(&bands, &[0.1, 0.4, 0.5, 1.2]), &[0.0, 1.0, 0.5, 1.0]);
+        let (mut seen, as_it_is) = ([0.5, 0.25, 0.0, 1.0], [0.5, 0.25, 0.0, 1.0]);
+        bands.visible(&mut seen);
+        assert_eq!(seen, as_it_is);
+    }
+
+    #[test]
     fn flow_is_clipped_and_scaled_plane_by_plane() {
-        let flow = preprocess(CARDS[6].0);
+        let flow = preprocess(CARDS[9].0);
         let out = network_of(&flow, &[10.0, -40.0, 5.0, 20.0]);
         assert_near(&out, &[0.8, -1.6, 0.3, 2.4]);
-        let flow = preprocess(CARDS[7].0);
+        let flow = preprocess(CARDS[10].0);
         let out = network_of(&flow, &[5.0, -40.0, 2.5, 0.0]);
         assert_near(&out, &[1.8, -3.2, 0.4, 0.0]);
     }
@@ -319,6 +355,9 @@ mod tests {
     fn pictures_have_a_mean_colour_also_where_nothing_is_subtracted() {
         assert_eq!(preprocess("mean = [0, 0, 0]\nstd = [1, 1, 1]").natural_mean(), IMAGENET_COLOR_MEAN);
         assert_eq!(preprocess("range = 255\nmean = [51, 51, 51]").natural_mean(), [0.2; 3]);
+        assert_eq!(preprocess("order = \"bands\"\nmean = [0, 0, 0, 0]").natural_mean(), [0.5; 4]);
+        let reflectances = "order = \"bands\"\nrange = 10000\nmean = [1000, 2000, 500, 0]";
+        assert_eq!(preprocess(reflectances).natural_mean(), [0.1, 0.2, 0.05, 0.0]);
     }
 
     #[test]

@@ -26,72 +26,13 @@ use crate::transform::{Chain, Transform, Values};
 mod background;
 mod entry;
 mod materials;
+mod result;
 mod stride;
 mod upkeep;
 
 use entry::{Canvas, Entry};
 pub use materials::{CustomParam, MakeParam, Materials};
-
-/// Why the optimisation of a picture ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// All steps are done.
-    Steps,
-    /// The objective no longer rose.
-    Converged,
-    /// The caller wanted no more.
-    Asked,
-}
-
-impl Stop {
-    /// In words.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Stop::Steps => "all steps done",
-            Stop::Converged => "converged",
-            Stop::Asked => "stopped on request",
-        }
-    }
-}
-
-/// An optimised input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
-    /// Name of the network's input.
-    pub input: String,
-    /// C, H, W.
-    pub shape: [usize; 3],
-    /// RGB in 0–1, planar, not clipped; a fourth plane is opacity.
-    pub data: Vec<f32>,
-}
-
-/// The result for one objective.
-#[derive(Debug, Clone)]
-pub struct Rendered {
-    /// What was maximised.
-    pub objective: Objective,
-    /// One picture for every image input that the objective depends on.
-    pub images: Vec<Picture>,
-    /// The objective of those pictures as they are, transforms off.
-    pub value: f64,
-    /// The same before the first step.
-    pub value_at_start: f64,
-    /// Steps taken.
-    pub steps: usize,
-    /// Why it ended.
-    pub stop: Stop,
-}
-
-/// Where a rendering stands, for callbacks.
-#[derive(Debug)]
-pub struct Progress<'a> {
-    /// Steps done.
-    pub step: usize,
-    /// Steps at most.
-    pub steps: usize,
-    /// The objectives' values in this step, under its random transforms.
-    pub values: &'a [f64],
-}
+pub use result::{Picture, Progress, Rendered, Stop};
 
 /// Pixels that a picture may have between two transforms.
 const MAX_STAGE_PIXELS: f64 = 64e6;
@@ -189,7 +130,8 @@ impl Render {
                         pixels / 1e6
                     )));
                 }
-                let shape = [3 + usize::from(preset.alpha), picture[0], picture[1]];
+                let channels = preprocess.channels();
+                let shape = [channels + usize::from(preset.alpha), picture[0], picture[1]];
                 let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
                 probe.shown().reshape(input, &shape);
                 let mut canvas = Canvas::new(input, size, param, preprocess, preset)?;
@@ -206,8 +148,26 @@ impl Render {
                 canvases.push(canvas);
             }
             if canvases.is_empty() {
+                let bands = planned.iter().find(|(_, shape, used)| *used && shape.len() == 4);
+                let hint = bands.map_or(String::new(), |(name, shape, _)| {
+                    format!(
+                        "; if \"{name}\" is a picture of {} bands, give --order bands with --mean and --std (one number for all \
+                         or one a band), or a model card with order = \"bands\"",
+                        shape[1]
+                    )
+                });
                 return Err(Error::Settings(format!(
-                    "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card"
+                    "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
+                )));
+            }
+            let unfit = |c: &&Canvas| !c.preprocess.channels().is_multiple_of(chain.fill.len());
+            if let Some(canvas) = canvases.iter().find(unfit) {
+                return Err(Error::Settings(format!(
+                    "the transforms fill with {} values, but pictures of input \"{}\" have {} channels; use fill(VALUE), or a \
+                     value for each",
+                    chain.fill.len(),
+                    planned[canvas.input].0,
+                    canvas.preprocess.channels()
                 )));
             }
             // Each input has an optimizer of its own, whose line search would see the others move.
@@ -365,7 +325,7 @@ impl Render {
     }
 
     /// The objectives' values without transforms: of the pictures as they are, or of the given ones instead
-    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB in 0–1, of the picture's size without its margin).
+    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's size without its margin).
     /// Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         let whole = &self.whole;

@@ -81,6 +81,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
+    model.model.check_colors(at)?;
     model.model.check_picture(at, &shapes[at])?;
     let (h, w) = (shapes[at][2], shapes[at][3]);
     let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));

@@ -138,7 +138,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let photos = images
         .iter()
         .map(|path| {
-            Ok((path.as_str(), materials::start(&model, &finished_preset(preset, &finished), path)?.data))
+            let photo = materials::start(&model, &finished_preset(preset, &finished), path)?;
+            // Bands count as they are drawn.
+            Ok((path.as_str(), references::drawn(&model, &photo)?.rgb))
         })
         .collect::<Result<Vec<_>>>()?;
     let results = results(&cases, &finished, &photos);
@@ -228,7 +230,7 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
         term.region.channels = Some((*first as usize, *last as usize));
     }
     if let Some(mask) = &args.feature_mask {
-        term.region.mask = Some(files.reference(&mask.to_string_lossy())?);
+        term.region.mask = Some(files.mask(&mask.to_string_lossy())?);
     }
     // Read again as text by whoever makes the picture again, so it has to be readable.
     let objective = Objective::from(term);
@@ -244,11 +246,7 @@ struct Outcome<'a> {
     psnr: f64,
 }
 
-fn results<'a>(
-    cases: &'a [Case],
-    finished: &'a [Finished],
-    photos: &[(&str, std::sync::Arc<[f32]>)],
-) -> Vec<Outcome<'a>> {
+fn results<'a>(cases: &'a [Case], finished: &'a [Finished], photos: &[(&str, Vec<f32>)]) -> Vec<Outcome<'a>> {
     cases
         .iter()
         .zip(finished)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::statistics::{ColorAccumulator, Statistics};
-use oneiro_media::{Image, PngText};
+use oneiro_media::{Bands, Image, PngText};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::files;
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::references::is_npy;
 
 /// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and small
 /// enough to be told from noise by a thousand images.
@@ -28,12 +29,14 @@ const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 Examples:
   oneiro statistics photos/ --out photos.safetensors
   oneiro statistics scans/ --gray --size 256 --out scans.safetensors --picture spectrum.png
+  oneiro statistics tiles/ --size 64 --out tiles.safetensors        # a folder of .npy files: bands, height, width
 
 Every picture in the folder and in the folders below it is scaled until its shorter side is N pixels and cropped about
-its centre. Written are the mean of each channel, the covariance of the channels, and the mean magnitude of each
+its centre. Pictures of bands are .npy files of shape (bands, height, width): float32 or float64 in 0-1, or uint8 or
+uint16, which are divided by 255 or 65535; all of a folder have the same bands. Written are the mean of each channel, the covariance of the channels, and the mean magnitude of each
 frequency in decorrelated channels.")]
 pub struct Args {
-    /// Folder of images; folders in it are looked into
+    /// Folder of images, or of .npy files of bands; folders in it are looked into
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
     /// Side of the squares that the images are cropped to
@@ -89,7 +92,21 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let files = collect(&args.folder)?;
     if files.is_empty() {
-        bail!("there is no image in {}; PNG, JPEG, WebP and GIF are read", args.folder.display());
+        bail!(
+            "there is no image in {}; PNG, JPEG, WebP and GIF are read, and .npy files of bands",
+            args.folder.display()
+        );
+    }
+    let arrays = files.iter().filter(|f| is_npy(f)).count();
+    if arrays > 0 && arrays < files.len() {
+        bail!(
+            "{} holds {arrays} .npy files and {} pictures; statistics are of one kind: put them into folders of their own",
+            args.folder.display(),
+            files.len() - arrays
+        );
+    }
+    if arrays > 0 && args.gray {
+        bail!("--gray: it is for pictures in colour, and {} holds bands", args.folder.display());
     }
     let (statistics, bad) = measure(context, args, &files)?;
     files_written(args, &statistics)?;
@@ -116,7 +133,7 @@ fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
             if !path.is_symlink() {
                 found.extend(collect(&path)?);
             }
-        } else if oneiro_media::has_image_name(&path) {
+        } else if oneiro_media::has_image_name(&path) || is_npy(&path) {
             found.push(path);
         }
     }
@@ -127,21 +144,35 @@ fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
 fn measure(context: &Context, args: &Args, files: &[PathBuf]) -> Result<(Statistics, Vec<String>)> {
     let side = usize::from(args.size);
     let read = |path: &PathBuf| -> Result<Vec<f32>> {
+        if is_npy(path) {
+            return Ok(Bands::read(path)?.fit_center_crop(side, side)?.data);
+        }
         let image = oneiro_media::read_image(path)?;
         let image = oneiro_media::fit_center_crop(&image, side, side)
             .with_context(|| format!("could not scale {}", path.display()))?;
         Ok(if args.gray { gray(&image) } else { image.rgb })
     };
     let mut progress = Progress::new(context, "colours", 2 * files.len() as u64);
-    let mut colors = ColorAccumulator::new(if args.gray { 1 } else { 3 });
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    // Of bands the first file says how many there are.
+    let mut colors: Option<ColorAccumulator> = None;
+    let mut channels = 0;
+    let (mut good, mut bad): (Vec<PathBuf>, _) = (Vec::new(), Vec::new());
     for some in files.chunks(AT_ONCE) {
         interrupt::check()?;
         let images: Vec<_> = context.compute(|| some.par_iter().map(read).collect());
         for (path, image) in some.iter().zip(images) {
             match image {
                 Ok(image) => {
-                    colors.add(&image);
+                    let of_image = image.len() / (side * side);
+                    if let (Some(first), true) = (good.first(), of_image != channels) {
+                        bail!(
+                            "{} has {of_image} bands, {} has {channels}; put them into folders of their own",
+                            path.display(),
+                            first.display()
+                        );
+                    }
+                    channels = of_image;
+                    colors.get_or_insert_with(|| ColorAccumulator::new(channels)).add(&image);
                     good.push(path.clone());
                 }
                 Err(error) => bad.push(format!("{error:#}")),
@@ -149,9 +180,10 @@ fn measure(context: &Context, args: &Args, files: &[PathBuf]) -> Result<(Statist
         }
         progress.advance(some.len() as u64);
     }
-    if let (true, Some(first)) = (good.is_empty(), bad.first()) {
+    let Some(colors) = colors else {
+        let first = bad.first().map(String::as_str).unwrap_or_default();
         bail!("none of the {} pictures in {} can be read: {first}", files.len(), args.folder.display());
-    }
+    };
     let mut spectra = colors
         .finish([side, side])
         .with_context(|| format!("the pictures in {} have no statistics", args.folder.display()))?;
@@ -160,7 +192,12 @@ fn measure(context: &Context, args: &Args, files: &[PathBuf]) -> Result<(Statist
         interrupt::check()?;
         let images: Vec<Result<Vec<f32>>> = context.compute(|| some.par_iter().map(read).collect());
         for image in images {
-            spectra.add(&image.context("a picture changed while it was looked at")?);
+            const CHANGED: &str = "a picture changed while it was looked at";
+            let image = image.context(CHANGED)?;
+            if image.len() != channels * side * side {
+                bail!(CHANGED);
+            }
+            spectra.add(&image);
         }
         progress.advance(some.len() as u64);
     }

@@ -83,13 +83,28 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
         }
     }
     for input in &mut card.input {
-        if input.kind != InputKind::Tensor {
-            apply_flags(input, args)?;
-        }
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
+        if input.kind != InputKind::Tensor {
+            apply_flags(input, args, read.and_then(|i| channels(i, card.layout)))?;
+        }
         let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used {
             notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
+        }
+    }
+    let bands = card.input.iter().find(|i| i.order == ChannelOrder::Bands);
+    if let (Some(show), None) = (&args.show, bands) {
+        let show = show.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        bail!("--show {show}: no input takes bands; give --order bands, too");
+    }
+    if let (Some(bands), true) = (bands, guessed) {
+        guessed = false;
+        if args.mean.is_none() && args.std.is_none() && args.range.is_none() {
+            notes.push(format!(
+                "nothing says how the bands of \"{}\" are prepared, so they are given as they are, 0-1; if that is wrong, so \
+                 are the results: give --mean, --std and --range, or a model card",
+                bands.name
+            ));
         }
     }
     Ok(Prepared { card, labels: inside, guessed, notes })
@@ -146,6 +161,10 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
 fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
     let channels = channels(input, layout);
     let rank = rank(input);
+    if args.order.as_deref() == Some("bands") && matches!(rank, 4 | 5) {
+        let kind = if rank == 5 { InputKind::Clip } else { InputKind::Image };
+        return Ok(InputCard { kind, ..InputCard::bands(args.preprocess.as_deref(), name)? });
+    }
     if !matches!(rank, 4 | 5) || channels.is_some_and(|n| !USUAL_CHANNELS.contains(&n)) {
         return Ok(InputCard::tensor(name));
     }
@@ -164,15 +183,26 @@ fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<
     Ok(card)
 }
 
-/// Flags override the card.
-fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
+/// Flags override the card. `channels`: those of the network's input, if its file fixes them.
+fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>) -> Result<()> {
+    let order = args.order.as_deref().map(|order| match order {
+        "bgr" => ChannelOrder::Bgr,
+        "gray" => ChannelOrder::Gray,
+        "bands" => ChannelOrder::Bands,
+        _ => ChannelOrder::Rgb,
+    });
+    let takes_bands = order.unwrap_or(input.order) == ChannelOrder::Bands;
     if let Some(name) = &args.preprocess {
-        let preset = InputCard::preset(name, &input.name)?;
+        let preset = match takes_bands {
+            true => InputCard::bands(Some(name), &input.name)?,
+            false => InputCard::preset(name, &input.name)?,
+        };
         let gray = input.order == ChannelOrder::Gray;
         *input = InputCard {
             size: input.size,
             frames: input.frames,
             kind: input.kind,
+            show: std::mem::take(&mut input.show),
             ..if gray {
                 InputCard { order: input.order, mean: vec![], std: vec![], ..preset }
             } else {
@@ -180,15 +210,21 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
             }
         };
     }
-    if let Some(order) = &args.order {
-        input.order = match order.as_str() {
-            "bgr" => ChannelOrder::Bgr,
-            "gray" => ChannelOrder::Gray,
-            _ => ChannelOrder::Rgb,
+    if let Some(order) = order {
+        input.order = order;
+        let fits = match takes_bands {
+            true => input.mean.len() == 1 || channels.is_none_or(|n| n == input.mean.len()),
+            false => input.mean.len() == input.channels(),
         };
-        if input.mean.len() != input.order.channels() {
+        if !fits {
             (input.mean, input.std) = (vec![], vec![]);
         }
+        if !takes_bands {
+            input.show.clear();
+        }
+    }
+    if let (Some(show), true) = (&args.show, takes_bands) {
+        input.show = show.clone();
     }
     if let Some(mean) = &args.mean {
         input.mean = mean.clone();
@@ -204,9 +240,10 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs) -> Result<()> {
         ("--std", args.std.is_some()),
         ("--range", args.range.is_some()),
         ("--order", args.order.is_some()),
+        ("--show", args.show.is_some()),
     ];
     let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-    let fits = input.complete();
+    let fits = input.complete().and_then(|()| input.fit_bands(channels));
     if given.is_empty() {
         Ok(fits?)
     } else {

@@ -9,6 +9,7 @@
 mod again;
 mod attribute;
 mod bad_input;
+mod bands;
 mod broken_models;
 mod bytes;
 mod config;

@@ -67,7 +67,7 @@ fn the_classification_protocol_is_torchvisions() {
 fn a_crop_is_the_center_of_the_whole_resized_picture() {
     let image = pattern(40, 23);
     for (height, width) in [(10, 10), (30, 7), (7, 30), (64, 64), (40, 23)] {
-        let (h, w) = covering(&image, height, width);
+        let (h, w) = covering((image.height, image.width), height, width);
         let whole = resize(&image, h, w, Filter::Triangle).unwrap();
         let start = |whole: usize, part: usize| ((whole - part) as f64 / 2.0).round_ties_even() as usize;
         let expected = whole.crop(start(w, width), start(h, height), width, height).unwrap();

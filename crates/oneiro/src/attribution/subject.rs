@@ -42,6 +42,7 @@ impl<'m> Subject<'m> {
     /// If the model does not take single images, or the objective or the size does not fit it.
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
         let input = image_input(model)?;
+        model.check_colors(input)?;
         let shapes = model.input_shapes(1, size)?;
         model.check_picture(input, &shapes[input])?;
         let mut subject = Self {

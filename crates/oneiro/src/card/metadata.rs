@@ -62,8 +62,9 @@ pub fn read(metadata: &BTreeMap<String, String>, inputs: &[String]) -> Result<Op
         .map(|name| {
             let mut input = InputCard::preset(preset, name)?;
             input.order = order;
-            input.mean.truncate(order.channels());
-            input.std.truncate(order.channels());
+            let channels = input.channels();
+            input.mean.truncate(channels);
+            input.std.truncate(channels);
             Ok(input)
         })
         .collect::<Result<_, CardError>>()?;

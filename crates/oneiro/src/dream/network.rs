@@ -45,7 +45,7 @@ pub(super) fn picture_input(model: &Model) -> Result<usize> {
     let inputs = model.card.input.iter().enumerate();
     let pictures: Vec<_> = inputs.filter(|(_, card)| card.kind != InputKind::Tensor).collect();
     match pictures[..] {
-        [(at, card)] if card.kind == InputKind::Image => Ok(at),
+        [(at, card)] if card.kind == InputKind::Image => model.check_colors(at).map(|()| at),
         [(_, card)] => Err(Error::Settings(format!(
             "dreams are made of single images, but input \"{}\" of this network takes {}",
             card.name,

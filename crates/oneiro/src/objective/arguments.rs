@@ -103,10 +103,17 @@ impl<'a> Taken<'a, '_> {
     }
 
     fn picture_named(&self, name: &str) -> Result<Reference, String> {
-        if name.contains('"') {
-            return self.fail("a quote may only stand around a name");
-        }
+        self.check_name(name)?;
         self.sources.picture(name).or_else(|why| self.fail(why))
+    }
+
+    fn mask_named(&self, name: &str) -> Result<Reference, String> {
+        self.check_name(name)?;
+        self.sources.mask(name).or_else(|why| self.fail(why))
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        if name.contains('"') { self.fail("a quote may only stand around a name") } else { Ok(()) }
     }
 
     /// A position written y/x.
@@ -158,7 +165,7 @@ impl<'a> Taken<'a, '_> {
                 Some((first, last))
             }
         };
-        let mask = self.key("mask").map(|name| self.picture_named(name)).transpose()?;
+        let mask = self.key("mask").map(|name| self.mask_named(name)).transpose()?;
         Ok(Region { center, channels, mask })
     }
 }

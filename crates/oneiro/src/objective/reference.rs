@@ -10,7 +10,7 @@ pub struct Reference {
     pub name: String,
     /// C, H, W.
     pub shape: [usize; 3],
-    /// Planes, RGB in 0–1.
+    /// Planes, RGB or bands in 0–1.
     pub data: Arc<[f32]>,
 }
 
@@ -24,8 +24,12 @@ impl fmt::Debug for Reference {
 pub trait Sources {
     /// The output's index of a class, by its name.
     fn class(&self, name: &str) -> Result<usize, String>;
-    /// A picture of the size that the network sees; for a mask, any size.
+    /// A picture of the size that the network sees, with its channels.
     fn picture(&self, name: &str) -> Result<Reference, String>;
+    /// A picture whose brightness is a mask, RGB or one plane, of any size.
+    fn mask(&self, name: &str) -> Result<Reference, String> {
+        self.picture(name)
+    }
     /// The numbers of a file, one a channel.
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, String>;
 }

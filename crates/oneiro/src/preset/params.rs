@@ -50,7 +50,19 @@ impl ParamSpec {
         })
     }
 
-    /// The same with a channel of transparency after the C channels of `shape`.
+    /// Whether colours or magnitudes come from statistics that a rendering is given.
+    pub fn reads_statistics(&self) -> bool {
+        let of_data = |decorrelate| decorrelate == Decorrelate::Data;
+        match self {
+            Self::Fourier(options) => of_data(options.decorrelate),
+            Self::Laplacian(options) => of_data(options.decorrelate),
+            Self::Shared(options) => of_data(options.decorrelate),
+            Self::Maco(_) => true,
+            Self::Pixel(_) | Self::Cppn(_) | Self::Dense(_) => false,
+        }
+    }
+
+    /// The same as [`ParamSpec::build`] with a channel of transparency after the C channels of `shape`.
     ///
     /// # Errors
     ///

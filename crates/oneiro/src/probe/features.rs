@@ -67,18 +67,21 @@ fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usi
         )));
     };
     let shape = session.plan().inputs[input].shape.clone();
-    if model.card.layout == Layout::Nhwc && shape.get(1) != Some(&model.card.input[input].order.channels()) {
+    if model.card.layout == Layout::Nhwc && shape.get(1) != Some(&model.card.input[input].channels()) {
         return Err(fail("it cannot be given to a raw input with channels last".into()));
     }
     model.check_picture(input, &shape)?;
-    let [_, height, width] = picture.shape;
-    if picture.shape != [3, shape[2], shape[3]] {
+    let preprocess = Preprocess::from_card(&model.card.input[input]);
+    let ([channels, height, width], wanted) = (picture.shape, preprocess.channels());
+    if channels != wanted {
+        return Err(fail(format!("it has {channels} channels, {wanted} are needed")));
+    }
+    if [height, width] != shape[2..] {
         return Err(fail(format!("it is {height}x{width}, the network sees {}x{}", shape[2], shape[3])));
     }
     for i in 0..session.plan().inputs.len() {
         session.input_mut(i).fill(0.0);
     }
-    let preprocess = Preprocess::from_card(&model.card.input[input]);
     let data = session.input_mut(input);
     let n = data.len() / batch.max(1);
     data.chunks_exact_mut(n.max(1)).for_each(|entry| preprocess.apply(&picture.data, entry));

@@ -42,7 +42,7 @@ impl Shown {
             match (&preprocess, card.kind) {
                 (None, _) => shape.clear(),
                 (_, InputKind::Flow) => {}
-                _ => shape[0] = 3,
+                (Some(preprocess), _) => shape[0] = preprocess.channels(),
             }
             ShownInput { shape, preprocess, measures: Vec::new(), data: Vec::new(), gradient: Vec::new() }
         });

@@ -65,7 +65,7 @@ impl Canvas {
         let mean = preprocess.natural_mean();
         let (n, plane) = (shape.iter().product(), height * width);
         let background = preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
-        let seen = 3 * size[0] * size[1];
+        let seen = preprocess.channels() * size[0] * size[1];
         let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
         let composed = if background.is_some() { (channels - 1) * plane } else { 0 };
         Ok(Self {
@@ -162,7 +162,13 @@ impl Canvas {
         sampled.apply(&self.image, &mut data);
         let colors = data.len() - if self.background.is_some() { size[0] * size[1] } else { 0 };
         self.preprocess.visible(&mut data[..colors]);
-        Picture { input: input.to_owned(), shape: [channels, size[0], size[1]], data }
+        Picture {
+            input: input.to_owned(),
+            shape: [channels, size[0], size[1]],
+            data,
+            shown: self.preprocess.shown(),
+            transparent: self.background.is_some(),
+        }
     }
 
     /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.

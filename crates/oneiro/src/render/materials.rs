@@ -33,7 +33,8 @@ pub struct Materials {
     pub starts: Vec<Option<Reference>>,
     /// For each objective its number among equal ones, which get noise of their own; by place in the batch if empty.
     pub copies: Vec<usize>,
-    /// Where the picture changes: the luma of this one, of the result's size. Elsewhere the start stays.
+    /// Where the picture changes: the luma of this one, RGB or one plane, of the result's size. Elsewhere the start
+    /// stays.
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
     pub statistics: Option<Arc<Statistics>>,
@@ -52,7 +53,9 @@ impl Materials {
     ) -> Result<Started> {
         let sources = Sources { statistics: self.statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
-        let colors = [3, shape[1], shape[2]];
+        let colors = [shape[0] - usize::from(preset.alpha), shape[1], shape[2]];
+        // Also where a parametrization would not read them.
+        self.statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors[0]))?;
         let start = start.map(|s| with_margin(s, colors)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {
             make(shape)?
@@ -70,15 +73,18 @@ impl Materials {
                     "a picture with a mask is opaque: leave alpha or the mask out".into(),
                 ));
             }
-            let mask = with_margin(mask, colors)?;
+            let is_gray = mask.shape[0] == 1;
+            let mask = with_margin(mask, [if is_gray { 1 } else { 3 }, shape[1], shape[2]])?;
             let plane = shape[1] * shape[2];
-            let luma =
-                |i: usize| (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0);
+            let luma = |i: usize| match is_gray {
+                true => mask[i].clamp(0.0, 1.0),
+                false => (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0),
+            };
             param = Box::new(Masked::new(param, (0..plane).map(luma).collect(), base)?);
         }
         let start = start.map(|mut image| {
             if preset.alpha {
-                image.resize(4 * shape[1] * shape[2], 1.0);
+                image.resize(shape.iter().product(), 1.0);
             }
             image
         });

@@ -1,0 +1,340 @@
+//! What a card says of one input: its kind, its channels, and how display units become the network's.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CardError, is_default};
+
+/// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// See [`IMAGENET_MEAN`].
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// Mean colour of the Caffe models of the VGG group, BGR in 0–255.
+pub const CAFFE_MEAN: [f32; 3] = [103.939, 116.779, 123.68];
+/// The value of white in an 8-bit picture.
+const BYTE_WHITE: f32 = 255.0;
+
+/// Most frames of a clip that a card may ask for: a bound against slips of the keyboard.
+const MAX_FRAMES: usize = 4096;
+
+/// Names that [`InputCard::preset`] knows.
+pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "none"];
+
+/// What an input shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// One picture, (N, C, H, W).
+    #[default]
+    Image,
+    /// Several pictures, (N, C, T, H, W).
+    Clip,
+    /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
+    Flow,
+    /// Anything else: fed with zeros where pictures are made, never optimised, not prepared.
+    Tensor,
+}
+
+/// The channels of an image or clip, in the network's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel of luma.
+    Gray,
+    /// Any number of bands that are no colours: those of a satellite, or RGB and depth. A display image has the same.
+    Bands,
+}
+
+impl ChannelOrder {
+    fn name(self) -> &'static str {
+        match self {
+            ChannelOrder::Bands => "bands",
+            ChannelOrder::Rgb => "rgb",
+            ChannelOrder::Bgr => "bgr",
+            ChannelOrder::Gray => "gray",
+        }
+    }
+}
+
+/// One input of a network: how display units become what the network was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputCard {
+    /// Name of the graph's input.
+    pub name: String,
+    /// What it shows.
+    #[serde(default)]
+    pub kind: InputKind,
+    /// Height and width, if the graph leaves them open or a person should know them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// T of a clip or of flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Channels of an image or clip; of no meaning for flow.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub order: ChannelOrder,
+    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. The first three if
+    /// the card has none, the first alone where there are fewer than three.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub show: Vec<usize>,
+    /// The value of white before the mean is subtracted; for flow, pixels per frame at the clip limit.
+    #[serde(default = "unit_range")]
+    pub range: f32,
+    /// Subtracted, one number for each channel in the network's order; for bands also one for all, for flow one, two
+    /// (u, v) or 2·`frames`, in units of the range. Zeros if the card has none.
+    #[serde(default)]
+    pub mean: Vec<f32>,
+    /// Divided by afterwards, as `mean`. Ones if the card has none.
+    #[serde(default)]
+    pub std: Vec<f32>,
+    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three channels: its
+    /// pictures are shown grey, as their colours mean nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub luminance: bool,
+}
+
+/// White is 1 where a card does not say.
+fn unit_range() -> f32 {
+    1.0
+}
+
+impl InputCard {
+    /// The preprocessing of an RGB or BGR image by name, for the graph input `input`:
+    ///
+    /// | name | network units |
+    /// |---|---|
+    /// | `imagenet` | RGB, (x − mean)/std with torchvision's constants |
+    /// | `caffe` | BGR, 255·x − (103.939, 116.779, 123.68) |
+    /// | `tf` | RGB, 2·x − 1 |
+    /// | `unit` | RGB, 0–1 |
+    /// | `none` | RGB, 0–255: the numbers of the picture's file |
+    pub fn preset(name: &str, input: &str) -> Result<InputCard, CardError> {
+        let (order, range, mean, std) = match name {
+            "imagenet" => (ChannelOrder::Rgb, 1.0, IMAGENET_MEAN, IMAGENET_STD),
+            "caffe" => (ChannelOrder::Bgr, BYTE_WHITE, CAFFE_MEAN, [1.0; 3]),
+            "tf" => (ChannelOrder::Rgb, 1.0, [0.5; 3], [0.5; 3]),
+            "unit" => (ChannelOrder::Rgb, 1.0, [0.0; 3], [1.0; 3]),
+            "none" => (ChannelOrder::Rgb, BYTE_WHITE, [0.0; 3], [1.0; 3]),
+            _ => return Err(CardError::UnknownPreset(name.to_string())),
+        };
+        Ok(InputCard {
+            name: input.to_string(),
+            kind: InputKind::Image,
+            size: None,
+            frames: None,
+            order,
+            show: Vec::new(),
+            range,
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+            luminance: false,
+        })
+    }
+
+    /// The card of an input that is no picture.
+    pub fn tensor(input: &str) -> InputCard {
+        InputCard {
+            name: input.to_string(),
+            kind: InputKind::Tensor,
+            size: None,
+            frames: None,
+            order: ChannelOrder::Rgb,
+            show: Vec::new(),
+            range: 1.0,
+            mean: vec![0.0],
+            std: vec![1.0],
+            luminance: false,
+        }
+    }
+
+    /// The card of a picture of bands, 0–1 as they are; a preprocessing that treats all channels alike (`tf`, `unit`,
+    /// `none`) may be named.
+    pub fn bands(preset: Option<&str>, input: &str) -> Result<InputCard, CardError> {
+        let mut card = InputCard::preset(preset.unwrap_or("unit"), input)?;
+        let alike = |list: &[f32]| list.windows(2).all(|pair| pair[0] == pair[1]);
+        if !alike(&card.mean) || !alike(&card.std) {
+            return Err(CardError::ColorPreset(preset.unwrap_or_default().to_owned()));
+        }
+        card.order = ChannelOrder::Bands;
+        card.mean.truncate(1);
+        card.std.truncate(1);
+        Ok(card)
+    }
+
+    /// Channels of an image or clip as the network reads it. For bands, the numbers of the mean: one stands for all
+    /// until [`InputCard::fit_bands`] has seen the network.
+    pub fn channels(&self) -> usize {
+        match self.order {
+            ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
+            ChannelOrder::Gray => 1,
+            ChannelOrder::Bands => self.mean.len().max(self.std.len()).max(1),
+        }
+    }
+
+    /// The planes of a display image that are drawn as red, green and blue.
+    pub fn shown(&self) -> [usize; 3] {
+        match self.show[..] {
+            [gray] => [gray; 3],
+            [red, green, blue] => [red, green, blue],
+            _ if self.order == ChannelOrder::Bands && self.channels() < 3 => [0; 3],
+            _ => [0, 1, 2],
+        }
+    }
+
+    /// Gives bands their number: that of the network's channels (`None` if its file leaves them open), which lists of
+    /// several numbers must agree with, and which one number stands for. Does nothing for other orders.
+    ///
+    /// # Errors
+    /// If the numbers disagree, nothing tells how many bands there are, or a band is to be shown that does not exist.
+    pub fn fit_bands(&mut self, channels: Option<usize>) -> Result<(), CardError> {
+        if self.order != ChannelOrder::Bands {
+            return Ok(());
+        }
+        match (self.channels(), channels) {
+            (1, None) => {
+                return Err(self.error(
+                    "mean",
+                    "is one number for all bands, and the network's file leaves their count open; give one a band",
+                ));
+            }
+            (1, Some(bands)) => [&mut self.mean, &mut self.std].iter_mut().for_each(|list| {
+                list.resize(bands, list[0]);
+            }),
+            (listed, Some(bands)) if listed != bands => {
+                return Err(self.error(
+                    "mean",
+                    format!("or `std` has {listed} numbers, and the network's input {bands} channels; give one a band, or one for all"),
+                ));
+            }
+            _ => {}
+        }
+        self.check_shown(self.channels())
+    }
+
+    /// An error unless every band that is shown is below this count.
+    fn check_shown(&self, bands: usize) -> Result<(), CardError> {
+        match self.show.iter().find(|band| **band >= bands) {
+            None => Ok(()),
+            Some(band) => {
+                let last = bands - 1;
+                Err(self.error(
+                    "show",
+                    format!("names band {band}; the {bands} bands are counted from 0 to {last}"),
+                ))
+            }
+        }
+    }
+
+    /// Checks every number, and fills an empty mean or std with zeros or ones. Cards that were not read by
+    /// [`Card::parse`], such as those made of flags, must pass here.
+    pub fn complete(&mut self) -> Result<(), CardError> {
+        if self.name.is_empty() {
+            return Err(self.error("name", "is empty; it is the name of the graph's input"));
+        }
+        if !(self.range.is_finite() && self.range > 0.0) {
+            return Err(self.error("range", format!("is {}; it must be above 0", self.range)));
+        }
+        if self.size.is_some_and(|size| size.contains(&0)) {
+            return Err(self.error("size", "has a 0; it is [height, width]"));
+        }
+        match (self.kind, self.frames) {
+            (_, Some(frames)) if !(1..=MAX_FRAMES).contains(&frames) => {
+                return Err(self.error("frames", format!("is {frames}; it must be from 1 to {MAX_FRAMES}")));
+            }
+            (InputKind::Image | InputKind::Tensor, Some(_)) => {
+                return Err(self.error("frames", "is for kind = \"clip\" and kind = \"flow\""));
+            }
+            _ => {}
+        }
+        if matches!(self.kind, InputKind::Flow | InputKind::Tensor) && self.order != ChannelOrder::Rgb {
+            return Err(self.error("order", "is for kind = \"image\" and kind = \"clip\""));
+        }
+        if self.kind == InputKind::Tensor && self.size.is_some() {
+            return Err(self.error("size", "is for pictures, not for kind = \"tensor\""));
+        }
+        if !self.show.is_empty() && self.order != ChannelOrder::Bands {
+            return Err(self.error("show", "is for order = \"bands\""));
+        }
+        if self.luminance && self.order == ChannelOrder::Bands {
+            return Err(self.error("luminance", "is for colours, not for order = \"bands\""));
+        }
+        if !matches!(self.show.len(), 0 | 1 | 3) {
+            let problem = format!(
+                "has {} numbers; it is three bands, drawn as red, green and blue, or one, drawn grey",
+                self.show.len()
+            );
+            return Err(self.error("show", problem));
+        }
+        let lengths = self.channel_counts();
+        for (key, list, default) in [("mean", &self.mean, 0.0), ("std", &self.std, 1.0)] {
+            if list.is_empty() {
+                continue;
+            }
+            if !lengths.contains(&list.len()) {
+                let wanted = lengths.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
+                let reason = match self.kind {
+                    InputKind::Flow => "kind = \"flow\"".to_string(),
+                    InputKind::Tensor => "kind = \"tensor\"".to_string(),
+                    // A list of several numbers decides how many bands there are.
+                    _ if self.order == ChannelOrder::Bands => {
+                        format!("order = \"bands\" with {} means or deviations", self.channels())
+                    }
+                    _ => format!("order = \"{}\"", self.order.name()),
+                };
+                let problem = format!("has {} numbers, where {reason} needs {wanted}", list.len());
+                return Err(self.error(key, problem));
+            }
+            let bad = |v: &&f32| !v.is_finite() || default == 1.0 && **v <= 0.0;
+            if let Some(value) = list.iter().find(bad) {
+                let rule = if key == "std" { "above 0" } else { "finite" };
+                return Err(self.error(key, format!("holds {value}; every number must be {rule}")));
+            }
+        }
+        let differ =
+            [&self.mean, &self.std].iter().any(|list| list.windows(2).any(|pair| pair[0] != pair[1]));
+        if self.kind == InputKind::Flow && self.frames.is_none() && differ {
+            return Err(self.error(
+                "frames",
+                "is missing; means or deviations that differ between planes of flow need it",
+            ));
+        }
+        let channels = lengths[0];
+        if self.mean.is_empty() {
+            self.mean = vec![0.0; channels];
+        }
+        if self.std.is_empty() {
+            self.std = vec![1.0; channels];
+        }
+        if self.order == ChannelOrder::Bands {
+            for list in [&mut self.mean, &mut self.std] {
+                list.resize(channels, list[0]);
+            }
+            if channels > 1 {
+                self.check_shown(channels)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many means a card may have; the first is the count of those filled in.
+    fn channel_counts(&self) -> Vec<usize> {
+        match (self.kind, self.frames) {
+            (InputKind::Image | InputKind::Clip, _) if self.order == ChannelOrder::Bands => {
+                vec![self.channels(), 1]
+            }
+            (InputKind::Image | InputKind::Clip, _) => vec![self.channels()],
+            (InputKind::Tensor, _) => vec![1],
+            (InputKind::Flow, None | Some(1)) => vec![2, 1],
+            (InputKind::Flow, Some(frames)) => vec![2, 1, 2 * frames],
+        }
+    }
+
+    pub(super) fn error(&self, key: &'static str, problem: impl Into<String>) -> CardError {
+        CardError::Input { input: self.name.clone(), key, problem: problem.into() }
+    }
+}

@@ -1,0 +1,112 @@
+//! What comes of a rendering, and where it stands.
+
+use crate::objective::Objective;
+
+/// Why the optimisation of a picture ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// All steps are done.
+    Steps,
+    /// The objective no longer rose.
+    Converged,
+    /// The caller wanted no more.
+    Asked,
+}
+
+impl Stop {
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Stop::Steps => "all steps done",
+            Stop::Converged => "converged",
+            Stop::Asked => "stopped on request",
+        }
+    }
+}
+
+/// An optimised input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    /// Name of the network's input.
+    pub input: String,
+    /// C, H, W.
+    pub shape: [usize; 3],
+    /// RGB in 0–1, or bands, planar, not clipped; then opacity if it has one.
+    pub data: Vec<f32>,
+    /// Which planes are drawn as red, green and blue.
+    pub shown: [usize; 3],
+    /// Whether the last plane is opacity.
+    pub transparent: bool,
+}
+
+impl Picture {
+    fn plane(&self) -> usize {
+        self.shape[1] * self.shape[2]
+    }
+
+    /// All planes but opacity, one after another: what the network reads.
+    pub fn colors(&self) -> &[f32] {
+        let opacity = if self.transparent { self.plane() } else { 0 };
+        &self.data[..self.data.len() - opacity]
+    }
+
+    /// The plane of opacity, if there is one.
+    pub fn opacity(&self) -> Option<&[f32]> {
+        self.transparent.then(|| &self.data[self.data.len() - self.plane()..])
+    }
+
+    /// The planes that are drawn, `[3, H, W]`.
+    pub fn rgb(&self) -> Vec<f32> {
+        let plane = self.plane();
+        self.shown
+            .iter()
+            .flat_map(|&channel| &self.data[channel * plane..(channel + 1) * plane])
+            .copied()
+            .collect()
+    }
+}
+
+/// The result for one objective.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// What was maximised.
+    pub objective: Objective,
+    /// One picture for every image input that the objective depends on.
+    pub images: Vec<Picture>,
+    /// The objective of those pictures as they are, transforms off.
+    pub value: f64,
+    /// The same before the first step.
+    pub value_at_start: f64,
+    /// Steps taken.
+    pub steps: usize,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+/// Where a rendering stands, for callbacks.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Steps done.
+    pub step: usize,
+    /// Steps at most.
+    pub steps: usize,
+    /// The objectives' values in this step, under its random transforms.
+    pub values: &'a [f64],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_of_bands_is_drawn_by_three_of_them() {
+        let data: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let picture =
+            Picture { input: "x".into(), shape: [5, 1, 2], data, shown: [3, 0, 0], transparent: true };
+        assert_eq!(picture.rgb(), [6.0, 7.0, 0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(picture.opacity(), Some(&[8.0, 9.0][..]));
+        assert_eq!(picture.colors().len(), 8);
+        let opaque = Picture { transparent: false, ..picture };
+        assert_eq!((opaque.opacity(), opaque.colors().len()), (None, 10));
+    }
+}
