@@ -36,7 +36,7 @@ pub struct UnitReport {
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
     pub value_at_start: f64,
-    /// The objective on the 8-bit picture.
+    /// The objective on the 8-bit picture; bands count whether they are drawn or not.
     pub value_saved: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
