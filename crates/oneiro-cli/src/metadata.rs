@@ -37,7 +37,8 @@ pub struct UnitReport {
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
     pub value_at_start: f64,
-    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown.
+    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands count whether they
+    /// are drawn or not.
     pub value_saved: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,

@@ -83,7 +83,7 @@ pub struct Preset {
     /// What is done to the pixels after steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upkeep: Option<Upkeep>,
-    /// Whether the picture has a fourth channel, its opacity, before ever new backgrounds.
+    /// Whether the picture has one more channel, its opacity, before ever new backgrounds.
     #[serde(default, skip_serializing_if = "is_default")]
     pub alpha: bool,
 }
