@@ -8,14 +8,12 @@
 //! own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is larger than what the network
 //! sees; the result is its middle.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::objective::{Objective, Reads};
+use crate::objective::Objective;
 use crate::optimizer::OptimizerKind;
 use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
@@ -25,12 +23,14 @@ use crate::transform::{Chain, Transform, Values};
 
 mod background;
 mod entry;
+mod identity;
 mod materials;
 mod result;
 mod stride;
 mod upkeep;
 
 use entry::{Canvas, Entry};
+use identity::{identities, numbered, stream_id};
 pub use materials::{CustomParam, MakeParam, Materials};
 pub use result::{Picture, Progress, Rendered, Stop};
 
@@ -53,13 +53,6 @@ pub struct Render {
     /// What each objective counts beside regularizers.
     weights: Vec<f64>,
     step: usize,
-}
-
-/// 64-bit FNV-1a of a text: the identity of a random stream.
-fn stream_id(text: &str, purpose: &str) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    text.bytes().chain([0]).chain(purpose.bytes()).fold(OFFSET, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME))
 }
 
 impl Render {
@@ -392,38 +385,6 @@ fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<V
         _ => Ok(preset.weight),
     };
     objectives.iter().map(weight).collect()
-}
-
-/// What objectives are called by their random streams: layers by the first of their names and files without their folders,
-/// so that one picture has one name.
-fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<String>> {
-    let names = model.names();
-    let identity = |objective: &Objective| {
-        let mut objective = objective.clone();
-        for term in objective.terms_mut() {
-            if matches!(term.reads(), Reads::Layer | Reads::Batch)
-                && let Some(name) = names.of(model.value_of(term)?).into_iter().next()
-            {
-                term.layer = name;
-            }
-            term.for_each_file(|name| {
-                let file = Path::new(name.as_str()).file_name().map(|f| f.to_string_lossy().into_owned());
-                *name = file.unwrap_or_else(|| std::mem::take(name));
-            });
-        }
-        Ok(objective.to_string())
-    };
-    objectives.iter().map(identity).collect()
-}
-
-/// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.
-fn numbered(identities: &[String], entry: usize, copies: &[usize]) -> String {
-    let text = identities[entry].clone();
-    let before = || identities[..entry].iter().filter(|o| **o == text).count();
-    match copies.get(entry).copied().unwrap_or_else(before) {
-        0 => text,
-        n => format!("{text} #{n}"),
-    }
 }
 
 /// Renders objectives from noise to the end. `progress` is called after every step and returns whether to go on.
