@@ -24,6 +24,14 @@ pub(super) fn remark(context: &Context, finished: &[Finished]) {
             report.unit, report.steps
         ));
     }
+    for (report, bands) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
+        let bands: Vec<String> = bands.iter().map(usize::to_string).collect();
+        context.note(&format!(
+            "note: the bands of {} that are drawn are nearly even; those that vary most are --show {}",
+            report.unit,
+            bands.join(",")
+        ));
+    }
     for report in finished.iter().filter(|f| is_faint(f) && !is_stuck(&f.report)).map(|f| &f.report) {
         context.note(&format!(
             "note: the picture of {} is nearly grey: the steps were small for this network; try a larger --lr or more --steps",
@@ -32,17 +40,45 @@ pub(super) fn remark(context: &Context, finished: &[Finished]) {
     }
 }
 
-/// Whether a picture from noise is so even that nothing can be seen in it.
-fn is_faint(finished: &Finished) -> bool {
-    /// Deviation of values, 0–1, below which a picture looks grey.
-    const FAINT: f64 = 0.03;
-    /// Fewer steps leave any picture even.
-    const ENOUGH: usize = 64;
-    let values = &finished.levels;
+/// Deviation of values, 0–1, below which a picture looks even.
+const FAINT: f64 = 0.03;
+/// Fewer steps leave any picture even.
+const ENOUGH: usize = 64;
+
+/// Whether a picture was made from noise, in enough steps to look like something.
+fn should_show(report: &UnitReport) -> bool {
+    report.steps >= ENOUGH && report.start.is_none()
+}
+
+fn deviation(values: &[f32]) -> f64 {
     let n = values.len().max(1) as f64;
     let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
-    finished.report.steps >= ENOUGH && finished.report.start.is_none() && variance.sqrt() < FAINT
+    variance.sqrt()
+}
+
+/// The bands that vary most, if those that are drawn are even: as many as `--show` takes.
+fn better_shown(finished: &Finished) -> Option<Vec<usize>> {
+    let picture = finished.rendered.images.first()?;
+    let plane = picture.shape[1] * picture.shape[2];
+    let deviations: Vec<f64> = finished.levels.chunks_exact(plane).map(deviation).collect();
+    let varies = |band: &usize| deviations[*band] >= FAINT;
+    if !should_show(&finished.report) || picture.shown.iter().any(varies) {
+        return None;
+    }
+    let mut best: Vec<usize> = (0..deviations.len()).filter(varies).collect();
+    best.sort_by(|&a, &b| deviations[b].total_cmp(&deviations[a]).then(a.cmp(&b)));
+    best.truncate(3);
+    match best[..] {
+        [] => None,
+        [first, second] => Some(vec![first, second, second]),
+        _ => Some(best),
+    }
+}
+
+/// Whether a picture from noise is so even that nothing can be seen in it.
+fn is_faint(finished: &Finished) -> bool {
+    should_show(&finished.report) && deviation(&finished.levels) < FAINT
 }
 
 /// Whether an optimisation led nowhere.
