@@ -71,6 +71,14 @@ pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished])
              smaller --lr or fewer --steps"
         )
     });
+    for (report, bands) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
+        let bands: Vec<String> = bands.iter().map(usize::to_string).collect();
+        context.note(&format!(
+            "note: the bands of {} that are drawn are nearly even; those that vary most are --show {}",
+            report.unit,
+            bands.join(",")
+        ));
+    }
     note(&|f| is_faint(f) && !is_stuck(&f.report), &|names, clip| {
         format!(
             "note: the picture of {names} is nearly even: the steps were small for this network; try a larger --lr or more \
@@ -127,16 +135,41 @@ fn has_fallen(report: &UnitReport) -> bool {
     report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !is_stuck(report)
 }
 
-/// Whether a picture from noise is so even that nothing can be seen in it: each colour by itself.
-fn is_faint(finished: &Finished) -> bool {
-    /// Deviation of a colour's values, 0–1, below which a picture looks even.
-    const FAINT: f64 = 0.03;
-    if finished.report.steps < ENOUGH_STEPS || finished.report.start.is_some() {
-        return false;
-    }
+/// Deviation of a plane's values, 0–1, below which it looks even.
+const FAINT: f64 = 0.03;
+
+/// Whether a picture was made from noise, in enough steps to look like something.
+fn should_show(report: &UnitReport) -> bool {
+    report.steps >= ENOUGH_STEPS && report.start.is_none()
+}
+
+/// How much each of the planes that the network reads varies.
+fn deviations(finished: &Finished) -> Vec<f64> {
     let plane = finished.picture.width * finished.picture.height;
-    let planes = finished.levels.chunks_exact(plane.max(1));
-    planes.map(deviation).fold(0.0, f64::max) < FAINT
+    finished.levels.chunks_exact(plane.max(1)).map(deviation).collect()
+}
+
+/// Whether nothing can be seen in a picture from noise: each colour or band by itself.
+fn is_faint(finished: &Finished) -> bool {
+    should_show(&finished.report) && deviations(finished).into_iter().fold(0.0, f64::max) < FAINT
+}
+
+/// The bands that vary most, if those that are drawn are even: as many as `--show` takes.
+fn better_shown(finished: &Finished) -> Option<Vec<usize>> {
+    let picture = finished.rendered.images.first()?;
+    let deviations = deviations(finished);
+    let varies = |band: &usize| deviations[*band] >= FAINT;
+    if !should_show(&finished.report) || picture.shown.iter().any(varies) {
+        return None;
+    }
+    let mut best: Vec<usize> = (0..deviations.len()).filter(varies).collect();
+    best.sort_by(|&a, &b| deviations[b].total_cmp(&deviations[a]).then(a.cmp(&b)));
+    best.truncate(3);
+    match best[..] {
+        [] => None,
+        [first, second] => Some(vec![first, second, second]),
+        _ => Some(best),
+    }
 }
 
 fn deviation(values: &[f32]) -> f64 {

@@ -100,6 +100,21 @@ fn a_unit_s_stripes_are_found_in_its_bands_and_shown() {
 }
 
 #[test]
+fn bands_that_vary_but_are_not_drawn_are_named() {
+    let place = place();
+    let said = |show: &str| {
+        let start =
+            ["render", "net.onnx", "--unit", "active:0", "--steps", "64", "--out", "a.png", "--show", show];
+        let outcome = place.run(&[&start[..], &FLAGS].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    let even = said("0,1,3");
+    assert!(even.contains("--show 7,2,2") || even.contains("--show 2,7,7"), "{even}");
+    assert!(!said("0,1,7").contains("--show"));
+}
+
+#[test]
 fn value_saved_is_that_of_all_bands_rounded() {
     let place = place();
     let report = render(&place, &["--steps", "8", "--show", "0", "--raw", "r.safetensors", "--out", "a.png"]);
@@ -181,6 +196,8 @@ fn a_picture_of_bands_can_be_the_start() {
         let line = format!(
             "{command} net.onnx start.npy {layer} {flags} --steps 2 --show 7,2,0 --out {command}.png"
         );
+        // A grid has a size for its photo and one for its cells.
+        let line = if command == "grid" { line.replace("--size", "--image-size") } else { line };
         place.succeed(&line.split(' ').collect::<Vec<_>>());
         let said = place.json(&["again", &format!("{command}.png"), "--json"]);
         report.case(command, check(said["identical"] == true, || format!("{said}")));

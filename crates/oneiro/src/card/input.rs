@@ -199,7 +199,8 @@ impl InputCard {
             (1, None) => {
                 return Err(self.error(
                     "mean",
-                    "is one number for all bands, and the network's file leaves their count open; give one a band",
+                    "is one number for all bands, and the network's file leaves their count open; give one a band, or \
+                     layout = \"nhwc\" if its channels are last",
                 ));
             }
             (1, Some(bands)) => [&mut self.mean, &mut self.std].iter_mut().for_each(|list| {
