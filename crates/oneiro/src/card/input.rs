@@ -232,7 +232,7 @@ impl InputCard {
     }
 
     /// Checks every number, and fills an empty mean or std with zeros or ones. Cards that were not read by
-    /// [`Card::parse`], such as those made of flags, must pass here.
+    /// [`super::Card::parse`], such as those made of flags, must pass here.
     pub fn complete(&mut self) -> Result<(), CardError> {
         if self.name.is_empty() {
             return Err(self.error("name", "is empty; it is the name of the graph's input"));
