@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn lists_of_numbers_mix_ranges() {
         assert_eq!(number_list("--seeds", "0-2, 7").unwrap(), [0, 1, 2, 7]);
-        for bad in ["", "x", "3-1", "0-5000"] {
+        for bad in ["", "x", "3-1", "0-99999"] {
             assert!(number_list("--seeds", bad).is_err(), "{bad}");
         }
     }
