@@ -137,11 +137,10 @@ mod x86 {
                 // In each quarter of a register: the column 4 · quarter + j of four rows.
                 let mut fours = rows;
                 for (four, rows) in fours.chunks_exact_mut(4).zip(rows.chunks_exact(4)) {
-                    let pair = |a: usize, b: usize| {
-                        let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[a], rows[b]));
-                        (low, _mm512_castps_pd(_mm512_unpackhi_ps(rows[a], rows[b])))
-                    };
-                    let ((low, high), (low2, high2)) = (pair(0, 1), pair(2, 3));
+                    let low = _mm512_castps_pd(_mm512_unpacklo_ps(rows[0], rows[1]));
+                    let high = _mm512_castps_pd(_mm512_unpackhi_ps(rows[0], rows[1]));
+                    let low2 = _mm512_castps_pd(_mm512_unpacklo_ps(rows[2], rows[3]));
+                    let high2 = _mm512_castps_pd(_mm512_unpackhi_ps(rows[2], rows[3]));
                     four[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, low2));
                     four[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, low2));
                     four[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));

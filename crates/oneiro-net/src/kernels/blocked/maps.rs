@@ -162,6 +162,8 @@ families! {
     fn run_sum(&Sum) = sum_of
 }
 
+// No closures below: one that is not inlined has no instructions of the family, and its registers go through memory.
+
 /// # Safety
 /// The addresses of the call have `count` positions.
 #[inline(always)]
@@ -169,28 +171,49 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     // SAFETY: the caller's contract, for each of the loops.
     unsafe {
         match call.map {
-            Map::Copy => each::<X>(call, |[a, _, _]| a),
-            Map::Neg => each::<X>(call, |[a, _, _]| X::splat(0.0).sub(a)),
-            Map::Add => each::<X>(call, |[a, b, _]| a.add(b)),
-            Map::Sub => each::<X>(call, |[a, b, _]| a.sub(b)),
-            Map::Mul => each::<X>(call, |[a, b, _]| a.mul(b)),
-            Map::Affine => each::<X>(call, |[a, b, c]| c.multiply_add(a, b)),
+            Map::Copy => each::<X, { Map::Copy as u8 }>(call),
+            Map::Neg => each::<X, { Map::Neg as u8 }>(call),
+            Map::Add => each::<X, { Map::Add as u8 }>(call),
+            Map::Sub => each::<X, { Map::Sub as u8 }>(call),
+            Map::Mul => each::<X, { Map::Mul as u8 }>(call),
+            Map::Affine => each::<X, { Map::Affine as u8 }>(call),
         }
     }
+}
+
+/// An operand at a position, 0 where it is missing, which no map reads.
+///
+/// # Safety
+/// As [`piece`], for this position.
+#[inline(always)]
+unsafe fn operand<X: Lanes>(call: &Piece<'_>, which: usize, at: usize) -> X {
+    let (address, step) = call.operands[which];
+    // SAFETY: the caller's contract.
+    unsafe { if address.is_null() { X::splat(0.0) } else { X::load(address.add(at * step)) } }
 }
 
 /// # Safety
 /// As [`piece`].
 #[inline(always)]
-unsafe fn each<X: Lanes>(call: &Piece<'_>, f: impl Fn([X; 3]) -> X) {
-    // SAFETY: the caller's contract; an operand that is missing is read by no map.
+unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
+    const COPY: u8 = Map::Copy as u8;
+    const NEG: u8 = Map::Neg as u8;
+    const ADD: u8 = Map::Add as u8;
+    const SUB: u8 = Map::Sub as u8;
+    const MUL: u8 = Map::Mul as u8;
+    // SAFETY: the caller's contract.
     unsafe {
         for at in 0..call.count {
-            let operands = call.operands.map(|(address, step)| {
-                if address.is_null() { X::splat(0.0) } else { X::load(address.add(at * step)) }
-            });
+            let (a, b, c) = (operand::<X>(call, 0, at), operand::<X>(call, 1, at), operand::<X>(call, 2, at));
+            let mut value = match MAP {
+                COPY => a,
+                NEG => X::splat(0.0).sub(a),
+                ADD => a.add(b),
+                SUB => a.sub(b),
+                MUL => a.mul(b),
+                _ => c.multiply_add(a, b),
+            };
             let to = call.dst.add(at * LANES);
-            let mut value = f(operands);
             if call.accumulate {
                 value = X::load(to).add(value);
             }
