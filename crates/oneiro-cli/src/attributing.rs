@@ -162,7 +162,10 @@ pub fn attribute_all(
         for &method in &recipe.methods {
             interrupt::check()?;
             progress.label(method.name());
-            let watch = &mut |_, _| !interrupt::requested();
+            let watch = &mut |done, count| {
+                progress.within_step(done, count);
+                !interrupt::requested()
+            };
             let map = context
                 .compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch))
                 .with_context(|| format!("could not attribute {}", photo.file))?;

@@ -57,19 +57,45 @@ impl Progress {
 
     pub fn advance(&mut self, by: u64) {
         self.done += by;
-        match &mut self.kind {
-            Kind::Silent => {}
-            Kind::Bar(bar) => bar.inc(by),
-            Kind::Lines { last } => {
-                if last.elapsed() >= LINE_EVERY {
-                    *last = Instant::now();
-                    let spent = self.started.elapsed().as_secs_f64();
-                    let left = spent * self.total.saturating_sub(self.done) as f64 / self.done.max(1) as f64;
-                    complain(&format!("{}: {}/{}, {left:.0} s left", self.label, self.done, self.total));
-                }
-            }
+        if let Kind::Bar(bar) = &self.kind {
+            bar.inc(by);
+            bar.set_message(self.label.clone());
+        }
+        self.line(None);
+    }
+
+    /// Says how much of one step is done, where steps are long themselves.
+    pub fn within_step(&mut self, done: usize, count: usize) {
+        let share = done as f64 / count.max(1) as f64;
+        if let Kind::Bar(bar) = &self.kind {
+            bar.set_message(format!("{} {:.0} %", self.label, 100.0 * share));
+        }
+        self.line(Some(share));
+    }
+
+    /// A plain line, if the last one is long enough ago.
+    fn line(&mut self, share: Option<f64>) {
+        if let Kind::Lines { last } = &mut self.kind
+            && last.elapsed() >= LINE_EVERY
+        {
+            *last = Instant::now();
+            let spent = self.started.elapsed().as_secs_f64();
+            complain(&plain_line(&self.label, self.done, self.total, share, spent));
         }
     }
+}
+
+/// How far the work is after so many seconds; `share` is that of the step in progress.
+fn plain_line(label: &str, done: u64, total: u64, share: Option<f64>, spent: f64) -> String {
+    let worked = done as f64 + share.unwrap_or_default();
+    let of_step = share.map_or(String::new(), |s| format!(" and {:.0} % of the next", 100.0 * s));
+    // Of no work at all no time can be guessed.
+    let left = if worked > 0.0 {
+        format!(", {:.0} s left", spent * (total as f64 - worked).max(0.0) / worked)
+    } else {
+        String::new()
+    };
+    format!("{label}: {done}/{total}{of_step}{left}")
 }
 
 /// However the work ends, what is said next starts on a clean line.
@@ -78,5 +104,24 @@ impl Drop for Progress {
         if let Kind::Bar(bar) = &self.kind {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_count_what_is_done_of_a_step() {
+        assert_eq!(plain_line("dream", 3, 4, None, 30.0), "dream: 3/4, 10 s left");
+        assert_eq!(
+            plain_line("occlusion", 0, 1, Some(0.25), 10.0),
+            "occlusion: 0/1 and 25 % of the next, 30 s left"
+        );
+        assert_eq!(
+            plain_line("occlusion", 1, 2, Some(0.5), 15.0),
+            "occlusion: 1/2 and 50 % of the next, 5 s left"
+        );
+        assert_eq!(plain_line("occlusion", 0, 1, Some(0.0), 10.0), "occlusion: 0/1 and 0 % of the next");
     }
 }
