@@ -29,6 +29,19 @@ pub fn file_name(unit: &str) -> String {
     }
 }
 
+/// A name that says what a result is of, for instance `cat.class-tabby.accentuation.png`: of several things of a kind, the
+/// first and how many more.
+pub fn named_after(kinds: &[&[String]], result: &str) -> String {
+    let mut parts = Vec::new();
+    for things in kinds {
+        if let [first, more @ ..] = things {
+            let more = if more.is_empty() { String::new() } else { format!("-and-{}-more", more.len()) };
+            parts.push(file_name(first) + &more);
+        }
+    }
+    format!("{}.{result}.png", file_name(&parts.join(".")))
+}
+
 /// Where pictures go.
 pub struct PicturePaths {
     /// The folder that is made for them, if any.
@@ -245,6 +258,16 @@ mod tests {
         assert_eq!(file_name("class:traffic light"), "class-traffic-light");
         assert_eq!(file_name("../../etc/passwd"), "etc-passwd");
         assert_eq!(file_name("::"), "unit");
+    }
+
+    #[test]
+    fn results_are_named_after_what_they_are_of() {
+        let [cat, dog, unit] = ["my cat", "dog", "fire2:3"].map(String::from);
+        let photos = [cat.clone(), dog];
+        assert_eq!(named_after(&[&[cat], std::slice::from_ref(&unit)], "x"), "my-cat.fire2-3.x.png");
+        assert_eq!(named_after(&[&photos, &[unit]], "x"), "my-cat-and-1-more.fire2-3.x.png");
+        let long = named_after(&[&["a".repeat(300)]], "x");
+        assert!(long.ends_with("a.x.png") && long.len() < 255, "{long}");
     }
 
     #[test]

@@ -22,8 +22,8 @@ use crate::sheets::{self, Output, Row, SheetPlan};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "accentuation";
-/// Where the sheet goes when not chosen.
-const DEFAULT_OUT: &str = "accentuation.png";
+/// The end of the sheet's name when it is not chosen.
+const RESULT: &str = "accentuation";
 
 /// Accentuate what in a picture makes a unit fire, staying near the picture
 #[derive(clap::Args)]
@@ -62,7 +62,7 @@ pub struct Args {
     materials: MaterialArgs,
     #[command(flatten)]
     display: DisplayArgs,
-    /// Where the sheet goes [default: accentuation.png]
+    /// Where the sheet goes [default: IMAGE.UNIT.accentuation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Also write the optimised inputs, unclipped, as float32
@@ -88,7 +88,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     args.materials.adapt(context, &args.settings, &mut preset);
-    let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
+    let stems: Vec<String> = images.iter().map(|image| stem(image)).collect();
+    let wishes = [&args.units[..], &args.objectives].concat();
+    let paths = out_path(context, args.out.as_deref(), &files::named_after(&[&stems, &wishes], RESULT))?;
     if args.raw.as_ref().is_some_and(|raw| paths.files.contains(raw)) {
         bail!("--raw: the sheet goes there; name another file");
     }

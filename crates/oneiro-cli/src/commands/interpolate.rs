@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::slice::from_ref;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -21,8 +22,8 @@ use crate::rendering::{Finished, Job, Options, Prepared, Setting};
 use crate::settings::{DEFAULT_PRESET, RenderArgs};
 use crate::sheets::{self, Output, Row, SheetPlan};
 
-/// Where the strip goes when not chosen.
-const DEFAULT_OUT: &str = "interpolation.png";
+/// The end of the strip's name when it is not chosen.
+const RESULT: &str = "interpolation";
 /// Pictures between two units when not chosen, both ends among them.
 const DEFAULT_FRAMES: u16 = 7;
 /// How long a frame of a film is shown, and the two ends, in hundredths of a second.
@@ -58,7 +59,7 @@ pub struct Args {
     settings: RenderArgs,
     #[command(flatten)]
     display: DisplayArgs,
-    /// Where the strip goes [default: interpolation.png]
+    /// Where the strip goes [default: FROM.TO.interpolation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Also a film, there and back: .png or .apng (animated PNG) or .gif
@@ -81,7 +82,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if !args.settings.param_is_chosen() && !args.settings.preset_is_chosen() {
         preset.set_param("shared");
     }
-    let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
+    let name = files::named_after(&[from_ref(&args.from_unit), from_ref(&args.to_unit)], RESULT);
+    let paths = out_path(context, args.out.as_deref(), &name)?;
     let film = match &args.film {
         None => None,
         Some(path) => match Format::of_name(path) {
