@@ -8,7 +8,7 @@ use oneiro::card::{InputCard, InputKind};
 use oneiro::objective::Objective;
 use oneiro::preprocess::Preprocess;
 use oneiro::probe::Probe;
-use oneiro_media::has_image_name;
+use oneiro_media::{IMAGE_EXTENSIONS, has_image_name};
 use oneiro_zoo::labels::Labels;
 use serde::Serialize;
 
@@ -223,8 +223,9 @@ fn collect(
     }
     if files.is_empty() {
         bail!(
-            "there is no image in {}",
-            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+            "there is no image in {} ({})",
+            paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
+            IMAGE_EXTENSIONS.join(", ")
         );
     }
     Ok(files)
