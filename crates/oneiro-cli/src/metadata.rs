@@ -127,6 +127,11 @@ pub struct Photo {
     pub caption: String,
 }
 
+/// The key under which a plot says what it is of.
+pub const PLOT: &str = "plot";
+/// The key under which the picture of a spectrum says what it is of.
+pub const SPECTRUM: &str = "spectrum";
+
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 

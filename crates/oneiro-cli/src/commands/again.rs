@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use oneiro_media::Image;
+use oneiro_media::{Image, PngText};
 
 use crate::attributing;
 use crate::commands::info::describe;
@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::dreaming;
 use crate::files;
 use crate::film::Format;
-use crate::metadata::{self, Origin, Record, Shown};
+use crate::metadata::{self, Origin, PLOT, Record, SPECTRUM, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::references::Places;
 use crate::rendering::{Job, Options, prepare, render_all};
@@ -65,6 +65,7 @@ struct Loaded {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = describe(&args.picture)?;
+    refuse_drawings(&args.picture, &original.text)?;
     let incomplete = || format!("{} does not carry what it takes to make it again", args.picture.display());
     let origin = Origin::read(&original.text).with_context(incomplete)?;
     let format = Format::of_bytes(&original.bytes);
@@ -127,6 +128,23 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error for what is drawn from numbers: the command that made it makes it again, beside its other results.
+fn refuse_drawings(picture: &Path, text: &PngText) -> Result<()> {
+    let drawings = [
+        (PLOT, "a plot", "`oneiro invert … --plot`"),
+        (SPECTRUM, "the picture of a spectrum", "`oneiro statistics … --picture`"),
+    ];
+    for (key, what, command) in drawings {
+        if text.get(key).is_some() {
+            bail!(
+                "{} is {what}, which is not made again by itself: run {command} with what `oneiro info` prints",
+                picture.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Renders the units of a picture, sheet or film again.

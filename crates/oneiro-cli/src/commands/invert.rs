@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::{self, MaterialArgs};
-use crate::metadata::{Measure, Photo, push_setting, relative_error, text_of_model};
+use crate::metadata::{Measure, PLOT, Photo, push_setting, relative_error, text_of_model};
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::preimage::{
     self, Mean, need_layers, number_list, out_path, pictures, psnr, settings, spread, stem,
@@ -152,7 +152,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut text = text_of_model(&model)?;
         push_setting(&mut text, &settings[0])?;
         text.push("images", serde_json::to_string(&references::hashed(&images, &model.places)?)?);
-        text.push("plot", "relative error of inversions; again makes sheets, not plots");
+        text.push(PLOT, "relative errors of inversions, a line for each strength");
         let bytes = oneiro_media::encode_png(&plot(args, &model, &results)?, &text)?;
         oneiro_media::write_atomic(path, &bytes)?;
         files.push(path.display().to_string());

@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::statistics::{ColorAccumulator, Statistics};
-use oneiro_media::{Bands, Image, PngText};
+use oneiro_media::{Bands, IMAGE_EXTENSIONS, Image, PngText};
 use rayon::prelude::*;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::context::Context;
 use crate::files;
 use crate::interrupt;
+use crate::metadata::{SPECTRUM, VERSION};
+use crate::model::hex;
 use crate::progress::Progress;
 use crate::references::is_npy;
 
@@ -93,8 +96,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let files = collect(&args.folder)?;
     if files.is_empty() {
         bail!(
-            "there is no image in {}; PNG, JPEG, WebP and GIF are read, and .npy files of bands",
-            args.folder.display()
+            "there is no image in {} ({}), nor a .npy file of bands",
+            args.folder.display(),
+            IMAGE_EXTENSIONS.join(", ")
         );
     }
     let arrays = files.iter().filter(|f| is_npy(f)).count();
@@ -210,11 +214,27 @@ fn gray(image: &Image) -> Vec<f32> {
 }
 
 fn files_written(args: &Args, statistics: &Statistics) -> Result<()> {
-    oneiro_media::write_atomic(&args.out, &statistics.to_bytes()?)?;
+    let bytes = statistics.to_bytes()?;
+    oneiro_media::write_atomic(&args.out, &bytes)?;
     if let Some(path) = &args.picture {
-        oneiro_media::write_png(path, &picture(statistics)?, &PngText::default())?;
+        oneiro_media::write_png(path, &picture(statistics)?, &text_of(args, statistics, &bytes))?;
     }
     Ok(())
+}
+
+/// What the picture says of itself; `file` is that of the statistics, which tells by its hash whether they belong together.
+fn text_of(args: &Args, statistics: &Statistics, file: &[u8]) -> PngText {
+    let [height, width] = statistics.size();
+    let mut text = PngText::default();
+    text.push("version", VERSION);
+    text.push(SPECTRUM, "logarithms of the magnitudes of each channel, the constant in the middle");
+    text.push("folder", args.folder.display().to_string());
+    text.push("images", statistics.images().to_string());
+    text.push("size", format!("{height}x{width}"));
+    text.push("gray", args.gray.to_string());
+    text.push("statistics", args.out.display().to_string());
+    text.push("statistics-sha256", hex(&Sha256::digest(file)));
+    text
 }
 
 /// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white (the

@@ -1,7 +1,7 @@
 //! Small things that people run into first.
 
 use crate::bad_input::refuse_all;
-use crate::files::{npy, picture, read_safetensors, wave};
+use crate::files::{npy, picture, read_safetensors, text_of, wave};
 use crate::onnx::{CLASSES, Network};
 use crate::place::{Place, Report, check};
 
@@ -148,6 +148,60 @@ fn numbers_that_are_none_are_called_so() {
                 &["fourier", "--param cppn"],
             ),
             ("too large a dream", "dream squeezenet1_1 p.png -l fire2 --size 20000", &["16384"]),
+        ],
+    );
+}
+
+#[test]
+fn results_that_nobody_named_are_named_after_what_they_are_of() {
+    let place = place();
+    place.write("my cat.png", picture(24, 24));
+    place.write("dog.png", picture(24, 24));
+    let quick = ["--steps", "1", "--size", "24", "--json"];
+    let mut report = Report::default();
+    for (command, args, file) in [
+        (
+            "interpolate",
+            &["--from-unit", "left.conv:1", "--to-unit", "class:red fox", "--frames", "2"][..],
+            "left.conv-1.class-red-fox.interpolation.png",
+        ),
+        ("accentuate", &["my cat.png", "-u", "class:goldfish"][..], "my-cat.class-goldfish.accentuation.png"),
+        (
+            "accentuate",
+            &["my cat.png", "dog.png", "-u", "left.conv:1", "-u", "left.conv:2"][..],
+            "my-cat-and-1-more.left.conv-1-and-1-more.accentuation.png",
+        ),
+    ] {
+        let said = place.json(&[&[command, "net.onnx"], args, &quick].concat());
+        let right = said["files"] == serde_json::json!([file]) && place.path(file).exists();
+        report.case(file, check(right, || said["files"].to_string()));
+    }
+    report.finish();
+}
+
+#[test]
+fn drawings_say_what_they_are_of_and_which_command_makes_them() {
+    let place = place();
+    std::fs::create_dir(place.path("photos")).unwrap();
+    place.write("photos/p.png", picture(40, 30));
+    let measured = ["statistics", "photos", "--size", "32", "--out", "own.safetensors", "--picture", "s.png"];
+    place.succeed(&measured);
+    let text = text_of(&place.path("s.png"));
+    for (key, value) in
+        [("folder", "photos"), ("images", "1"), ("size", "32x32"), ("statistics", "own.safetensors")]
+    {
+        assert_eq!(text.get(key), Some(value), "{key}");
+    }
+    assert!(place.succeed(&["info", "s.png"]).contains("spectrum: logarithms"));
+    let inverted =
+        ["invert", "net.onnx", "photos/p.png", "-l", "left.conv", "--steps", "1", "--plot", "e.png"];
+    place.succeed(&inverted);
+    assert!(place.succeed(&["info", "e.png"]).contains("plot: relative errors"));
+    refuse_all(
+        &place,
+        &[
+            ("a spectrum", "again s.png", &["s.png", "`oneiro statistics … --picture`"]),
+            ("a plot", "again e.png", &["e.png", "`oneiro invert … --plot`"]),
         ],
     );
 }
