@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::context::{Context, complain};
 
@@ -16,6 +16,7 @@ pub struct Progress {
     done: u64,
     label: String,
     started: Instant,
+    step_started: Instant,
 }
 
 enum Kind {
@@ -32,19 +33,26 @@ impl Progress {
             Some(false) => Kind::Lines { last: started },
             Some(true) => {
                 let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-                let template = "{msg:24!} {wide_bar} {pos}/{len} {rate:>9} {eta:>5} left";
+                let template = "{msg:24!} {wide_bar} {pos}/{len} {rate:>9} {left:>5} left";
                 let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                     // Nothing can be done where a terminal takes no more text.
                     let _ = write!(out, "{:.1}/s", state.per_sec());
                 };
+                let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    // Before the first step is done, nothing is known of the others.
+                    let _ = match state.pos() {
+                        0 => write!(out, "?"),
+                        _ => write!(out, "{:#}", HumanDuration(state.eta())),
+                    };
+                };
                 let style =
                     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-                bar.set_style(style.with_key("rate", rate));
+                bar.set_style(style.with_key("rate", rate).with_key("left", left));
                 bar.set_message(label.to_owned());
                 Kind::Bar(bar)
             }
         };
-        Self { kind, total, done: 0, label: label.to_owned(), started }
+        Self { kind, total, done: 0, label: label.to_owned(), started, step_started: started }
     }
 
     /// Says what is being worked on now.
@@ -57,11 +65,15 @@ impl Progress {
 
     pub fn advance(&mut self, by: u64) {
         self.done += by;
+        self.step_started = Instant::now();
         if let Kind::Bar(bar) = &self.kind {
             bar.inc(by);
-            bar.set_message(self.label.clone());
         }
-        self.line(None);
+        if self.line_is_due() {
+            let spent = self.started.elapsed().as_secs_f64();
+            let left = spent * self.total.saturating_sub(self.done) as f64 / self.done.max(1) as f64;
+            complain(&format!("{}: {}/{}, {left:.0} s left", self.label, self.done, self.total));
+        }
     }
 
     /// Says how much of one step is done, where steps are long themselves.
@@ -70,32 +82,33 @@ impl Progress {
         if let Kind::Bar(bar) = &self.kind {
             bar.set_message(format!("{} {:.0} %", self.label, 100.0 * share));
         }
-        self.line(Some(share));
+        if self.line_is_due() {
+            let of_step = share_line(share, self.step_started.elapsed().as_secs_f64());
+            complain(&format!("{}: {}/{}, {of_step}", self.label, self.done, self.total));
+        }
     }
 
-    /// A plain line, if the last one is long enough ago.
-    fn line(&mut self, share: Option<f64>) {
-        if let Kind::Lines { last } = &mut self.kind
-            && last.elapsed() >= LINE_EVERY
-        {
-            *last = Instant::now();
-            let spent = self.started.elapsed().as_secs_f64();
-            complain(&plain_line(&self.label, self.done, self.total, share, spent));
+    /// Whether the last plain line, if such are written, is long enough ago. If so, the next is to wait.
+    fn line_is_due(&mut self) -> bool {
+        match &mut self.kind {
+            Kind::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                true
+            }
+            _ => false,
         }
     }
 }
 
-/// How far the work is after so many seconds; `share` is that of the step in progress.
-fn plain_line(label: &str, done: u64, total: u64, share: Option<f64>, spent: f64) -> String {
-    let worked = done as f64 + share.unwrap_or_default();
-    let of_step = share.map_or(String::new(), |s| format!(" and {:.0} % of the next", 100.0 * s));
+/// How much of a step is done after so many seconds, and what is left of it alone: others may take far longer or shorter.
+fn share_line(share: f64, spent: f64) -> String {
+    let percent = format!("{:.0} % of this one", 100.0 * share);
     // Of no work at all no time can be guessed.
-    let left = if worked > 0.0 {
-        format!(", {:.0} s left", spent * (total as f64 - worked).max(0.0) / worked)
+    if share > 0.0 {
+        format!("{percent}, {:.0} s left of it", spent * (1.0 - share) / share)
     } else {
-        String::new()
-    };
-    format!("{label}: {done}/{total}{of_step}{left}")
+        percent
+    }
 }
 
 /// However the work ends, what is said next starts on a clean line.
@@ -112,16 +125,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_count_what_is_done_of_a_step() {
-        assert_eq!(plain_line("dream", 3, 4, None, 30.0), "dream: 3/4, 10 s left");
-        assert_eq!(
-            plain_line("occlusion", 0, 1, Some(0.25), 10.0),
-            "occlusion: 0/1 and 25 % of the next, 30 s left"
-        );
-        assert_eq!(
-            plain_line("occlusion", 1, 2, Some(0.5), 15.0),
-            "occlusion: 1/2 and 50 % of the next, 5 s left"
-        );
-        assert_eq!(plain_line("occlusion", 0, 1, Some(0.0), 10.0), "occlusion: 0/1 and 0 % of the next");
+    fn the_time_left_of_a_step_goes_by_its_own_pace() {
+        assert_eq!(share_line(0.25, 10.0), "25 % of this one, 30 s left of it");
+        assert_eq!(share_line(1.0, 10.0), "100 % of this one, 0 s left of it");
+        assert_eq!(share_line(0.0, 10.0), "0 % of this one");
     }
 }
