@@ -8,7 +8,6 @@ use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attri
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::commands::classify::usual_crop;
 use crate::commands::render::short;
@@ -18,7 +17,7 @@ use crate::interrupt;
 use crate::metadata::text_of_model;
 use crate::model::LoadedModel;
 use crate::progress::Progress;
-use crate::references::SourceFile;
+use crate::references::{SourceFile, hash};
 
 /// The completeness gap beyond which a person is warned.
 const GAP_WARNING: f64 = 0.05;
@@ -113,7 +112,7 @@ impl Photo {
     pub fn read(path: &Path, file: String) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
         let image = oneiro_media::decode_image(&bytes, path)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hash(&bytes);
         Ok(Self { file, sha256, image })
     }
 

@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Image, Mask, Start, Zoom};
 use oneiro_media::{ApngWriter, Film, PngText};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::context::Context;
 use crate::display::Display;
@@ -16,7 +15,7 @@ use crate::interrupt;
 use crate::metadata::{UnitReport, required, text_of_model};
 use crate::model::LoadedModel;
 use crate::progress::Progress;
-use crate::references::{Places, SourceFile};
+use crate::references::{SourceFile, hash};
 
 /// What the text of a dream says under "command".
 const COMMAND: &str = "dream";
@@ -25,49 +24,32 @@ pub const NOISE: &str = "noise";
 /// How long a frame of a zoom is shown, in hundredths of a second.
 const FRAME_TICKS: u16 = 10;
 
-/// A file that a dream was made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputFile {
-    pub path: String,
-    pub sha256: String,
-}
-
 /// All files that a dream was made from, and the layers at which it follows its guide.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<InputFile>,
+    pub image: Option<SourceFile>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub guide: Option<InputFile>,
+    pub guide: Option<SourceFile>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guide_layers: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mask: Option<InputFile>,
+    pub mask: Option<SourceFile>,
 }
 
-impl InputFile {
-    /// Reads a file as an image, and remembers its content.
-    pub fn read(path: &Path) -> Result<(Self, Image)> {
-        let bytes = oneiro_media::read_bytes(path)?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let image = oneiro_media::decode_image(&bytes, path)?;
-        let image = Image { height: image.height, width: image.width, rgb: image.rgb };
-        Ok((Self { path: path.display().to_string(), sha256 }, image))
-    }
-
-    /// The image, wherever it is now.
-    fn image(&self, places: &Places) -> Result<Image> {
-        Ok(Self::read(places.of(&self.path))?.1)
-    }
+/// Reads a file as an image, and remembers its content.
+pub fn read(path: &Path) -> Result<(SourceFile, Image)> {
+    let bytes = oneiro_media::read_bytes(path)?;
+    let image = oneiro_media::decode_image(&bytes, path)?;
+    let image = Image { height: image.height, width: image.width, rgb: image.rgb };
+    Ok((SourceFile { path: path.display().to_string(), sha256: hash(&bytes) }, image))
 }
 
 impl Inputs {
     /// The files, to be found again.
     pub fn sources(&self) -> Vec<SourceFile> {
-        let files = [&self.image, &self.guide, &self.mask].into_iter().flatten();
-        files.map(|f| SourceFile { path: f.path.clone(), sha256: f.sha256.clone() }).collect()
+        [&self.image, &self.guide, &self.mask].into_iter().flatten().cloned().collect()
     }
 }
 
@@ -302,7 +284,9 @@ pub fn again(
     film: Option<Format>,
 ) -> Result<Vec<u8>> {
     let Inputs { image, guide, guide_layers, mask } = &record.inputs;
-    let find = |file: &Option<InputFile>| file.as_ref().map(|f| f.image(&model.places)).transpose();
+    let find = |file: &Option<SourceFile>| -> Result<Option<Image>> {
+        file.as_ref().map(|f| Ok(read(model.places.of(&f.path))?.1)).transpose()
+    };
     let goal = match find(guide)? {
         Some(image) => Goal::Guide(Guide { layers: guide_layers.clone(), image }),
         None => Goal::Objective(record.objective.parse().context("its objective cannot be read")?),

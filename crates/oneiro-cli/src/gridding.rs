@@ -8,10 +8,11 @@ use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::materials::Extras;
 use crate::metadata::{UnitReport, push_setting, required, setting_of, text_of_model};
 use crate::model::LoadedModel;
 use crate::references::{self, Files, SourceFile, picture_size};
-use crate::rendering::{Finished, Setting};
+use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
 
 mod dictionary;
 mod mosaic;
@@ -150,17 +151,19 @@ impl Recipe {
 /// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction without negative
 /// parts is far from everything before a ReLU, so that its cosine would say nothing.
 fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
-    let (graph, value) = (&model.model.graph, model.model.resolve(layer)?);
-    let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&Some(value)));
-    Ok(match (readers.next(), readers.next()) {
-        (Some(node), None) if node.op.op_type() == "Relu" => node
-            .outputs
-            .iter()
-            .flatten()
-            .next()
-            .map_or_else(|| layer.to_owned(), |&v| graph.name(v).to_owned()),
-        _ => layer.to_owned(),
-    })
+    let behind = model.relu_behind(model.model.resolve(layer)?);
+    Ok(behind.map_or_else(|| layer.to_owned(), |value| model.model.graph.name(value).to_owned()))
+}
+
+/// Renders what a mosaic or a dictionary is put together from.
+fn render_jobs(
+    context: &Context,
+    model: &LoadedModel,
+    setting: &Setting,
+    jobs: Vec<Job>,
+) -> Result<Vec<Finished>> {
+    let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
+    render_all(context, &work, &Options::default())
 }
 
 impl Seen {

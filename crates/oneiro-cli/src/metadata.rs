@@ -53,6 +53,13 @@ pub struct UnitReport {
     pub display_range: Option<[f32; 2]>,
 }
 
+impl UnitReport {
+    /// How far the unit has come, in words.
+    pub fn line(&self) -> String {
+        format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
+    }
+}
+
 fn is_first(number: &usize) -> bool {
     *number == 0
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::card::{Card, InputKind, Layout};
 use oneiro::objective::{Objective, Unit};
+use oneiro_net::ValueId;
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
@@ -80,6 +81,15 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
+    /// What a ReLU makes of a value, where nothing else reads the value.
+    pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
+        let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
+        match (readers.next(), readers.next()) {
+            (Some(node), None) if node.op.op_type() == "Relu" => node.outputs.first().copied().flatten(),
+            _ => None,
+        }
+    }
+
     /// The objective of a unit, its class found by name.
     pub fn objective(&self, unit: &Unit) -> Result<Objective> {
         unit.objective(|name| self.class_index(name))

@@ -58,7 +58,7 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
 /// Numbers such as `0-3` or `0,7`.
 pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
     /// More than anybody looks at.
-    const MOST: u64 = 65_536;
+    const MOST: u64 = 1000;
     let number = |t: &str| {
         t.trim()
             .parse::<u64>()
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn lists_of_numbers_mix_ranges() {
         assert_eq!(number_list("--seeds", "0-2, 7").unwrap(), [0, 1, 2, 7]);
-        for bad in ["", "x", "3-1", "0-99999"] {
+        for bad in ["", "x", "3-1", "0-5000"] {
             assert!(number_list("--seeds", bad).is_err(), "{bad}");
         }
     }

@@ -71,10 +71,15 @@ impl Places {
     }
 }
 
-/// SHA-256 of a file, hexadecimal.
+/// SHA-256, hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// That of a file.
 fn hash_of(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    Ok(hex(&Sha256::digest(&bytes)))
+    Ok(hash(&bytes))
 }
 
 /// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then the
@@ -141,7 +146,7 @@ impl<'a> Files<'a> {
 
     /// The bands of a file, as many as the card of an input says.
     fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
-        let (bands, wanted) = (Bands::read(name)?, card.channels());
+        let (bands, wanted) = (Bands::read(self.model.places.of(name))?, card.channels());
         if bands.count != wanted {
             let hint = match bands.width == wanted {
                 true => "; its last axis has as many: save numpy.moveaxis(a, -1, 0)",
@@ -170,7 +175,7 @@ impl<'a> Files<'a> {
         if !is_npy(name) {
             return self.photograph(name);
         }
-        let bands = Bands::read(name)?;
+        let bands = Bands::read(self.model.places.of(name))?;
         if bands.count != 1 {
             bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.count);
         }

@@ -2,11 +2,9 @@
 //! setting was left to chance.
 
 use oneiro::objective::{Objective, TermKind};
-use oneiro_net::ValueId;
 
 use crate::context::Context;
 use crate::metadata::UnitReport;
-use crate::model::LoadedModel;
 use crate::rendering::{Finished, Prepared};
 
 /// Units that are named in a note; more are counted.
@@ -97,19 +95,10 @@ fn silent_on_average(work: &Prepared<'_>, finished: &[Finished]) -> Option<(Stri
             return None;
         }
         let value = work.model.model.value_of(term).ok()?;
-        Some((term.layer.clone(), relu_behind(work.model, value)?))
+        let behind = work.model.relu_behind(value)?;
+        Some((term.layer.clone(), work.model.model.names().of(behind).into_iter().next()?))
     };
     work.jobs.iter().zip(finished).find_map(silent)
-}
-
-/// The name of what a ReLU makes of a value, where all that reads the value is one.
-fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
-    let graph = &model.model.graph;
-    let mut readers = graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
-    let (reader, None) = (readers.next()?, readers.next()) else { return None };
-    let cuts = matches!(reader.op.op_type(), "Relu" | "Clip");
-    let output = reader.outputs.first().copied().flatten().filter(|_| cuts)?;
-    model.model.names().of(output).into_iter().next()
 }
 
 /// The units' names, of many the first few.

@@ -1,15 +1,16 @@
 //! Sheets: what their cells show, how they are laid out, and their bytes.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro_media::{Cell, Filter, Image, Sheet};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::commands::render::write_raw;
 use crate::context::Context;
-use crate::files::PicturePaths;
+use crate::files::{self, PicturePaths};
 use crate::materials::{self, Extras};
 use crate::metadata::{Layout, LayoutRow, Measure, Photo, UnitReport, sheet_sources, sheet_text};
 use crate::model::LoadedModel;
@@ -119,8 +120,7 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
     let mut sheet = Sheet::new(layout.columns).title(&layout.title).subtitle(&layout.subtitle);
     let mut results = finished.iter();
     let preset = &work.settings[0].preset;
-    // Recipes may make pictures of different sizes; side by side they are all as large as the smallest.
-    let size = finished.iter().map(|f| (f.picture.height, f.picture.width)).min();
+    let size = common_size(finished);
     for row in &layout.rows {
         sheet = sheet.row(&row.title);
         for photo in &row.photos {
@@ -147,11 +147,59 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
     Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
 }
 
+/// The size of all cells, height and width: recipes may make pictures of different sizes, which side by side are as large as
+/// the smallest. `None` where they differ in shape.
+fn common_size(finished: &[Finished]) -> Option<(usize, usize)> {
+    let (height, width) = finished.iter().map(|f| (f.picture.height, f.picture.width)).min()?;
+    let alike = finished.iter().all(|f| f.picture.height * width == f.picture.width * height);
+    alike.then_some((height, width))
+}
+
 /// A picture at the size of a sheet's cells.
 fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
     match size.filter(|&size| size != (image.height, image.width)) {
         Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         None => Ok(image),
+    }
+}
+
+/// What is wanted of results beside their picture.
+#[derive(clap::Args)]
+pub struct ResultArgs {
+    /// Also write the optimised inputs, unclipped, as float32
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub raw: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ResultArgs {
+    /// An error where the inputs would go over a picture, or nowhere.
+    pub fn check(&self, paths: &PicturePaths) -> Result<()> {
+        let Some(raw) = &self.raw else { return Ok(()) };
+        if paths.files.contains(raw) {
+            bail!("--raw: the sheet goes there; name another file");
+        }
+        files::check_writable(raw)
+    }
+
+    /// Prints what came of a sheet: `--json`, or a line for each unit and where everything is.
+    pub fn print(
+        &self,
+        context: &Context,
+        finished: &[Finished],
+        files: &[String],
+        started: Instant,
+        line: impl Fn(&UnitReport) -> String,
+    ) -> Result<ExitCode> {
+        if self.json {
+            print_json(context, &finished.iter().map(|f| &f.report).collect::<Vec<_>>(), files, started)?;
+        } else {
+            finished.iter().try_for_each(|f| context.print(&line(&f.report)))?;
+            context.print(&format!("written to {}", files.join(", ")))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -207,7 +255,12 @@ pub fn produce_from<'a>(
 }
 
 /// Prints what `--json` gives: units, files, seconds.
-pub fn print_json(context: &Context, units: &[Value], files: &[String], started: Instant) -> Result<()> {
+pub fn print_json(
+    context: &Context,
+    units: &[impl Serialize],
+    files: &[String],
+    started: Instant,
+) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
     context.print(&serde_json::to_string_pretty(&object)?)

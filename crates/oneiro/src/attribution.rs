@@ -16,9 +16,7 @@
 //!
 //! ```no_run
 //! use oneiro::{attribution::{attribute, Method, Settings, Subject}, objective::Objective};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let model: oneiro::Model = todo!();
-//! # let image: Vec<f32> = todo!();
+//! # fn example(model: oneiro::Model, image: Vec<f32>) -> oneiro::Result<()> {
 //! let mut subject = Subject::new(&model, &Objective::logit(1), None)?;
 //! let map = attribute(&mut subject, &image, Method::IntegratedGradients, &Settings::default(), &mut |_, _| true)?;
 //! println!("{:?} of {:?}", map.map, map.completeness);

@@ -117,7 +117,7 @@ const RATE_AREA: f32 = 224.0 * 224.0;
 /// Views that a step may have: each is an image of a batch.
 pub const MAX_VIEWS: usize = 256;
 
-/// Learning rate of Adam for a CPPN: at ten times as much every pixel ends at black or white (seen with the recipe `lucid`).
+/// Learning rate of Adam and its kin for a CPPN: at ten times as much every pixel ends at black or white (seen with the recipe `lucid`).
 const CPPN_RATE: f32 = 0.005;
 
 impl Preset {
@@ -194,7 +194,7 @@ impl Preset {
     pub fn set_optimizer(&mut self, kind: OptimizerKind, rate: Option<f32>) {
         if self.optimizer.kind != kind {
             let schedule = self.optimizer.schedule.clone();
-            self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, kind.default_rate()) };
+            self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, self.usual_rate(kind)) };
             if kind == OptimizerKind::Lbfgs {
                 // Its rate is in quasi-Newton steps, to which the picture's size and the end of the jitter mean nothing.
                 self.rate_by_area = false;
@@ -211,11 +211,20 @@ impl Preset {
     pub fn set_param(&mut self, name: &str) -> Option<()> {
         let named = ParamSpec::named(name)?;
         if self.param.name() != name {
-            if matches!(named, ParamSpec::Cppn(_)) {
+            let is_cppn = matches!(named, ParamSpec::Cppn(_));
+            self.param = named;
+            if is_cppn && self.optimizer.kind.is_adaptive() {
                 self.optimizer.learning_rate = CPPN_RATE;
             }
-            self.param = named;
         }
         Some(())
+    }
+
+    /// The rate that an optimizer has with this parametrization where none is given.
+    fn usual_rate(&self, kind: OptimizerKind) -> f32 {
+        match self.param {
+            ParamSpec::Cppn(_) if kind.is_adaptive() => CPPN_RATE,
+            _ => kind.default_rate(),
+        }
     }
 }

@@ -29,6 +29,7 @@ mod result;
 mod stride;
 mod upkeep;
 
+pub use entry::MIDDLE_GREY;
 use entry::{Canvas, Entry};
 use identity::{identities, numbered, stream_id};
 pub use materials::{CustomParam, MakeParam, Materials};

@@ -7,18 +7,17 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
 
-use crate::commands::render::short;
 use crate::context::Context;
 use crate::display::DisplayArgs;
 use crate::files;
 use crate::materials::MaterialArgs;
-use crate::metadata::{Measure, Photo};
+use crate::metadata::{Measure, Photo, UnitReport};
 use crate::model::{self, ModelArgs};
 use crate::preimage::{out_path, pictures, readable, stem};
 use crate::references::Files;
 use crate::rendering::{Job, Options, Setting};
 use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, Row, SheetPlan};
+use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "accentuation";
@@ -65,12 +64,8 @@ pub struct Args {
     /// Where the sheet goes [default: IMAGE.UNIT.accentuation.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Also write the optimised inputs, unclipped, as float32
-    #[arg(long, value_name = "FILE.safetensors")]
-    raw: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -91,10 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let stems: Vec<String> = images.iter().map(|image| stem(image)).collect();
     let wishes = [&args.units[..], &args.objectives].concat();
     let paths = out_path(context, args.out.as_deref(), &files::named_after(&[&stems, &wishes], RESULT))?;
-    if args.raw.as_ref().is_some_and(|raw| paths.files.contains(raw)) {
-        bail!("--raw: the sheet goes there; name another file");
-    }
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    args.results.check(&paths)?;
     let model = model::load(context, &args.model)?;
     let mut wanted = Vec::new();
     for (unit, text) in units.iter().zip(&args.units) {
@@ -140,23 +132,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let plan = SheetPlan { columns, measure: Measure::Value, rows, settings };
     let output = Output {
         paths,
-        raw: args.raw.as_deref(),
+        raw: args.results.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
-    if args.json {
-        let units =
-            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
-        sheets::print_json(context, &units, &files, started)?;
-    } else {
-        for f in &finished {
-            let r = &f.report;
-            context.print(&format!("{}: {} -> {}", r.unit, short(r.value_at_start), short(r.value)))?;
-        }
-        context.print(&format!("written to {}", files.join(", ")))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.results.print(context, &finished, &files, started, UnitReport::line)
 }

@@ -17,7 +17,7 @@ use crate::files;
 use crate::film::Format;
 use crate::metadata::{self, Origin, PLOT, Record, SPECTRUM, Shown};
 use crate::model::{self, LoadedModel, ModelArgs};
-use crate::references::Places;
+use crate::references::{Places, SourceFile};
 use crate::rendering::{Job, Options, prepare, render_all};
 use crate::{gridding, materials, sheets};
 
@@ -79,36 +79,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             metadata::kernels()
         ));
     }
-    let is_dream = dreaming::is_dream(&original.text);
-    let attributions = attributing::Record::read(&original.text).with_context(incomplete)?;
-    let grid = gridding::Record::read(&original.text).with_context(incomplete)?;
-    let (bytes, film) = match (grid, attributions) {
-        (Some(record), _) => {
-            let mut model = load(context, args, &origin)?;
-            model.places = Places::find(&record.sources, &args.picture, &args.images)?;
-            (record.again(context, &model)?, false)
-        }
-        (None, Some(record)) => {
-            let mut model = load(context, args, &origin)?;
-            model.places = Places::find(&record.sources(), &args.picture, &args.images)?;
-            (record.again(context, &model)?, false)
-        }
-        _ if is_dream => {
-            let record = dreaming::Record::read(&original.text).with_context(incomplete)?;
-            let mut model = load(context, args, &origin)?;
-            model.places = Places::find(&record.inputs.sources(), &args.picture, &args.images)?;
-            let film = record.is_film.then_some(format);
-            (dreaming::again(context, &model, &record, film)?, record.is_film)
-        }
-        _ => {
-            let record = Record::read(&original.text).with_context(incomplete)?;
-            let mut model = load(context, args, &origin)?;
-            model.places = Places::find(&record.sources, &args.picture, &args.images)?;
-            (
-                render(context, args, &record, &model, format)?,
-                matches!(record.shown, Shown::Film | Shown::Interpolation(_)),
-            )
-        }
+    let record = Kind::read(&original.text).with_context(incomplete)?;
+    let mut model = load(context, args, &origin)?;
+    model.places = Places::find(&record.sources(), &args.picture, &args.images)?;
+    let film = record.is_film();
+    let bytes = match record {
+        Kind::Grid(record) => record.again(context, &model)?,
+        Kind::Attributions(record) => record.again(context, &model)?,
+        Kind::Dream(record) => dreaming::again(context, &model, &record, film.then_some(format))?,
+        Kind::Units(record) => render(context, args, &record, &model, format)?,
     };
     oneiro_media::write_atomic(&out, &bytes)?;
     let difference = Difference::between(&original.bytes, &bytes, &args.picture)?;
@@ -128,6 +107,46 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a picture shows, with all that it takes to make it again beside its model.
+enum Kind {
+    Grid(Box<gridding::Record>),
+    Attributions(Box<attributing::Record>),
+    Dream(Box<dreaming::Record>),
+    Units(Box<Record>),
+}
+
+impl Kind {
+    fn read(text: &PngText) -> Result<Self> {
+        Ok(if let Some(record) = gridding::Record::read(text)? {
+            Self::Grid(Box::new(record))
+        } else if let Some(record) = attributing::Record::read(text)? {
+            Self::Attributions(Box::new(record))
+        } else if dreaming::is_dream(text) {
+            Self::Dream(Box::new(dreaming::Record::read(text)?))
+        } else {
+            Self::Units(Box::new(Record::read(text)?))
+        })
+    }
+
+    /// The files that it was made from.
+    fn sources(&self) -> Vec<SourceFile> {
+        match self {
+            Self::Grid(record) => record.sources.clone(),
+            Self::Attributions(record) => record.sources(),
+            Self::Dream(record) => record.inputs.sources(),
+            Self::Units(record) => record.sources.clone(),
+        }
+    }
+
+    fn is_film(&self) -> bool {
+        match self {
+            Self::Dream(record) => record.is_film,
+            Self::Units(record) => matches!(record.shown, Shown::Film | Shown::Interpolation(_)),
+            Self::Grid(_) | Self::Attributions(_) => false,
+        }
+    }
 }
 
 /// An error for what is drawn from numbers: the command that made it makes it again, beside its other results.

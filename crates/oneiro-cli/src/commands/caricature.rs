@@ -7,10 +7,8 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind};
 
-use crate::commands::render::short;
 use crate::context::Context;
 use crate::display::DisplayArgs;
-use crate::files;
 use crate::materials::MaterialArgs;
 use crate::metadata::{Measure, Photo};
 use crate::model::{self, ModelArgs};
@@ -18,7 +16,7 @@ use crate::preimage::{caption, need_layers, number_list, out_path, pictures, rea
 use crate::references::Files;
 use crate::rendering::{Job, Options};
 use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, Row, SheetPlan};
+use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "mahendran16";
@@ -70,12 +68,8 @@ pub struct Args {
     /// Where the sheet goes [default: caricature.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Also write the optimised inputs, unclipped, as float32
-    #[arg(long, value_name = "FILE.safetensors")]
-    raw: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -89,10 +83,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let settings =
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
-    if args.raw.as_ref().is_some_and(|raw| paths.files.contains(raw)) {
-        bail!("--raw: the sheet goes there; name another file");
-    }
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    args.results.check(&paths)?;
     let model = model::load(context, &args.model)?;
     let preset = &settings[0].preset;
     let files = Files::new(&model, preset.size)?;
@@ -122,30 +113,21 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let plan = SheetPlan { columns, measure: Measure::Value, rows, settings }.flattened();
     let output = Output {
         paths,
-        raw: args.raw.as_deref(),
+        raw: args.results.raw.as_deref(),
         further: args.settings.save_path().into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
-    if args.json {
-        let units =
-            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
-        sheets::print_json(context, &units, &files, started)?;
-    } else {
-        for f in &finished {
-            let r = &f.report;
-            let mut line = format!("{}: {} -> {}", r.unit, short(r.value_at_start), short(r.value));
-            if args.strength.len() > 1 {
-                line += &format!(", C = {}", plan.settings[r.setting].preset.weight);
-            }
-            if args.seeds.is_some() {
-                line += &format!(", seed {}", r.seed);
-            }
-            context.print(&line)?;
+    args.results.print(context, &finished, &files, started, |r| {
+        let mut line = r.line();
+        if args.strength.len() > 1 {
+            line += &format!(", C = {}", plan.settings[r.setting].preset.weight);
         }
-        context.print(&format!("written to {}", files.join(", ")))?;
-    }
-    Ok(ExitCode::SUCCESS)
+        if args.seeds.is_some() {
+            line += &format!(", seed {}", r.seed);
+        }
+        line
+    })
 }

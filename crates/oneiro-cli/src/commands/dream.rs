@@ -12,10 +12,11 @@ use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::commands::render::short;
 use crate::context::Context;
-use crate::dreaming::{self, InputFile, Inputs, Materials, NOISE, Record, mask_of};
+use crate::dreaming::{self, Inputs, Materials, NOISE, Record, mask_of};
 use crate::files::{self, RawTensor};
 use crate::film::Format;
 use crate::model::{self, LoadedModel, ModelArgs};
+use crate::references::SourceFile;
 
 mod settings;
 
@@ -110,7 +111,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for path in [&args.zoom, &args.raw].into_iter().flatten() {
         files::check_writable(path)?;
     }
-    let read = |path: &PathBuf| InputFile::read(path);
+    let read = |path: &PathBuf| dreaming::read(path);
     let image = (!from_noise).then(|| read(&args.image)).transpose()?;
     let mask = args.mask.as_ref().map(read).transpose()?;
     let guide = args.guide.as_ref().map(read).transpose()?;
@@ -129,7 +130,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     {
         check_classes(context, &model, objective)?;
     }
-    let split = |file: Option<(InputFile, oneiro::dream::Image)>| {
+    let split = |file: Option<(SourceFile, oneiro::dream::Image)>| {
         file.map_or((None, None), |(f, i)| (Some(f), Some(i)))
     };
     let (image_file, image) = split(image);

@@ -17,6 +17,7 @@ use crate::preimage::out_path;
 use crate::references;
 use crate::rendering::Setting;
 use crate::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
+use crate::sheets::ResultArgs;
 
 /// The recipe of cells where none is chosen.
 const CELL_PRESET: &str = "activation-grid";
@@ -111,12 +112,8 @@ pub struct Args {
     /// Where the picture goes [default: grid.png or dictionary.png]
     #[arg(long, short, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Also write the optimised inputs, unclipped, as float32
-    #[arg(long, value_name = "FILE.safetensors")]
-    raw: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -137,13 +134,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let default_out = if places.is_some() { DICTIONARY_OUT } else { DEFAULT_OUT };
     let paths = out_path(context, args.out.as_deref(), default_out)?;
     let out = &paths.files[0];
-    let results: Vec<&Path> = [Some(out), args.raw.as_ref(), args.settings.save_path()]
+    let results: Vec<&Path> = [Some(out), args.results.raw.as_ref(), args.settings.save_path()]
         .into_iter()
         .flatten()
         .map(|p| p.as_path())
         .collect();
     references::check_places(&[args.image.to_string_lossy().into_owned()], &results)?;
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    args.results.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let default_side = if places.is_some() { ICON_SIDE } else { CELL_SIDE };
     let side = args.cell_size.map_or(default_side, usize::from);
@@ -182,12 +179,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     paths.create_folder()?;
     oneiro_media::write_atomic(out, &gridding::encode(&model, &recipe, &setting, &made)?)?;
     let mut written = vec![out.display().to_string()];
-    if let Some(path) = &args.raw {
+    if let Some(path) = &args.results.raw {
         write_raw(path, &made.finished)?;
         written.push(path.display().to_string());
     }
     written.extend(args.settings.save(&setting.preset)?);
-    if args.json {
+    if args.results.json {
         let seconds = started.elapsed().as_secs_f64();
         let object =
             json!({ "layer": recipe.layer, "cells": made.cells, "files": written, "seconds": seconds });

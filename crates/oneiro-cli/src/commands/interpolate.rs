@@ -20,7 +20,7 @@ use crate::model::{self, ModelArgs};
 use crate::preimage::out_path;
 use crate::rendering::{Finished, Job, Options, Prepared, Setting};
 use crate::settings::{DEFAULT_PRESET, RenderArgs};
-use crate::sheets::{self, Output, Row, SheetPlan};
+use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
 
 /// The end of the strip's name when it is not chosen.
 const RESULT: &str = "interpolation";
@@ -65,12 +65,8 @@ pub struct Args {
     /// Also a film, there and back: .png or .apng (animated PNG) or .gif
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
-    /// Also write the optimised inputs, unclipped, as float32
-    #[arg(long, value_name = "FILE.safetensors")]
-    raw: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
@@ -91,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             None => bail!("--film {}: films are animated PNG (.png, .apng) or GIF (.gif)", path.display()),
         },
     };
-    let further: Vec<&PathBuf> = args.film.iter().chain(&args.raw).collect();
+    let further: Vec<&PathBuf> = args.film.iter().chain(&args.results.raw).collect();
     for (i, path) in further.iter().enumerate() {
         if paths.files.contains(path) || further[..i].contains(path) {
             bail!("{}: another result goes there; name another file", path.display());
@@ -109,7 +105,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let output = Output {
         paths,
-        raw: args.raw.as_deref(),
+        raw: args.results.raw.as_deref(),
         further: args.film.iter().chain(args.settings.save_path()).collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
@@ -122,17 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         written.push(path.display().to_string());
     }
     written.extend(args.settings.save(&plan.settings[0].preset)?);
-    if args.json {
-        let reports =
-            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
-        sheets::print_json(context, &reports, &written, started)?;
-    } else {
-        for f in &finished {
-            context.print(&format!("{}: {}", f.report.unit, short(f.report.value)))?;
-        }
-        context.print(&format!("written to {}", written.join(", ")))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    args.results.print(context, &finished, &written, started, |r| format!("{}: {}", r.unit, short(r.value)))
 }
 
 /// `LAYER=WEIGHT`, the last equals sign counting.

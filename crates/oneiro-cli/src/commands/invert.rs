@@ -21,7 +21,7 @@ use crate::preimage::{
 use crate::references::{self, Files};
 use crate::rendering::{Finished, Job, Options};
 use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, Row, SheetPlan};
+use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "mahendran16";
@@ -83,12 +83,8 @@ pub struct Args {
     /// Also plot the error of each layer
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Also write the optimised inputs, unclipped, as float32
-    #[arg(long, value_name = "FILE.safetensors")]
-    raw: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArgs,
 }
 
 /// What one cell of the sheet is about.
@@ -110,7 +106,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let Some(plot) = &args.plot {
         files::require_png(plot)?;
     }
-    let further: Vec<&PathBuf> = [&args.table, &args.plot, &args.raw].into_iter().flatten().collect();
+    let further: Vec<&PathBuf> = [&args.table, &args.plot, &args.results.raw].into_iter().flatten().collect();
     for (i, path) in further.iter().enumerate() {
         if paths.files.contains(path) || further[..i].contains(path) {
             bail!("{}: another result goes there; name another file", path.display());
@@ -126,7 +122,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let extras = args.materials.extras(&model, preset)?;
     let output = Output {
         paths,
-        raw: args.raw.as_deref(),
+        raw: args.results.raw.as_deref(),
         further: [args.table.as_ref(), args.plot.as_ref(), args.settings.save_path()]
             .into_iter()
             .flatten()
@@ -158,7 +154,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         files.push(path.display().to_string());
     }
     files.extend(args.settings.save(preset)?);
-    if args.json {
+    if args.results.json {
         let units = results.iter().map(json_of).collect::<Result<Vec<Value>>>()?;
         sheets::print_json(context, &units, &files, started)?;
     } else {
@@ -221,14 +217,7 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
     if args.center == Some(0) {
         bail!("--center 0: at least one position is needed");
     }
-    if let Some(text) = &args.channels {
-        let list = number_list("--channels", text)?;
-        let (Some(first), Some(last)) = (list.first(), list.last()) else { bail!("--channels: it is empty") };
-        if list.len() as u64 != last - first + 1 {
-            bail!("--channels {text}: one range A-B is needed");
-        }
-        term.region.channels = Some((*first as usize, *last as usize));
-    }
+    term.region.channels = args.channels.as_deref().map(channel_range).transpose()?;
     if let Some(mask) = &args.feature_mask {
         term.region.mask = Some(files.mask(&mask.to_string_lossy())?);
     }
@@ -236,6 +225,15 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
     let objective = Objective::from(term);
     preimage::readable(&objective)?;
     Ok(objective)
+}
+
+/// First and last channel, of `A-B` or a single one. Whether the layer has them, the term checks.
+fn channel_range(text: &str) -> Result<(usize, usize)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.trim().parse(), last.trim().parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
+        _ => bail!("--channels {text}: one range A-B is needed, for instance 0-127"),
+    }
 }
 
 /// A case with its outcome.

@@ -143,8 +143,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
     if args.json {
-        let units =
-            finished.iter().map(|f| serde_json::to_value(&f.report)).collect::<Result<Vec<_>, _>>()?;
+        let units: Vec<_> = finished.iter().map(|f| &f.report).collect();
         sheets::print_json(context, &units, &files, started)?;
     } else {
         context.print(&format!("{} units written to {}", finished.len(), files[0]))?;

@@ -8,15 +8,13 @@ use oneiro::statistics::{ColorAccumulator, Statistics};
 use oneiro_media::{Bands, IMAGE_EXTENSIONS, Image, PngText};
 use rayon::prelude::*;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::context::Context;
 use crate::files;
 use crate::interrupt;
 use crate::metadata::{SPECTRUM, VERSION};
-use crate::model::hex;
 use crate::progress::Progress;
-use crate::references::is_npy;
+use crate::references::{hash, is_npy};
 
 /// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and small
 /// enough to be told from noise by a thousand images.
@@ -233,7 +231,7 @@ fn text_of(args: &Args, statistics: &Statistics, file: &[u8]) -> PngText {
     text.push("size", format!("{height}x{width}"));
     text.push("gray", args.gray.to_string());
     text.push("statistics", args.out.display().to_string());
-    text.push("statistics-sha256", hex(&Sha256::digest(file)));
+    text.push("statistics-sha256", hash(file));
     text
 }
 

@@ -7,12 +7,11 @@ use oneiro_media::{Cell, Filter, Image, Sheet};
 use oneiro_net::analysis;
 use serde::{Deserialize, Serialize};
 
-use super::{CellReport, Made, Recipe, Seen};
+use super::{CellReport, Made, Recipe, Seen, render_jobs};
 use crate::commands::render::short;
 use crate::context::Context;
-use crate::materials::Extras;
 use crate::model::LoadedModel;
-use crate::rendering::{Job, Options, Setting, prepare, render_all};
+use crate::rendering::{Job, Setting};
 
 /// Sides of the photo above the rows, in icons.
 const PHOTO: usize = 2;
@@ -95,8 +94,7 @@ impl Dictionary {
         let job =
             |&c: &usize| Job::new(format!("{}:{c}", recipe.layer), Objective::channel(&recipe.layer, c));
         let jobs = channels.iter().map(job).collect();
-        let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
-        let finished = render_all(context, &work, &Options::default())?;
+        let finished = render_jobs(context, model, setting, jobs)?;
 
         let extent = extent(model, recipe)?;
         let squares: Vec<Square> = positions.iter().map(|&at| square(seen, at, extent)).collect();

@@ -5,11 +5,10 @@ use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
 use serde::{Deserialize, Serialize};
 
-use super::{Made, NAMED, Recipe, Seen};
+use super::{Made, NAMED, Recipe, Seen, render_jobs};
 use crate::context::Context;
-use crate::materials::Extras;
 use crate::model::LoadedModel;
-use crate::rendering::{Job, Options, Setting, prepare, render_all};
+use crate::rendering::{Job, Setting};
 
 /// The largest side of a cell: beyond it, pictures are better rendered one by one.
 pub const MAX_SIDE: usize = 1024;
@@ -99,8 +98,7 @@ impl Mosaic {
         let heard: Vec<[usize; 2]> =
             seen.cells.positions().filter(|&at| seen.cells.magnitude(at) > 0.0).collect();
         let jobs = heard.iter().map(|&at| self.job(recipe, seen, at)).collect();
-        let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
-        let finished = render_all(context, &work, &Options::default())?;
+        let finished = render_jobs(context, model, setting, jobs)?;
         let side = recipe.side + 2 * self.overlap(recipe.side);
         let largest = seen.cells.positions().map(|at| seen.cells.weight(at)).fold(0.0, f64::max);
         let mut results = heard.iter().zip(&finished).peekable();

@@ -1,15 +1,13 @@
 //! Pictures as files hold them, 8 bits a value, and what of the objective survives disturbances of those.
 
 use anyhow::{Result, anyhow};
-use oneiro::render::{Picture, Render, Rendered};
+use oneiro::render::{MIDDLE_GREY, Picture, Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
 use oneiro_media::Image;
 
 use crate::metadata::Robustness;
 
-/// What is behind a transparent picture when it is judged as it is saved.
-const MIDDLE_GREY: f32 = 0.5;
 /// Quality of the JPEG that a picture should survive.
 const QUALITY: u8 = 90;
 

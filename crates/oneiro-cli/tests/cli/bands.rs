@@ -173,6 +173,29 @@ fn pictures_films_and_sheets_of_bands_are_made_again() {
 }
 
 #[test]
+fn files_of_bands_that_moved_are_found_beside_the_picture_and_by_name() {
+    let place = place();
+    let bands: Vec<f32> = wave(BANDS * PLANE).iter().map(|x| x.abs()).collect();
+    place.write("data/start.npy", npy(&[BANDS, SIDE, SIDE], &bands));
+    place.write("data/mask.npy", npy(&[1, SIDE, SIDE], &bands[..PLANE]));
+    let from = ["--from", "data/start.npy", "--mask", "data/mask.npy", "--param", "pixel", "--steps", "2"];
+    let near = ["--objective", "channel(active,0) - 0.1*inversion(active,data/start.npy)", "--size", "24"];
+    place.succeed(&[&["render", "net.onnx", "--out", "a.png"][..], &near, &FLAGS[..4], &from].concat());
+    for (name, folder) in [("start.npy", "kept"), ("mask.npy", "kept"), ("start.npy", "."), ("mask.npy", ".")]
+    {
+        place.write(&format!("{folder}/{name}"), place.read(&format!("data/{name}")));
+    }
+    std::fs::remove_dir_all(place.path("data")).unwrap();
+    assert_eq!(place.json(&["again", "a.png", "--json"])["identical"], true);
+    for name in ["start.npy", "mask.npy"] {
+        std::fs::remove_file(place.path(name)).unwrap();
+    }
+    refuse(&place, "again a.png", &["start.npy", "--image"]).unwrap();
+    let named = ["again", "a.png", "--json", "--image", "kept/mask.npy", "--image", "kept/start.npy"];
+    assert_eq!(place.json(&named)["identical"], true);
+}
+
+#[test]
 fn a_picture_of_bands_can_be_the_start() {
     let place = place();
     let data: Vec<f32> = (0..BANDS * PLANE).map(|i| 0.1 + (i % 201) as f32 / 250.0).collect();

@@ -62,6 +62,11 @@ impl OptimizerKind {
         OPTIMIZERS[self as usize]
     }
 
+    /// Whether steps are about as long as the rate, whatever the gradient's length: Adam and its kin.
+    pub fn is_adaptive(self) -> bool {
+        matches!(self, Self::Adam | Self::AdamW | Self::NAdam)
+    }
+
     /// The learning rate where only the optimizer is chosen.
     ///
     /// | optimizer | rate | source |

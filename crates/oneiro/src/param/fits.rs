@@ -61,10 +61,8 @@ fn fit(param: &dyn Param, target: &[f32], spec: OptimizerSpec) -> (Option<usize>
     (None, error)
 }
 
-#[allow(clippy::print_stderr)]
 fn assert_fits(name: &str, param: &dyn Param, spec: OptimizerSpec) {
     let (reached, error) = fit(param, &target(), spec);
-    eprintln!("{name}: error {error:.5} at step {reached:?}");
     assert!(reached.is_some(), "{name}: {error} after {STEPS} steps");
 }
 

@@ -142,6 +142,7 @@ impl ParamSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimizer::OptimizerKind;
     use crate::preset::Preset;
     use crate::rng::Stream;
 
@@ -170,6 +171,25 @@ mod tests {
             }
         }
         assert!(Preset::lucid().set_param("voxel").is_none());
+    }
+
+    #[test]
+    fn a_cppn_has_its_rate_with_adam_and_its_kin_alone() {
+        let rate = |param_first: bool, kind: OptimizerKind| {
+            let mut preset = Preset::lucid();
+            if param_first {
+                preset.set_param("cppn").unwrap();
+                preset.set_optimizer(kind, None);
+            } else {
+                preset.set_optimizer(kind, None);
+                preset.set_param("cppn").unwrap();
+            }
+            preset.optimizer.learning_rate
+        };
+        for kind in OptimizerKind::ALL {
+            let expected = if kind.is_adaptive() { 0.005 } else { kind.default_rate() };
+            assert_eq!([true, false].map(|first| rate(first, kind)), [expected; 2], "{}", kind.name());
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ impl Canvas {
 }
 
 /// What is behind a transparent picture when it is judged as it is.
-const MIDDLE_GREY: f32 = 0.5;
+pub const MIDDLE_GREY: f32 = 0.5;
 
 /// One objective's pictures, one an input that it depends on.
 pub(super) struct Entry {
