@@ -6,6 +6,7 @@
 
 use crate::error::OpError;
 use crate::graph::ValueId;
+use crate::ops::Fact;
 use crate::tensor::Tensor;
 use crate::typed::{Typed, TypedNode};
 
@@ -16,16 +17,27 @@ mod fold_pad;
 mod fold_quantization;
 mod fold_swish;
 mod fold_transpose;
+mod swap_average;
 
 /// A node that takes the place of another and of the producer it swallows.
 #[derive(Debug)]
 pub struct Patch {
     /// The node that goes: its work is now done by `node`.
     pub swallowed: usize,
+    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, has the result of the
+    /// one before as its input 0.
+    pub before: Vec<(TypedNode, Fact)>,
     /// What stands in the place of the node that was looked at.
     pub node: TypedNode,
     /// New constants for its inputs: (position of the input, content).
     pub constants: Vec<(usize, Tensor)>,
+}
+
+impl Patch {
+    /// One node for two.
+    pub fn new(swallowed: usize, node: TypedNode) -> Self {
+        Self { swallowed, before: vec![], node, constants: vec![] }
+    }
 }
 
 /// Why a pass does not apply.
@@ -86,6 +98,7 @@ const PASSES: &[Pass] = &[
     ("fold Transpose into Transpose", fold_transpose::at),
     ("fold QuantizeLinear and DequantizeLinear into Clip", fold_quantization::at),
     ("fold Sigmoid and Mul into Swish", fold_swish::at),
+    ("swap 1x1 Conv and AveragePool", swap_average::at),
     ("attach Add to Conv", attach_add::at),
     ("attach Relu or Clip to its producer", attach_clip::at),
 ];
@@ -102,7 +115,6 @@ pub fn optimise(typed: &mut Typed) -> Vec<(&'static str, String)> {
                 Err(_) => i += 1,
                 Ok(patch) => {
                     done.push((name, typed.nodes[i].name.clone()));
-                    // The swallowed producer stands before the node, so the node's index falls by one.
                     i = apply(typed, i, patch);
                     (producers, uses) = (self::producers(typed), typed.uses());
                 }
@@ -123,8 +135,25 @@ fn producers(typed: &Typed) -> Vec<Option<usize>> {
     producers
 }
 
+/// Returns where the node is now.
 fn apply(typed: &mut Typed, at: usize, patch: Patch) -> usize {
-    let Patch { swallowed, mut node, constants } = patch;
+    let Patch { swallowed, before, mut node, constants } = patch;
+    typed.nodes.remove(swallowed);
+    // The swallowed producer stood before the node.
+    let mut at = at - 1;
+    let mut last = None;
+    for (mut first, fact) in before {
+        if last.is_some() {
+            first.inputs[0] = last;
+        }
+        last = Some(typed.add_value(fact));
+        first.outputs = vec![last];
+        typed.nodes.insert(at, first);
+        at += 1;
+    }
+    if last.is_some() {
+        node.inputs[0] = last;
+    }
     for (input, value) in constants {
         let id: ValueId = typed.add_constant(value);
         if node.inputs.len() <= input {
@@ -133,6 +162,5 @@ fn apply(typed: &mut Typed, at: usize, patch: Patch) -> usize {
         node.inputs[input] = Some(id);
     }
     typed.nodes[at] = node;
-    typed.nodes.remove(swallowed);
-    at - 1
+    at
 }

@@ -139,7 +139,12 @@ impl Typed {
 
     /// Adds a constant and returns its name.
     pub fn add_constant(&mut self, value: Tensor) -> ValueId {
-        self.facts.push(Some(Fact::constant(value)));
+        self.add_value(Fact::constant(value))
+    }
+
+    /// Adds a value that the graph does not have and returns its name.
+    pub fn add_value(&mut self, fact: Fact) -> ValueId {
+        self.facts.push(Some(fact));
         ValueId(self.facts.len() as u32 - 1)
     }
 

@@ -40,6 +40,16 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl Conv {
+    /// Whether every result depends on one position.
+    pub(crate) fn is_pointwise(&self, inputs: Facts<'_>) -> Result<bool, OpError> {
+        let window = self.resolve(inputs)?;
+        let all = |values: &[usize], value: usize| values.iter().all(|&v| v == value);
+        Ok(all(&window.kernel, 1)
+            && all(&window.stride, 1)
+            && all(&window.before, 0)
+            && all(&window.after, 0))
+    }
+
     fn resolve(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
         let (x, w) = (inputs.shape(0)?, inputs.shape(1)?);
         if x.len() < 3 || w.len() != x.len() {
@@ -59,6 +69,9 @@ impl Conv {
     }
 }
 
+/// The inputs beside the first.
+pub(crate) const WEIGHTS: usize = 1;
+pub(crate) const BIAS: usize = 2;
 /// The input that is added to the result, where one is.
 pub(crate) const ADDED: usize = 3;
 

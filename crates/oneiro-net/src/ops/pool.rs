@@ -77,7 +77,18 @@ pub fn under_rule(op: &dyn Operator, rule: MaxPoolRule) -> Option<Arc<dyn Operat
 }
 
 impl Pool {
-    fn window(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
+    /// Whether an average of a constant is that constant everywhere.
+    pub(crate) fn keeps_constants(&self, input: &Fact) -> Result<bool, OpError> {
+        Ok(match self {
+            Pool::Average { count_padding: true, .. } => {
+                let window = self.window(Facts(&[Some(input)]))?;
+                window.before.iter().chain(&window.after).all(|&pad| pad == 0)
+            }
+            _ => true,
+        })
+    }
+
+    pub(crate) fn window(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
         let x = inputs.shape(0)?;
         if x.len() < 3 {
             return Err(OpError(format!("input {x:?} has no spatial axis")));

@@ -37,6 +37,7 @@ fn merged(site: Site<'_>, which: usize) -> Result<Patch, NotHere> {
     inputs.push(site.node.inputs[1 - which]);
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode {
             name: site.node.name.clone(),
             op: Arc::new(Conv { adds: true, ..conv.clone() }),

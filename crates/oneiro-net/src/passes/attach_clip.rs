@@ -25,6 +25,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     }
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode {
             name: site.node.name.clone(),
             op: producer.op.clone(),

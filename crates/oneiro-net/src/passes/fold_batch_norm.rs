@@ -45,6 +45,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     };
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode {
             name: site.node.name.clone(),
             op: Arc::new(Conv { scale: Some(Arc::new(factors)), ..op.clone() }),

@@ -30,6 +30,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     inputs[0] = pad.inputs[0];
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode { op: Arc::new(Conv { window, ..conv.clone() }), inputs, ..site.node.clone() },
         constants: vec![],
     })

@@ -18,6 +18,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
         .ok_or("its input is not quantized by the same single scale")?;
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode {
             name: site.node.name.clone(),
             op: Arc::new(Activation::Clip(bounds)),

@@ -23,6 +23,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
         }
         Ok(Patch {
             swallowed: index,
+            before: vec![],
             node: TypedNode {
                 name: site.node.name.clone(),
                 op: unary::swish(),

@@ -36,6 +36,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     };
     Ok(Patch {
         swallowed: index,
+        before: vec![],
         node: TypedNode { op, inputs: producer.inputs.clone(), ..site.node.clone() },
         constants: vec![],
     })

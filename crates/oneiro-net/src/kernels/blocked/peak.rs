@@ -30,6 +30,8 @@ pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
                 steps: LANES,
                 weights: weights.as_ptr(),
                 ahead: weights.as_ptr(),
+                pace: LANES,
+                next: 0,
                 out: out.as_mut_ptr(),
                 out_block: positions * LANES,
                 out_step: LANES,

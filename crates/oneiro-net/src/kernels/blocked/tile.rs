@@ -27,8 +27,13 @@ pub(crate) struct TileCall {
     pub(crate) steps: usize,
     /// `[runs][steps][V][16]`.
     pub(crate) weights: *const f32,
-    /// Numbers that a later tile will read, brought closer meanwhile, a line for each product; any address will do.
+    /// Weights that a later tile will read, brought closer meanwhile; any address will do.
     pub(crate) ahead: *const f32,
+    /// Numbers by which that goes on with each product.
+    pub(crate) pace: usize,
+    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well, a position for
+    /// each product.
+    pub(crate) next: usize,
     /// The first output.
     pub(crate) out: *mut f32,
     /// Numbers from one block of output channels to the next.
@@ -111,9 +116,12 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
         let mut ahead = call.ahead;
         for run in 0..call.runs {
             let mut src = call.src.add(*call.offsets.add(run));
+            let mut next = src.wrapping_add(call.next);
             for _ in 0..call.steps {
+                X::prefetch(next);
+                next = next.wrapping_add(LANES);
                 X::prefetch(ahead);
-                ahead = ahead.wrapping_add(LANES);
+                ahead = ahead.wrapping_add(call.pace);
                 let mut w = [X::splat(0.0); V];
                 for v in 0..V {
                     w[v] = X::load(weights.add(v * LANES));

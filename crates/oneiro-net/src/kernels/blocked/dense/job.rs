@@ -147,6 +147,7 @@ impl Job<'_> {
         let most = most_positions(dense.isa, panel.blocks);
         let mut tiles = Tiles::new(dense.isa, panel.blocks);
         let mut tiles_run = 0;
+        let all_tiles = slab.segments.iter().map(|s| s.len.div_ceil(most)).sum();
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
             // The last output of the last block is in bounds (checked here), so those before it are.
@@ -155,6 +156,7 @@ impl Job<'_> {
             for tile in 0..count {
                 let (x, end) = (segment.len * tile / count, segment.len * (tile + 1) / count);
                 let to = segment.to + x * step;
+                let (ahead, pace) = products.ahead(dense, panel, weights, tiles_run, all_tiles);
                 let call = TileCall {
                     // SAFETY: a segment's base and offsets stay inside the source (asserted by the caller).
                     src: unsafe { from.as_ptr().add((segment.base + x) * LANES) },
@@ -162,7 +164,9 @@ impl Job<'_> {
                     runs: offsets.len(),
                     steps: products.steps,
                     weights: weights.as_ptr(),
-                    ahead: products.ahead(dense, panel, weights, tiles_run),
+                    ahead,
+                    pace,
+                    next: (end - x) * LANES,
                     out: self.dst.pointer((first_plane * plane + to) * LANES),
                     out_block: c.batch * plane * LANES,
                     out_step: step * LANES,
@@ -210,18 +214,26 @@ impl Products {
         }
     }
 
-    /// What a tile brings closer while it works: of what the next panel reads, a piece for each of the first tiles.
-    fn ahead(&self, dense: &Dense, panel: Panel, weights: &[f32], tile: usize) -> *const f32 {
+    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far that goes on with
+    /// each product, so that all tiles together bring everything.
+    fn ahead(
+        &self,
+        dense: &Dense,
+        panel: Panel,
+        weights: &[f32],
+        tile: usize,
+        tiles: usize,
+    ) -> (*const f32, usize) {
         let c = &dense.correlation;
         match &dense.weights {
-            Weights::Own(_) if tile < panel.blocks => {
+            Weights::Own(_) => {
                 let next = panel.blocks * LANES * c.c_in * c.taps.len();
-                weights.as_ptr().wrapping_add(next + tile * self.runs.len() * self.steps * LANES)
+                let pace = (panel.blocks * LANES).div_ceil(tiles);
+                (weights.as_ptr().wrapping_add(next + tile * self.runs.len() * self.steps * pace), pace)
             }
             Weights::Mirrored(mirror) => {
-                mirror.ahead(self.group, panel, &self.runs, tile).unwrap_or(weights.as_ptr())
+                (mirror.ahead(self.group, panel, &self.runs, tile).unwrap_or(weights.as_ptr()), LANES)
             }
-            Weights::Own(_) => weights.as_ptr(),
         }
     }
 }

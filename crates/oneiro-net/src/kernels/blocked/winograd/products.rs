@@ -128,6 +128,7 @@ impl Products {
                 let mut run = |runs: std::ops::Range<usize>, steps: usize, written: bool| {
                     let first = runs.start * LANES * blocks * LANES;
                     let weights = &panel[first..first + runs.len() * steps * blocks * LANES];
+                    let pace = (blocks * LANES).div_ceil(count);
                     let mut ahead = weights.as_ptr().wrapping_add(blocks * LANES * depth);
                     for tile in 0..count {
                         let (at, end) = (positions * tile / count, positions * (tile + 1) / count);
@@ -138,6 +139,8 @@ impl Products {
                             steps,
                             weights: weights.as_ptr(),
                             ahead,
+                            pace,
+                            next: (end - at) * LANES,
                             out: to[at * LANES..].as_mut_ptr(),
                             out_block: positions * LANES,
                             out_step: LANES,
@@ -149,11 +152,7 @@ impl Products {
                         };
                         // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
                         unsafe { tile_of(self.isa, end - at, blocks)(&call) };
-                        ahead = if tile + 1 < blocks {
-                            ahead.wrapping_add(runs.len() * steps * LANES)
-                        } else {
-                            weights.as_ptr()
-                        };
+                        ahead = ahead.wrapping_add(runs.len() * steps * pace);
                     }
                 };
                 for chunk in 0..chunks {
