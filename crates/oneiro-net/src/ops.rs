@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use crate::attributes::{Attribute, Attributes};
 use crate::error::OpError;
-use crate::kernels::blocked::{BLOCK, Ending, EndingClip, blocks_of};
+use crate::kernels::blocked::{BLOCK, Ending, EndingClip, EndingSwish, blocks_of};
 use crate::kernels::{Isa, Reader, Region};
 use crate::tensor::{DType, Tensor, volume};
 
@@ -329,13 +329,18 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// Whether the kernel applies the step's activation function itself (see [`Forward::clip`]).
+    /// Whether the kernel applies the step's clamp itself (see [`Forward::clip`]).
     fn applies_clip(&self) -> bool {
         false
     }
 
-    /// Whether backward, for this operand, applies the masks of the activation function that its gradient lies behind
-    /// (see [`Backward::gates`]).
+    /// Whether the kernel applies the step's x·sigmoid(αx) itself (see [`Forward::swish`]).
+    fn applies_swish(&self) -> bool {
+        false
+    }
+
+    /// Whether backward, for this operand, applies the masks or the slope of the activation function that its gradient lies
+    /// behind ([`Backward::ending`]).
     fn applies_gates(&self, _operand: usize) -> bool {
         false
     }
@@ -412,8 +417,10 @@ pub struct Forward<'a> {
     pub output: &'a mut [f32],
     /// What backward will need, [`Kernel::saved_words`] words; empty when no gradient is wanted.
     pub saved: &'a mut [u32],
-    /// The step's activation function, for kernels that apply it themselves.
+    /// The step's clamp, for kernels that apply it themselves.
     pub clip: Option<Clip<'a>>,
+    /// The step's x·sigmoid(αx), for kernels that apply it themselves.
+    pub swish: Option<EndingSwish<'a>>,
     /// Which operands lie inside the output already; they cannot be read.
     pub in_place: &'a [bool],
 }
@@ -426,7 +433,7 @@ impl<'a> Forward<'a> {
 
     /// What the step does to the results of kernels over blocks.
     pub fn ending(&mut self) -> Ending<'a> {
-        Ending { clip: self.clip.take().map(EndingClip::from), ..Ending::default() }
+        Ending { clip: self.clip.take().map(EndingClip::from), swish: self.swish.take(), ..Ending::default() }
     }
 
     /// The data of operand `i` beside the output to write.
@@ -458,6 +465,8 @@ pub struct Backward<'a> {
     /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient, those of the
     /// activation function of the step that computed the operand.
     pub gates: [Option<&'a [u32]>; 2],
+    /// For the same kernels: slopes of that function, which the finished gradient is to be multiplied by.
+    pub slopes: Option<&'a [f32]>,
 }
 
 impl<'a> Backward<'a> {
@@ -468,7 +477,7 @@ impl<'a> Backward<'a> {
 
     /// What is to be done to the gradients of kernels over blocks.
     pub fn ending(&self) -> Ending<'a> {
-        Ending { gates: self.gates, ..Ending::default() }
+        Ending { gates: self.gates, slopes: self.slopes, ..Ending::default() }
     }
 
     /// The output's gradient beside the gradient to write.

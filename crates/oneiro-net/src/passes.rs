@@ -12,6 +12,7 @@ use crate::typed::{Typed, TypedNode};
 
 mod attach_add;
 mod attach_clip;
+mod attach_swish;
 mod fold_batch_norm;
 mod fold_pad;
 mod fold_quantization;
@@ -101,6 +102,7 @@ const PASSES: &[Pass] = &[
     ("swap 1x1 Conv and AveragePool", swap_average::at),
     ("attach Add to Conv", attach_add::at),
     ("attach Relu or Clip to its producer", attach_clip::at),
+    ("attach Swish to Conv", attach_swish::at),
 ];
 
 /// Applies all passes until none applies. Returns what was done, as (pass, node) pairs.

@@ -81,7 +81,7 @@ pub(crate) struct Step {
     pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
-    pub clip: Option<StepClip>,
+    pub attached: Option<StepActivation>,
 }
 
 /// What is known of a step.
@@ -97,7 +97,18 @@ pub struct StepInfo<'a> {
     pub method: String,
 }
 
-/// The activation function of a step and where its masks lie.
+/// The activation function of a step, with what backward needs of it.
+#[derive(Debug)]
+pub(crate) enum StepActivation {
+    Clip(StepClip),
+    Swish {
+        alpha: f32,
+        /// Where its slopes are kept, if the step runs back.
+        slopes: Option<Region>,
+    },
+}
+
+/// A clamp and where its masks lie.
 #[derive(Debug)]
 pub(crate) struct StepClip {
     pub bounds: Bounds,

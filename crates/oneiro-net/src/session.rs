@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::{self, Arena, Isa, Region, ReluRule, team};
+use crate::kernels::blocked::EndingSwish;
+use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
+use crate::ops::activation::Bounds;
 use crate::ops::{Backward, Clip, Forward, Operand};
-use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepClip};
+use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -157,42 +159,108 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
     if !step.in_place.is_empty() && step.in_place.iter().all(|&p| p) {
         return;
     }
-    let mask = |which: fn(&StepClip) -> Option<Region>| step.clip.as_ref().and_then(which).unwrap_or(NOWHERE);
-    let (below, above) = (mask(|c| c.below), mask(|c| c.above));
-    let (reader, [output, saved, below, above]) = arena.frame([step.output, step.saved, below, above]);
-    let clip = step.clip.as_ref().map(|c| Clip {
-        low: c.bounds.low,
-        high: c.bounds.high,
-        below: words(below),
-        above: words(above),
-    });
+    let [below, above, slopes] = match &step.attached {
+        None => [NOWHERE; 3],
+        Some(StepActivation::Clip(c)) => [c.below.unwrap_or(NOWHERE), c.above.unwrap_or(NOWHERE), NOWHERE],
+        Some(StepActivation::Swish { slopes, .. }) => [NOWHERE, NOWHERE, slopes.unwrap_or(NOWHERE)],
+    };
+    let (reader, [output, saved, below, above, slopes]) =
+        arena.frame([step.output, step.saved, below, above, slopes]);
     let saved = bytemuck::cast_slice_mut(saved);
     let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
-    if step.kernel.applies_clip() {
-        step.kernel.forward(&mut Forward { reader, operands, output, saved, clip, in_place });
-        return;
+    match &step.attached {
+        Some(StepActivation::Clip(c)) => {
+            let Bounds { low, high, .. } = c.bounds;
+            let (below, above) = (words(below), words(above));
+            if step.kernel.applies_clip() {
+                let clip = Some(Clip { low, high, below, above });
+                step.kernel.forward(&mut Forward {
+                    reader,
+                    operands,
+                    output,
+                    saved,
+                    clip,
+                    swish: None,
+                    in_place,
+                });
+                return;
+            }
+            let output = run_plainly(step, reader, output, saved);
+            kernels::apply_clip(isa, c.rows.rows(), c.rows.row_len, output, low, high, below, above);
+        }
+        Some(StepActivation::Swish { alpha, .. }) => {
+            let alpha = *alpha;
+            let slopes = if slopes.is_empty() { None } else { Some(slopes) };
+            if step.kernel.applies_swish() {
+                let swish = Some(EndingSwish { alpha, slopes });
+                step.kernel.forward(&mut Forward {
+                    reader,
+                    operands,
+                    output,
+                    saved,
+                    clip: None,
+                    swish,
+                    in_place,
+                });
+                return;
+            }
+            let output = run_plainly(step, reader, output, saved);
+            kernels::apply_swish(isa, alpha, output, slopes);
+        }
+        None => {
+            run_plainly(step, reader, output, saved);
+        }
     }
-    step.kernel.forward(&mut Forward { reader, operands, output: &mut *output, saved, clip: None, in_place });
-    if let (Some(Clip { low, high, below, above }), Some(c)) = (clip, &step.clip) {
-        kernels::apply_clip(isa, c.rows.rows(), c.rows.row_len, output, low, high, below, above);
-    }
+}
+
+/// Runs a step's kernel without its activation function.
+fn run_plainly<'a>(
+    step: &Step,
+    reader: Reader<'_>,
+    output: &'a mut [f32],
+    saved: &mut [u32],
+) -> &'a mut [f32] {
+    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
+    let to = &mut *output;
+    step.kernel.forward(&mut Forward {
+        reader,
+        operands,
+        output: to,
+        saved,
+        clip: None,
+        swish: None,
+        in_place,
+    });
+    output
 }
 
 fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rules) {
     let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
     let step = &plan.steps[back.step];
-    if let Some(clip) = &step.clip
-        && !(back.gated && exact(clip))
-    {
-        let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
-        mask_gradient(arena, plan.isa, clip, back.output_gradient, rule);
+    match &step.attached {
+        Some(StepActivation::Clip(clip)) if !(back.gated && exact(clip)) => {
+            let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
+            mask_gradient(arena, plan.isa, clip, back.output_gradient, rule);
+        }
+        Some(StepActivation::Swish { slopes: Some(slopes), .. }) if !back.gated => {
+            let (reader, [dy]) = arena.frame([back.output_gradient]);
+            kernels::multiply(reader.read(*slopes), dy);
+        }
+        _ => {}
     }
     for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
         let (reader, [gradient]) = arena.frame([region]);
         let saved = bytemuck::cast_slice(reader.read(step.saved));
-        let clip = gates_of.and_then(|p| plan.steps[p].clip.as_ref()).filter(|c| exact(c));
-        let gates = clip.map_or([None; 2], |c| [c.below, c.above]);
-        let gates = gates.map(|r| r.map(|r| bytemuck::cast_slice(reader.read(r))));
+        let (gates, slopes) = match gates_of.and_then(|p| plan.steps[p].attached.as_ref()) {
+            Some(StepActivation::Clip(c)) if exact(c) => {
+                let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
+                ([read(c.below), read(c.above)], None)
+            }
+            Some(StepActivation::Swish { slopes: Some(slopes), .. }) => {
+                ([None; 2], Some(reader.read(*slopes)))
+            }
+            _ => ([None; 2], None),
+        };
         step.kernel.backward(&mut Backward {
             reader,
             operands: &step.operands,
@@ -203,6 +271,7 @@ fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rul
             accumulate,
             saved,
             gates,
+            slopes,
         });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
-use crate::ops::activation::{Activation, Bounds};
+use crate::ops::activation::{Activation, Attached};
 use crate::ops::choose::Choose;
 use crate::ops::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
@@ -30,8 +30,8 @@ pub struct TypedNode {
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// A clamp of output 0: the node's own (`Relu`, `Clip`) or one that a pass attached.
-    pub clip: Option<Bounds>,
+    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass attached.
+    pub attached: Option<Attached>,
 }
 
 /// A graph for given input shapes.
@@ -94,7 +94,7 @@ impl Typed {
             .map(|(node, _)| {
                 let inputs: Vec<Option<&Fact>> =
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
-                let clip =
+                let attached =
                     own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
                 let mut reads = node.inputs.clone();
                 if let Some(choose) = node.op.as_any().downcast_ref::<Choose>() {
@@ -108,7 +108,7 @@ impl Typed {
                     op: node.op.clone(),
                     inputs: reads,
                     outputs: node.outputs.clone(),
-                    clip,
+                    attached,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -169,8 +169,8 @@ impl Typed {
 }
 
 /// The clamp that an operator is in itself.
-fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<Bounds>, OpError> {
-    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs)).transpose()
+fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<Attached>, OpError> {
+    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs).map(Attached::Clip)).transpose()
 }
 
 /// Which nodes the targets depend on.
@@ -329,6 +329,7 @@ fn run_on_constants(
         output: out,
         saved: &mut [],
         clip: None,
+        swish: None,
         in_place: &[],
     });
     Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))

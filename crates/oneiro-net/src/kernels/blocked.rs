@@ -16,6 +16,7 @@ mod peak;
 mod pool;
 mod reorder;
 mod stem;
+mod swish;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -55,8 +56,21 @@ pub struct Ending<'a> {
     pub add: Option<&'a [f32]>,
     /// Masks of a clip that the result is the gradient behind of: 0 where one is set.
     pub gates: [Option<&'a [u32]>; 2],
+    /// Slopes of a function that the result is the gradient behind of: factors, which lie as the destination does.
+    pub slopes: Option<&'a [f32]>,
     /// A clamp, and its masks.
     pub clip: Option<EndingClip<'a>>,
+    /// The function x·sigmoid(αx).
+    pub swish: Option<EndingSwish<'a>>,
+}
+
+/// The function x·sigmoid(αx) of an [`Ending`].
+#[derive(Debug)]
+pub struct EndingSwish<'a> {
+    /// α.
+    pub alpha: f32,
+    /// Where its slopes are kept, as the destination lies.
+    pub slopes: Option<&'a mut [f32]>,
 }
 
 /// The clamp of an [`Ending`]; masks as for [`Epilogue::Clip`](super::Epilogue::Clip), a row for each image of
@@ -79,7 +93,8 @@ impl Ending<'_> {
     /// # Panics
     /// Where a slice does not fit a destination of `rows` planes.
     fn finish(&mut self, dst: &[f32], rows: usize, plane: usize) -> Option<Finish> {
-        if self.add.is_none() && self.gates == [None, None] && self.clip.is_none() {
+        let masks = self.gates == [None, None] && self.clip.is_none();
+        if masks && self.add.is_none() && self.slopes.is_none() && self.swish.is_none() {
             return None;
         }
         let words = rows * mask_words(plane * BLOCK);
@@ -92,7 +107,21 @@ impl Ending<'_> {
             high: 0.0,
             below: std::ptr::null_mut(),
             above: std::ptr::null_mut(),
+            factors: std::ptr::null(),
+            swish: None,
+            slopes: std::ptr::null_mut(),
         };
+        if let Some(slopes) = self.slopes {
+            assert_eq!(slopes.len(), dst.len(), "slopes to multiply by");
+            finish.factors = slopes.as_ptr();
+        }
+        if let Some(swish) = &mut self.swish {
+            finish.swish = Some(swish.alpha);
+            if let Some(slopes) = &mut swish.slopes {
+                assert_eq!(slopes.len(), dst.len(), "slopes to keep");
+                finish.slopes = slopes.as_mut_ptr();
+            }
+        }
         if let Some(add) = self.add {
             assert_eq!(add.len(), dst.len(), "numbers to add");
             finish.add = add.as_ptr();

@@ -36,6 +36,12 @@ pub fn zip_accumulate(a: &[f32], b: &[f32], dst: &mut [f32], f: impl Fn(f32, f32
     });
 }
 
+/// `dst[i] = dst[i] · factors[i]`.
+pub fn multiply(factors: &[f32], dst: &mut [f32]) {
+    assert_eq!(factors.len(), dst.len(), "a product of slices of different lengths");
+    chunked(dst, |start, dst| dst.iter_mut().zip(&factors[start..]).for_each(|(y, f)| *y *= f));
+}
+
 /// Calls `work(start, chunk)` for the chunks of a slice.
 pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Sync) {
     if values.len() <= CHUNK {

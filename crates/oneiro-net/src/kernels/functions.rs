@@ -5,12 +5,17 @@
 
 use super::elementwise::chunked;
 use super::isa::{Isa, multiversion};
+use super::scratch::Disjoint;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, FRAC_PI_2, FRAC_PI_4, LOG2_E};
 
 /// Adding it rounds a small number to a whole one, which is then in the lowest bits.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first of which has few bits.
-const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+pub(super) const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+
+/// The polynomial of Cephes for (eʳ − 1 − r) / r².
+pub(super) const EXP_TERMS: [f32; 6] =
+    [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// eˣ.
 #[inline(always)]
@@ -20,17 +25,21 @@ pub fn exp(x: f32) -> f32 {
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * LN_2.0 - n * LN_2.1;
-    let mut p = 1.987_569_1e-4;
-    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+    let mut p = EXP_TERMS[0];
+    for c in &EXP_TERMS[1..] {
         p = p * r + c;
     }
     let p = p * r * r + r + 1.0;
     // 2ⁿ as two factors, since n exceeds the exponents of f32 on both sides.
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-    let power = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
+    let power = |n: i32| f32::from_bits((n.wrapping_add(BIAS) << MANTISSA) as u32);
     let half = n >> 1;
     p * power(half) * power(n.wrapping_sub(half))
 }
+
+/// Bits of a mantissa, and what exponents are counted from.
+pub(super) const MANTISSA: u32 = f32::MANTISSA_DIGITS - 1;
+pub(super) const BIAS: i32 = f32::MAX_EXP - 1;
 
 /// 1/(1 + e⁻ˣ).
 #[inline(always)]
@@ -220,6 +229,32 @@ smooth! {
         s + alpha * x * s * (1.0 - s)
     };
     Tanh, tanh_slice, tanh_back: |x| tanh(x), { let y = tanh(x); 1.0 - y * y };
+}
+
+multiversion! {
+    fn swish_in_place(y: &mut [f32], slopes: &mut [f32], alpha: f32) {
+        for (i, y) in y.iter_mut().enumerate() {
+            let s = sigmoid(alpha * *y);
+            *y *= s;
+            if let Some(slope) = slopes.get_mut(i) {
+                *slope = s + alpha * *y * (1.0 - s);
+            }
+        }
+    }
+}
+
+/// `y = f(y)` for f(x) = x·sigmoid(αx), and the slopes f'(y) of what it was before, where these are wanted.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn apply_swish(isa: Isa, alpha: f32, y: &mut [f32], slopes: Option<&mut [f32]>) {
+    assert!(slopes.as_ref().is_none_or(|s| s.len() == y.len()), "slices of different lengths");
+    let slopes = slopes.map(Disjoint::new);
+    chunked(y, |start, y| {
+        // SAFETY: chunks are disjoint, each one task's.
+        let slopes = slopes.as_ref().map(|s| unsafe { s.part(start, y.len()) });
+        swish_in_place(isa, y, slopes.unwrap_or_default(), alpha);
+    });
 }
 
 #[cfg(test)]

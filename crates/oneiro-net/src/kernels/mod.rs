@@ -37,8 +37,8 @@ pub use arena::{Arena, Reader, Region};
 pub use clip::{MASK_BITS, mask_words};
 pub use contract::{Contraction, Index};
 pub use correlate::{ConvGeometry, Correlation, Epilogue, PackedWeights, Phase};
-pub use elementwise::{MaskRows, ReluRule, apply_clip, clip_gradient, map, zip, zip_accumulate};
-pub use functions::Smooth;
+pub use elementwise::{MaskRows, ReluRule, apply_clip, clip_gradient, map, multiply, zip, zip_accumulate};
+pub use functions::{Smooth, apply_swish};
 pub use isa::Isa;
 pub use linear::{linear, linear_backward};
 pub use pool::{

@@ -1,6 +1,6 @@
 //! `Relu` and `Clip`: clamps with a gradient of their own.
 //!
-//! They are the activation function of a step ([`crate::typed::TypedNode::clip`]): a pass attaches them to the step
+//! They are the activation function of a step ([`crate::typed::TypedNode::attached`]): a pass attaches them to the step
 //! that computes their input where nobody asks for the value in between, and backward then needs one bit (ReLU) or
 //! two (`Clip`) a value. Standing alone they are a copy with that activation function. Which gradient rule applies (exact,
 //! redirected, …) is data of a run, see [`crate::Rules`].
@@ -24,6 +24,25 @@ pub struct Bounds {
     /// Whether this is the range of a number format rather than an activation function: rules for the gradients of ReLUs
     /// do not apply.
     pub saturates: bool,
+}
+
+/// What a step does to its result, element by element.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Attached {
+    /// A clamp.
+    Clip(Bounds),
+    /// x·sigmoid(αx) (Ramachandran et al. 2017), by its α.
+    Swish(f32),
+}
+
+impl Attached {
+    /// The bounds of a clamp.
+    pub fn bounds(self) -> Option<Bounds> {
+        match self {
+            Self::Clip(bounds) => Some(bounds),
+            Self::Swish(_) => None,
+        }
+    }
 }
 
 /// The operator.

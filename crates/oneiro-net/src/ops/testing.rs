@@ -214,6 +214,7 @@ impl Case {
                 output: out,
                 saved: bytemuck::cast_slice_mut(words),
                 clip: None,
+                swish: None,
                 in_place: &[],
             };
             kernel.forward(&mut io);
@@ -244,6 +245,7 @@ impl Case {
                     accumulate,
                     saved: bytemuck::cast_slice(&words),
                     gates: [None; 2],
+                    slopes: None,
                 });
                 let shift = if accumulate { 1.0 } else { 0.0 };
                 let gradient = arena.slice(dx);

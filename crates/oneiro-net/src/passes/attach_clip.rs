@@ -1,17 +1,18 @@
 //! `Relu` and `Clip` become the activation function of the step that computes their input.
 
 use super::{NotHere, Patch, Site};
-use crate::ops::activation::{Activation, Bounds};
+use crate::ops::activation::{Activation, Attached, Bounds};
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     site.node.op.as_any().downcast_ref::<Activation>().ok_or("not a Relu or Clip")?;
-    let bounds = site.node.clip.ok_or("it has no bounds")?;
+    let bounds = site.node.attached.and_then(Attached::bounds).ok_or("it has no bounds")?;
     let (index, producer) = site.only_producer()?;
     // Two clamps in a row are one, if their intervals meet.
-    let bounds = match producer.clip {
+    let bounds = match producer.attached {
         None => bounds,
-        Some(first) => Bounds {
+        Some(Attached::Swish(_)) => return Err("its producer has another activation function".into()),
+        Some(Attached::Clip(first)) => Bounds {
             low: bounds.low.max(first.low),
             high: bounds.high.min(first.high),
             saturates: bounds.saturates && first.saturates,
@@ -31,7 +32,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: producer.op.clone(),
             inputs: producer.inputs.clone(),
             outputs: site.node.outputs.clone(),
-            clip: Some(bounds),
+            attached: Some(Attached::Clip(bounds)),
         },
         constants: vec![],
     })

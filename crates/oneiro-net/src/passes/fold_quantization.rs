@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
 use crate::ops::activation::Activation;
+use crate::ops::activation::Attached;
 use crate::ops::quantize::clamp_of_pair;
 use crate::typed::TypedNode;
 
@@ -24,7 +25,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: Arc::new(Activation::Clip(bounds)),
             inputs: producer.inputs[..1].to_vec(),
             outputs: site.node.outputs.clone(),
-            clip: Some(bounds),
+            attached: Some(Attached::Clip(bounds)),
         },
         constants: vec![],
     })

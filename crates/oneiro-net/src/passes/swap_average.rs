@@ -21,7 +21,7 @@ const TAP_COST: usize = 10;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let (index, producer) = site.only_producer()?;
-    if producer.clip.is_some() {
+    if producer.attached.is_some() {
         return Err("an activation function is attached to the first".into());
     }
     let (first, second) = (producer.op.as_any(), site.node.op.as_any());
@@ -56,7 +56,7 @@ fn average_first(
     if after >= before {
         return Err("the other order costs more".into());
     }
-    let average = TypedNode { inputs: vec![producer.inputs[0]], clip: None, ..site.node.clone() };
+    let average = TypedNode { inputs: vec![producer.inputs[0]], attached: None, ..site.node.clone() };
     let node = TypedNode { op: producer.op.clone(), inputs: producer.inputs.clone(), ..site.node.clone() };
     Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
 }
@@ -82,7 +82,7 @@ fn average_last(
         return Err("the other order costs more".into());
     }
     let inputs = vec![producer.inputs[0], site.node.inputs[WEIGHTS]];
-    let convolution = TypedNode { inputs, clip: None, ..site.node.clone() };
+    let convolution = TypedNode { inputs, attached: None, ..site.node.clone() };
     let average = TypedNode { op: producer.op.clone(), inputs: vec![None], ..site.node.clone() };
     let Some(bias) = Facts(&facts).constant(BIAS)? else {
         return Ok(Patch { before: vec![(convolution, mixed)], ..Patch::new(index, average) });
@@ -93,7 +93,7 @@ fn average_last(
     let sum = Binary { name: "Add".into(), function: Function::Add };
     let node = TypedNode { op: Arc::new(sum), inputs: vec![None], ..site.node.clone() };
     Ok(Patch {
-        before: vec![(convolution, mixed), (TypedNode { clip: None, ..average }, y.clone())],
+        before: vec![(convolution, mixed), (TypedNode { attached: None, ..average }, y.clone())],
         constants: vec![(1, bias)],
         ..Patch::new(index, node)
     })

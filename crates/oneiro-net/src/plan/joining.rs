@@ -26,7 +26,7 @@ pub(super) fn join_values(
 ) -> Vec<Option<Home>> {
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
-        let Some(parts) = step.kernel.joins().filter(|_| step.clip.is_none()) else { continue };
+        let Some(parts) = step.kernel.joins().filter(|_| step.attached.is_none()) else { continue };
         // Each operand's outermost storage, and where that would have to begin.
         let wanted: Vec<Option<(usize, isize)>> = step
             .operands
@@ -73,7 +73,7 @@ pub(super) fn join_gradients(
     }
     // Numbers of each family that have been written, as ranges that began with a contribution.
     let joined = |step: &LoweredStep| {
-        step.kernel.joins().is_some() && step.in_place.iter().all(|&p| p) && step.clip.is_none()
+        step.kernel.joins().is_some() && step.in_place.iter().all(|&p| p) && step.attached.is_none()
     };
     for step in steps.iter().filter(|s| s.kernel.joins().is_some() && s.in_place.contains(&true)) {
         fine[homes[step.output].0] &= joined(step);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::blocked::BLOCK;
-use crate::ops::activation::Bounds;
+use crate::ops::activation::Attached;
 use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
 use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
@@ -42,7 +42,7 @@ pub(super) struct LoweredStep {
     /// Shape under which the output lies in memory.
     pub(super) shape: Vec<usize>,
     pub(super) layout: Layout,
-    pub(super) clip: Option<Bounds>,
+    pub(super) attached: Option<Attached>,
 }
 
 /// Why a result cannot be lowered: for a reason of its operator, or of the whole.
@@ -154,7 +154,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            clip: None,
+            attached: None,
         });
         Ok(Some(storage))
     }
@@ -191,7 +191,7 @@ impl<'a> Lowering<'a> {
         let inputs = self.typed.input_facts(node);
         let inputs = Facts(&inputs);
         let output = self.typed.fact(value)?;
-        if node.op.is_view() && output_index == 0 && node.clip.is_none() {
+        if node.op.is_view() && output_index == 0 && node.attached.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
         // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds exactly.
@@ -242,7 +242,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            clip: node.clip.filter(|_| output_index == 0),
+            attached: node.attached.filter(|_| output_index == 0),
         });
         Ok(())
     }

@@ -2,12 +2,15 @@
 
 use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
+use crate::ops::activation::Attached;
 use crate::ops::{Layout, Operand};
 use crate::plan::joining::{self, Home};
 use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
 use crate::plan::memory::{self, Block};
 use crate::plan::sharing;
-use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepClip};
+use crate::plan::{
+    BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
+};
 use crate::tensor::volume;
 
 /// A step's share in the gradient of one of its operands.
@@ -197,12 +200,15 @@ impl Lowering<'_> {
                 let life = goes_back[i].then_some((clock.forward(i), clock.backward(i)));
                 let rows = mask_rows(step, self.request);
                 let words = rows.rows() * mask_words(rows.row_len);
-                let low = step.clip.is_some_and(|c| c.low > f32::NEG_INFINITY);
-                let high = step.clip.is_some_and(|c| c.high < f32::INFINITY);
+                let bounds = step.attached.and_then(Attached::bounds);
+                let low = bounds.is_some_and(|c| c.low > f32::NEG_INFINITY);
+                let high = bounds.is_some_and(|c| c.high < f32::INFINITY);
+                let swish = matches!(step.attached, Some(Attached::Swish(_)));
                 Extra {
                     saved: block(step.kernel.saved_words(), life),
                     below: block(words, life.filter(|_| low)),
                     above: block(words, life.filter(|_| high)),
+                    slopes: block(self.storages[step.output].len, life.filter(|_| swish)),
                     rows,
                 }
             })
@@ -311,11 +317,14 @@ impl Lowering<'_> {
                 in_place: step.in_place,
                 output,
                 saved: region(extra.saved),
-                clip: step.clip.map(|bounds| StepClip {
-                    bounds,
-                    below: some(extra.below),
-                    above: some(extra.above),
-                    rows: extra.rows,
+                attached: step.attached.map(|attached| match attached {
+                    Attached::Clip(bounds) => StepActivation::Clip(StepClip {
+                        bounds,
+                        below: some(extra.below),
+                        above: some(extra.above),
+                        rows: extra.rows,
+                    }),
+                    Attached::Swish(alpha) => StepActivation::Swish { alpha, slopes: some(extra.slopes) },
                 }),
             })
             .collect();
@@ -343,6 +352,8 @@ struct Extra {
     saved: usize,
     below: usize,
     above: usize,
+    /// The slopes of the activation function.
+    slopes: usize,
     rows: MaskRows,
 }
 
@@ -354,7 +365,7 @@ fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [Back
     for BackwardLowered { step, contributions } in backward.iter_mut().rev() {
         for contribution in contributions.iter_mut().rev() {
             if !std::mem::replace(&mut finished[contribution.storage], true)
-                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].clip.is_some())
+                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].attached.is_some())
                 && steps[*step].kernel.applies_gates(contribution.operand)
                 && !contribution.shared
             {

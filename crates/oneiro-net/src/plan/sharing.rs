@@ -33,7 +33,7 @@ pub(super) fn share(
     // The first moment after `time` at which a gradient is changed: by a later contribution or, where that leaves it to
     // its reader, by the masks of the activation function.
     let changed = |s: usize, time: usize| -> usize {
-        let masked = producers[s].filter(|&p| steps[p].clip.is_some()).map(|p| clock.backward(p));
+        let masked = producers[s].filter(|&p| steps[p].attached.is_some()).map(|p| clock.backward(p));
         writes[s].iter().copied().chain(masked).filter(|&t| t > time).min().unwrap_or(usize::MAX)
     };
     for b in backward.iter_mut() {

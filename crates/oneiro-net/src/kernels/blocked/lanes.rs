@@ -1,5 +1,7 @@
 //! Sixteen numbers, one of each channel of a block, in the registers of a family.
 
+use crate::kernels::functions::{BIAS, MANTISSA};
+
 /// The numbers of a block of channels at one position.
 ///
 /// # Safety
@@ -16,6 +18,9 @@ pub(crate) trait Lanes: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn div(self, other: Self) -> Self;
+    /// `self · 2ⁿ` for whole n from −126 to 128 (where the power is ∞).
+    unsafe fn times_power(self, n: Self) -> Self;
     /// `self + a · b`.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
     /// Bits where `self > other` or `self` is NaN.
@@ -47,7 +52,7 @@ pub(crate) trait Lanes: Copy {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    use super::{BIAS, Lanes, MANTISSA};
     use std::arch::x86_64::*;
 
     impl Lanes for __m512 {
@@ -85,6 +90,20 @@ mod x86 {
         unsafe fn mul(self, other: Self) -> Self {
             // SAFETY: see above.
             unsafe { _mm512_mul_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn div(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { _mm512_div_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn times_power(self, n: Self) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(BIAS));
+                let power = _mm512_castsi512_ps(_mm512_slli_epi32::<MANTISSA>(exponent));
+                _mm512_mul_ps(self, power)
+            }
         }
         #[inline(always)]
         unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
@@ -239,6 +258,23 @@ mod x86 {
             unsafe { Pair(_mm256_mul_ps(self.0, other.0), _mm256_mul_ps(self.1, other.1)) }
         }
         #[inline(always)]
+        unsafe fn div(self, other: Self) -> Self {
+            // SAFETY: see above.
+            unsafe { Pair(_mm256_div_ps(self.0, other.0), _mm256_div_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn times_power(self, n: Self) -> Self {
+            // SAFETY: see above.
+            unsafe {
+                let bias = _mm256_set1_epi32(BIAS);
+                let power = |n| {
+                    let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), bias);
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<{ MANTISSA as i32 }>(exponent))
+                };
+                Pair(_mm256_mul_ps(self.0, power(n.0)), _mm256_mul_ps(self.1, power(n.1)))
+            }
+        }
+        #[inline(always)]
         unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
             // SAFETY: see above.
             unsafe { Pair(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
@@ -348,6 +384,14 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     #[inline(always)]
     unsafe fn mul(self, other: Self) -> Self {
         self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+    #[inline(always)]
+    unsafe fn times_power(self, n: Self) -> Self {
+        self.zip(n, |x, n| x * f32::from_bits(((n as i32 + BIAS) << MANTISSA) as u32))
     }
     #[inline(always)]
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {

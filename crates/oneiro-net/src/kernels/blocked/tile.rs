@@ -9,6 +9,7 @@
 //! number of the source is broadcast and meets V registers of weights.
 
 use super::lanes::Lanes;
+use super::swish;
 use crate::kernels::isa::Isa;
 
 /// Output channels in a register block.
@@ -50,6 +51,9 @@ pub(crate) struct TileCall {
     pub(crate) mask_step: usize,
 }
 
+/// Positions by which factors are fetched ahead: they were written long before, in the pass forward.
+const FACTORS_AHEAD: usize = 64;
+
 /// What is done to every sum before it leaves its register, in this order. Null: not done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Finish {
@@ -65,6 +69,11 @@ pub(crate) struct Finish {
     pub(crate) high: f32,
     pub(crate) below: *mut u16,
     pub(crate) above: *mut u16,
+    /// Multiplied by these numbers, which lie as `add` does.
+    pub(crate) factors: *const f32,
+    /// Becomes x·sigmoid(αx), with the slope there written to a place that runs parallel to the output.
+    pub(crate) swish: Option<f32>,
+    pub(crate) slopes: *mut f32,
 }
 
 impl Finish {
@@ -78,6 +87,11 @@ impl Finish {
         unsafe {
             if !self.add.is_null() {
                 sum = sum.add(X::load(self.add.offset(to.offset_from(self.base))));
+            }
+            if !self.factors.is_null() {
+                let factors = self.factors.offset(to.offset_from(self.base));
+                X::prefetch(factors.wrapping_add(FACTORS_AHEAD * LANES));
+                sum = sum.mul(X::load(factors));
             }
             for gate in self.gates {
                 if !gate.is_null() {
@@ -93,6 +107,13 @@ impl Finish {
                 if !self.above.is_null() {
                     *self.above.add(mask) = above;
                 }
+            }
+            if let Some(alpha) = self.swish {
+                let (value, slope) = swish::swish(sum, alpha);
+                if !self.slopes.is_null() {
+                    slope.store(self.slopes.offset(to.offset_from(self.base)));
+                }
+                sum = value;
             }
             sum
         }

@@ -159,6 +159,10 @@ impl Kernel for BlockedConv {
         true
     }
 
+    fn applies_swish(&self) -> bool {
+        true
+    }
+
     fn applies_gates(&self, _operand: usize) -> bool {
         true
     }
@@ -221,6 +225,10 @@ impl Kernel for FirstConv {
     }
 
     fn applies_clip(&self) -> bool {
+        true
+    }
+
+    fn applies_swish(&self) -> bool {
         true
     }
 
