@@ -35,6 +35,7 @@ pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
                 out: out.as_mut_ptr(),
                 out_block: positions * LANES,
                 out_step: LANES,
+                far: false,
                 start: weights.as_ptr(),
                 finish: std::ptr::null(),
                 mask_at: 0,

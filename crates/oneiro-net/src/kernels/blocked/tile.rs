@@ -43,6 +43,8 @@ pub(crate) struct TileCall {
     pub(crate) out_step: usize,
     /// `[V][16]` to begin with; null: what `out` holds.
     pub(crate) start: *const f32,
+    /// Whether what `out` holds was written long before.
+    pub(crate) far: bool,
     /// What to do with the finished sums; null: nothing.
     pub(crate) finish: *const Finish,
     /// Index of the first output in masks, and from one block and one position to the next.
@@ -52,7 +54,7 @@ pub(crate) struct TileCall {
 }
 
 /// Positions by which factors are fetched ahead: they were written long before, in the pass forward.
-const FACTORS_AHEAD: usize = 64;
+const AHEAD: usize = 64;
 
 /// What is done to every sum before it leaves its register, in this order. Null: not done.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,7 @@ impl Finish {
             }
             if !self.factors.is_null() {
                 let factors = self.factors.offset(to.offset_from(self.base));
-                X::prefetch(factors.wrapping_add(FACTORS_AHEAD * LANES));
+                X::prefetch(factors.wrapping_add(AHEAD * LANES));
                 sum = sum.mul(X::load(factors));
             }
             for gate in self.gates {
@@ -108,14 +110,24 @@ impl Finish {
                     *self.above.add(mask) = above;
                 }
             }
-            if let Some(alpha) = self.swish {
-                let (value, slope) = swish::swish(sum, alpha);
-                if !self.slopes.is_null() {
-                    slope.store(self.slopes.offset(to.offset_from(self.base)));
-                }
-                sum = value;
+            self.swish_of(sum, to)
+        }
+    }
+
+    /// x·sigmoid(αx), where it is asked for.
+    ///
+    /// # Safety
+    /// As [`Finish::apply`].
+    #[inline(always)]
+    unsafe fn swish_of<X: Lanes>(&self, x: X, to: *const f32) -> X {
+        let Some(alpha) = self.swish else { return x };
+        // SAFETY: the caller grants the addresses.
+        unsafe {
+            let (value, slope) = swish::swish(x, alpha);
+            if !self.slopes.is_null() {
+                slope.store(self.slopes.offset(to.offset_from(self.base)));
             }
-            sum
+            value
         }
     }
 }
@@ -132,6 +144,18 @@ pub(crate) type Tile = unsafe fn(&TileCall);
 unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
     // SAFETY: all addresses are those that the caller grants: R positions and V blocks of each.
     unsafe {
+        if call.far {
+            fetch::<X, R, V>(call, call.out);
+        }
+        if !call.finish.is_null() {
+            let finish = &*call.finish;
+            let place = call.out.offset_from(finish.base);
+            for also in [finish.add, finish.factors] {
+                if !also.is_null() {
+                    fetch::<X, R, V>(call, also.offset(place));
+                }
+            }
+        }
         let mut sum = [[X::splat(0.0); V]; R];
         let mut weights = call.weights;
         let mut ahead = call.ahead;
@@ -157,36 +181,129 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
                 weights = weights.add(V * LANES);
             }
         }
+        if call.finish.is_null() {
+            for v in 0..V {
+                let out = call.out.add(v * call.out_block);
+                let start = X::load(if call.start.is_null() { out } else { call.start.add(v * LANES) });
+                for j in 0..R {
+                    let to = out.add(j * call.out_step);
+                    let before = if call.start.is_null() { X::load(to) } else { start };
+                    before.add(sum[j][v]).store(to);
+                }
+            }
+            return;
+        }
         for v in 0..V {
             let out = call.out.add(v * call.out_block);
             let start = X::load(if call.start.is_null() { out } else { call.start.add(v * LANES) });
             for j in 0..R {
-                let to = out.add(j * call.out_step);
-                let before = if call.start.is_null() { X::load(to) } else { start };
-                before.add(sum[j][v]).store(to);
+                let before = if call.start.is_null() { X::load(out.add(j * call.out_step)) } else { start };
+                sum[j][v] = before.add(sum[j][v]);
             }
         }
-        if !call.finish.is_null() {
-            finish::<X>(call, R, V);
+        finish(call, &mut sum);
+        for v in 0..V {
+            for j in 0..R {
+                sum[j][v].store(call.out.add(v * call.out_block + j * call.out_step));
+            }
+        }
+        if (*call.finish).swish.is_some() {
+            swish_of::<X>(call, R, V);
         }
     }
 }
 
-/// Finishes the outputs of a tile while they are in the first-level cache. Apart from the tile, so that its sums can
-/// stay in registers.
+/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its products are done.
+///
+/// # Safety
+/// The family's instructions are there.
+#[inline(always)]
+unsafe fn fetch<X: Lanes, const R: usize, const V: usize>(call: &TileCall, from: *const f32) {
+    for v in 0..V {
+        for j in 0..R {
+            // SAFETY: the caller has the instructions.
+            unsafe { X::prefetch(from.wrapping_add(v * call.out_block + j * call.out_step)) };
+        }
+    }
+}
+
+/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem to depend on
+/// stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or the compiler would keep
+/// the sums in memory from the beginning.
 ///
 /// # Safety
 /// As for [`Tile`], with the finish there.
 #[inline(always)]
-unsafe fn finish<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
+unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
     // SAFETY: the caller grants the outputs, and what the finish asks for at them.
+    unsafe {
+        let finish = &*call.finish;
+        let place = call.out.offset_from(finish.base);
+        let at = |v: usize, j: usize| v * call.out_block + j * call.out_step;
+        if !finish.add.is_null() {
+            let add = finish.add.offset(place);
+            for v in 0..V {
+                for j in 0..R {
+                    sum[j][v] = sum[j][v].add(X::load(add.add(at(v, j))));
+                }
+            }
+        }
+        if !finish.factors.is_null() {
+            let factors = finish.factors.offset(place);
+            for v in 0..V {
+                for j in 0..R {
+                    sum[j][v] = sum[j][v].mul(X::load(factors.add(at(v, j))));
+                }
+            }
+        }
+        let mask = |v: usize, j: usize| call.mask_at + v * call.mask_block + j * call.mask_step;
+        for gate in finish.gates {
+            if !gate.is_null() {
+                for v in 0..V {
+                    for j in 0..R {
+                        sum[j][v] = sum[j][v].zero_where(*gate.add(mask(v, j)));
+                    }
+                }
+            }
+        }
+        if finish.clip {
+            let (low, high) = (X::splat(finish.low), X::splat(finish.high));
+            if !finish.below.is_null() {
+                for v in 0..V {
+                    for j in 0..R {
+                        *finish.below.add(mask(v, j)) = sum[j][v].clip(low, high).1;
+                    }
+                }
+            }
+            if !finish.above.is_null() {
+                for v in 0..V {
+                    for j in 0..R {
+                        *finish.above.add(mask(v, j)) = sum[j][v].clip(low, high).2;
+                    }
+                }
+            }
+            for v in 0..V {
+                for j in 0..R {
+                    sum[j][v] = sum[j][v].clip(low, high).0;
+                }
+            }
+        }
+    }
+}
+
+/// x·sigmoid(αx) of the outputs of a tile, while they are in the first-level cache.
+///
+/// # Safety
+/// As for [`Tile`], with a finish that has a swish.
+#[inline(always)]
+unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
+    // SAFETY: the caller grants the outputs, and the slopes beside them.
     unsafe {
         let finish = *call.finish;
         for v in 0..blocks {
-            let (out, mask) = (call.out.add(v * call.out_block), call.mask_at + v * call.mask_block);
             for j in 0..positions {
-                let to = out.add(j * call.out_step);
-                finish.apply(X::load(to), to, mask + j * call.mask_step).store(to);
+                let to = call.out.add(v * call.out_block + j * call.out_step);
+                finish.swish_of(X::load(to), to).store(to);
             }
         }
     }

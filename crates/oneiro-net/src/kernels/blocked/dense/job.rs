@@ -170,6 +170,7 @@ impl Job<'_> {
                     out: self.dst.pointer((first_plane * plane + to) * LANES),
                     out_block: c.batch * plane * LANES,
                     out_step: step * LANES,
+                    far: written && products.first == 0,
                     start: if written { std::ptr::null() } else { bias.as_ptr() },
                     finish,
                     mask_at: first_plane * mask_plane + to,

@@ -144,6 +144,7 @@ impl Products {
                             out: to[at * LANES..].as_mut_ptr(),
                             out_block: positions * LANES,
                             out_step: LANES,
+                            far: false,
                             start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
                             finish: std::ptr::null(),
                             mask_at: 0,
