@@ -59,12 +59,28 @@ pub fn is_folder(path: &Path) -> bool {
 pub fn default_path(context: &Context, name: &str) -> PicturePaths {
     let folder = context.config().out.clone();
     let file = folder.as_ref().map_or(PathBuf::from(name), |folder| folder.join(name));
-    PicturePaths { folder, files: vec![file] }
+    let paths = PicturePaths { folder, files: vec![file] };
+    say_what_is_replaced(context, &paths);
+    paths
+}
+
+/// Says which earlier results the results of a command go over whose place nobody chose.
+fn say_what_is_replaced(context: &Context, paths: &PicturePaths) {
+    if let Some(file) = paths.files.iter().find(|file| file.is_file()) {
+        context.note(&format!(
+            "note: {} is there already and will be replaced; --out names another file",
+            file.display()
+        ));
+    }
 }
 
 /// Where a picture for each name goes. One goes into the file given; several go into the folder given.
 pub fn picture_paths(context: &Context, out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
-    place_pictures(out, context.config().out.as_deref(), names)
+    let paths = place_pictures(out, context.config().out.as_deref(), names)?;
+    if out.is_none() {
+        say_what_is_replaced(context, &paths);
+    }
+    Ok(paths)
 }
 
 /// `usual` is the folder that pictures go to where none is given.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::card::{Card, InputKind, Layout};
-use oneiro::objective::{Objective, Unit};
+use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::ValueId;
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
@@ -92,6 +92,12 @@ impl LoadedModel {
 
     /// The objective of a unit, its class found by name.
     pub fn objective(&self, unit: &Unit) -> Result<Objective> {
+        if let UnitTarget::Layer(name) = &unit.target
+            && let Err(no_layer) = self.model.resolve(name)
+            && self.labels.as_ref().is_some_and(|labels| labels.find(name).is_ok())
+        {
+            bail!("{no_layer}; there is a class of this name: class:{name}");
+        }
         unit.objective(|name| self.class_index(name))
     }
 
@@ -142,11 +148,14 @@ impl LoadedModel {
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let model = load_for_shapes(context, args)?;
     if model.guessed {
-        context.note(
-            "note: nothing says how images are prepared, so it is done as for torchvision's ImageNet networks (RGB in \
-             0-1, mean .485 .456 .406, std .229 .224 .225); if that is wrong, so are the results: give --preprocess \
-             or a model card (NAME.toml beside the model)",
-        );
+        let known = match (&args.mean, &args.std) {
+            (None, None) => "nothing says how images are prepared, so it",
+            _ => "what --mean or --std does not say of how images are prepared",
+        };
+        context.note(&format!(
+            "note: {known} is done as for torchvision's ImageNet networks (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); if \
+             that is wrong, so are the results: give --preprocess, --mean and --std, or a model card (NAME.toml beside the model)",
+        ));
     }
     Ok(model)
 }

@@ -46,8 +46,13 @@ impl Places {
             let mut there: Vec<PathBuf> = known.into_iter().chain(was.into_iter().flatten()).collect();
             there.retain(|p| p.is_file());
             let Some(first) = there.first() else {
+                let others: Vec<String> = given.iter().map(|(path, _)| path.display().to_string()).collect();
+                let others = match others[..] {
+                    [] => String::new(),
+                    _ => format!(" ({}: another content)", others.join(", ")),
+                };
                 bail!(
-                    "{}: the picture was made from this file, which is not there; say with --image where it is now",
+                    "{}: the picture was made from this file, which is not there; say with --image where it is now{others}",
                     file.path
                 );
             };

@@ -1,6 +1,7 @@
 //! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be seen, that a
 //! setting was left to chance.
 
+use oneiro::gradients::ReluGradient;
 use oneiro::objective::{Objective, TermKind};
 
 use crate::context::Context;
@@ -20,8 +21,8 @@ pub fn on_jobs(context: &Context, work: &Prepared<'_>) {
     });
     if guessed {
         context.note(
-            "note: the units' largest activations are not known and taken for 1, which may be too strong; give --data FOLDER \
-             (of oneiro render) or --set max_activation=A",
+            "note: the units' largest activations are not known and taken for 1, which may be too strong; give \
+             --set max_activation=A (`oneiro render` also has --data FOLDER, whose photos show it)",
         );
     }
 }
@@ -45,10 +46,19 @@ pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished])
             context.note(&text(&names(&found), found.iter().all(|r| r.display.is_clip())));
         }
     };
-    note(&|f| is_stuck(&f.report), &|names, _| {
+    let why = "the gradient is zero or nearly so (a dead unit, a saturated output, weights that were never trained, a mask that is \
+               black everywhere)";
+    let is_redirected =
+        |f: &Finished| work.settings[f.report.setting].preset.gradients.relu == ReluGradient::Redirected;
+    note(&|f| is_stuck(&f.report) && !is_redirected(f), &|names, _| {
         format!(
-            "note: {names} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, weights that \
-             were never trained, a mask that is black everywhere); --relu-rule redirected may wake a dead unit"
+            "note: the value of {names} did not change: {why}; --relu-rule redirected may wake a dead unit"
+        )
+    });
+    note(&|f| is_stuck(&f.report) && is_redirected(f), &|names, _| {
+        format!(
+            "note: the value of {names} did not change: {why}; what the picture shows comes from gradients that were redirected \
+             past the ReLUs, and says nothing of the unit"
         )
     });
     if let Some((layer, behind)) = silent_on_average(work, finished) {

@@ -32,7 +32,7 @@ pub struct RenderArgs {
     /// (maco), of which it sees boxes: --set size=N says how large these are
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
-    /// Steps of the optimiser
+    /// Steps of the optimiser; a recipe that settles (mahendran16) adds its own, but to none
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -316,7 +316,12 @@ impl RenderArgs {
             preset = with_setting(&preset, assignment)?;
         }
         check_preset(&preset)?;
-        self.save_preset.as_deref().map_or(Ok(()), files::check_writable)?;
+        if let Some(path) = &self.save_preset {
+            if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {
+                bail!("--save-preset {}: recipes are files whose names end in .toml", path.display());
+            }
+            files::check_writable(path)?;
+        }
         Ok(preset)
     }
 

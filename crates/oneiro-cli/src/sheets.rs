@@ -117,7 +117,10 @@ fn subtitle(settings: &[Setting]) -> String {
 
 /// The sheet as a PNG that says how it was made.
 pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Result<Vec<u8>> {
-    let mut sheet = Sheet::new(layout.columns).title(&layout.title).subtitle(&layout.subtitle);
+    let mut sheet = Sheet::new(layout.columns)
+        .title(&layout.title)
+        .subtitle(&layout.subtitle)
+        .min_cell_width(MIN_CELL_WIDTH);
     let mut results = finished.iter();
     let preset = &work.settings[0].preset;
     let size = common_size(finished);
@@ -162,6 +165,9 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
         None => Ok(image),
     }
 }
+
+/// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
+pub const MIN_CELL_WIDTH: usize = 80;
 
 /// What is wanted of results beside their picture.
 #[derive(clap::Args)]

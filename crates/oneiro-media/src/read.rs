@@ -139,6 +139,11 @@ fn recognize(bytes: &[u8], path: &Path) -> Result<ImageFormat> {
             Ok(format)
         }
         Ok(other) => unknown(format!("it is of format {other:?}")),
+        Err(_) if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) => unknown(
+            "it holds numbers: `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` read them for networks that take \
+             bands (order = \"bands\"), other commands do not"
+                .to_owned(),
+        ),
         Err(_) => unknown("it is of an unknown format".to_owned()),
     }
 }

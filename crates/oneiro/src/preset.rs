@@ -41,7 +41,7 @@ pub struct Preset {
     /// the other.
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub picture: Option<[usize; 2]>,
-    /// Steps at most, those of [`Preset::settle`] not counted.
+    /// Steps at most, those of [`Preset::settle`] not counted, which come after the first one only.
     pub steps: usize,
     /// Steps after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ const CPPN_RATE: f32 = 0.005;
 impl Preset {
     /// All steps, those at the end included.
     pub fn total_steps(&self) -> usize {
-        self.steps + self.settle.map_or(0, |s| s.steps)
+        if self.steps == 0 { 0 } else { self.steps + self.settle.map_or(0, |s| s.steps) }
     }
 
     /// The learning rate of a step, counted from 0.

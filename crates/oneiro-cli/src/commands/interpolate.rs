@@ -96,7 +96,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load(context, &args.model)?;
     let ends = [model.objective(&from)?, model.objective(&to)?];
-    let row = row(&ends, usize::from(args.frames), align.as_ref());
+    let mut row = row(&ends, usize::from(args.frames), align.as_ref());
+    row.title = format!("{} to {}", args.from_unit, args.to_unit);
     let plan = SheetPlan {
         columns: row.cells.len(),
         measure: Measure::Value,

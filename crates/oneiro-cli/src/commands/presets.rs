@@ -34,7 +34,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     } else {
         let find = |name: &String| {
             let preset = all.iter().find(|p| &p.name == name);
-            preset.ok_or_else(|| anyhow!("there is no preset \"{name}\"; there are {}", known()))
+            preset.ok_or_else(|| {
+                anyhow!(
+                    "there is no preset \"{name}\"; there are {}; those of dream images are in `oneiro dream --help`",
+                    known()
+                )
+            })
         };
         args.names.iter().map(find).collect::<Result<_>>()?
     };

@@ -126,6 +126,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     // Slips are found before the model is read, which alone knows its classes.
     args.grad.as_ref().map(|g| Objective::parse(g, &AnySources)).transpose()?;
     let model = model::load_for_tensors(context, &args.model)?;
+    let unsound: Vec<String> =
+        given.iter().filter(|t| t.data.iter().any(|x| !x.is_finite())).map(|t| t.name.clone()).collect();
+    let unsound = unsound.join(", ");
     let (shapes, data) = in_graph_order(&model.model, given)?;
     let size = picture_size(&shapes);
     let objective = args.grad.as_ref().map(|g| model.expression(g, size)).transpose()?;
@@ -164,6 +167,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Ok(results)
     })?;
     files::write_tensors(&args.out, &results, HashMap::new())?;
+    let broken = |t: &&RawTensor| t.data.iter().any(|x| !x.is_finite());
+    let named = |tensors: &[RawTensor]| {
+        tensors.iter().filter(broken).map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if results.iter().any(|t| broken(&t)) {
+        let given =
+            if unsound.is_empty() { String::new() } else { format!(", and so do the inputs {unsound}") };
+        context.note(&format!("note: {} hold NaN or infinite numbers{given}", named(&results)));
+    }
     for t in &results {
         let norm = t.data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         context.print(&format!("{} {:?} norm {norm:.6}", t.name, t.shape))?;

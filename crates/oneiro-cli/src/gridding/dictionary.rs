@@ -12,6 +12,7 @@ use crate::commands::render::short;
 use crate::context::Context;
 use crate::model::LoadedModel;
 use crate::rendering::{Job, Setting};
+use crate::sheets::MIN_CELL_WIDTH;
 
 /// Sides of the photo above the rows, in icons.
 const PHOTO: usize = 2;
@@ -107,6 +108,7 @@ impl Dictionary {
         let by =
             recipe.toward_unit.as_ref().map_or(String::new(), |unit| format!(", by their share in {unit}"));
         let mut sheet = Sheet::new(self.top.saturating_add(1))
+            .min_cell_width(MIN_CELL_WIDTH)
             .title(&recipe.title)
             .subtitle(format!(
                 "the channels that speak most at positions of {}{by}; preset {}, {} steps, seed {}",

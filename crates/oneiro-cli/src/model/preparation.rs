@@ -92,6 +92,18 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
             notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
         }
     }
+    /// Beyond what any data set has in units of white.
+    const LARGE_MEAN: f32 = 2.0;
+    if let Some(input) = card
+        .input
+        .iter()
+        .find(|i| i.kind == InputKind::Image && i.range == 1.0 && i.mean.iter().any(|m| m.abs() > LARGE_MEAN))
+    {
+        notes.push(format!(
+            "a mean of {} is subtracted from pixels of 0-1; if it counts from 0 to 255, give --range 255",
+            input.mean[0]
+        ));
+    }
     let bands = card.input.iter().find(|i| i.order == ChannelOrder::Bands);
     if let (Some(show), None) = (&args.show, bands) {
         let show = show.iter().map(usize::to_string).collect::<Vec<_>>().join(",");

@@ -187,9 +187,9 @@ fn recipes_that_are_none_are_one_message_that_names_them() {
         ("saved nowhere", "render NET --save-preset none/s.toml", &["none"]),
         ("saved over a folder", "render NET --save-preset folder.toml", &["folder.toml"]),
         (
-            "saved over the picture",
+            "saved under the name of a picture",
             "render NET --save-preset a.png --out a.png",
-            &["a.png", "another result"],
+            &["a.png", ".toml"],
         ),
     ];
     let commands: Vec<String> = cases

@@ -103,3 +103,58 @@ fn channels_that_are_silent_on_average_are_pointed_to_their_relu() {
     let behind = sheet("relu1");
     assert!(!behind.contains("stay below zero"), "{behind}");
 }
+
+#[test]
+fn what_would_be_lost_or_misread_is_said() {
+    let place = Place::new();
+    let quick = ["--size", "32", "--steps", "1"];
+    let said = |args: &[&str]| place.run(args).stderr;
+    // An earlier result under a name that nobody chose.
+    let render = [&["render", "squeezenet1_1", "--unit", "fire2:3"][..], &quick].concat();
+    assert!(!said(&render).contains("replaced"));
+    assert!(said(&render).contains("fire2-3.png is there already and will be replaced"));
+    assert!(!said(&[&render[..], &["--out", "fire2-3.png"]].concat()).contains("replaced"));
+    let sheet = [&["sheet", "squeezenet1_1", "--layer", "fire2", "--units", "0,1"][..], &quick].concat();
+    assert!(!said(&sheet).contains("replaced"));
+    assert!(said(&sheet).contains("sheet.png is there already and will be replaced"));
+    // A class that was taken for a layer.
+    let class = said(&["render", "squeezenet1_1", "--unit", "goldfish", "--out", "x.png"]);
+    assert!(class.contains("no layer is called \"goldfish\"") && class.contains("class:goldfish"), "{class}");
+    // Numbers that are none.
+    let mut numbers = vec![0.5f32; 3 * 32 * 32];
+    numbers[7] = f32::NAN;
+    place.write("x.npy", crate::files::npy(&[1, 3, 32, 32], &numbers));
+    let run = said(&["run", "squeezenet1_1", "--input", "x=x.npy", "--capture", "fire2", "--out", "o.st"]);
+    assert!(run.contains("act/fire2 hold NaN or infinite numbers, and so do the inputs x"), "{run}");
+    let image = said(&["invert", "squeezenet1_1", "x.npy", "--layer", "fire2"]);
+    assert!(image.contains("x.npy") && image.contains("bands"), "{image}");
+    // A mean that counts from 0 to 255.
+    place.borrow("plain2d.legacy.onnx", "net.onnx");
+    let mean = ["--mean", "123.7,116.3,103.5", "--std", "58,57,57"];
+    let scene = [&["render", "net.onnx", "--unit", "output:1", "--out", "m.png"][..], &quick, &mean].concat();
+    assert!(said(&scene).contains("--range 255"), "{}", said(&scene));
+}
+
+#[test]
+fn no_steps_are_none_also_where_a_recipe_settles() {
+    let place = Place::new();
+    let render = |steps: &str| {
+        let args = [
+            "render",
+            "squeezenet1_1",
+            "--unit",
+            "fire2:3",
+            "--preset",
+            "mahendran16",
+            "--size",
+            "32",
+            "--json",
+            "--steps",
+            steps,
+            "--out",
+            "a.png",
+        ];
+        place.json(&args)["units"][0]["steps"].as_u64().unwrap()
+    };
+    assert_eq!([render("0"), render("3")], [0, 53]);
+}
