@@ -4,7 +4,6 @@
 //! them. Through the values of `TopK` it flows to where they came from.
 
 use std::any::Any;
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -67,11 +66,14 @@ impl Rows {
     }
 }
 
-/// Positions of a row in order, the wanted extreme first, equal ones by position.
+/// Positions of a row in order, the wanted extreme first, equal ones by position. A NaN is larger than all numbers, as for
+/// max-pooling.
 fn ranking<T: PartialOrd>(n: usize, largest: bool, value: impl Fn(usize) -> T) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
+    let is_nan = |value: &T| value.partial_cmp(value).is_none();
     order.sort_by(|&i, &j| {
-        let order = value(i).partial_cmp(&value(j)).unwrap_or(Ordering::Equal);
+        let (a, b) = (value(i), value(j));
+        let order = a.partial_cmp(&b).unwrap_or_else(|| is_nan(&a).cmp(&is_nan(&b)));
         if largest { order.reverse() } else { order }
     });
     order
@@ -340,6 +342,17 @@ mod tests {
     use crate::graph::{Builder, Dim};
     use crate::ops::testing::{Case, data, ints};
     use crate::{CpuSession, Plan, Request, Session};
+
+    #[test]
+    fn a_nan_is_the_largest_and_disturbs_no_order() {
+        let values: Vec<f32> =
+            (0..500).map(|i| if i % 5 == 2 { f32::NAN } else { (i * 7919 % 1009) as f32 }).collect();
+        let largest = super::ranking(values.len(), true, |i| values[i]);
+        let smallest = super::ranking(values.len(), false, |i| values[i]);
+        assert!(largest[..100].iter().all(|&i| values[i].is_nan()));
+        assert!(largest[100..].windows(2).all(|w| values[w[0]] >= values[w[1]]));
+        assert!(smallest[..400].windows(2).all(|w| values[w[0]] <= values[w[1]]));
+    }
 
     #[test]
     fn hardmax_marks_the_first_of_the_largest_along_any_axis() {

@@ -50,6 +50,10 @@ impl Param for Masked {
         self.inner.shape()
     }
 
+    fn project(&self, params: &mut [f32], bound: f32) {
+        self.inner.project(params, bound);
+    }
+
     fn shared(&self) -> Range<usize> {
         self.inner.shared()
     }
@@ -120,6 +124,42 @@ mod tests {
             let m = mask[at % 6];
             assert!((image[at] - m * inner[at] - (1.0 - m) * base[at]).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn the_bound_of_pixels_holds_behind_a_mask() {
+        /// Pixels of which only the projection is asked for.
+        #[derive(Debug)]
+        struct Halves;
+        impl Param for Halves {
+            fn len(&self) -> usize {
+                18
+            }
+            fn shape(&self) -> [usize; 3] {
+                [3, 2, 3]
+            }
+            fn project(&self, params: &mut [f32], bound: f32) {
+                params.iter_mut().for_each(|x| *x = x.min(bound));
+            }
+            fn init(&self, _: &mut Stream, _: &mut Stream) -> Vec<f32> {
+                vec![0.0; 18]
+            }
+            fn from_image(&self, _: &[f32]) -> Option<Vec<f32>> {
+                None
+            }
+            fn work(&self) -> Work {
+                Work::default()
+            }
+            fn image(&self, params: &[f32], _: &mut Work, out: &mut [f32]) {
+                out.copy_from_slice(params);
+            }
+            fn adjoint(&self, _: &[f32], _: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
+                grad_params.copy_from_slice(grad_image);
+            }
+        }
+        let mut params = vec![3.0; 18];
+        Masked::new(Box::new(Halves), vec![1.0; 6], &[0.5; 18]).unwrap().project(&mut params, 2.0);
+        assert_eq!(params, [2.0; 18]);
     }
 
     #[test]
