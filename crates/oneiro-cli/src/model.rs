@@ -81,11 +81,13 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// What a ReLU makes of a value, where nothing else reads the value.
+    /// What a ReLU, or a clip such as ReLU6, makes of a value, where nothing else reads the value.
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
-            (Some(node), None) if node.op.op_type() == "Relu" => node.outputs.first().copied().flatten(),
+            (Some(node), None) if matches!(node.op.op_type(), "Relu" | "Clip") => {
+                node.outputs.first().copied().flatten()
+            }
             _ => None,
         }
     }

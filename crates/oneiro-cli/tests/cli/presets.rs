@@ -187,6 +187,11 @@ fn recipes_that_are_none_are_one_message_that_names_them() {
         ("saved nowhere", "render NET --save-preset none/s.toml", &["none"]),
         ("saved over a folder", "render NET --save-preset folder.toml", &["folder.toml"]),
         (
+            "saved over another result",
+            "render NET --save-preset a.toml --raw a.toml --out a.png",
+            &["a.toml", "another result"],
+        ),
+        (
             "saved under the name of a picture",
             "render NET --save-preset a.png --out a.png",
             &["a.png", ".toml"],

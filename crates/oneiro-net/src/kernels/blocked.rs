@@ -10,6 +10,7 @@
 mod dense;
 mod depthwise;
 mod families;
+mod finish;
 mod lanes;
 mod maps;
 mod peak;
@@ -34,7 +35,7 @@ pub use winograd::{LineOutputs, LineWinograd, Outputs, Winograd};
 
 use super::clip::mask_words;
 use super::pages::Pages;
-use tile::Finish;
+use finish::Finish;
 
 /// Channels of a block.
 pub const BLOCK: usize = tile::LANES;

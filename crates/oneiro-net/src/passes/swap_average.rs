@@ -26,97 +26,96 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     }
     let (first, second) = (producer.op.as_any(), site.node.op.as_any());
     if let (Some(conv), Some(pool)) = (first.downcast_ref::<Conv>(), second.downcast_ref::<Pool>()) {
-        return average_first(site, index, producer, conv, pool);
+        return Pair { site, index, producer, conv, pool }.average_first();
     }
     if let (Some(pool), Some(conv)) = (first.downcast_ref::<Pool>(), second.downcast_ref::<Conv>()) {
-        return average_last(site, index, producer, pool, conv);
+        return Pair { site, index, producer, conv, pool }.average_last();
     }
     Err("not a convolution and a pooling".into())
 }
 
-/// `pool(conv(x))` as `conv(pool(x))`: fewer positions for the convolution.
-fn average_first(
-    site: Site<'_>,
+/// Two nodes of which one reads the other alone.
+struct Pair<'a> {
+    site: Site<'a>,
+    /// Which node the first one is.
     index: usize,
-    producer: &TypedNode,
-    conv: &Conv,
-    pool: &Pool,
-) -> Result<Patch, NotHere> {
-    let facts = site.typed.input_facts(producer);
-    let (x, between, y) =
-        (Facts(&facts).need(0)?, fact(site, &site.node.inputs)?, fact(site, &site.node.outputs)?);
-    let products = products_of_a_position(conv, &facts)?;
-    let taps = taps_of_an_average(pool, between)?;
-    if producer.inputs.get(BIAS).copied().flatten().is_some() && !pool.keeps_constants(between)? {
-        return Err("the average of the bias is another number at the border".into());
-    }
-    let pooled = Fact::float([&x.shape[..2], &y.shape[2..]].concat());
-    let before = between.len() * products + y.len() * taps * TAP_COST;
-    let after = pooled.len() * taps * TAP_COST + y.len() * products;
-    if after >= before {
-        return Err("the other order costs more".into());
-    }
-    let average = TypedNode { inputs: vec![producer.inputs[0]], attached: None, ..site.node.clone() };
-    let node = TypedNode { op: producer.op.clone(), inputs: producer.inputs.clone(), ..site.node.clone() };
-    Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
+    producer: &'a TypedNode,
+    conv: &'a Conv,
+    pool: &'a Pool,
 }
 
-/// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its average would be another
-/// number at the border, where padding counts.
-fn average_last(
-    site: Site<'_>,
-    index: usize,
-    producer: &TypedNode,
-    pool: &Pool,
-    conv: &Conv,
-) -> Result<Patch, NotHere> {
-    let facts = site.typed.input_facts(site.node);
-    let (x, between, y) =
-        (fact(site, &producer.inputs)?, Facts(&facts).need(0)?, fact(site, &site.node.outputs)?);
-    let products = products_of_a_position(conv, &facts)?;
-    let taps = taps_of_an_average(pool, x)?;
-    let mixed = Fact::float([&y.shape[..2], &x.shape[2..]].concat());
-    let before = between.len() * taps * TAP_COST + y.len() * products;
-    let after = mixed.len() * products + y.len() * taps * TAP_COST;
-    if after >= before {
-        return Err("the other order costs more".into());
+impl<'a> Pair<'a> {
+    /// `pool(conv(x))` as `conv(pool(x))`: fewer positions for the convolution.
+    fn average_first(&self) -> Result<Patch, NotHere> {
+        let Pair { site, index, producer, pool, .. } = *self;
+        let [x, between, y] = self.values()?;
+        if producer.inputs.get(BIAS).copied().flatten().is_some() && !pool.keeps_constants(between)? {
+            return Err("the average of the bias is another number at the border".into());
+        }
+        let pooled = Fact::float([&x.shape[..2], &y.shape[2..]].concat());
+        self.check_cost(producer, [between, y], [y, &pooled], between)?;
+        let average = TypedNode { inputs: vec![producer.inputs[0]], attached: None, ..site.node.clone() };
+        let node =
+            TypedNode { op: producer.op.clone(), inputs: producer.inputs.clone(), ..site.node.clone() };
+        Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
     }
-    let inputs = vec![producer.inputs[0], site.node.inputs[WEIGHTS]];
-    let convolution = TypedNode { inputs, attached: None, ..site.node.clone() };
-    let average = TypedNode { op: producer.op.clone(), inputs: vec![None], ..site.node.clone() };
-    let Some(bias) = Facts(&facts).constant(BIAS)? else {
-        return Ok(Patch { before: vec![(convolution, mixed)], ..Patch::new(index, average) });
-    };
-    let mut shape = vec![1; y.shape.len()];
-    shape[1] = y.shape[1];
-    let bias = Tensor::floats(&shape, bias.as_floats()?.into_owned());
-    let sum = Binary { name: "Add".into(), function: Function::Add };
-    let node = TypedNode { op: Arc::new(sum), inputs: vec![None], ..site.node.clone() };
-    Ok(Patch {
-        before: vec![(convolution, mixed), (TypedNode { attached: None, ..average }, y.clone())],
-        constants: vec![(1, bias)],
-        ..Patch::new(index, node)
-    })
-}
 
-/// What is known of the first of some values.
-fn fact<'a>(site: Site<'a>, values: &[Option<ValueId>]) -> Result<&'a Fact, NotHere> {
-    let value = values.first().copied().flatten().ok_or("it has no input or result")?;
-    Ok(site.typed.fact(value)?)
-}
-
-/// Multiply-adds for each result of a convolution that looks at each position by itself.
-fn products_of_a_position(conv: &Conv, inputs: &[Option<&Fact>]) -> Result<usize, NotHere> {
-    if conv.adds || !conv.is_pointwise(Facts(inputs))? {
-        return Err("the convolution sees more than one position, or adds another value".into());
+    /// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its average would be
+    /// another number at the border, where padding counts.
+    fn average_last(&self) -> Result<Patch, NotHere> {
+        let Pair { site, index, producer, .. } = *self;
+        let [x, between, y] = self.values()?;
+        let mixed = Fact::float([&y.shape[..2], &x.shape[2..]].concat());
+        self.check_cost(site.node, [y, between], [&mixed, y], x)?;
+        let inputs = vec![producer.inputs[0], site.node.inputs[WEIGHTS]];
+        let convolution = TypedNode { inputs, attached: None, ..site.node.clone() };
+        let average = TypedNode { op: producer.op.clone(), inputs: vec![None], ..site.node.clone() };
+        let facts = site.typed.input_facts(site.node);
+        let Some(bias) = Facts(&facts).constant(BIAS)? else {
+            return Ok(Patch { before: vec![(convolution, mixed)], ..Patch::new(index, average) });
+        };
+        let mut shape = vec![1; y.shape.len()];
+        shape[1] = y.shape[1];
+        let bias = Tensor::floats(&shape, bias.as_floats()?.into_owned());
+        let sum = Binary { name: "Add".into(), function: Function::Add };
+        let node = TypedNode { op: Arc::new(sum), inputs: vec![None], ..site.node.clone() };
+        Ok(Patch {
+            before: vec![(convolution, mixed), (TypedNode { attached: None, ..average }, y.clone())],
+            constants: vec![(1, bias)],
+            ..Patch::new(index, node)
+        })
     }
-    Ok(Facts(inputs).shape(WEIGHTS)?[1])
-}
 
-fn taps_of_an_average(pool: &Pool, input: &Fact) -> Result<usize, NotHere> {
-    match pool {
-        Pool::Average { .. } | Pool::GlobalAverage => Ok(volume(&pool.window(Facts(&[Some(input)]))?.kernel)),
-        Pool::Max { .. } | Pool::GlobalMax { .. } => Err("the pooling is not linear".into()),
+    /// What is known of what the first node reads, of what lies between, and of the second's result.
+    fn values(&self) -> Result<[&'a Fact; 3], NotHere> {
+        let fact = |values: &[Option<ValueId>]| -> Result<&'a Fact, NotHere> {
+            let value = values.first().copied().flatten().ok_or("it has no input or result")?;
+            Ok(self.site.typed.fact(value)?)
+        };
+        let node = self.site.node;
+        Ok([fact(&self.producer.inputs)?, fact(&node.inputs)?, fact(&node.outputs)?])
+    }
+
+    /// An error where the results of convolution and average, as they would be, cost no less than those of now; or where the
+    /// convolution looks at more than one position, or the pooling is none that is linear.
+    fn check_cost(
+        &self,
+        conv_node: &TypedNode,
+        now: [&Fact; 2],
+        then: [&Fact; 2],
+        pooled: &Fact,
+    ) -> Result<(), NotHere> {
+        let facts = self.site.typed.input_facts(conv_node);
+        if self.conv.adds || !self.conv.is_pointwise(Facts(&facts))? {
+            return Err("the convolution sees more than one position, or adds another value".into());
+        }
+        if matches!(self.pool, Pool::Max { .. } | Pool::GlobalMax { .. }) {
+            return Err("the pooling is not linear".into());
+        }
+        let products = Facts(&facts).shape(WEIGHTS)?[1];
+        let taps = volume(&self.pool.window(Facts(&[Some(pooled)]))?.kernel);
+        let cost = |[conv, pool]: [&Fact; 2]| conv.len() * products + pool.len() * taps * TAP_COST;
+        if cost(then) < cost(now) { Ok(()) } else { Err("the other order costs no less".into()) }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::Shared;
 use super::families::families;
+use super::finish::Finish;
 use super::lanes::Lanes;
-use super::tile::{Finish, LANES};
+use super::tile::LANES;
 use super::windows::{LineTap, each_piece, interior};
 use super::{Ending, Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};

@@ -3,8 +3,9 @@
 use super::Ending;
 use super::Shared;
 use super::families::families;
+use super::finish::Finish;
 use super::lanes::Lanes;
-use super::tile::{Finish, LANES};
+use super::tile::LANES;
 use super::windows::{each_piece, part};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;

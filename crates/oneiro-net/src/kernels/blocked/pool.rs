@@ -5,8 +5,9 @@
 use super::Ending;
 use super::Shared;
 use super::families::families;
+use super::finish::Finish;
 use super::lanes::Lanes;
-use super::tile::{Finish, LANES};
+use super::tile::LANES;
 use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::PoolGeometry;

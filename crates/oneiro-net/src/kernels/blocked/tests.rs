@@ -9,6 +9,8 @@ use crate::kernels::pool::{MaxPoolRule, PoolGeometry};
 use crate::kernels::testing::{in_pool, numbers};
 use crate::kernels::{self, team};
 
+mod endings;
+
 /// The cases of the plain engine, and some with several blocks of channels.
 fn all_cases() -> Vec<Case> {
     let one = [1; 3];
@@ -312,110 +314,6 @@ fn threads_teams_and_the_batch_do_not_change_a_bit() {
                         == plain[plain.len() / 3..plain.len() / 3 * 2];
                 if !same {
                     failures.push(format!("{name}, {}, forward {forward}", engine.name()));
-                }
-            }
-        }
-    }
-    assert!(failures.is_empty(), "{failures:#?}");
-}
-
-#[test]
-fn endings_add_gate_and_clip_as_separate_steps_do() {
-    let mut failures = Vec::new();
-    let (low, high) = (-0.5, 0.75);
-    for Case { name, geometry: g } in all_cases() {
-        let w = weights_of(&g);
-        for (c, taps, forward) in correlations(&g).into_iter().filter(|(c, ..)| c.is_whole()) {
-            let weight = |group: usize, out: usize, input: usize, tap: usize| {
-                let (out, input) = if forward { (out, input) } else { (input, out) };
-                w[g.weight_index(group, out, input, taps[tap])]
-            };
-            let (c_in, c_out) = channels(&c);
-            let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
-            let src = to_blocks(c.batch, c_in, src_plane, &numbers(c.batch * c_in * src_plane, 3));
-            let rows = c.batch * blocks_of(c_out);
-            let len = rows * dst_plane * BLOCK;
-            let add = numbers(len, 9);
-            let words = mask_words(dst_plane * BLOCK);
-            let gate: Vec<u32> =
-                numbers(rows * words, 10).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect();
-            let bit = |mask: &[u32], i: usize| {
-                let (row, at) = (i / (dst_plane * BLOCK), i % (dst_plane * BLOCK));
-                mask[row * words + at / 32] >> (at % 32) & 1 == 1
-            };
-            for isa in Isa::available() {
-                for engine in engines(isa, &c, &weight, None) {
-                    let mut plain = vec![0.0; len];
-                    engine.run(&src, &mut plain, false, &mut Ending::default());
-                    let expected: Vec<f32> = (0..len)
-                        .map(|i| if bit(&gate, i) { 0.0 } else { plain[i] + add[i] })
-                        .map(|x| kernels::clip::clip(x, low, high))
-                        .collect();
-                    let (mut below, mut above) = (vec![0; rows * words], vec![0; rows * words]);
-                    let mut found = vec![0.0; len];
-                    let mut ending = Ending {
-                        add: Some(&add),
-                        gates: [None, Some(&gate)],
-                        clip: Some(EndingClip {
-                            low,
-                            high,
-                            below: Some(&mut below),
-                            above: Some(&mut above),
-                        }),
-                        ..Ending::default()
-                    };
-                    engine.run(&src, &mut found, false, &mut ending);
-                    let wrong = (0..len).find(|&i| {
-                        found[i] != expected[i]
-                            || bit(&below, i) != (expected[i] <= low)
-                            || bit(&above, i) != (expected[i] >= high)
-                    });
-                    if let Some(i) = wrong {
-                        failures.push(format!("{name}, {}, {isa:?}: element {i}", engine.name()));
-                    }
-                }
-            }
-        }
-    }
-    assert!(failures.is_empty(), "{failures:#?}");
-}
-
-#[test]
-fn endings_multiply_by_slopes_and_apply_swish_as_separate_steps_do() {
-    const ALPHA: f32 = 1.5;
-    let mut failures = Vec::new();
-    for Case { name, geometry: g } in all_cases() {
-        let w = weights_of(&g);
-        for (c, taps, forward) in correlations(&g).into_iter().filter(|(c, ..)| c.is_whole()) {
-            let weight = |group: usize, out: usize, input: usize, tap: usize| {
-                let (out, input) = if forward { (out, input) } else { (input, out) };
-                w[g.weight_index(group, out, input, taps[tap])]
-            };
-            let (c_in, c_out) = channels(&c);
-            let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
-            let src = to_blocks(c.batch, c_in, src_plane, &numbers(c.batch * c_in * src_plane, 3));
-            let len = c.batch * blocks_of(c_out) * dst_plane * BLOCK;
-            let factors = numbers(len, 9);
-            for isa in Isa::available() {
-                for engine in engines(isa, &c, &weight, None) {
-                    let mut plain = vec![0.0; len];
-                    engine.run(&src, &mut plain, false, &mut Ending::default());
-                    let mut expected: Vec<f32> = plain.iter().zip(&factors).map(|(x, f)| x * f).collect();
-                    let mut expected_slopes = vec![0.0; len];
-                    kernels::apply_swish(isa, ALPHA, &mut expected, Some(&mut expected_slopes));
-                    let (mut found, mut slopes) = (vec![0.0; len], vec![0.0; len]);
-                    let mut ending = Ending {
-                        slopes: Some(&factors),
-                        swish: Some(EndingSwish { alpha: ALPHA, slopes: Some(&mut slopes) }),
-                        ..Ending::default()
-                    };
-                    engine.run(&src, &mut found, false, &mut ending);
-                    let off = |a: &[f32], b: &[f32]| {
-                        a.iter().zip(b).map(|(a, b)| (a - b).abs() / (b.abs() + 0.1)).fold(0.0, f32::max)
-                    };
-                    if off(&found, &expected) > 5e-6 || off(&slopes, &expected_slopes) > 5e-6 {
-                        failures.push(format!("{name}, {}, {isa:?}", engine.name()));
-                    }
                 }
             }
         }

@@ -2,8 +2,9 @@
 
 use super::transforms::{input_line, output_line};
 use crate::kernels::blocked::families::families;
+use crate::kernels::blocked::finish::Finish;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::{Finish, LANES};
+use crate::kernels::blocked::tile::LANES;
 
 /// The transform of the source tiles of one plane.
 pub(super) struct Into<'a> {
