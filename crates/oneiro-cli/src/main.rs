@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod attributing;
+mod collisions;
 mod commands;
 mod config;
 mod context;

@@ -74,6 +74,8 @@ pub struct LoadedModel {
     pub title: String,
     /// Where the files are that objectives name, if not where their names say.
     pub places: Places,
+    /// The files that it was read from: its own, those with weights beside it, its card, its labels.
+    pub files: Vec<PathBuf>,
     /// Whether neither a card nor a flag nor the file says how images are prepared.
     guessed: bool,
     /// Remarks for people on how the model was read.
@@ -194,7 +196,8 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         let text = card_path.as_deref().map(read_card).transpose()?;
         (source, text, card_path)
     };
-    let Source { graph, hash } = source;
+    let Source { graph, hash, mut files } = source;
+    files.extend(card_path.clone());
     let card = match (&args.prepared, &card_text) {
         (Some(card), _) => card.clone(),
         (None, Some(text)) => {
@@ -207,7 +210,13 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
     notes.splice(0..0, graph.notes.iter().cloned());
     let labels = match &args.prepared {
         Some(_) => None,
-        None => load_labels(args, &card, card_path.as_deref())?.or(labels),
+        None => match load_labels(args, &card, card_path.as_deref())? {
+            Some((of_file, file)) => {
+                files.extend(file);
+                Some(of_file)
+            }
+            None => labels,
+        },
     };
     let title = if card.name.is_empty() {
         path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
@@ -222,6 +231,7 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         labels,
         title,
         places: Places::default(),
+        files,
         guessed,
         notes,
     })
@@ -254,24 +264,31 @@ fn read_card(path: &Path) -> Result<String> {
     }
 }
 
-fn load_labels(args: &ModelArgs, card: &Card, card_path: Option<&Path>) -> Result<Option<Labels>> {
+/// The labels that a flag or the card names, with the file they are in unless they are built in.
+fn load_labels(
+    args: &ModelArgs,
+    card: &Card,
+    card_path: Option<&Path>,
+) -> Result<Option<(Labels, Option<PathBuf>)>> {
     let (name, folder) = match (&args.labels, &card.labels) {
         (Some(name), _) => (name, Path::new("")),
         (None, Some(name)) => (name, card_path.and_then(Path::parent).unwrap_or(Path::new(""))),
         (None, None) => return Ok(None),
     };
-    let text = match labels::builtin(name) {
-        Some(text) => text.to_owned(),
+    let (text, file) = match labels::builtin(name) {
+        Some(text) => (text.to_owned(), None),
         None => {
             let path = folder.join(name);
-            std::fs::read_to_string(&path).with_context(|| {
+            let text = std::fs::read_to_string(&path).with_context(|| {
                 format!(
                     "could not read the labels {} (built-in lists are {})",
                     path.display(),
                     labels::BUILTIN.join(", ")
                 )
-            })?
+            })?;
+            (text, Some(path))
         }
     };
-    Ok(Some(Labels::parse(&text).with_context(|| format!("the labels {name}"))?))
+    let labels = Labels::parse(&text).with_context(|| format!("the labels {name}"))?;
+    Ok(Some((labels, file)))
 }

@@ -306,21 +306,3 @@ pub fn hashed(names: &[String], places: &Places) -> Result<Vec<SourceFile>> {
     let file = |path: &String| Ok(SourceFile { path: path.clone(), sha256: hash_of(places.of(path))? });
     names.iter().map(file).collect()
 }
-
-/// An error if a result would go over a file that it is made from, or where another result goes.
-pub fn check_places(sources: &[String], results: &[&Path]) -> Result<()> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let sources: Vec<PathBuf> = sources.iter().map(|s| real(Path::new(s))).collect();
-    let results: Vec<PathBuf> = results.iter().map(|r| real(r)).collect();
-    for (i, path) in results.iter().enumerate() {
-        let what = if sources.contains(path) {
-            "what the result is made from"
-        } else if results[..i].contains(path) {
-            "where another result goes"
-        } else {
-            continue;
-        };
-        bail!("{}: that is {what}; name another file", path.display());
-    }
-    Ok(())
-}

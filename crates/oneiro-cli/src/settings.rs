@@ -9,6 +9,7 @@ use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
 use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
+use crate::collisions::{Placed, placed};
 use crate::context::Context;
 use crate::files;
 
@@ -129,7 +130,8 @@ pub const MAX_STEPS: u32 = 1_000_000;
 
 /// An error unless flags could have made this preset: for settings that come from a file.
 pub fn check_preset(preset: &Preset) -> Result<()> {
-    if preset.steps > MAX_STEPS as usize {
+    let settling = preset.settle.map_or(0, |settle| settle.steps);
+    if preset.steps.saturating_add(settling) > MAX_STEPS as usize {
         bail!("{} steps are more than {MAX_STEPS}", preset.steps);
     }
     for size in [preset.size, preset.picture].into_iter().flatten() {
@@ -140,20 +142,24 @@ pub fn check_preset(preset: &Preset) -> Result<()> {
     Ok(preset.check()?)
 }
 
+/// Whether a recipe's name is that of a file.
+pub fn is_recipe_file(name: impl AsRef<Path>) -> bool {
+    name.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+}
+
 /// A preset by its name, or read from a file.
 fn named_or_read(name: &str) -> Result<Preset> {
     if let Some(preset) = Preset::named(name) {
         return Ok(preset);
     }
     let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
-    let path = Path::new(name);
-    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("toml")) {
+    if !is_recipe_file(name) {
         if DreamPreset::all().iter().any(|p| p.name == name) {
             bail!("the preset \"{name}\" is one for dreams: oneiro dream MODEL IMAGE --preset {name}");
         }
         bail!("there is no preset \"{name}\"; there are {}, and files that end in .toml", names.join(", "));
     }
-    let text = match std::fs::read_to_string(path) {
+    let text = match std::fs::read_to_string(name) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             bail!("--preset {name}: there is no such file; --save-preset writes one")
         }
@@ -317,7 +323,7 @@ impl RenderArgs {
         }
         check_preset(&preset)?;
         if let Some(path) = &self.save_preset {
-            if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {
+            if !is_recipe_file(path) {
                 bail!("--save-preset {}: recipes are files whose names end in .toml", path.display());
             }
             files::check_writable(path)?;
@@ -325,9 +331,20 @@ impl RenderArgs {
         Ok(preset)
     }
 
+    /// The file that the recipe is read from, if it is one.
+    pub fn recipe_file<'a>(&'a self, context: &'a Context) -> Option<&'a Path> {
+        let name = self.preset.as_deref().or(context.config().preset.as_deref())?;
+        is_recipe_file(name).then_some(Path::new(name))
+    }
+
     /// Where the recipe is to be saved.
     pub fn save_path(&self) -> Option<&PathBuf> {
         self.save_preset.as_ref()
+    }
+
+    /// The same with its flag.
+    pub fn placed(&self) -> Option<Placed<'_>> {
+        placed("--save-preset", self.save_path())
     }
 
     /// Saves the recipe, if that is wanted; returns the file. For when all else has succeeded.

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use oneiro_media::{Cell, Filter, Image, Sheet};
 use serde::Serialize;
 
+use crate::collisions::{self, Placed};
 use crate::commands::render::write_raw;
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
@@ -181,13 +182,9 @@ pub struct ResultArgs {
 }
 
 impl ResultArgs {
-    /// An error where the inputs would go over a picture, or nowhere.
-    pub fn check(&self, paths: &PicturePaths) -> Result<()> {
-        let Some(raw) = &self.raw else { return Ok(()) };
-        if paths.files.contains(raw) {
-            bail!("--raw: the sheet goes there; name another file");
-        }
-        files::check_writable(raw)
+    /// An error if the inputs could not be written later.
+    pub fn check_writable(&self) -> Result<()> {
+        self.raw.as_deref().map_or(Ok(()), files::check_writable)
     }
 
     /// Prints what came of a sheet: `--json`, or a line for each unit and where everything is.
@@ -214,7 +211,9 @@ pub struct Output<'a> {
     pub paths: PicturePaths,
     pub raw: Option<&'a Path>,
     /// What else the command writes itself.
-    pub further: Vec<&'a PathBuf>,
+    pub further: Vec<Placed<'a>>,
+    /// The files that recipes come from.
+    pub recipes: Vec<&'a Path>,
     pub options: Options,
     pub keep_size: bool,
 }
@@ -244,9 +243,11 @@ pub fn produce_from<'a>(
     if !output.options.display.is_clip() {
         layout.subtitle += &format!(", display {}", output.options.display);
     }
-    let results = output.paths.files.iter().map(PathBuf::as_path).chain(output.raw);
-    let results: Vec<&Path> = results.chain(output.further.iter().map(|p| p.as_path())).collect();
-    references::check_places(&sheet_sources(&work, &layout), &results)?;
+    let results = output.paths.files.iter().map(|file| ("--out", file.as_path()));
+    let results = results.chain(output.raw.map(|file| ("--raw", file))).chain(output.further.iter().copied());
+    let sources = sheet_sources(&work, &layout);
+    let made_from = sources.iter().map(Path::new).chain(output.recipes.iter().copied());
+    collisions::check(context, Some(model), made_from, results)?;
     let finished = render_all(context, &work, &output.options)?;
     let bytes = encode(&work, &layout, &finished)?;
     output.paths.create_folder()?;

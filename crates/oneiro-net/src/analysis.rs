@@ -19,6 +19,8 @@ pub struct ReceptiveField {
     pub strides_differ: bool,
     /// Extents of the map that was flattened into this value, if it was.
     flattened: Option<Vec<usize>>,
+    /// Whether the layer sees all of the input through something global: then the extent stays the input's.
+    whole: bool,
 }
 
 /// One layer of a network: a node whose result depends on an input.
@@ -93,6 +95,7 @@ pub fn layers(
             stride: vec![1; rank],
             strides_differ: false,
             flattened: None,
+            whole: false,
         };
         fields[input.value.index()].push((i, field));
     }
@@ -161,7 +164,7 @@ fn channels_first_shape(shape: &[usize], axis: usize) -> Vec<usize> {
 impl ReceptiveField {
     fn after(&self, reach: &Reach, from: &[usize], to: &[usize], input: &[usize]) -> Self {
         let mut field = self.clone();
-        let whole = |field: &mut Self| field.extent = input.get(2..).unwrap_or_default().to_vec();
+        let whole = |field: &mut Self| field.whole = true;
         match reach {
             Reach::Point | Reach::Nothing => {}
             Reach::Whole => whole(&mut field),
@@ -188,15 +191,61 @@ impl ReceptiveField {
                 _ => whole(&mut field),
             },
         }
+        if field.whole {
+            field.extent = input.get(2..).unwrap_or_default().to_vec();
+        }
         field
     }
 
     fn merge(&mut self, other: &Self) {
+        let whole = match (self.whole, other.whole) {
+            (true, _) => Some(self.extent.clone()),
+            (false, true) => Some(other.extent.clone()),
+            (false, false) => None,
+        };
+        self.whole |= other.whole;
         for i in 0..self.extent.len().min(other.extent.len()) {
             self.extent[i] = self.extent[i].max(other.extent[i]);
             self.strides_differ |= self.stride[i] != other.stride[i];
             self.stride[i] = self.stride[i].max(other.stride[i]);
         }
         self.strides_differ |= other.strides_differ;
+        if let Some(extent) = whole {
+            self.extent = extent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Builder, Dim};
+    use crate::ops::Attribute;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn what_is_behind_squeeze_and_excite_sees_the_whole_input_and_no_more() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 2, 12, 10].map(Dim::Fixed)).unwrap();
+        let weight = net.constant("w", Tensor::floats(&[2, 2, 3, 3], vec![0.1; 36])).unwrap();
+        let conv = |net: &mut Builder, name: &str, from| {
+            let attributes =
+                vec![("strides", Attribute::Ints(vec![2, 2])), ("pads", Attribute::Ints(vec![1; 4]))];
+            net.node("Conv", name, &[from, weight], attributes).unwrap()
+        };
+        let first = conv(&mut net, "first", x);
+        let squeezed = net.node("GlobalAveragePool", "squeezed", &[first], vec![]).unwrap();
+        let excited = net.node("Mul", "excited", &[first, squeezed], vec![]).unwrap();
+        let second = conv(&mut net, "second", excited);
+        let graph = net.finish(&[second]);
+        let found = layers(&graph, &Names::new(&graph, &[]), &[vec![1, 2, 12, 10]], false).unwrap();
+        let field = |name: &str| {
+            let layer = found.layers.iter().find(|l| l.name == name).unwrap();
+            (layer.fields[0].1.extent.clone(), layer.fields[0].1.stride.clone())
+        };
+        assert_eq!(field("first"), (vec![3, 3], vec![2, 2]));
+        assert_eq!(field("squeezed"), (vec![12, 10], vec![2, 2]));
+        assert_eq!(field("excited"), (vec![12, 10], vec![2, 2]));
+        assert_eq!(field("second"), (vec![12, 10], vec![4, 4]));
     }
 }

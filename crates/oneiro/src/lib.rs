@@ -55,6 +55,7 @@ pub mod param;
 pub mod preprocess;
 pub mod preset;
 pub mod probe;
+mod range;
 pub mod regularizer;
 pub mod render;
 pub mod rng;

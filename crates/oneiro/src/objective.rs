@@ -111,6 +111,25 @@ impl Objective {
         self.terms().iter().any(|t| t.reads() == Reads::Batch)
     }
 
+    /// An error unless every term reads what the network makes of one picture alone: neither the picture itself, as
+    /// penalties do, nor other pictures of a batch. `what` needs that.
+    ///
+    /// # Errors
+    /// That names the term.
+    pub fn require_network_alone(&self, what: &str) -> crate::Result<()> {
+        let why = |reads| match reads {
+            Reads::Input => Some("a penalty on the picture says nothing of the network"),
+            Reads::Batch => Some("it compares the pictures of a batch, and here is one"),
+            Reads::Layer | Reads::Output => None,
+        };
+        match self.terms().iter().find_map(|term| Some((term, why(term.reads())?))) {
+            None => Ok(()),
+            Some((term, why)) => {
+                Err(crate::Error::Settings(format!("{term} in {what}: {why}; leave it out")))
+            }
+        }
+    }
+
     /// Steps from one objective to another: the k-th of `n` is (1 − k/(n−1))·a + k/(n−1)·b, for the pictures of a batch.
     pub fn interpolation(a: &Self, b: &Self, n: usize) -> Vec<Self> {
         let step = |k: usize| match k as f64 / n.saturating_sub(1).max(1) as f64 {

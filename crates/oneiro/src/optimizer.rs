@@ -49,6 +49,11 @@ pub trait Optimizer: Send + Sync + Debug {
         false
     }
 
+    /// Where the optimizer stands while the parameters are a trial.
+    fn stands_at(&self) -> Option<&[f32]> {
+        None
+    }
+
     /// Promises that from here on all evaluations are of one function, another one than so far. Leaves in `params` a point
     /// that the optimizer stands by, not a trial.
     fn fix_function(&mut self, _params: &mut [f32]) {}

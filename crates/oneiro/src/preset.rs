@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
 use crate::gradients::Gradients;
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
 use crate::regularizer::Regularizer;
 use crate::transform::Chain;
 
+mod check;
 mod named;
 mod params;
 mod size;
@@ -142,52 +142,6 @@ impl Preset {
     /// Whether every step maximises the same function: nothing about it is drawn at random.
     pub fn is_fixed(&self) -> bool {
         self.transform.transforms.is_empty() && self.jitter == Jitter::None && !self.alpha
-    }
-
-    /// An error if settings do not go together.
-    pub fn check(&self) -> Result<()> {
-        let fail = |why: String| Err(Error::Settings(format!("preset {}: {why}", self.name)));
-        self.optimizer.validate()?;
-        if self.views == 0 || self.views > MAX_VIEWS {
-            return fail(format!("{} views are not from 1 to {MAX_VIEWS}", self.views));
-        }
-        if let Some([h, w]) = self.picture.filter(|[h, w]| h != w) {
-            return fail(format!(
-                "a picture of another size than the network's has to be square, not {h}x{w}"
-            ));
-        }
-        for (name, x) in [("weight", Some(self.weight)), ("unit_weight", self.unit_weight)] {
-            if x.is_some_and(|x| !(x.is_finite() && x > 0.0)) {
-                return fail(format!("{name} has to be a positive number"));
-            }
-        }
-        if !(self.max_activation.is_finite() && self.max_activation > 0.0) {
-            return fail("max_activation has to be a positive number".into());
-        }
-        let centred = matches!(&self.param, ParamSpec::Pixel(options) if options.centred);
-        if self.upkeep.is_some() && !centred {
-            return fail(
-                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred"
-                    .into(),
-            );
-        }
-        if self.regularizer.is_some_and(|r| r.bound > 0.0) && !centred {
-            return fail(
-                "a bound on pixels needs the parametrization pixel, centred; set the regularizer's bound to 0".into(),
-            );
-        }
-        if self.regularizer.is_some() && self.alpha {
-            return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out".into());
-        }
-        if self.tolerance.is_some() && self.param.is_shared() {
-            return fail("pictures that share parameters end together: leave the tolerance out".into());
-        }
-        if let Some(settle) = self.settle
-            && !(settle.rate.is_finite() && settle.rate > 0.0)
-        {
-            return fail("the rate of settle has to be a positive number".into());
-        }
-        Ok(())
     }
 
     /// Replaces the optimiser but keeps the rate and the settings only where they mean the same.

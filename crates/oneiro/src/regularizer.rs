@@ -59,11 +59,8 @@ impl Default for Regularizer {
 }
 
 impl Regularizer {
-    /// For pictures of this shape (C, H, W) whose mean colour is given in display units.
-    ///
-    /// # Errors
-    /// If a number is out of range.
-    pub fn bind(&self, shape: [usize; 3], mean: &[f32]) -> Result<BoundRegularizer> {
+    /// An error if a number is out of range.
+    pub fn validate(&self) -> Result<()> {
         let fine = |x: f64, low: f64| x.is_finite() && x >= low;
         if !fine(self.alpha, 1.0) || !fine(self.beta, 1.0) {
             return Err(Error::Settings("the regularizer's alpha and beta must be at least 1".into()));
@@ -73,6 +70,15 @@ impl Regularizer {
                 "the regularizer's weights and bound must be numbers that are not negative".into(),
             ));
         }
+        Ok(())
+    }
+
+    /// For pictures of this shape (C, H, W) whose mean colour is given in display units.
+    ///
+    /// # Errors
+    /// If a number is out of range.
+    pub fn bind(&self, shape: [usize; 3], mean: &[f32]) -> Result<BoundRegularizer> {
+        self.validate()?;
         let measure = |penalty| {
             measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &shape).map_err(Error::Settings)
         };

@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::objective::Objective;
 use crate::optimizer::OptimizerKind;
 use crate::preprocess::Preprocess;
-use crate::preset::{Outside, Preset};
+use crate::preset::Preset;
 use crate::probe::Probe;
 use crate::rng::Stream;
 use crate::transform::{Chain, Transform, Values};
@@ -43,7 +43,6 @@ const MAX_STAGE_PIXELS: f64 = 64e6;
 pub struct Render {
     probe: Probe,
     preset: Preset,
-    chain: Chain,
     /// What shows the network all of a picture but its margin.
     whole: Chain,
     margin: usize,
@@ -112,9 +111,6 @@ impl Render {
                 }
                 model.check_picture(input, planned)?;
                 let preprocess = Preprocess::from_card(card);
-                if preset.outside == Outside::Mean {
-                    chain.fill = preprocess.mean_color();
-                }
                 let size = [planned[2], planned[3]];
                 let picture = preset.picture.unwrap_or(size).map(|n| n + margin);
                 let pixels = chain.largest_stage(picture);
@@ -128,7 +124,7 @@ impl Render {
                 let shape = [channels + usize::from(preset.alpha), picture[0], picture[1]];
                 let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
                 probe.shown().reshape(input, &shape);
-                let mut canvas = Canvas::new(input, size, param, preprocess, preset)?;
+                let mut canvas = Canvas::new(input, size, param, preprocess, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 canvas.params = match image {
                     None => canvas.param.init(&mut start, &mut shared),
@@ -154,12 +150,12 @@ impl Render {
                     "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
                 )));
             }
-            let unfit = |c: &&Canvas| !c.preprocess.channels().is_multiple_of(chain.fill.len());
+            let unfit = |c: &&Canvas| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
             if let Some(canvas) = canvases.iter().find(unfit) {
                 return Err(Error::Settings(format!(
                     "the transforms fill with {} values, but pictures of input \"{}\" have {} channels; use fill(VALUE), or a \
                      value for each",
-                    chain.fill.len(),
+                    canvas.chain.fill.len(),
                     planned[canvas.input].0,
                     canvas.preprocess.channels()
                 )));
@@ -171,6 +167,14 @@ impl Render {
                     canvases.len()
                 )));
             }
+            // What pictures share stays the same in all only if all step it alike.
+            let shares = canvases.iter().any(|canvas| !canvas.param.shared().is_empty());
+            if objectives.len() > 1 && shares && !preset.optimizer.kind.is_elementwise() {
+                return Err(Error::Settings(format!(
+                    "pictures share parameters, which the optimizer {} would move differently in each; try adam or sgd",
+                    preset.optimizer.kind.name()
+                )));
+            }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(Entry::new(canvases, transforms));
         }
@@ -178,7 +182,6 @@ impl Render {
         let mut render = Self {
             probe,
             preset: preset.clone(),
-            chain,
             whole: if preset.picture.is_some() { whole() } else { Chain::none() },
             margin,
             weights: weights(model, preset, objectives)?,
@@ -232,7 +235,7 @@ impl Render {
         let views = self.views();
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
-        let chain = if self.step < self.preset.steps { &self.chain } else { &self.whole };
+        let chain = (self.step >= self.preset.steps).then_some(&self.whole);
         if self.step == self.preset.steps && !self.preset.alpha {
             self.entries.iter_mut().for_each(Entry::fix_function);
         }
@@ -337,14 +340,14 @@ impl Render {
         Ok((0..self.entries.len()).map(|e| self.probe.value(e * views)).collect())
     }
 
-    /// The pictures as they stand.
+    /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
         let inputs: Vec<String> = self.probe.inputs().iter().map(|i| i.name.clone()).collect();
         let margin = self.margin;
         self.entries
             .par_iter_mut()
             .map(|entry| {
-                entry.canvases.iter_mut().for_each(Canvas::draw);
+                entry.canvases.iter_mut().for_each(Canvas::draw_accepted);
                 entry.canvases.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
             })
             .collect()
@@ -409,4 +412,25 @@ pub fn render(
         }
     }
     render.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::Card;
+    use crate::preset::Outside;
+    use oneiro_net::graph::{Builder, Dim};
+
+    #[test]
+    fn every_picture_is_surrounded_by_the_mean_colour_of_its_own_input() {
+        let mut net = Builder::new();
+        let [a, b] = ["a", "b"].map(|name| net.input(name, &[1, 3, 8, 8].map(Dim::Fixed)).unwrap());
+        let sum = net.node("Add", "sum", &[a, b], vec![]).unwrap();
+        let card = "[[input]]\nname = \"a\"\nmean = [0.1, 0.2, 0.3]\n[[input]]\nname = \"b\"\nmean = [0.6, 0.7, 0.8]\n";
+        let model = Model::new(net.finish(&[sum]), Card::parse(card).unwrap()).unwrap();
+        let preset = Preset { size: None, outside: Outside::Mean, ..Preset::lucid() };
+        let render = Render::new(&model, &preset, &[Objective::layer("sum")], 0).unwrap();
+        let fills: Vec<&[f32]> = render.entries[0].canvases.iter().map(|c| &c.chain.fill[..]).collect();
+        assert_eq!(fills, [[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]]);
+    }
 }

@@ -20,13 +20,13 @@
 //! moved.apply(&image, &mut out);
 //! ```
 
-mod blur;
+pub(crate) mod blur;
 mod expression;
 mod geometry;
 mod mask;
 mod noise;
 mod presets;
-mod resample;
+pub(crate) mod resample;
 mod rotate;
 mod sampled;
 mod stage;

@@ -91,6 +91,44 @@ fn a_line_search_renders_the_same_in_any_company_and_never_ends_on_a_trial() {
 }
 
 #[test]
+fn pictures_on_the_way_are_what_a_line_search_accepted_not_its_trials() {
+    let mut preset = Preset { transform: Chain::none(), ..small(20) };
+    preset.set_optimizer(OptimizerKind::Lbfgs, None);
+    let unit = Objective::channel("fire5.expand1x1", 7);
+    let mut render = Render::new(&model(), &preset, &[unit], 3).unwrap();
+    let mut values = Vec::new();
+    while !render.finished() {
+        render.step().unwrap();
+        let pictures = render.pictures().into_iter().map(|p| p.into_iter().map(|p| p.data).collect());
+        let pictures: Vec<Vec<Vec<f32>>> = pictures.collect();
+        values.push(render.evaluate(Some(&pictures)).unwrap()[0]);
+    }
+    assert!(values.is_sorted(), "{values:?}");
+    assert!(values.last() > values.first(), "{values:?}");
+}
+
+#[test]
+fn pictures_that_share_parameters_are_not_torn_apart_by_their_optimizer() {
+    let units = [3, 7].map(|c| Objective::channel("fire5.expand1x1", c));
+    let model = model();
+    for (kind, fits) in [
+        (OptimizerKind::Lbfgs, false),
+        (OptimizerKind::Normalized, false),
+        (OptimizerKind::Sgd, true),
+        (OptimizerKind::AccumulatedSquares, true),
+    ] {
+        let mut preset = small(2);
+        preset.set_param("shared").unwrap();
+        preset.set_optimizer(kind, None);
+        match Render::new(&model, &preset, &units, 0) {
+            Ok(_) => assert!(fits, "{kind}"),
+            Err(e) => assert!(!fits && e.to_string().contains("share"), "{kind}: {e}"),
+        }
+        assert!(Render::new(&model, &preset, &units[..1], 0).is_ok(), "{kind}");
+    }
+}
+
+#[test]
 fn the_rate_of_every_step_is_that_of_the_schedule() {
     let preset = |schedule: &str, learning_rate: f32, steps: usize| {
         let schedule = schedule.parse().unwrap();

@@ -86,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let stems: Vec<String> = images.iter().map(|image| stem(image)).collect();
     let wishes = [&args.units[..], &args.objectives].concat();
     let paths = out_path(context, args.out.as_deref(), &files::named_after(&[&stems, &wishes], RESULT))?;
-    args.results.check(&paths)?;
+    args.results.check_writable()?;
     let model = model::load(context, &args.model)?;
     let mut wanted = Vec::new();
     for (unit, text) in units.iter().zip(&args.units) {
@@ -133,7 +133,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.results.raw.as_deref(),
-        further: args.settings.save_path().into_iter().collect(),
+        further: args.settings.placed().into_iter().collect(),
+        recipes: args.settings.recipe_file(context).into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };

@@ -9,6 +9,7 @@ use clap::Parser;
 use oneiro_media::{Image, PngText};
 
 use crate::attributing;
+use crate::collisions;
 use crate::commands::info::describe;
 use crate::commands::interpolate::film_of;
 use crate::context::Context;
@@ -82,6 +83,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let record = Kind::read(&original.text).with_context(incomplete)?;
     let mut model = load(context, args, &origin)?;
     model.places = Places::find(&record.sources(), &args.picture, &args.images)?;
+    let sources = record.sources();
+    let made_from = sources.iter().map(|file| model.places.of(&file.path));
+    collisions::check(context, Some(&model), made_from, [("--out", out.as_path())])?;
     let film = record.is_film();
     let bytes = match record {
         Kind::Grid(record) => record.again(context, &model)?,

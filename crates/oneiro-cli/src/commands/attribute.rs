@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
-use oneiro::objective::{AnySources, Objective, Reads, Unit};
+use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::attributing::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
+use crate::collisions::{self, placed};
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::files::{self, PicturePaths};
@@ -123,9 +124,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         None => files::default_path(context, DEFAULT_OUT),
     };
     let out = &paths.files[0];
-    if args.raw.as_ref() == Some(out) {
-        bail!("--raw {}: the sheet goes there; name another file", out.display());
-    }
     paths.check_writable()?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let photos = args
@@ -134,6 +132,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         .map(|path| Photo::read(path, path.display().to_string()))
         .collect::<Result<Vec<_>>>()?;
     let model = model::load(context, &args.model)?;
+    collisions::check(
+        context,
+        Some(&model),
+        &args.images,
+        [placed("--out", Some(out)), placed("--raw", args.raw.as_ref())].into_iter().flatten(),
+    )?;
     let asked = asked(&model, args, unit.as_ref())?;
     let methods = possible(context, &model, args, &asked, methods)?;
     let recipe = Recipe {
@@ -266,9 +270,7 @@ fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Asked>
                 text,
                 "an attribution is of what the network does with the image alone",
             )?;
-            if let Some(term) = objective.terms().into_iter().find(|t| t.reads() == Reads::Input) {
-                bail!("{term}: a penalty on the image says nothing of the network; leave it out");
-            }
+            objective.require_network_alone("an attribution")?;
             Asked::Unit { unit: objective.to_string(), objective }
         }
         (None, None) => Asked::TopClass,

@@ -83,7 +83,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let settings =
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
-    args.results.check(&paths)?;
+    args.results.check_writable()?;
     let model = model::load(context, &args.model)?;
     let preset = &settings[0].preset;
     let files = Files::new(&model, preset.size)?;
@@ -114,7 +114,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.results.raw.as_deref(),
-        further: args.settings.save_path().into_iter().collect(),
+        further: args.settings.placed().into_iter().collect(),
+        recipes: args.settings.recipe_file(context).into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };

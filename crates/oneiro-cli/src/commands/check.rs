@@ -48,6 +48,12 @@ fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     if norm > 0.0 { (difference / norm).sqrt() } else { difference.sqrt() }
 }
 
+/// Whether shapes are the same but for axes of extent 1, in which frameworks differ and which change nothing.
+fn same_extents(a: &[usize], b: &[usize]) -> bool {
+    let extents = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    extents(a) == extents(b)
+}
+
 /// Inputs one rounding away that are tried where a gradient disagrees.
 const NEARBY: u64 = 64;
 
@@ -97,9 +103,7 @@ impl Report {
     }
 
     fn compare(&mut self, theirs: &RawTensor, shape: &[usize], ours: &[f32], tolerance: f64) {
-        // Frameworks differ in axes of extent 1, which change nothing.
-        let extents = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
-        if extents(&theirs.shape) != extents(shape) {
+        if !same_extents(&theirs.shape, shape) {
             self.failed += 1;
             self.lines.push(format!("{}: shape {shape:?}, theirs {:?}  FAILED", theirs.name, theirs.shape));
             return;
@@ -189,7 +193,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             let shape = probe.inputs()[input].shape.clone();
             let ours = probe.whole_input_gradient(input);
             let here = relative_error(&ours, &theirs.data);
-            if ours.len() == theirs.data.len() && here > args.grad_rtol {
+            if same_extents(&shape, &theirs.shape) && here > args.grad_rtol {
                 let nearby = context
                     .compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol))?;
                 if nearby <= args.grad_rtol {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Goal, Guide, Start, Zoom};
 use oneiro::objective::{AnySources, Objective, Unit};
 
+use crate::collisions::{self, Placed, placed};
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::dreaming::{self, Inputs, Materials, NOISE, Record, mask_of};
@@ -106,7 +107,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let film = args.zoom.as_deref().map(film_format).transpose()?;
     let paths = out_path(context, args)?;
     let out = &paths.files[0];
-    check_places(args, out)?;
     paths.check_writable()?;
     for path in [&args.zoom, &args.raw].into_iter().flatten() {
         files::check_writable(path)?;
@@ -117,6 +117,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let guide = args.guide.as_ref().map(read).transpose()?;
 
     let model = model::load(context, &args.model)?;
+    let made_from = (!from_noise).then_some(&args.image).into_iter().chain(&args.guide).chain(&args.mask);
+    let made_from = made_from.map(PathBuf::as_path).chain(args.settings.recipe_file());
+    let results = [
+        placed("--out", Some(out)),
+        placed("--zoom", args.zoom.as_ref()),
+        placed("--raw", args.raw.as_ref()),
+    ];
+    let results: Vec<Placed<'_>> = results.into_iter().flatten().collect();
+    collisions::check(context, Some(&model), made_from, results.iter().copied())?;
     let (goal, guide_file, guide_layers) = match guide {
         Some((file, image)) => {
             let layers: Vec<(String, f64)> =
@@ -170,8 +179,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let r = &dreamt.report;
     if args.json {
-        let written = [Some(out), args.zoom.as_ref(), args.raw.as_ref()];
-        let written: Vec<String> = written.into_iter().flatten().map(|p| p.display().to_string()).collect();
+        let written: Vec<String> = results.iter().map(|(_, path)| path.display().to_string()).collect();
         let seconds = started.elapsed().as_secs_f64();
         let object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
         context.print(&serde_json::to_string_pretty(&object)?)?;
@@ -281,21 +289,4 @@ fn out_path(context: &Context, args: &Args) -> Result<files::PicturePaths> {
         Some(out) => files::picture_paths(context, Some(out), &[name]),
         None => Ok(files::default_path(context, &format!("{name}.png"))),
     }
-}
-
-/// No result may go where another does, or over what it is made from.
-fn check_places(args: &Args, out: &Path) -> Result<()> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut taken: Vec<(&str, PathBuf)> = vec![("the image", real(&args.image))];
-    taken.extend(args.guide.as_deref().map(|p| ("the guide", real(p))));
-    taken.extend(args.mask.as_deref().map(|p| ("the mask", real(p))));
-    let results = [("--out", Some(out)), ("--zoom", args.zoom.as_deref()), ("--raw", args.raw.as_deref())];
-    for (flag, path) in results {
-        let Some(path) = path else { continue };
-        if let Some((what, _)) = taken.iter().find(|(_, other)| *other == real(path)) {
-            bail!("{flag} {}: that is {what}; name another file", path.display());
-        }
-        taken.push(("another result", real(path)));
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `oneiro grid`: what a layer sees at every position of a photo.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -8,13 +8,12 @@ use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Unit;
 use serde_json::json;
 
+use crate::collisions::{self, placed};
 use crate::commands::render::{short, write_raw};
 use crate::context::Context;
-use crate::files;
 use crate::gridding::{self, Dictionary, Made, Mosaic, Place, Recipe, Scale, Show};
 use crate::model::{self, ModelArgs};
 use crate::preimage::out_path;
-use crate::references;
 use crate::rendering::Setting;
 use crate::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
 use crate::sheets::ResultArgs;
@@ -134,14 +133,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let default_out = if places.is_some() { DICTIONARY_OUT } else { DEFAULT_OUT };
     let paths = out_path(context, args.out.as_deref(), default_out)?;
     let out = &paths.files[0];
-    let results: Vec<&Path> = [Some(out), args.results.raw.as_ref(), args.settings.save_path()]
-        .into_iter()
-        .flatten()
-        .map(|p| p.as_path())
-        .collect();
-    references::check_places(&[args.image.to_string_lossy().into_owned()], &results)?;
-    args.results.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    args.results.check_writable()?;
     let model = model::load(context, &args.model)?;
+    let made_from = [args.image.as_path()].into_iter().chain(args.settings.recipe_file(context));
+    let results =
+        [placed("--out", Some(out)), placed("--raw", args.results.raw.as_ref()), args.settings.placed()];
+    collisions::check(context, Some(&model), made_from, results.into_iter().flatten())?;
     let default_side = if places.is_some() { ICON_SIDE } else { CELL_SIDE };
     let side = args.cell_size.map_or(default_side, usize::from);
     let show = match places {

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind, Unit};
 use oneiro_media::{Film, TICKS_PER_SECOND};
 
+use crate::collisions::placed;
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::display::DisplayArgs;
@@ -87,11 +88,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             None => bail!("--film {}: films are animated PNG (.png, .apng) or GIF (.gif)", path.display()),
         },
     };
-    let further: Vec<&PathBuf> = args.film.iter().chain(&args.results.raw).collect();
-    for (i, path) in further.iter().enumerate() {
-        if paths.files.contains(path) || further[..i].contains(path) {
-            bail!("{}: another result goes there; name another file", path.display());
-        }
+    for path in args.film.iter().chain(&args.results.raw) {
         files::check_writable(path)?;
     }
     let model = model::load(context, &args.model)?;
@@ -107,7 +104,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.results.raw.as_deref(),
-        further: args.film.iter().chain(args.settings.save_path()).collect(),
+        further: placed("--film", args.film.as_ref()).into_iter().chain(args.settings.placed()).collect(),
+        recipes: args.settings.recipe_file(context).into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };

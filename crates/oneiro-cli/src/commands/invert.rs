@@ -9,6 +9,7 @@ use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Plot, Series};
 use serde_json::{Value, json};
 
+use crate::collisions::placed;
 use crate::context::Context;
 use crate::display::DisplayArgs;
 use crate::files;
@@ -106,11 +107,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let Some(plot) = &args.plot {
         files::require_png(plot)?;
     }
-    let further: Vec<&PathBuf> = [&args.table, &args.plot, &args.results.raw].into_iter().flatten().collect();
-    for (i, path) in further.iter().enumerate() {
-        if paths.files.contains(path) || further[..i].contains(path) {
-            bail!("{}: another result goes there; name another file", path.display());
-        }
+    for path in [&args.table, &args.plot, &args.results.raw].into_iter().flatten() {
         files::check_writable(path)?;
     }
     let model = model::load(context, &args.model)?;
@@ -123,10 +120,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let output = Output {
         paths,
         raw: args.results.raw.as_deref(),
-        further: [args.table.as_ref(), args.plot.as_ref(), args.settings.save_path()]
-            .into_iter()
-            .flatten()
-            .collect(),
+        further: [
+            placed("--table", args.table.as_ref()),
+            placed("--plot", args.plot.as_ref()),
+            args.settings.placed(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        recipes: args.settings.recipe_file(context).into_iter().collect(),
         options: Options { display: args.display.how, ..Options::default() },
         keep_size: args.settings.size_is_chosen(),
     };

@@ -8,6 +8,7 @@ use oneiro::card::Layout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
+use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::{dot, files};
@@ -53,6 +54,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let to_stdout = args.dot.as_deref() == Some(Path::new("-"));
     args.dot.as_deref().filter(|_| !to_stdout).map_or(Ok(()), files::check_writable)?;
     let model = model::load_for_shapes(context, &args.model)?;
+    let file = args.dot.as_ref().filter(|_| !to_stdout);
+    collisions::check(context, Some(&model), [""; 0], placed("--dot", file))?;
     let shapes = model.model.input_shapes(1, None)?;
     let channels_last = model.model.card.layout == Layout::Nhwc;
     let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;

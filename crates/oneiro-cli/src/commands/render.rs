@@ -1,13 +1,14 @@
 //! `oneiro render`: optimises pictures for units or objectives.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Unit};
 
+use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::display::{self, Display, DisplayArgs};
 use crate::files::{self, RawTensor};
@@ -16,7 +17,6 @@ use crate::materials::MaterialArgs;
 use crate::metadata::{UnitReport, png_text, source_names};
 use crate::model::{self, ModelArgs};
 use crate::preimage::pictures;
-use crate::references;
 use crate::rendering::{Finished, Job, Options, Setting, largest_value, prepare, render_all};
 use crate::settings::RenderArgs;
 
@@ -134,24 +134,18 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
     let paths = files::picture_paths(context, args.out.as_deref(), &names)?;
-    if let Some(raw) = args.raw.as_ref().filter(|raw| paths.files.contains(raw)) {
-        bail!("--raw {}: the picture goes there; name another file", raw.display());
-    }
     let films = args.film.as_ref().map(|film| film::film_paths(film, &names)).transpose()?;
-    if let (Some(flag), Some((films, _))) = (&args.film, &films)
-        && films.files.iter().any(|f| paths.files.contains(f) || args.raw.as_ref() == Some(f))
-    {
-        bail!("--film {}: another result goes there; name another file", flag.display());
-    }
     paths.check_writable()?;
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let extras = args.materials.extras(&model, &preset)?;
     let work = prepare(context, &model, settings, jobs, extras, args.settings.size_is_chosen())?;
     let sources = source_names(&work, &work.jobs.iter().collect::<Vec<_>>());
-    let results = paths.files.iter().chain(films.iter().flat_map(|(films, _)| &films.files));
-    let results = results.chain(&args.raw).chain(args.settings.save_path());
-    references::check_places(&sources, &results.map(PathBuf::as_path).collect::<Vec<_>>())?;
+    let made_from = sources.iter().chain(&pictures).map(Path::new).chain(args.settings.recipe_file(context));
+    let drawn = paths.files.iter().map(|file| ("--out", file.as_path()));
+    let filmed = films.iter().flat_map(|(films, _)| &films.files).map(|file| ("--film", file.as_path()));
+    let results = drawn.chain(filmed).chain(placed("--raw", args.raw.as_ref())).chain(args.settings.placed());
+    collisions::check(context, Some(&model), made_from, results)?;
     let format = films.as_ref().map(|(_, format)| *format);
     let options = Options { robustness: args.robustness, film: format, display: args.display.how };
     let mut finished = render_all(context, &work, &options)?;

@@ -11,6 +11,7 @@ use oneiro::objective::{AnySources, Objective};
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
 
+use crate::collisions;
 use crate::context::Context;
 use crate::files::{self, RawTensor};
 use crate::model::{self, ModelArgs};
@@ -115,17 +116,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     files::check_writable(&args.out)?;
     let mut given = Vec::new();
+    let mut made_from = Vec::new();
     for input in &args.inputs {
         let (name, file) = input
             .split_once('=')
             .filter(|(name, file)| !name.is_empty() && !file.is_empty())
             .ok_or_else(|| anyhow!("--input {input}: write it as NAME=FILE.npy"))?;
         let (shape, data) = oneiro_media::read_npy(file)?;
+        made_from.push(file);
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
     // Slips are found before the model is read, which alone knows its classes.
     args.grad.as_ref().map(|g| Objective::parse(g, &AnySources)).transpose()?;
     let model = model::load_for_tensors(context, &args.model)?;
+    collisions::check(context, Some(&model), made_from, [("--out", args.out.as_path())])?;
     let unsound: Vec<String> =
         given.iter().filter(|t| t.data.iter().any(|x| !x.is_finite())).map(|t| t.name.clone()).collect();
     let unsound = unsound.join(", ");

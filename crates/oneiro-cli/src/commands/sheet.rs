@@ -1,6 +1,6 @@
 //! `oneiro sheet`: many units in one picture, a row a layer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::materials::MaterialArgs;
 use crate::metadata::Measure;
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::rendering::{Job, Options, Setting};
-use crate::settings::RenderArgs;
+use crate::settings::{RenderArgs, is_recipe_file};
 use crate::sheets::{self, Output, Row, SheetPlan};
 
 /// Units of a layer shown when none are chosen.
@@ -102,10 +102,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         None => files::default_path(context, DEFAULT_OUT),
     };
-    let out = &paths.files[0];
-    if args.raw.as_ref() == Some(out) {
-        bail!("--raw {}: the sheet goes there; name another file", out.display());
-    }
     paths.check_writable()?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
@@ -133,10 +129,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         SheetPlan { columns, measure: Measure::Value, rows: all, settings }
     };
     let extras = args.materials.extras(&model, &plan.settings[0].preset)?;
+    let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
+    let recipes = args.settings.recipe_file(context).into_iter().chain(compared);
     let output = Output {
         paths,
         raw: args.raw.as_deref(),
-        further: args.settings.save_path().into_iter().collect(),
+        further: args.settings.placed().into_iter().collect(),
+        recipes: recipes.collect(),
         options: Options { robustness: args.robustness, film: None, display: args.display.how },
         keep_size: args.settings.size_is_chosen(),
     };

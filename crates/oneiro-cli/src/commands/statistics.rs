@@ -9,6 +9,7 @@ use oneiro_media::{Bands, IMAGE_EXTENSIONS, Image, PngText};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::files;
 use crate::interrupt;
@@ -110,6 +111,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if arrays > 0 && args.gray {
         bail!("--gray: it is for pictures in colour, and {} holds bands", args.folder.display());
     }
+    let results =
+        placed("--out", Some(&args.out)).into_iter().chain(placed("--picture", args.picture.as_ref()));
+    collisions::check(context, None, &files, results)?;
     let (statistics, bad) = measure(context, args, &files)?;
     files_written(args, &statistics)?;
     for error in &bad {

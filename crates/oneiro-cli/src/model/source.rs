@@ -23,6 +23,8 @@ pub struct Source {
     /// and content, each after its length in eight bytes (little-endian), in the order of their names. Of a network that
     /// is no file, of its description.
     pub hash: String,
+    /// Where all this lies.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads the embedded network.
@@ -30,14 +32,14 @@ pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
     let hash = hex(&Sha256::digest(&bytes));
     let graph = onnx::read(bytes).context("could not load the embedded network")?;
-    Ok(Source { graph, hash })
+    Ok(Source { graph, hash, files: Vec::new() })
 }
 
 /// Builds a feature network.
 pub fn feature(feature: Feature) -> Result<Source> {
     let hash = hex(&Sha256::digest(feature.description()));
     let graph = feature.graph().with_context(|| format!("could not build {}", feature.name()))?;
-    Ok(Source { graph, hash })
+    Ok(Source { graph, hash, files: Vec::new() })
 }
 
 /// Reads a model file and what lies beside it.
@@ -61,9 +63,10 @@ pub fn file(path: &Path) -> Result<Source> {
         hash.update((content.as_ref().len() as u64).to_le_bytes());
         update(&mut hash, content);
     }
+    let paths = [path.to_owned()].into_iter().chain(beside.keys().map(|name| folder.join(name))).collect();
     let files: Vec<Mapped> = std::iter::once(model).chain(beside.into_values()).collect();
     graph.used = Used(Some(Arc::new(move |part| files.iter().for_each(|file| file.give_back(part)))));
-    Ok(Source { graph, hash: hex(&hash.finalize()) })
+    Ok(Source { graph, hash: hex(&hash.finalize()), files: paths })
 }
 
 /// Bytes that are hashed at a time, then given back.

@@ -12,6 +12,7 @@ mod bad_input;
 mod bands;
 mod broken_models;
 mod bytes;
+mod collisions;
 mod config;
 mod contracts;
 mod display;

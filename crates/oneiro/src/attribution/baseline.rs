@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::preprocess::Preprocess;
 use crate::rng::Stream;
+use crate::transform::blur::Blur;
 
 /// Standard deviation of the blur as a share of the shorter side: 10 pixels of 224 (Fong & Vedaldi 2017, section 4.1).
 const BLUR: f64 = 10.0 / 224.0;
-/// Standard deviations after which the blur's kernel ends.
-const BLUR_REACH: f64 = 3.0;
 /// The stream of random numbers of the noise baseline; samples of smoothgrad have those from 0.
 const NOISE_STREAM: u64 = u64::MAX;
 
@@ -73,26 +72,12 @@ impl FromStr for Baseline {
     }
 }
 
-/// A Gaussian blur; beyond the border there is nothing, and weights are divided by what is left of their sum.
-fn blurred(image: &[f32], [h, w]: [usize; 2]) -> Vec<f32> {
-    let sigma = (BLUR * h.min(w) as f64).max(f64::MIN_POSITIVE);
-    let reach = (BLUR_REACH * sigma).ceil() as usize;
-    let weight = |d: usize| (-0.5 * (d as f64 / sigma).powi(2)).exp();
-    let weights: Vec<f64> = (0..=reach).map(weight).collect();
-    let line = |at: usize, n: usize, value: &dyn Fn(usize) -> f32| {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for i in at.saturating_sub(reach)..(at + reach + 1).min(n) {
-            let weight = weights[i.abs_diff(at)];
-            sum += weight * f64::from(value(i));
-            total += weight;
-        }
-        (sum / total) as f32
-    };
-    let mut out = Vec::with_capacity(image.len());
-    for plane in image.chunks_exact(h * w) {
-        let rows: Vec<f32> = (0..h * w).map(|i| line(i % w, w, &|x| plane[i / w * w + x])).collect();
-        out.extend((0..h * w).map(|i| line(i / w, h, &|y| rows[y * w + i % w])));
-    }
+/// A Gaussian blur of every plane.
+fn blurred(image: &[f32], size: [usize; 2]) -> Vec<f32> {
+    let [h, w] = size;
+    let mut blur = Blur::new(BLUR * h.min(w) as f64, size);
+    let mut out = image.to_vec();
+    out.chunks_exact_mut(h * w).for_each(|plane| blur.apply(plane));
     out
 }
 

@@ -13,6 +13,7 @@ use super::cut::cut;
 use super::{Attribution, Method, Settings, Subject, Watch};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
+use crate::transform::resample::{self, Taps};
 
 /// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut, activation
 /// functions.
@@ -213,29 +214,11 @@ fn only_reader(graph: &Graph, needed: &[bool], value: ValueId) -> Option<ValueId
     }
 }
 
-/// A map at another size, bilinearly: pixels are areas, and beyond the outermost centres the border's value holds (as
-/// PyTorch's `interpolate` with `align_corners=False`).
-fn enlarged(map: &[f32], [rows, columns]: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
-    let taps = |from: usize, to: usize| -> Vec<(usize, usize, f32)> {
-        let tap = |i: usize| {
-            let center = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0);
-            let first = center.floor();
-            (first as usize, (first as usize + 1).min(from - 1), (center - first) as f32)
-        };
-        (0..to).map(tap).collect()
-    };
-    let (ys, xs) = (taps(rows, h), taps(columns, w));
-    let mut out = Vec::with_capacity(h * w);
-    for &(top, bottom, down) in &ys {
-        for &(left, right, along) in &xs {
-            let mix = |row: usize| {
-                let (a, b) = (map[row * columns + left], map[row * columns + right]);
-                a + along * (b - a)
-            };
-            let (a, b) = (mix(top), mix(bottom));
-            out.push(a + down * (b - a));
-        }
-    }
+/// A map at another size, bilinearly.
+fn enlarged(map: &[f32], from: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
+    let taps = [(from[0], h), (from[1], w)].map(|(from, to)| Taps::resizing(from, to));
+    let mut out = vec![0.0; h * w];
+    resample::stretch(map, from, &taps, &mut out, w);
     out
 }
 

@@ -41,6 +41,7 @@ impl<'m> Subject<'m> {
     /// # Errors
     /// If the model does not take single images, or the objective or the size does not fit it.
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
+        objective.require_network_alone("an attribution")?;
         let input = image_input(model)?;
         model.check_colors(input)?;
         let shapes = model.input_shapes(1, size)?;

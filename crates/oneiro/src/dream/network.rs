@@ -80,6 +80,7 @@ impl Network {
         model.check_picture(input, &shapes[input])?;
         let run = match wish {
             Wish::Objective(objective) => {
+                objective.require_network_alone("a dream")?;
                 let objectives = std::slice::from_ref(objective);
                 Run::Objective(Box::new(Probe::new(model, objectives, &[], shapes, true)?))
             }

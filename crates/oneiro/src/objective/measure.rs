@@ -2,11 +2,13 @@
 //!
 //! One shape for all: a [`Measure`] reads the activations of one batch entry, `[C, positions]`, and adds `weight` times
 //! its derivative to the seed of that entry. A [`Coupling`] does the same for all entries of a batch at once.
-//! [`of_layer`], [`of_input`] and [`of_batch`] make them from terms. Sums run in f64, in a fixed order.
+//! [`of_layer`], [`of_input`] and [`of_batch`] make them from terms. Sums run in f64, but for the many
+//! products of a guide, and in a fixed order.
 
 mod channel;
 mod coupling;
 mod direction;
+pub(crate) mod guide;
 mod penalty;
 mod reference;
 mod style;
@@ -49,7 +51,7 @@ pub fn of_layer(term: &Term, shape: &[usize], features: &[Arc<[f32]>]) -> Result
         TermKind::Inversion(_) => Arc::new(reference::Inversion::new(first()?, window)?),
         TermKind::Caricature(_, p) => Arc::new(reference::Caricature::new(&first()?, *p, window)?),
         TermKind::Style(_) => Arc::new(style::Style::new(&first()?, shape)?),
-        TermKind::Guide(_) => Arc::new(style::Guide::new(&first()?, shape)),
+        TermKind::Guide(_) => Arc::new(guide::Guide::new(&first()?, style::planes(shape).0)),
         TermKind::Penalty(p) => penalty::new(*p, shape)?,
         TermKind::Diversity | TermKind::Alignment => return Err(format!("{term} couples a batch")),
     })

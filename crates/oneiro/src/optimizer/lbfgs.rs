@@ -248,6 +248,10 @@ impl Optimizer for Lbfgs {
         self.search.is_some()
     }
 
+    fn stands_at(&self) -> Option<&[f32]> {
+        self.search.is_some().then_some(&self.origin)
+    }
+
     fn fix_function(&mut self, params: &mut [f32]) {
         self.settle(params);
         self.fixed_function = true;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::error::{Error, Result};
+use crate::range::Range;
 
 /// Which optimizer, by its name in presets and metadata and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,14 @@ impl OptimizerKind {
     /// Whether steps are about as long as the rate, whatever the gradient's length: Adam and its kin.
     pub fn is_adaptive(self) -> bool {
         matches!(self, Self::Adam | Self::AdamW | Self::NAdam)
+    }
+
+    /// Whether the step of each number depends on that number's gradients alone, not on those of others or on the value.
+    pub fn is_elementwise(self) -> bool {
+        match self {
+            Self::Adam | Self::AdamW | Self::NAdam | Self::Sgd | Self::AccumulatedSquares => true,
+            Self::Normalized | Self::Lbfgs => false,
+        }
     }
 
     /// The learning rate where only the optimizer is chosen.
@@ -224,7 +233,7 @@ impl OptimizerSpec {
             ("epsilon", self.epsilon, Range::Positive),
             ("momentum_decay", self.momentum_decay, Range::NotNegative),
             ("norm", self.norm.map(|_| 0.0), Range::NotNegative),
-            ("history", self.history.map(|n| n as f64), Range::Count),
+            ("history", self.history.map(|n| n as f64), Range::Within(1.0, MAX_HISTORY as f64)),
         ];
         let rate = f64::from(self.learning_rate);
         if !Range::Positive.contains(rate) {
@@ -284,36 +293,6 @@ impl OptimizerSpec {
             OptimizerKind::Lbfgs => {
                 Box::new(Lbfgs::new(len, rate, self.history.unwrap_or(LBFGS_HISTORY), fixed_function))
             }
-        }
-    }
-}
-
-/// What a number may be.
-#[derive(Clone, Copy)]
-enum Range {
-    Positive,
-    NotNegative,
-    BelowOne,
-    Count,
-}
-
-impl Range {
-    fn contains(self, value: f64) -> bool {
-        value.is_finite()
-            && match self {
-                Self::Positive => value > 0.0,
-                Self::NotNegative => value >= 0.0,
-                Self::BelowOne => (0.0..1.0).contains(&value),
-                Self::Count => (1.0..=MAX_HISTORY as f64).contains(&value),
-            }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Self::Positive => "a positive number".into(),
-            Self::NotNegative => "0 or more".into(),
-            Self::BelowOne => "from 0 to less than 1".into(),
-            Self::Count => format!("from 1 to {MAX_HISTORY}"),
         }
     }
 }

@@ -8,9 +8,13 @@ use crate::param::{
     Cppn, CppnOptions, Dense, DenseOptions, Fourier, FourierOptions, Laplacian, LaplacianOptions, Maco,
     MacoOptions, Param, Pixel, PixelOptions, Shared, SharedOptions, Sources, Squash, WithAlpha,
 };
+use crate::range::Range;
 
 /// Names of all kinds on the command line.
 pub const PARAMS: [&str; 7] = ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco"];
+
+/// How fast a spectrum may fall: beyond, its scales leave the range of f32.
+const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 
 /// A parametrization with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +54,32 @@ impl ParamSpec {
         })
     }
 
+    /// Its numbers by name, each with what it may be.
+    pub(super) fn numbers(&self) -> Vec<(&'static str, f64, Range)> {
+        let std = |std: f32| ("init_std", f64::from(std), Range::NotNegative);
+        match self {
+            Self::Pixel(options) => vec![
+                ("init_mean", options.init_mean.into(), Range::Any),
+                ("levels", options.levels.into(), Range::Positive),
+                std(options.init_std),
+            ],
+            Self::Fourier(options) => vec![
+                ("decay", options.decay.into(), DECAY_RANGE),
+                ("divisor", options.divisor.into(), Range::Positive),
+                std(options.init_std),
+            ],
+            Self::Laplacian(options) => vec![std(options.init_std)],
+            Self::Shared(options) => {
+                vec![("weight", options.weight.into(), Range::Any), std(options.init_std)]
+            }
+            Self::Cppn(_) => vec![],
+            Self::Dense(options) => options.init_std.map(std).into_iter().collect(),
+            Self::Maco(options) => {
+                vec![("contrast", options.contrast.into(), Range::Positive), std(options.init_std)]
+            }
+        }
+    }
+
     /// Whether colours or magnitudes come from statistics that a rendering is given.
     pub fn reads_statistics(&self) -> bool {
         let of_data = |decorrelate| decorrelate == Decorrelate::Data;
@@ -78,6 +108,10 @@ impl ParamSpec {
     fn of_alpha(&self) -> ParamSpec {
         let (decorrelate, squash) = (Decorrelate::None, Squash::Sigmoid);
         match self {
+            // Transparency has no mean colour to be counted from.
+            Self::Pixel(options) if options.centred => {
+                Self::Pixel(PixelOptions { squash, ..PixelOptions::default() })
+            }
             Self::Pixel(options) => {
                 Self::Pixel(PixelOptions { squash, init_mean: PixelOptions::default().init_mean, ..*options })
             }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
 use crate::preprocess::Preprocess;
-use crate::preset::{CONVERGENCE_WINDOW, Preset};
+use crate::preset::{CONVERGENCE_WINDOW, Outside, Preset};
 use crate::probe::Probe;
 use crate::regularizer::BoundRegularizer;
 use crate::render::background::Background;
@@ -42,6 +42,8 @@ pub(super) struct Canvas {
     view_gradient: Vec<f32>,
     work: Work,
     pub views: Vec<View>,
+    /// Random transforms, with the colour outside this picture.
+    pub chain: Chain,
     pub optimizer: Box<dyn Optimizer>,
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
@@ -59,6 +61,7 @@ impl Canvas {
         param: Box<dyn Param>,
         preprocess: Preprocess,
         preset: &Preset,
+        chain: &Chain,
     ) -> Result<Self> {
         let shape = param.shape();
         let [channels, height, width] = shape;
@@ -68,10 +71,15 @@ impl Canvas {
         let seen = preprocess.channels() * size[0] * size[1];
         let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
         let composed = if background.is_some() { (channels - 1) * plane } else { 0 };
+        let fill = match preset.outside {
+            Outside::Mean => preprocess.mean_color(),
+            Outside::Chain => chain.fill.clone(),
+        };
         Ok(Self {
             input,
             shape,
             size,
+            chain: Chain { fill, ..chain.clone() },
             preprocess,
             params: Vec::new(),
             gradient: vec![0.0; param.len()],
@@ -103,14 +111,21 @@ impl Canvas {
         self.param.image(&self.params, &mut self.work, &mut self.image);
     }
 
+    /// Computes the picture that the optimizer stands by, which a trial is not.
+    pub fn draw_accepted(&mut self) {
+        let params = self.optimizer.stands_at().unwrap_or(&self.params);
+        self.param.image(params, &mut self.work, &mut self.image);
+    }
+
     /// The picture as it stands, margin and all.
     pub fn image(&self) -> &[f32] {
         &self.image
     }
 
-    /// What each view shows of the drawn picture, under random transforms. With `hold`, those of the last time.
-    fn look(&mut self, chain: &Chain, rng: &mut Stream, progress: f32, hold: bool) {
+    /// What each view shows of the drawn picture, under its random transforms, or by `chain` instead. With `hold`, those of the last time.
+    fn look(&mut self, chain: Option<&Chain>, rng: &mut Stream, progress: f32, hold: bool) {
         let shape = self.color_shape();
+        let chain = chain.unwrap_or(&self.chain);
         if let Some(background) = &mut self.background {
             if !hold {
                 background.draw(rng);
@@ -234,9 +249,9 @@ impl Entry {
         Self { canvases, transforms, values: Vec::new(), trial: false, steps: 0, stop: None }
     }
 
-    /// Computes the pictures and what the network sees of them in a step, under random transforms, which stay those of
-    /// the last step while an optimizer searches along a line.
-    pub fn show(&mut self, chain: &Chain, progress: f32) {
+    /// Computes the pictures and what the network sees of them in a step, under their random transforms, or by `chain`
+    /// instead. They stay those of the last step while an optimizer searches along a line.
+    pub fn show(&mut self, chain: Option<&Chain>, progress: f32) {
         let hold = self.holds();
         for canvas in &mut self.canvases {
             canvas.draw();

@@ -1,40 +1,28 @@
 //! What is done to pixels after a step (Yosinski et al. 2015, §3): blur, and forgetting what is small or unimportant.
 
 use crate::preset::Upkeep;
-
-/// Half width of the blur's kernel, in standard deviations.
-const KERNEL_REACH: f32 = 4.0;
+use crate::transform::blur::Blur;
 
 /// Upkeep of pictures of one shape. Parameters are pixels less the mean colour, `[C, H, W]`.
 pub(super) struct Keeper {
     upkeep: Upkeep,
     shape: [usize; 3],
-    kernel: Vec<f32>,
-    scratch: Vec<f32>,
+    blur: Option<Blur>,
 }
 
 impl Keeper {
     pub fn new(upkeep: Upkeep, shape: [usize; 3]) -> Self {
-        let reach = (KERNEL_REACH * upkeep.blur).ceil() as i32;
-        let weight = |d: i32| (-0.5 * (d as f32 / upkeep.blur).powi(2)).exp();
-        let kernel: Vec<f32> =
-            if upkeep.blur > 0.0 { (-reach..=reach).map(weight).collect() } else { vec![1.0] };
-        let total: f32 = kernel.iter().sum();
-        Self {
-            upkeep,
-            shape,
-            kernel: kernel.iter().map(|k| k / total).collect(),
-            scratch: vec![0.0; shape[1] * shape[2]],
-        }
+        let blur = (upkeep.blur > 0.0).then(|| Blur::new(upkeep.blur.into(), [shape[1], shape[2]]));
+        Self { upkeep, shape, blur }
     }
 
     /// `steps_done` counts the steps before this one.
     pub fn after_step(&mut self, params: &mut [f32], gradient: &[f32], steps_done: usize) {
-        let every = self.upkeep.blur_every.max(1);
-        if self.upkeep.blur > 0.0 && (steps_done + 1).is_multiple_of(every) {
-            self.blur(params);
-        }
         let plane = self.shape[1] * self.shape[2];
+        let every = self.upkeep.blur_every.max(1);
+        if let Some(blur) = self.blur.as_mut().filter(|_| (steps_done + 1).is_multiple_of(every)) {
+            params.chunks_exact_mut(plane).for_each(|plane| blur.apply(plane));
+        }
         if self.upkeep.small_values > 0.0 {
             let square = |i: usize| params[i..].iter().step_by(plane).map(|x| x * x).sum::<f32>();
             let norms: Vec<f32> = (0..plane).map(square).collect();
@@ -47,29 +35,6 @@ impl Keeper {
             };
             let shares: Vec<f32> = (0..plane).map(share).collect();
             forget(params, plane, &shares, self.upkeep.small_contributions);
-        }
-    }
-
-    fn blur(&mut self, params: &mut [f32]) {
-        let [_, h, w] = self.shape;
-        let reach = (self.kernel.len() / 2) as isize;
-        let clamp = |i: isize, n: usize| i.clamp(0, n as isize - 1) as usize;
-        for plane in params.chunks_exact_mut(h * w) {
-            for y in 0..h {
-                for x in 0..w {
-                    let taps = self.kernel.iter().enumerate();
-                    self.scratch[y * w + x] =
-                        taps.map(|(k, f)| f * plane[y * w + clamp(x as isize + k as isize - reach, w)]).sum();
-                }
-            }
-            for y in 0..h {
-                for x in 0..w {
-                    let taps = self.kernel.iter().enumerate();
-                    plane[y * w + x] = taps
-                        .map(|(k, f)| f * self.scratch[clamp(y as isize + k as isize - reach, h) * w + x])
-                        .sum();
-                }
-            }
         }
     }
 }
@@ -93,17 +58,17 @@ mod tests {
 
     #[test]
     fn a_blur_keeps_what_is_even_and_spreads_a_point() {
-        let mut keeper = Keeper::new(Upkeep { blur: 1.0, blur_every: 4, ..Upkeep::default() }, [1, 9, 9]);
-        let mut even = vec![3.0; 81];
-        keeper.after_step(&mut even, &[0.0; 81], 3);
+        let mut keeper = Keeper::new(Upkeep { blur: 1.0, blur_every: 4, ..Upkeep::default() }, [1, 17, 17]);
+        let mut even = vec![3.0; 289];
+        keeper.after_step(&mut even, &[0.0; 289], 3);
         assert!(even.iter().all(|x| (x - 3.0).abs() < 1e-5));
-        let mut point = vec![0.0; 81];
-        point[40] = 1.0;
-        keeper.after_step(&mut point, &[0.0; 81], 2);
-        assert_eq!(point[40], 1.0, "not every step blurs");
-        keeper.after_step(&mut point, &[0.0; 81], 3);
+        let mut point = vec![0.0; 289];
+        point[144] = 1.0;
+        keeper.after_step(&mut point, &[0.0; 289], 2);
+        assert_eq!(point[144], 1.0, "not every step blurs");
+        keeper.after_step(&mut point, &[0.0; 289], 3);
         // 1 / (2πσ²) at the centre of a Gaussian.
-        assert!((point[40] - 0.159).abs() < 2e-3 && (point.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+        assert!((point[144] - 0.159).abs() < 2e-3 && (point.iter().sum::<f32>() - 1.0).abs() < 1e-4);
     }
 
     #[test]

@@ -37,6 +37,33 @@ impl Kernel {
     }
 }
 
+/// A blur of planes of one size, in place.
+#[derive(Debug, Clone)]
+pub(crate) struct Blur {
+    /// Along columns, along rows.
+    kernels: [Kernel; 2],
+    width: usize,
+    scratch: Vec<f32>,
+}
+
+impl Blur {
+    /// For planes of this height and width; sigma in pixels.
+    pub fn new(sigma: f64, size: [usize; 2]) -> Self {
+        let kernels = size.map(|n| {
+            let mut kernel = Kernel::default();
+            kernel.set(sigma, n);
+            kernel
+        });
+        Self { kernels, width: size[1], scratch: vec![0.0; size[0] * size[1]] }
+    }
+
+    /// Blurs one plane.
+    pub fn apply(&mut self, plane: &mut [f32]) {
+        rows(&self.kernels[1], self.width, plane, &mut self.scratch);
+        columns(&self.kernels[0], self.width, &self.scratch, plane);
+    }
+}
+
 /// out += weight · input.
 fn accumulate(weight: f32, input: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(input).for_each(|(out, x)| *out += weight * x);

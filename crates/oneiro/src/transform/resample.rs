@@ -40,6 +40,13 @@ impl Taps {
         }
     }
 
+    /// Those that take a line of `from` cells to one of `to`.
+    pub fn resizing(from: usize, to: usize) -> Self {
+        let mut taps = Self::default();
+        taps.set(from, [0.0, from as f64], to);
+        taps
+    }
+
     /// A line resized.
     fn mix(&self, input: &[f32], out: &mut [f32]) {
         if let [only] = input {

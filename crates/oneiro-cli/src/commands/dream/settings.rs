@@ -1,10 +1,12 @@
 //! Settings of a dream, from flags to a preset.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
 use oneiro::preset::Preset;
 
-use crate::settings::parse_size_within;
+use crate::settings::{is_recipe_file, parse_size_within};
 
 /// A recipe of dreaming, and what overrides it.
 #[derive(clap::Args)]
@@ -65,6 +67,11 @@ fn dream_size(text: &str) -> Result<[usize; 2], String> {
 }
 
 impl DreamArgs {
+    /// The file that the recipe is read from, if it is one.
+    pub fn recipe_file(&self) -> Option<&Path> {
+        self.preset.as_deref().filter(|name| is_recipe_file(name)).map(Path::new)
+    }
+
     pub fn preset(&self, from_noise: bool) -> Result<DreamPreset> {
         let name = self.preset.as_deref().unwrap_or("deepdream");
         let mut p = match DreamPreset::named(name) {
@@ -76,7 +83,7 @@ impl DreamArgs {
                 }
                 preset
             }
-            None if name.ends_with(".toml") => {
+            None if is_recipe_file(name) => {
                 let text = std::fs::read_to_string(name)
                     .with_context(|| format!("--preset {name}: the file cannot be read"))?;
                 toml::from_str(&text)

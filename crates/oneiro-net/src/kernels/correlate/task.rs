@@ -255,8 +255,8 @@ impl Job<'_> {
                 let y = dst_start[1] + line % grid[1] * dst_step[1];
                 let start = plane + (z * dst[1] + y) * dst[2] + dst_start[2] + x * dst_step[2];
                 let len = (grid[2] - x).min(end - position);
-                // The last element is in bounds (checked here), so the ones before it are.
-                self.dst.pointer(start + (len - 1) * dst_step[2]);
+                // The last element is in bounds (its end is checked here), so the ones before it are.
+                self.dst.pointer(start + (len - 1) * dst_step[2] + 1);
                 for i in 0..len {
                     visit(row, position - begin + i, self.dst.pointer(start).wrapping_add(i * dst_step[2]));
                 }

@@ -72,9 +72,9 @@ impl Direction {
     /// Product with the direction, and the length, at a position.
     fn at(&self, activations: &[f32], position: usize) -> (f64, f64) {
         let (mut dot, mut square) = (0.0, 0.0);
-        for (c, v) in self.vector.iter().enumerate() {
+        for c in self.window.channels.clone() {
             let a = f64::from(activations[c * self.window.len + position]);
-            dot += a * v;
+            dot += a * self.vector[c];
             square += a * a;
         }
         (dot, square.sqrt())
@@ -114,11 +114,11 @@ impl Measure for Direction {
             let (dot, length) = self.at(activations, p);
             let (_, by_dot, by_length) = by_cosine(dot, length, self.norm, self.power);
             let share = weight * self.share(p);
-            for (c, v) in self.vector.iter().enumerate() {
+            for c in self.window.channels.clone() {
                 let i = c * self.window.len + p;
                 let along =
                     if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / length };
-                seed[i] += (share * (by_dot * v + along)) as f32;
+                seed[i] += (share * (by_dot * self.vector[c] + along)) as f32;
             }
         }
     }

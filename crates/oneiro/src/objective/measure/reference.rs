@@ -68,23 +68,26 @@ impl Measure for Inversion {
     }
 }
 
-/// Σ over positions of dot · max(.1, cos)^p, with the picture's activations divided by ‖relu Φ0‖².
+/// Σ over positions of w · dot · max(.1, cos)^p, with the picture's activations divided by Σ w · (relu Φ0)²: 1 for the
+/// picture itself where no activation is negative. Products and lengths are of the window's channels.
 pub(super) struct Caricature {
-    /// relu Φ0 / ‖relu Φ0‖², weighted; zero outside the window.
+    /// w · relu Φ0 / Σ w · (relu Φ0)²; zero outside the window.
     target: Vec<f32>,
     /// Length of the target at each position.
     norms: Vec<f64>,
     power: f64,
-    len: usize,
+    window: Window,
 }
 
 impl Caricature {
     pub fn new(features: &[f32], power: f64, window: Window) -> Result<Self, String> {
         let mut target = vec![0.0f32; features.len()];
+        let mut energy = 0.0;
         for i in window.range() {
-            target[i] = (window.weight(i) as f32) * features[i].max(0.0);
+            let feature = features[i].max(0.0);
+            target[i] = window.weight(i) as f32 * feature;
+            energy += window.weight(i) * f64::from(feature).powi(2);
         }
-        let energy = super::dot(&target, &target);
         if energy.is_nan() || energy <= 0.0 {
             return Err(
                 "no activation of the picture is positive there: there is nothing to exaggerate".into()
@@ -97,17 +100,16 @@ impl Caricature {
             norms[i % len] += f64::from(*t).powi(2);
         }
         norms.iter_mut().for_each(|n: &mut f64| *n = n.sqrt());
-        Ok(Self { target, norms, power, len })
+        Ok(Self { target, norms, power, window })
     }
 
     /// Product with the target, and the length, at every position.
     fn products(&self, activations: &[f32]) -> (Vec<f64>, Vec<f64>) {
-        let (mut dots, mut lengths) = (vec![0.0; self.len], vec![0.0; self.len]);
-        for (a, t) in activations.chunks_exact(self.len).zip(self.target.chunks_exact(self.len)) {
-            for (p, (a, t)) in a.iter().zip(t).enumerate() {
-                dots[p] += f64::from(*a) * f64::from(*t);
-                lengths[p] += f64::from(*a).powi(2);
-            }
+        let (len, range) = (self.window.len, self.window.range());
+        let (mut dots, mut lengths) = (vec![0.0; len], vec![0.0; len]);
+        for (i, (a, t)) in activations[range.clone()].iter().zip(&self.target[range]).enumerate() {
+            dots[i % len] += f64::from(*a) * f64::from(*t);
+            lengths[i % len] += f64::from(*a).powi(2);
         }
         lengths.iter_mut().for_each(|l: &mut f64| *l = l.sqrt());
         (dots, lengths)
@@ -122,7 +124,7 @@ impl Measure for Caricature {
         let (dots, lengths) = self.products(activations);
         let term =
             |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power).0;
-        (0..self.len).map(term).sum()
+        (0..dots.len()).map(term).sum()
     }
 
     fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
@@ -133,13 +135,13 @@ impl Measure for Caricature {
         let (dots, lengths) = self.products(activations);
         let derivative =
             |p: usize| by_cosine(dots[p], lengths[p], self.norms[p].max(f64::MIN_POSITIVE), self.power);
-        let derivatives: Vec<_> = (0..self.len).map(derivative).collect();
-        for (i, s) in seed.iter_mut().enumerate() {
-            let p = i % self.len;
+        let derivatives: Vec<_> = (0..dots.len()).map(derivative).collect();
+        for i in self.window.range() {
+            let p = i % self.window.len;
             let (_, by_dot, by_length) = derivatives[p];
             let along =
                 if by_length == 0.0 { 0.0 } else { by_length * f64::from(activations[i]) / lengths[p] };
-            *s += (weight * (by_dot * f64::from(self.target[i]) + along)) as f32;
+            seed[i] += (weight * (by_dot * f64::from(self.target[i]) + along)) as f32;
         }
     }
 }

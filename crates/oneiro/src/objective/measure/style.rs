@@ -1,4 +1,4 @@
-//! Measures of what is there rather than where: Gram matrices, and the best match anywhere.
+//! Measures of what is there rather than where: Gram matrices.
 
 use std::sync::Arc;
 
@@ -71,55 +71,5 @@ impl Measure for Style {
         let share = (-2.0 * weight / self.energy) as f32;
         difference.iter_mut().for_each(|d| *d *= share);
         gram_adjoint(&difference, activations, self.positions, seed);
-    }
-}
-
-/// Mean over positions of the largest product with any position of a guide (Google's DeepDream notebook,
-/// `objective_guide`).
-pub(super) struct Guide {
-    /// The guide's activations, channels of one position together.
-    guide: Vec<f32>,
-    channels: usize,
-    positions: usize,
-}
-
-impl Guide {
-    pub fn new(features: &Arc<[f32]>, shape: &[usize]) -> Self {
-        let (channels, positions) = planes(shape);
-        Self { guide: turned(features, positions), channels, positions }
-    }
-
-    /// For every position: the largest product, and with which of the guide's.
-    fn best(&self, activations: &[f32]) -> Vec<(f64, usize)> {
-        let turned = turned(activations, self.positions);
-        turned
-            .par_chunks_exact(self.channels)
-            .map(|a| {
-                let products = self.guide.chunks_exact(self.channels).map(|g| dot(a, g)).enumerate();
-                products.fold((f64::NEG_INFINITY, 0), |best, (j, x)| if x > best.0 { (x, j) } else { best })
-            })
-            .collect()
-    }
-}
-
-/// [C, positions] as [positions, C].
-fn turned(activations: &[f32], positions: usize) -> Vec<f32> {
-    let channels = activations.len() / positions;
-    (0..activations.len()).map(|i| activations[i % channels * positions + i / channels]).collect()
-}
-
-impl Measure for Guide {
-    fn value(&self, activations: &[f32]) -> f64 {
-        self.best(activations).iter().map(|(x, _)| x).sum::<f64>() / self.positions as f64
-    }
-
-    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
-        let share = (weight / self.positions as f64) as f32;
-        for (p, (_, j)) in self.best(activations).iter().enumerate() {
-            let guide = &self.guide[j * self.channels..(j + 1) * self.channels];
-            for (c, g) in guide.iter().enumerate() {
-                seed[c * self.positions + p] += share * g;
-            }
-        }
     }
 }

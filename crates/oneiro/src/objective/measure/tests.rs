@@ -56,6 +56,38 @@ fn a_picture_has_an_inversion_of_zero_and_a_caricature_of_one() {
     assert_eq!(of(TermKind::Difference(reference())), 0.0);
 }
 
+#[test]
+fn a_caricature_of_the_picture_itself_is_one_also_behind_a_mask() {
+    let mut rng = Stream::new(1, 0);
+    let a: Vec<f32> = (0..27).map(|_| rng.uniform() as f32).collect();
+    let features = [Arc::from(a.clone())];
+    let grey = (0..27).map(|i| 0.1 + 0.03 * i as f32).collect();
+    let mask = Reference { name: "m".into(), shape: [3, 3, 3], data: grey };
+    let region = Region { channels: Some((1, 2)), mask: Some(mask), ..Region::default() };
+    for power in [0.0, 3.0] {
+        let kind = TermKind::Caricature(reference(), power);
+        let term = Term { layer: "l".into(), kind, region: region.clone() };
+        let value = of_layer(&term, &[3, 3, 3], &features).unwrap().value(&a);
+        assert!((value - 1.0).abs() < 1e-6, "{value} at power {power}");
+    }
+}
+
+#[test]
+fn channels_outside_the_region_change_no_cosine() {
+    let region = Region { channels: Some((0, 1)), ..Region::default() };
+    let features = [Arc::from(vec![0.5f32, 2.0, 7.0])];
+    for kind in [direction(2.0, None), TermKind::Caricature(reference(), 2.0)] {
+        let term = Term { layer: "l".into(), kind, region: region.clone() };
+        let measure = of_layer(&term, &[3, 1, 1], &features).unwrap();
+        let of = |outside: f32| measure.value(&[2.0, 0.5, outside]);
+        assert_eq!(of(0.0), of(100.0), "{term}");
+        assert!(of(0.0) != 0.0);
+        let mut seed = [0.0; 3];
+        measure.seed(&[2.0, 0.5, 100.0], 1.0, &mut seed);
+        assert!(seed[2] == 0.0 && seed[0] != 0.0, "{term}: {seed:?}");
+    }
+}
+
 /// Seeds against central differences in every coordinate.
 fn assert_seed(name: &str, value: &dyn Fn(&[f32]) -> f64, seed: &dyn Fn(&[f32], &mut [f32]), a: &[f32]) {
     let mut ours = vec![0.25f32; a.len()];

@@ -1,0 +1,119 @@
+//! Whether the settings of a recipe are possible, and go together.
+
+use super::{MAX_VIEWS, ParamSpec, Preset};
+use crate::error::{Error, Result};
+use crate::range::Range;
+
+/// The largest deviation of a blur, in pixels, as for transforms: its time grows with it.
+const MAX_BLUR: f64 = 64.0;
+/// Pixels can all be small, or not important: percents.
+const PERCENT: Range = Range::Within(0.0, 100.0);
+
+impl Preset {
+    /// An error if settings do not go together.
+    pub fn check(&self) -> Result<()> {
+        let fail = |why: String| Err(Error::Settings(format!("preset {}: {why}", self.name)));
+        self.optimizer.validate()?;
+        self.regularizer.map_or(Ok(()), |regularizer| regularizer.validate())?;
+        for (name, value, range) in self.numbers() {
+            if !range.contains(value) {
+                return fail(format!("{name} {value} is not {}", range.words()));
+            }
+        }
+        if let Some([h, w]) = self.picture.filter(|[h, w]| h != w) {
+            return fail(format!(
+                "a picture of another size than the network's has to be square, not {h}x{w}"
+            ));
+        }
+        let centred = matches!(&self.param, ParamSpec::Pixel(options) if options.centred);
+        if self.upkeep.is_some() && !centred {
+            return fail(
+                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred"
+                    .into(),
+            );
+        }
+        if self.regularizer.is_some_and(|r| r.bound > 0.0) && !centred {
+            return fail(
+                "a bound on pixels needs the parametrization pixel, centred; set the regularizer's bound to 0".into(),
+            );
+        }
+        if self.regularizer.is_some() && self.alpha {
+            return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out".into());
+        }
+        if self.tolerance.is_some() && self.param.is_shared() {
+            return fail("pictures that share parameters end together: leave the tolerance out".into());
+        }
+        if self.upkeep.is_some() && self.alpha {
+            return fail("upkeep is of opaque pictures; leave alpha or the upkeep out".into());
+        }
+        Ok(())
+    }
+
+    /// Numbers, whatever else is set, by their names in a file, each with what it may be.
+    fn numbers(&self) -> Vec<(String, f64, Range)> {
+        let views = Range::Within(1.0, MAX_VIEWS as f64);
+        let mut numbers = vec![
+            ("views", self.views as f64, views),
+            ("weight", self.weight, Range::Positive),
+            ("max_activation", self.max_activation, Range::Positive),
+        ];
+        numbers.extend(self.unit_weight.map(|weight| ("unit_weight", weight, Range::Positive)));
+        numbers.extend(self.tolerance.map(|tolerance| ("tolerance", tolerance, Range::BelowOne)));
+        numbers.extend(self.settle.map(|settle| ("settle.rate", settle.rate.into(), Range::Positive)));
+        if let Some(upkeep) = self.upkeep {
+            numbers.push(("upkeep.blur", upkeep.blur.into(), Range::Within(0.0, MAX_BLUR)));
+            numbers.push(("upkeep.small_values", upkeep.small_values.into(), PERCENT));
+            numbers.push(("upkeep.small_contributions", upkeep.small_contributions.into(), PERCENT));
+        }
+        let own = numbers.into_iter().map(|(name, value, range)| (name.to_owned(), value, range));
+        let of_param = self.param.numbers().into_iter();
+        let kind = self.param.name();
+        own.chain(of_param.map(|(name, value, range)| (format!("param.{kind}.{name}"), value, range)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_recipe_can_have_are_named() {
+        let cases = [
+            ("yosinski", "upkeep", "blur = 1e9", "upkeep.blur"),
+            ("yosinski", "upkeep", "blur = -1.0", "upkeep.blur"),
+            ("yosinski", "upkeep", "small_values = 101.0", "upkeep.small_values"),
+            ("yosinski", "upkeep", "small_contributions = nan", "upkeep.small_contributions"),
+            ("lucid", "", "tolerance = nan", "tolerance"),
+            ("lucid", "", "tolerance = -5.0", "tolerance"),
+            ("lucid", "", "weight = 0.0", "weight"),
+            ("lucid", "", "views = 0", "views"),
+            ("lucid", "param.fourier", "divisor = 0.0", "param.fourier.divisor"),
+            ("lucid", "param.fourier", "decay = nan", "param.fourier.decay"),
+            ("lucid", "param.fourier", "init_std = inf", "param.fourier.init_std"),
+            ("mahendran16", "param.pixel", "levels = 0.0", "param.pixel.levels"),
+            ("mahendran16", "regularizer", "alpha = 0.5", "alpha"),
+            ("maco", "param.maco", "contrast = -1.0", "param.maco.contrast"),
+            ("activation-grid", "param.shared", "weight = inf", "param.shared.weight"),
+        ];
+        for (preset, table, setting, named) in cases {
+            let whole = toml::Table::try_from(Preset::named(preset).unwrap()).unwrap();
+            let mut value = toml::Value::Table(whole);
+            let mut at = &mut value;
+            for key in table.split('.').filter(|key| !key.is_empty()) {
+                at = at.get_mut(key).unwrap_or_else(|| panic!("{preset} has no {key}"));
+            }
+            at.as_table_mut().unwrap().extend(setting.parse::<toml::Table>().unwrap());
+            let changed: Preset = value.try_into().unwrap();
+            let error = changed.check().expect_err(setting).to_string();
+            assert!(error.contains(named), "{preset}, {setting}: {error}");
+        }
+        Preset::all().iter().for_each(|preset| preset.check().unwrap());
+    }
+
+    #[test]
+    fn upkeep_and_transparency_do_not_go_together() {
+        let preset = Preset { alpha: true, ..Preset::yosinski() };
+        assert!(preset.check().unwrap_err().to_string().contains("opaque"));
+    }
+}

@@ -1,0 +1,37 @@
+//! What a number among settings may be.
+
+/// A set of finite numbers, with words for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Range {
+    Any,
+    Positive,
+    NotNegative,
+    BelowOne,
+    /// Both ends included.
+    Within(f64, f64),
+}
+
+impl Range {
+    /// Whether a number is in it; NaN and infinity never are.
+    pub fn contains(self, value: f64) -> bool {
+        value.is_finite()
+            && match self {
+                Self::Any => true,
+                Self::Positive => value > 0.0,
+                Self::NotNegative => value >= 0.0,
+                Self::BelowOne => (0.0..1.0).contains(&value),
+                Self::Within(low, high) => (low..=high).contains(&value),
+            }
+    }
+
+    /// What a number of it is.
+    pub fn words(self) -> String {
+        match self {
+            Self::Any => "a finite number".into(),
+            Self::Positive => "a positive number".into(),
+            Self::NotNegative => "0 or more".into(),
+            Self::BelowOne => "from 0 to less than 1".into(),
+            Self::Within(low, high) => format!("from {low} to {high}"),
+        }
+    }
+}
