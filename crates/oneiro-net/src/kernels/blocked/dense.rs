@@ -131,8 +131,10 @@ impl Dense {
         let split = self.split(columns);
         let tasks = c.batch * c.groups * split.column_parts * split.panel_parts;
         let run = |task: usize| {
+            let (task, turn) = (task / split.panel_parts, task % split.panel_parts);
             let (task, column_part) = (task / split.column_parts, task % split.column_parts);
-            let (task, panel_part) = (task / split.panel_parts, task % split.panel_parts);
+            // Neighbours, which run side by side, begin with different panels.
+            let panel_part = (turn + column_part) % split.panel_parts;
             job.run(
                 task / c.groups,
                 task % c.groups,

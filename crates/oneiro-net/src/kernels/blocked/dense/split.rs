@@ -26,6 +26,9 @@ const TURN_CYCLES: f64 = 0.4;
 const SLAB_CYCLES: f64 = 2.0;
 /// Cycles to hand over a task.
 const TASK_CYCLES: f64 = 4000.0;
+/// Cycles for every pass over a block of outputs while another core writes the columns next to these: what the hardware
+/// fetches beyond the last column has to be taken back from it (AMD Zen 5, 2025: 2400 to 2600).
+const BORDER_CYCLES: f64 = 2500.0;
 
 /// Into how many parts one (image, group) is cut.
 pub(super) struct Split {
@@ -60,8 +63,11 @@ impl Dense {
             let revisits =
                 if sums > TASK_NUMBERS as f64 { sums * passes as f64 * 8.0 / FAR_BYTES } else { 0.0 };
             let tasks = images * column_parts * panel_parts;
+            // Where a thread has several tasks, neighbours come at different times.
+            let meets = column_parts > 1 && tasks < 2 * threads;
+            let border = if meets { blocks * passes as f64 * BORDER_CYCLES } else { 0.0 };
             // A last round that is not full leaves threads idle; many rounds even out.
-            tasks.div_ceil(threads) as f64 * (products + weights + slab + revisits + TASK_CYCLES)
+            tasks.div_ceil(threads) as f64 * (products + weights + slab + revisits + border + TASK_CYCLES)
         };
         let most_columns = columns.div_ceil(MIN_COLUMNS).min(MAX_PARTS * threads);
         let candidates = (1..=most_columns).flat_map(|column_parts| {
