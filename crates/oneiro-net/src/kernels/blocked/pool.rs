@@ -2,6 +2,9 @@
 //!
 //! Which tap won is kept as a byte for each output; the gradient then is a few masked additions.
 
+mod max;
+mod window;
+
 use super::Ending;
 use super::Shared;
 use super::families::families;
@@ -13,6 +16,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::pool::PoolGeometry;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
+use window::{Inner, taps, window};
 
 /// Taps of a window at most; a winner is a byte.
 pub const MAX_TAPS: usize = 64;
@@ -108,12 +112,10 @@ pub fn pool_backward(
     let finish = Shared(ending.finish(dx, geometry.planes, src_plane));
     let winners = bytemuck::cast_slice::<u32, u8>(winners);
     team::chunks(dx, (src_plane * LANES).max(1), |plane, dx| {
-        if !accumulate {
-            dx.fill(0.0);
-        }
         let call = Back {
             geometry,
             pooling,
+            accumulate,
             dy: dy[plane * dst_plane * LANES..(plane + 1) * dst_plane * LANES].as_ptr(),
             dx: dx.as_mut_ptr(),
             winners: match pooling {
@@ -143,6 +145,7 @@ struct Piece<'a> {
 struct Back<'a> {
     geometry: &'a PoolGeometry,
     pooling: Pooling,
+    accumulate: bool,
     dy: *const f32,
     dx: *mut f32,
     winners: *const u8,
@@ -160,80 +163,6 @@ families! {
     fn run_back(&Back<'_>) = back
 }
 
-/// The taps of a window that lie inside the source: (tap, position in the plane).
-#[inline(always)]
-fn window(geometry: &PoolGeometry, line: usize, x: usize, mut visit: impl FnMut(usize, usize)) {
-    let [_, taps_y, taps_x] = geometry.kernel;
-    let (oz, oy) = (line / geometry.dst[1], line % geometry.dst[1]);
-    for kz in 0..geometry.kernel[0] {
-        let Some(z) = geometry.inside(0, oz, kz) else { continue };
-        for ky in 0..taps_y {
-            let Some(y) = geometry.inside(1, oy, ky) else { continue };
-            let row = (z * geometry.src[1] + y) * geometry.src[2];
-            for kx in 0..taps_x {
-                let Some(sx) = geometry.inside(2, x, kx) else { continue };
-                visit((kz * taps_y + ky) * taps_x + kx, row + sx);
-            }
-        }
-    }
-}
-
-/// Windows that lie wholly inside the source: the same offsets for each.
-struct Inner {
-    /// Lines of outputs, as (z, y) ranges, and the range along a line.
-    ranges: [(usize, usize); 3],
-    /// Offsets of the taps from the first one, in positions.
-    offsets: [usize; MAX_TAPS],
-}
-
-impl Inner {
-    fn of(geometry: &PoolGeometry) -> Inner {
-        let ranges = [0, 1, 2].map(|d| {
-            let whole = |o: usize| {
-                geometry.inside(d, o, 0).is_some() && geometry.inside(d, o, geometry.kernel[d] - 1).is_some()
-            };
-            let first = (0..geometry.dst[d]).find(|&o| whole(o)).unwrap_or(geometry.dst[d]);
-            let end = (first..geometry.dst[d]).find(|&o| !whole(o)).unwrap_or(geometry.dst[d]);
-            (first, end)
-        });
-        let mut offsets = [0; MAX_TAPS];
-        let [_, taps_y, taps_x] = geometry.kernel;
-        for (tap, offset) in offsets.iter_mut().enumerate().take(geometry.taps()) {
-            let at = [tap / taps_x / taps_y, tap / taps_x % taps_y, tap % taps_x];
-            let [z, y, x] = [0, 1, 2].map(|d| at[d] * geometry.dilation[d]);
-            *offset = (z * geometry.src[1] + y) * geometry.src[2] + x;
-        }
-        Inner { ranges, offsets }
-    }
-
-    /// The range of inner windows of a line, and where tap 0 of its window 0 would lie.
-    fn line(&self, geometry: &PoolGeometry, line: usize) -> (usize, usize, isize) {
-        let (z, y) = (line / geometry.dst[1], line % geometry.dst[1]);
-        let inside = |d: usize, o: usize| (self.ranges[d].0..self.ranges[d].1).contains(&o);
-        if !inside(0, z) || !inside(1, y) {
-            return (0, 0, 0);
-        }
-        let first = |d: usize, o: usize| (o * geometry.stride[d]) as isize - geometry.pad_before[d] as isize;
-        let row = first(0, z) * geometry.src[1] as isize + first(1, y);
-        (self.ranges[2].0, self.ranges[2].1, row * geometry.src[2] as isize + first(2, 0))
-    }
-}
-
-/// Calls `visit(tap, position)` for the taps of one output, by the short way where the window is an inner one.
-macro_rules! taps {
-    ($geometry:ident, $inner:ident, $line:expr, $range:expr, $x:ident, |$tap:pat_param, $from:ident| $body:expr) => {
-        if ($range.0..$range.1).contains(&$x) {
-            let first = ($range.2 + ($x * $geometry.stride[2]) as isize) as usize;
-            for (tap, offset) in $inner.offsets[..$geometry.taps()].iter().enumerate() {
-                let ($tap, $from) = (tap, first + offset);
-                $body
-            }
-        } else {
-            window($geometry, $line, $x, |$tap, $from| $body)
-        }
-    };
-}
-
 /// One over the number that an average divides by.
 #[inline(always)]
 fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) -> f32 {
@@ -244,25 +173,6 @@ fn share(geometry: &PoolGeometry, line: usize, x: usize, count_padding: bool) ->
     1.0 / count as f32
 }
 
-/// The largest of T numbers, and which it is; for windows that lie inside, with their number known to the compiler.
-///
-/// # Safety
-/// From `corner`, the first T offsets can be read.
-#[inline(always)]
-unsafe fn largest<X: Lanes, const T: usize>(corner: *const f32, offsets: &[usize; MAX_TAPS]) -> (X, X) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let (mut best, mut winner) = (X::load(corner), X::splat(0.0));
-        for tap in 1..T {
-            let value = X::load(corner.add(offsets[tap] * LANES));
-            let larger = value.exceeds(best);
-            best = best.blend(value, larger);
-            winner = winner.blend(X::splat(tap as f32), larger);
-        }
-        (best, winner)
-    }
-}
-
 /// # Safety
 /// The addresses of the call have what its geometry says.
 #[inline(always)]
@@ -270,35 +180,31 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
     let geometry = call.geometry;
     let width = geometry.dst[2];
     let inner = Inner::of(geometry);
+    let done = match call.pooling {
+        // SAFETY: the caller's contract.
+        Pooling::Max => unsafe { max::columns::<X>(call, &inner) },
+        Pooling::Average { .. } => false,
+    };
     // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
-        let mut at = 0;
         for line in call.lines.0..call.lines.1 {
             let range = inner.line(geometry, line);
             for x in 0..width {
-                let to = call.dst.add(at * LANES);
+                if done && (range.0..range.1).contains(&x) {
+                    continue;
+                }
+                let at = (line - call.lines.0) * width + x;
                 let result = match call.pooling {
                     Pooling::Max => {
-                        let inside = (range.0..range.1).contains(&x);
-                        let corner = call
-                            .src
-                            .wrapping_offset((range.2 + (x * geometry.stride[2]) as isize) * LANES as isize);
-                        let (best, winner) = match geometry.taps() {
-                            4 if inside => largest::<X, 4>(corner, &inner.offsets),
-                            9 if inside => largest::<X, 9>(corner, &inner.offsets),
-                            _ => {
-                                let (mut best, mut winner) = (X::splat(0.0), X::splat(0.0));
-                                let mut first = true;
-                                taps!(geometry, inner, line, range, x, |tap, from| {
-                                    let value = X::load(call.src.add(from * LANES));
-                                    let larger = if first { !0 } else { value.exceeds(best) };
-                                    first = false;
-                                    best = best.blend(value, larger);
-                                    winner = winner.blend(X::splat(tap as f32), larger);
-                                });
-                                (best, winner)
-                            }
-                        };
+                        let (mut best, mut winner) = (X::splat(0.0), X::splat(0.0));
+                        let mut first = true;
+                        taps!(geometry, inner, line, range, x, |tap, from| {
+                            let value = X::load(call.src.add(from * LANES));
+                            let larger = if first { !0 } else { value.exceeds(best) };
+                            first = false;
+                            best = best.blend(value, larger);
+                            winner = winner.blend(X::splat(tap as f32), larger);
+                        });
                         if !call.winners.is_null() {
                             winner.store_bytes(call.winners.add(at * LANES));
                         }
@@ -312,13 +218,27 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
                         sum.mul(X::splat(share(geometry, line, x, count_padding)))
                     }
                 };
-                let result = match call.finish {
-                    Some(finish) => finish.apply(result, to, call.mask + at),
-                    None => result,
-                };
-                result.store(to);
-                at += 1;
+                call.put(result, at);
             }
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// Writes an output, finished, to its place in the piece.
+    ///
+    /// # Safety
+    /// The piece has the place, and the machine the family.
+    #[inline(always)]
+    unsafe fn put<X: Lanes>(&self, result: X, at: usize) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let to = self.dst.add(at * LANES);
+            let result = match self.finish {
+                Some(finish) => finish.apply(result, to, self.mask + at),
+                None => result,
+            };
+            result.store(to);
         }
     }
 }
@@ -328,10 +248,19 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
 #[inline(always)]
 unsafe fn back<X: Lanes>(call: &Back<'_>) {
     let geometry = call.geometry;
-    let width = geometry.dst[2];
-    let inner = Inner::of(geometry);
     // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
+        if call.pooling == Pooling::Max && geometry.dilation == [1; 3] {
+            max::gather::<X>(call);
+            return;
+        }
+        let inner = Inner::of(geometry);
+        if !call.accumulate {
+            for at in 0..volume(geometry.src) {
+                X::splat(0.0).store(call.dx.add(at * LANES));
+            }
+        }
+        let width = geometry.dst[2];
         for line in 0..geometry.dst[0] * geometry.dst[1] {
             let range = inner.line(geometry, line);
             for x in 0..width {

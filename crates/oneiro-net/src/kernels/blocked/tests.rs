@@ -419,6 +419,12 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
         geometry(32, [1, 8, 6], [1, 2, 2], [1, 2, 2], one, [0; 3], [0; 3]),
         geometry(20, [1, 13, 11], [1, 3, 3], [1, 2, 2], one, [0, 1, 1], [0, 1, 1]),
         geometry(17, [1, 9, 9], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]),
+        // Of several pieces, of several slices, with windows that begin and end outside.
+        geometry(16, [1, 40, 37], [1, 3, 3], one, one, [0, 1, 1], [0, 1, 1]),
+        geometry(16, [1, 90, 85], [1, 3, 3], [1, 2, 2], one, [0; 3], [0, 1, 1]),
+        geometry(3, [3, 9, 8], [1, 3, 3], [1, 2, 1], one, [0, 1, 1], [0, 2, 0]),
+        geometry(3, [5, 7, 9], [1, 3, 3], [2, 1, 3], one, [0, 0, 1], [0; 3]),
+        geometry(3, [1, 9, 8], [1, 3, 3], [1, 4, 4], one, [0; 3], [0; 3]),
         geometry(16, [4, 5, 6], [2, 3, 2], [2, 2, 2], one, [0, 1, 0], [0, 1, 0]),
         geometry(5, [1, 12, 9], [1, 2, 3], [1, 3, 1], [1, 2, 2], [0, 1, 2], [0, 0, 2]),
         geometry(16, [1, 7, 7], [1, 7, 7], one, one, [0; 3], [0; 3]),

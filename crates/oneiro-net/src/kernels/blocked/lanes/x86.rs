@@ -88,7 +88,7 @@ impl Lanes for __m512 {
     #[inline(always)]
     unsafe fn bytes_are(from: *const u8, byte: u8) -> u16 {
         // SAFETY: see above.
-        unsafe { bytes_equal(from, byte) }
+        unsafe { _mm_cmpeq_epi8_mask(_mm_loadu_si128(from.cast()), _mm_set1_epi8(byte as i8)) }
     }
     #[inline(always)]
     unsafe fn blend(self, other: Self, bits: u16) -> Self {

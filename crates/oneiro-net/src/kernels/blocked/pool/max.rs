@@ -1,0 +1,282 @@
+//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of windows without gaps.
+
+use super::window::Inner;
+use super::{Back, Piece};
+use crate::kernels::blocked::lanes::Lanes;
+use crate::kernels::blocked::tile::LANES;
+use crate::kernels::pool::PoolGeometry;
+
+/// The largest of some numbers, and which tap it is.
+type Best<X> = (X, X);
+
+/// Pools the windows of a piece that lie inside, if this is for them: 3×3, without gaps, at steps of one or two lines.
+/// Returns whether it was.
+///
+/// # Safety
+/// As for [`super::piece`].
+#[inline(always)]
+pub(super) unsafe fn columns<X: Lanes>(call: &Piece<'_>, inner: &Inner) -> bool {
+    let g = call.geometry;
+    if g.kernel != [1, 3, 3] || g.dilation != [1; 3] {
+        return false;
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        match g.stride[1] {
+            1 => columns_at::<X, 1>(call, inner),
+            2 => columns_at::<X, 2>(call, inner),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Goes down the columns of outputs: what is known of a line of the source serves the next outputs, too.
+///
+/// # Safety
+/// As for [`super::piece`], for windows of 3×3 at steps of S lines.
+#[inline(always)]
+unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) {
+    let g = call.geometry;
+    let [_, height, width] = g.dst;
+    let mut line = call.lines.0;
+    while line < call.lines.1 {
+        // The outputs of one slice.
+        let (z, y) = (line / height, line % height);
+        let end = call.lines.1.min((z + 1) * height);
+        let (low, high) = (y.max(inner.ranges[1].0), (y + end - line).min(inner.ranges[1].1));
+        let sees = (inner.ranges[0].0..inner.ranges[0].1).contains(&z) && low < high;
+        let columns = if sees { inner.ranges[2] } else { (0, 0) };
+        let slice = (z * g.stride[0]).wrapping_sub(g.pad_before[0]).wrapping_mul(g.src[1]);
+        for x in columns.0..columns.1 {
+            let row = slice.wrapping_add(low * S).wrapping_sub(g.pad_before[1]);
+            let at = row.wrapping_mul(g.src[2]).wrapping_add(x * g.stride[2]).wrapping_sub(g.pad_before[2]);
+            let mut src = call.src.wrapping_add(at.wrapping_mul(LANES));
+            let below = g.src[2] * LANES;
+            // SAFETY: the windows lie inside the source (that is what the ranges say), the outputs in the piece.
+            unsafe {
+                let mut held = [of_row::<X>(src), of_row::<X>(if S == 1 { src.add(below) } else { src })];
+                for y in low..high {
+                    let rows = match S {
+                        1 => [held[0], held[1], of_row(src.add(2 * below))],
+                        _ => [held[0], of_row(src.add(below)), of_row(src.add(2 * below))],
+                    };
+                    held = if S == 1 { [rows[1], rows[2]] } else { [rows[2]; 2] };
+                    src = src.wrapping_add(S * below);
+                    let (best, winner) = of_rows(rows);
+                    let at = (z * height + y - call.lines.0) * width + x;
+                    if !call.winners.is_null() {
+                        winner.store_bytes(call.winners.add(at * LANES));
+                    }
+                    call.put(best, at);
+                }
+            }
+        }
+        line = end;
+    }
+}
+
+/// Of three neighbours in a line.
+///
+/// # Safety
+/// They can be read, and the machine has the family.
+#[inline(always)]
+unsafe fn of_row<X: Lanes>(first: *const f32) -> Best<X> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let (mut best, mut winner) = (X::load(first), X::splat(0.0));
+        for tap in 1..3 {
+            let value = X::load(first.add(tap * LANES));
+            let larger = value.exceeds(best);
+            best = best.blend(value, larger);
+            winner = winner.blend(X::splat(tap as f32), larger);
+        }
+        (best, winner)
+    }
+}
+
+/// Of three lines below each other.
+///
+/// # Safety
+/// The machine has the family.
+#[inline(always)]
+unsafe fn of_rows<X: Lanes>(rows: [Best<X>; 3]) -> Best<X> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let (mut best, mut winner) = rows[0];
+        for (above, (value, tap)) in rows.into_iter().enumerate().skip(1) {
+            let larger = value.exceeds(best);
+            best = best.blend(value, larger);
+            winner = winner.blend(tap.add(X::splat(3.0 * above as f32)), larger);
+        }
+        (best, winner)
+    }
+}
+
+/// The windows that see a position of the source, along one dimension; positions go up one by one.
+struct Seen {
+    first: usize,
+    end: usize,
+}
+
+impl Seen {
+    const NONE: Seen = Seen { first: 0, end: 0 };
+
+    /// Goes on to a position of dimension `d`; returns the tap by which the first window sees it.
+    #[inline(always)]
+    fn at(&mut self, g: &PoolGeometry, d: usize, position: usize) -> usize {
+        let padded = position + g.pad_before[d];
+        while self.end < g.dst[d] && self.end * g.stride[d] <= padded {
+            self.end += 1;
+        }
+        while self.first < self.end && padded - self.first * g.stride[d] >= g.kernel[d] {
+            self.first += 1;
+        }
+        padded.saturating_sub(self.first * g.stride[d])
+    }
+}
+
+/// Lines of windows that see a line of the source.
+struct Lines {
+    /// First window of each, in the plane of outputs, and the tap at which its lines begin.
+    of: [(usize, u8); MOST_LINES],
+    count: usize,
+}
+
+/// More lines than that take the long way.
+const MOST_LINES: usize = 3;
+
+/// The gradient of one plane: each position gathers from the windows that it won, in their order.
+///
+/// # Safety
+/// As for [`super::back`], for windows without gaps.
+#[inline(always)]
+pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
+    let g = call.geometry;
+    let mut at = 0;
+    let mut seen_z = Seen::NONE;
+    for z in 0..g.src[0] {
+        let tap_z = seen_z.at(g, 0, z);
+        let mut seen_y = Seen::NONE;
+        for y in 0..g.src[1] {
+            let tap_y = seen_y.at(g, 1, y);
+            let mut lines = Lines { of: [(0, 0); MOST_LINES], count: 0 };
+            let mut visit = |line: usize, tap: usize| {
+                if let Some(of) = lines.of.get_mut(lines.count) {
+                    *of = (line * g.dst[2], (tap * g.kernel[2]) as u8);
+                }
+                lines.count += 1;
+            };
+            for oz in seen_z.first..seen_z.end {
+                let tap_z = tap_z - (oz - seen_z.first) * g.stride[0];
+                for oy in seen_y.first..seen_y.end {
+                    let tap_y = tap_y - (oy - seen_y.first) * g.stride[1];
+                    visit(oz * g.dst[1] + oy, tap_z * g.kernel[1] + tap_y);
+                }
+            }
+            // SAFETY: the caller's contract.
+            unsafe {
+                match (g.kernel[2], g.stride[2], lines.count) {
+                    (3, 1, 3) => gather_line::<X, 1, 3>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
+                    (3, 2, 1) => gather_line::<X, 2, 1>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
+                    (3, 2, 2) => gather_line::<X, 2, 2>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
+                    _ => {
+                        gather_some::<X>(call, at, 0..g.src[2], (&seen_z, tap_z), (&seen_y, tap_y));
+                    }
+                }
+            }
+            at += g.src[2];
+        }
+    }
+}
+
+/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its first position.
+///
+/// # Safety
+/// As for [`gather`].
+#[inline(always)]
+unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
+    call: &Back<'_>,
+    at: usize,
+    lines: &Lines,
+    z: (&Seen, usize),
+    y: (&Seen, usize),
+) {
+    let g = call.geometry;
+    // Windows that have all before them that see the same positions, and whose own positions lie inside.
+    let pad = g.pad_before[2];
+    let before = 3usize.div_ceil(S) - 1;
+    let first = before.max(pad.div_ceil(S));
+    let end = g.dst[2].min((g.src[2] + pad) / S);
+    if first >= end {
+        // SAFETY: the caller's contract.
+        unsafe { gather_some::<X>(call, at, 0..g.src[2], z, y) };
+        return;
+    }
+    // SAFETY: the caller's contract; positions and windows are those of the ranges above.
+    unsafe {
+        gather_some::<X>(call, at, 0..first * S - pad, z, y);
+        for ox in first..end {
+            for j in 0..S {
+                let to = at + ox * S + j - pad;
+                let dx = call.dx.add(to * LANES);
+                let mut sum = if call.accumulate { X::load(dx) } else { X::splat(0.0) };
+                for (line, taps) in &lines.of[..N] {
+                    for i in (0..(3 - j).div_ceil(S)).rev() {
+                        let from = (line + ox - i) * LANES;
+                        let won = X::bytes_are(call.winners.add(from), taps + (j + i * S) as u8);
+                        sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
+                    }
+                }
+                if let Some(finish) = call.finish {
+                    sum = finish.apply(sum, dx, call.mask + to);
+                }
+                sum.store(dx);
+            }
+        }
+        gather_some::<X>(call, at, end * S - pad..g.src[2], z, y);
+    }
+}
+
+/// The gradient of some positions of a line, whatever the windows; `z` and `y` are those that see it, each with the tap by
+/// which its first does.
+///
+/// # Safety
+/// As for [`gather`].
+#[inline(always)]
+unsafe fn gather_some<X: Lanes>(
+    call: &Back<'_>,
+    at: usize,
+    positions: std::ops::Range<usize>,
+    (seen_z, tap_z): (&Seen, usize),
+    (seen_y, tap_y): (&Seen, usize),
+) {
+    let g = call.geometry;
+    let mut seen_x = Seen::NONE;
+    for x in positions {
+        let tap_x = seen_x.at(g, 2, x);
+        // SAFETY: the caller's contract; the windows are those of the geometry.
+        unsafe {
+            let dx = call.dx.add((at + x) * LANES);
+            let mut sum = if call.accumulate { X::load(dx) } else { X::splat(0.0) };
+            for oz in seen_z.first..seen_z.end {
+                let tap_z = tap_z - (oz - seen_z.first) * g.stride[0];
+                for oy in seen_y.first..seen_y.end {
+                    let tap_y = tap_y - (oy - seen_y.first) * g.stride[1];
+                    let line = (oz * g.dst[1] + oy) * g.dst[2];
+                    let taps = (tap_z * g.kernel[1] + tap_y) * g.kernel[2];
+                    for ox in seen_x.first..seen_x.end {
+                        let tap = taps + tap_x - (ox - seen_x.first) * g.stride[2];
+                        let from = (line + ox) * LANES;
+                        let won = X::bytes_are(call.winners.add(from), tap as u8);
+                        sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
+                    }
+                }
+            }
+            if let Some(finish) = call.finish {
+                sum = finish.apply(sum, dx, call.mask + at + x);
+            }
+            sum.store(dx);
+        }
+    }
+}
