@@ -5,7 +5,7 @@
 //! register holds the gradient of four pixels. With step 1 the adjoint alone gains, and steps over two outputs at a time.
 
 use super::tile::LANES;
-use super::{Dense, Ending, blocks_of};
+use super::{Dense, Ending, LineOutputs, LineWinograd, blocks_of};
 use crate::kernels::correlate::{ConvGeometry, Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
@@ -31,8 +31,24 @@ pub struct Stem {
 /// A correlation that reads or writes merged pixels.
 #[derive(Debug)]
 struct Merged {
-    dense: Dense,
+    engine: Engine,
     pixels: Pixels,
+}
+
+/// What computes it.
+#[derive(Debug)]
+enum Engine {
+    Dense(Box<Dense>),
+    Line(Box<LineWinograd>),
+}
+
+impl Engine {
+    fn run(&self, src: &[f32], dst: &mut [f32], ending: &mut Ending<'_>) {
+        match self {
+            Engine::Dense(dense) => dense.run(src, dst, false, ending),
+            Engine::Line(line) => line.run(src, dst, false, ending),
+        }
+    }
 }
 
 /// How pixels are merged.
@@ -99,6 +115,15 @@ impl Stem {
         Stem { geometry: geometry.clone(), forward, backward }
     }
 
+    /// How both directions are computed.
+    pub fn method(&self) -> String {
+        let back = self.backward.as_ref().map(|merged| &merged.engine);
+        match back {
+            Some(Engine::Line(line)) => format!("merged pixels, back {}", line.outputs().name()),
+            _ => "merged pixels".into(),
+        }
+    }
+
     /// The convolution: `src` plain, `dst` in blocks.
     ///
     /// # Panics
@@ -106,11 +131,11 @@ impl Stem {
     pub fn run(&self, src: &[f32], dst: &mut [f32], ending: &mut Ending<'_>) {
         let g = &self.geometry;
         assert_eq!(src.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
-        let Merged { dense, pixels } = &self.forward;
+        let Merged { engine, pixels } = &self.forward;
         let mut buffer = MERGED.take();
         let merged = &mut buffer.at_least(pixels.len())[..pixels.len()];
         merge(pixels, src, merged);
-        dense.run(merged, dst, false, ending);
+        engine.run(merged, dst, ending);
         MERGED.set(buffer);
     }
 
@@ -121,12 +146,12 @@ impl Stem {
     pub fn run_backward(&self, dy: &[f32], dx: &mut [f32], accumulate: bool) {
         let g = &self.geometry;
         assert_eq!(dx.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
-        let Some(Merged { dense, pixels }) = &self.backward else {
+        let Some(Merged { engine, pixels }) = &self.backward else {
             panic!("packed without gradients: {g:?}")
         };
         let mut buffer = MERGED.take();
         let merged = &mut buffer.at_least(pixels.len())[..pixels.len()];
-        dense.run(dy, merged, false, &mut Ending::default());
+        engine.run(dy, merged, &mut Ending::default());
         split(pixels, merged, dx, accumulate);
         MERGED.set(buffer);
     }
@@ -163,7 +188,7 @@ impl Merged {
             let k = |d: usize, r: usize| at[d] * s as isize + (r + g.pad_before[d]) as isize;
             weight_at(g, data, out, channel, z, k(1, pixel / s), k(2, pixel % s))
         };
-        Merged { dense: Dense::new(correlation, isa, weight, bias), pixels }
+        Merged { engine: Engine::Dense(Box::new(Dense::new(correlation, isa, weight, bias))), pixels }
     }
 
     /// dx[f·p + r] = Σ w[k] · dy[o], with o = (f/s)·p + b and so k = r + pad − s·b.
@@ -198,7 +223,21 @@ impl Merged {
             let k = |d: usize, r: usize| (r + g.pad_before[d]) as isize - s as isize * at[d];
             weight_at(g, data, input, channel, z, k(1, pixel / f), k(2, pixel % f))
         };
-        Merged { dense: Dense::new(correlation, isa, weight, None), pixels }
+        // Nothing branches on a gradient: a transform that rounds worse will do.
+        let line = LineOutputs::ALL
+            .into_iter()
+            .filter(|&outputs| LineWinograd::takes(&correlation, outputs))
+            .map(|outputs| (LineWinograd::cost(&correlation, outputs), outputs))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(cost, _)| *cost < Dense::cost(&correlation));
+        let engine = match line {
+            Some((_, outputs)) => {
+                let weight = |out: usize, input: usize, tap: usize| weight(0, out, input, tap);
+                Engine::Line(Box::new(LineWinograd::new(correlation, isa, outputs, weight, None)))
+            }
+            None => Engine::Dense(Box::new(Dense::new(correlation, isa, weight, None))),
+        };
+        Merged { engine, pixels }
     }
 }
 

@@ -28,6 +28,7 @@ fn all_cases() -> Vec<Case> {
         case("blocks 3x3 stride 2", [1, 1, 20, 34], [1, 15, 14], [1, 3, 3], [1, 2, 2], one, same(0, 1, 1)),
         case("blocks 1x7", [1, 1, 24, 40], [1, 7, 17], [1, 1, 7], one, one, same(0, 0, 3)),
         case("blocks 7x1", [1, 1, 24, 40], [1, 17, 7], [1, 7, 1], one, one, same(0, 3, 0)),
+        case("blocks 4x4", [2, 1, 24, 18], [1, 9, 14], [1, 4, 4], one, one, same(0, 1, 2)),
         case("blocks 5x5", [1, 1, 17, 33], [1, 9, 10], [1, 5, 5], one, one, same(0, 2, 2)),
         case("blocks in groups", [2, 3, 16, 32], [1, 6, 9], [1, 3, 3], one, one, same(0, 1, 1)),
         case("three blocks in groups", [1, 2, 48, 80], [1, 5, 11], [1, 3, 3], one, one, same(0, 1, 1)),
@@ -92,7 +93,7 @@ impl Engine {
         match self {
             Engine::Dense(_) => "dense",
             Engine::Winograd(..) => "winograd",
-            Engine::Line(..) => "line",
+            Engine::Line(line, _) => line.outputs().name(),
             Engine::Depthwise(_) => "depthwise",
         }
     }
@@ -190,7 +191,7 @@ fn every_engine_equals_the_definition() {
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(seen.len(), 8, "engines that no case reached: {seen:?}");
+    assert_eq!(seen.len(), 20, "engines that no case reached: {seen:?}");
 }
 
 #[test]

@@ -91,12 +91,7 @@ impl Engine {
                 Outputs::Two => "F(2x2,3x3)",
                 Outputs::Four => "F(4x4,3x3)",
             },
-            Engine::Line(line) => match line.outputs() {
-                LineOutputs::TwoOfThree => "F(2,3)",
-                LineOutputs::FourOfThree => "F(4,3)",
-                LineOutputs::TwoOfSeven => "F(2,7)",
-                LineOutputs::FourOfSeven => "F(4,7)",
-            },
+            Engine::Line(line) => line.outputs().name(),
             Engine::Depthwise(_) => "depthwise",
         }
     }
@@ -171,7 +166,15 @@ impl Kernel for BlockedConv {
         match self.backward.as_slice() {
             [] => self.forward.name().into(),
             [one] => format!("{}, back {}", self.forward.name(), one.name()),
-            [one, ..] => format!("{}, back {} x {}", self.forward.name(), self.backward.len(), one.name()),
+            phases => {
+                let mut names: Vec<&str> = Vec::new();
+                for name in phases.iter().map(Engine::name) {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+                format!("{}, back {} x {}", self.forward.name(), phases.len(), names.join("/"))
+            }
         }
     }
 
@@ -221,7 +224,7 @@ impl Kernel for FirstConv {
     }
 
     fn method(&self) -> String {
-        "merged pixels".into()
+        self.0.method()
     }
 
     fn applies_clip(&self) -> bool {

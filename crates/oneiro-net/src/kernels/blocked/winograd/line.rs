@@ -1,7 +1,8 @@
-//! Winograd's filtering along one axis: kernels of 3 or 7 taps in a line, in width, height or time, of step 1.
+//! Winograd's filtering along one axis: kernels of some taps in a line, in width, height or time, of step 1.
 //!
 //! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does; the others
-//! are for gradients, as F(4×4, 3×3) is.
+//! are for gradients, as F(4×4, 3×3) is. A kernel of several lines is filtered along each: the products of all of them add
+//! up before they are transformed back.
 
 use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
@@ -26,10 +27,16 @@ const TASKS_PER_THREAD: usize = 2;
 /// A filtering along a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineOutputs {
+    /// F(3, 2), at 0, ±1, ∞.
+    ThreeOfTwo,
     /// F(2, 3), at 0, ±1, ∞.
     TwoOfThree,
     /// F(4, 3), at 0, ±5/8, ±3/2, ∞.
     FourOfThree,
+    /// F(3, 4), at the points of F(4, 3).
+    ThreeOfFour,
+    /// F(4, 5), at those of F(2, 7).
+    FourOfFive,
     /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum 6.8e-7).
     TwoOfSeven,
     /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples tried it has the smallest error (2.7e-6).
@@ -38,9 +45,12 @@ pub enum LineOutputs {
 
 impl LineOutputs {
     /// All of them.
-    pub const ALL: [LineOutputs; 4] = [
+    pub const ALL: [LineOutputs; 7] = [
+        LineOutputs::ThreeOfTwo,
         LineOutputs::TwoOfThree,
         LineOutputs::FourOfThree,
+        LineOutputs::ThreeOfFour,
+        LineOutputs::FourOfFive,
         LineOutputs::TwoOfSeven,
         LineOutputs::FourOfSeven,
     ];
@@ -48,8 +58,11 @@ impl LineOutputs {
     /// Outputs and taps.
     fn shape(self) -> (usize, usize) {
         match self {
+            LineOutputs::ThreeOfTwo => (3, 2),
             LineOutputs::TwoOfThree => (2, 3),
             LineOutputs::FourOfThree => (4, 3),
+            LineOutputs::ThreeOfFour => (3, 4),
+            LineOutputs::FourOfFive => (4, 5),
             LineOutputs::TwoOfSeven => (2, 7),
             LineOutputs::FourOfSeven => (4, 7),
         }
@@ -58,9 +71,9 @@ impl LineOutputs {
     /// The positive points beside 0 and ∞; each comes with its negative.
     fn pairs(self) -> &'static [f64] {
         match self {
-            LineOutputs::TwoOfThree => &[1.0],
-            LineOutputs::FourOfThree => &[0.625, 1.5],
-            LineOutputs::TwoOfSeven => &[0.5, 1.0, 2.0],
+            LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => &[1.0],
+            LineOutputs::FourOfThree | LineOutputs::ThreeOfFour => &[0.625, 1.5],
+            LineOutputs::FourOfFive | LineOutputs::TwoOfSeven => &[0.5, 1.0, 2.0],
             LineOutputs::FourOfSeven => &[0.375, 0.75, 1.25, 2.0],
         }
     }
@@ -68,6 +81,19 @@ impl LineOutputs {
     fn points(self) -> usize {
         let (outputs, taps) = self.shape();
         outputs + taps - 1
+    }
+
+    /// Its usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            LineOutputs::ThreeOfTwo => "F(3,2)",
+            LineOutputs::TwoOfThree => "F(2,3)",
+            LineOutputs::FourOfThree => "F(4,3)",
+            LineOutputs::ThreeOfFour => "F(3,4)",
+            LineOutputs::FourOfFive => "F(4,5)",
+            LineOutputs::TwoOfSeven => "F(2,7)",
+            LineOutputs::FourOfSeven => "F(4,7)",
+        }
     }
 
     /// Whether it rounds no worse than the direct convolution.
@@ -136,39 +162,61 @@ pub struct LineWinograd {
     isa: Isa,
     outputs: LineOutputs,
     matrices: Matrices,
-    axis: usize,
-    /// The lowest tap.
-    low: isize,
+    form: Form,
     products: Products,
     /// `[blocks][16]`.
     bias: Packed,
 }
 
-/// The axis along which the taps lie, if they are neighbours in one line and nothing else moves.
-fn axis_of(c: &Correlation) -> Option<usize> {
-    let low = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).min().unwrap_or(0));
-    let high = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).max().unwrap_or(0));
-    let axis = (0..3).find(|&d| high[d] > low[d])?;
-    let still = (0..3).filter(|&d| d != axis).all(|d| low[d] == 0 && high[d] == 0 && c.src[d] == c.dst[d]);
-    let mut places: Vec<isize> = c.taps.iter().map(|t| t[axis] - low[axis]).collect();
-    places.sort_unstable();
-    let dense = places.iter().enumerate().all(|(i, &p)| p == i as isize);
-    (still && dense && c.groups == 1 && c.src_step == [1; 3] && c.is_whole()).then_some(axis)
+/// How taps lie: in lines along one axis, of which a plane may have several, one below the other.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    axis: usize,
+    /// The lowest tap along the axis.
+    low: isize,
+    /// The lowest line, and how many there are.
+    low_line: isize,
+    lines: usize,
+}
+
+impl Form {
+    /// The form of taps that fill lines of this many, each once, where nothing else moves.
+    fn of(c: &Correlation, taps: usize) -> Option<Form> {
+        let low = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).min().unwrap_or(0));
+        let high = [0, 1, 2].map(|d| c.taps.iter().map(|t| t[d]).max().unwrap_or(0));
+        let extent = [0, 1, 2].map(|d| (high[d] - low[d] + 1) as usize);
+        let still = |d: usize| extent[d] == 1 && low[d] == 0 && c.src[d] == c.grid[d];
+        let axis = (0..3).rev().find(|&axis| {
+            let in_plane = axis == 2 && c.src[0] == 1 && c.grid[0] == 1;
+            extent[axis] == taps && (0..3).all(|d| d == axis || still(d) || d == 1 && in_plane)
+        })?;
+        let lines = if axis == 2 { extent[1] } else { 1 };
+        let mut taken = vec![false; lines * taps];
+        for tap in &c.taps {
+            let line = if axis == 2 { (tap[1] - low[1]) as usize } else { 0 };
+            taken[line * taps + (tap[axis] - low[axis]) as usize] = true;
+        }
+        let full = c.taps.len() == lines * taps && taken.iter().all(|&t| t);
+        // Squares of three have a transform in the plane.
+        let fits = full && [lines, taps] != [3, 3] && c.groups == 1 && c.src_step == [1; 3];
+        let low_line = if axis == 2 { low[1] } else { 0 };
+        fits.then_some(Form { axis, low: low[axis], low_line, lines })
+    }
 }
 
 impl LineWinograd {
     /// Whether a correlation has the form for a filtering.
     pub fn takes(correlation: &Correlation, outputs: LineOutputs) -> bool {
-        correlation.taps.len() == outputs.shape().1 && axis_of(correlation).is_some()
+        Form::of(correlation, outputs.shape().1).is_some()
     }
 
     /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
     pub fn cost(correlation: &Correlation, outputs: LineOutputs) -> f64 {
-        let Correlation { c_in, c_out, dst, .. } = *correlation;
-        let Some(axis) = axis_of(correlation) else { return f64::INFINITY };
-        let ((m, _), n) = (outputs.shape(), outputs.points());
-        let tiles = (volume(dst) / dst[axis].max(1) * dst[axis].div_ceil(m)) as f64;
-        let weights = (n * c_in * c_out) as f64;
+        let Correlation { c_in, c_out, grid, .. } = *correlation;
+        let ((m, taps), n) = (outputs.shape(), outputs.points());
+        let Some(Form { axis, lines, .. }) = Form::of(correlation, taps) else { return f64::INFINITY };
+        let tiles = (volume(grid) / grid[axis].max(1) * grid[axis].div_ceil(m)) as f64;
+        let weights = (n * lines * c_in * c_out) as f64;
         let blocks = (blocks_of(c_in) + blocks_of(c_out)) as f64;
         let transforms = tiles * blocks * (n as f64 * n as f64 / 4.0 + n as f64 * TRANSFORM);
         weights * tiles / PRODUCTS + weights * WEIGHT_COST + transforms
@@ -186,23 +234,24 @@ impl LineWinograd {
         bias: Option<&[f32]>,
     ) -> LineWinograd {
         isa.require();
-        let axis = axis_of(&correlation).filter(|_| LineWinograd::takes(&correlation, outputs));
-        let Some(axis) = axis else { panic!("not a line of taps: {correlation:?}") };
-        let low = correlation.taps.iter().map(|t| t[axis]).min().unwrap_or(0);
+        let (_, taps) = outputs.shape();
+        let Some(form) = Form::of(&correlation, taps) else { panic!("no lines of taps: {correlation:?}") };
         let mut places = vec![0; correlation.taps.len()];
         for (index, tap) in correlation.taps.iter().enumerate() {
-            places[(tap[axis] - low) as usize] = index;
+            let line = if form.axis == 2 { (tap[1] - form.low_line) as usize } else { 0 };
+            places[line * taps + (tap[form.axis] - form.low) as usize] = index;
         }
         let matrices = Matrices::of(outputs);
         let Correlation { c_in, c_out, .. } = correlation;
-        let products = Products::new(isa, outputs.points(), [c_in, c_out, 1], |out, input, _, put| {
+        let shape = [c_in, c_out, form.lines];
+        let products = Products::new(isa, outputs.points(), shape, |out, input, line, put| {
             for (point, row) in matrices.filter.iter().enumerate() {
-                let taps = row.iter().zip(&places);
+                let taps = row.iter().zip(&places[line * taps..]);
                 put(point, taps.map(|(f, &tap)| f * f64::from(weight(out, input, tap))).sum::<f64>() as f32);
             }
         });
         let bias = Packed::bias(bias, 1, c_out);
-        LineWinograd { correlation, isa, outputs, matrices, axis, low, products, bias }
+        LineWinograd { correlation, isa, outputs, matrices, form, products, bias }
     }
 
     /// What is filtered.
@@ -225,9 +274,10 @@ impl LineWinograd {
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         assert_eq!(src.len(), c.batch * in_blocks * src_plane * LANES, "source of {c:?}");
         assert_eq!(dst.len(), c.batch * out_blocks * dst_plane * LANES, "destination of {c:?}");
-        if dst.is_empty() {
+        if dst.is_empty() || volume(c.grid) == 0 {
             return;
         }
+        c.check_grid();
         let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let lines = self.lines();
@@ -255,12 +305,25 @@ impl LineWinograd {
     }
 
     fn lines(&self) -> Lines {
-        let (c, axis) = (&self.correlation, self.axis);
+        let (c, axis) = (&self.correlation, self.form.axis);
         Lines {
-            outer: c.dst[..axis].iter().product(),
-            inner: c.dst[axis + 1..].iter().product(),
-            tiles: c.dst[axis].div_ceil(self.outputs.shape().0),
+            outer: c.grid[..axis].iter().product(),
+            inner: c.grid[axis + 1..].iter().product(),
+            tiles: c.grid[axis].div_ceil(self.outputs.shape().0),
         }
+    }
+
+    /// Where in its plane an output lies: `along` the line of the axes before it and after it.
+    #[inline(always)]
+    fn position(&self, outer: usize, along: usize, inner: usize) -> usize {
+        let c = &self.correlation;
+        let at = match self.form.axis {
+            0 => [along, inner / c.grid[2], inner % c.grid[2]],
+            1 => [outer, along, inner],
+            _ => [outer / c.grid[1], outer % c.grid[1], along],
+        };
+        let [z, y, x] = [0, 1, 2].map(|d| c.dst_start[d] + at[d] * c.dst_step[d]);
+        (z * c.dst[1] + y) * c.dst[2] + x
     }
 
     /// Tiles `range.0 ..` of one image; they are counted along the inner axes, then the line, then the outer axes.
@@ -287,7 +350,10 @@ impl LineWinograd {
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
         // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
-        let in_point = ((in_blocks * count) | 1) * LANES;
+        // The same tiles of the next line of the source lie so far on, and those of all lines that taps lie in are needed.
+        let shift = lines.tiles * lines.inner;
+        let in_count = count + (self.form.lines - 1) * shift;
+        let in_point = ((in_blocks * in_count) | 1) * LANES;
         let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
         let source = source.at_least(n * in_point);
@@ -298,15 +364,23 @@ impl LineWinograd {
             let call = Into {
                 line: self,
                 lines,
-                range,
+                range: (range.0, range.0 + in_count),
                 plane: &src[plane..plane + src_plane * LANES],
-                to: source[block * count * LANES..].as_mut_ptr(),
+                to: source[block * in_count * LANES..].as_mut_ptr(),
                 point: in_point,
             };
             // SAFETY: every point has room for the tiles (asserted).
             unsafe { into(self.isa, &call) };
         }
-        self.products.multiply(panels, [count, count, 0], source, in_point, product, out_point, offsets);
+        self.products.multiply(
+            panels,
+            [count, in_count, shift],
+            source,
+            in_point,
+            product,
+            out_point,
+            offsets,
+        );
         for block in 0..out_blocks {
             let row = (first_block + block) * c.batch + image;
             dst.pointer((row + 1) * dst_plane * LANES);
@@ -393,9 +467,9 @@ unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match call.line.outputs {
-            LineOutputs::TwoOfThree => into_line::<X, 4>(call),
-            LineOutputs::FourOfThree => into_line::<X, 6>(call),
-            LineOutputs::TwoOfSeven => into_line::<X, 8>(call),
+            LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => into_line::<X, 4>(call),
+            LineOutputs::FourOfThree | LineOutputs::ThreeOfFour => into_line::<X, 6>(call),
+            LineOutputs::FourOfFive | LineOutputs::TwoOfSeven => into_line::<X, 8>(call),
             LineOutputs::FourOfSeven => into_line::<X, 10>(call),
         }
     }
@@ -406,22 +480,33 @@ unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
 #[inline(always)]
 unsafe fn into_line<X: Lanes, const N: usize>(call: &Into<'_>) {
     let line = call.line;
-    let length = line.correlation.src[line.axis];
+    let Form { axis, low, low_line, .. } = line.form;
+    let src = line.correlation.src;
+    let length = src[axis];
+    let source_lines: usize = src[..axis].iter().product();
     let (m, _) = line.outputs.shape();
     let inner = call.lines.inner;
     each_tile(call.lines, call.range, |place, outer, tile, q| {
-        let first = (tile * m) as isize + line.low;
-        // SAFETY: positions outside the line are not read; the caller has room for the tile at every point.
+        let first = (tile * m) as isize + low;
+        let outer = outer.wrapping_add_signed(low_line);
+        let is_there = outer < source_lines;
+        // SAFETY: positions outside the line, or in a line that is not there, are not read; the caller has room for the tile at every point.
         unsafe {
-            let d: [X; N] = std::array::from_fn(|i| {
-                let at = first + i as isize;
-                if (0..length as isize).contains(&at) {
-                    let position = (outer * length + at as usize) * inner + q;
-                    X::load(call.plane[position * LANES..][..LANES].as_ptr())
+            let mut d = [X::splat(0.0); N];
+            if is_there {
+                let start = (outer * length * inner + q) as isize + first * inner as isize;
+                let from = call.plane.as_ptr().wrapping_offset(start * LANES as isize);
+                let (low, high) = ((-first).max(0) as usize, (length as isize - first).clamp(0, N as isize));
+                if low == 0 && high as usize == N {
+                    for i in 0..N {
+                        d[i] = X::load(from.add(i * inner * LANES));
+                    }
                 } else {
-                    X::splat(0.0)
+                    for i in low..high as usize {
+                        d[i] = X::load(from.wrapping_add(i * inner * LANES));
+                    }
                 }
-            });
+            }
             for (j, row) in line.matrices.source.iter().enumerate().take(N) {
                 let mut sum = X::splat(0.0);
                 for (d, &b) in d.iter().zip(row) {
@@ -442,8 +527,11 @@ unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
     // SAFETY: the caller's contract.
     unsafe {
         match call.line.outputs {
+            LineOutputs::ThreeOfTwo => out_of_line::<X, 3, 4>(call),
             LineOutputs::TwoOfThree => out_of_line::<X, 2, 4>(call),
             LineOutputs::FourOfThree => out_of_line::<X, 4, 6>(call),
+            LineOutputs::ThreeOfFour => out_of_line::<X, 3, 6>(call),
+            LineOutputs::FourOfFive => out_of_line::<X, 4, 8>(call),
             LineOutputs::TwoOfSeven => out_of_line::<X, 2, 8>(call),
             LineOutputs::FourOfSeven => out_of_line::<X, 4, 10>(call),
         }
@@ -455,15 +543,20 @@ unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
 #[inline(always)]
 unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
     let line = call.line;
-    let length = line.correlation.dst[line.axis];
-    let inner = call.lines.inner;
+    let c = &line.correlation;
+    let axis = line.form.axis;
+    let length = c.grid[axis];
+    let step = c.dst_step[axis] * c.dst[axis + 1..].iter().product::<usize>();
     each_tile(call.lines, call.range, |place, outer, tile, q| {
+        let first = line.position(outer, tile * M, q);
         // SAFETY: outputs outside the line are not written; the caller has the rest.
         unsafe {
-            let products: [X; N] =
-                std::array::from_fn(|j| X::load(call.from.add(j * call.point + place * LANES)));
+            let mut products = [X::splat(0.0); N];
+            for j in 0..N {
+                products[j] = X::load(call.from.add(j * call.point + place * LANES));
+            }
             for (i, row) in line.matrices.result.iter().enumerate().take(M.min(length - tile * M)) {
-                let at = (outer * length + tile * M + i) * inner + q;
+                let at = first + i * step;
                 let to = call.to.add(at * LANES);
                 let mut sum = X::splat(0.0);
                 for (product, &a) in products.iter().zip(row) {
