@@ -4,18 +4,19 @@
 //! are for gradients, as F(4×4, 3×3) is. A kernel of several lines is filtered along each: the products of all of them add
 //! up before they are transformed back.
 
+mod nested;
+mod transforms;
+
 use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
-use crate::kernels::blocked::families::families;
-use crate::kernels::blocked::finish::Finish;
-use crate::kernels::blocked::lanes::Lanes;
 use crate::kernels::blocked::tile::LANES;
 use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, even, mask_plane};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
+use transforms::{Into, Lines, Matrices, OutOf, into, out_of};
 
 /// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
 /// 2023 (Emerald Rapids).
@@ -37,6 +38,8 @@ pub enum LineOutputs {
     ThreeOfFour,
     /// F(4, 5), at those of F(2, 7).
     FourOfFive,
+    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself ([`nested`]): four products an output.
+    Nested,
     /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum 6.8e-7).
     TwoOfSeven,
     /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples tried it has the smallest error (2.7e-6).
@@ -45,12 +48,13 @@ pub enum LineOutputs {
 
 impl LineOutputs {
     /// All of them.
-    pub const ALL: [LineOutputs; 7] = [
+    pub const ALL: [LineOutputs; 8] = [
         LineOutputs::ThreeOfTwo,
         LineOutputs::TwoOfThree,
         LineOutputs::FourOfThree,
         LineOutputs::ThreeOfFour,
         LineOutputs::FourOfFive,
+        LineOutputs::Nested,
         LineOutputs::TwoOfSeven,
         LineOutputs::FourOfSeven,
     ];
@@ -64,7 +68,7 @@ impl LineOutputs {
             LineOutputs::ThreeOfFour => (3, 4),
             LineOutputs::FourOfFive => (4, 5),
             LineOutputs::TwoOfSeven => (2, 7),
-            LineOutputs::FourOfSeven => (4, 7),
+            LineOutputs::Nested | LineOutputs::FourOfSeven => (4, 7),
         }
     }
 
@@ -74,13 +78,20 @@ impl LineOutputs {
             LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => &[1.0],
             LineOutputs::FourOfThree | LineOutputs::ThreeOfFour => &[0.625, 1.5],
             LineOutputs::FourOfFive | LineOutputs::TwoOfSeven => &[0.5, 1.0, 2.0],
+            LineOutputs::Nested => &[],
             LineOutputs::FourOfSeven => &[0.375, 0.75, 1.25, 2.0],
         }
     }
 
+    /// Points with weights of their own.
     fn points(self) -> usize {
         let (outputs, taps) = self.shape();
-        outputs + taps - 1
+        if self == LineOutputs::Nested { nested::POINTS } else { outputs + taps - 1 }
+    }
+
+    /// Products of a tile, for each pair of channels: points, and outputs where the last tap goes by itself.
+    fn products(self) -> usize {
+        self.points() + if self == LineOutputs::Nested { nested::OUTPUTS } else { 0 }
     }
 
     /// Its usual name.
@@ -91,6 +102,7 @@ impl LineOutputs {
             LineOutputs::FourOfThree => "F(4,3)",
             LineOutputs::ThreeOfFour => "F(3,4)",
             LineOutputs::FourOfFive => "F(4,5)",
+            LineOutputs::Nested => "F(2,3) of F(2,2)",
             LineOutputs::TwoOfSeven => "F(2,7)",
             LineOutputs::FourOfSeven => "F(4,7)",
         }
@@ -98,60 +110,7 @@ impl LineOutputs {
 
     /// Whether it rounds no worse than the direct convolution.
     pub fn is_exact(self) -> bool {
-        self == LineOutputs::TwoOfThree
-    }
-}
-
-/// The most points and outputs of a filtering.
-const MOST: usize = 10;
-
-/// The transforms, after Toom and Cook (see [`super::transforms`]): filter, source, result.
-#[derive(Debug)]
-struct Matrices {
-    filter: Vec<Vec<f64>>,
-    /// `[points][points]`.
-    source: [[f32; MOST]; MOST],
-    /// `[outputs][points]`.
-    result: [[f32; MOST]; MOST],
-}
-
-impl Matrices {
-    fn of(outputs: LineOutputs) -> Matrices {
-        let (m, r) = outputs.shape();
-        let n = outputs.points();
-        let points: Vec<f64> =
-            std::iter::once(0.0).chain(outputs.pairs().iter().flat_map(|&p| [p, -p])).collect();
-        assert_eq!(points.len(), n - 1, "points of {outputs:?}");
-        // Coefficients of Π (x − q), the lowest first.
-        let polynomial = |roots: &mut dyn Iterator<Item = f64>| {
-            roots.fold(vec![1.0], |c: Vec<f64>, q| {
-                let shifted = |i: usize| if i > 0 { c[i - 1] } else { 0.0 };
-                (0..=c.len()).map(|i| shifted(i) - q * c.get(i).copied().unwrap_or(0.0)).collect()
-            })
-        };
-        let mut matrices =
-            Matrices { filter: Vec::new(), source: [[0.0; MOST]; MOST], result: [[0.0; MOST]; MOST] };
-        for j in 0..n {
-            let others = || points.iter().enumerate().filter(move |(k, _)| *k != j).map(|(_, &q)| q);
-            let (filter, source) = match points.get(j) {
-                Some(&p) => {
-                    let f: f64 = others().map(|q| p - q).product();
-                    ((0..r).map(|i| p.powi(i as i32) / f).collect(), polynomial(&mut others()))
-                }
-                None => {
-                    ((0..r).map(|i| f64::from(u8::from(i + 1 == r))).collect(), polynomial(&mut others()))
-                }
-            };
-            matrices.filter.push(filter);
-            for (to, from) in matrices.source[j].iter_mut().zip(source) {
-                *to = from as f32;
-            }
-            for i in 0..m {
-                let at = points.get(j).map(|p| p.powi(i as i32));
-                matrices.result[i][j] = at.unwrap_or(f64::from(u8::from(i + 1 == m))) as f32;
-            }
-        }
-        matrices
+        matches!(self, LineOutputs::TwoOfThree | LineOutputs::Nested)
     }
 }
 
@@ -164,6 +123,8 @@ pub struct LineWinograd {
     matrices: Matrices,
     form: Form,
     products: Products,
+    /// Of the last tap, where that goes by itself.
+    last: Option<Products>,
     /// `[blocks][16]`.
     bias: Packed,
 }
@@ -207,7 +168,8 @@ impl Form {
 impl LineWinograd {
     /// Whether a correlation has the form for a filtering.
     pub fn takes(correlation: &Correlation, outputs: LineOutputs) -> bool {
-        Form::of(correlation, outputs.shape().1).is_some()
+        let form = Form::of(correlation, outputs.shape().1);
+        form.is_some_and(|form| form.lines == 1 || outputs != LineOutputs::Nested)
     }
 
     /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
@@ -216,10 +178,15 @@ impl LineWinograd {
         let ((m, taps), n) = (outputs.shape(), outputs.points());
         let Some(Form { axis, lines, .. }) = Form::of(correlation, taps) else { return f64::INFINITY };
         let tiles = (volume(grid) / grid[axis].max(1) * grid[axis].div_ceil(m)) as f64;
-        let weights = (n * lines * c_in * c_out) as f64;
+        let pairs = (lines * c_in * c_out) as f64;
+        let (products, weights) = match outputs {
+            LineOutputs::Nested => (outputs.products() as f64 * pairs, (n + 1) as f64 * pairs),
+            _ => (n as f64 * pairs, n as f64 * pairs),
+        };
         let blocks = (blocks_of(c_in) + blocks_of(c_out)) as f64;
-        let transforms = tiles * blocks * (n as f64 * n as f64 / 4.0 + n as f64 * TRANSFORM);
-        weights * tiles / PRODUCTS + weights * WEIGHT_COST + transforms
+        let sums = if outputs == LineOutputs::Nested { nested::SUMS } else { (n * n) as f64 / 4.0 };
+        let transforms = tiles * blocks * (sums + outputs.products() as f64 * TRANSFORM);
+        products * tiles / PRODUCTS + weights * WEIGHT_COST + transforms
     }
 
     /// Transforms weights, `weight(out, input, tap)`, and pads a bias `[c_out]`.
@@ -250,8 +217,11 @@ impl LineWinograd {
                 put(point, taps.map(|(f, &tap)| f * f64::from(weight(out, input, tap))).sum::<f64>() as f32);
             }
         });
+        let last = (outputs == LineOutputs::Nested).then(|| {
+            Products::new(isa, 1, shape, |out, input, _, put| put(0, weight(out, input, places[taps - 1])))
+        });
         let bias = Packed::bias(bias, 1, c_out);
-        LineWinograd { correlation, isa, outputs, matrices, form, products, bias }
+        LineWinograd { correlation, isa, outputs, matrices, form, products, last, bias }
     }
 
     /// What is filtered.
@@ -261,7 +231,7 @@ impl LineWinograd {
 
     /// Bytes of the transformed weights.
     pub fn bytes(&self) -> usize {
-        self.products.bytes()
+        self.products.bytes() + self.last.as_ref().map_or(0, Products::bytes)
     }
 
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
@@ -284,7 +254,7 @@ impl LineWinograd {
         let all = lines.outer * lines.tiles * lines.inner;
         let threads = rayon::current_num_threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
-        let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.points()).max(1));
+        let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.products()).max(1));
         // Few tiles read many weights: then threads take different outputs, and each transforms the whole source.
         let panels = self.products.panels();
         let few = c.batch * all < 2 * threads * MANY_TILES && !self.products.are_small();
@@ -356,9 +326,13 @@ impl LineWinograd {
         let in_point = ((in_blocks * in_count) | 1) * LANES;
         let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
-        let source = source.at_least(n * in_point);
-        let product = product.at_least(n * out_point);
-        assert!(source.len() >= n * in_point && product.len() >= n * out_point);
+        // What the last tap sees by itself, and its products, lie behind the points: the outputs of a tile one by one.
+        let each = if self.last.is_some() { nested::OUTPUTS * count } else { 0 };
+        let (in_all, out_all) =
+            (n * in_point + in_blocks * each * LANES, n * out_point + out_blocks * each * LANES);
+        let source = source.at_least(in_all);
+        let product = product.at_least(out_all);
+        assert!(source.len() >= in_all && product.len() >= out_all);
         for block in 0..in_blocks {
             let plane = (block * c.batch + image) * src_plane * LANES;
             let call = Into {
@@ -368,6 +342,7 @@ impl LineWinograd {
                 plane: &src[plane..plane + src_plane * LANES],
                 to: source[block * in_count * LANES..].as_mut_ptr(),
                 point: in_point,
+                last: source[n * in_point + block * each * LANES..].as_mut_ptr(),
             };
             // SAFETY: every point has room for the tiles (asserted).
             unsafe { into(self.isa, &call) };
@@ -381,6 +356,10 @@ impl LineWinograd {
             out_point,
             offsets,
         );
+        if let Some(last) = &self.last {
+            let (source, product) = (&source[n * in_point..], &mut product[n * out_point..]);
+            last.multiply(panels, [each, each, 0], source, 0, product, 0, offsets);
+        }
         for block in 0..out_blocks {
             let row = (first_block + block) * c.batch + image;
             dst.pointer((row + 1) * dst_plane * LANES);
@@ -390,6 +369,7 @@ impl LineWinograd {
                 range,
                 from: product[block * count * LANES..].as_ptr(),
                 point: out_point,
+                last: product[n * out_point + block * each * LANES..].as_ptr(),
                 to: dst.pointer(row * dst_plane * LANES),
                 bias: self.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                 accumulate,
@@ -401,176 +381,4 @@ impl LineWinograd {
             unsafe { out_of(self.isa, &call) };
         }
     }
-}
-
-/// How tiles are counted.
-#[derive(Clone, Copy)]
-struct Lines {
-    outer: usize,
-    tiles: usize,
-    inner: usize,
-}
-
-/// Calls `visit(place, outer, tile, inner)` for a range of tiles.
-#[inline(always)]
-fn each_tile(lines: Lines, range: (usize, usize), mut visit: impl FnMut(usize, usize, usize, usize)) {
-    let (mut inner, rest) = (range.0 % lines.inner, range.0 / lines.inner);
-    let (mut tile, mut outer) = (rest % lines.tiles, rest / lines.tiles);
-    for place in 0..range.1 - range.0 {
-        visit(place, outer, tile, inner);
-        inner += 1;
-        if inner == lines.inner {
-            (inner, tile) = (0, tile + 1);
-            if tile == lines.tiles {
-                (tile, outer) = (0, outer + 1);
-            }
-        }
-    }
-}
-
-struct Into<'a> {
-    line: &'a LineWinograd,
-    lines: Lines,
-    range: (usize, usize),
-    plane: &'a [f32],
-    to: *mut f32,
-    point: usize,
-}
-
-struct OutOf<'a> {
-    line: &'a LineWinograd,
-    lines: Lines,
-    range: (usize, usize),
-    from: *const f32,
-    point: usize,
-    to: *mut f32,
-    bias: *const f32,
-    accumulate: bool,
-    finish: Option<&'a Finish>,
-    mask: usize,
-}
-
-families! {
-    /// Transforms the source tiles of a plane.
-    fn into(&Into<'_>) = into_any
-}
-
-families! {
-    /// Transforms the products of a plane back.
-    fn out_of(&OutOf<'_>) = out_of_any
-}
-
-/// # Safety
-/// From `to`, every point has room for the tiles.
-#[inline(always)]
-unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match call.line.outputs {
-            LineOutputs::ThreeOfTwo | LineOutputs::TwoOfThree => into_line::<X, 4>(call),
-            LineOutputs::FourOfThree | LineOutputs::ThreeOfFour => into_line::<X, 6>(call),
-            LineOutputs::FourOfFive | LineOutputs::TwoOfSeven => into_line::<X, 8>(call),
-            LineOutputs::FourOfSeven => into_line::<X, 10>(call),
-        }
-    }
-}
-
-/// # Safety
-/// As [`into_any`].
-#[inline(always)]
-unsafe fn into_line<X: Lanes, const N: usize>(call: &Into<'_>) {
-    let line = call.line;
-    let Form { axis, low, low_line, .. } = line.form;
-    let src = line.correlation.src;
-    let length = src[axis];
-    let source_lines: usize = src[..axis].iter().product();
-    let (m, _) = line.outputs.shape();
-    let inner = call.lines.inner;
-    each_tile(call.lines, call.range, |place, outer, tile, q| {
-        let first = (tile * m) as isize + low;
-        let outer = outer.wrapping_add_signed(low_line);
-        let is_there = outer < source_lines;
-        // SAFETY: positions outside the line, or in a line that is not there, are not read; the caller has room for the tile at every point.
-        unsafe {
-            let mut d = [X::splat(0.0); N];
-            if is_there {
-                let start = (outer * length * inner + q) as isize + first * inner as isize;
-                let from = call.plane.as_ptr().wrapping_offset(start * LANES as isize);
-                let (low, high) = ((-first).max(0) as usize, (length as isize - first).clamp(0, N as isize));
-                if low == 0 && high as usize == N {
-                    for i in 0..N {
-                        d[i] = X::load(from.add(i * inner * LANES));
-                    }
-                } else {
-                    for i in low..high as usize {
-                        d[i] = X::load(from.wrapping_add(i * inner * LANES));
-                    }
-                }
-            }
-            for (j, row) in line.matrices.source.iter().enumerate().take(N) {
-                let mut sum = X::splat(0.0);
-                for (d, &b) in d.iter().zip(row) {
-                    if b != 0.0 {
-                        sum = sum.multiply_add(*d, X::splat(b));
-                    }
-                }
-                sum.store(call.to.add(j * call.point + place * LANES));
-            }
-        }
-    });
-}
-
-/// # Safety
-/// From `from`, every point has the tiles; `to` is a plane of the destination.
-#[inline(always)]
-unsafe fn out_of_any<X: Lanes>(call: &OutOf<'_>) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match call.line.outputs {
-            LineOutputs::ThreeOfTwo => out_of_line::<X, 3, 4>(call),
-            LineOutputs::TwoOfThree => out_of_line::<X, 2, 4>(call),
-            LineOutputs::FourOfThree => out_of_line::<X, 4, 6>(call),
-            LineOutputs::ThreeOfFour => out_of_line::<X, 3, 6>(call),
-            LineOutputs::FourOfFive => out_of_line::<X, 4, 8>(call),
-            LineOutputs::TwoOfSeven => out_of_line::<X, 2, 8>(call),
-            LineOutputs::FourOfSeven => out_of_line::<X, 4, 10>(call),
-        }
-    }
-}
-
-/// # Safety
-/// As [`out_of_any`].
-#[inline(always)]
-unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
-    let line = call.line;
-    let c = &line.correlation;
-    let axis = line.form.axis;
-    let length = c.grid[axis];
-    let step = c.dst_step[axis] * c.dst[axis + 1..].iter().product::<usize>();
-    each_tile(call.lines, call.range, |place, outer, tile, q| {
-        let first = line.position(outer, tile * M, q);
-        // SAFETY: outputs outside the line are not written; the caller has the rest.
-        unsafe {
-            let mut products = [X::splat(0.0); N];
-            for j in 0..N {
-                products[j] = X::load(call.from.add(j * call.point + place * LANES));
-            }
-            for (i, row) in line.matrices.result.iter().enumerate().take(M.min(length - tile * M)) {
-                let at = first + i * step;
-                let to = call.to.add(at * LANES);
-                let mut sum = X::splat(0.0);
-                for (product, &a) in products.iter().zip(row) {
-                    if a != 0.0 {
-                        sum = sum.multiply_add(*product, X::splat(a));
-                    }
-                }
-                let before = if call.accumulate { X::load(to) } else { X::load(call.bias) };
-                let mut value = before.add(sum);
-                if let Some(finish) = call.finish {
-                    value = finish.apply(value, to, call.mask + at);
-                }
-                value.store(to);
-            }
-        }
-    });
 }
