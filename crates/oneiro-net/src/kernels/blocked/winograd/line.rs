@@ -38,7 +38,7 @@ pub enum LineOutputs {
     ThreeOfFour,
     /// F(4, 5), at those of F(2, 7).
     FourOfFive,
-    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself ([`nested`]): four products an output.
+    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself (`line::nested`): four products an output.
     Nested,
     /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum 6.8e-7).
     TwoOfSeven,
