@@ -71,7 +71,7 @@ impl CpuSession {
     }
 
     /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
-    pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
+    pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let Self { plan, arena } = self;
         let joins = |i: usize| plan.steps[i].kernel.joins_team();
         in_teams(plan.steps.len(), joins, |i| {
@@ -86,7 +86,7 @@ impl CpuSession {
     }
 
     /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
-    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
+    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let Self { plan, arena } = self;
         for region in &plan.zeroed {
             arena.slice_mut(*region).fill(0.0);
@@ -100,7 +100,7 @@ impl CpuSession {
 }
 
 /// Runs steps in order; neighbours that can share a team do.
-fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize)) {
+fn in_teams(count: usize, joins: impl Fn(usize) -> bool + Sync, mut run: impl FnMut(usize) + Send) {
     let mut first = 0;
     while first < count {
         let team = joins(first);

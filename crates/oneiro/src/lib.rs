@@ -51,6 +51,7 @@ pub mod gradients;
 pub mod model;
 pub mod objective;
 pub mod optimizer;
+mod parallel;
 pub mod param;
 pub mod preprocess;
 pub mod preset;

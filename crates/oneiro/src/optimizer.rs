@@ -17,9 +17,8 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+use crate::parallel;
 use std::fmt::Debug;
-
-use rayon::prelude::*;
 
 pub use accumulated_squares::{ACCUMULATED_DECAY, ACCUMULATED_MOMENTUM, AccumulatedSquares};
 pub use adam::{ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON, Adam, Moments};
@@ -68,7 +67,7 @@ const CHUNK: usize = 1 << 14;
 
 /// `update` for every parameter with its gradient, shared out among threads.
 fn for_each(params: &mut [f32], gradient: &[f32], update: impl Fn(&mut f32, f32) + Sync) {
-    params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).for_each(|(params, gradient)| {
+    parallel::each(params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK)), |_, (params, gradient)| {
         for (x, g) in params.iter_mut().zip(gradient) {
             update(x, *g);
         }

@@ -47,9 +47,9 @@ pub use masked::Masked;
 pub use pixel::{Pixel, PixelInit, PixelOptions};
 pub use shared::{Detail, Shared, SharedOptions};
 
+use crate::parallel;
 use crate::rng::Stream;
 use crate::statistics::Statistics;
-use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -150,7 +150,7 @@ impl Squash {
     fn apply(self, image: &mut [f32], work: &mut Vec<f32>) {
         if self == Squash::Sigmoid {
             work.resize(image.len(), 0.0);
-            image.par_chunks_mut(CHUNK).zip(work.par_chunks_mut(CHUNK)).for_each(|(image, work)| {
+            parallel::each(image.chunks_mut(CHUNK).zip(work.chunks_mut(CHUNK)), |_, (image, work)| {
                 image.iter_mut().for_each(|t| *t = 1.0 / (1.0 + (-*t).exp()));
                 work.copy_from_slice(image);
             });

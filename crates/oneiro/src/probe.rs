@@ -345,7 +345,7 @@ impl Probe {
     }
 
     /// [`Probe::forward`] that calls `observe` after each step, with its place in the plan's schedule.
-    pub fn forward_observed(&mut self, observe: &mut dyn FnMut(usize)) {
+    pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         self.session.forward_observed(observe);
         self.shown.clear_gradients();
         for coupled in &mut self.coupled {
@@ -355,7 +355,7 @@ impl Probe {
     }
 
     /// [`Probe::backward`] that calls `observe` after each step, with its place in the plan's schedule.
-    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut dyn FnMut(usize)) {
+    pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         self.seed_coupled();
         self.session.backward_observed(rules, observe);
     }

@@ -8,6 +8,7 @@
 //! own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is larger than what the network
 //! sees; the result is its middle.
 
+use crate::parallel;
 use rayon::prelude::*;
 
 use crate::card::InputKind;
@@ -235,12 +236,14 @@ impl Render {
         let views = self.views();
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
-        let chain = (self.step >= self.preset.steps).then_some(&self.whole);
         if self.step == self.preset.steps && !self.preset.alpha {
             self.entries.iter_mut().for_each(Entry::fix_function);
         }
-        self.entries.par_iter_mut().for_each(|entry| entry.show(chain, progress));
-        self.feed();
+        parallel::with_awake_workers(|| {
+            let chain = (self.step >= self.preset.steps).then_some(&self.whole);
+            parallel::each(self.entries.iter_mut(), |_, entry| entry.show(chain, progress));
+            self.feed();
+        });
         self.probe.forward();
         for e in 0..self.entries.len() {
             if self.entries[e].stop.is_none() {
@@ -251,22 +254,29 @@ impl Render {
             }
         }
         self.probe.backward(&entry::rules(&self.preset, self.step));
-        let (probe, batch) = (&self.probe, self.entries.len() * views);
-        let regularizers: Vec<f64> = self
-            .entries
-            .par_iter_mut()
-            .enumerate()
-            .map(|(e, entry)| if entry.stop.is_none() { entry.back(probe, e, batch) } else { 0.0 })
-            .collect();
+        parallel::with_awake_workers(|| self.move_parameters());
+        self.step += 1;
+        Ok(&self.values)
+    }
+
+    /// The last part of a step: from the gradients on the network's inputs back to the parameters, which move.
+    fn move_parameters(&mut self) {
+        let (probe, batch) = (&self.probe, self.entries.len() * self.preset.views.max(1));
+        let mut regularizers = vec![0.0; self.entries.len()];
+        parallel::each(self.entries.iter_mut().zip(&mut regularizers), |e, (entry, regularizer)| {
+            if entry.stop.is_none() {
+                *regularizer = entry.back(probe, e, batch);
+            }
+        });
         self.sum_shared();
         let rate = self.preset.rate_at(self.step);
         let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
-        self.entries.par_iter_mut().enumerate().filter(|(_, e)| e.stop.is_none()).for_each(|(e, entry)| {
-            entry.step(weights[e] * values[e] - regularizers[e], rate);
-            entry.finish_step(values[e], preset);
+        parallel::each(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
+            if entry.stop.is_none() {
+                entry.step(weights[e] * values[e] - regularizer, rate);
+                entry.finish_step(values[e], preset);
+            }
         });
-        self.step += 1;
-        Ok(&self.values)
     }
 
     /// Gives every picture the sum of all pictures' gradients on the parameters that they share, so that all step alike.
@@ -301,10 +311,11 @@ impl Render {
         let views = self.views();
         let batch = self.entries.len() * views;
         for input in 0..self.probe.inputs().len() {
+            let entries = &self.entries;
             let data = self.probe.input_mut(input);
             let n = data.len() / batch;
-            data.par_chunks_mut(n).enumerate().for_each(|(i, data)| {
-                match self.entries[i / views].canvases.iter().find(|c| c.input == input) {
+            parallel::each(data.chunks_mut(n), |i, data| {
+                match entries[i / views].canvases.iter().find(|c| c.input == input) {
                     Some(canvas) => canvas.preprocess.apply(&canvas.views[i % views].seen, data),
                     // Nothing that is maximised depends on this input.
                     None => data.fill(0.0),

@@ -5,8 +5,10 @@
 //! measured). So a pass borrows the workers of the current pool for its whole length ([`run`]): they wait for the loops
 //! ([`each`]) by looking, not by sleeping. Outside of a team the same loops run on `rayon` as usual.
 //!
-//! The thread that runs the pass does not depend on the others: what they do not take it does itself. So a team whose
-//! workers are busy elsewhere is slow, never stuck.
+//! The worker that runs the pass does not depend on the others: what they do not take it does itself. A thread from outside
+//! the pool hands the pass to a worker, since it could not do itself the jobs of `rayon` that a task may wait for. And a
+//! worker that waits for such a job, and meets a team that looks for workers, does not join it, since that pass may wait for
+//! this very worker. So a team whose workers are busy elsewhere is slow, never stuck.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +28,8 @@ const LOOKS: usize = 4096;
 thread_local! {
     /// The team that this thread leads, null while it is inside of a task.
     static LED: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+    /// Whether this thread leads a team or serves one, also while it is inside of a task.
+    static IN_TEAM: Cell<bool> = const { Cell::new(false) };
 }
 
 /// One task of a loop.
@@ -110,8 +114,9 @@ impl Team {
         any
     }
 
-    /// What a borrowed worker does until the pass is over.
+    /// What a borrowed worker does until the pass is over; nothing, where it belongs to a team already.
     fn serve(&self, member: usize) {
+        let Some(_joined) = Joined::enter() else { return };
         let mut looks = 0;
         while !self.over.load(Ordering::Acquire) {
             looks = if self.work(member) { 0 } else { looks + 1 };
@@ -155,29 +160,46 @@ fn rest(looks: usize) {
     }
 }
 
+/// That this thread belongs to a team, until this is dropped.
+struct Joined;
+
+impl Joined {
+    fn enter() -> Option<Joined> {
+        (!IN_TEAM.replace(true)).then_some(Joined)
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        IN_TEAM.set(false);
+    }
+}
+
 /// Ends a team, also where the pass panics.
-struct Over<'a>(&'a Team, *const Team);
+struct Over<'a>(&'a Team);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        LED.set(self.1);
+        LED.set(std::ptr::null());
         self.0.over.store(true, Ordering::Release);
     }
 }
 
-/// Runs a pass whose loops are shared among the workers of the current pool.
-pub fn run<R>(pass: impl FnOnce() -> R) -> R {
+/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them.
+pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let helpers = rayon::current_num_threads() - 1;
     if helpers == 0 || !LED.get().is_null() {
         return pass();
     }
+    let _joined = Joined::enter();
     let team = Team::new(helpers + 1);
-    rayon::in_place_scope(|scope| {
+    rayon::scope(|scope| {
         let team = &team;
         for member in 1..=helpers {
             scope.spawn(move |_| team.serve(member));
         }
-        let _over = Over(team, LED.replace(team));
+        LED.set(team);
+        let _over = Over(team);
         pass()
     })
 }
@@ -253,6 +275,19 @@ mod tests {
             });
         });
         assert_eq!(total.into_inner(), 20 * 50 * 9);
+    }
+
+    #[test]
+    fn loops_of_rayon_within_passes_of_threads_outside_the_pool_finish() {
+        let total = AtomicUsize::new(0);
+        let with_rayon = |_| (0..20).into_par_iter().for_each(|_| _ = total.fetch_add(1, Ordering::Relaxed));
+        let leaders = 2 * rayon::current_num_threads();
+        std::thread::scope(|scope| {
+            for _ in 0..leaders {
+                scope.spawn(|| (0..50).for_each(|_| run(|| each(9, 1, with_rayon))));
+            }
+        });
+        assert_eq!(total.into_inner(), leaders * 50 * 9 * 20);
     }
 
     #[test]

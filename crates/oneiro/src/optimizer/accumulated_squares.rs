@@ -1,8 +1,7 @@
 //! The rule of "Visualizing Deep Convolutional Neural Networks Using Natural Pre-images".
 
-use rayon::prelude::*;
-
 use super::{CHUNK, Optimizer, check_lengths};
+use crate::parallel;
 
 /// Decay of the accumulated squares (Mahendran & Vedaldi 2016, §4).
 pub const ACCUMULATED_DECAY: f32 = 0.9;
@@ -34,9 +33,9 @@ impl Optimizer for AccumulatedSquares {
     fn step(&mut self, params: &mut [f32], _value: f64, gradient: &[f32]) {
         check_lengths(self.squares.len(), params, gradient);
         let (floor, momentum) = (self.rate.recip(), self.momentum);
-        let state = self.squares.par_chunks_mut(CHUNK).zip(self.velocity.par_chunks_mut(CHUNK));
-        let chunks = params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(state);
-        chunks.for_each(|((params, gradient), (squares, velocity))| {
+        let state = self.squares.chunks_mut(CHUNK).zip(self.velocity.chunks_mut(CHUNK));
+        let chunks = params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK)).zip(state);
+        parallel::each(chunks, |_, ((params, gradient), (squares, velocity))| {
             let state = squares.iter_mut().zip(velocity);
             for ((x, g), (sum, m)) in params.iter_mut().zip(gradient).zip(state) {
                 *sum = ACCUMULATED_DECAY * *sum + g * g;

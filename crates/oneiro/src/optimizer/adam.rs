@@ -1,8 +1,7 @@
 //! Adam.
 
-use rayon::prelude::*;
-
 use super::{CHUNK, Optimizer, check_lengths};
+use crate::parallel;
 
 /// Decay of Adam's mean of gradients (Kingma & Ba 2015, §2; PyTorch's default).
 pub const ADAM_BETA1: f64 = 0.9;
@@ -55,9 +54,9 @@ impl Optimizer for Adam {
         let root = (1.0 - beta2.powi(self.steps)).sqrt().recip() as f32;
         let (rest1, rest2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
         let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
-        let moments = self.mean.par_chunks_mut(CHUNK).zip(self.square.par_chunks_mut(CHUNK));
-        let chunks = params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments);
-        chunks.for_each(|((params, gradient), (mean, square))| {
+        let moments = self.mean.chunks_mut(CHUNK).zip(self.square.chunks_mut(CHUNK));
+        let chunks = params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK)).zip(moments);
+        parallel::each(chunks, |_, ((params, gradient), (mean, square))| {
             let moments = mean.iter_mut().zip(square);
             for ((x, g), (m, v)) in params.iter_mut().zip(gradient).zip(moments) {
                 *m = beta1 * *m + rest1 * g;

@@ -12,9 +12,8 @@
 //! random transforms), and the next evaluation, at the accepted point, is a start of its own. The memory goes on: the
 //! curvature of one draw of the transforms is a good first guess for the next.
 
+use crate::parallel;
 use std::collections::VecDeque;
-
-use rayon::prelude::*;
 
 use super::{CHUNK, Optimizer, check_lengths, sums};
 
@@ -150,7 +149,7 @@ impl Lbfgs {
             sums::add_scaled(direction, -weight, &pair.fall);
             weights.push(weight);
         }
-        direction.par_chunks_mut(CHUNK).for_each(|chunk| {
+        parallel::each(direction.chunks_mut(CHUNK), |_, chunk| {
             chunk.iter_mut().for_each(|d| *d = (f64::from(*d) * scale) as f32);
         });
         for (pair, weight) in self.pairs.iter().zip(weights.into_iter().rev()) {

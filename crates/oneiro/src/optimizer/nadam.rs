@@ -1,8 +1,7 @@
 //! Adam with Nesterov's momentum.
 
-use rayon::prelude::*;
-
 use super::{CHUNK, Moments, Optimizer, check_lengths};
+use crate::parallel;
 
 /// ψ, how fast the momentum rises to β₁ (Dozat 2016; PyTorch's default).
 pub const NADAM_MOMENTUM_DECAY: f64 = 4e-3;
@@ -46,9 +45,9 @@ impl Optimizer for NAdam {
         let root = (1.0 - beta2.powi(self.steps)).sqrt().recip() as f32;
         let (rest1, rest2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
         let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
-        let moments = self.mean.par_chunks_mut(CHUNK).zip(self.square.par_chunks_mut(CHUNK));
-        let chunks = params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments);
-        chunks.for_each(|((params, gradient), (mean, square))| {
+        let moments = self.mean.chunks_mut(CHUNK).zip(self.square.chunks_mut(CHUNK));
+        let chunks = params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK)).zip(moments);
+        parallel::each(chunks, |_, ((params, gradient), (mean, square))| {
             let moments = mean.iter_mut().zip(square);
             for ((x, g), (m, v)) in params.iter_mut().zip(gradient).zip(moments) {
                 *m = beta1 * *m + rest1 * g;

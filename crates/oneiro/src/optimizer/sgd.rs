@@ -1,8 +1,7 @@
 //! Gradient ascent, plain or with momentum.
 
-use rayon::prelude::*;
-
 use super::{CHUNK, Optimizer, check_lengths, for_each};
+use crate::parallel;
 
 /// Gradient ascent with momentum, in PyTorch's form: b ← μb + g, x ← x + lr·b. With μ = 0, x ← x + lr·g.
 /// A decay δ shrinks the result, whatever the rate: x ← (1 − δ)x (Yosinski et al. 2015, equation 2, and their
@@ -33,8 +32,9 @@ impl Optimizer for Sgd {
             for_each(params, gradient, |x, g| *x = kept * (*x + rate * g));
             return;
         }
-        let chunks = params.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
-        chunks.zip(self.velocity.par_chunks_mut(CHUNK)).for_each(|((params, gradient), velocity)| {
+        let chunks = params.chunks_mut(CHUNK).zip(gradient.chunks(CHUNK));
+        let chunks = chunks.zip(self.velocity.chunks_mut(CHUNK));
+        parallel::each(chunks, |_, ((params, gradient), velocity)| {
             for ((x, g), b) in params.iter_mut().zip(gradient).zip(velocity) {
                 *b = momentum * *b + g;
                 *x = kept * (*x + rate * *b);

@@ -1,8 +1,7 @@
 //! Sums over parameters: in 64 bits and in an order that does not depend on the number of threads.
 
-use rayon::prelude::*;
-
 use super::CHUNK;
+use crate::parallel;
 
 /// Sums that run side by side within a chunk.
 const LANES: usize = 8;
@@ -22,7 +21,9 @@ fn sum_pairs(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64 + Sync) -> f64
         }
         lanes.iter().sum::<f64>()
     };
-    let sums: Vec<f64> = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)).map(of_chunk).collect();
+    let mut sums = vec![0.0; a.len().div_ceil(CHUNK)];
+    let chunks = a.chunks(CHUNK).zip(b.chunks(CHUNK));
+    parallel::each(sums.iter_mut().zip(chunks), |_, (sum, chunk)| *sum = of_chunk(chunk));
     sums.iter().sum()
 }
 
@@ -38,7 +39,7 @@ pub fn sum(values: &[f32], term: impl Fn(f64) -> f64 + Sync) -> f64 {
 
 /// y ← y + factor·x.
 pub fn add_scaled(y: &mut [f32], factor: f64, x: &[f32]) {
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+    parallel::each(y.chunks_mut(CHUNK).zip(x.chunks(CHUNK)), |_, (y, x)| {
         for (y, x) in y.iter_mut().zip(x) {
             *y = (f64::from(*y) + factor * f64::from(*x)) as f32;
         }
@@ -47,7 +48,7 @@ pub fn add_scaled(y: &mut [f32], factor: f64, x: &[f32]) {
 
 /// out ← a + factor·b.
 pub fn combine(out: &mut [f32], a: &[f32], factor: f64, b: &[f32]) {
-    out.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK)).zip(b.par_chunks(CHUNK)).for_each(|((out, a), b)| {
+    parallel::each(out.chunks_mut(CHUNK).zip(a.chunks(CHUNK)).zip(b.chunks(CHUNK)), |_, ((out, a), b)| {
         for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
             *out = (f64::from(*a) + factor * f64::from(*b)) as f32;
         }

@@ -10,8 +10,8 @@
 
 use super::{Param, Work, normal_numbers};
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::rng::Stream;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 mod kernels;
@@ -165,7 +165,7 @@ impl Param for Cppn {
         for plane in out.chunks_exact_mut(pixels) {
             plane.chunks_mut(share).zip(&mut parts).for_each(|(part, parts)| parts.push(part));
         }
-        parts.into_par_iter().enumerate().for_each(|(task, mut parts)| {
+        parallel::each(parts.into_iter(), |task, mut parts| {
             let mut scratch = Scratch::new(&self.layers);
             for (start, count) in self.blocks(task) {
                 self.coordinates(start, count, &mut scratch);
@@ -183,24 +183,21 @@ impl Param for Cppn {
     /// to compute them.
     fn adjoint(&self, params: &[f32], _work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
         let (channels, pixels) = (self.shape[0], self.pixels());
-        let sums: Vec<Vec<f32>> = (0..self.tasks())
-            .into_par_iter()
-            .map(|task| {
-                let mut scratch = Scratch::new(&self.layers);
-                let mut sum = vec![0.0; self.len];
-                for (start, count) in self.blocks(task) {
-                    self.coordinates(start, count, &mut scratch);
-                    forward(&self.layers, params, &mut scratch);
-                    scratch.gradient[..channels * BLOCK].fill(0.0);
-                    for channel in 0..channels {
-                        let gradient = &grad_image[channel * pixels + start..][..count];
-                        scratch.gradient[channel * BLOCK..][..count].copy_from_slice(gradient);
-                    }
-                    backward(&self.layers, params, &mut scratch, &mut sum);
+        let mut sums: Vec<Vec<f32>> = (0..self.tasks()).map(|_| Vec::new()).collect();
+        parallel::each(sums.iter_mut(), |task, sum| {
+            let mut scratch = Scratch::new(&self.layers);
+            sum.resize(self.len, 0.0);
+            for (start, count) in self.blocks(task) {
+                self.coordinates(start, count, &mut scratch);
+                forward(&self.layers, params, &mut scratch);
+                scratch.gradient[..channels * BLOCK].fill(0.0);
+                for channel in 0..channels {
+                    let gradient = &grad_image[channel * pixels + start..][..count];
+                    scratch.gradient[channel * BLOCK..][..count].copy_from_slice(gradient);
                 }
-                sum
-            })
-            .collect();
+                backward(&self.layers, params, &mut scratch, sum);
+            }
+        });
         grad_params.fill(0.0);
         for sum in &sums {
             grad_params.iter_mut().zip(sum).for_each(|(g, s)| *g += s);

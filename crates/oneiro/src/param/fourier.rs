@@ -14,8 +14,8 @@ use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
 use crate::color::{Decorrelate, Mixing};
 use crate::error::Result;
+use crate::parallel;
 use crate::rng::Stream;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -141,10 +141,10 @@ impl Param for Fourier {
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the spectrum of an image of {:?}", self.shape);
-        out.par_chunks_exact_mut(self.planes())
-            .zip(params.par_chunks_exact(self.channel_len()))
-            .zip(&mut work.planes)
-            .for_each(|((plane, params), work)| self.spectrum.to_plane(params, work, plane));
+        let channels = out.chunks_exact_mut(self.planes()).zip(params.chunks_exact(self.channel_len()));
+        parallel::each(channels.zip(&mut work.planes), |_, ((plane, params), work)| {
+            self.spectrum.to_plane(params, work, plane)
+        });
         self.colors.apply(out, &mut work.squashed);
     }
 
@@ -152,11 +152,11 @@ impl Param for Fourier {
         let mut gradient = std::mem::take(&mut work.image);
         gradient.copy_from_slice(grad_image);
         self.colors.adjoint(&mut gradient, &work.squashed);
-        gradient
-            .par_chunks_exact_mut(self.planes())
-            .zip(grad_params.par_chunks_exact_mut(self.channel_len()))
-            .zip(&mut work.planes)
-            .for_each(|((plane, params), work)| self.spectrum.to_plane_adjoint(plane, work, params));
+        let planes = gradient.chunks_exact_mut(self.planes());
+        let channels = planes.zip(grad_params.chunks_exact_mut(self.channel_len()));
+        parallel::each(channels.zip(&mut work.planes), |_, ((plane, params), work)| {
+            self.spectrum.to_plane_adjoint(plane, work, params)
+        });
         work.image = gradient;
     }
 }

@@ -24,9 +24,9 @@ use super::colors::Colors;
 use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{Param, Sources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::rng::Stream;
 use crate::statistics::Statistics;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -268,20 +268,18 @@ impl Param for Maco {
         assert_eq!(params.len(), self.len(), "the phases of an image of {:?}", self.shape);
         let (mean, deviation) = self.standard(params);
         let entries = self.spectrum.len();
-        out.par_chunks_exact_mut(self.pixels())
-            .zip(params.par_chunks_exact(entries))
-            .zip(self.magnitude.par_chunks_exact(entries))
-            .zip(&mut work.planes)
-            .for_each(|(((plane, phases), magnitudes), work)| {
-                let mut pairs = std::mem::take(&mut work.squashed);
-                let standard = &mut work.image[..entries];
-                for (standard, phase) in standard.iter_mut().zip(phases) {
-                    *standard = ((f64::from(*phase) - mean) / deviation) as f32;
-                }
-                self.entries(magnitudes, standard, &mut pairs);
-                self.spectrum.to_plane(&pairs, work, plane);
-                work.squashed = pairs;
-            });
+        let channels = out.chunks_exact_mut(self.pixels()).zip(params.chunks_exact(entries));
+        let channels = channels.zip(self.magnitude.chunks_exact(entries)).zip(&mut work.planes);
+        parallel::each(channels, |_, (((plane, phases), magnitudes), work)| {
+            let mut pairs = std::mem::take(&mut work.squashed);
+            let standard = &mut work.image[..entries];
+            for (standard, phase) in standard.iter_mut().zip(phases) {
+                *standard = ((f64::from(*phase) - mean) / deviation) as f32;
+            }
+            self.entries(magnitudes, standard, &mut pairs);
+            self.spectrum.to_plane(&pairs, work, plane);
+            work.squashed = pairs;
+        });
         self.colors.apply(out, &mut work.squashed);
     }
 
@@ -289,16 +287,13 @@ impl Param for Maco {
         work.image.copy_from_slice(grad_image);
         self.colors.adjoint(&mut work.image, &work.squashed);
         let entries = self.spectrum.len();
-        work.image
-            .par_chunks_exact_mut(self.pixels())
-            .zip(grad_params.par_chunks_exact_mut(entries))
-            .zip(&mut work.planes)
-            .for_each(|((plane, gradient), work)| {
-                let mut on_pairs = std::mem::take(&mut work.image);
-                self.spectrum.to_plane_adjoint(plane, work, &mut on_pairs);
-                self.entries_adjoint(&work.squashed, &on_pairs, gradient);
-                work.image = on_pairs;
-            });
+        let channels = work.image.chunks_exact_mut(self.pixels()).zip(grad_params.chunks_exact_mut(entries));
+        parallel::each(channels.zip(&mut work.planes), |_, ((plane, gradient), work)| {
+            let mut on_pairs = std::mem::take(&mut work.image);
+            self.spectrum.to_plane_adjoint(plane, work, &mut on_pairs);
+            self.entries_adjoint(&work.squashed, &on_pairs, gradient);
+            work.image = on_pairs;
+        });
         if !self.options.standardize {
             return;
         }

@@ -5,7 +5,7 @@
 //! small plane, then along columns.
 
 use super::Work;
-use rayon::prelude::*;
+use crate::parallel;
 
 /// The two neighbours of a position, and the share of the second.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +136,7 @@ impl Pyramid {
     /// out ← out + Σ of the upsampled levels; planes at once.
     pub fn add(&self, params: &[f32], planes: &mut [Work], out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the levels of an image of {:?}", self.shape);
-        out.par_chunks_exact_mut(self.plane()).zip(planes).enumerate().for_each(|(channel, (out, work))| {
+        parallel::each(out.chunks_exact_mut(self.plane()).zip(planes), |channel, (out, work)| {
             let mut rest = params;
             for level in &self.levels {
                 let (params, after) = rest.split_at(self.shape[0] * level.len());
@@ -152,11 +152,10 @@ impl Pyramid {
         let mut rest = grad_params;
         for level in &self.levels {
             let (params, after) = std::mem::take(&mut rest).split_at_mut(self.shape[0] * level.len());
-            params
-                .par_chunks_exact_mut(level.len())
-                .zip(gradient.par_chunks_exact(self.plane()))
-                .zip(planes.par_iter_mut())
-                .for_each(|((params, gradient), work)| level.adjoint(gradient, &mut work.image, params));
+            let channels = params.chunks_exact_mut(level.len()).zip(gradient.chunks_exact(self.plane()));
+            parallel::each(channels.zip(planes.iter_mut()), |_, ((params, gradient), work)| {
+                level.adjoint(gradient, &mut work.image, params)
+            });
             rest = after;
         }
     }

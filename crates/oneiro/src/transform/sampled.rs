@@ -4,7 +4,7 @@ use super::Extent;
 use super::noise::Law;
 use super::stage::{Map, Stage, Tables, centred};
 use super::time::{self, FrameTaps};
-use rayon::prelude::*;
+use crate::parallel;
 
 /// A chain whose random numbers have been drawn: an affine map A·x + b from an image to the canvas.
 #[derive(Debug, Clone, Default)]
@@ -126,26 +126,22 @@ impl Sampled {
                 next.as_mut_slice()
             };
             let len = area(leg.from);
-            output
-                .par_chunks_exact_mut(area(leg.to()))
-                .zip(&mut self.buffers)
-                .zip(&self.fill)
-                .enumerate()
-                .for_each(|(plane, ((out, buffers), &fill))| {
-                    let t = plane % frames;
-                    let first = match leg.time {
-                        None => &input[plane * len..][..len],
-                        Some(taps) => {
-                            let channel = &input[(plane - t) * len..][..frames * len];
-                            time::frame(taps, t, channel, &mut buffers.mixed)
-                        }
-                    };
-                    let apply = |(stage, tables): (&Stage, &Tables), input: &[f32], out: &mut [f32]| {
-                        stage.apply(plane, fill, tables, input, out);
-                    };
-                    let stages = leg.stages.iter().zip(leg.tables);
-                    walk(stages, &mut buffers.stages, first, out, apply, |(stage, _)| area(stage.to));
-                });
+            let all = output.chunks_exact_mut(area(leg.to())).zip(&mut self.buffers).zip(&self.fill);
+            parallel::each(all, |plane, ((out, buffers), &fill)| {
+                let t = plane % frames;
+                let first = match leg.time {
+                    None => &input[plane * len..][..len],
+                    Some(taps) => {
+                        let channel = &input[(plane - t) * len..][..frames * len];
+                        time::frame(taps, t, channel, &mut buffers.mixed)
+                    }
+                };
+                let apply = |(stage, tables): (&Stage, &Tables), input: &[f32], out: &mut [f32]| {
+                    stage.apply(plane, fill, tables, input, out);
+                };
+                let stages = leg.stages.iter().zip(leg.tables);
+                walk(stages, &mut buffers.stages, first, out, apply, |(stage, _)| area(stage.to));
+            });
             std::mem::swap(current, next);
         }
     }
@@ -168,20 +164,15 @@ impl Sampled {
                 next.resize(planes * len, 0.0);
                 next.as_mut_slice()
             };
-            input
-                .par_chunks_exact(area(leg.to()))
-                .zip(output.par_chunks_exact_mut(len))
-                .zip(&mut self.buffers)
-                .for_each(|((grad_out, grad_in), buffers)| {
-                    let adjoint =
-                        |(stage, tables): (&Stage, &Tables), grad_out: &[f32], grad_in: &mut [f32]| {
-                            stage.adjoint(tables, grad_out, grad_in);
-                        };
-                    let stages = leg.stages.iter().zip(leg.tables).rev();
-                    walk(stages, &mut buffers.stages, grad_out, grad_in, adjoint, |(stage, _)| {
-                        area(stage.from)
-                    });
-                });
+            let all =
+                input.chunks_exact(area(leg.to())).zip(output.chunks_exact_mut(len)).zip(&mut self.buffers);
+            parallel::each(all, |_, ((grad_out, grad_in), buffers)| {
+                let adjoint = |(stage, tables): (&Stage, &Tables), grad_out: &[f32], grad_in: &mut [f32]| {
+                    stage.adjoint(tables, grad_out, grad_in);
+                };
+                let stages = leg.stages.iter().zip(leg.tables).rev();
+                walk(stages, &mut buffers.stages, grad_out, grad_in, adjoint, |(stage, _)| area(stage.from));
+            });
             std::mem::swap(current, next);
             let Some(taps) = leg.time else { continue };
             let output = if index == 0 {
@@ -191,7 +182,7 @@ impl Sampled {
                 next.as_mut_slice()
             };
             let mixed = current.as_slice();
-            output.par_chunks_exact_mut(len).enumerate().for_each(|(plane, grad)| {
+            parallel::each(output.chunks_exact_mut(len), |plane, grad| {
                 let t = plane % frames;
                 time::frame_adjoint(taps, t, &mixed[(plane - t) * len..][..frames * len], grad);
             });
