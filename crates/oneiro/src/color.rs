@@ -7,6 +7,7 @@
 //! is the identity, `rgb = M·t`, gives every colour direction the step size that photographs give it.
 
 use crate::eigen;
+use crate::parallel;
 use serde::{Deserialize, Serialize};
 
 /// Colour correlation square root of ImageNet as measured by Lucid (`lucid/optvis/param/color.py`), row = R,
@@ -18,6 +19,9 @@ const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
 const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
+
+/// Pixels that a task works on.
+const CHUNK: usize = 1 << 13;
 
 /// Where the decorrelated colours of a parametrization come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -133,9 +137,12 @@ fn multiply(channels: usize, image: &mut [f32], entry: impl Fn(usize, usize) -> 
         let [a, b, c, d, e, f, g, h, i] = std::array::from_fn(|k| entry(k / 3, k % 3));
         let (r, rest) = image.split_at_mut(plane);
         let (g_plane, b_plane) = rest.split_at_mut(plane);
-        for ((r, s), t) in r.iter_mut().zip(g_plane).zip(b_plane) {
-            (*r, *s, *t) = (a * *r + b * *s + c * *t, d * *r + e * *s + f * *t, g * *r + h * *s + i * *t);
-        }
+        let chunks = r.chunks_mut(CHUNK).zip(g_plane.chunks_mut(CHUNK)).zip(b_plane.chunks_mut(CHUNK));
+        parallel::each(chunks, |_, ((r, s), t)| {
+            for ((r, s), t) in r.iter_mut().zip(s).zip(t) {
+                (*r, *s, *t) = (a * *r + b * *s + c * *t, d * *r + e * *s + f * *t, g * *r + h * *s + i * *t);
+            }
+        });
         return;
     }
     let mut pixel = vec![0.0; channels];

@@ -17,6 +17,22 @@ pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize,
     });
 }
 
+/// The least number of items for each thread so that threads which take whole ones end at about the same time.
+const ITEMS_PER_THREAD: usize = 4;
+
+/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are many, else one
+/// after another, each with all threads.
+pub(crate) fn each_or_within<T: Send>(
+    items: impl ExactSizeIterator<Item = T>,
+    task: impl Fn(usize, T) + Sync,
+) {
+    if items.len() >= ITEMS_PER_THREAD * rayon::current_num_threads() {
+        each(items, task);
+    } else {
+        items.enumerate().for_each(|(i, item)| task(i, item));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,9 +47,14 @@ mod tests {
                     each(found.chunks_mut(8), |i, part| {
                         each(part.iter_mut(), |j, place| *place += 8 * i + j + 1);
                     });
+                    for len in [20, 1] {
+                        each_or_within(found.chunks_mut(len), |_, part| {
+                            each(part.iter_mut(), |_, place| *place *= 2);
+                        });
+                    }
                 });
             });
-            assert!(found.iter().enumerate().all(|(i, &n)| n == i + 1), "{threads} threads: {found:?}");
+            assert!(found.iter().enumerate().all(|(i, &n)| n == 4 * (i + 1)), "{threads} threads: {found:?}");
         }
     }
 }

@@ -126,12 +126,21 @@ pub struct Work {
     image: Vec<f32>,
     /// Scratch of one plane's spectrum, columns one after another.
     columns: Vec<Complex32>,
-    /// Scratch of one row's half spectrum.
-    row: Vec<Complex32>,
-    /// Scratch of the FFT plans.
-    fft: Vec<Complex32>,
+    /// The same, rows one after another.
+    rows: Vec<Complex32>,
+    /// Memory of each task of a Fourier transform.
+    lines: Vec<Lines>,
     /// Memory of each plane, where planes are worked on at once.
     planes: Vec<Work>,
+}
+
+/// Memory of a task of a Fourier transform.
+#[derive(Debug, Clone, Default)]
+struct Lines {
+    /// Half spectra of some rows.
+    rows: Vec<Complex32>,
+    /// Scratch of the FFT plans.
+    fft: Vec<Complex32>,
 }
 
 /// The last function before the image: what keeps values in 0–1.
@@ -161,7 +170,9 @@ impl Squash {
     fn adjoint(self, gradient: &mut [f32], work: &[f32]) {
         if self == Squash::Sigmoid {
             assert_eq!(gradient.len(), work.len(), "adjoint before image");
-            gradient.iter_mut().zip(work).for_each(|(g, s)| *g *= s * (1.0 - s));
+            parallel::each(gradient.chunks_mut(CHUNK).zip(work.chunks(CHUNK)), |_, (gradient, work)| {
+                gradient.iter_mut().zip(work).for_each(|(g, s)| *g *= s * (1.0 - s));
+            });
         }
     }
 

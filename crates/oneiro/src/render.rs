@@ -241,7 +241,7 @@ impl Render {
         }
         parallel::with_awake_workers(|| {
             let chain = (self.step >= self.preset.steps).then_some(&self.whole);
-            parallel::each(self.entries.iter_mut(), |_, entry| entry.show(chain, progress));
+            parallel::each_or_within(self.entries.iter_mut(), |_, entry| entry.show(chain, progress));
             self.feed();
         });
         self.probe.forward();
@@ -263,15 +263,18 @@ impl Render {
     fn move_parameters(&mut self) {
         let (probe, batch) = (&self.probe, self.entries.len() * self.preset.views.max(1));
         let mut regularizers = vec![0.0; self.entries.len()];
-        parallel::each(self.entries.iter_mut().zip(&mut regularizers), |e, (entry, regularizer)| {
-            if entry.stop.is_none() {
-                *regularizer = entry.back(probe, e, batch);
-            }
-        });
+        parallel::each_or_within(
+            self.entries.iter_mut().zip(&mut regularizers),
+            |e, (entry, regularizer)| {
+                if entry.stop.is_none() {
+                    *regularizer = entry.back(probe, e, batch);
+                }
+            },
+        );
         self.sum_shared();
         let rate = self.preset.rate_at(self.step);
         let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
-        parallel::each(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
+        parallel::each_or_within(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
             if entry.stop.is_none() {
                 entry.step(weights[e] * values[e] - regularizer, rate);
                 entry.finish_step(values[e], preset);

@@ -3,7 +3,8 @@
 //! A pass is hundreds of short parallel loops. A worker of `rayon` that finds nothing to do for some twenty microseconds
 //! goes to sleep, and waking it takes longer than many a layer (45 µs against 2 µs, on the virtual machine where this was
 //! measured). So a pass borrows the workers of the current pool for its whole length ([`run`]): they wait for the loops
-//! ([`each`]) by looking, not by sleeping. Outside of a team the same loops run on `rayon` as usual.
+//! ([`each`]) by looking, not by sleeping. Outside of a team the same loops run on `rayon` as usual, within a task they run
+//! one after another.
 //!
 //! The worker that runs the pass does not depend on the others: what they do not take it does itself. A thread from outside
 //! the pool hands the pass to a worker, since it could not do itself the jobs of `rayon` that a task may wait for. And a
@@ -204,13 +205,14 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time.
+/// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time. Within a task of a team, whose workers all
+/// have tasks of their own, one after another.
 pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
     let at_least = at_least.max(count.div_ceil(MOST_TASKS)).max(1);
     let groups = count.div_ceil(at_least);
     let group = |i: usize| (i * at_least..count.min((i + 1) * at_least)).for_each(&task);
     let led = LED.get();
-    if groups <= 1 || rayon::current_num_threads() == 1 {
+    if groups <= 1 || rayon::current_num_threads() == 1 || (led.is_null() && IN_TEAM.get()) {
         (0..groups).for_each(group);
     } else if led.is_null() {
         (0..groups).into_par_iter().with_max_len(1).for_each(group);

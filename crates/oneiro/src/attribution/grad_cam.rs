@@ -218,7 +218,7 @@ fn only_reader(graph: &Graph, needed: &[bool], value: ValueId) -> Option<ValueId
 fn enlarged(map: &[f32], from: [usize; 2], [h, w]: [usize; 2]) -> Vec<f32> {
     let taps = [(from[0], h), (from[1], w)].map(|(from, to)| Taps::resizing(from, to));
     let mut out = vec![0.0; h * w];
-    resample::stretch(map, from, &taps, &mut out, w);
+    resample::stretch(map, from, &taps, 0, &mut out, w);
     out
 }
 

@@ -14,7 +14,6 @@ use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
 use crate::color::{Decorrelate, Mixing};
 use crate::error::Result;
-use crate::parallel;
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -132,19 +131,16 @@ impl Param for Fourier {
     }
 
     fn work(&self) -> Work {
-        Work {
-            image: vec![0.0; self.shape.iter().product()],
-            planes: (0..self.shape[0]).map(|_| self.spectrum.work()).collect(),
-            ..self.spectrum.work()
-        }
+        Work { image: vec![0.0; self.shape.iter().product()], ..self.spectrum.work() }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the spectrum of an image of {:?}", self.shape);
-        let channels = out.chunks_exact_mut(self.planes()).zip(params.chunks_exact(self.channel_len()));
-        parallel::each(channels.zip(&mut work.planes), |_, ((plane, params), work)| {
-            self.spectrum.to_plane(params, work, plane)
-        });
+        for (plane, params) in
+            out.chunks_exact_mut(self.planes()).zip(params.chunks_exact(self.channel_len()))
+        {
+            self.spectrum.to_plane(params, work, plane);
+        }
         self.colors.apply(out, &mut work.squashed);
     }
 
@@ -153,10 +149,9 @@ impl Param for Fourier {
         gradient.copy_from_slice(grad_image);
         self.colors.adjoint(&mut gradient, &work.squashed);
         let planes = gradient.chunks_exact_mut(self.planes());
-        let channels = planes.zip(grad_params.chunks_exact_mut(self.channel_len()));
-        parallel::each(channels.zip(&mut work.planes), |_, ((plane, params), work)| {
-            self.spectrum.to_plane_adjoint(plane, work, params)
-        });
+        for (plane, params) in planes.zip(grad_params.chunks_exact_mut(self.channel_len())) {
+            self.spectrum.to_plane_adjoint(plane, work, params);
+        }
         work.image = gradient;
     }
 }

@@ -3,11 +3,16 @@
 //! A half spectrum of a plane `[H, W]` has the entries `[H, W/2 + 1]` of a real Fourier transform, in numpy's
 //! order. As parameters they are pairs, `[H, W/2 + 1, (re, im)]`.
 
-use super::Work;
+use super::{Lines, Work};
+use crate::parallel;
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
+
+/// Rows or columns that a task transforms: as many complex numbers as fill a cache line, so that those which lie across
+/// are read a line at a time.
+const LINES: usize = 8;
 
 /// One axis of a transform.
 #[derive(Debug, Clone, Copy)]
@@ -99,16 +104,19 @@ impl Spectrum {
 
     /// Scratch memory for one plane.
     pub fn work(&self) -> Work {
-        let columns = self
-            .columns_forward
-            .get_inplace_scratch_len()
-            .max(self.columns_inverse.get_inplace_scratch_len());
-        let rows = self.rows_forward.get_scratch_len().max(self.rows_inverse.get_scratch_len());
+        let scratch = [
+            self.columns_forward.get_inplace_scratch_len(),
+            self.columns_inverse.get_inplace_scratch_len(),
+            self.rows_forward.get_scratch_len(),
+            self.rows_inverse.get_scratch_len(),
+        ];
+        let scratch = scratch.into_iter().max().unwrap_or(0);
         let zero = Complex32::default();
+        let lines = || Lines { rows: vec![zero; LINES * self.half()], fft: vec![zero; scratch] };
         Work {
             columns: vec![zero; self.scale.len()],
-            row: vec![zero; self.half()],
-            fft: vec![zero; columns.max(rows)],
+            rows: vec![zero; self.scale.len()],
+            lines: (0..self.height.max(self.half()).div_ceil(LINES)).map(|_| lines()).collect(),
             ..Work::default()
         }
     }
@@ -117,32 +125,42 @@ impl Spectrum {
     /// of the columns that stand for themselves (numpy's convention).
     pub fn to_plane(&self, params: &[f32], work: &mut Work, plane: &mut [f32]) {
         let (half, height) = (self.half(), self.height);
-        for (y, (params, scale)) in
-            params.chunks_exact(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
-        {
-            for (k, (pair, scale)) in params.chunks_exact(2).zip(scale).enumerate() {
-                work.columns[k * height + y] = Complex32::new(pair[0], pair[1]) * scale;
-            }
-        }
-        self.columns_inverse.process_with_scratch(&mut work.columns, &mut work.fft);
-        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
-            for (k, entry) in work.row.iter_mut().enumerate() {
-                *entry = work.columns[k * height + y];
-                if self.is_single(k) {
-                    entry.im = 0.0;
+        let Work { columns, lines, .. } = work;
+        parallel::each(columns.chunks_mut(LINES * height).zip(&mut *lines), |block, (columns, lines)| {
+            for (k, column) in (block * LINES..).zip(columns.chunks_exact_mut(height)) {
+                let rows = params.chunks_exact(2 * half).zip(self.scale.chunks_exact(half));
+                for (entry, (pairs, scale)) in column.iter_mut().zip(rows) {
+                    *entry = Complex32::new(pairs[2 * k], pairs[2 * k + 1]) * scale[k];
                 }
             }
-            let done = self.rows_inverse.process_with_scratch(&mut work.row, pixels, &mut work.fft);
-            done.expect("lengths are the plan's, and single columns are real");
-        }
+            self.columns_inverse.process_with_scratch(columns, &mut lines.fft);
+        });
+        let columns = &*columns;
+        parallel::each(plane.chunks_mut(LINES * self.width).zip(lines), |block, (plane, lines)| {
+            let count = plane.len() / self.width;
+            for (k, column) in columns.chunks_exact(height).enumerate() {
+                for (y, entry) in column[block * LINES..][..count].iter().enumerate() {
+                    lines.rows[y * half + k] = *entry;
+                }
+            }
+            let rows = lines.rows.chunks_exact_mut(half);
+            for (pixels, row) in plane.chunks_exact_mut(self.width).zip(rows) {
+                for single in [0, half - 1].into_iter().filter(|k| self.is_single(*k)) {
+                    row[single].im = 0.0;
+                }
+                let done = self.rows_inverse.process_with_scratch(row, pixels, &mut lines.fft);
+                done.expect("lengths are the plan's, and single columns are real");
+            }
+        });
     }
 
     /// grad_params = scale · weight · rfft2(grad_plane), where the weight is 2 for columns that stand for
     /// two. The plane is overwritten.
     pub fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut Work, grad_params: &mut [f32]) {
         self.transform(grad_plane, work);
-        self.read_columns(work, grad_params, |entry, scale, single| {
-            entry * if single { scale } else { 2.0 * scale }
+        self.read(work, grad_params, 2, |entry, scale, single, pair| {
+            let entry = entry * if single { scale } else { 2.0 * scale };
+            pair.copy_from_slice(&[entry.re, entry.im]);
         });
     }
 
@@ -151,44 +169,58 @@ impl Spectrum {
     pub fn parameters_of(&self, plane: &mut [f32], work: &mut Work, params: &mut [f32]) {
         let pixels = (self.height * self.width) as f32;
         self.transform(plane, work);
-        self.read_columns(work, params, |entry, scale, _| entry / (scale * pixels));
-    }
-
-    /// rfft2 without normalisation, left in `work.columns`.
-    fn transform(&self, plane: &mut [f32], work: &mut Work) {
-        for (y, pixels) in plane.chunks_exact_mut(self.width).enumerate() {
-            let done = self.rows_forward.process_with_scratch(pixels, &mut work.row, &mut work.fft);
-            done.expect("lengths are the plan's");
-            for (k, entry) in work.row.iter().enumerate() {
-                work.columns[k * self.height + y] = *entry;
-            }
-        }
-        self.columns_forward.process_with_scratch(&mut work.columns, &mut work.fft);
+        self.read(work, params, 2, |entry, scale, _, pair| {
+            let entry = entry / (scale * pixels);
+            pair.copy_from_slice(&[entry.re, entry.im]);
+        });
     }
 
     /// Writes the magnitudes of rfft2(plane), without normalisation, `[H, W/2 + 1]`. The plane is overwritten.
     pub fn magnitudes_of(&self, plane: &mut [f32], work: &mut Work, magnitudes: &mut [f32]) {
         self.transform(plane, work);
-        let half = self.half();
-        for (at, magnitude) in magnitudes.iter_mut().enumerate() {
-            *magnitude = work.columns[(at % half) * self.height + at / half].norm();
-        }
+        self.read(work, magnitudes, 1, |entry, _, _, magnitude| magnitude[0] = entry.norm());
     }
 
-    fn read_columns(
+    /// rfft2 without normalisation, left in `work.columns`.
+    fn transform(&self, plane: &mut [f32], work: &mut Work) {
+        let (half, height) = (self.half(), self.height);
+        let Work { columns, rows, lines, .. } = work;
+        let blocks = plane.chunks_mut(LINES * self.width).zip(rows.chunks_mut(LINES * half)).zip(&mut *lines);
+        parallel::each(blocks, |_, ((plane, rows), lines)| {
+            for (pixels, row) in plane.chunks_exact_mut(self.width).zip(rows.chunks_exact_mut(half)) {
+                let done = self.rows_forward.process_with_scratch(pixels, row, &mut lines.fft);
+                done.expect("lengths are the plan's");
+            }
+        });
+        let rows = &*rows;
+        parallel::each(columns.chunks_mut(LINES * height).zip(lines), |block, (columns, lines)| {
+            for (k, column) in (block * LINES..).zip(columns.chunks_exact_mut(height)) {
+                column.iter_mut().zip(rows.chunks_exact(half)).for_each(|(entry, row)| *entry = row[k]);
+            }
+            self.columns_forward.process_with_scratch(columns, &mut lines.fft);
+        });
+    }
+
+    /// Hands out every entry of `work.columns` with its scale, whether its column stands for itself, and its place in a
+    /// result of `size` numbers an entry.
+    fn read(
         &self,
         work: &Work,
-        params: &mut [f32],
-        value: impl Fn(Complex32, f32, bool) -> Complex32,
+        result: &mut [f32],
+        size: usize,
+        write: impl Fn(Complex32, f32, bool, &mut [f32]) + Sync,
     ) {
-        let half = self.half();
-        for (y, (params, scale)) in
-            params.chunks_exact_mut(2 * half).zip(self.scale.chunks_exact(half)).enumerate()
-        {
-            for (k, (pair, scale)) in params.chunks_exact_mut(2).zip(scale).enumerate() {
-                let entry = value(work.columns[k * self.height + y], *scale, self.is_single(k));
-                (pair[0], pair[1]) = (entry.re, entry.im);
+        let (half, height) = (self.half(), self.height);
+        let blocks = result.chunks_mut(LINES * half * size).zip(self.scale.chunks(LINES * half));
+        parallel::each(blocks, |block, (result, scale)| {
+            let count = result.len() / (half * size);
+            for (k, column) in work.columns.chunks_exact(height).enumerate() {
+                let single = self.is_single(k);
+                for (y, entry) in column[block * LINES..][..count].iter().enumerate() {
+                    let at = y * half + k;
+                    write(*entry, scale[at], single, &mut result[at * size..][..size]);
+                }
             }
-        }
+        });
     }
 }

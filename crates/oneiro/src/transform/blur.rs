@@ -60,7 +60,7 @@ impl Blur {
     /// Blurs one plane.
     pub fn apply(&mut self, plane: &mut [f32]) {
         rows(&self.kernels[1], self.width, plane, &mut self.scratch);
-        columns(&self.kernels[0], self.width, &self.scratch, plane);
+        columns(&self.kernels[0], self.width, &self.scratch, 0, plane);
     }
 }
 
@@ -100,26 +100,27 @@ pub fn rows_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], grad_in: &m
     }
 }
 
-/// Blurs each column.
-pub fn columns(kernel: &Kernel, width: usize, input: &[f32], out: &mut [f32]) {
-    mix_rows(&kernel.weights, width, input, out, |_, to| kernel.norms[to]);
+/// Blurs each column; the result's rows from `first` on.
+pub fn columns(kernel: &Kernel, width: usize, input: &[f32], first: usize, out: &mut [f32]) {
+    mix_rows(&kernel.weights, width, input, first, out, |_, to| kernel.norms[to]);
 }
 
 /// Adjoint of [`columns`].
-pub fn columns_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], grad_in: &mut [f32]) {
-    mix_rows(&kernel.weights, width, grad_out, grad_in, |from, _| kernel.norms[from]);
+pub fn columns_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], first: usize, grad_in: &mut [f32]) {
+    mix_rows(&kernel.weights, width, grad_out, first, grad_in, |from, _| kernel.norms[from]);
 }
 
-/// Every row becomes a sum of the rows near it: weight of the distance times the norm of (from, to).
+/// Every row, from `first` on, becomes a sum of the rows near it: weight of the distance times the norm of (from, to).
 fn mix_rows(
     weights: &[f32],
     width: usize,
     input: &[f32],
+    first: usize,
     out: &mut [f32],
     norm: impl Fn(usize, usize) -> f32,
 ) {
     let height = input.len() / width;
-    for (y, out) in out.chunks_exact_mut(width).enumerate() {
+    for (y, out) in (first..).zip(out.chunks_exact_mut(width)) {
         scaled(weights[0] * norm(y, y), &input[y * width..][..width], out);
         for (k, weight) in weights.iter().enumerate().skip(1) {
             for from in [y.checked_sub(k), Some(y + k).filter(|row| *row < height)].into_iter().flatten() {
@@ -140,8 +141,11 @@ mod tests {
         let (mut point, mut out) = ([0.0; 31], [f32::NAN; 31]);
         point[15] = 1.0;
         for width in [31, 1] {
-            let blur = if width == 31 { rows } else { columns };
-            blur(&kernel, width, &point, &mut out);
+            if width == 31 {
+                rows(&kernel, width, &point, &mut out);
+            } else {
+                columns(&kernel, width, &point, 0, &mut out);
+            }
             let sum: f64 = (-6..=6).map(|k: i32| (-0.5 * (f64::from(k) / 1.5).powi(2)).exp()).sum();
             for (i, value) in out.iter().enumerate() {
                 let k = i as f64 - 15.0;

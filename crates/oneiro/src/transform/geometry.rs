@@ -1,4 +1,4 @@
-//! Maps that only move pixels, on one plane each: every function writes all of its output.
+//! Maps that only move pixels, from a whole plane to rows of another: every function writes all of its output.
 
 /// Where a line of `to` cells, which starts at `offset` of a line of `from`, overlaps it: first cell and
 /// count in the new line, and first cell in the old.
@@ -8,7 +8,7 @@ fn overlap(from: usize, offset: isize, to: usize) -> (usize, usize, usize) {
     (first, (to - first).min(from - source), source)
 }
 
-/// out(y, x) = in(y + dy, x + dx), `fill` outside.
+/// out(y, x) = in(y + dy, x + dx), `fill` outside. With −dy, −dx and 0 outside it is its own adjoint.
 pub fn place(
     input: &[f32],
     from: [usize; 2],
@@ -28,17 +28,6 @@ pub fn place(
     }
 }
 
-/// Adjoint of [`place`]: the same map backwards, zero outside.
-pub fn place_adjoint(
-    grad_out: &[f32],
-    to: [usize; 2],
-    [dy, dx]: [isize; 2],
-    grad_in: &mut [f32],
-    from: [usize; 2],
-) {
-    place(grad_out, to, [-dy, -dx], 0.0, grad_in, from);
-}
-
 /// The cell of a line of `n` that cell `i` of its endless reflection shows; the ends are not repeated.
 fn reflected(i: isize, n: usize) -> usize {
     let period = 2 * (n as isize - 1);
@@ -55,30 +44,38 @@ fn reflected_line(n: usize, p: usize) -> impl Iterator<Item = usize> + Clone {
         .map(move |i| if (p..p + n).contains(&i) { i - p } else { reflected(i as isize - p as isize, n) })
 }
 
-/// p reflected pixels on each side.
-pub fn reflect(input: &[f32], [height, width]: [usize; 2], p: usize, out: &mut [f32]) {
+/// p reflected pixels on each side; the result's rows from `first` on.
+pub fn reflect(input: &[f32], [height, width]: [usize; 2], p: usize, first: usize, out: &mut [f32]) {
     let columns = reflected_line(width, p);
-    for (row, y) in out.chunks_exact_mut(width + 2 * p).zip(reflected_line(height, p)) {
+    for (row, y) in out.chunks_exact_mut(width + 2 * p).zip(reflected_line(height, p).skip(first)) {
         let source = &input[y * width..(y + 1) * width];
         row.iter_mut().zip(columns.clone()).for_each(|(out, x)| *out = source[x]);
     }
 }
 
-/// Adjoint of [`reflect`]: every copy adds to its source.
-pub fn reflect_adjoint(grad_out: &[f32], p: usize, grad_in: &mut [f32], [height, width]: [usize; 2]) {
+/// Adjoint of [`reflect`]: every copy adds to its source. Rows from `first` on.
+pub fn reflect_adjoint(
+    grad_out: &[f32],
+    p: usize,
+    first: usize,
+    grad_in: &mut [f32],
+    [height, width]: [usize; 2],
+) {
     grad_in.fill(0.0);
     let columns = reflected_line(width, p);
     for (row, y) in grad_out.chunks_exact(width + 2 * p).zip(reflected_line(height, p)) {
-        let source = &mut grad_in[y * width..(y + 1) * width];
+        let Some(source) = y.checked_sub(first).and_then(|y| grad_in.chunks_exact_mut(width).nth(y)) else {
+            continue;
+        };
         row.iter().zip(columns.clone()).for_each(|(grad, x)| source[x] += grad);
     }
 }
 
-/// out((y + dy) mod H, (x + dx) mod W) = in(y, x), for dy < H and dx < W.
-pub fn roll(input: &[f32], [height, width]: [usize; 2], [dy, dx]: [usize; 2], out: &mut [f32]) {
-    for (y, row) in input.chunks_exact(width).enumerate() {
-        let at = (y + dy) % height * width;
-        let (left, right) = out[at..at + width].split_at_mut(dx);
+/// out((y + dy) mod H, (x + dx) mod W) = in(y, x), for dy < H and dx < W; rows of `out` from `first` on.
+pub fn roll(input: &[f32], [height, width]: [usize; 2], [dy, dx]: [usize; 2], first: usize, out: &mut [f32]) {
+    for (y, out) in (first..).zip(out.chunks_exact_mut(width)) {
+        let row = &input[(y + height - dy) % height * width..][..width];
+        let (left, right) = out.split_at_mut(dx);
         right.copy_from_slice(&row[..width - dx]);
         left.copy_from_slice(&row[width - dx..]);
     }
@@ -89,9 +86,10 @@ pub fn roll_adjoint(
     grad_out: &[f32],
     [height, width]: [usize; 2],
     [dy, dx]: [usize; 2],
+    first: usize,
     grad_in: &mut [f32],
 ) {
-    roll(grad_out, [height, width], [(height - dy) % height, (width - dx) % width], grad_in);
+    roll(grad_out, [height, width], [(height - dy) % height, (width - dx) % width], first, grad_in);
 }
 
 /// Each row backwards; its own adjoint.
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn roll_wraps_around() {
         let mut out = [0.0; 6];
-        roll(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3], [1, 1], &mut out);
+        roll(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3], [1, 1], 0, &mut out);
         assert_eq!(out, [6.0, 4.0, 5.0, 3.0, 1.0, 2.0]);
     }
 }

@@ -1,4 +1,4 @@
-//! Bilinear resizing of one plane, or of a box of it: every function writes all of its output.
+//! Bilinear resizing of one plane, or of a box of it, to rows of another: every function writes all of its output.
 //!
 //! Centres lie at half pixels: cell i of a line of m that shows `length` cells from `start` on lies at
 //! start + (i + ½)·length/m − ½ of the old line, held within its first and last cell (TensorFlow's
@@ -75,11 +75,12 @@ impl Taps {
     }
 }
 
-/// Resizes a plane; `taps` are those of its rows and columns.
+/// Resizes a plane; `taps` are those of its rows and columns. Writes the result's rows from `first` on.
 pub fn stretch(
     input: &[f32],
     [height, width]: [usize; 2],
     taps: &[Taps; 2],
+    first: usize,
     out: &mut [f32],
     out_width: usize,
 ) {
@@ -87,7 +88,8 @@ pub fn stretch(
     let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
     let mut held = [None, None];
     let mix = |y: usize, row: &mut [f32]| taps[1].mix(&input[y * width..][..width], row);
-    for ((row, &y), weight) in out.chunks_exact_mut(out_width).zip(&taps[0].near).zip(&taps[0].weight) {
+    let along = taps[0].near[first..].iter().zip(&taps[0].weight[first..]);
+    for (row, (&y, weight)) in out.chunks_exact_mut(out_width).zip(along) {
         if held[0] != Some(y) {
             if held[1] == Some(y) {
                 std::mem::swap(&mut near_row, &mut far_row);
@@ -107,25 +109,32 @@ pub fn stretch(
     }
 }
 
-/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from.
+/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from. Writes the rows from
+/// `first` on of a plane of this width.
 pub fn stretch_adjoint(
     grad_out: &[f32],
     out_width: usize,
     taps: &[Taps; 2],
+    first: usize,
     grad_in: &mut [f32],
-    [height, width]: [usize; 2],
+    width: usize,
 ) {
     grad_in.fill(0.0);
+    let rows = first..first + grad_in.len() / width;
+    // Those that start from one of these rows, or from the row before and so end in the first.
+    let outputs = taps[0].first[first.saturating_sub(1)]..taps[0].first[rows.end];
     // Gradients on the mixed rows `at` and `at + 1`.
     let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);
     let mut at = None;
     let mut flush = |y: usize, row: &mut [f32]| {
-        if y < height {
-            taps[1].spread(row, &mut grad_in[y * width..][..width]);
+        if rows.contains(&y) {
+            taps[1].spread(row, &mut grad_in[(y - first) * width..][..width]);
         }
         row.fill(0.0);
     };
-    for ((row, &y), weight) in grad_out.chunks_exact(out_width).zip(&taps[0].near).zip(&taps[0].weight) {
+    for output in outputs {
+        let row = &grad_out[output * out_width..][..out_width];
+        let (y, weight) = (taps[0].near[output], taps[0].weight[output]);
         if let Some(done) = at.filter(|done| *done != y) {
             flush(done, &mut near_row);
             std::mem::swap(&mut near_row, &mut far_row);
@@ -154,7 +163,7 @@ mod tests {
         let mut taps = [Taps::default(), Taps::default()];
         (0..2).for_each(|axis| taps[axis].set(from[axis], boxed[axis], to[axis]));
         let mut out = vec![f32::NAN; to[0] * to[1]];
-        stretch(input, from, &taps, &mut out, to[1]);
+        stretch(input, from, &taps, 0, &mut out, to[1]);
         out
     }
 

@@ -5,10 +5,13 @@
 //! in blocks, which vectorises, once for all planes and both directions, and cells are read without a question;
 //! only the other columns ask.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::parallel;
+
 /// The straight line through the source that one output row runs along.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Track {
     start: [f32; 2],
     step: [f32; 2],
@@ -63,62 +66,108 @@ const ROUNDING: f32 = 0.01;
 #[derive(Debug, Clone, Default)]
 pub struct Turn {
     size: [usize; 2],
-    sin: f32,
-    cos: f32,
+    rows: Vec<Row>,
     places: Vec<Places>,
+}
+
+/// One output row of a turn.
+#[derive(Debug, Clone)]
+struct Row {
+    track: Track,
+    /// Columns whose four source cells all lie inside.
+    inner: Range<usize>,
+    /// Columns that touch any cell.
+    outer: Range<usize>,
+    /// Rows of the source that the outer columns may touch.
+    touched: Range<usize>,
+    /// How many blocks are before it.
+    blocks_before: usize,
+}
+
+impl Row {
+    fn new(row: usize, size: [usize; 2], sin: f32, cos: f32, blocks_before: usize) -> Row {
+        let track = Track::of_row(row, size, sin, cos);
+        let (inner, outer) = track.columns(size);
+        // Along a row the source's only rise or only fall.
+        let ends = [outer.start, outer.end.max(1) - 1].map(|column| split(track.at(column)).0[0]);
+        let held = |y: isize| y.clamp(0, size[0] as isize) as usize;
+        let touched = held(ends[0].min(ends[1]))..held(ends[0].max(ends[1]).saturating_add(2));
+        Row { track, inner, outer, touched, blocks_before }
+    }
+
+    fn blocks(&self) -> usize {
+        self.inner.len().div_ceil(BLOCK)
+    }
+
+    /// The outer columns on both sides of the inner ones.
+    fn edges(&self) -> impl Iterator<Item = usize> + use<> {
+        let Row { inner, outer, .. } = self;
+        let (before, after) = if inner.is_empty() {
+            (outer.clone(), 0..0)
+        } else {
+            (outer.start..inner.start, inner.end..outer.end)
+        };
+        before.chain(after)
+    }
 }
 
 /// Blocks whose places are kept, 3 MiB of them: all of a picture of up to 500 pixels a side. Of a larger one, every
 /// plane works out the rest for itself.
 const SHARED_BLOCKS: usize = 4096;
+/// Blocks that one task works out.
+const TASK_BLOCKS: usize = 64;
 
 impl Turn {
     /// By the angle of this sine and cosine, counter-clockwise as seen.
     pub fn set(&mut self, size: [usize; 2], sin: f32, cos: f32) {
-        (self.size, self.sin, self.cos) = (size, sin, cos);
-        let blocks = (0..size[0]).flat_map(|row| {
-            let track = Track::of_row(row, size, sin, cos);
-            let (inner, _) = track.columns(size);
-            inner.step_by(BLOCK).map(move |start| Places::on(track, start, size[1]))
+        self.size = size;
+        self.rows.clear();
+        let mut blocks = 0;
+        for row in 0..size[0] {
+            let row = Row::new(row, size, sin, cos, blocks);
+            blocks += row.blocks();
+            self.rows.push(row);
+        }
+        let mut places = std::mem::take(&mut self.places);
+        places.resize(blocks.min(SHARED_BLOCKS), Places::NONE);
+        parallel::each(places.chunks_mut(TASK_BLOCKS), |task, places| {
+            for (block, places) in (task * TASK_BLOCKS..).zip(places) {
+                let row = &self.rows[self.rows.partition_point(|row| row.blocks_before <= block) - 1];
+                *places = Places::of_block(row, block - row.blocks_before, size[1]);
+            }
         });
-        self.places.clear();
-        self.places.extend(blocks.take(SHARED_BLOCKS));
+        self.places = places;
+    }
+
+    /// The places of a row's block: those kept, or else worked out.
+    fn places(&self, row: &Row, block: usize) -> Cow<'_, Places> {
+        match self.places.get(row.blocks_before + block) {
+            Some(places) => Cow::Borrowed(places),
+            None => Cow::Owned(Places::of_block(row, block, self.size[1])),
+        }
     }
 }
 
-/// Turns a plane about its centre.
-pub fn rotate(input: &[f32], turn: &Turn, fill: f32, out: &mut [f32]) {
-    let &Turn { size, sin, cos, .. } = turn;
-    let mut shared = turn.places.iter();
-    let [height, width] = size;
+/// Turns a plane about its centre; writes the result's rows from `first` on.
+pub fn rotate(input: &[f32], turn: &Turn, fill: f32, first: usize, out: &mut [f32]) {
+    let size = turn.size;
+    let width = size[1];
     let cell = |y: isize, x: isize| match inside(y, x, size) {
         Some(at) => input[at],
         None => fill,
     };
-    for (y, row) in out.chunks_exact_mut(width).enumerate().take(height) {
-        let track = Track::of_row(y, size, sin, cos);
-        let (inner, outer) = track.columns(size);
-        row[..outer.start].fill(fill);
-        row[outer.end..].fill(fill);
+    for (row, out) in turn.rows[first..].iter().zip(out.chunks_exact_mut(width)) {
+        out[..row.outer.start].fill(fill);
+        out[row.outer.end..].fill(fill);
         let careful = |x: usize| {
-            let ([y, x], [wy, wx]) = split(track.at(x));
+            let ([y, x], [wy, wx]) = split(row.track.at(x));
             let upper = cell(y, x) + wx * (cell(y, x + 1) - cell(y, x));
             let lower = cell(y + 1, x) + wx * (cell(y + 1, x + 1) - cell(y + 1, x));
             upper + wy * (lower - upper)
         };
-        let (before, after) = around(&inner, &outer);
-        for x in before.chain(after) {
-            row[x] = careful(x);
-        }
-        for (k, out) in row[inner.clone()].chunks_mut(BLOCK).enumerate() {
-            let worked_out;
-            let places = match shared.next() {
-                Some(places) => places,
-                None => {
-                    worked_out = Places::on(track, inner.start + k * BLOCK, width);
-                    &worked_out
-                }
-            };
+        row.edges().for_each(|x| out[x] = careful(x));
+        for (k, out) in out[row.inner.clone()].chunks_mut(BLOCK).enumerate() {
+            let places = &*turn.places(row, k);
             let (mut top, mut bottom) = ([[0.0; 2]; BLOCK], [[0.0; 2]; BLOCK]);
             for i in 0..out.len() {
                 let cells = &input[places.at[i] as usize..][..width + 2];
@@ -133,35 +182,35 @@ pub fn rotate(input: &[f32], turn: &Turn, fill: f32, out: &mut [f32]) {
     }
 }
 
-/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside.
-pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, grad_in: &mut [f32]) {
-    let &Turn { size, sin, cos, .. } = turn;
-    let mut shared = turn.places.iter();
-    let [height, width] = size;
+/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside. Writes the
+/// rows from `first` on: of what lies on both sides of an end of them, each side takes its own.
+pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut [f32]) {
+    let size = turn.size;
+    let width = size[1];
+    let rows = first..first + grad_in.len() / width;
     grad_in.fill(0.0);
-    for (y, row) in grad_out.chunks_exact(width).enumerate().take(height) {
-        let track = Track::of_row(y, size, sin, cos);
-        let (inner, outer) = track.columns(size);
-        let (before, after) = around(&inner, &outer);
-        for x in before.chain(after) {
-            let ([y, left], [wy, wx]) = split(track.at(x));
+    for (row, grads) in turn.rows.iter().zip(grad_out.chunks_exact(width)) {
+        if row.touched.end <= rows.start || row.touched.start >= rows.end {
+            continue;
+        }
+        for x in row.edges() {
+            let ([y, left], [wy, wx]) = split(row.track.at(x));
             for (y, share) in [(y, 1.0 - wy), (y + 1, wy)] {
                 for (column, share) in [(left, share * (1.0 - wx)), (left + 1, share * wx)] {
-                    if let Some(at) = inside(y, column, size) {
-                        grad_in[at] += share * row[x];
+                    if let Some(at) = inside(y, column, size).filter(|at| rows.contains(&(at / width))) {
+                        grad_in[at - first * width] += share * grads[x];
                     }
                 }
             }
         }
-        for (k, grads) in row[inner.clone()].chunks(BLOCK).enumerate() {
-            let worked_out;
-            let places = match shared.next() {
-                Some(places) => places,
-                None => {
-                    worked_out = Places::on(track, inner.start + k * BLOCK, width);
-                    &worked_out
-                }
-            };
+        for (k, grads) in grads[row.inner.clone()].chunks(BLOCK).enumerate() {
+            let places = &*turn.places(row, k);
+            // Along a block rows only rise or only fall.
+            let [one, other] = [0, grads.len() - 1].map(|i| places.at[i] as usize / width);
+            let (upper, lower) = (one.min(other), one.max(other) + 1);
+            if lower < rows.start || upper >= rows.end {
+                continue;
+            }
             let mut shares = [[0.0; 4]; BLOCK];
             for (i, grad) in grads.iter().enumerate() {
                 let lower = places.wy[i] * grad;
@@ -169,42 +218,46 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, grad_in: &mut [f32]) {
                 let (upper_right, lower_right) = (places.wx[i] * upper, places.wx[i] * lower);
                 shares[i] = [upper - upper_right, upper_right, lower - lower_right, lower_right];
             }
-            scatter(&places.at, &shares[..grads.len()], width, grad_in);
+            let start = first * width;
+            if rows.contains(&upper) && rows.contains(&lower) {
+                scatter(&places.at, &shares[..grads.len()], |at, [above, below]| {
+                    let cells = &mut grad_in[at - start..][..width + 1];
+                    cells[0] += above;
+                    cells[width] += below;
+                });
+            } else {
+                scatter(&places.at, &shares[..grads.len()], |at, shares| {
+                    for (at, share) in [at, at + width].into_iter().zip(shares) {
+                        if let Some(cell) = at.checked_sub(start).and_then(|at| grad_in.get_mut(at)) {
+                            *cell += share;
+                        }
+                    }
+                });
+            }
         }
     }
 }
 
-/// Adds each share to the four cells about its place. What neighbours add to the same cells is summed before
-/// it is written: a cell that was just written would have to be waited for.
-fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], width: usize, grad_in: &mut [f32]) {
+/// Gives each share to the four cells about its place, those above one another at a time. What neighbours add to the same
+/// cells is summed before it is given: a cell that was just written would have to be waited for.
+fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], mut give: impl FnMut(usize, [f32; 2])) {
     let (mut held_at, mut held) = (at[0] as usize, [0.0; 4]);
     for (place, share) in at.iter().zip(shares) {
         let place = *place as usize;
         if place != held_at {
-            let cells = &mut grad_in[held_at..][..width + 2];
-            cells[0] += held[0];
-            cells[width] += held[2];
+            give(held_at, [held[0], held[2]]);
             if place == held_at + 1 {
                 held = [held[1], 0.0, held[3], 0.0];
             } else {
-                cells[1] += held[1];
-                cells[width + 1] += held[3];
+                give(held_at + 1, [held[1], held[3]]);
                 held = [0.0; 4];
             }
             held_at = place;
         }
         held = [0, 1, 2, 3].map(|k| held[k] + share[k]);
     }
-    let cells = &mut grad_in[held_at..][..width + 2];
-    cells[0] += held[0];
-    cells[1] += held[1];
-    cells[width] += held[2];
-    cells[width + 1] += held[3];
-}
-
-/// The columns of `outer` on both sides of `inner`.
-fn around(inner: &Range<usize>, outer: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    if inner.is_empty() { (outer.clone(), 0..0) } else { (outer.start..inner.start, inner.end..outer.end) }
+    give(held_at, [held[0], held[2]]);
+    give(held_at + 1, [held[1], held[3]]);
 }
 
 /// The cell at or before a position, and the weights of the next along each axis.
@@ -238,11 +291,14 @@ fn split_inside(place: f32) -> (u32, f32) {
 }
 
 impl Places {
-    /// Those of the columns from `start` on. Beyond the row they mean nothing.
-    fn on(track: Track, start: usize, width: usize) -> Places {
-        let mut places = Places { at: [0; BLOCK], wy: [0.0; BLOCK], wx: [0.0; BLOCK] };
+    const NONE: Places = Places { at: [0; BLOCK], wy: [0.0; BLOCK], wx: [0.0; BLOCK] };
+
+    /// Those of a block of the inner columns of a row. Beyond these they mean nothing.
+    fn of_block(row: &Row, block: usize, width: usize) -> Places {
+        let start = row.inner.start + block * BLOCK;
+        let mut places = Places::NONE;
         for i in 0..BLOCK {
-            let [y, x] = track.at(start + i);
+            let [y, x] = row.track.at(start + i);
             let ((row, wy), (column, wx)) = (split_inside(y), split_inside(x));
             places.at[i] = row.wrapping_mul(width as u32).wrapping_add(column);
             (places.wy[i], places.wx[i]) = (wy, wx);
@@ -265,7 +321,7 @@ mod tests {
         let mut out = vec![f32::NAN; input.len()];
         let mut turn = Turn::default();
         turn.set(size, sin as f32, cos as f32);
-        rotate(input, &turn, fill, &mut out);
+        rotate(input, &turn, fill, 0, &mut out);
         out
     }
 
@@ -309,8 +365,8 @@ mod tests {
         turn.set(size, 0.1, 0.99);
         let pass = |turn: &Turn| {
             let (mut out, mut back) = (vec![f32::NAN; 8000], vec![f32::NAN; 8000]);
-            rotate(&image, turn, 0.5, &mut out);
-            rotate_adjoint(&image, turn, &mut back);
+            rotate(&image, turn, 0.5, 0, &mut out);
+            rotate_adjoint(&image, turn, 0, &mut back);
             (out, back)
         };
         let kept = pass(&turn);

@@ -1,4 +1,7 @@
 //! A chain whose random numbers have been drawn, and the walk of all planes through it and back.
+//!
+//! A step is done on all planes before the next begins, and planes are cut into bands of rows that are shared out among
+//! threads. Every row of a result comes from the whole plane before it, so where the cuts are changes no bit.
 
 use super::Extent;
 use super::noise::Law;
@@ -6,40 +9,62 @@ use super::stage::{Map, Stage, Tables, centred};
 use super::time::{self, FrameTaps};
 use crate::parallel;
 
+/// Pixels of a band, about; a task of some ten to twenty microseconds.
+const BAND: usize = 1 << 14;
+
 /// A chain whose random numbers have been drawn: an affine map A·x + b from an image to the canvas.
 #[derive(Debug, Clone, Default)]
 pub struct Sampled {
-    /// Maps of single planes, none of them the identity.
-    stages: Vec<Stage>,
-    /// What each stage works out for all planes.
+    /// None of them the identity.
+    steps: Vec<Step>,
+    /// What each step works out for all planes.
     tables: Vec<Tables>,
-    /// The stages in runs, at least one, in which planes go their ways alone.
-    legs: Vec<Leg>,
     /// One colour for each plane.
     fill: Vec<f32>,
     frames: usize,
     source: [usize; 2],
     canvas: [usize; 2],
-    /// Of each plane.
-    buffers: Vec<Buffers>,
-    /// The whole clip between two legs.
+    /// What is between one step and the next.
     between: [Vec<f32>; 2],
 }
 
-/// Frames are mixed first, then every plane goes through stages.
 #[derive(Debug, Clone)]
-struct Leg {
-    time: Option<FrameTaps>,
-    /// Index of the first of its stages; the next leg's tells where they end.
-    first: usize,
+enum Step {
+    /// Frames are mixed; each keeps its size.
+    Time(FrameTaps),
+    /// Every plane is mapped by itself.
+    Map(Stage),
 }
 
-#[derive(Debug, Clone, Default)]
-struct Buffers {
-    /// A frame mixed from two.
-    mixed: Vec<f32>,
-    /// The plane between two stages.
-    stages: [Vec<f32>; 2],
+impl Step {
+    /// Height and width after this step.
+    fn to(&self, from: [usize; 2]) -> [usize; 2] {
+        if let Step::Map(stage) = self { stage.to } else { from }
+    }
+
+    /// Height and width before this step.
+    fn from(&self, to: [usize; 2]) -> [usize; 2] {
+        if let Step::Map(stage) = self { stage.from } else { to }
+    }
+
+    /// Whether a plane can be made band by band.
+    fn has_bands(&self) -> bool {
+        !matches!(self, Step::Map(Stage { map: Map::Noise { .. }, .. }))
+    }
+
+    /// The bands of planes of this size: index of the plane, first row, and rows.
+    fn bands<'a>(
+        &self,
+        planes: &'a mut [f32],
+        size: [usize; 2],
+    ) -> impl Iterator<Item = (usize, usize, &'a mut [f32])> + use<'a> {
+        let [height, width] = size;
+        let count = if self.has_bands() { area(size).div_ceil(BAND) } else { 1 };
+        let rows = height.div_ceil(count).max(1);
+        planes.chunks_exact_mut(area(size)).enumerate().flat_map(move |(plane, data)| {
+            data.chunks_mut(rows * width).enumerate().map(move |(band, data)| (plane, band * rows, data))
+        })
+    }
 }
 
 fn area([height, width]: [usize; 2]) -> usize {
@@ -54,22 +79,23 @@ impl Sampled {
         self.frames = extent.frames;
         self.source = [extent.height, extent.width];
         self.canvas = canvas;
-        self.stages.clear();
-        self.legs.clear();
-        self.legs.push(Leg { time: None, first: 0 });
-        self.buffers.resize_with(self.fill.len(), Default::default);
+        self.steps.clear();
     }
 
     /// Ends the chain on the canvas and works out the tables.
     pub(super) fn finish(&mut self) {
         self.place(self.canvas);
-        self.tables.resize_with(self.stages.len(), Default::default);
-        self.stages.iter().zip(&mut self.tables).for_each(|(stage, tables)| stage.prepare(tables));
+        self.tables.resize_with(self.steps.len(), Default::default);
+        for (step, tables) in self.steps.iter().zip(&mut self.tables) {
+            if let Step::Map(stage) = step {
+                stage.prepare(tables);
+            }
+        }
     }
 
-    /// Height and width after the stages so far.
+    /// Height and width after the steps so far.
     pub(super) fn size(&self) -> [usize; 2] {
-        self.stages.last().map_or(self.source, |stage| stage.to)
+        self.steps.iter().fold(self.source, |size, step| step.to(size))
     }
 
     pub(super) fn canvas(&self) -> [usize; 2] {
@@ -81,9 +107,15 @@ impl Sampled {
     }
 
     pub(super) fn push(&mut self, to: [usize; 2], map: Map) {
-        let stage = Stage { from: self.size(), to, map };
+        let mut stage = Stage { from: self.size(), to, map };
+        if let Some(Step::Map(before)) = self.steps.last()
+            && let Some(both) = before.cropped_by(&stage)
+        {
+            stage = both;
+            self.steps.pop();
+        }
         if !stage.is_identity() {
-            self.stages.push(stage);
+            self.steps.push(Step::Map(stage));
         }
     }
 
@@ -99,7 +131,7 @@ impl Sampled {
 
     pub(super) fn push_time(&mut self, taps: FrameTaps) {
         if !time::is_identity(&taps) {
-            self.legs.push(Leg { time: Some(taps), first: self.stages.len() });
+            self.steps.push(Step::Time(taps));
         }
     }
 
@@ -108,40 +140,32 @@ impl Sampled {
         [self.fill.len() / self.frames.max(1), self.frames, self.canvas[0], self.canvas[1]]
     }
 
-    /// Writes the transformed image to `out`; planes are shared out among threads.
+    /// Writes the transformed image to `out`; bands of planes are shared out among threads.
     ///
     /// # Panics
     /// If the lengths are not those of the image and the canvas it was drawn for.
     pub fn apply(&mut self, image: &[f32], out: &mut [f32]) {
         self.check(image.len(), out.len());
-        let legs = legs(&self.legs, &self.stages, &self.tables, self.source);
-        let (planes, frames, count) = (self.fill.len(), self.frames, legs.len());
+        let (planes, frames, count) = (self.fill.len(), self.frames, self.steps.len());
+        if count == 0 {
+            out.copy_from_slice(image);
+        }
         let [current, next] = &mut self.between;
-        for (index, leg) in legs.into_iter().enumerate() {
+        let mut size = self.source;
+        for (index, (step, tables)) in self.steps.iter().zip(&self.tables).enumerate() {
+            let (len, to) = (area(size), step.to(size));
             let input = if index == 0 { image } else { current.as_slice() };
-            let output = if index + 1 == count {
-                &mut *out
-            } else {
-                next.resize(planes * area(leg.to()), 0.0);
-                next.as_mut_slice()
-            };
-            let len = area(leg.from);
-            let all = output.chunks_exact_mut(area(leg.to())).zip(&mut self.buffers).zip(&self.fill);
-            parallel::each(all, |plane, ((out, buffers), &fill)| {
-                let t = plane % frames;
-                let first = match leg.time {
-                    None => &input[plane * len..][..len],
-                    Some(taps) => {
-                        let channel = &input[(plane - t) * len..][..frames * len];
-                        time::frame(taps, t, channel, &mut buffers.mixed)
-                    }
-                };
-                let apply = |(stage, tables): (&Stage, &Tables), input: &[f32], out: &mut [f32]| {
-                    stage.apply(plane, fill, tables, input, out);
-                };
-                let stages = leg.stages.iter().zip(leg.tables);
-                walk(stages, &mut buffers.stages, first, out, apply, |(stage, _)| area(stage.to));
+            let output = if index + 1 == count { &mut *out } else { sized(next, planes * area(to)) };
+            let plane_of = |plane: usize| &input[plane * len..][..len];
+            parallel::each(step.bands(output, to), |_, (plane, first, out)| match step {
+                Step::Map(stage) => stage.apply(plane, self.fill[plane], tables, plane_of(plane), first, out),
+                Step::Time(taps) => {
+                    let t = plane % frames;
+                    let channel = &input[(plane - t) * len..][..frames * len];
+                    time::frame(taps, t, channel, first * to[1], out);
+                }
             });
+            size = to;
             std::mem::swap(current, next);
         }
     }
@@ -152,40 +176,26 @@ impl Sampled {
     /// If the lengths are not those of the image and the canvas it was drawn for.
     pub fn adjoint(&mut self, grad_out: &[f32], grad_image: &mut [f32]) {
         self.check(grad_image.len(), grad_out.len());
-        let legs = legs(&self.legs, &self.stages, &self.tables, self.source);
-        let (planes, frames, count) = (self.fill.len(), self.frames, legs.len());
+        let (planes, frames, count) = (self.fill.len(), self.frames, self.steps.len());
+        if count == 0 {
+            grad_image.copy_from_slice(grad_out);
+        }
         let [current, next] = &mut self.between;
-        for (index, leg) in legs.into_iter().enumerate().rev() {
-            let len = area(leg.from);
+        let mut size = self.canvas;
+        for (index, (step, tables)) in self.steps.iter().zip(&self.tables).enumerate().rev() {
+            let (len, from) = (area(size), step.from(size));
             let input = if index + 1 == count { grad_out } else { current.as_slice() };
-            let output = if index == 0 && leg.time.is_none() {
-                &mut *grad_image
-            } else {
-                next.resize(planes * len, 0.0);
-                next.as_mut_slice()
-            };
-            let all =
-                input.chunks_exact(area(leg.to())).zip(output.chunks_exact_mut(len)).zip(&mut self.buffers);
-            parallel::each(all, |_, ((grad_out, grad_in), buffers)| {
-                let adjoint = |(stage, tables): (&Stage, &Tables), grad_out: &[f32], grad_in: &mut [f32]| {
-                    stage.adjoint(tables, grad_out, grad_in);
-                };
-                let stages = leg.stages.iter().zip(leg.tables).rev();
-                walk(stages, &mut buffers.stages, grad_out, grad_in, adjoint, |(stage, _)| area(stage.from));
+            let output = if index == 0 { &mut *grad_image } else { sized(next, planes * area(from)) };
+            let plane_of = |plane: usize| &input[plane * len..][..len];
+            parallel::each(step.bands(output, from), |_, (plane, first, grad)| match step {
+                Step::Map(stage) => stage.adjoint(tables, plane_of(plane), first, grad),
+                Step::Time(taps) => {
+                    let t = plane % frames;
+                    let channel = &input[(plane - t) * len..][..frames * len];
+                    time::frame_adjoint(taps, t, channel, first * from[1], grad);
+                }
             });
-            std::mem::swap(current, next);
-            let Some(taps) = leg.time else { continue };
-            let output = if index == 0 {
-                &mut *grad_image
-            } else {
-                next.resize(planes * len, 0.0);
-                next.as_mut_slice()
-            };
-            let mixed = current.as_slice();
-            parallel::each(output.chunks_exact_mut(len), |plane, grad| {
-                let t = plane % frames;
-                time::frame_adjoint(taps, t, &mixed[(plane - t) * len..][..frames * len], grad);
-            });
+            size = from;
             std::mem::swap(current, next);
         }
     }
@@ -197,62 +207,8 @@ impl Sampled {
     }
 }
 
-/// A leg with its stages at hand.
-struct LegView<'a> {
-    time: Option<&'a FrameTaps>,
-    stages: &'a [Stage],
-    tables: &'a [Tables],
-    from: [usize; 2],
-}
-
-impl LegView<'_> {
-    fn to(&self) -> [usize; 2] {
-        self.stages.last().map_or(self.from, |stage| stage.to)
-    }
-}
-
-fn legs<'a>(
-    legs: &'a [Leg],
-    stages: &'a [Stage],
-    tables: &'a [Tables],
-    source: [usize; 2],
-) -> Vec<LegView<'a>> {
-    let ends = legs.iter().skip(1).map(|leg| leg.first).chain([stages.len()]);
-    legs.iter()
-        .zip(ends)
-        .map(|(leg, end)| LegView {
-            time: leg.time.as_ref(),
-            stages: &stages[leg.first..end],
-            tables: &tables[leg.first..end],
-            from: leg.first.checked_sub(1).map_or(source, |before| stages[before].to),
-        })
-        .collect()
-}
-
-/// Goes through the stages with two buffers in turn; the first reads `first`, the last writes `last`.
-fn walk<S: Copy>(
-    stages: impl ExactSizeIterator<Item = S>,
-    buffers: &mut [Vec<f32>; 2],
-    first: &[f32],
-    last: &mut [f32],
-    run: impl Fn(S, &[f32], &mut [f32]),
-    len_after: impl Fn(S) -> usize,
-) {
-    let count = stages.len();
-    if count == 0 {
-        last.copy_from_slice(first);
-        return;
-    }
-    let [current, next] = buffers;
-    for (index, stage) in stages.enumerate() {
-        let input = if index == 0 { first } else { current.as_slice() };
-        if index + 1 == count {
-            run(stage, input, last);
-            return;
-        }
-        // Every map writes all of its output.
-        next.resize(len_after(stage), 0.0);
-        run(stage, input, next);
-        std::mem::swap(current, next);
-    }
+/// Memory of this length. What it holds is of no account: every map writes all of its output.
+fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    memory.resize(len, 0.0);
+    memory
 }

@@ -163,6 +163,18 @@ impl Stage {
             }
     }
 
+    /// This stage and the next in one, if both only place a plane and the next shows no more than this one leaves.
+    pub fn cropped_by(&self, next: &Stage) -> Option<Stage> {
+        let (Map::Place { dy, dx }, Map::Place { dy: next_dy, dx: next_dx }) = (self.map, next.map) else {
+            return None;
+        };
+        let crops = |axis: usize, offset: isize| {
+            usize::try_from(offset).is_ok_and(|offset| offset + next.to[axis] <= next.from[axis])
+        };
+        let map = Map::Place { dy: dy + next_dy, dx: dx + next_dx };
+        (crops(0, next_dy) && crops(1, next_dx)).then_some(Stage { from: self.from, to: next.to, map })
+    }
+
     /// Fills the tables of this stage.
     pub fn prepare(&self, tables: &mut Tables) {
         match self.map {
@@ -179,37 +191,132 @@ impl Stage {
         }
     }
 
-    /// On the plane of this index.
-    pub fn apply(&self, plane: usize, fill: f32, tables: &Tables, input: &[f32], out: &mut [f32]) {
+    /// The rows from `first` on, of the result of the plane of this index.
+    pub fn apply(
+        &self,
+        plane: usize,
+        fill: f32,
+        tables: &Tables,
+        input: &[f32],
+        first: usize,
+        out: &mut [f32],
+    ) {
+        let width = self.to[1];
+        let (at, rows) = (first * width, out.len() / width);
         match self.map {
-            Map::Place { dy, dx } => geometry::place(input, self.from, [dy, dx], fill, out, self.to),
-            Map::Reflect { p } => geometry::reflect(input, self.from, p, out),
-            Map::Roll { dy, dx } => geometry::roll(input, self.from, [dy, dx], out),
-            Map::Flip => geometry::flip(input, self.from[1], out),
-            Map::Stretch { .. } => resample::stretch(input, self.from, &tables.taps, out, self.to[1]),
-            Map::Rotate { .. } => rotate::rotate(input, &tables.turn, fill, out),
-            Map::BlurRows { .. } => blur::rows(&tables.kernel, self.from[1], input, out),
-            Map::BlurColumns { .. } => blur::columns(&tables.kernel, self.from[1], input, out),
+            Map::Place { dy, dx } => {
+                geometry::place(input, self.from, [dy + first as isize, dx], fill, out, [rows, width])
+            }
+            Map::Reflect { p } => geometry::reflect(input, self.from, p, first, out),
+            Map::Roll { dy, dx } => geometry::roll(input, self.from, [dy, dx], first, out),
+            Map::Flip => geometry::flip(&input[at..], width, out),
+            Map::Stretch { .. } => resample::stretch(input, self.from, &tables.taps, first, out, width),
+            Map::Rotate { .. } => rotate::rotate(input, &tables.turn, fill, first, out),
+            Map::BlurRows { .. } => blur::rows(&tables.kernel, width, &input[at..], out),
+            Map::BlurColumns { .. } => blur::columns(&tables.kernel, width, input, first, out),
             Map::Noise { law, seed, size } => noise::add(law, seed, plane, size, input, out),
-            Map::Mask(_) => mask::apply(&tables.window, fill, input, out),
+            Map::Mask(_) => mask::apply(&tables.window[at..], fill, &input[at..], out),
         }
     }
 
-    /// On one plane; overwrites `grad_in`.
-    pub fn adjoint(&self, tables: &Tables, grad_out: &[f32], grad_in: &mut [f32]) {
+    /// The rows from `first` on of the gradient on a plane; overwrites `grad_in`.
+    pub fn adjoint(&self, tables: &Tables, grad_out: &[f32], first: usize, grad_in: &mut [f32]) {
+        let width = self.from[1];
+        let (at, rows) = (first * width, grad_in.len() / width);
         match self.map {
-            Map::Place { dy, dx } => geometry::place_adjoint(grad_out, self.to, [dy, dx], grad_in, self.from),
-            Map::Reflect { p } => geometry::reflect_adjoint(grad_out, p, grad_in, self.from),
-            Map::Roll { dy, dx } => geometry::roll_adjoint(grad_out, self.from, [dy, dx], grad_in),
-            Map::Flip => geometry::flip(grad_out, self.from[1], grad_in),
-            Map::Stretch { .. } => {
-                resample::stretch_adjoint(grad_out, self.to[1], &tables.taps, grad_in, self.from)
+            Map::Place { dy, dx } => {
+                geometry::place(grad_out, self.to, [first as isize - dy, -dx], 0.0, grad_in, [rows, width])
             }
-            Map::Rotate { .. } => rotate::rotate_adjoint(grad_out, &tables.turn, grad_in),
-            Map::BlurRows { .. } => blur::rows_adjoint(&tables.kernel, self.from[1], grad_out, grad_in),
-            Map::BlurColumns { .. } => blur::columns_adjoint(&tables.kernel, self.from[1], grad_out, grad_in),
+            Map::Reflect { p } => geometry::reflect_adjoint(grad_out, p, first, grad_in, self.from),
+            Map::Roll { dy, dx } => geometry::roll_adjoint(grad_out, self.from, [dy, dx], first, grad_in),
+            Map::Flip => geometry::flip(&grad_out[at..], width, grad_in),
+            Map::Stretch { .. } => {
+                resample::stretch_adjoint(grad_out, self.to[1], &tables.taps, first, grad_in, width)
+            }
+            Map::Rotate { .. } => rotate::rotate_adjoint(grad_out, &tables.turn, first, grad_in),
+            Map::BlurRows { .. } => blur::rows_adjoint(&tables.kernel, width, &grad_out[at..], grad_in),
+            Map::BlurColumns { .. } => blur::columns_adjoint(&tables.kernel, width, grad_out, first, grad_in),
             Map::Noise { .. } => grad_in.copy_from_slice(grad_out),
-            Map::Mask(_) => mask::adjoint(&tables.window, grad_out, grad_in),
+            Map::Mask(_) => mask::adjoint(&tables.window[at..], &grad_out[at..], grad_in),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(seed: u64, len: usize) -> Vec<f32> {
+        let mut rng = Stream::new(seed, 0);
+        (0..len).map(|_| rng.normal() as f32).collect()
+    }
+
+    #[test]
+    fn a_crop_of_a_placed_plane_is_one_placing() {
+        let place = |from, dy, dx, to| Stage { from, to, map: Map::Place { dy, dx } };
+        let (padded, image) = (place([4, 5], -2, -3, [9, 10]), numbers(1, 20));
+        let run = |stage: &Stage, input: &[f32]| {
+            let mut out = vec![f32::NAN; stage.to[0] * stage.to[1]];
+            stage.apply(0, 0.5, &Tables::default(), input, 0, &mut out);
+            out
+        };
+        let crop = place([9, 10], 1, 4, [7, 6]);
+        let both = padded.cropped_by(&crop).unwrap();
+        assert_eq!(run(&both, &image), run(&crop, &run(&padded, &image)));
+        for more in [place([9, 10], 1, 4, [9, 6]), place([9, 10], 0, -1, [7, 6])] {
+            assert_eq!(
+                padded.cropped_by(&more),
+                None,
+                "it shows the fill colour over cells that the first cut off"
+            );
+        }
+    }
+
+    #[test]
+    fn rows_are_the_same_bits_whatever_band_they_are_made_in() {
+        let from = [41, 150];
+        let turn = |degrees: f64| {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            Map::Rotate { sin: sin as f32, cos: cos as f32 }
+        };
+        let stretch = |y, x| Map::Stretch { boxed: [y, x] };
+        let maps = [
+            (Map::Place { dy: -3, dx: 5 }, [50, 140]),
+            (Map::Place { dy: 7, dx: -60 }, [20, 250]),
+            (Map::Reflect { p: 6 }, [53, 162]),
+            (Map::Reflect { p: 45 }, [131, 240]),
+            (Map::Roll { dy: 13, dx: 77 }, from),
+            (Map::Flip, from),
+            (stretch([0.0, 41.0], [0.0, 150.0]), [50, 160]),
+            (stretch([0.0, 41.0], [0.0, 150.0]), [13, 60]),
+            (stretch([20.2, 3.5], [10.0, 100.0]), [33, 150]),
+            (turn(7.0), from),
+            (turn(-33.0), from),
+            (turn(90.0), from),
+            (turn(178.0), from),
+            (Map::BlurRows { sigma: 1.2 }, from),
+            (Map::BlurColumns { sigma: 1.2 }, from),
+            (Map::Mask(Mask::Circle(0.8)), from),
+        ];
+        let (image, mut tables) = (numbers(1, from[0] * from[1]), Tables::default());
+        for (map, to) in maps {
+            let stage = Stage { from, to, map };
+            stage.prepare(&mut tables);
+            let grad_out = numbers(2, to[0] * to[1]);
+            let pass = |rows: usize| {
+                let (mut out, mut grad) = (vec![f32::NAN; grad_out.len()], vec![f32::NAN; image.len()]);
+                for (band, out) in out.chunks_mut(rows * to[1]).enumerate() {
+                    stage.apply(0, 0.5, &tables, &image, band * rows, out);
+                }
+                for (band, grad) in grad.chunks_mut(rows * from[1]).enumerate() {
+                    stage.adjoint(&tables, &grad_out, band * rows, grad);
+                }
+                [out, grad].map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            };
+            let whole = pass(1000);
+            for rows in [1, 2, 7, 40] {
+                assert!(pass(rows) == whole, "{map:?} in bands of {rows} rows");
+            }
         }
     }
 }

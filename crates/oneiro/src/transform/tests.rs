@@ -53,9 +53,11 @@ fn every_chain_passes_the_adjoint_test() {
     ];
     let images = [[3, 8, 9], [1, 1, 1], [2, 7, 5], [4, 1, 6], [1, 6, 1], [3, 16, 16]].map(Extent::from);
     let clips = [[2, 5, 6, 7], [1, 2, 1, 1], [3, 4, 5, 5]].map(Extent::from);
+    // Planes of more than one band.
+    let large = [Extent::from([1, 150, 140]), Extent::from([1, 3, 130, 160])];
     for text in chains {
-        for shape in images.into_iter().chain(clips) {
-            for seed in 0..4 {
+        for (shape, seeds) in images.into_iter().chain(clips).map(|s| (s, 4)).chain(large.map(|s| (s, 1))) {
+            for seed in 0..seeds {
                 let chain = Chain::parse(text).unwrap();
                 let mut rng = Stream::new(seed, 0);
                 let mut sampled = chain.sample(&mut rng, shape);

@@ -46,23 +46,25 @@ pub fn is_identity(taps: &[FrameTap]) -> bool {
     taps.iter().enumerate().all(|(t, tap)| tap.near == t && tap.weight == 0.0)
 }
 
-/// Frame t of the result, from the frames of one channel in a row; borrowed where it is one of them.
-pub fn frame<'a>(taps: &[FrameTap], t: usize, frames: &'a [f32], mixed: &'a mut Vec<f32>) -> &'a [f32] {
+/// Cells of frame t of the result, from the one at `start` on; of the frames of one channel in a row.
+pub fn frame(taps: &[FrameTap], t: usize, frames: &[f32], start: usize, out: &mut [f32]) {
     let len = frames.len() / taps.len();
     let FrameTap { near, far, weight } = taps[t];
-    let (near, far) = (&frames[near * len..][..len], &frames[far * len..][..len]);
+    let cells = |frame: usize| &frames[frame * len + start..][..out.len()];
+    let (near, far) = (cells(near), cells(far));
     if weight == 0.0 {
-        return near;
+        out.copy_from_slice(near);
+        return;
     }
-    mixed.clear();
-    mixed.extend(near.iter().zip(far).map(|(a, b)| a + weight * (b - a)));
-    mixed
+    out.iter_mut().zip(near).zip(far).for_each(|((out, a), b)| *out = a + weight * (b - a));
 }
 
-/// Adjoint of [`frame`]: the gradient on frame t of the old clip, from those on all frames of the new.
-pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], grad: &mut [f32]) {
+/// Adjoint of [`frame`]: the gradient on cells of frame t of the old clip, from those on all frames of the new.
+pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], start: usize, grad: &mut [f32]) {
+    let len = grad_frames.len() / taps.len();
     grad.fill(0.0);
-    for (source, tap) in grad_frames.chunks_exact(grad.len()).zip(taps) {
+    for (source, tap) in grad_frames.chunks_exact(len).zip(taps) {
+        let source = &source[start..][..grad.len()];
         for (from, share) in [(tap.near, 1.0 - tap.weight), (tap.far, tap.weight)] {
             if from == t && share != 0.0 {
                 grad.iter_mut().zip(source).for_each(|(grad, g)| *grad += share * g);
@@ -78,8 +80,9 @@ mod tests {
     /// A clip of one pixel whose frame t shows t.
     fn played(taps: &[FrameTap]) -> Vec<f32> {
         let clip: Vec<f32> = (0..taps.len()).map(|t| t as f32).collect();
-        let mut mixed = Vec::new();
-        (0..taps.len()).map(|t| frame(taps, t, &clip, &mut mixed)[0]).collect()
+        let mut out = vec![f32::NAN; taps.len()];
+        out.chunks_mut(1).enumerate().for_each(|(t, out)| frame(taps, t, &clip, 0, out));
+        out
     }
 
     #[test]
