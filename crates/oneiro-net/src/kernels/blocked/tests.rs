@@ -427,6 +427,12 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
         geometry(3, [5, 7, 9], [1, 3, 3], [2, 1, 3], one, [0, 0, 1], [0; 3]),
         geometry(3, [1, 9, 8], [1, 3, 3], [1, 4, 4], one, [0; 3], [0; 3]),
         geometry(16, [4, 5, 6], [2, 3, 2], [2, 2, 2], one, [0, 1, 0], [0, 1, 0]),
+        // Four, six and nine lines of windows over a position.
+        geometry(16, [6, 9, 11], [3; 3], [2; 3], one, one, one),
+        geometry(3, [4, 8, 9], [3; 3], [2, 1, 1], one, [0, 1, 1], one),
+        geometry(16, [4, 7, 8], [3; 3], one, one, one, one),
+        geometry(16, [4, 6, 8], [3, 3, 2], [1, 1, 2], one, one, one),
+        geometry(16, [4, 6, 9], [2; 3], [2; 3], one, [0, 0, 1], [0; 3]),
         geometry(5, [1, 12, 9], [1, 2, 3], [1, 3, 1], [1, 2, 2], [0, 1, 2], [0, 0, 2]),
         geometry(16, [1, 7, 7], [1, 7, 7], one, one, [0; 3], [0; 3]),
     ];

@@ -143,8 +143,10 @@ struct Lines {
     count: usize,
 }
 
-/// More lines than that take the long way.
-const MOST_LINES: usize = 3;
+/// More lines than that, as many as windows of 3×3×3 at every position, take the long way.
+const MOST_LINES: usize = 9;
+/// Stands for as many lines as there are.
+const ANY: usize = 0;
 
 /// The gradient of one plane: each position gathers from the windows that it won, in their order.
 ///
@@ -176,13 +178,16 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
             }
             // SAFETY: the caller's contract.
             unsafe {
+                let (z, y) = ((&seen_z, tap_z), (&seen_y, tap_y));
                 match (g.kernel[2], g.stride[2], lines.count) {
-                    (3, 1, 3) => gather_line::<X, 1, 3>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
-                    (3, 2, 1) => gather_line::<X, 2, 1>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
-                    (3, 2, 2) => gather_line::<X, 2, 2>(call, at, &lines, (&seen_z, tap_z), (&seen_y, tap_y)),
-                    _ => {
-                        gather_some::<X>(call, at, 0..g.src[2], (&seen_z, tap_z), (&seen_y, tap_y));
-                    }
+                    (2, 2, 1) => gather_line::<X, 2, 2, 1>(call, at, &lines, z, y),
+                    (3, 1, 3) => gather_line::<X, 3, 1, 3>(call, at, &lines, z, y),
+                    (3, 2, 1) => gather_line::<X, 3, 2, 1>(call, at, &lines, z, y),
+                    (3, 2, 2) => gather_line::<X, 3, 2, 2>(call, at, &lines, z, y),
+                    (2, 2, ..=MOST_LINES) => gather_line::<X, 2, 2, ANY>(call, at, &lines, z, y),
+                    (3, 1, ..=MOST_LINES) => gather_line::<X, 3, 1, ANY>(call, at, &lines, z, y),
+                    (3, 2, ..=MOST_LINES) => gather_line::<X, 3, 2, ANY>(call, at, &lines, z, y),
+                    _ => gather_some::<X>(call, at, 0..g.src[2], z, y),
                 }
             }
             at += g.src[2];
@@ -190,12 +195,12 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     }
 }
 
-/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its first position.
+/// The gradient of one line, which N lines of windows see, K positions wide at steps of S; `at` is its first position.
 ///
 /// # Safety
 /// As for [`gather`].
 #[inline(always)]
-unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
+unsafe fn gather_line<X: Lanes, const K: usize, const S: usize, const N: usize>(
     call: &Back<'_>,
     at: usize,
     lines: &Lines,
@@ -205,7 +210,7 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     let g = call.geometry;
     // Windows that have all before them that see the same positions, and whose own positions lie inside.
     let pad = g.pad_before[2];
-    let before = 3usize.div_ceil(S) - 1;
+    let before = K.div_ceil(S) - 1;
     let first = before.max(pad.div_ceil(S));
     let end = g.dst[2].min((g.src[2] + pad) / S);
     if first >= end {
@@ -213,6 +218,7 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
         unsafe { gather_some::<X>(call, at, 0..g.src[2], z, y) };
         return;
     }
+    let lines = if N == ANY { &lines.of[..lines.count] } else { &lines.of[..N] };
     // SAFETY: the caller's contract; positions and windows are those of the ranges above.
     unsafe {
         gather_some::<X>(call, at, 0..first * S - pad, z, y);
@@ -221,8 +227,8 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
                 let to = at + ox * S + j - pad;
                 let dx = call.dx.add(to * LANES);
                 let mut sum = if call.accumulate { X::load(dx) } else { X::splat(0.0) };
-                for (line, taps) in &lines.of[..N] {
-                    for i in (0..(3 - j).div_ceil(S)).rev() {
+                for (line, taps) in lines {
+                    for i in (0..(K - j).div_ceil(S)).rev() {
                         let from = (line + ox - i) * LANES;
                         let won = X::bytes_are(call.winners.add(from), taps + (j + i * S) as u8);
                         sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
