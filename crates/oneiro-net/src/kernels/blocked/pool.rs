@@ -250,7 +250,7 @@ unsafe fn back<X: Lanes>(call: &Back<'_>) {
     let geometry = call.geometry;
     // SAFETY: the caller's contract; taps name positions of the source plane only.
     unsafe {
-        if call.pooling == Pooling::Max && geometry.dilation == [1; 3] {
+        if call.pooling == Pooling::Max && max::gathers(geometry) {
             max::gather::<X>(call);
             return;
         }

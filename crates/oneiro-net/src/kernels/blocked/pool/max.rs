@@ -1,4 +1,4 @@
-//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of windows without gaps.
+//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of overlapping ones of three.
 
 use super::window::Inner;
 use super::{Back, Piece};
@@ -143,15 +143,24 @@ struct Lines {
     count: usize,
 }
 
-/// More lines than that, as many as windows of 3×3×3 at every position, take the long way.
+/// As many as windows of 3×3×3 have at every position.
 const MOST_LINES: usize = 9;
+/// Positions in a line of a window whose gradient is gathered.
+const WIDTH: usize = 3;
 /// Stands for as many lines as there are.
 const ANY: usize = 0;
+
+/// Whether to gather is the short way: measured, it is for windows of three positions in width at steps of one or two, which
+/// overlap. Otherwise every window adds to what it won.
+pub(super) fn gathers(g: &PoolGeometry) -> bool {
+    let lines = g.kernel[0].div_ceil(g.stride[0]) * g.kernel[1].div_ceil(g.stride[1]);
+    g.dilation == [1; 3] && g.kernel[2] == WIDTH && g.stride[2] <= 2 && lines <= MOST_LINES
+}
 
 /// The gradient of one plane: each position gathers from the windows that it won, in their order.
 ///
 /// # Safety
-/// As for [`super::back`], for windows without gaps.
+/// As for [`super::back`], for windows that are for it ([`gathers`]).
 #[inline(always)]
 pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     let g = call.geometry;
@@ -180,13 +189,11 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
             unsafe {
                 let (z, y) = ((&seen_z, tap_z), (&seen_y, tap_y));
                 match (g.kernel[2], g.stride[2], lines.count) {
-                    (2, 2, 1) => gather_line::<X, 2, 2, 1>(call, at, &lines, z, y),
-                    (3, 1, 3) => gather_line::<X, 3, 1, 3>(call, at, &lines, z, y),
-                    (3, 2, 1) => gather_line::<X, 3, 2, 1>(call, at, &lines, z, y),
-                    (3, 2, 2) => gather_line::<X, 3, 2, 2>(call, at, &lines, z, y),
-                    (2, 2, ..=MOST_LINES) => gather_line::<X, 2, 2, ANY>(call, at, &lines, z, y),
-                    (3, 1, ..=MOST_LINES) => gather_line::<X, 3, 1, ANY>(call, at, &lines, z, y),
-                    (3, 2, ..=MOST_LINES) => gather_line::<X, 3, 2, ANY>(call, at, &lines, z, y),
+                    (WIDTH, 1, 3) => gather_line::<X, 1, 3>(call, at, &lines, z, y),
+                    (WIDTH, 2, 1) => gather_line::<X, 2, 1>(call, at, &lines, z, y),
+                    (WIDTH, 2, 2) => gather_line::<X, 2, 2>(call, at, &lines, z, y),
+                    (WIDTH, 1, ..=MOST_LINES) => gather_line::<X, 1, ANY>(call, at, &lines, z, y),
+                    (WIDTH, 2, ..=MOST_LINES) => gather_line::<X, 2, ANY>(call, at, &lines, z, y),
                     _ => gather_some::<X>(call, at, 0..g.src[2], z, y),
                 }
             }
@@ -195,12 +202,12 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     }
 }
 
-/// The gradient of one line, which N lines of windows see, K positions wide at steps of S; `at` is its first position.
+/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its first position.
 ///
 /// # Safety
 /// As for [`gather`].
 #[inline(always)]
-unsafe fn gather_line<X: Lanes, const K: usize, const S: usize, const N: usize>(
+unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     call: &Back<'_>,
     at: usize,
     lines: &Lines,
@@ -210,7 +217,7 @@ unsafe fn gather_line<X: Lanes, const K: usize, const S: usize, const N: usize>(
     let g = call.geometry;
     // Windows that have all before them that see the same positions, and whose own positions lie inside.
     let pad = g.pad_before[2];
-    let before = K.div_ceil(S) - 1;
+    let before = WIDTH.div_ceil(S) - 1;
     let first = before.max(pad.div_ceil(S));
     let end = g.dst[2].min((g.src[2] + pad) / S);
     if first >= end {
@@ -228,7 +235,7 @@ unsafe fn gather_line<X: Lanes, const K: usize, const S: usize, const N: usize>(
                 let dx = call.dx.add(to * LANES);
                 let mut sum = if call.accumulate { X::load(dx) } else { X::splat(0.0) };
                 for (line, taps) in lines {
-                    for i in (0..(K - j).div_ceil(S)).rev() {
+                    for i in (0..(WIDTH - j).div_ceil(S)).rev() {
                         let from = (line + ox - i) * LANES;
                         let won = X::bytes_are(call.winners.add(from), taps + (j + i * S) as u8);
                         sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
