@@ -17,16 +17,13 @@ pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize,
     });
 }
 
-/// The least number of items for each thread so that threads which take whole ones end at about the same time.
-const ITEMS_PER_THREAD: usize = 4;
-
-/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are many, else one
-/// after another, each with all threads.
+/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are enough for all
+/// threads, else one after another, each with all threads.
 pub(crate) fn each_or_within<T: Send>(
     items: impl ExactSizeIterator<Item = T>,
     task: impl Fn(usize, T) + Sync,
 ) {
-    if items.len() >= ITEMS_PER_THREAD * rayon::current_num_threads() {
+    if items.len() >= rayon::current_num_threads() {
         each(items, task);
     } else {
         items.enumerate().for_each(|(i, item)| task(i, item));

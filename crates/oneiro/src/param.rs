@@ -72,6 +72,9 @@ pub struct Sources {
 }
 
 /// Parameters → image, and its adjoint.
+///
+/// A rendering calls it while its workers are kept awake for the rendering's own loops, so jobs of `rayon` that it starts get no
+/// help from them: plain loops are as fast.
 pub trait Param: Send + Sync + Debug {
     /// How many parameters one image has.
     fn len(&self) -> usize;

@@ -6,10 +6,10 @@
 //! ([`each`]) by looking, not by sleeping. Outside of a team the same loops run on `rayon` as usual, within a task they run
 //! one after another.
 //!
-//! The worker that runs the pass does not depend on the others: what they do not take it does itself. A thread from outside
-//! the pool hands the pass to a worker, since it could not do itself the jobs of `rayon` that a task may wait for. And a
-//! worker that waits for such a job, and meets a team that looks for workers, does not join it, since that pass may wait for
-//! this very worker. So a team whose workers are busy elsewhere is slow, never stuck.
+//! The worker that runs the pass does not depend on the others: what they do not take it does itself. Passes that threads from
+//! outside the pool ask for are handed to a worker. A task must not wait for jobs of `rayon`, only for loops ([`each`]):
+//! who waits for such a job may be given another team to serve, whose pass may wait for this very task. Between loops a pass may,
+//! but the workers of its team do not help. So a team whose workers are busy elsewhere is slow, never stuck.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -166,7 +166,8 @@ struct Joined;
 
 impl Joined {
     fn enter() -> Option<Joined> {
-        (!IN_TEAM.replace(true)).then_some(Joined)
+        // Not `then_some`, which would make a `Joined` that is dropped at once.
+        if IN_TEAM.replace(true) { None } else { Some(Joined) }
     }
 }
 
@@ -176,12 +177,12 @@ impl Drop for Joined {
     }
 }
 
-/// Ends a team, also where the pass panics.
-struct Over<'a>(&'a Team);
+/// Ends a team, also where the pass panics; the thread then leads the one that it led before.
+struct Over<'a>(&'a Team, *const Team);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        LED.set(std::ptr::null());
+        LED.set(self.1);
         self.0.over.store(true, Ordering::Release);
     }
 }
@@ -192,16 +193,18 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     if helpers == 0 || !LED.get().is_null() {
         return pass();
     }
-    let _joined = Joined::enter();
-    let team = Team::new(helpers + 1);
-    rayon::scope(|scope| {
-        let team = &team;
-        for member in 1..=helpers {
-            scope.spawn(move |_| team.serve(member));
-        }
-        LED.set(team);
-        let _over = Over(team);
-        pass()
+    // The outer scope is there for its worker, which belongs to the team until the inner one has seen all others leave it.
+    rayon::scope(|_| {
+        let _joined = Joined::enter();
+        let team = Team::new(helpers + 1);
+        rayon::in_place_scope(|scope| {
+            let team = &team;
+            for member in 1..=helpers {
+                scope.spawn(move |_| team.serve(member));
+            }
+            let _over = Over(team, LED.replace(team));
+            pass()
+        })
     })
 }
 
@@ -280,16 +283,29 @@ mod tests {
     }
 
     #[test]
-    fn loops_of_rayon_within_passes_of_threads_outside_the_pool_finish() {
+    fn passes_of_more_threads_outside_the_pool_than_it_has_workers_finish() {
         let total = AtomicUsize::new(0);
-        let with_rayon = |_| (0..20).into_par_iter().for_each(|_| _ = total.fetch_add(1, Ordering::Relaxed));
+        let loops = |_| each(20, 1, |_| _ = total.fetch_add(1, Ordering::Relaxed));
         let leaders = 2 * rayon::current_num_threads();
         std::thread::scope(|scope| {
             for _ in 0..leaders {
-                scope.spawn(|| (0..50).for_each(|_| run(|| each(9, 1, with_rayon))));
+                scope.spawn(|| (0..50).for_each(|_| run(|| each(9, 1, loops))));
             }
         });
         assert_eq!(total.into_inner(), leaders * 50 * 9 * 20);
+    }
+
+    #[test]
+    fn who_belongs_to_a_team_does_until_it_leaves() {
+        in_pool(2, || {
+            let joined = Joined::enter();
+            assert!(joined.is_some() && Joined::enter().is_none() && IN_TEAM.get());
+            drop(joined);
+            assert!(!IN_TEAM.get());
+        });
+        // Also where another thread asks for the pass.
+        run(|| assert!(rayon::current_num_threads() == 1 || IN_TEAM.get() && !LED.get().is_null()));
+        assert!(!IN_TEAM.get() && LED.get().is_null());
     }
 
     #[test]

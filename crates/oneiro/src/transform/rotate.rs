@@ -204,13 +204,15 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
             }
         }
         for (k, grads) in grads[row.inner.clone()].chunks(BLOCK).enumerate() {
-            let places = &*turn.places(row, k);
             // Along a block rows only rise or only fall.
-            let [one, other] = [0, grads.len() - 1].map(|i| places.at[i] as usize / width);
+            let start = row.inner.start + k * BLOCK;
+            let ends = [start, start + grads.len() - 1];
+            let [one, other] = ends.map(|column| split(row.track.at(column)).0[0].unsigned_abs());
             let (upper, lower) = (one.min(other), one.max(other) + 1);
             if lower < rows.start || upper >= rows.end {
                 continue;
             }
+            let places = &*turn.places(row, k);
             let mut shares = [[0.0; 4]; BLOCK];
             for (i, grad) in grads.iter().enumerate() {
                 let lower = places.wy[i] * grad;
