@@ -100,7 +100,7 @@ impl CpuSession {
 }
 
 /// Runs steps in order; neighbours that can share a team do.
-fn in_teams(count: usize, joins: impl Fn(usize) -> bool + Sync, mut run: impl FnMut(usize) + Send) {
+fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize) + Send) {
     let mut first = 0;
     while first < count {
         let team = joins(first);

@@ -7,7 +7,7 @@
 //! is the identity, `rgb = M·t`, gives every colour direction the step size that photographs give it.
 
 use crate::eigen;
-use crate::parallel;
+use crate::parallel::{self, CHUNK};
 use serde::{Deserialize, Serialize};
 
 /// Colour correlation square root of ImageNet as measured by Lucid (`lucid/optvis/param/color.py`), row = R,
@@ -19,9 +19,6 @@ const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
 const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
-
-/// Pixels that a task works on.
-const CHUNK: usize = 1 << 13;
 
 /// Where the decorrelated colours of a parametrization come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -7,6 +7,9 @@ use oneiro_net::kernels::team;
 
 pub(crate) use team::run as with_awake_workers;
 
+/// Numbers of a task of elementwise work, about: some ten to twenty microseconds.
+pub(crate) const CHUNK: usize = 1 << 14;
+
 /// `task(i, item)` for every item, in parallel.
 pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize, T) + Sync) {
     let mut items: Vec<Option<T>> = items.map(Some).collect();

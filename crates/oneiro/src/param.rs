@@ -47,7 +47,7 @@ pub use masked::Masked;
 pub use pixel::{Pixel, PixelInit, PixelOptions};
 pub use shared::{Detail, Shared, SharedOptions};
 
-use crate::parallel;
+use crate::parallel::{self, CHUNK};
 use crate::rng::Stream;
 use crate::statistics::Statistics;
 use realfft::num_complex::Complex32;
@@ -116,9 +116,6 @@ pub trait Param: Send + Sync + Debug {
     /// vector-Jacobian product). `work` is as [`Param::image`] of the same parameters left it.
     fn adjoint(&self, params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]);
 }
-
-/// Numbers of a task of elementwise work.
-const CHUNK: usize = 1 << 14;
 
 /// Memory of one evaluation. Each parametrization uses the parts that it needs.
 #[derive(Debug, Clone, Default)]

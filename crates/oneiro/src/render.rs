@@ -261,7 +261,7 @@ impl Render {
 
     /// The last part of a step: from the gradients on the network's inputs back to the parameters, which move.
     fn move_parameters(&mut self) {
-        let (probe, batch) = (&self.probe, self.entries.len() * self.preset.views.max(1));
+        let (probe, batch) = (&self.probe, self.entries.len() * self.views());
         let mut regularizers = vec![0.0; self.entries.len()];
         parallel::each_or_within(
             self.entries.iter_mut().zip(&mut regularizers),
@@ -340,7 +340,7 @@ impl Render {
     /// Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         let whole = &self.whole;
-        self.entries.par_iter_mut().enumerate().for_each(|(e, entry)| {
+        parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
             entry.show_plainly(whole);
             if let Some(pictures) = pictures {
                 for (canvas, picture) in entry.canvases.iter_mut().zip(&pictures[e]) {

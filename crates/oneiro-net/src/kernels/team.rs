@@ -177,32 +177,34 @@ impl Drop for Joined {
     }
 }
 
-/// Ends a team, also where the pass panics; the thread then leads the one that it led before.
-struct Over<'a>(&'a Team, *const Team);
+/// Ends a team, also where the pass panics.
+struct Over<'a>(&'a Team);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        LED.set(self.1);
+        LED.set(std::ptr::null());
         self.0.over.store(true, Ordering::Release);
     }
 }
 
-/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them.
+/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them. A worker that belongs to a team
+/// already runs it as a part of what it is doing.
 pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let helpers = rayon::current_num_threads() - 1;
-    if helpers == 0 || !LED.get().is_null() {
+    if helpers == 0 {
         return pass();
     }
     // The outer scope is there for its worker, which belongs to the team until the inner one has seen all others leave it.
     rayon::scope(|_| {
-        let _joined = Joined::enter();
+        let Some(_joined) = Joined::enter() else { return pass() };
         let team = Team::new(helpers + 1);
         rayon::in_place_scope(|scope| {
             let team = &team;
             for member in 1..=helpers {
                 scope.spawn(move |_| team.serve(member));
             }
-            let _over = Over(team, LED.replace(team));
+            LED.set(team);
+            let _over = Over(team);
             pass()
         })
     })

@@ -205,8 +205,8 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
         }
         for (k, grads) in grads[row.inner.clone()].chunks(BLOCK).enumerate() {
             // Along a block rows only rise or only fall.
-            let start = row.inner.start + k * BLOCK;
-            let ends = [start, start + grads.len() - 1];
+            let column = row.inner.start + k * BLOCK;
+            let ends = [column, column + grads.len() - 1];
             let [one, other] = ends.map(|column| split(row.track.at(column)).0[0].unsigned_abs());
             let (upper, lower) = (one.min(other), one.max(other) + 1);
             if lower < rows.start || upper >= rows.end {

@@ -7,10 +7,7 @@ use super::Extent;
 use super::noise::Law;
 use super::stage::{Map, Stage, Tables, centred};
 use super::time::{self, FrameTaps};
-use crate::parallel;
-
-/// Pixels of a band, about; a task of some ten to twenty microseconds.
-const BAND: usize = 1 << 14;
+use crate::parallel::{self, CHUNK};
 
 /// A chain whose random numbers have been drawn: an affine map A·x + b from an image to the canvas.
 #[derive(Debug, Clone, Default)]
@@ -47,11 +44,6 @@ impl Step {
         if let Step::Map(stage) = self { stage.from } else { to }
     }
 
-    /// Whether a plane can be made band by band.
-    fn has_bands(&self) -> bool {
-        !matches!(self, Step::Map(Stage { map: Map::Noise { .. }, .. }))
-    }
-
     /// The bands of planes of this size: index of the plane, first row, and rows.
     fn bands<'a>(
         &self,
@@ -59,12 +51,19 @@ impl Step {
         size: [usize; 2],
     ) -> impl Iterator<Item = (usize, usize, &'a mut [f32])> + use<'a> {
         let [height, width] = size;
-        let count = if self.has_bands() { area(size).div_ceil(BAND) } else { 1 };
+        let whole = matches!(self, Step::Map(stage) if stage.makes_whole_planes());
+        let count = if whole { 1 } else { area(size).div_ceil(CHUNK) };
         let rows = height.div_ceil(count).max(1);
         planes.chunks_exact_mut(area(size)).enumerate().flat_map(move |(plane, data)| {
             data.chunks_mut(rows * width).enumerate().map(move |(band, data)| (plane, band * rows, data))
         })
     }
+}
+
+/// The channel that a plane is a frame of, and which frame.
+fn channel_of(plane: usize, frames: usize, clip: &[f32], len: usize) -> (&[f32], usize) {
+    let t = plane % frames;
+    (&clip[(plane - t) * len..][..frames * len], t)
 }
 
 fn area([height, width]: [usize; 2]) -> usize {
@@ -156,12 +155,12 @@ impl Sampled {
             let (len, to) = (area(size), step.to(size));
             let input = if index == 0 { image } else { current.as_slice() };
             let output = if index + 1 == count { &mut *out } else { sized(next, planes * area(to)) };
-            let plane_of = |plane: usize| &input[plane * len..][..len];
             parallel::each(step.bands(output, to), |_, (plane, first, out)| match step {
-                Step::Map(stage) => stage.apply(plane, self.fill[plane], tables, plane_of(plane), first, out),
+                Step::Map(stage) => {
+                    stage.apply(plane, self.fill[plane], tables, &input[plane * len..][..len], first, out)
+                }
                 Step::Time(taps) => {
-                    let t = plane % frames;
-                    let channel = &input[(plane - t) * len..][..frames * len];
+                    let (channel, t) = channel_of(plane, frames, input, len);
                     time::frame(taps, t, channel, first * to[1], out);
                 }
             });
@@ -186,12 +185,10 @@ impl Sampled {
             let (len, from) = (area(size), step.from(size));
             let input = if index + 1 == count { grad_out } else { current.as_slice() };
             let output = if index == 0 { &mut *grad_image } else { sized(next, planes * area(from)) };
-            let plane_of = |plane: usize| &input[plane * len..][..len];
             parallel::each(step.bands(output, from), |_, (plane, first, grad)| match step {
-                Step::Map(stage) => stage.adjoint(tables, plane_of(plane), first, grad),
+                Step::Map(stage) => stage.adjoint(tables, &input[plane * len..][..len], first, grad),
                 Step::Time(taps) => {
-                    let t = plane % frames;
-                    let channel = &input[(plane - t) * len..][..frames * len];
+                    let (channel, t) = channel_of(plane, frames, input, len);
                     time::frame_adjoint(taps, t, channel, first * from[1], grad);
                 }
             });

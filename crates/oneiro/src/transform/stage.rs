@@ -163,6 +163,11 @@ impl Stage {
             }
     }
 
+    /// Whether rows cannot be made by themselves: noise is one stream of numbers for a plane.
+    pub fn makes_whole_planes(&self) -> bool {
+        matches!(self.map, Map::Noise { .. })
+    }
+
     /// This stage and the next in one, if both only place a plane and the next shows no more than this one leaves.
     pub fn cropped_by(&self, next: &Stage) -> Option<Stage> {
         let (Map::Place { dy, dx }, Map::Place { dy: next_dy, dx: next_dx }) = (self.map, next.map) else {

@@ -173,9 +173,7 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
             let tap_y = seen_y.at(g, 1, y);
             let mut lines = Lines { of: [(0, 0); MOST_LINES], count: 0 };
             let mut visit = |line: usize, tap: usize| {
-                if let Some(of) = lines.of.get_mut(lines.count) {
-                    *of = (line * g.dst[2], (tap * g.kernel[2]) as u8);
-                }
+                lines.of[lines.count] = (line * g.dst[2], (tap * g.kernel[2]) as u8);
                 lines.count += 1;
             };
             for oz in seen_z.first..seen_z.end {
@@ -188,13 +186,12 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
             // SAFETY: the caller's contract.
             unsafe {
                 let (z, y) = ((&seen_z, tap_z), (&seen_y, tap_y));
-                match (g.kernel[2], g.stride[2], lines.count) {
-                    (WIDTH, 1, 3) => gather_line::<X, 1, 3>(call, at, &lines, z, y),
-                    (WIDTH, 2, 1) => gather_line::<X, 2, 1>(call, at, &lines, z, y),
-                    (WIDTH, 2, 2) => gather_line::<X, 2, 2>(call, at, &lines, z, y),
-                    (WIDTH, 1, ..=MOST_LINES) => gather_line::<X, 1, ANY>(call, at, &lines, z, y),
-                    (WIDTH, 2, ..=MOST_LINES) => gather_line::<X, 2, ANY>(call, at, &lines, z, y),
-                    _ => gather_some::<X>(call, at, 0..g.src[2], z, y),
+                match (g.stride[2], lines.count) {
+                    (1, 3) => gather_line::<X, 1, 3>(call, at, &lines, z, y),
+                    (1, _) => gather_line::<X, 1, ANY>(call, at, &lines, z, y),
+                    (_, 1) => gather_line::<X, 2, 1>(call, at, &lines, z, y),
+                    (_, 2) => gather_line::<X, 2, 2>(call, at, &lines, z, y),
+                    _ => gather_line::<X, 2, ANY>(call, at, &lines, z, y),
                 }
             }
             at += g.src[2];
