@@ -35,17 +35,23 @@ pub fn step_graph(graph: &Graph) -> usize {
     let mut taken = 0;
     for &target in graph.outputs.iter().take(MAX_TARGETS) {
         for gradients in [true, false] {
-            let request = Request {
-                shapes: shapes.clone(),
-                targets: vec![target],
-                gradients,
-                max_pool: Default::default(),
-                isa: oneiro_net::Isa::detect(),
-                max_bytes: MAX_BYTES,
-            };
+            let mut request = Request::of_shapes(shapes.clone(), vec![target]);
+            (request.gradients, request.max_bytes) = (gradients, MAX_BYTES);
+            request.at_once = Some(usize::MAX);
             match Plan::compile(graph, &request) {
                 Ok(plan) => {
-                    taken += usize::from(run(plan, gradients));
+                    let whole = run(plan, gradients);
+                    taken += usize::from(whole.is_some());
+                    request.at_once = Some(1);
+                    if let (Some(whole), Ok(plan)) = (whole, Plan::compile(graph, &request))
+                        && plan.turns() > 1
+                    {
+                        let turns = run(plan, gradients).expect("it is as large as the whole");
+                        let same =
+                            |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+                        let alike = turns.len() == whole.len() && turns.iter().zip(&whole).all(same);
+                        assert!(alike, "entries in turns give other numbers than all at once");
+                    }
                     break;
                 }
                 Err(error) => assert!(!error.to_string().is_empty(), "an error says something"),
@@ -58,10 +64,11 @@ pub fn step_graph(graph: &Graph) -> usize {
     taken
 }
 
-/// One step of a plan, with data that no objective is needed for. Results may be anything, also no numbers.
-fn run(plan: Plan, gradients: bool) -> bool {
+/// Result and gradients of one step of a plan, with data that no objective is needed for. They may be anything, also no numbers.
+/// `None` where the plan is too large to run.
+fn run(plan: Plan, gradients: bool) -> Option<Vec<f32>> {
     if plan.forward_flops() > MAX_FLOPS {
-        return false;
+        return None;
     }
     let plan = Arc::new(plan);
     let mut session = CpuSession::new(plan.clone()).expect("memory within the limit is there");
@@ -76,12 +83,14 @@ fn run(plan: Plan, gradients: bool) -> bool {
         volume(&plan.targets[0].shape),
         "a result as large as its shape says"
     );
+    let mut numbers = session.activation(0).to_vec();
     if gradients && plan.targets[0].has_seed() {
         session.seed(0).1.fill(1.0);
         session.backward(&Rules::default());
         for (i, input) in plan.inputs.iter().enumerate() {
             assert_eq!(session.input_gradient(i).len(), volume(&input.shape));
+            numbers.extend(session.input_gradient(i));
         }
     }
-    true
+    Some(numbers)
 }

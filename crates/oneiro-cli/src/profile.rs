@@ -32,13 +32,15 @@ impl Profile {
     }
 
     pub fn forward(&mut self, probe: &mut Probe) {
-        let mut last = Instant::now();
-        probe.forward_observed(&mut |step| note(&mut self.forward, step, &mut last));
+        let mut pass = Pass::new(self.forward.len());
+        probe.forward_observed(&mut |step| pass.note(step));
+        pass.end(&mut self.forward);
     }
 
     pub fn backward(&mut self, probe: &mut Probe) {
-        let mut last = Instant::now();
-        probe.backward_observed(&Rules::default(), &mut |step| note(&mut self.backward, step, &mut last));
+        let mut pass = Pass::new(self.backward.len());
+        probe.backward_observed(&Rules::default(), &mut |step| pass.note(step));
+        pass.end(&mut self.backward);
     }
 
     /// The median of each step, the slowest first.
@@ -64,10 +66,27 @@ impl Profile {
     }
 }
 
-fn note(times: &mut [Vec<f64>], step: usize, last: &mut Instant) {
-    let now = Instant::now();
-    times[step].push((now - *last).as_secs_f64());
-    *last = now;
+/// Seconds of the steps of one pass; of all turns, where a batch takes several.
+struct Pass {
+    seconds: Vec<Option<f64>>,
+    last: Instant,
+}
+
+impl Pass {
+    fn new(steps: usize) -> Self {
+        Self { seconds: vec![None; steps], last: Instant::now() }
+    }
+
+    fn note(&mut self, step: usize) {
+        let now = Instant::now();
+        *self.seconds[step].get_or_insert(0.0) += (now - self.last).as_secs_f64();
+        self.last = now;
+    }
+
+    fn end(self, times: &mut [Vec<f64>]) {
+        let ran = times.iter_mut().zip(self.seconds);
+        ran.for_each(|(times, seconds)| times.extend(seconds));
+    }
 }
 
 impl Timed {

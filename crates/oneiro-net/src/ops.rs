@@ -37,6 +37,7 @@ pub mod constant;
 pub mod conv;
 pub mod conv_transpose;
 pub mod einsum;
+pub(crate) mod entries;
 pub mod gemm;
 pub mod grid_sample;
 pub mod logic;
@@ -277,6 +278,12 @@ pub trait Operator: Debug + Send + Sync + Any {
     /// kernel serves operands in any order that they share.
     fn by_element(&self) -> bool {
         false
+    }
+
+    /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of the operands alone
+    /// ([`entries`]); constants are taken to say the same of all entries. Where that is not known, it does not.
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        self.by_element() && entries::aligned(site)
     }
 
     /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero for

@@ -5,6 +5,8 @@
 //! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
 //! there is no gradient of anything but inputs and what lies between.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
@@ -19,6 +21,7 @@ mod lowering;
 pub mod memory;
 mod schedule;
 mod sharing;
+mod turns;
 
 use lowering::Lowering;
 
@@ -41,10 +44,14 @@ pub struct Request {
     pub isa: Isa,
     /// Bytes that activations, gradients and weights that no file holds may take in all.
     pub max_bytes: usize,
+    /// How many entries of the batch are computed at once, a matter of time and memory, never of a bit: chosen by what the
+    /// caches hold where it is not given. All of them where the number does not divide the batch, or where a node of the network
+    /// is not known to work on each entry by itself; [`Plan::turns`] says what came of it.
+    pub at_once: Option<usize>,
 }
 
 impl Request {
-    /// Every input at its exported shape with this batch size, kernels for this machine.
+    /// Every input at its exported shape with this batch size; the rest as in [`Request::of_shapes`].
     pub fn new(graph: &Graph, batch: usize, targets: &[ValueId]) -> Result<Self> {
         let shapes = (0..graph.inputs.len())
             .map(|i| {
@@ -58,14 +65,20 @@ impl Request {
                 Ok(shape)
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self {
+        Ok(Self::of_shapes(shapes, targets.to_vec()))
+    }
+
+    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the current pool.
+    pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
+        Self {
             shapes,
-            targets: targets.to_vec(),
+            targets,
             gradients: true,
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
             max_bytes: MAX_BYTES,
-        })
+            at_once: None,
+        }
     }
 }
 
@@ -186,6 +199,8 @@ pub struct Plan {
     /// Gradients that nothing contributes to and that have to be zeroed.
     pub(crate) zeroed: Vec<Region>,
     pub(crate) arena_len: usize,
+    /// How many turns a batch takes; the steps are those of one.
+    pub(crate) turns: usize,
 }
 
 impl Plan {
@@ -202,13 +217,19 @@ impl Plan {
         }
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
-        let rewrites = passes::optimise(&mut typed);
+        let whole = turns::possible(&typed, request).then(|| typed.clone());
+        let mut rewrites = passes::optimise(&mut typed);
+        let mut turn = Cow::Borrowed(request);
+        if let Some(part) = whole.and_then(|whole| turns::part(graph, request, &whole, &typed, computed)) {
+            (turn, typed) = (Cow::Owned(part.request), part.typed);
+            rewrites = passes::optimise(&mut typed);
+        }
         for node in &mut typed.nodes {
             if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {
                 node.op = ruled;
             }
         }
-        let mut plan = Lowering::new(graph, &typed, request).lower()?;
+        let mut plan = Lowering::new(graph, &typed, &turn, request).lower()?;
         plan.rewrites = rewrites;
         check_memory(request, plan.arena_bytes(), weights)?;
         Ok(plan)
@@ -219,14 +240,20 @@ impl Plan {
         self.arena_len * size_of::<f32>()
     }
 
+    /// How many turns the entries of a batch take, one after another; 1 where they are computed at once. Turns share the memory of
+    /// what lives within one of them.
+    pub fn turns(&self) -> usize {
+        self.turns
+    }
+
     /// Floating-point operations of one forward pass, convolutions counted as the direct algorithm.
     pub fn forward_flops(&self) -> u64 {
-        self.steps.iter().map(|s| s.flops).sum()
+        self.steps.iter().map(|s| s.flops).sum::<u64>() * self.turns as u64
     }
 
     /// Floating-point operations of one backward pass: as many as forward for every step that it runs back.
     pub fn backward_flops(&self) -> u64 {
-        self.backward.iter().map(|b| self.steps[b.step].flops).sum()
+        self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.turns as u64
     }
 
     /// Every forward step, in order.
@@ -234,7 +261,7 @@ impl Plan {
         self.steps.iter().map(|s| StepInfo {
             name: &s.name,
             op_type: &s.op_type,
-            flops: s.flops,
+            flops: s.flops * self.turns as u64,
             method: s.kernel.method(),
         })
     }

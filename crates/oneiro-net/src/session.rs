@@ -70,32 +70,46 @@ impl CpuSession {
         &self.plan
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as the plan
+    /// takes [turns](Plan::turns()).
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let Self { plan, arena } = self;
-        let joins = |i: usize| plan.steps[i].kernel.joins_team();
-        in_teams(plan.steps.len(), joins, |i| {
-            run_forward(arena, plan.isa, &plan.steps[i]);
-            observe(i);
+        let steps = plan.steps.len();
+        let joins = |i: usize| plan.steps[i % steps].kernel.joins_team();
+        in_teams(plan.turns * steps, joins, |i| {
+            arena.take_turn(i / steps);
+            run_forward(arena, plan.isa, &plan.steps[i % steps]);
+            observe(i % steps);
         });
+        arena.take_turn(0);
         for target in &plan.targets {
             if let Some(seed) = target.seed {
-                arena.slice_mut(seed).fill(0.0);
+                arena.slice_mut(seed.of_turns(plan.turns)).fill(0.0);
             }
         }
     }
 
-    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`].
+    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as the plan
+    /// takes [turns](Plan::turns()).
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let Self { plan, arena } = self;
         for region in &plan.zeroed {
-            arena.slice_mut(*region).fill(0.0);
+            arena.slice_mut(region.of_turns(plan.turns)).fill(0.0);
         }
-        let joins = |i: usize| plan.steps[plan.backward[i].step].kernel.joins_team();
-        in_teams(plan.backward.len(), joins, |i| {
-            run_backward(arena, plan, &plan.backward[i], rules);
-            observe(plan.backward[i].step);
+        let steps = plan.backward.len();
+        let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
+        in_teams(plan.turns * steps, joins, |i| {
+            // The last turn forward is the first one back: what it kept is still in the caches.
+            arena.take_turn(plan.turns - 1 - i / steps);
+            run_backward(arena, plan, &plan.backward[i % steps], rules);
+            observe(plan.backward[i % steps].step);
         });
+        arena.take_turn(0);
+    }
+
+    /// What all turns have in a region.
+    fn whole(&self, region: Region) -> Region {
+        region.of_turns(self.plan.turns)
     }
 }
 
@@ -122,7 +136,7 @@ fn compiled_with_gradients(region: Option<Region>) -> Region {
 
 impl Session for CpuSession {
     fn input_mut(&mut self, input: usize) -> &mut [f32] {
-        self.arena.slice_mut(self.plan.inputs[input].region)
+        self.arena.slice_mut(self.whole(self.plan.inputs[input].region))
     }
 
     fn forward(&mut self) {
@@ -130,13 +144,14 @@ impl Session for CpuSession {
     }
 
     fn activation(&self, target: usize) -> &[f32] {
-        self.arena.slice(self.plan.targets[target].region)
+        self.arena.slice(self.whole(self.plan.targets[target].region))
     }
 
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
         let target = &self.plan.targets[target];
-        let (reader, [seed]) = self.arena.frame([compiled_with_gradients(target.seed)]);
-        (reader.read(target.region), seed)
+        let (value, seed) = (self.whole(target.region), self.whole(compiled_with_gradients(target.seed)));
+        let (reader, [seed]) = self.arena.frame([seed]);
+        (reader.read(value), seed)
     }
 
     fn backward(&mut self, rules: &Rules) {
@@ -144,11 +159,11 @@ impl Session for CpuSession {
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {
-        self.arena.slice(compiled_with_gradients(self.plan.inputs[input].gradient))
+        self.arena.slice(self.whole(compiled_with_gradients(self.plan.inputs[input].gradient)))
     }
 }
 
-const NOWHERE: Region = Region { offset: 0, len: 0 };
+const NOWHERE: Region = Region::new(0, 0);
 
 /// Words of masks lie in the arena as floats; an absent mask is `None`.
 fn words(floats: &mut [f32]) -> Option<&mut [u32]> {

@@ -140,6 +140,23 @@ impl Tensor {
         }
     }
 
+    /// Whether this is `part` once or several times, one behind the other along axis 0.
+    pub fn repeats(&self, part: &Tensor) -> bool {
+        fn cycles<T: PartialEq>(all: &[T], part: &[T]) -> bool {
+            let same = all.len() == part.len() && std::ptr::eq(all.as_ptr(), part.as_ptr());
+            same || all.is_empty() || all.chunks(part.len().max(1)).all(|piece| piece == part)
+        }
+        let fits = self.shape.len() == part.shape.len() && self.shape.get(1..) == part.shape.get(1..);
+        fits && match (&self.data, &part.data) {
+            (Data::Float(all), Data::Float(part)) => cycles(all, part),
+            (Data::Int(all), Data::Int(part)) => cycles(all, part),
+            (Data::Bool(all), Data::Bool(part)) => cycles(all, part),
+            (Data::Raw(a, all), Data::Raw(b, part)) => a == b && cycles(all, part),
+            (Data::Repeated(a), Data::Repeated(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// Bytes of the elements, if they are in memory and shared with no other tensor.
     pub fn own_bytes(&self) -> usize {
         let count = match &self.data {

@@ -320,7 +320,7 @@ fn run_on_constants(
         .iter()
         .map(|&i| inputs.need_constant(i)?.operand().map(Operand::Constant))
         .collect::<Result<Vec<_>, OpError>>()?;
-    let region = Region { offset: 0, len: output.len() };
+    let region = Region::new(0, output.len());
     let mut arena = Arena::new(region.len);
     let (reader, [out]) = arena.frame([region]);
     built.kernel.forward(&mut Forward {

@@ -314,7 +314,7 @@ fn no_shape_makes_an_operator_panic() {
                 };
                 for way in WAYS {
                     tried += 1;
-                    match catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way).is_ok())) {
+                    match catch_unwind(AssertUnwindSafe(|| attempt(&graph, &inputs, way, None).is_ok())) {
                         Ok(ok) => accepted += usize::from(ok),
                         Err(_) => panics
                             .push(format!("{}: input {odd} of shape {shape:?}, {way:?}", case.display())),
@@ -325,6 +325,43 @@ fn no_shape_makes_an_operator_panic() {
     }
     println!("{tried} odd inputs, {accepted} accepted");
     assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
+}
+
+/// Axis 0 of these cases is hardly ever a batch, so whatever couples its places has to be noticed.
+#[test]
+fn entries_in_turns_give_the_same_bits() {
+    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let (mut in_turns, mut wrong) = (BTreeMap::<String, usize>::new(), Vec::new());
+    for case in cases() {
+        let Ok(graph) = onnx::read(std::fs::read(case.join("model.onnx")).unwrap().into()) else { continue };
+        let given = (0..graph.inputs.len()).map(|i| {
+            let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
+            onnx::read_tensor(bytes.into()).ok()
+        });
+        let Some(inputs) = given.collect::<Option<Vec<_>>>() else { continue };
+        for way in [Way::AllData, Way::FirstIsData] {
+            let Ok(all) = attempt(&graph, &inputs, way, Some(usize::MAX)) else { continue };
+            let one = attempt(&graph, &inputs, way, Some(1)).unwrap();
+            if one.turns == 1 {
+                continue;
+            }
+            for node in &graph.nodes {
+                *in_turns.entry(node.op.op_type().to_owned()).or_default() += 1;
+            }
+            let floats = |t: &Tensor| t.cast(DType::Float).as_floats().unwrap().into_owned();
+            let same = all
+                .results
+                .iter()
+                .zip(&one.results)
+                .all(|(a, b)| a.shape() == b.shape() && bits(&floats(a)) == bits(&floats(b)))
+                && all.gradients.iter().zip(&one.gradients).all(|(a, b)| bits(a) == bits(b));
+            if !same {
+                wrong.push(format!("{}, {way:?}", case.display()));
+            }
+        }
+    }
+    println!("in turns: {in_turns:?}");
+    assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The folders of the cases, in order; none if no folder is named.
@@ -368,8 +405,8 @@ fn run(case: &Path) -> (String, Outcome) {
         };
     let mut refusal = String::new();
     for way in WAYS {
-        match attempt(&graph, &inputs, way) {
-            Ok((results, ran)) => {
+        match attempt(&graph, &inputs, way, None) {
+            Ok(Attempt { results, ran, .. }) => {
                 let way = if ran { way } else { Way::Folded };
                 let wrong = results.iter().zip(&outputs).enumerate().find_map(|(i, (got, wanted))| {
                     difference(got, wanted).map(|why| format!("output {i} ({way:?}): {why}"))
@@ -387,8 +424,25 @@ fn run(case: &Path) -> (String, Outcome) {
     (operator, Outcome::Unsupported(refusal))
 }
 
-/// The results of all outputs, and whether a plan computed any of them (else everything folded); or why this crate does not accept the model this way.
-fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Vec<Tensor>, bool)> {
+/// What came of a model.
+struct Attempt {
+    /// The results of all outputs.
+    results: Vec<Tensor>,
+    /// The gradients with respect to all inputs that were fed, if there are any.
+    gradients: Vec<Vec<f32>>,
+    /// Whether a plan computed any of them (else everything folded).
+    ran: bool,
+    /// The turns that its entries took.
+    turns: usize,
+}
+
+/// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this way.
+fn attempt(
+    graph: &Graph,
+    inputs: &[Tensor],
+    way: Way,
+    at_once: Option<usize>,
+) -> oneiro_net::Result<Attempt> {
     let mut graph = graph.clone();
     let flows = |i: usize| {
         inputs[i].dtype() == DType::Float
@@ -430,6 +484,7 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
             max_bytes: MAX_BYTES,
+            at_once,
         };
         let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
         for (slot, &i) in fed.iter().enumerate() {
@@ -460,15 +515,19 @@ fn attempt(graph: &Graph, inputs: &[Tensor], way: Way) -> oneiro_net::Result<(Ve
     if session.is_none() && !reals.is_empty() {
         session = Some(run(&reals, true)?);
     }
+    let (mut gradients, mut turns) = (Vec::new(), 1);
     if let Some(session) = &mut session {
         for i in 0..reals.len() {
             if session.plan().targets[i].has_seed() {
-                session.seed(i).1.fill(1.0);
+                let (values, seed) = session.seed(i);
+                seed.iter_mut().zip(values).for_each(|(seed, value)| *seed = 1.0 + 0.5 * value);
             }
         }
         session.backward(&Rules::default());
+        gradients.extend((0..fed.len()).map(|i| session.input_gradient(i).to_vec()));
+        turns = session.plan().turns();
     }
-    Ok((results, !targets.is_empty()))
+    Ok(Attempt { results, gradients, ran: !targets.is_empty(), turns })
 }
 
 fn difference(got: &Tensor, wanted: &Tensor) -> Option<String> {

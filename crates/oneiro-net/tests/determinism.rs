@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
 use oneiro_net::ops::{Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
-use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Rules, Session};
+use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
 /// Positions, channels and hidden channels: none a multiple of any vector.
 const SIZES: [usize; 3] = [37, 19, 70];
@@ -74,14 +74,8 @@ fn block() -> Graph {
 /// The result and both gradients.
 fn run(threads: usize, batch: usize, data: [&[f32]; 2]) -> [Vec<f32>; 3] {
     let (graph, [length, channels, _]) = (block(), SIZES);
-    let request = Request {
-        max_pool: MaxPoolRule::Exact,
-        max_bytes: oneiro_net::plan::MAX_BYTES,
-        shapes: vec![vec![batch, length, channels], vec![batch, channels, length]],
-        targets: graph.outputs.clone(),
-        gradients: true,
-        isa: Isa::detect(),
-    };
+    let shapes = vec![vec![batch, length, channels], vec![batch, channels, length]];
+    let request = Request::of_shapes(shapes, graph.outputs.clone());
     let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request).unwrap())).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {

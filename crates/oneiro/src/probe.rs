@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oneiro_net::graph::Dim;
-use oneiro_net::plan::{MAX_BYTES, PlanInput};
+use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
@@ -118,12 +118,9 @@ impl Probe {
         let (graph, turned) = model.channels_first(&targets[captured.len()..], &shapes)?;
         targets.splice(captured.len().., turned);
         let request = Request {
-            shapes,
-            targets,
             gradients: gradients.is_some(),
             max_pool: gradients.unwrap_or_default(),
-            isa: oneiro_net::Isa::detect(),
-            max_bytes: MAX_BYTES,
+            ..Request::of_shapes(shapes, targets)
         };
         let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
         for target in &plan.targets[captured.len()..] {

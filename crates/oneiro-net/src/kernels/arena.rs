@@ -17,9 +17,27 @@ pub struct Region {
     pub offset: usize,
     /// Numbers.
     pub len: usize,
+    /// How far it lies behind that of the turn before ([`Arena::take_turn`]), in numbers; 0 for what all turns share.
+    pub stride: usize,
 }
 
 impl Region {
+    /// The same numbers in every turn.
+    pub const fn new(offset: usize, len: usize) -> Region {
+        Region { offset, len, stride: 0 }
+    }
+
+    /// Where it lies in a turn. Saturates, so that a nonsense region fails the bounds check.
+    pub fn in_turn(self, turn: usize) -> Region {
+        Region { offset: self.offset.saturating_add(self.stride.saturating_mul(turn)), ..self }
+    }
+
+    /// The regions of so many turns, which lie one behind the other, as one.
+    pub fn of_turns(self, turns: usize) -> Region {
+        debug_assert!(turns == 1 || self.stride == self.len, "{self:?} of several turns is not in one piece");
+        Region::new(self.offset, self.len.saturating_mul(turns))
+    }
+
     /// One past the last number; saturates, so that a nonsense region fails the bounds check.
     pub fn end(self) -> usize {
         self.offset.saturating_add(self.len)
@@ -35,17 +53,18 @@ impl Region {
 pub struct Arena {
     memory: Pages,
     len: usize,
+    turn: usize,
 }
 
 impl Arena {
     /// Storage for `len` numbers. Where the system has no such memory the process ends; see [`Arena::try_new`].
     pub fn new(len: usize) -> Arena {
-        Arena { memory: Pages::new(len), len }
+        Arena { memory: Pages::new(len), len, turn: 0 }
     }
 
     /// Storage for `len` numbers, or `None` where the system has no such memory.
     pub fn try_new(len: usize) -> Option<Arena> {
-        Some(Arena { memory: Pages::try_new(len)?, len })
+        Some(Arena { memory: Pages::try_new(len)?, len, turn: 0 })
     }
 
     /// Numbers in it.
@@ -58,12 +77,18 @@ impl Arena {
         self.len == 0
     }
 
+    /// From now on regions are those of this turn ([`Region::in_turn`]); at first of turn 0.
+    pub fn take_turn(&mut self, turn: usize) {
+        self.turn = turn;
+    }
+
     /// A region, to read.
     ///
     /// # Panics
     /// Where the region leaves the arena.
     #[track_caller]
     pub fn slice(&self, region: Region) -> &[f32] {
+        let region = region.in_turn(self.turn);
         check_bounds(region, self.len);
         &self.memory.as_slice()[region.offset..region.end()]
     }
@@ -74,6 +99,7 @@ impl Arena {
     /// Where the region leaves the arena.
     #[track_caller]
     pub fn slice_mut(&mut self, region: Region) -> &mut [f32] {
+        let region = region.in_turn(self.turn);
         check_bounds(region, self.len);
         &mut self.memory.as_mut_slice()[region.offset..region.end()]
     }
@@ -85,6 +111,7 @@ impl Arena {
     #[track_caller]
     pub fn frame<const N: usize>(&mut self, writes: [Region; N]) -> (Reader<'_>, [&mut [f32]; N]) {
         const { assert!(N <= MAX_WRITES, "a step writes too many regions") };
+        let writes = writes.map(|region| region.in_turn(self.turn));
         for (index, &region) in writes.iter().enumerate() {
             check_bounds(region, self.len);
             for &other in &writes[..index] {
@@ -94,7 +121,7 @@ impl Arena {
         let start = self.memory.as_mut_slice().as_mut_ptr();
         let mut kept = [Region::default(); MAX_WRITES];
         kept[..N].copy_from_slice(&writes);
-        let reader = Reader { start, len: self.len, writes: kept, arena: PhantomData };
+        let reader = Reader { start, len: self.len, turn: self.turn, writes: kept, arena: PhantomData };
         // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is
         // borrowed for as long as the slices live; the reader gives out nothing that overlaps them.
         let slices = writes
@@ -113,6 +140,7 @@ fn check_bounds(region: Region, len: usize) {
 pub struct Reader<'a> {
     start: *const f32,
     len: usize,
+    turn: usize,
     writes: [Region; MAX_WRITES],
     arena: PhantomData<&'a [f32]>,
 }
@@ -124,6 +152,7 @@ impl<'a> Reader<'a> {
     /// Where the region leaves the arena or overlaps one that the step writes.
     #[track_caller]
     pub fn read(&self, region: Region) -> &'a [f32] {
+        let region = region.in_turn(self.turn);
         check_bounds(region, self.len);
         for &written in &self.writes {
             assert!(!region.overlaps(written), "a step reads {region:?} while it writes {written:?}");
@@ -140,7 +169,7 @@ mod tests {
     use std::panic::catch_unwind;
 
     fn region(offset: usize, len: usize) -> Region {
-        Region { offset, len }
+        Region::new(offset, len)
     }
 
     #[test]
@@ -155,6 +184,25 @@ mod tests {
         assert_eq!(arena.slice(region(49, 3)), [0.0, 3.0, 3.0]);
         assert_eq!(arena.slice(region(0, 0)).len(), 0);
         assert_eq!(arena.slice(region(0, 1)).as_ptr() as usize % 64, 0);
+    }
+
+    #[test]
+    fn every_turn_has_its_own_regions_and_shares_the_others() {
+        let (own, shared) = (Region { stride: 16, ..region(0, 10) }, region(48, 4));
+        let mut arena = Arena::new(52);
+        for turn in 0..3 {
+            arena.take_turn(turn);
+            let (reader, [written]) = arena.frame([own]);
+            written.fill(1.0 + turn as f32 + reader.read(shared)[0]);
+            arena.slice_mut(shared).fill(10.0);
+        }
+        arena.take_turn(0);
+        let first = |at: usize| arena.slice(region(at, 1))[0];
+        assert_eq!([first(0), first(10), first(16), first(32), first(42)], [1.0, 0.0, 12.0, 13.0, 0.0]);
+        let dense = Region { stride: 10, ..region(3, 10) };
+        assert_eq!(dense.of_turns(3), region(3, 30));
+        arena.take_turn(3);
+        assert!(catch_unwind(|| arena.slice(Region { stride: 16, ..region(0, 10) })).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per};
 use crate::ops::maps::Maps;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries, put};
 use crate::tensor::{DType, Tensor};
 
 /// A clamp to [low, high].
@@ -120,6 +120,10 @@ impl Operator for Activation {
             }
         };
         Ok(Some(vec![Tensor::floats(x.shape(), x.as_floats()?.iter().map(clamp).collect())]))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

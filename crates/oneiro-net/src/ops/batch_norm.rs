@@ -13,7 +13,9 @@ use rayon::prelude::*;
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per};
 use crate::ops::maps::{Maps, padded};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, put_with};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries, put_with,
+};
 use crate::tensor::volume;
 
 /// The operator; inputs X (N,C,…), scale, bias, mean, variance (C each).
@@ -84,6 +86,10 @@ impl Operator for BatchNorm {
             return Err(OpError(format!("input {x:?} has no channel axis")));
         }
         Ok(vec![Fact::float(x)])
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

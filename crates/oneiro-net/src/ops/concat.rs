@@ -62,6 +62,10 @@ impl Operator for Concat {
         Ok(Some(vec![Tensor::ints(&shape, out)]))
     }
 
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        axis(self.axis, site.output.shape.len()).is_ok_and(|at| at > 0)
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let at = axis(self.axis, site.output.shape.len())?;
         let row = volume(&site.output.shape[at..]);

@@ -13,7 +13,8 @@ use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::ops::{
-    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, put,
+    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site, entries,
+    put,
 };
 
 mod blocked;
@@ -131,6 +132,10 @@ impl Operator for Conv {
         let mut shape = vec![inputs.shape(0)?[0], inputs.shape(1)?[0]];
         shape.extend(&window.out);
         Ok(vec![Fact::float(shape)])
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -10,7 +10,7 @@ use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::constant::{MAX_EXTENT, check_volume};
 use crate::ops::window::{MAX_SPATIAL, three};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, entries};
 use crate::tensor::volume;
 
 /// Product of strides beyond which a file is taken for damaged.
@@ -163,6 +163,10 @@ impl Operator for ConvTranspose {
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         Ok(vec![Fact::float(self.geometry(inputs)?.1)])
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

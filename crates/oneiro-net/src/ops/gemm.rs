@@ -10,7 +10,7 @@ use crate::error::OpError;
 use crate::kernels::{self, Isa};
 use crate::ops::constant::check_volume;
 use crate::ops::matmul::{Pair, Product};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, entries};
 use crate::tensor::volume;
 
 /// The operators.
@@ -82,6 +82,24 @@ impl Operator for Dense {
         let product = self.product(inputs)?;
         check_volume(&product.shape)?;
         Ok(vec![Fact { dtype: inputs.need(0)?.dtype, shape: product.shape, value: None }])
+    }
+
+    /// The entries are rows of a matrix of data, or whole matrices.
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        let (Ok(a), Ok(b)) = (site.inputs.need(0), site.inputs.need(1)) else { return false };
+        let constant = |fact: &Fact| fact.value.is_some();
+        let matrices = a.shape.len().max(b.shape.len()) > 2;
+        let added = |c: &Fact| constant(c) && (c.shape.len() < 2 || c.shape[0] == 1);
+        if matrices {
+            entries::aligned(site)
+        } else {
+            let transposed = matches!(self, Dense::Gemm { trans_a: true, .. });
+            a.shape.len() == 2
+                && !constant(a)
+                && !transposed
+                && constant(b)
+                && site.inputs.get(2).is_none_or(added)
+        }
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::ops::broadcast::{Walk, broadcast};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries};
 use crate::tensor::{DType, Tensor, volume};
 
 /// The functions.
@@ -134,6 +134,10 @@ impl Operator for Logic {
         Ok(Some(vec![Tensor::bools(&shape, out.collect::<Result<_, _>>()?)]))
     }
 
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::aligned(site)
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let a = site.inputs.shape(0)?;
         let operands = if self.unary() { [a, a] } else { [a, site.inputs.shape(1)?] };
@@ -224,6 +228,10 @@ impl Operator for Where {
             if c[k] { x[i] } else { y[j] }
         };
         Ok(Some(vec![Tensor::ints(&shape, (0..volume(&shape)).map(pick).collect())]))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::aligned(site)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -35,6 +35,10 @@ impl Operator for LpNormalization {
         Ok(vec![Fact::float(x)])
     }
 
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        site.inputs.shape(0).is_ok_and(|x| axis(self.axis, x.len()).is_ok_and(|at| at > 0))
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
         let at = axis(self.axis, x.len())?;

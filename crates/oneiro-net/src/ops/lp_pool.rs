@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::window::{Window, WindowAttributes, three};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, entries};
 
 /// The operators.
 #[derive(Debug, Clone)]
@@ -50,6 +50,10 @@ impl Operator for LpPool {
         let mut shape = inputs.shape(0)?[..2].to_vec();
         shape.extend(window.out);
         Ok(vec![Fact::float(shape)])
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::OpError;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries};
 use crate::tensor::volume;
 
 /// The operator.
@@ -44,6 +44,10 @@ impl Operator for Lrn {
             return Err(OpError(format!("input {x:?} has no channel axis")));
         }
         Ok(vec![Fact::float(x)])
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

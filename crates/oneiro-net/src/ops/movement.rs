@@ -11,7 +11,7 @@ use crate::ops::broadcast::broadcast;
 use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
 use crate::ops::lookup::Lookup;
 use crate::ops::origin::{Origin, Walked};
-use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
+use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis, entries};
 use crate::tensor::Tensor;
 
 /// The operators.
@@ -376,6 +376,17 @@ impl Operator for Movement {
             })
             .collect::<Result<Vec<_>, _>>()
             .map(Some)
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        let stays = |origin: Origin| {
+            let whole = |walked: &Walked| {
+                walked.axis == Some(0) && walked.positions.iter().enumerate().all(|(i, &p)| p == Some(i))
+            };
+            origin.axes.first().is_some_and(whole)
+                && site.inputs.shape(0).is_ok_and(|x| origin.shape().first() == x.first())
+        };
+        entries::alone(site.inputs) && self.origin(site.inputs, site.output_index).is_ok_and(stays)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

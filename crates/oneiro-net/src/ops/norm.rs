@@ -11,7 +11,9 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::broadcast::{Walk, broadcast};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
+};
 use crate::tensor::volume;
 
 /// Which elements are a row, and whom scale and bias belong to.
@@ -119,6 +121,16 @@ impl Operator for Norm {
             facts.extend([Fact::float(statistics.clone()), Fact::float(statistics)]);
         }
         Ok(facts)
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        let within = match self.rows {
+            Rows::From { axis: at, .. } => {
+                site.inputs.shape(0).is_ok_and(|x| axis(at, x.len()).is_ok_and(|at| at > 0))
+            }
+            Rows::Instance | Rows::Group { .. } => true,
+        };
+        within && entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -231,6 +231,10 @@ impl Operator for Pick {
         Ok(Some(vec![Tensor::ints(&table.shape, table.sources.iter().map(pick).collect())]))
     }
 
+    fn by_entry(&self, _site: Site<'_>) -> bool {
+        matches!(self, Pick::DepthToSpace { .. } | Pick::SpaceToDepth { .. })
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
         let indices = site.inputs.get(1).filter(|fact| fact.value.is_none());

@@ -147,6 +147,11 @@ impl Operator for Pool {
         Ok(facts)
     }
 
+    /// Positions of maxima count the elements of all entries.
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        site.output_index == 0
+    }
+
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = site.inputs.shape(0)?;
         if matches!(self, Pool::GlobalAverage) {

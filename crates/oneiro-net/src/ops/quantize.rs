@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::ops::activation::Bounds;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, entries};
 use crate::tensor::{DType, Tensor, volume};
 
 /// Numbers of element types in ONNX's `TensorProto.DataType`.
@@ -197,6 +197,12 @@ impl Operator for Quantization {
                 Tensor::ints(x.shape(), x.as_floats()?.iter().enumerate().map(value).collect())
             }
         }]))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        let one = site.inputs.get(1).is_some_and(|scale| scale.len() == 1);
+        let along = |at: usize| one || at > 0;
+        entries::alone(site.inputs) && axis(self.grid().axis, site.output.shape.len()).map_or(one, along)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use crate::error::OpError;
 use crate::ops::maps::{plane_of, rows_of};
 use crate::ops::pool::Mean;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
+};
 use crate::tensor::{DType, Tensor, volume};
 
 /// Elements a task works on at least.
@@ -161,6 +163,10 @@ impl Operator for Reduce {
             return Ok(None);
         }
         Ok(Some(Built::new(Mean::new(site, rows_of(input), plane_of(input)), 1)))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs) && self.axes(site.inputs).is_ok_and(|axes| !axes.contains(&0))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -9,7 +9,9 @@ use rayon::prelude::*;
 
 use crate::error::OpError;
 use crate::ops::resize::Resize;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
+};
 use crate::tensor::{DType, Tensor, volume};
 
 /// Elements that the taps of a running sum may take.
@@ -110,6 +112,11 @@ impl Operator for Resample {
             }
         }
         Ok(Some(vec![Tensor::ints(inputs.shape(0)?, out)]))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        let keeps = |map: Resampling| map.axes.first().is_some_and(Option::is_none);
+        entries::alone(site.inputs) && self.map(site.inputs).is_ok_and(keeps)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

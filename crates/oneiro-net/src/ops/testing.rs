@@ -184,7 +184,7 @@ impl Case {
         // Arena: every operand, the output, its gradient, an operand's gradient, saved words.
         let mut at = 0;
         let mut region = |len: usize| {
-            let r = Region { offset: at, len };
+            let r = Region::new(at, len);
             at += len.next_multiple_of(16);
             r
         };
@@ -229,7 +229,7 @@ impl Case {
             if given.constant || given.tensor.dtype() != DType::Float || !kernel.differentiable(k) {
                 continue;
             }
-            let dx = Region { offset: dx_start, len: r.len };
+            let dx = Region::new(dx_start, r.len);
             let mut gradients = Vec::new();
             for accumulate in [false, true] {
                 arena.slice_mut(dx).fill(if accumulate { 1.0 } else { f32::NAN });

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::error::OpError;
 use crate::ops::binary::{self, Binary};
 use crate::ops::broadcast::{Walk, broadcast};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site};
+use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries};
 use crate::tensor::{DType, Tensor, volume};
 
 /// Elements a task works on; fixed, so that the split never depends on the number of threads.
@@ -98,6 +98,10 @@ impl Operator for Variadic {
             });
         }
         Ok(out.map(|v| vec![Tensor::ints(&fact.shape, v)]))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::aligned(site)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

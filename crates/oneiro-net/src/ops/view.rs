@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::OpError;
 use crate::ops::activation::Copy;
 use crate::ops::constant::MAX_ELEMENTS;
-use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
+use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis, entries};
 use crate::tensor::{DType, Tensor, volume};
 
 /// The operators.
@@ -181,6 +181,10 @@ impl Operator for View {
     fn evaluate(&self, inputs: Facts<'_>) -> Result<Option<Vec<Tensor>>, OpError> {
         let x = inputs.need_constant(0)?.reshaped(&self.shape(inputs)?)?;
         Ok(Some([x.cast(self.dtype(inputs)?)].into_iter().chain(self.mask(inputs)?).collect()))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        entries::alone(site.inputs)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -15,7 +15,8 @@ pub(super) fn home(inside: &[Option<Home>], s: usize) -> Home {
     (at, offset)
 }
 
-/// Lets the operands of concatenations lie inside their results, where each finds one place; notes in the steps which do.
+/// Lets the operands of concatenations lie inside their results, where each finds one place and is not to stay apart; notes in
+/// the steps which do.
 ///
 /// A part may belong to several concatenations if one continues another, as in a densely connected block: then the
 /// shorter result lies inside the longer one with all its parts.
@@ -23,6 +24,7 @@ pub(super) fn join_values(
     storages: &[Storage],
     steps: &mut [LoweredStep],
     producers: &[Option<usize>],
+    apart: impl Fn(usize) -> bool,
 ) -> Vec<Option<Home>> {
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
@@ -34,7 +36,7 @@ pub(super) fn join_values(
             .zip(parts)
             .map(|(operand, &(offset, _))| {
                 let LoweredOperand::Storage(s) = operand else { return None };
-                producers[*s]?;
+                producers[*s].filter(|_| !apart(*s))?;
                 let (outer, by) = home(&inside, *s);
                 (outer != step.output).then_some((outer, offset as isize - by as isize))
             })

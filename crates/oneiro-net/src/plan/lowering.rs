@@ -9,7 +9,7 @@ use crate::ops::activation::Attached;
 use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
 use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
-use crate::plan::{Plan, Request, check_memory};
+use crate::plan::{Plan, Request, check_memory, turns};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
@@ -78,6 +78,8 @@ pub(super) struct Lowering<'a> {
     /// How often each value is read.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
+    /// How many turns the whole batch takes; `request` and `typed` are those of one.
+    pub(super) turns: usize,
 }
 
 /// Where a value is stored, by layout.
@@ -104,10 +106,11 @@ impl Stored {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(graph: &'a Graph, typed: &'a Typed, request: &'a Request) -> Self {
+    pub(super) fn new(graph: &'a Graph, typed: &'a Typed, request: &'a Request, whole: &Request) -> Self {
+        let turns = turns::entries(whole) / turns::entries(request).max(1);
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
-        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new() }
+        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns }
     }
 
     pub(super) fn lower(mut self) -> Result<Plan> {

@@ -12,7 +12,7 @@ pub struct Block {
 }
 
 /// Elements that blocks are aligned to: 64 bytes, a cache line.
-const ALIGN: usize = 16;
+pub const ALIGN: usize = 16;
 
 /// An offset for each block, and the length of the arena.
 ///

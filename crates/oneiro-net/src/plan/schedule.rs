@@ -1,5 +1,7 @@
 //! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
 
+use std::cmp::Ordering;
+
 use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
 use crate::ops::activation::Attached;
@@ -7,10 +9,10 @@ use crate::ops::{Layout, Operand};
 use crate::plan::joining::{self, Home};
 use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
 use crate::plan::memory::{self, Block};
-use crate::plan::sharing;
 use crate::plan::{
     BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
 };
+use crate::plan::{sharing, turns};
 use crate::tensor::volume;
 
 /// A step's share in the gradient of one of its operands.
@@ -56,6 +58,21 @@ impl Clock {
     fn end(self) -> usize {
         2 * self.steps + 2
     }
+
+    /// The life of a block that each turn has its own of, seen over all turns: all run forward before the seeds are written,
+    /// and all run back after it. `None` if the block lives within a turn's way forward or back, and serves the next one too.
+    fn over_turns(self, (start, end): (usize, usize)) -> Option<(usize, usize)> {
+        let (seed, last) = (self.seed(), self.end());
+        let own = start == 0 || end == last || (start <= seed && seed <= end);
+        let first_way_back = seed + 1;
+        let start = if start < seed { 0 } else { start.min(first_way_back) };
+        let end = match end.cmp(&seed) {
+            Ordering::Less => self.steps,
+            Ordering::Equal => seed,
+            Ordering::Greater => last,
+        };
+        own.then_some((start, end))
+    }
 }
 
 impl Lowering<'_> {
@@ -65,7 +82,7 @@ impl Lowering<'_> {
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
         let producers = self.producers();
-        let inside = joining::join_values(&self.storages, &mut self.steps, &producers);
+        let inside = self.join_values(&producers, &targets);
         self.live_forward(clock, &inputs, &targets);
         let mut backward = if self.request.gradients { self.run_back(clock) } else { Vec::new() };
         let joined = joining::join_gradients(&self.storages, &self.steps, &inside, &mut backward);
@@ -84,6 +101,13 @@ impl Lowering<'_> {
             }
         }
         self.place(clock, &inputs, &targets, &places, &backward, &gated)
+    }
+
+    /// Concatenations whose parts lie inside them. Where the batch takes turns, targets stay by themselves, so that those of all
+    /// turns lie in one piece.
+    fn join_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
+        let apart = |s: usize| self.turns > 1 && targets.contains(&s);
+        joining::join_values(&self.storages, &mut self.steps, producers, apart)
     }
 
     /// The storages of values in plain order.
@@ -176,17 +200,27 @@ impl Lowering<'_> {
     ) -> Plan {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
+        let turns = self.turns;
         let mut blocks = Vec::new();
-        let mut block = |len: usize, life: Option<(usize, usize)>| {
-            let (start, end) = life.unwrap_or((0, 0));
-            blocks.push(Block { len: if life.is_some() { len } else { 0 }, start, end });
+        let mut of_turn = Vec::new();
+        let mut block = |len: usize, life: Option<(usize, usize)>, packed: bool| {
+            let len = if life.is_some() { len } else { 0 };
+            let life = life.unwrap_or((0, 0));
+            let own = Some(life).filter(|_| turns > 1).and_then(|life| clock.over_turns(life));
+            let stride = if packed { len } else { len.next_multiple_of(memory::ALIGN) };
+            let (start, end) = own.unwrap_or(life);
+            blocks.push(Block { len: if own.is_some() { stride * turns } else { len }, start, end });
+            of_turn.push((len, if own.is_some() { stride } else { 0 }));
             blocks.len() - 1
         };
+        // What is fed and read from outside lies in one piece.
+        let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
         let own = |lives: &[Option<(usize, usize)>],
-                   block: &mut dyn FnMut(usize, Option<(usize, usize)>) -> usize| {
-            self.storages.iter().zip(lives).map(|(s, &life)| block(s.len, life)).collect::<Vec<usize>>()
+                   block: &mut dyn FnMut(usize, Option<(usize, usize)>, bool) -> usize| {
+            let storages = self.storages.iter().zip(lives).enumerate();
+            storages.map(|(i, (s, &life))| block(s.len, life, outside(i))).collect::<Vec<usize>>()
         };
         let value_blocks = own(&value_lives, &mut block);
         let gradient_blocks = own(&gradient_lives, &mut block);
@@ -205,16 +239,16 @@ impl Lowering<'_> {
                 let high = bounds.is_some_and(|c| c.high < f32::INFINITY);
                 let swish = matches!(step.attached, Some(Attached::Swish(_)));
                 Extra {
-                    saved: block(step.kernel.saved_words(), life),
-                    below: block(words, life.filter(|_| low)),
-                    above: block(words, life.filter(|_| high)),
-                    slopes: block(self.storages[step.output].len, life.filter(|_| swish)),
+                    saved: block(step.kernel.saved_words(), life, false),
+                    below: block(words, life.filter(|_| low), false),
+                    above: block(words, life.filter(|_| high), false),
+                    slopes: block(self.storages[step.output].len, life.filter(|_| swish), false),
                     rows,
                 }
             })
             .collect();
         let (offsets, arena_len) = memory::place(&blocks);
-        let region = |b: usize| Region { offset: offsets[b], len: blocks[b].len };
+        let region = |b: usize| Region { offset: offsets[b], len: of_turn[b].0, stride: of_turn[b].1 };
         let some = |b: usize| Some(region(b)).filter(|r| r.len > 0);
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
@@ -223,7 +257,7 @@ impl Lowering<'_> {
             if whole.len == 0 {
                 whole
             } else {
-                Region { offset: whole.offset + offset, len: self.storages[s].len }
+                Region { offset: whole.offset + offset, len: self.storages[s].len, ..whole }
             }
         };
         let value = |s: usize| within(&value_blocks, &places.values, s);
@@ -240,7 +274,7 @@ impl Lowering<'_> {
                 let gradient = gradients.then(|| gradient_of(s));
                 Some(PlanInput {
                     name: name(v),
-                    shape: self.request.shapes[i].clone(),
+                    shape: turns::of_all(&self.request.shapes[i], turns),
                     used: self.storages[s].value.is_some_and(|(_, end)| end > 0),
                     region: value(s),
                     gradient,
@@ -254,7 +288,9 @@ impl Lowering<'_> {
             .zip(targets)
             .map(|(&v, &s)| PlanTarget {
                 name: name(v),
-                shape: self.typed.facts[v.index()].as_ref().map_or(vec![], |f| f.shape.clone()),
+                shape: self.typed.facts[v.index()]
+                    .as_ref()
+                    .map_or(vec![], |f| turns::of_all(&f.shape, turns)),
                 region: value(s),
                 seed: self.storages[s].seeded.then(|| gradient_of(s)),
             })
@@ -337,6 +373,7 @@ impl Lowering<'_> {
             backward,
             zeroed,
             arena_len,
+            turns,
         }
     }
 }

@@ -251,14 +251,7 @@ impl Network {
     /// A session for these inputs that can be run again and again.
     pub fn compile(&self, inputs: Vec<Array>, targets: &[ValueId], isa: Isa) -> Result<Runner> {
         let shapes = inputs.iter().map(|x| x.shape.clone()).collect();
-        let request = Request {
-            shapes,
-            targets: targets.to_vec(),
-            gradients: true,
-            max_pool: MaxPoolRule::Exact,
-            isa,
-            max_bytes: oneiro_net::plan::MAX_BYTES,
-        };
+        let request = Request { isa, ..Request::of_shapes(shapes, targets.to_vec()) };
         let plan = Arc::new(Plan::compile(&self.graph, &request).map_err(|e| e.to_string())?);
         Ok(Runner { inputs, session: CpuSession::new(plan).map_err(|e| e.to_string())? })
     }

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oneiro_net::plan::MAX_BYTES;
-use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Session};
+use oneiro_net::{CpuSession, Plan, Request, Session};
 
 use super::Image;
 use super::planes::resize;
@@ -110,14 +109,7 @@ fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) ->
     let shapes = model.input_shapes(1, Some(size))?;
     let values = layers.iter().map(|layer| model.resolve(layer)).collect::<Result<Vec<_>>>()?;
     let (graph, targets) = model.channels_first(&values, &shapes)?;
-    let request = Request {
-        shapes,
-        targets,
-        gradients,
-        max_pool: MaxPoolRule::Exact,
-        isa: Isa::detect(),
-        max_bytes: MAX_BYTES,
-    };
+    let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
     Ok(CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?)
 }
 
