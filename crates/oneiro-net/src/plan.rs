@@ -16,6 +16,7 @@ use crate::passes;
 use crate::tensor::{DType, Tensor};
 use crate::typed::{MAX_COMPUTED, Typed};
 
+mod blocks;
 mod joining;
 mod lowering;
 pub mod memory;

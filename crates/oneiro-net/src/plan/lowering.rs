@@ -9,6 +9,7 @@ use crate::ops::activation::Attached;
 use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
 use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
+use crate::plan::blocks::Life;
 use crate::plan::{Plan, Request, check_memory, turns};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
@@ -20,8 +21,8 @@ const FEW_CHANNELS: usize = BLOCK / 4;
 #[derive(Debug, Default)]
 pub(super) struct Storage {
     pub(super) len: usize,
-    pub(super) value: Option<(usize, usize)>,
-    pub(super) gradient: Option<(usize, usize)>,
+    pub(super) value: Option<Life>,
+    pub(super) gradient: Option<Life>,
     /// Whether the gradient flows back through it to an input.
     pub(super) differentiable: bool,
     /// Whether an objective writes its gradient.

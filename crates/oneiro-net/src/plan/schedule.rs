@@ -1,14 +1,12 @@
 //! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
 
-use std::cmp::Ordering;
-
 use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
 use crate::ops::activation::Attached;
 use crate::ops::{Layout, Operand};
+use crate::plan::blocks::{Blocks, Clock, Life, lives, touch};
 use crate::plan::joining::{self, Home};
 use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
-use crate::plan::memory::{self, Block};
 use crate::plan::{
     BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
 };
@@ -33,46 +31,6 @@ pub(super) struct Contribution {
 pub(super) struct BackwardLowered {
     pub(super) step: usize,
     pub(super) contributions: Vec<Contribution>,
-}
-
-/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the steps run
-/// back.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    pub(super) steps: usize,
-}
-
-impl Clock {
-    fn forward(self, step: usize) -> usize {
-        step + 1
-    }
-
-    fn seed(self) -> usize {
-        self.steps + 1
-    }
-
-    pub(super) fn backward(self, step: usize) -> usize {
-        2 * self.steps + 1 - step
-    }
-
-    fn end(self) -> usize {
-        2 * self.steps + 2
-    }
-
-    /// The life of a block that each turn has its own of, seen over all turns: all run forward before the seeds are written,
-    /// and all run back after it. `None` if the block lives within a turn's way forward or back, and serves the next one too.
-    fn over_turns(self, (start, end): (usize, usize)) -> Option<(usize, usize)> {
-        let (seed, last) = (self.seed(), self.end());
-        let own = start == 0 || end == last || (start <= seed && seed <= end);
-        let first_way_back = seed + 1;
-        let start = if start < seed { 0 } else { start.min(first_way_back) };
-        let end = match end.cmp(&seed) {
-            Ordering::Less => self.steps,
-            Ordering::Equal => seed,
-            Ordering::Greater => last,
-        };
-        own.then_some((start, end))
-    }
 }
 
 impl Lowering<'_> {
@@ -201,29 +159,17 @@ impl Lowering<'_> {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
         let turns = self.turns;
-        let mut blocks = Vec::new();
-        let mut of_turn = Vec::new();
-        let mut block = |len: usize, life: Option<(usize, usize)>, packed: bool| {
-            let len = if life.is_some() { len } else { 0 };
-            let life = life.unwrap_or((0, 0));
-            let own = Some(life).filter(|_| turns > 1).and_then(|life| clock.over_turns(life));
-            let stride = if packed { len } else { len.next_multiple_of(memory::ALIGN) };
-            let (start, end) = own.unwrap_or(life);
-            blocks.push(Block { len: if own.is_some() { stride * turns } else { len }, start, end });
-            of_turn.push((len, if own.is_some() { stride } else { 0 }));
-            blocks.len() - 1
-        };
+        let mut blocks = Blocks::new(clock, turns);
         // What is fed and read from outside lies in one piece.
         let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
-        let own = |lives: &[Option<(usize, usize)>],
-                   block: &mut dyn FnMut(usize, Option<(usize, usize)>, bool) -> usize| {
+        let mut own = |lives: &[Option<Life>]| -> Vec<usize> {
             let storages = self.storages.iter().zip(lives).enumerate();
-            storages.map(|(i, (s, &life))| block(s.len, life, outside(i))).collect::<Vec<usize>>()
+            storages.map(|(i, (s, &life))| blocks.add(s.len, life, outside(i))).collect()
         };
-        let value_blocks = own(&value_lives, &mut block);
-        let gradient_blocks = own(&gradient_lives, &mut block);
+        let value_blocks = own(&value_lives);
+        let gradient_blocks = own(&gradient_lives);
         let mut goes_back = vec![false; self.steps.len()];
         backward.iter().for_each(|b| goes_back[b.step] = true);
         let extra: Vec<Extra> = self
@@ -239,16 +185,16 @@ impl Lowering<'_> {
                 let high = bounds.is_some_and(|c| c.high < f32::INFINITY);
                 let swish = matches!(step.attached, Some(Attached::Swish(_)));
                 Extra {
-                    saved: block(step.kernel.saved_words(), life, false),
-                    below: block(words, life.filter(|_| low), false),
-                    above: block(words, life.filter(|_| high), false),
-                    slopes: block(self.storages[step.output].len, life.filter(|_| swish), false),
+                    saved: blocks.add(step.kernel.saved_words(), life, false),
+                    below: blocks.add(words, life.filter(|_| low), false),
+                    above: blocks.add(words, life.filter(|_| high), false),
+                    slopes: blocks.add(self.storages[step.output].len, life.filter(|_| swish), false),
                     rows,
                 }
             })
             .collect();
-        let (offsets, arena_len) = memory::place(&blocks);
-        let region = |b: usize| Region { offset: offsets[b], len: of_turn[b].0, stride: of_turn[b].1 };
+        let (regions, arena_len) = blocks.place();
+        let region = |b: usize| regions[b];
         let some = |b: usize| Some(region(b)).filter(|r| r.len > 0);
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
@@ -414,23 +360,6 @@ fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [Back
     gated
 }
 
-/// The lives of outermost storages: all that lies in them has one.
-fn lives(homes: &[Home], own: impl Iterator<Item = Option<(usize, usize)>>) -> Vec<Option<(usize, usize)>> {
-    let mut lives = vec![None; homes.len()];
-    for (&(home, _), life) in homes.iter().zip(own) {
-        if let Some((start, end)) = life {
-            touch(&mut lives[home], start);
-            touch(&mut lives[home], end);
-        }
-    }
-    lives
-}
-
-/// Makes a life include a moment.
-fn touch(life: &mut Option<(usize, usize)>, time: usize) {
-    *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
-}
-
 /// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole entry; in
 /// blocks of channels one image of a block.
 fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
@@ -439,7 +368,7 @@ fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
         let row_len = volume(&shape[2..]);
         return MaskRows { entries: shape[1], per_entry: shape[0], row_len, taking_turns: true };
     }
-    let batch = request.shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
+    let batch = turns::entries(request);
     let rows = volume(&shape[..shape.len().min(if shape.len() > 2 { 2 } else { 1 })]);
     let row_len = volume(shape) / rows.max(1);
     let entries = if batch > 0 && rows.is_multiple_of(batch) { batch } else { 1 };

@@ -1,9 +1,10 @@
 //! Gradients that share one place: where a step passes its output's gradient on as it is, as a sum does to both of its
 //! terms, nothing is copied if nobody who still needs the one writes the other.
 
+use crate::plan::blocks::Clock;
 use crate::plan::joining::Home;
 use crate::plan::lowering::{LoweredStep, Storage};
-use crate::plan::schedule::{BackwardLowered, Clock};
+use crate::plan::schedule::BackwardLowered;
 
 /// Marks the contributions that become unnecessary, and returns for each storage the one whose gradient's place it takes.
 pub(super) fn share(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oneiro_net::format::onnx;
 use oneiro_net::names::Names;
 use oneiro_net::tensor::volume;
-use oneiro_net::{CpuSession, Graph, Isa, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
+use oneiro_net::{CpuSession, Graph, Isa, Plan, Request, Rules, Session, ValueId};
 use safetensors::{Dtype, SafeTensors};
 
 /// What goes wrong is a line of a test's report.

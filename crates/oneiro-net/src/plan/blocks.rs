@@ -1,0 +1,104 @@
+//! The plan's axis of time, and the blocks of memory that live on it.
+
+use std::cmp::Ordering;
+
+use crate::kernels::Region;
+use crate::plan::joining::Home;
+use crate::plan::memory::{self, Block};
+
+/// The first and the last moment at which something is needed.
+pub(super) type Life = (usize, usize);
+
+/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the steps run
+/// back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) steps: usize,
+}
+
+impl Clock {
+    pub(super) fn forward(self, step: usize) -> usize {
+        step + 1
+    }
+
+    pub(super) fn seed(self) -> usize {
+        self.steps + 1
+    }
+
+    pub(super) fn backward(self, step: usize) -> usize {
+        2 * self.steps + 1 - step
+    }
+
+    pub(super) fn end(self) -> usize {
+        2 * self.steps + 2
+    }
+
+    /// The life of a block that each turn has its own of, seen over all turns: all run forward before the seeds are written,
+    /// and all run back after it. `None` if the block lives within a turn's way forward or back, and serves the next one too.
+    fn over_turns(self, (start, end): Life) -> Option<Life> {
+        let (seed, last) = (self.seed(), self.end());
+        let own = start == 0 || end == last || (start <= seed && seed <= end);
+        let first_way_back = seed + 1;
+        let start = if start < seed { 0 } else { start.min(first_way_back) };
+        let end = match end.cmp(&seed) {
+            Ordering::Less => self.steps,
+            Ordering::Equal => seed,
+            Ordering::Greater => last,
+        };
+        own.then_some((start, end))
+    }
+}
+
+/// The lives of outermost storages: all that lies in them has one.
+pub(super) fn lives(homes: &[Home], own: impl Iterator<Item = Option<Life>>) -> Vec<Option<Life>> {
+    let mut lives = vec![None; homes.len()];
+    for (&(home, _), life) in homes.iter().zip(own) {
+        if let Some((start, end)) = life {
+            touch(&mut lives[home], start);
+            touch(&mut lives[home], end);
+        }
+    }
+    lives
+}
+
+/// Makes a life include a moment.
+pub(super) fn touch(life: &mut Option<Life>, time: usize) {
+    *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
+}
+
+/// Blocks of the arena, and what one turn has of each.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    clock: Clock,
+    turns: usize,
+    blocks: Vec<Block>,
+    /// Numbers of one turn, and how far those of the next lie behind them.
+    of_turn: Vec<(usize, usize)>,
+}
+
+impl Blocks {
+    pub(super) fn new(clock: Clock, turns: usize) -> Self {
+        Self { clock, turns, blocks: Vec::new(), of_turn: Vec::new() }
+    }
+
+    /// A block of so many numbers a turn, or of none without a life; returns its number. Where each turn has its own, they lie one
+    /// behind the other without a gap if `packed`, else each at an aligned place.
+    pub(super) fn add(&mut self, len: usize, life: Option<Life>, packed: bool) -> usize {
+        let len = if life.is_some() { len } else { 0 };
+        let life = life.unwrap_or((0, 0));
+        let own = Some(life).filter(|_| self.turns > 1).and_then(|life| self.clock.over_turns(life));
+        let stride = if packed { len } else { len.next_multiple_of(memory::ALIGN) };
+        let (start, end) = own.unwrap_or(life);
+        self.blocks.push(Block { len: if own.is_some() { stride * self.turns } else { len }, start, end });
+        self.of_turn.push((len, if own.is_some() { stride } else { 0 }));
+        self.blocks.len() - 1
+    }
+
+    /// Where each block lies, and the length of the arena.
+    pub(super) fn place(self) -> (Vec<Region>, usize) {
+        let (offsets, arena_len) = memory::place(&self.blocks);
+        let places = offsets.into_iter().zip(self.of_turn);
+        let regions = places.map(|(offset, (len, stride))| Region { offset, len, stride });
+        (regions.collect(), arena_len)
+    }
+}
