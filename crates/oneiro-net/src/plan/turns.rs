@@ -12,7 +12,7 @@ use crate::typed::{Typed, TypedNode};
 
 /// Bytes of a step's operands and result, for each thread, that are taken to stay in the caches. Found by timing ten networks at
 /// batches of 1 to 32 with two threads: with this, the sums below are least where the time is.
-const CACHE_PER_THREAD: usize = 10 << 20;
+const CACHE_PER_THREAD: usize = 12 << 20;
 
 /// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read meanwhile: some 3 µs.
 const STEP_BYTES: usize = 64 << 10;
