@@ -5,8 +5,6 @@
 //! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
 //! there is no gradient of anything but inputs and what lies between.
 
-use std::borrow::Cow;
-
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
@@ -219,21 +217,35 @@ impl Plan {
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
         let whole = turns::possible(&typed, request).then(|| typed.clone());
-        let mut rewrites = passes::optimise(&mut typed);
-        let mut turn = Cow::Borrowed(request);
-        if let Some(part) = whole.and_then(|whole| turns::part(graph, request, &whole, &typed, computed)) {
-            (turn, typed) = (Cow::Owned(part.request), part.typed);
-            rewrites = passes::optimise(&mut typed);
-        }
+        let rewrites = passes::optimise(&mut typed);
+        let part = whole.and_then(|whole| turns::part(graph, request, &whole, &typed, computed));
+        let in_turns = part.and_then(|mut part| {
+            let rewrites = passes::optimise(&mut part.typed);
+            Self::lower(graph, part.typed, &part.request, request, rewrites).ok()
+        });
+        let plan = match in_turns {
+            Some(plan) => plan,
+            None => Self::lower(graph, typed, request, request, rewrites)?,
+        };
+        check_memory(request, plan.arena_bytes(), weights)?;
+        Ok(plan)
+    }
+
+    /// The plan of a turn's graph, for as many turns as the `whole` request takes.
+    fn lower(
+        graph: &Graph,
+        mut typed: Typed,
+        turn: &Request,
+        whole: &Request,
+        rewrites: Vec<(&'static str, String)>,
+    ) -> Result<Self> {
         for node in &mut typed.nodes {
-            if let Some(ruled) = pool::under_rule(node.op.as_ref(), request.max_pool) {
+            if let Some(ruled) = pool::under_rule(node.op.as_ref(), turn.max_pool) {
                 node.op = ruled;
             }
         }
-        let mut plan = Lowering::new(graph, &typed, &turn, request).lower()?;
-        plan.rewrites = rewrites;
-        check_memory(request, plan.arena_bytes(), weights)?;
-        Ok(plan)
+        let plan = Lowering::new(graph, &typed, turn, whole).lower()?;
+        Ok(Self { rewrites, ..plan })
     }
 
     /// Bytes of the arena: all activations, gradients and what backward needs.

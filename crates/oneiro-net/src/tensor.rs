@@ -140,19 +140,23 @@ impl Tensor {
         }
     }
 
-    /// Whether this is `part` once or several times, one behind the other along axis 0.
-    pub fn repeats(&self, part: &Tensor) -> bool {
-        fn cycles<T: PartialEq>(all: &[T], part: &[T]) -> bool {
-            let same = all.len() == part.len() && std::ptr::eq(all.as_ptr(), part.as_ptr());
-            same || all.is_empty() || all.chunks(part.len().max(1)).all(|piece| piece == part)
+    /// Whether this is `part` so many times, one behind the other along axis 0, bit by bit.
+    pub fn repeats(&self, part: &Tensor, times: usize) -> bool {
+        fn cycles<T>(all: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+            let one = all.len() == part.len() && std::ptr::eq(all.as_ptr(), part.as_ptr());
+            one || all.iter().zip(part.iter().cycle()).all(|(a, b)| same(a, b))
         }
-        let fits = self.shape.len() == part.shape.len() && self.shape.get(1..) == part.shape.get(1..);
+        let axis = |t: &Tensor| t.shape.first().copied().unwrap_or(1);
+        let fits = self.shape.len() == part.shape.len()
+            && self.shape.get(1..) == part.shape.get(1..)
+            && axis(part).checked_mul(times) == Some(axis(self));
+        let same_bits = |a: &f32, b: &f32| a.to_bits() == b.to_bits();
         fits && match (&self.data, &part.data) {
-            (Data::Float(all), Data::Float(part)) => cycles(all, part),
-            (Data::Int(all), Data::Int(part)) => cycles(all, part),
-            (Data::Bool(all), Data::Bool(part)) => cycles(all, part),
-            (Data::Raw(a, all), Data::Raw(b, part)) => a == b && cycles(all, part),
-            (Data::Repeated(a), Data::Repeated(b)) => a == b,
+            (Data::Float(all), Data::Float(part)) => cycles(all, part, same_bits),
+            (Data::Int(all), Data::Int(part)) => cycles(all, part, i64::eq),
+            (Data::Bool(all), Data::Bool(part)) => cycles(all, part, bool::eq),
+            (Data::Raw(a, all), Data::Raw(b, part)) => a == b && cycles(all, part, u8::eq),
+            (Data::Repeated(a), Data::Repeated(b)) => same_bits(a, b),
             _ => false,
         }
     }

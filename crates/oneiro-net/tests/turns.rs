@@ -10,7 +10,7 @@ use network::{Builder, network};
 use oneiro_net::graph::{Graph, ValueId};
 use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::Tensor;
-use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
+use oneiro_net::{CpuSession, Plan, ReluRule, Request, Rules, Session};
 
 fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919 + 13) % 1009) as f32 / 504.0 - 1.0).collect()
@@ -34,7 +34,8 @@ fn bits(plan: Plan) -> Vec<Vec<u32>> {
         session.forward();
         for t in 0..targets {
             let (values, seed) = session.seed(t);
-            assert!(seed.iter().all(|s| *s == 0.0), "seeds begin at zero");
+            // Targets that are views of one another share a seed.
+            assert!(t > 0 || seed.iter().all(|s| *s == 0.0), "seeds begin at zero");
             seed.iter_mut().zip(values).for_each(|(seed, value)| *seed += 0.3 + value);
         }
         session.backward(&Rules::default());
@@ -101,18 +102,23 @@ fn without_gradients_only_inputs_and_targets_are_kept() {
     assert_eq!(values(whole), values(part));
 }
 
-/// A network over one input, and whether its entries may take turns.
+/// A network over one input, and whether its entries may take turns. Whatever it is, the bits are those of all at once.
 fn takes_turns(shape: &[usize], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> bool {
     let mut b = Builder::default();
     let x = b.value(None);
     let y = build(&mut b, x);
     let graph = b.graph(&[x], &[y]);
     let shapes = [shape.to_vec()];
-    let part = plan(&graph, &shapes, &[y], 1);
-    let turns = part.turns();
-    assert!(turns == 1 || turns == shape[0], "{turns} turns");
-    assert!(bits(part) == bits(plan(&graph, &shapes, &[y], shape[0])));
-    turns > 1
+    let whole = bits(plan(&graph, &shapes, &[y], shape[0]));
+    let mut any = false;
+    for at_once in (1..shape[0]).filter(|&n| shape[0].is_multiple_of(n)) {
+        let part = plan(&graph, &shapes, &[y], at_once);
+        let turns = part.turns();
+        assert!(turns == 1 || turns == shape[0] / at_once, "{turns} turns");
+        assert!(bits(part) == whole, "{at_once} at once");
+        any |= turns > 1;
+    }
+    any
 }
 
 #[test]
@@ -202,4 +208,75 @@ fn a_batch_that_is_written_into_the_network_is_kept() {
     assert!(!takes_turns(&[4, 4], |b, x| b.node("Gemm", &[x, x], vec![("transA", Attribute::Int(1))])));
     assert!(!takes_turns(&[4, 4], |b, x| b.node("MatMul", &[x, x], vec![])));
     assert!(takes_turns(&[4, 4, 4], |b, x| b.node("MatMul", &[x, x], vec![])));
+}
+
+/// The end of a dense block: a concatenation that is a target lies inside the next one where it can.
+#[test]
+fn targets_of_all_turns_lie_in_one_piece() {
+    let mut b = Builder::default();
+    let x = b.value(None);
+    let axis = || vec![("axis", Attribute::Int(1))];
+    let [p, q, r] = ["Tanh", "Exp", "Sigmoid"].map(|op| b.node(op, &[x], vec![]));
+    let short = b.node("Concat", &[p, q], axis());
+    let long = b.node("Concat", &[p, q, r], axis());
+    let end = b.node("Tanh", &[long], vec![]);
+    let view = b.node("Flatten", &[x], vec![]);
+    let graph = b.graph(&[x], &[end]);
+    let shapes = [vec![4, 5]];
+    for targets in [&[short, end][..], &[short, long, end, p], &[x, view, end]] {
+        let part = plan(&graph, &shapes, targets, 1);
+        assert_eq!(part.turns(), 4);
+        assert!(bits(part) == bits(plan(&graph, &shapes, targets, 4)));
+    }
+}
+
+#[test]
+fn what_is_by_entry_for_the_whole_batch_only_is_noticed() {
+    let ints = |values: &[i64]| Some(Tensor::ints(&[values.len()], values.to_vec()));
+    // A border of the batch that comes out as the batch itself, at six entries.
+    assert!(!takes_turns(&[6, 3], |b, x| {
+        let pads = b.value(ints(&[10, 0, -10, 0]));
+        b.node("Pad", &[x, pads], vec![("mode", Attribute::Text("reflect".into()))])
+    }));
+    // Lists that are empty for the whole batch, and reverse an axis for one entry.
+    assert!(!takes_turns(&[4, 4], |b, x| {
+        let (four, at) = (b.value(ints(&[4])), b.value(ints(&[0])));
+        let shape = b.node("Shape", &[x], vec![]);
+        let batch = b.node("Gather", &[shape, at], vec![("axis", Attribute::Int(0))]);
+        let missing = b.node("Sub", &[four, batch], vec![]);
+        let lists = [-1, i64::MIN, 1, -1].map(|v| {
+            let value = Attribute::Tensor(Tensor::ints(&[1], vec![v]));
+            b.node("ConstantOfShape", &[missing], vec![("value", value)])
+        });
+        let [starts, ends, axes, steps] = lists;
+        b.node("Slice", &[x, starts, ends, axes, steps], vec![])
+    }));
+    // Two entries as one: masks of a ReLU would be divided otherwise.
+    assert!(!takes_turns(&[4, 6], |b, x| {
+        let pairs = b.value(ints(&[-1, 12]));
+        let y = b.node("Reshape", &[x, pairs], vec![]);
+        let y = b.node("Relu", &[y], vec![]);
+        let back = b.value(ints(&[-1, 6]));
+        b.node("Reshape", &[y, back], vec![])
+    }));
+}
+
+/// Which entries a rule of ReLUs sees does not hang on the turns.
+#[test]
+fn gradient_rules_give_the_same_bits_in_turns() {
+    let graph = network();
+    let shapes = [vec![4, 3, 32, 32]];
+    let run = |at_once: usize, relu: ReluRule| {
+        let mut session = CpuSession::new(Arc::new(plan(&graph, &shapes, &graph.outputs, at_once))).unwrap();
+        session.input_mut(0).copy_from_slice(&numbers(4 * 3 * 32 * 32));
+        session.forward();
+        session.seed(0).1[..7].fill(0.5);
+        session.backward(&Rules { relu });
+        session.input_gradient(0).iter().map(|g| g.to_bits()).collect::<Vec<_>>()
+    };
+    for relu in [ReluRule::Exact, ReluRule::Guided, ReluRule::Redirected] {
+        for at_once in [1, 2] {
+            assert!(run(at_once, relu) == run(4, relu), "{relu:?}, {at_once} at once");
+        }
+    }
 }

@@ -33,8 +33,11 @@ impl Region {
     }
 
     /// The regions of so many turns, which lie one behind the other, as one.
+    ///
+    /// # Panics
+    /// Where there is something between them.
     pub fn of_turns(self, turns: usize) -> Region {
-        debug_assert!(turns == 1 || self.stride == self.len, "{self:?} of several turns is not in one piece");
+        assert!(turns == 1 || self.stride == self.len, "{self:?} of several turns is not in one piece");
         Region::new(self.offset, self.len.saturating_mul(turns))
     }
 

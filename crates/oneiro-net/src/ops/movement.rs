@@ -386,7 +386,10 @@ impl Operator for Movement {
             origin.axes.first().is_some_and(whole)
                 && site.inputs.shape(0).is_ok_and(|x| origin.shape().first() == x.first())
         };
-        entries::alone(site.inputs) && self.origin(site.inputs, site.output_index).is_ok_and(stays)
+        // What a border repeats depends on the extent, which is another one for fewer entries.
+        let border = self.border(site.inputs).map_or_else(|_| vec![0, 0], |(pads, _)| pads);
+        let within = border[0] == 0 && border[border.len() / 2] == 0;
+        within && entries::alone(site.inputs) && self.origin(site.inputs, site.output_index).is_ok_and(stays)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -102,3 +102,28 @@ impl Blocks {
         (regions.collect(), arena_len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_has_its_own_of_what_outlives_its_way_forward_or_back() {
+        // 0 inputs, 1 to 3 forward, 4 seeds, 5 to 7 back, 8 the end.
+        let clock = Clock { steps: 3 };
+        assert_eq!((clock.forward(0), clock.seed(), clock.backward(2), clock.end()), (1, 4, 5, 8));
+        // Inputs, also those that backward reads or nobody does; targets; what crosses the seeds, and seeds.
+        assert_eq!(clock.over_turns((0, 1)), Some((0, 3)));
+        assert_eq!(clock.over_turns((0, 0)), Some((0, 3)));
+        assert_eq!(clock.over_turns((0, 7)), Some((0, 8)));
+        assert_eq!(clock.over_turns((3, 8)), Some((0, 8)));
+        assert_eq!(clock.over_turns((2, 6)), Some((0, 8)));
+        assert_eq!(clock.over_turns((4, 5)), Some((4, 8)));
+        assert_eq!(clock.over_turns((4, 4)), Some((4, 4)));
+        // Gradients of inputs.
+        assert_eq!(clock.over_turns((7, 8)), Some((5, 8)));
+        // What one way needs.
+        assert_eq!(clock.over_turns((1, 3)), None);
+        assert_eq!(clock.over_turns((5, 7)), None);
+    }
+}

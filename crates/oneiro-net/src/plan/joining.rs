@@ -36,8 +36,11 @@ pub(super) fn join_values(
             .zip(parts)
             .map(|(operand, &(offset, _))| {
                 let LoweredOperand::Storage(s) = operand else { return None };
-                producers[*s].filter(|_| !apart(*s))?;
+                producers[*s]?;
                 let (outer, by) = home(&inside, *s);
+                if apart(*s) || apart(outer) {
+                    return None;
+                }
                 (outer != step.output).then_some((outer, offset as isize - by as isize))
             })
             .collect();

@@ -7,7 +7,7 @@
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
 use crate::plan::Request;
-use crate::tensor::DType;
+use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode};
 
 /// Bytes of a step's operands and result, for each thread, that are taken to stay in the caches. Found by timing ten networks at
@@ -16,9 +16,6 @@ const CACHE_PER_THREAD: usize = 12 << 20;
 
 /// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read meanwhile: some 3 µs.
 const STEP_BYTES: usize = 64 << 10;
-
-/// Operators whose integers are only a result's shape, which is known of every value anyway.
-const SHAPED: &[&str] = &["Reshape", "Resize", "Upsample"];
 
 /// Entries of the batch: the extent of the first input's axis 0.
 pub(super) fn entries(request: &Request) -> usize {
@@ -31,15 +28,19 @@ pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
     let entries = entries(request);
     entries > 1
         && request.shapes.iter().all(|shape| shape.first() == Some(&entries))
-        && typed.nodes.iter().all(|node| {
-            let inputs = typed.input_facts(node);
-            node.outputs.iter().enumerate().all(|(output_index, value)| {
-                let Some(output) = value.and_then(|v| typed.facts[v.index()].as_ref()) else { return true };
-                let (isa, gradients) = (request.isa, request.gradients);
-                let inputs = Facts(&inputs);
-                node.op.by_entry(Site { inputs, output, output_index, isa, gradients })
-            })
+        && by_entry(typed, request)
+}
+
+fn by_entry(typed: &Typed, request: &Request) -> bool {
+    typed.nodes.iter().all(|node| {
+        let inputs = typed.input_facts(node);
+        node.outputs.iter().enumerate().all(|(output_index, value)| {
+            let Some(output) = value.and_then(|v| typed.facts[v.index()].as_ref()) else { return true };
+            let (isa, gradients) = (request.isa, request.gradients);
+            let inputs = Facts(&inputs);
+            node.op.by_entry(Site { inputs, output, output_index, isa, gradients })
         })
+    })
 }
 
 /// A network for the entries of one turn.
@@ -70,15 +71,17 @@ pub(super) fn part(
     let fits = typed.nodes.len() == whole.nodes.len()
         && whole.nodes.iter().zip(&typed.nodes).all(|(node, same)| {
             let alike = node.name == same.name && node.inputs == same.inputs && node.outputs == same.outputs;
-            alike && agree(whole, &typed, node, batch / at_once)
-        });
+            alike && agree([whole, &typed], node, [batch, at_once])
+        })
+        // An operator may work by entry at one extent and not at another.
+        && by_entry(&typed, &request);
     fits.then_some(Part { request, typed })
 }
 
 /// The number of entries, a divisor of the batch, for which the least comes from memory; of several the largest.
 fn least_from_memory(typed: &Typed, request: &Request) -> usize {
     let (batch, cache) = (entries(request), CACHE_PER_THREAD * rayon::current_num_threads());
-    let bytes = |fact: &Fact| fact.len().saturating_mul(size_of::<f32>());
+    let bytes = |fact: &Fact| fact.shape.iter().fold(size_of::<f32>(), |n, &d| n.saturating_mul(d));
     let mut weights = STEP_BYTES * typed.nodes.len();
     let mut steps = Vec::with_capacity(typed.nodes.len());
     for node in typed.nodes.iter().filter(|node| !node.op.is_view()) {
@@ -87,36 +90,51 @@ fn least_from_memory(typed: &Typed, request: &Request) -> usize {
         let results = node.outputs.iter().flatten().filter_map(|v| typed.facts[v.index()].as_ref());
         let floats = constants.into_iter().filter(|fact| fact.dtype == DType::Float);
         weights = floats.map(bytes).fold(weights, usize::saturating_add);
-        steps.push(data.into_iter().chain(results).map(bytes).sum::<usize>() / batch);
+        steps.push(data.into_iter().chain(results).map(bytes).fold(0, usize::saturating_add) / batch);
     }
     let from_memory = |at_once: usize| -> usize {
         let large = steps.iter().filter(|&&step| step.saturating_mul(at_once) > cache);
-        weights / at_once + large.sum::<usize>()
+        large.fold(weights / at_once, |sum, &step| sum.saturating_add(step))
     };
     let divisors = (1..=batch).rev().filter(|&n| batch.is_multiple_of(n));
     divisors.min_by_key(|&at_once| from_memory(at_once)).unwrap_or(batch)
 }
 
-/// Whether a node's values have `turns` times as many places on axis 0 in the whole as in the part, and the same constants.
-fn agree(whole: &Typed, part: &Typed, node: &TypedNode, turns: usize) -> bool {
-    let fact = |typed: &Typed, v: ValueId| typed.facts[v.index()].clone();
+/// Whether a node's values have as many places for each entry in the whole as in the part, and the same constants.
+fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize; 2]) -> bool {
+    let turns = batch / at_once;
     let scales = |all: &Fact, some: &Fact| {
-        all.shape.len() == some.shape.len()
-            && all.shape.first() == some.shape.first().map(|n| n * turns).as_ref()
-            && all.shape[1..] == some.shape[1..]
+        let extents = all.shape.first().zip(some.shape.first());
+        all.shape.get(1..) == some.shape.get(1..)
+            && extents.is_some_and(|(all, some)| some.is_multiple_of(at_once) && some * turns == *all)
     };
-    let values = node.inputs.iter().chain(&node.outputs).flatten();
-    values.into_iter().all(|&v| match (fact(whole, v), fact(part, v)) {
+    let same = |all: &Tensor, some: &Tensor| {
+        // Lists have to be the same; what has entries, as a token for each, may be the same for each.
+        let repeated = all.shape().len() > 1 && all.repeats(some, turns);
+        all.repeats(some, 1) || repeated || only_shapes(node, all, some)
+    };
+    let facts = |v: ValueId| (whole.facts[v.index()].as_ref(), part.facts[v.index()].as_ref());
+    node.inputs.iter().chain(&node.outputs).flatten().all(|&v| match facts(v) {
+        (Some(Fact { value: None, .. }), Some(Fact { value: Some(_), .. }))
+        | (Some(Fact { value: Some(_), .. }), Some(Fact { value: None, .. })) => false,
         (Some(all), Some(some)) => match (&all.value, &some.value) {
-            (None, None) => scales(&all, &some),
-            (Some(a), Some(b)) => {
-                a.repeats(b) || a.dtype() == DType::Int && SHAPED.contains(&node.op.op_type())
-            }
-            _ => false,
+            (Some(all), Some(some)) => same(all, some),
+            _ => scales(all, some),
         },
         (None, None) => true,
         _ => false,
     })
+}
+
+/// Whether integers only say a result's shape, which is compared anyway: that of a `Reshape`; of a `Resize` the extent of axis 0, where
+/// it names all.
+fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
+    let (Ok(all), Ok(some)) = (all.as_ints(), some.as_ints()) else { return false };
+    match node.op.op_type() {
+        "Reshape" => true,
+        "Resize" => all.len() > 2 && all.len() == some.len() && all[1..] == some[1..],
+        _ => false,
+    }
 }
 
 /// A shape of one turn as that of all.

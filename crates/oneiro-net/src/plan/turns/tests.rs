@@ -58,13 +58,17 @@ fn weights_that_outweigh_the_data_are_read_once() {
 #[test]
 fn tensors_repeat_along_axis_0_only() {
     let floats = |shape: &[usize], data: &[f32]| Tensor::floats(shape, data.to_vec());
-    let part = floats(&[1, 2], &[1.0, 2.0]);
-    assert!(floats(&[1, 2], &[1.0, 2.0]).repeats(&part));
-    assert!(floats(&[2, 2], &[1.0, 2.0, 1.0, 2.0]).repeats(&part));
-    assert!(!floats(&[2, 2], &[1.0, 2.0, 1.0, 3.0]).repeats(&part));
-    assert!(!floats(&[1, 4], &[1.0, 2.0, 1.0, 2.0]).repeats(&part));
-    assert!(!floats(&[2], &[1.0, 2.0]).repeats(&part));
-    assert!(!Tensor::ints(&[1, 2], vec![1, 2]).repeats(&part));
-    assert!(Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.5)));
-    assert!(!Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.25)));
+    let part = floats(&[1, 2], &[1.0, 0.0]);
+    assert!(floats(&[1, 2], &[1.0, 0.0]).repeats(&part, 1));
+    assert!(floats(&[2, 2], &[1.0, 0.0, 1.0, 0.0]).repeats(&part, 2));
+    assert!(!floats(&[2, 2], &[1.0, 0.0, 1.0, 0.0]).repeats(&part, 1));
+    assert!(!floats(&[2, 2], &[1.0, 0.0, 1.0, -0.0]).repeats(&part, 2));
+    assert!(!floats(&[1, 4], &[1.0, 0.0, 1.0, 0.0]).repeats(&part, 2));
+    assert!(!floats(&[2], &[1.0, 0.0]).repeats(&part, 1));
+    assert!(!floats(&[0, 2], &[]).repeats(&part, 2));
+    assert!(floats(&[0, 2], &[]).repeats(&floats(&[0, 2], &[]), 2));
+    assert!(!Tensor::ints(&[1, 2], vec![1, 0]).repeats(&part, 1));
+    assert!(Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.5), 2));
+    assert!(!Tensor::repeated(&[5, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.5), 2));
+    assert!(!Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.25), 2));
 }
