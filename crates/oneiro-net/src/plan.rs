@@ -23,6 +23,7 @@ mod sharing;
 mod turns;
 
 use lowering::Lowering;
+use turns::Turns;
 
 /// Memory beyond which a request is refused rather than tried, unless it says otherwise.
 pub const MAX_BYTES: usize = 1 << 37;
@@ -200,6 +201,8 @@ pub struct Plan {
     pub(crate) arena_len: usize,
     /// How many turns a batch takes; the steps are those of one.
     pub(crate) turns: usize,
+    /// How many groups of turns run side by side, each in an arena of its own, on one thread; if 1, every turn has all threads.
+    pub(crate) groups: usize,
 }
 
 impl Plan {
@@ -218,14 +221,24 @@ impl Plan {
         check_memory(request, 0, weights)?;
         let whole = turns::possible(&typed, request).then(|| typed.clone());
         let rewrites = passes::optimise(&mut typed);
-        let part = whole.and_then(|whole| turns::part(graph, request, &whole, &typed, computed));
-        let in_turns = part.and_then(|mut part| {
+        let in_turns = |wanted: Turns, whole: &Typed| {
+            let mut part = turns::part(graph, request, whole, wanted, computed)?;
             let rewrites = passes::optimise(&mut part.typed);
-            Self::lower(graph, part.typed, &part.request, request, rewrites).ok()
-        });
-        let plan = match in_turns {
+            Self::lower(graph, part.typed, &part.request, request, wanted.groups, rewrites).ok()
+        };
+        // Side by side, one after another if some step needs the threads for itself, at once if that is best.
+        let mut plan = None;
+        if let Some(whole) = whole {
+            for wanted in Turns::choices(&typed, request) {
+                plan = in_turns(wanted, &whole).filter(|plan| plan.groups == wanted.groups);
+                if plan.is_some() {
+                    break;
+                }
+            }
+        }
+        let plan = match plan {
             Some(plan) => plan,
-            None => Self::lower(graph, typed, request, request, rewrites)?,
+            None => Self::lower(graph, typed, request, request, 1, rewrites)?,
         };
         check_memory(request, plan.arena_bytes(), weights)?;
         Ok(plan)
@@ -237,6 +250,7 @@ impl Plan {
         mut typed: Typed,
         turn: &Request,
         whole: &Request,
+        groups: usize,
         rewrites: Vec<(&'static str, String)>,
     ) -> Result<Self> {
         for node in &mut typed.nodes {
@@ -244,19 +258,29 @@ impl Plan {
                 node.op = ruled;
             }
         }
-        let plan = Lowering::new(graph, &typed, turn, whole).lower()?;
+        let plan = Lowering::new(graph, &typed, turn, whole, groups).lower()?;
         Ok(Self { rewrites, ..plan })
     }
 
     /// Bytes of the arena: all activations, gradients and what backward needs.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_len * size_of::<f32>()
+        let outside = |region: Option<Region>| region.map_or(0, |r| r.len * self.turns);
+        // What is fed and read lies apart from the arenas of several groups.
+        let inputs = self.inputs.iter().map(|i| outside(Some(i.region)) + outside(i.gradient));
+        let targets = self.targets.iter().map(|t| outside(Some(t.region)) + outside(t.seed));
+        let apart = if self.groups > 1 { inputs.chain(targets).sum() } else { 0 };
+        (self.arena_len * self.groups + apart) * size_of::<f32>()
     }
 
-    /// How many turns the entries of a batch take, one after another; 1 where they are computed at once. Turns share the memory of
-    /// what lives within one of them.
+    /// How many turns the entries of a batch take; 1 where they are computed at once.
     pub fn turns(&self) -> usize {
         self.turns
+    }
+
+    /// How many of the turns run side by side, each on one thread and with memory of its own; the others run after them, in the same
+    /// memory. If 1, every turn has all threads.
+    pub fn side_by_side(&self) -> usize {
+        self.groups
     }
 
     /// Floating-point operations of one forward pass, convolutions counted as the direct algorithm.

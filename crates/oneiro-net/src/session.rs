@@ -1,5 +1,7 @@
 //! Runs a plan: forward on data, and back from seeds to the gradients of the inputs.
 
+mod groups;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -8,6 +10,7 @@ use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
 use crate::ops::activation::Bounds;
 use crate::ops::{Backward, Clip, Forward, Operand};
 use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
+use groups::Groups;
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,7 +50,15 @@ pub trait Session: Send {
 #[allow(missing_debug_implementations)]
 pub struct CpuSession {
     plan: Arc<Plan>,
-    arena: Arena,
+    memory: Memory,
+}
+
+/// Where the numbers of a plan are.
+enum Memory {
+    /// All turns, one after another, each by all threads.
+    One(Arena),
+    /// Groups of turns side by side.
+    Groups(Groups),
 }
 
 impl CpuSession {
@@ -56,13 +67,17 @@ impl CpuSession {
     /// # Errors
     /// If the system does not have the memory.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
-        let arena = Arena::try_new(plan.arena_len).ok_or_else(|| {
+        let memory = match plan.groups {
+            1 => Arena::try_new(plan.arena_len).map(Memory::One),
+            _ => Groups::new(&plan).map(Memory::Groups),
+        };
+        let memory = memory.ok_or_else(|| {
             Error::Request(format!(
                 "there is not enough memory for {} MB of activations and gradients; use a smaller size or batch",
                 plan.arena_bytes() >> 20
             ))
         })?;
-        Ok(Self { plan, arena })
+        Ok(Self { plan, memory })
     }
 
     /// The plan that runs.
@@ -70,47 +85,66 @@ impl CpuSession {
         &self.plan
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as the plan
-    /// takes [turns](Plan::turns()).
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; once for each turn, or for
+    /// each of a thread's, where they have turns of their own.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
-        let Self { plan, arena } = self;
-        let steps = plan.steps.len();
-        let joins = |i: usize| plan.steps[i % steps].kernel.joins_team();
-        in_teams(plan.turns * steps, joins, |i| {
-            arena.take_turn(i / steps);
-            run_forward(arena, plan.isa, &plan.steps[i % steps]);
-            observe(i % steps);
-        });
-        arena.take_turn(0);
-        for target in &plan.targets {
-            if let Some(seed) = target.seed {
-                arena.slice_mut(seed.of_turns(plan.turns)).fill(0.0);
+        let plan = &self.plan;
+        match &mut self.memory {
+            Memory::Groups(groups) => groups.forward(plan, observe),
+            Memory::One(arena) => {
+                forward_turns(arena, plan, plan.turns, observe);
+                for target in &plan.targets {
+                    if let Some(seed) = target.seed {
+                        arena.slice_mut(seed.of_turns(plan.turns)).fill(0.0);
+                    }
+                }
             }
         }
     }
 
-    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as the plan
-    /// takes [turns](Plan::turns()).
+    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as
+    /// [`forward_observed`](Self::forward_observed) does.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
-        let Self { plan, arena } = self;
-        for region in &plan.zeroed {
-            arena.slice_mut(region.of_turns(plan.turns)).fill(0.0);
+        let plan = &self.plan;
+        match &mut self.memory {
+            Memory::Groups(groups) => groups.backward(plan, rules, observe),
+            Memory::One(arena) => back_turns(arena, plan, plan.turns, rules, observe),
         }
-        let steps = plan.backward.len();
-        let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
-        in_teams(plan.turns * steps, joins, |i| {
-            // The last turn forward is the first one back: what it kept is still in the caches.
-            arena.take_turn(plan.turns - 1 - i / steps);
-            run_backward(arena, plan, &plan.backward[i % steps], rules);
-            observe(plan.backward[i % steps].step);
-        });
-        arena.take_turn(0);
     }
+}
 
-    /// What all turns have in a region.
-    fn whole(&self, region: Region) -> Region {
-        region.of_turns(self.plan.turns)
+/// So many turns forward in an arena.
+fn forward_turns(arena: &mut Arena, plan: &Plan, turns: usize, observe: &mut (dyn FnMut(usize) + Send)) {
+    let steps = plan.steps.len();
+    let joins = |i: usize| plan.steps[i % steps].kernel.joins_team();
+    in_teams(turns * steps, joins, |i| {
+        arena.take_turn(i / steps);
+        run_forward(arena, plan.isa, &plan.steps[i % steps]);
+        observe(i % steps);
+    });
+    arena.take_turn(0);
+}
+
+/// So many turns back.
+fn back_turns(
+    arena: &mut Arena,
+    plan: &Plan,
+    turns: usize,
+    rules: &Rules,
+    observe: &mut (dyn FnMut(usize) + Send),
+) {
+    for region in &plan.zeroed {
+        arena.slice_mut(region.of_turns(turns)).fill(0.0);
     }
+    let steps = plan.backward.len();
+    let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
+    in_teams(turns * steps, joins, |i| {
+        // The last turn forward is the first one back: what it kept is still in the caches.
+        arena.take_turn(turns - 1 - i / steps);
+        run_backward(arena, plan, &plan.backward[i % steps], rules);
+        observe(plan.backward[i % steps].step);
+    });
+    arena.take_turn(0);
 }
 
 /// Runs steps in order; neighbours that can share a team do.
@@ -130,13 +164,16 @@ fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usi
 }
 
 /// Panics with a clear message when a session compiled without gradients is asked for one.
-fn compiled_with_gradients(region: Option<Region>) -> Region {
-    region.expect("the session was compiled without gradients")
+fn compiled_with_gradients<T>(asked: Option<T>) -> T {
+    asked.expect("the session was compiled without gradients")
 }
 
 impl Session for CpuSession {
     fn input_mut(&mut self, input: usize) -> &mut [f32] {
-        self.arena.slice_mut(self.whole(self.plan.inputs[input].region))
+        match &mut self.memory {
+            Memory::One(arena) => arena.slice_mut(self.plan.inputs[input].region.of_turns(self.plan.turns)),
+            Memory::Groups(groups) => groups.input_mut(input),
+        }
     }
 
     fn forward(&mut self) {
@@ -144,14 +181,21 @@ impl Session for CpuSession {
     }
 
     fn activation(&self, target: usize) -> &[f32] {
-        self.arena.slice(self.whole(self.plan.targets[target].region))
+        match &self.memory {
+            Memory::One(arena) => arena.slice(self.plan.targets[target].region.of_turns(self.plan.turns)),
+            Memory::Groups(groups) => groups.activation(target),
+        }
     }
 
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
-        let target = &self.plan.targets[target];
-        let (value, seed) = (self.whole(target.region), self.whole(compiled_with_gradients(target.seed)));
-        let (reader, [seed]) = self.arena.frame([seed]);
-        (reader.read(value), seed)
+        let (turns, at) = (self.plan.turns, &self.plan.targets[target]);
+        match &mut self.memory {
+            Memory::One(arena) => {
+                let (reader, [seed]) = arena.frame([compiled_with_gradients(at.seed).of_turns(turns)]);
+                (reader.read(at.region.of_turns(turns)), seed)
+            }
+            Memory::Groups(groups) => compiled_with_gradients(groups.seed(target)),
+        }
     }
 
     fn backward(&mut self, rules: &Rules) {
@@ -159,7 +203,13 @@ impl Session for CpuSession {
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {
-        self.arena.slice(self.whole(compiled_with_gradients(self.plan.inputs[input].gradient)))
+        match &self.memory {
+            Memory::One(arena) => {
+                let gradient = compiled_with_gradients(self.plan.inputs[input].gradient);
+                arena.slice(gradient.of_turns(self.plan.turns))
+            }
+            Memory::Groups(groups) => compiled_with_gradients(groups.input_gradient(input)),
+        }
     }
 }
 

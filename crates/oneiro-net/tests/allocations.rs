@@ -37,10 +37,22 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_step_allocates_nothing_for_its_kernels() {
     let graph = network();
-    let shapes = vec![vec![2, 3, 64, 64]];
-    let request = Request { at_once: Some(1), ..Request::of_shapes(shapes, graph.outputs.clone()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request).unwrap())).unwrap();
+    // All at once, one after another, side by side.
+    for (batch, at_once, groups) in [(2, 2, 1), (3, 1, 1), (2, 1, 2)] {
+        let shapes = vec![vec![batch, 3, 64, 64]];
+        let request = Request { at_once: Some(at_once), ..Request::of_shapes(shapes, graph.outputs.clone()) };
+        let plan = pool.install(|| Plan::compile(&graph, &request).unwrap());
+        assert_eq!((plan.turns(), plan.side_by_side()), (batch / at_once, groups));
+        let per_step = counted(&pool, plan);
+        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large the network is.
+        assert!(per_step <= 2, "{per_step} allocations in a step, {groups} side by side");
+    }
+}
+
+/// Allocations in a step of a plan.
+fn counted(pool: &rayon::ThreadPool, plan: Plan) -> usize {
+    let mut session = CpuSession::new(Arc::new(plan)).unwrap();
     let mut step = || {
         session.input_mut(0).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 17) as f32 / 8.0 - 1.0);
         session.forward();
@@ -48,15 +60,12 @@ fn a_step_allocates_nothing_for_its_kernels() {
         session.backward(&Rules::default());
         session.input_gradient(0).iter().map(|g| g.abs()).sum::<f32>()
     };
-    let counted = pool.install(|| {
+    pool.install(|| {
         // Scratch grows on each thread until it has met the largest of its tasks.
         (0..50).for_each(|_| _ = step());
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let size: f32 = (0..10).map(|_| step()).sum();
         assert!(size > 0.0, "the gradient is zero");
-        ALLOCATIONS.load(Ordering::Relaxed) - before
-    });
-    // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large the network is.
-    let per_step = counted / 10;
-    assert!(per_step <= 2, "{per_step} allocations in a step");
+        (ALLOCATIONS.load(Ordering::Relaxed) - before) / 10
+    })
 }

@@ -16,9 +16,25 @@ fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7919 + 13) % 1009) as f32 / 504.0 - 1.0).collect()
 }
 
-fn plan(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId], at_once: usize) -> Plan {
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+}
+
+/// A plan made on so many threads, which decide how many turns go side by side.
+fn plan_for(
+    threads: usize,
+    graph: &Graph,
+    shapes: &[Vec<usize>],
+    targets: &[ValueId],
+    at_once: usize,
+) -> Plan {
     let request = Request::of_shapes(shapes.to_vec(), targets.to_vec());
-    Plan::compile(graph, &Request { at_once: Some(at_once), ..request }).unwrap()
+    let request = Request { at_once: Some(at_once), ..request };
+    pool(threads).install(|| Plan::compile(graph, &request).unwrap())
+}
+
+fn plan(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId], at_once: usize) -> Plan {
+    plan_for(1, graph, shapes, targets, at_once)
 }
 
 /// The bits of all targets and of the gradients of all inputs, the second time, when memory holds what the first left.
@@ -70,10 +86,15 @@ fn turns_change_no_bit_and_take_less_memory() {
             if targets.len() == 1 {
                 assert!(part.arena_bytes() < bytes, "{} bytes, {bytes} at once", part.arena_bytes());
             }
-            for threads in [1, 3] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let part = plan(&graph, &shapes, targets, at_once);
-                assert!(pool.install(|| bits(part)) == wanted, "{at_once} at once, {threads} threads");
+            for made_for in [1, 2, 3] {
+                for threads in [1, 3] {
+                    let part = plan_for(made_for, &graph, &shapes, targets, at_once);
+                    // What pools in plain order, behind a target, has loops that take all threads.
+                    let apart = targets.len() == 1 && (6 / at_once).is_multiple_of(made_for);
+                    assert_eq!(part.side_by_side(), if apart { made_for } else { 1 });
+                    let same = pool(threads).install(|| bits(part)) == wanted;
+                    assert!(same, "{at_once} at once, made for {made_for}, {threads} threads");
+                }
             }
         }
         // What does not divide the batch.
@@ -88,7 +109,8 @@ fn without_gradients_only_inputs_and_targets_are_kept() {
     let shapes = vec![vec![8, 3, 32, 32]];
     let of = |at_once: usize| {
         let request = Request::of_shapes(shapes.clone(), graph.outputs.clone());
-        Plan::compile(&graph, &Request { at_once: Some(at_once), gradients: false, ..request }).unwrap()
+        let request = Request { at_once: Some(at_once), gradients: false, ..request };
+        pool(1).install(|| Plan::compile(&graph, &request).unwrap())
     };
     let values = |plan: Plan| {
         let mut session = CpuSession::new(Arc::new(plan)).unwrap();
@@ -112,11 +134,13 @@ fn takes_turns(shape: &[usize], build: impl Fn(&mut Builder, ValueId) -> ValueId
     let whole = bits(plan(&graph, &shapes, &[y], shape[0]));
     let mut any = false;
     for at_once in (1..shape[0]).filter(|&n| shape[0].is_multiple_of(n)) {
-        let part = plan(&graph, &shapes, &[y], at_once);
-        let turns = part.turns();
-        assert!(turns == 1 || turns == shape[0] / at_once, "{turns} turns");
-        assert!(bits(part) == whole, "{at_once} at once");
-        any |= turns > 1;
+        for threads in [1, 2] {
+            let part = plan_for(threads, &graph, &shapes, &[y], at_once);
+            let turns = part.turns();
+            assert!(turns == 1 || turns == shape[0] / at_once, "{turns} turns");
+            assert!(bits(part) == whole, "{at_once} at once");
+            any |= turns > 1;
+        }
     }
     any
 }
@@ -224,9 +248,11 @@ fn targets_of_all_turns_lie_in_one_piece() {
     let graph = b.graph(&[x], &[end]);
     let shapes = [vec![4, 5]];
     for targets in [&[short, end][..], &[short, long, end, p], &[x, view, end]] {
-        let part = plan(&graph, &shapes, targets, 1);
-        assert_eq!(part.turns(), 4);
-        assert!(bits(part) == bits(plan(&graph, &shapes, targets, 4)));
+        for threads in [1, 2, 4] {
+            let part = plan_for(threads, &graph, &shapes, targets, 1);
+            assert_eq!(part.turns(), 4);
+            assert!(bits(part) == bits(plan(&graph, &shapes, targets, 4)));
+        }
     }
 }
 
@@ -267,7 +293,8 @@ fn gradient_rules_give_the_same_bits_in_turns() {
     let graph = network();
     let shapes = [vec![4, 3, 32, 32]];
     let run = |at_once: usize, relu: ReluRule| {
-        let mut session = CpuSession::new(Arc::new(plan(&graph, &shapes, &graph.outputs, at_once))).unwrap();
+        let plan = plan_for(at_once, &graph, &shapes, &graph.outputs, at_once);
+        let mut session = CpuSession::new(Arc::new(plan)).unwrap();
         session.input_mut(0).copy_from_slice(&numbers(4 * 3 * 32 * 32));
         session.forward();
         session.seed(0).1[..7].fill(0.5);

@@ -76,7 +76,7 @@ pub fn linear_backward(
     assert_eq!(dy.len(), batch * outputs, "output of a linear layer {inputs} -> {outputs}, batch {batch}");
     let dx = Disjoint::new(dx);
     // Every input has its own sum: where the blocks are cut changes no bit.
-    let wanted = inputs.div_ceil(2 * rayon::current_num_threads());
+    let wanted = inputs.div_ceil(2 * team::threads());
     let block_len = wanted.next_multiple_of(64).clamp(INPUT_BLOCKS.0, INPUT_BLOCKS.1);
     team::each(inputs.div_ceil(block_len), 1, |block| {
         let begin = block * block_len;

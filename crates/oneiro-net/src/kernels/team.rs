@@ -191,7 +191,7 @@ impl Drop for Over<'_> {
 /// already runs it as a part of what it is doing.
 pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let helpers = rayon::current_num_threads() - 1;
-    if helpers == 0 {
+    if helpers == 0 || IN_TEAM.get() {
         return pass();
     }
     // The outer scope is there for its worker, which belongs to the team until the inner one has seen all others leave it.
@@ -210,6 +210,12 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     })
 }
 
+/// How many threads a loop of this thread would be shared by: those of the pool; within a task of a team, whose workers all have
+/// tasks of their own, one. It may decide how work is cut, never a bit.
+pub fn threads() -> usize {
+    if LED.get().is_null() && IN_TEAM.get() { 1 } else { rayon::current_num_threads() }
+}
+
 /// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time. Within a task of a team, whose workers all
 /// have tasks of their own, one after another.
 pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
@@ -217,7 +223,7 @@ pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
     let groups = count.div_ceil(at_least);
     let group = |i: usize| (i * at_least..count.min((i + 1) * at_least)).for_each(&task);
     let led = LED.get();
-    if groups <= 1 || rayon::current_num_threads() == 1 || (led.is_null() && IN_TEAM.get()) {
+    if groups <= 1 || threads() == 1 {
         (0..groups).for_each(group);
     } else if led.is_null() {
         (0..groups).into_par_iter().with_max_len(1).for_each(group);

@@ -81,6 +81,8 @@ pub(super) struct Lowering<'a> {
     pub(super) steps: Vec<LoweredStep>,
     /// How many turns the whole batch takes; `request` and `typed` are those of one.
     pub(super) turns: usize,
+    /// How many groups of turns are to run side by side.
+    pub(super) groups: usize,
 }
 
 /// Where a value is stored, by layout.
@@ -107,11 +109,17 @@ impl Stored {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(graph: &'a Graph, typed: &'a Typed, request: &'a Request, whole: &Request) -> Self {
+    pub(super) fn new(
+        graph: &'a Graph,
+        typed: &'a Typed,
+        request: &'a Request,
+        whole: &Request,
+        groups: usize,
+    ) -> Self {
         let turns = turns::entries(whole) / turns::entries(request).max(1);
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
-        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns }
+        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns, groups }
     }
 
     pub(super) fn lower(mut self) -> Result<Plan> {

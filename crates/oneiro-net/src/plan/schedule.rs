@@ -159,7 +159,9 @@ impl Lowering<'_> {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
         let turns = self.turns;
-        let mut blocks = Blocks::new(clock, turns);
+        // A step whose loops are not a team's needs all threads.
+        let groups = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.groups } else { 1 };
+        let mut blocks = Blocks::new(clock, turns / groups);
         // What is fed and read from outside lies in one piece.
         let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
@@ -320,6 +322,7 @@ impl Lowering<'_> {
             zeroed,
             arena_len,
             turns,
+            groups,
         }
     }
 }

@@ -17,6 +17,9 @@ const CACHE_PER_THREAD: usize = 12 << 20;
 /// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read meanwhile: some 3 µs.
 const STEP_BYTES: usize = 64 << 10;
 
+/// The share of what steps read and write that one thread wrote and another reads, where all threads share each step.
+const CROSSING: f64 = 0.5;
+
 /// Entries of the batch: the extent of the first input's axis 0.
 pub(super) fn entries(request: &Request) -> usize {
     request.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(1)
@@ -49,21 +52,16 @@ pub(super) struct Part {
     pub(super) typed: Typed,
 }
 
-/// The network for fewer entries, where it pays to take them in turns: if that is the `whole` (as it was before passes made
-/// `lean` of it) with as many places for each entry, and the same constants.
+/// The network for the entries of one turn: if that is the `whole` (before passes) with as many places for each entry, and the same
+/// constants.
 pub(super) fn part(
     graph: &Graph,
     request: &Request,
     whole: &Typed,
-    lean: &Typed,
+    Turns { at_once, .. }: Turns,
     max_bytes: usize,
 ) -> Option<Part> {
     let batch = entries(request);
-    let at_once = match request.at_once {
-        Some(given) => Some(given).filter(|&n| n > 0 && batch.is_multiple_of(n)),
-        None => Some(least_from_memory(lean, request)),
-    };
-    let at_once = at_once.filter(|&n| n < batch)?;
     let mut request = request.clone();
     request.shapes.iter_mut().for_each(|shape| shape[0] = at_once);
     // A network that does not take fewer entries has the batch written into it.
@@ -78,26 +76,87 @@ pub(super) fn part(
     fits.then_some(Part { request, typed })
 }
 
-/// The number of entries, a divisor of the batch, for which the least comes from memory; of several the largest.
-fn least_from_memory(typed: &Typed, request: &Request) -> usize {
-    let (batch, cache) = (entries(request), CACHE_PER_THREAD * rayon::current_num_threads());
-    let bytes = |fact: &Fact| fact.shape.iter().fold(size_of::<f32>(), |n, &d| n.saturating_mul(d));
-    let mut weights = STEP_BYTES * typed.nodes.len();
-    let mut steps = Vec::with_capacity(typed.nodes.len());
-    for node in typed.nodes.iter().filter(|node| !node.op.is_view()) {
-        let facts = typed.input_facts(node).into_iter().flatten();
-        let (constants, data): (Vec<&Fact>, Vec<&Fact>) = facts.partition(|fact| fact.value.is_some());
-        let results = node.outputs.iter().flatten().filter_map(|v| typed.facts[v.index()].as_ref());
-        let floats = constants.into_iter().filter(|fact| fact.dtype == DType::Float);
-        weights = floats.map(bytes).fold(weights, usize::saturating_add);
-        steps.push(data.into_iter().chain(results).map(bytes).fold(0, usize::saturating_add) / batch);
+/// How a batch is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// Entries of a turn.
+    pub(super) at_once: usize,
+    /// Turns side by side.
+    pub(super) groups: usize,
+}
+
+impl Turns {
+    /// The ways worth trying, the best first; all at once is none of them.
+    pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Turns> {
+        let (batch, threads) = (entries(request), rayon::current_num_threads());
+        let traffic = Traffic::of(lean, batch);
+        let mut ways = match request.at_once {
+            Some(given) if given == 0 || !batch.is_multiple_of(given) => vec![],
+            Some(at_once) => {
+                let apart = threads > 1 && (batch / at_once).is_multiple_of(threads);
+                let groups = if apart { threads } else { 1 };
+                vec![Turns { at_once, groups }, Turns { at_once, groups: 1 }]
+            }
+            None => traffic.ways(batch, threads),
+        };
+        ways.dedup();
+        // What is best at once needs no turns.
+        let end = ways.iter().position(|way| way.at_once == batch).unwrap_or(ways.len());
+        ways.truncate(end);
+        ways
     }
-    let from_memory = |at_once: usize| -> usize {
-        let large = steps.iter().filter(|&&step| step.saturating_mul(at_once) > cache);
-        large.fold(weights / at_once, |sum, &step| sum.saturating_add(step))
-    };
-    let divisors = (1..=batch).rev().filter(|&n| batch.is_multiple_of(n));
-    divisors.min_by_key(|&at_once| from_memory(at_once)).unwrap_or(batch)
+}
+
+/// What comes from memory, in bytes.
+struct Traffic {
+    /// Of weights, each turn.
+    weights: usize,
+    /// Of a step's operands and result, for each entry.
+    steps: Vec<usize>,
+}
+
+impl Traffic {
+    fn of(typed: &Typed, batch: usize) -> Self {
+        let bytes = |fact: &Fact| fact.shape.iter().fold(size_of::<f32>(), |n, &d| n.saturating_mul(d));
+        let mut traffic = Traffic { weights: 0, steps: Vec::with_capacity(typed.nodes.len()) };
+        for node in typed.nodes.iter().filter(|node| !node.op.is_view()) {
+            let facts = typed.input_facts(node).into_iter().flatten();
+            let (constants, data): (Vec<&Fact>, Vec<&Fact>) = facts.partition(|fact| fact.value.is_some());
+            let results = node.outputs.iter().flatten().filter_map(|v| typed.facts[v.index()].as_ref());
+            let floats = constants.into_iter().filter(|fact| fact.dtype == DType::Float);
+            traffic.weights = floats.map(bytes).fold(traffic.weights, usize::saturating_add);
+            let step = data.into_iter().chain(results).map(bytes).fold(0, usize::saturating_add);
+            traffic.steps.push(step / batch);
+        }
+        traffic
+    }
+
+    /// For each entry, with so many at once where the caches hold so many bytes and each turn costs so much by itself.
+    fn each(&self, at_once: usize, cache: usize, turn: usize) -> usize {
+        let large = self.steps.iter().filter(|&&step| step.saturating_mul(at_once) > cache);
+        large.fold(self.weights.saturating_add(turn) / at_once, |sum, &step| sum.saturating_add(step))
+    }
+
+    /// The ways to take a batch, the least traffic first: side by side, then one after another; of several numbers of entries the
+    /// best, of equal ones the largest.
+    fn ways(&self, batch: usize, threads: usize) -> Vec<Turns> {
+        let best = |groups: usize, cache: usize, turn: usize| {
+            let most = batch / groups;
+            let divisors = (1..=most).rev().filter(|&n| most.is_multiple_of(n));
+            let at_once = divisors.min_by_key(|&n| self.each(n, cache, turn)).unwrap_or(most);
+            (self.each(at_once, cache, turn), Turns { at_once, groups })
+        };
+        let handing = STEP_BYTES.saturating_mul(self.steps.len());
+        let (bytes, shared) = best(1, CACHE_PER_THREAD * threads, handing);
+        let all = self.steps.iter().copied().fold(0, usize::saturating_add);
+        if threads > 1 && batch.is_multiple_of(threads) {
+            let (apart_bytes, apart) = best(threads, CACHE_PER_THREAD, 0);
+            if apart_bytes <= bytes.saturating_add((all as f64 * CROSSING) as usize) {
+                return vec![apart, shared];
+            }
+        }
+        vec![shared]
+    }
 }
 
 /// Whether a node's values have as many places for each entry in the whole as in the part, and the same constants.

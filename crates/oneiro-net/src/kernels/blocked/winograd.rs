@@ -197,7 +197,7 @@ impl Winograd {
     /// Cuts one image into bands of rows of tiles and parts of panels. Threads matter here, for speed alone.
     fn split(&self) -> Split {
         let c = &self.correlation;
-        let threads = rayon::current_num_threads();
+        let threads = team::threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let rows = self.tiles(1);
         let per_row = self.tiles(2) * c.dst[0];

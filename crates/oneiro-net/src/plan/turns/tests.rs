@@ -27,32 +27,49 @@ fn convolution(channels: usize) -> Graph {
     }
 }
 
-/// The entries at once of a batch of pictures on so many threads.
-fn chosen(channels: usize, batch: usize, side: usize, threads: usize) -> usize {
+/// How a batch of pictures is taken on so many threads.
+fn chosen(channels: usize, batch: usize, side: usize, threads: usize) -> [usize; 2] {
     let graph = convolution(channels);
     let request = Request::of_shapes(vec![vec![batch, channels, side, side]], graph.outputs.clone());
     let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| least_from_memory(&typed, &request))
+    let way = Traffic::of(&typed, batch).ways(batch, threads)[0];
+    [way.at_once, way.groups]
 }
 
 #[test]
 fn as_many_as_the_caches_hold_are_computed_at_once() {
     // Operand and result of 64 channels of 64² take 2 MB for each picture, the weights 0.15.
-    assert_eq!(chosen(64, 4, 64, 2), 4);
-    assert_eq!(chosen(64, 64, 64, 2), 8);
-    assert_eq!(chosen(64, 64, 64, 1), 4);
-    assert_eq!(chosen(64, 64, 64, 16), 64);
-    // 7 divides by nothing but 1 and 7.
-    assert_eq!(chosen(64, 7, 64, 2), 7);
-    assert_eq!(chosen(64, 13, 64, 2), 1);
+    assert_eq!(chosen(64, 4, 64, 2), [2, 2]);
+    assert_eq!(chosen(64, 64, 64, 2), [4, 2]);
+    assert_eq!(chosen(64, 64, 64, 1), [4, 1]);
+    assert_eq!(chosen(64, 64, 64, 16), [4, 16]);
+    // 7 and 13 divide by nothing but 1 and themselves.
+    assert_eq!(chosen(64, 7, 64, 2), [7, 1]);
+    assert_eq!(chosen(64, 13, 64, 2), [1, 1]);
 }
 
 #[test]
 fn weights_that_outweigh_the_data_are_read_once() {
-    // Weights of 2 MB and up to 1 MB of data a picture; weights of 151 MB.
-    assert_eq!(chosen(256, 32, 8, 2), 32);
-    assert_eq!(chosen(2048, 32, 16, 2), 32);
+    // Weights of 2 MB and 0.13 of data a picture; weights of 151 MB and 4.
+    assert_eq!(chosen(256, 32, 8, 2), [32, 1]);
+    assert_eq!(chosen(2048, 32, 16, 2), [32, 1]);
+}
+
+#[test]
+fn of_the_ways_of_a_request_all_at_once_is_none() {
+    let graph = convolution(16);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let choices = |at_once: Option<usize>| {
+        let request = Request::of_shapes(vec![vec![4, 16, 8, 8]], graph.outputs.clone());
+        let request = Request { at_once, ..request };
+        let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
+        let ways = pool.install(|| Turns::choices(&typed, &request));
+        ways.into_iter().map(|way| [way.at_once, way.groups]).collect::<Vec<_>>()
+    };
+    assert_eq!(choices(Some(1)), [[1, 2], [1, 1]]);
+    assert_eq!(choices(Some(2)), [[2, 2], [2, 1]]);
+    assert!([Some(0), Some(3), Some(4), Some(8)].iter().all(|&n| choices(n).is_empty()));
+    assert_eq!(choices(None), [[2, 2]]);
 }
 
 #[test]

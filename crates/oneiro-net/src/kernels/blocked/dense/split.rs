@@ -5,6 +5,7 @@ use crate::kernels::blocked::blocks_of;
 use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, most_positions};
 use crate::kernels::correlate::{Correlation, Reading};
 use crate::kernels::isa::Isa;
+use crate::kernels::team;
 
 /// Numbers of the destination that a task goes through for every pass: half of a second-level cache of 1 MB.
 const TASK_NUMBERS: usize = 128 << 10;
@@ -41,7 +42,7 @@ impl Dense {
     /// count. Threads matter here, for speed alone.
     pub(super) fn split(&self, columns: usize) -> Split {
         let c = &self.correlation;
-        let threads = rayon::current_num_threads();
+        let threads = team::threads();
         let images = c.batch * c.groups;
         let depth = c.c_in * c.taps.len();
         let panels = self.panels.len();

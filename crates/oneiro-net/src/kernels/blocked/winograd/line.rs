@@ -252,7 +252,7 @@ impl LineWinograd {
         let dst = Disjoint::new(dst);
         let lines = self.lines();
         let all = lines.outer * lines.tiles * lines.inner;
-        let threads = rayon::current_num_threads();
+        let threads = team::threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.products()).max(1));
         // Few tiles read many weights: then threads take different outputs, and each transforms the whole source.
