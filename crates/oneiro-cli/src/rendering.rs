@@ -25,10 +25,9 @@ pub use prepared::{Prepared, prepare};
 use saved::Levels;
 pub use saved::{colors, saved};
 
-/// Pictures that are optimised together, at least. It changes memory and speed, never a bit of a picture.
+/// Pictures that are optimised together, or more so that each thread has as many. It changes memory and speed, never a bit of
+/// a picture.
 const BATCH: usize = 4;
-/// And for each thread: on 16, a picture of 32 takes GoogLeNet and SqueezeNet two thirds of the time of one of 4.
-const BATCH_PER_THREAD: usize = 2;
 
 /// A unit to render: what to call it, what is maximised, from where, and how.
 #[derive(Debug, Clone)]
@@ -176,7 +175,7 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
 
 /// Pictures of so many views each that keep so many threads busy.
 fn pictures_at_once(threads: usize, views: usize) -> usize {
-    (BATCH.max(BATCH_PER_THREAD * threads) / views).max(1)
+    (BATCH.next_multiple_of(threads) / views).max(1)
 }
 
 fn render_batch(
@@ -255,7 +254,7 @@ mod tests {
     #[test]
     fn pictures_at_once_grow_with_the_threads_and_make_room_for_views() {
         let at_once =
-            [(1, 1), (2, 1), (16, 1), (16, 8), (2, 3), (1, 100)].map(|(t, v)| pictures_at_once(t, v));
-        assert_eq!(at_once, [4, 4, 32, 4, 1, 1]);
+            [(1, 1), (2, 1), (3, 1), (16, 1), (16, 8), (2, 3), (1, 100)].map(|(t, v)| pictures_at_once(t, v));
+        assert_eq!(at_once, [4, 4, 6, 16, 2, 1, 1]);
     }
 }
