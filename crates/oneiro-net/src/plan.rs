@@ -5,6 +5,8 @@
 //! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
 //! there is no gradient of anything but inputs and what lies between.
 
+use std::collections::HashSet;
+
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
@@ -230,7 +232,11 @@ impl Plan {
         let mut plan = None;
         if let Some(whole) = whole {
             for wanted in Turns::choices(&typed, request) {
-                plan = in_turns(wanted, &whole).filter(|plan| plan.groups == wanted.groups);
+                plan = in_turns(wanted, &whole).filter(|plan: &Plan| {
+                    // Where threads do not get turns of their own, fewer at once have lost their reason unless they were asked for.
+                    let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
+                    as_wanted && check_memory(request, plan.arena_bytes(), weights).is_ok()
+                });
                 if plan.is_some() {
                     break;
                 }
@@ -262,14 +268,18 @@ impl Plan {
         Ok(Self { rewrites, ..plan })
     }
 
-    /// Bytes of the arena: all activations, gradients and what backward needs.
+    /// Bytes of a session: all activations, gradients and what backward needs.
     pub fn arena_bytes(&self) -> usize {
-        let outside = |region: Option<Region>| region.map_or(0, |r| r.len * self.turns);
-        // What is fed and read lies apart from the arenas of several groups.
-        let inputs = self.inputs.iter().map(|i| outside(Some(i.region)) + outside(i.gradient));
-        let targets = self.targets.iter().map(|t| outside(Some(t.region)) + outside(t.seed));
-        let apart = if self.groups > 1 { inputs.chain(targets).sum() } else { 0 };
-        (self.arena_len * self.groups + apart) * size_of::<f32>()
+        let mut numbers = self.arena_len.saturating_mul(self.groups);
+        if self.groups > 1 {
+            // What is fed and read lies apart from the arenas of several groups; targets that share a place, once.
+            let inputs = self.inputs.iter().flat_map(|i| [Some((0, i.region)), i.gradient.map(|r| (1, r))]);
+            let targets = self.targets.iter().flat_map(|t| [Some((2, t.region)), t.seed.map(|r| (3, r))]);
+            let apart: HashSet<(u8, Region)> = inputs.chain(targets).flatten().collect();
+            let lens = apart.iter().map(|(_, region)| region.len.saturating_mul(self.turns));
+            numbers = lens.fold(numbers, usize::saturating_add);
+        }
+        numbers.saturating_mul(size_of::<f32>())
     }
 
     /// How many turns the entries of a batch take; 1 where they are computed at once.
@@ -278,7 +288,8 @@ impl Plan {
     }
 
     /// How many of the turns run side by side, each on one thread and with memory of its own; the others run after them, in the same
-    /// memory. If 1, every turn has all threads.
+    /// memory. If 1, every turn has all threads. It is the number of threads of the pool that the plan was made in; in a pool of another
+    /// size the results are the same, but threads may wait.
     pub fn side_by_side(&self) -> usize {
         self.groups
     }

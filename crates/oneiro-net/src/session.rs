@@ -62,7 +62,7 @@ enum Memory {
 }
 
 impl CpuSession {
-    /// Allocates the plan's arena; no tensor is allocated after this.
+    /// Allocates the memory of a plan ([`Plan::arena_bytes`]); no tensor is allocated after this.
     ///
     /// # Errors
     /// If the system does not have the memory.
@@ -85,8 +85,8 @@ impl CpuSession {
         &self.plan
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; once for each turn, or for
-    /// each of a thread's, where they have turns of their own.
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; once for each turn. Of turns
+    /// [side by side](Plan::side_by_side) it tells of one thread's alone.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let plan = &self.plan;
         match &mut self.memory {

@@ -307,3 +307,17 @@ fn gradient_rules_give_the_same_bits_in_turns() {
         }
     }
 }
+
+/// Memory for a turn on every thread may be too much where that for one is not.
+#[test]
+fn turns_go_one_after_another_where_memory_is_short() {
+    let graph = network();
+    let (shapes, targets) = (vec![vec![4, 3, 48, 48]], graph.outputs.clone());
+    let bytes = |threads: usize| plan_for(threads, &graph, &shapes, &targets, 1).arena_bytes();
+    let (one, apart) = (bytes(1), bytes(4));
+    assert!(one < apart, "{one} and {apart} bytes");
+    let request = Request::of_shapes(shapes, targets);
+    let request = Request { at_once: Some(1), max_bytes: (one + apart) / 2, ..request };
+    let plan = pool(4).install(|| Plan::compile(&graph, &request).unwrap());
+    assert_eq!((plan.turns(), plan.side_by_side()), (4, 1));
+}

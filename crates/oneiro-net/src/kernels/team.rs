@@ -200,8 +200,12 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
         let team = Team::new(helpers + 1);
         rayon::in_place_scope(|scope| {
             let team = &team;
-            for member in 1..=helpers {
-                scope.spawn(move |_| team.serve(member));
+            let leader = rayon::current_thread_index().unwrap_or(0);
+            for _ in 1..=helpers {
+                // A worker has the same share in every pass that this one leads: what it wrote forward it reads on the way back.
+                let members = helpers + 1;
+                let own = move || rayon::current_thread_index().unwrap_or(0) + members - leader;
+                scope.spawn(move |_| team.serve(own() % members));
             }
             LED.set(team);
             let _over = Over(team);

@@ -159,7 +159,7 @@ impl Lowering<'_> {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
         let turns = self.turns;
-        // A step whose loops are not a team's needs all threads.
+        // Loops that are not a team's must not run within a task, as the turns of a group do.
         let groups = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.groups } else { 1 };
         let mut blocks = Blocks::new(clock, turns / groups);
         // What is fed and read from outside lies in one piece.

@@ -1,5 +1,5 @@
-//! How many entries of a batch a plan computes at once; it takes the others in further turns, with the same memory for all
-//! that lives within one turn.
+//! How many entries of a batch a plan computes at once; it takes the others in further turns, side by side on threads of their own or
+//! one after another, with the same memory for all that lives within one turn.
 //!
 //! Kernels work on each entry by itself, so a turn's length decides no bit. It decides what comes from memory: all weights
 //! once a turn, and what a step reads and writes where that is more than the caches hold.

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 pub(super) struct Groups {
     arenas: Vec<Mutex<Arena>>,
     inputs: Vec<Outside>,
+    used: Vec<bool>,
     gradients: Vec<Outside>,
     /// Targets that lie in one place have one; `of_target` says which.
     values: Vec<Outside>,
@@ -31,7 +32,7 @@ struct Outside {
 impl Outside {
     /// Of `turns` in all, or `None` where the system has no such memory.
     fn new(region: Region, turns: usize) -> Option<Self> {
-        Some(Self { region, data: Arena::try_new(region.len * turns)? })
+        Some(Self { region, data: Arena::try_new(region.len.saturating_mul(turns))? })
     }
 
     fn all(&self) -> Region {
@@ -91,6 +92,7 @@ impl Groups {
         Some(Self {
             arenas: arenas.collect::<Option<_>>()?,
             inputs: plan.inputs.iter().map(|input| outside(input.region)).collect::<Option<_>>()?,
+            used: plan.inputs.iter().map(|input| input.used).collect(),
             gradients: plan
                 .inputs
                 .iter()
@@ -110,12 +112,16 @@ impl Groups {
         team::run(|| {
             team::each(self.arenas.len(), 1, |group| {
                 let mut arena = lock(&self.arenas[group]);
-                self.inputs.iter().for_each(|input| input.hand_in(group, turns, &mut arena));
+                let used = self.inputs.iter().zip(&self.used).filter(|(_, used)| **used);
+                used.for_each(|(input, _)| input.hand_in(group, turns, &mut arena));
                 forward_turns(&mut arena, plan, turns, &mut |step| tell(&observe, group, step));
             });
             self.values.iter_mut().for_each(|value| value.fetch(turns, &self.arenas));
+            self.seeds.iter_mut().for_each(|seed| {
+                let part = seed.region.len * turns;
+                team::chunks(seed.numbers_mut(), part, |_, seed| seed.fill(0.0));
+            });
         });
-        self.seeds.iter_mut().for_each(|seed| seed.numbers_mut().fill(0.0));
     }
 
     /// Computes the gradients with respect to all inputs; `observe` is told of the steps of the first group.
