@@ -44,7 +44,8 @@ pub fn step_graph(graph: &Graph) -> usize {
                     taken += usize::from(whole.is_some());
                     for at_once in [None, Some(1), Some(2)] {
                         request.at_once = at_once;
-                        let (Some(whole), Ok(plan)) = (&whole, Plan::compile(graph, &request)) else { break };
+                        let Some(whole) = &whole else { break };
+                        let plan = Plan::compile(graph, &request).expect("the whole compiles");
                         if plan.turns() == 1 {
                             continue;
                         }

@@ -5,8 +5,6 @@
 //! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
 //! there is no gradient of anything but inputs and what lies between.
 
-use std::collections::HashSet;
-
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
@@ -226,37 +224,31 @@ impl Plan {
         let in_turns = |wanted: Turns, whole: &Typed| {
             let mut part = turns::part(graph, request, whole, wanted, computed)?;
             let rewrites = passes::optimise(&mut part.typed);
-            Self::lower(graph, part.typed, &part.request, request, wanted.groups, rewrites).ok()
+            let turns = turns::entries(request) / wanted.at_once;
+            let plan =
+                Self::lower(graph, part.typed, &part.request, [turns, wanted.groups], rewrites).ok()?;
+            // Where threads do not get turns of their own, fewer at once have lost their reason unless they were asked for.
+            let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
+            Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
         };
-        // Side by side, one after another if some step needs the threads for itself, at once if that is best.
-        let mut plan = None;
-        if let Some(whole) = whole {
-            for wanted in Turns::choices(&typed, request) {
-                plan = in_turns(wanted, &whole).filter(|plan: &Plan| {
-                    // Where threads do not get turns of their own, fewer at once have lost their reason unless they were asked for.
-                    let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
-                    as_wanted && check_memory(request, plan.arena_bytes(), weights).is_ok()
-                });
-                if plan.is_some() {
-                    break;
-                }
-            }
-        }
+        // Side by side; one after another, if some step's loops are not a team's or memory is short; at once.
+        let plan = whole.and_then(|whole| {
+            Turns::choices(&typed, request).into_iter().find_map(|wanted| in_turns(wanted, &whole))
+        });
         let plan = match plan {
             Some(plan) => plan,
-            None => Self::lower(graph, typed, request, request, 1, rewrites)?,
+            None => Self::lower(graph, typed, request, [1, 1], rewrites)?,
         };
         check_memory(request, plan.arena_bytes(), weights)?;
         Ok(plan)
     }
 
-    /// The plan of a turn's graph, for as many turns as the `whole` request takes.
+    /// The plan of one turn's graph and request, for so many turns, of which so many are to go side by side.
     fn lower(
         graph: &Graph,
         mut typed: Typed,
         turn: &Request,
-        whole: &Request,
-        groups: usize,
+        [turns, groups]: [usize; 2],
         rewrites: Vec<(&'static str, String)>,
     ) -> Result<Self> {
         for node in &mut typed.nodes {
@@ -264,22 +256,33 @@ impl Plan {
                 node.op = ruled;
             }
         }
-        let plan = Lowering::new(graph, &typed, turn, whole, groups).lower()?;
+        let plan = Lowering::new(graph, &typed, turn, [turns, groups]).lower()?;
         Ok(Self { rewrites, ..plan })
     }
 
     /// Bytes of a session: all activations, gradients and what backward needs.
     pub fn arena_bytes(&self) -> usize {
-        let mut numbers = self.arena_len.saturating_mul(self.groups);
-        if self.groups > 1 {
-            // What is fed and read lies apart from the arenas of several groups; targets that share a place, once.
-            let inputs = self.inputs.iter().flat_map(|i| [Some((0, i.region)), i.gradient.map(|r| (1, r))]);
-            let targets = self.targets.iter().flat_map(|t| [Some((2, t.region)), t.seed.map(|r| (3, r))]);
-            let apart: HashSet<(u8, Region)> = inputs.chain(targets).flatten().collect();
-            let lens = apart.iter().map(|(_, region)| region.len.saturating_mul(self.turns));
-            numbers = lens.fold(numbers, usize::saturating_add);
-        }
+        // What is fed and read lies apart from the arenas of several groups.
+        let apart = self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.turns));
+        let apart = if self.groups > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
+        let numbers = self.arena_len.saturating_mul(self.groups).saturating_add(apart);
         numbers.saturating_mul(size_of::<f32>())
+    }
+
+    /// Where a turn has what is fed and read from outside: inputs, their gradients, targets, seeds. Targets may lie in one place, which
+    /// is there once.
+    pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
+        let mut all = [
+            self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
+            self.inputs.iter().filter_map(|input| input.gradient).collect(),
+            self.targets.iter().map(|target| target.region).collect(),
+            self.targets.iter().filter_map(|target| target.seed).collect(),
+        ];
+        for regions in &mut all {
+            regions.sort_unstable_by_key(|region| (region.offset, region.len));
+            regions.dedup();
+        }
+        all
     }
 
     /// How many turns the entries of a batch take; 1 where they are computed at once.

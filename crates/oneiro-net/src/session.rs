@@ -164,15 +164,16 @@ fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usi
 }
 
 /// Panics with a clear message when a session compiled without gradients is asked for one.
-fn compiled_with_gradients<T>(asked: Option<T>) -> T {
-    asked.expect("the session was compiled without gradients")
+fn compiled_with_gradients(region: Option<Region>) -> Region {
+    region.expect("the session was compiled without gradients")
 }
 
 impl Session for CpuSession {
     fn input_mut(&mut self, input: usize) -> &mut [f32] {
+        let region = self.plan.inputs[input].region;
         match &mut self.memory {
-            Memory::One(arena) => arena.slice_mut(self.plan.inputs[input].region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.input_mut(input),
+            Memory::One(arena) => arena.slice_mut(region.of_turns(self.plan.turns)),
+            Memory::Groups(groups) => groups.input_mut(region),
         }
     }
 
@@ -181,20 +182,22 @@ impl Session for CpuSession {
     }
 
     fn activation(&self, target: usize) -> &[f32] {
+        let region = self.plan.targets[target].region;
         match &self.memory {
-            Memory::One(arena) => arena.slice(self.plan.targets[target].region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.activation(target),
+            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
+            Memory::Groups(groups) => groups.value(region),
         }
     }
 
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
-        let (turns, at) = (self.plan.turns, &self.plan.targets[target]);
+        let (turns, target) = (self.plan.turns, &self.plan.targets[target]);
+        let (value, seed) = (target.region, compiled_with_gradients(target.seed));
         match &mut self.memory {
             Memory::One(arena) => {
-                let (reader, [seed]) = arena.frame([compiled_with_gradients(at.seed).of_turns(turns)]);
-                (reader.read(at.region.of_turns(turns)), seed)
+                let (reader, [seed]) = arena.frame([seed.of_turns(turns)]);
+                (reader.read(value.of_turns(turns)), seed)
             }
-            Memory::Groups(groups) => compiled_with_gradients(groups.seed(target)),
+            Memory::Groups(groups) => groups.seed(value, seed),
         }
     }
 
@@ -203,12 +206,10 @@ impl Session for CpuSession {
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {
+        let region = compiled_with_gradients(self.plan.inputs[input].gradient);
         match &self.memory {
-            Memory::One(arena) => {
-                let gradient = compiled_with_gradients(self.plan.inputs[input].gradient);
-                arena.slice(gradient.of_turns(self.plan.turns))
-            }
-            Memory::Groups(groups) => compiled_with_gradients(groups.input_gradient(input)),
+            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
+            Memory::Groups(groups) => groups.gradient(region),
         }
     }
 }

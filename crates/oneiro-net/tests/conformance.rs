@@ -16,10 +16,9 @@ use std::sync::Arc;
 use oneiro_net::format::onnx;
 use oneiro_net::graph::Graph;
 use oneiro_net::ops::Fact;
-use oneiro_net::plan::MAX_BYTES;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::typed;
-use oneiro_net::{CpuSession, Isa, MaxPoolRule, Plan, Request, Rules, Session};
+use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
 /// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32 and f64
 /// cases are computed in f32 alike.
@@ -296,13 +295,7 @@ fn no_shape_makes_an_operator_panic() {
         let Ok(mut graph) = onnx::read(bytes.into()) else { continue };
         // Else most shapes were refused before any operator sees them.
         graph.inputs.iter_mut().for_each(|input| input.dims = None);
-        let given: Vec<Option<Tensor>> = (0..graph.inputs.len())
-            .map(|i| {
-                let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
-                onnx::read_tensor(bytes.into()).ok()
-            })
-            .collect();
-        let Some(given) = given.into_iter().collect::<Option<Vec<_>>>() else { continue };
+        let Ok(given) = tensors(&case, "input", graph.inputs.len()) else { continue };
         for odd in 0..given.len() {
             for shape in shapes {
                 let n = shape.iter().product();
@@ -334,11 +327,7 @@ fn entries_in_turns_give_the_same_bits() {
     let (mut in_turns, mut wrong) = (BTreeMap::<String, usize>::new(), Vec::new());
     for case in cases() {
         let Ok(graph) = onnx::read(std::fs::read(case.join("model.onnx")).unwrap().into()) else { continue };
-        let given = (0..graph.inputs.len()).map(|i| {
-            let bytes = std::fs::read(case.join(format!("test_data_set_0/input_{i}.pb"))).ok()?;
-            onnx::read_tensor(bytes.into()).ok()
-        });
-        let Some(inputs) = given.collect::<Option<Vec<_>>>() else { continue };
+        let Ok(inputs) = tensors(&case, "input", graph.inputs.len()) else { continue };
         for way in [Way::AllData, Way::FirstIsData] {
             let Ok(all) = attempt(&graph, &inputs, way, Some(usize::MAX)) else { continue };
             for at_once in [1, 2, 3] {
@@ -381,6 +370,17 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
+/// The inputs or outputs of a case.
+fn tensors(case: &Path, prefix: &str, count: usize) -> Result<Vec<Tensor>, String> {
+    (0..count)
+        .map(|i| {
+            let path = case.join(format!("test_data_set_0/{prefix}_{i}.pb"));
+            let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+            onnx::read_tensor(bytes.into()).map_err(|e| e.to_string())
+        })
+        .collect()
+}
+
 fn run(case: &Path) -> (String, Outcome) {
     let bytes = std::fs::read(case.join("model.onnx")).unwrap();
     let graph = match onnx::read(bytes.into()) {
@@ -391,17 +391,8 @@ fn run(case: &Path) -> (String, Outcome) {
         [node] => node.op.op_type().to_owned(),
         nodes => format!("({} nodes)", if nodes.is_empty() { "no" } else { "several" }),
     };
-    let tensors = |prefix: &str, count: usize| -> Result<Vec<Tensor>, String> {
-        (0..count)
-            .map(|i| {
-                let path = case.join(format!("test_data_set_0/{prefix}_{i}.pb"));
-                let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-                onnx::read_tensor(bytes.into()).map_err(|e| e.to_string())
-            })
-            .collect()
-    };
     let (inputs, outputs) =
-        match (tensors("input", graph.inputs.len()), tensors("output", graph.outputs.len())) {
+        match (tensors(case, "input", graph.inputs.len()), tensors(case, "output", graph.outputs.len())) {
             (Ok(inputs), Ok(outputs)) => (inputs, outputs),
             (Err(why), _) | (_, Err(why)) => return (operator, Outcome::Unsupported(why)),
         };
@@ -479,15 +470,8 @@ fn attempt(
     let real = |v: &oneiro_net::ValueId| fact(*v).is_some_and(|f| f.dtype == DType::Float);
     let reals: Vec<_> = targets.iter().copied().filter(real).collect();
     let run = |targets: &[oneiro_net::ValueId], gradients: bool| -> oneiro_net::Result<CpuSession> {
-        let request = Request {
-            shapes: shapes.clone(),
-            targets: targets.to_vec(),
-            gradients,
-            max_pool: MaxPoolRule::Exact,
-            isa: Isa::detect(),
-            max_bytes: MAX_BYTES,
-            at_once,
-        };
+        let request = Request::of_shapes(shapes.clone(), targets.to_vec());
+        let request = Request { gradients, at_once, ..request };
         let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
         for (slot, &i) in fed.iter().enumerate() {
             if session.plan().inputs[slot].used {

@@ -196,6 +196,7 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     }
     // The outer scope is there for its worker, which belongs to the team until the inner one has seen all others leave it.
     rayon::scope(|_| {
+        // This may be another thread than the one asked above: a worker that serves a team and waits.
         let Some(_joined) = Joined::enter() else { return pass() };
         let team = Team::new(helpers + 1);
         rayon::in_place_scope(|scope| {

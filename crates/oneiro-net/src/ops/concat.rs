@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, blocks_of};
 use crate::ops::maps::plane_of;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, put};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, entries, put,
+};
 use crate::tensor::{DType, Tensor, volume};
 
 /// The operator.
@@ -63,7 +65,7 @@ impl Operator for Concat {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        axis(self.axis, site.output.shape.len()).is_ok_and(|at| at > 0)
+        entries::within(self.axis, site)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

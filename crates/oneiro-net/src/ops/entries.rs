@@ -4,7 +4,12 @@
 //! places for each entry, one behind the other. A view promises no more than that elements stay in order: whether axis 0 is still
 //! the entries' is seen by the shapes of all values, for the whole batch and for a part (`plan::turns`).
 
-use crate::ops::{Facts, Site};
+use crate::ops::{Facts, Site, axis};
+
+/// Whether an axis of the result lies within each entry.
+pub(crate) fn within(at: i64, site: Site<'_>) -> bool {
+    axis(at, site.output.shape.len()).is_ok_and(|at| at > 0)
+}
 
 /// Whether input 0 is the only one that depends on the data.
 pub(crate) fn alone(inputs: Facts<'_>) -> bool {

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::error::OpError;
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
+};
 use crate::tensor::volume;
 
 /// The operator.
@@ -36,7 +38,7 @@ impl Operator for LpNormalization {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        site.inputs.shape(0).is_ok_and(|x| axis(self.axis, x.len()).is_ok_and(|at| at > 0))
+        entries::within(self.axis, site)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

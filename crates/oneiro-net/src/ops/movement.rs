@@ -379,17 +379,20 @@ impl Operator for Movement {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        let stays = |origin: Origin| {
-            let whole = |walked: &Walked| {
-                walked.axis == Some(0) && walked.positions.iter().enumerate().all(|(i, &p)| p == Some(i))
-            };
-            origin.axes.first().is_some_and(whole)
-                && site.inputs.shape(0).is_ok_and(|x| origin.shape().first() == x.first())
-        };
         // What a border repeats depends on the extent, which is another one for fewer entries.
-        let border = self.border(site.inputs).map_or_else(|_| vec![0, 0], |(pads, _)| pads);
-        let within = border[0] == 0 && border[border.len() / 2] == 0;
-        within && entries::alone(site.inputs) && self.origin(site.inputs, site.output_index).is_ok_and(stays)
+        let none = |pads: &[i64]| pads.first() == Some(&0) && pads.get(pads.len() / 2) == Some(&0);
+        let bordered = matches!(self, Movement::Pad { .. })
+            && !self.border(site.inputs).is_ok_and(|(pads, _)| none(&pads));
+        let stays = |origin: Origin| {
+            let entries = origin.input.first().map_or(0..0, |&n| 0..n);
+            let walks = |walked: &Walked| {
+                walked.axis == Some(0) && walked.positions.iter().copied().eq(entries.map(Some))
+            };
+            origin.axes.first().is_some_and(walks)
+        };
+        !bordered
+            && entries::alone(site.inputs)
+            && self.origin(site.inputs, site.output_index).is_ok_and(stays)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -125,9 +125,7 @@ impl Operator for Norm {
 
     fn by_entry(&self, site: Site<'_>) -> bool {
         let within = match self.rows {
-            Rows::From { axis: at, .. } => {
-                site.inputs.shape(0).is_ok_and(|x| axis(at, x.len()).is_ok_and(|at| at > 0))
-            }
+            Rows::From { axis: at, .. } => entries::within(at, site),
             Rows::Instance | Rows::Group { .. } => true,
         };
         within && entries::alone(site.inputs)

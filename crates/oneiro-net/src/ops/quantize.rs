@@ -201,8 +201,7 @@ impl Operator for Quantization {
 
     fn by_entry(&self, site: Site<'_>) -> bool {
         let one = (1..3).filter_map(|i| site.inputs.get(i)).all(|fact| fact.len() == 1);
-        let along = |at: usize| one || at > 0;
-        entries::alone(site.inputs) && axis(self.grid().axis, site.output.shape.len()).map_or(one, along)
+        entries::alone(site.inputs) && (one || entries::within(self.grid().axis, site))
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

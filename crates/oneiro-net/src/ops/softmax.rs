@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::kernels::{self, Isa};
-use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::ops::{
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
+};
 use crate::tensor::volume;
 
 /// The operator. Before operator set 13 everything from `axis` on is one distribution.
@@ -35,7 +37,7 @@ impl Operator for Softmax {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        site.inputs.shape(0).is_ok_and(|x| axis(self.axis, x.len()).is_ok_and(|at| at > 0))
+        entries::within(self.axis, site)
     }
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {

@@ -10,7 +10,7 @@ use crate::ops::reorder::Reorder;
 use crate::ops::view::loses_nothing;
 use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
 use crate::plan::blocks::Life;
-use crate::plan::{Plan, Request, check_memory, turns};
+use crate::plan::{Plan, Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
@@ -113,10 +113,8 @@ impl<'a> Lowering<'a> {
         graph: &'a Graph,
         typed: &'a Typed,
         request: &'a Request,
-        whole: &Request,
-        groups: usize,
+        [turns, groups]: [usize; 2],
     ) -> Self {
-        let turns = turns::entries(whole) / turns::entries(request).max(1);
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
         Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns, groups }

@@ -89,21 +89,16 @@ impl Turns {
     /// The ways worth trying, the best first; all at once is none of them.
     pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Turns> {
         let (batch, threads) = (entries(request), rayon::current_num_threads());
-        let traffic = Traffic::of(lean, batch);
-        let mut ways = match request.at_once {
+        let ways = match request.at_once {
             Some(given) if given == 0 || !batch.is_multiple_of(given) => vec![],
             Some(at_once) => {
-                let apart = threads > 1 && (batch / at_once).is_multiple_of(threads);
-                let groups = if apart { threads } else { 1 };
-                vec![Turns { at_once, groups }, Turns { at_once, groups: 1 }]
+                let apart = Some(threads).filter(|&n| n > 1 && (batch / at_once).is_multiple_of(n));
+                apart.into_iter().chain([1]).map(|groups| Turns { at_once, groups }).collect()
             }
-            None => traffic.ways(batch, threads),
+            None => Traffic::of(lean, batch).ways(batch, threads),
         };
-        ways.dedup();
         // What is best at once needs no turns.
-        let end = ways.iter().position(|way| way.at_once == batch).unwrap_or(ways.len());
-        ways.truncate(end);
-        ways
+        ways.into_iter().take_while(|way| way.at_once < batch).collect()
     }
 }
 
@@ -174,14 +169,12 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize;
     };
     let facts = |v: ValueId| (whole.facts[v.index()].as_ref(), part.facts[v.index()].as_ref());
     node.inputs.iter().chain(&node.outputs).flatten().all(|&v| match facts(v) {
-        (Some(Fact { value: None, .. }), Some(Fact { value: Some(_), .. }))
-        | (Some(Fact { value: Some(_), .. }), Some(Fact { value: None, .. })) => false,
         (Some(all), Some(some)) => match (&all.value, &some.value) {
             (Some(all), Some(some)) => same(all, some),
-            _ => scales(all, some),
+            (None, None) => scales(all, some),
+            _ => false,
         },
-        (None, None) => true,
-        _ => false,
+        (all, some) => all.is_none() && some.is_none(),
     })
 }
 

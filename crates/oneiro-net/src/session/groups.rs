@@ -15,12 +15,9 @@ use crate::plan::Plan;
 pub(super) struct Groups {
     arenas: Vec<Mutex<Arena>>,
     inputs: Vec<Outside>,
-    used: Vec<bool>,
     gradients: Vec<Outside>,
-    /// Targets that lie in one place have one; `of_target` says which.
     values: Vec<Outside>,
     seeds: Vec<Outside>,
-    of_target: Vec<(usize, Option<usize>)>,
 }
 
 /// What is fed or read, of all turns, and where one turn has it.
@@ -66,42 +63,26 @@ fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
     arena.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The place of what lies in a region, which is made where it is the first there.
-fn place(outsides: &mut Vec<Outside>, region: Region, turns: usize) -> Option<usize> {
-    if let Some(at) = outsides.iter().position(|o| o.region == region) {
-        return Some(at);
-    }
-    outsides.push(Outside::new(region, turns)?);
-    Some(outsides.len() - 1)
+/// Which of them a turn has in a region.
+fn find(outsides: &[Outside], region: Region) -> usize {
+    let found = outsides.iter().position(|outside| outside.region == region);
+    found.expect("there is one for each region that is fed or read")
 }
 
 impl Groups {
     /// Memory for a plan, or `None` where the system has no such memory.
     pub(super) fn new(plan: &Plan) -> Option<Self> {
-        let (mut values, mut seeds) = (Vec::new(), Vec::new());
         let arenas = (0..plan.groups).map(|_| Some(Mutex::new(Arena::try_new(plan.arena_len)?)));
-        let outside = |region: Region| Outside::new(region, plan.turns);
-        let of_target = plan.targets.iter().map(|target| {
-            let value = place(&mut values, target.region, plan.turns)?;
-            let seed = match target.seed {
-                Some(region) => Some(place(&mut seeds, region, plan.turns)?),
-                None => None,
-            };
-            Some((value, seed))
-        });
+        let of = |regions: Vec<Region>| -> Option<Vec<Outside>> {
+            regions.into_iter().map(|region| Outside::new(region, plan.turns)).collect()
+        };
+        let [inputs, gradients, values, seeds] = plan.outside();
         Some(Self {
             arenas: arenas.collect::<Option<_>>()?,
-            inputs: plan.inputs.iter().map(|input| outside(input.region)).collect::<Option<_>>()?,
-            used: plan.inputs.iter().map(|input| input.used).collect(),
-            gradients: plan
-                .inputs
-                .iter()
-                .filter_map(|input| input.gradient)
-                .map(outside)
-                .collect::<Option<_>>()?,
-            of_target: of_target.collect::<Option<_>>()?,
-            values,
-            seeds,
+            inputs: of(inputs)?,
+            gradients: of(gradients)?,
+            values: of(values)?,
+            seeds: of(seeds)?,
         })
     }
 
@@ -112,8 +93,9 @@ impl Groups {
         team::run(|| {
             team::each(self.arenas.len(), 1, |group| {
                 let mut arena = lock(&self.arenas[group]);
-                let used = self.inputs.iter().zip(&self.used).filter(|(_, used)| **used);
-                used.for_each(|(input, _)| input.hand_in(group, turns, &mut arena));
+                for input in plan.inputs.iter().filter(|input| input.used) {
+                    self.inputs[find(&self.inputs, input.region)].hand_in(group, turns, &mut arena);
+                }
                 forward_turns(&mut arena, plan, turns, &mut |step| tell(&observe, group, step));
             });
             self.values.iter_mut().for_each(|value| value.fetch(turns, &self.arenas));
@@ -138,21 +120,26 @@ impl Groups {
         });
     }
 
-    pub(super) fn input_mut(&mut self, input: usize) -> &mut [f32] {
-        self.inputs[input].numbers_mut()
+    /// What all turns have in an input's region.
+    pub(super) fn input_mut(&mut self, region: Region) -> &mut [f32] {
+        let at = find(&self.inputs, region);
+        self.inputs[at].numbers_mut()
     }
 
-    pub(super) fn activation(&self, target: usize) -> &[f32] {
-        self.values[self.of_target[target].0].numbers()
+    /// In a target's.
+    pub(super) fn value(&self, region: Region) -> &[f32] {
+        self.values[find(&self.values, region)].numbers()
     }
 
-    pub(super) fn seed(&mut self, target: usize) -> Option<(&[f32], &mut [f32])> {
-        let (value, seed) = self.of_target[target];
-        Some((self.values[value].numbers(), self.seeds[seed?].numbers_mut()))
+    /// In a target's and that of its seed.
+    pub(super) fn seed(&mut self, value: Region, seed: Region) -> (&[f32], &mut [f32]) {
+        let (value, seed) = (find(&self.values, value), find(&self.seeds, seed));
+        (self.values[value].numbers(), self.seeds[seed].numbers_mut())
     }
 
-    pub(super) fn input_gradient(&self, input: usize) -> Option<&[f32]> {
-        self.gradients.get(input).map(Outside::numbers)
+    /// In that of an input's gradient.
+    pub(super) fn gradient(&self, region: Region) -> &[f32] {
+        self.gradients[find(&self.gradients, region)].numbers()
     }
 }
 
