@@ -54,6 +54,10 @@ pub struct ModelArgs {
     /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
     #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
     layout: Option<Layout>,
+    /// What the axes of a layer are, where the network does not tell: N, C, H, W, T, L, tokens, or ? for one of no
+    /// meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
+    #[arg(long, value_parser = parse_axes, value_name = "LAYER=AXES")]
+    axes: Vec<(String, String)>,
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
@@ -251,6 +255,15 @@ fn parse_layout(text: &str) -> Result<Layout, String> {
         "nhwc" => Ok(Layout::Nhwc),
         _ => Err("use nchw (channels first, as PyTorch exports) or nhwc (channels last, as TensorFlow does)"
             .into()),
+    }
+}
+
+fn parse_axes(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((layer, axes)) if !layer.trim().is_empty() && !axes.trim().is_empty() => {
+            Ok((layer.trim().trim_matches('"').to_owned(), axes.trim().to_owned()))
+        }
+        _ => Err("use LAYER=AXES, such as blocks.3=N,tokens,C".into()),
     }
 }
 

@@ -136,7 +136,17 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
             members.len()
         } else {
             let objective = &jobs[members[0]].objective;
-            context.compute(|| batch_for(model, preset, objective, members.len()))
+            let one = std::slice::from_ref(objective);
+            let alone = members.len() > 1
+                && context.compute(|| oneiro::render::mixes_pictures(&model.model, preset, one))?;
+            if alone {
+                context.note(&format!(
+                    "note: the network mixes the pictures of a batch on the way to {objective}, or may do so; each is made by itself"
+                ));
+                1
+            } else {
+                context.compute(|| batch_for(model, preset, objective, members.len()))
+            }
         };
         if options.film.is_some() {
             let [h, w] = preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)?;

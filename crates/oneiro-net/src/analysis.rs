@@ -1,7 +1,7 @@
 //! What can be said of a network without running it: its layers, how far each sees, how much each costs.
 
-use crate::graph::{Graph, ValueId};
-use crate::layout::channel_axes;
+use crate::axes::{Axes, FeatureMap, Followed};
+use crate::graph::{Graph, Node, ValueId};
 use crate::names::Names;
 use crate::ops::{Fact, Facts, Reach};
 use crate::tensor::{DType, volume};
@@ -36,7 +36,9 @@ pub struct Layer {
     pub op: String,
     /// Output shape.
     pub shape: Vec<usize>,
-    /// Extent of the channel axis; 0 if there is none.
+    /// What its axes mean; `None` if nothing is known.
+    pub axes: Option<Axes>,
+    /// Extent of the channel axis; 0 if there is none, or it is not known which one that is.
     pub channels: usize,
     /// For every input that the layer depends on: its position in the graph's inputs, and the field.
     pub fields: Vec<(usize, ReceptiveField)>,
@@ -61,12 +63,12 @@ pub struct Layers {
 /// over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive fields of
 /// convolutional neural networks", Distill 2019).
 ///
-/// `channels_last` says that the network was made for channels last, so that those of layers may be either way (see [`crate::layout`]); else the channels are on axis 1.
+/// `followed` has the axes of the values, for inputs of the same shapes.
 pub fn layers(
     graph: &Graph,
     names: &Names<'_>,
     shapes: &[Vec<usize>],
-    channels_last: bool,
+    followed: &Followed,
 ) -> crate::Result<Layers> {
     let needed = vec![true; graph.nodes.len()];
     let mut failed = vec![false; graph.nodes.len()];
@@ -82,10 +84,10 @@ pub fn layers(
     };
     let skipped = errors.into_iter().filter(|(i, _)| !produced_by_failure(*i)).map(|(_, e)| e).collect();
 
-    let axes = if channels_last {
-        channel_axes(graph, &facts, &vec![1; graph.inputs.len()])
-    } else {
-        vec![1; graph.values.len()]
+    let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
+    let map_shape = |value: ValueId, shape: &[usize]| {
+        let map = followed.of(value).and_then(|axes| FeatureMap::of(axes, shape, batch));
+        map.map_or_else(|| shape.to_vec(), |map| map.shape().to_vec())
     };
     let mut fields: Vec<Vec<(usize, ReceptiveField)>> = vec![Vec::new(); graph.values.len()];
     for (i, input) in graph.inputs.iter().enumerate() {
@@ -108,12 +110,16 @@ pub fn layers(
             if fact.value.is_some() || fact.dtype != DType::Float {
                 continue;
             }
-            let reach = node.op.reach(Facts(&inputs));
-            let to = channels_first_shape(&fact.shape, axes[value.index()]);
+            let to = map_shape(*value, &fact.shape);
             let mut merged: Vec<(usize, ReceptiveField)> = Vec::new();
             for (k, source) in node.inputs.iter().enumerate() {
                 let Some(source) = source else { continue };
-                let from = inputs[k].map_or(vec![], |f| channels_first_shape(&f.shape, axes[source.index()]));
+                let from = inputs[k].map_or(vec![], |f| map_shape(*source, &f.shape));
+                let known = followed.of(*source).zip(followed.of(*value));
+                let reach = known.map_or_else(
+                    || node.op.reach(Facts(&inputs)),
+                    |(axes, _)| reach_over(node, &inputs, axes, &from, &to),
+                );
                 for (input, field) in &fields[source.index()] {
                     let seen = field.after(&reach, &from, &to, &shapes[*input]);
                     match merged.iter_mut().find(|(i, _)| i == input) {
@@ -141,7 +147,11 @@ pub fn layers(
                 aliases,
                 op: node.op.op_type().to_owned(),
                 shape: fact.shape.clone(),
-                channels: fact.shape.get(axes[value.index()]).copied().unwrap_or(0),
+                channels: followed
+                    .of(*value)
+                    .and_then(Axes::channel)
+                    .map_or(0, |at| fact.shape.get(at).copied().unwrap_or(0)),
+                axes: followed.of(*value).cloned(),
                 fields: merged,
                 params,
                 flops: node.op.flops(Facts(&inputs), fact),
@@ -151,14 +161,37 @@ pub fn layers(
     Ok(Layers { layers, skipped })
 }
 
-/// A shape with its channels moved to axis 1.
-fn channels_first_shape(shape: &[usize], axis: usize) -> Vec<usize> {
-    let mut shape = shape.to_vec();
-    if axis < shape.len() && axis > 1 {
-        let channels = shape.remove(axis);
-        shape.insert(1, channels);
+/// How far a node sees on the map of an operand with these axes. Operators count with axis 1 for channels and those behind it for
+/// positions; in other orders of axes the maps tell.
+fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize], to: &[usize]) -> Reach {
+    let reach = node.op.reach(Facts(inputs));
+    let op = node.op.op_type();
+    let (positions, after) = (from.get(2..).unwrap_or_default(), to.get(2..).unwrap_or_default());
+    let same = !positions.is_empty() && positions == after;
+    match op {
+        "MatMul" | "Gemm" | "Einsum" if from.len() > 2 || to.len() > 2 => {
+            let data = inputs.iter().flatten().filter(|fact| fact.value.is_none()).count();
+            // Products of data with data are attention.
+            if same && data == 1 { Reach::Point } else { Reach::Whole }
+        }
+        "Transpose" if same => Reach::Point,
+        _ if op.starts_with("Reduce") && same => Reach::Point,
+        _ if op.starts_with("Reduce") && volume(positions) > volume(after) => Reach::Whole,
+        "Reshape" | "Flatten" | "Transpose"
+            if positions.len() == after.len() && !after.is_empty() && !same =>
+        {
+            let shrinks = positions.iter().zip(after).all(|(n, m)| *m > 0 && n.is_multiple_of(*m));
+            let blocks: Vec<usize> = positions.iter().zip(after).map(|(n, m)| n / (*m).max(1)).collect();
+            // Neighbours that become channels of one position.
+            if shrinks { Reach::Window { extent: blocks.clone(), stride: blocks } } else { reach }
+        }
+        _ if reach == Reach::Whole => {
+            let along = node.op.mixes_along(Facts(inputs));
+            let spatial = |at: &usize| axes.0.get(*at).is_some_and(|a| a.iter().any(|p| p.kind.is_spatial()));
+            if !along.is_empty() && same && !along.iter().any(spatial) { Reach::Point } else { reach }
+        }
+        _ => reach,
     }
-    shape
 }
 
 impl ReceptiveField {
@@ -238,7 +271,11 @@ mod tests {
         let excited = net.node("Mul", "excited", &[first, squeezed], vec![]).unwrap();
         let second = conv(&mut net, "second", excited);
         let graph = net.finish(&[second]);
-        let found = layers(&graph, &Names::new(&graph, &[]), &[vec![1, 2, 12, 10]], false).unwrap();
+        let shapes = [vec![1, 2, 12, 10]];
+        let facts = infer(&graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
+        let stated = [(x, Axes::channels_first(&shapes[0]))];
+        let followed = crate::axes::follow(&graph, &facts, &stated, 1);
+        let found = layers(&graph, &Names::new(&graph, &[]), &shapes, &followed).unwrap();
         let field = |name: &str| {
             let layer = found.layers.iter().find(|l| l.name == name).unwrap();
             (layer.fields[0].1.extent.clone(), layer.fields[0].1.stride.clone())

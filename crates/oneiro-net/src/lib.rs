@@ -33,6 +33,7 @@
 
 pub mod analysis;
 mod attributes;
+pub mod axes;
 mod error;
 pub mod format;
 pub mod graph;

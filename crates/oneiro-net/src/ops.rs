@@ -18,6 +18,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use crate::attributes::{Attribute, Attributes};
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, Ending, EndingClip, EndingSwish, blocks_of};
 use crate::kernels::{Isa, Reader, Region};
@@ -284,6 +285,16 @@ pub trait Operator: Debug + Send + Sync + Any {
     /// (`ops/entries.rs`); constants are taken to say the same of all entries. Where that is not known, it does not.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && entries::aligned(site)
+    }
+
+    /// What the axes of output `index` mean, given those of the inputs ([`crate::axes`]); `None` where that is not known.
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        if self.by_element() { sources.broadcast(&output.shape) } else { None }
+    }
+
+    /// The axes of input 0, kept by the result, along which elements of the result depend on each other's operands.
+    fn mixes_along(&self, _inputs: Facts<'_>) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero for

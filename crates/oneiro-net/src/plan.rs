@@ -22,6 +22,8 @@ mod schedule;
 mod sharing;
 mod turns;
 
+pub use turns::keeps_entries_apart;
+
 use lowering::Lowering;
 use turns::Turns;
 

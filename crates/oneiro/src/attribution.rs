@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 mod baseline;
+mod cam_layer;
 mod cut;
 pub mod grad_cam;
 pub mod gradient;

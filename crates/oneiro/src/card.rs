@@ -74,12 +74,19 @@ pub struct Card {
     /// Where the channels of the graph's tensors are.
     #[serde(default, skip_serializing_if = "is_default")]
     pub layout: Layout,
+    /// Tokens in front of the patches (class, registers), for layers whose axes the card states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_tokens: Option<usize>,
     /// The inputs, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input: Vec<InputCard>,
     /// Short names for tensors or nodes of the graph.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, String>,
+    /// Axes of layers, where the graph does not tell them or tells them wrong: `N,C,H,W`, `N,H,W,C`, `N,tokens,C`
+    /// ([`oneiro_net::axes::parse`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub axes: BTreeMap<String, String>,
 }
 
 /// The order of a tensor's axes.

@@ -34,14 +34,11 @@ impl Cells {
     pub fn of(model: &Model, layer: &str, image: &[f32], size: Option<[usize; 2]>) -> Result<Self> {
         let value = model.resolve(layer)?;
         let shapes = model.input_shapes(1, size)?;
-        let (graph, turned) = model.channels_first(&[value], &shapes)?;
-        let mut below = model.clone();
-        below.graph = graph.into_owned();
-        let mut probe = Probe::new(&below, &[], &[turned[0]], shapes, false)?;
-        feed(&below, &mut probe, image)?;
+        let map = model.map_of(value, &shapes)?;
+        let mut probe = Probe::new(model, &[], &[value], shapes, false)?;
+        feed(model, &mut probe, image)?;
         probe.forward();
-        let (shape, activations) = probe.captured(0);
-        Self::new(layer, shape, activations.to_vec(), None)
+        Self::new(layer, map.shape(), map.gather(probe.captured(0).1), None)
     }
 
     /// The same with the share of every activation in an objective.

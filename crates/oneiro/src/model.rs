@@ -1,16 +1,18 @@
 //! A network with its card: names of layers, what its inputs mean.
 
-use std::borrow::Cow;
-
+use oneiro_net::axes::Axes;
 use oneiro_net::graph::Dim;
 use oneiro_net::layout;
 use oneiro_net::names::Names;
-use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
 use crate::card::{Card, ChannelOrder, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
+
+mod axes;
+
+pub use axes::{Layered, Target, View};
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
@@ -30,6 +32,8 @@ pub struct Model {
     turned: bool,
     /// The values that those inputs were.
     replaced: Vec<ValueId>,
+    /// Axes of values that nothing in the graph tells.
+    stated_axes: Vec<(ValueId, Axes)>,
 }
 
 impl Model {
@@ -69,7 +73,7 @@ impl Model {
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card, turned: false, replaced: Vec::new() })
+        Ok(Self { graph, card, turned: false, replaced: Vec::new(), stated_axes: Vec::new() })
     }
 
     /// Whether any node reads an input.
@@ -85,7 +89,7 @@ impl Model {
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
         let (graph, replaced) = layout::fed_channels_first(&self.graph, &pictures);
-        Self { graph, card: self.card, turned: true, replaced }
+        Self { graph, card: self.card, turned: true, replaced, stated_axes: self.stated_axes }
     }
 
     /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
@@ -93,33 +97,10 @@ impl Model {
         &self.replaced
     }
 
-    /// The graph, and the values in it that hold those asked for with channels on axis 1, for inputs of these shapes.
-    pub fn channels_first(
-        &self,
-        values: &[ValueId],
-        shapes: &[Vec<usize>],
-    ) -> Result<(Cow<'_, Graph>, Vec<ValueId>)> {
-        if self.card.layout == Layout::Nchw {
-            return Ok((Cow::Borrowed(&self.graph), values.to_vec()));
-        }
-        let needed = typed::ancestors(&self.graph, values);
-        let facts = typed::infer(&self.graph, shapes, &needed, |_, _| Ok(()))?;
-        let last = |(i, input): (usize, &InputCard)| match (input.kind, self.turned) {
-            (InputKind::Tensor, _) | (_, true) => 1,
-            _ => shapes[i].len().saturating_sub(1).max(1),
-        };
-        let inputs: Vec<usize> = self.card.input.iter().enumerate().map(last).collect();
-        let axes = layout::channel_axes(&self.graph, &facts, &inputs);
-        let mut graph = self.graph.clone();
-        let mut turn = |&value: &ValueId| {
-            let rank = facts[value.index()].as_ref().map_or(0, |f| f.shape.len());
-            match axes[value.index()] {
-                axis if axis > 1 && axis < rank => layout::channels_first(&mut graph, value, axis, rank),
-                _ => value,
-            }
-        };
-        let turned = values.iter().map(&mut turn).collect();
-        Ok((Cow::Owned(graph), turned))
+    /// States the axes of a value, for a graph that does not tell them: such as an input at which a network was cut.
+    pub fn state_axes(&mut self, value: ValueId, axes: Axes) {
+        self.stated_axes.retain(|(known, _)| *known != value);
+        self.stated_axes.push((value, axes));
     }
 
     /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.

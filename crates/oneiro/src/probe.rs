@@ -7,7 +7,7 @@ use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Target, View};
 use crate::objective::measure::{self, Coupling, Measure};
 use crate::objective::{Objective, Reads, Term};
 
@@ -50,8 +50,8 @@ pub struct Probe {
     bound: Vec<BoundObjective>,
     coupled: Vec<Coupled>,
     shown: Shown,
-    /// The value of the model that each target is.
-    targets: Vec<ValueId>,
+    /// What of the model each target is; captured values as they are.
+    targets: Vec<Target>,
     /// Shape of one entry of each target.
     shapes: Vec<Vec<usize>>,
     /// How many of the targets, from the first on, the caller captured.
@@ -88,7 +88,8 @@ impl Probe {
         if objectives.len() > 1 && objectives.len() != batch {
             return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
         }
-        let mut targets: Vec<ValueId> = captured.to_vec();
+        let as_it_is = |&value: &ValueId| Target { value, view: View::Everything };
+        let mut targets: Vec<Target> = captured.iter().map(as_it_is).collect();
         // For every term that reads a layer, which target that is.
         let mut read: Vec<Vec<Option<usize>>> = Vec::new();
         for objective in objectives {
@@ -104,23 +105,22 @@ impl Probe {
                     of_objective.push(None);
                     continue;
                 }
-                let value = model.value_of(term)?;
-                let known = targets.iter().skip(captured.len()).position(|&t| t == value);
+                let target = model.target_of(term)?;
+                let known = targets.iter().skip(captured.len()).position(|&t| t == target);
                 of_objective.push(Some(known.map(|i| i + captured.len()).unwrap_or_else(|| {
-                    targets.push(value);
+                    targets.push(target);
                     targets.len() - 1
                 })));
             }
             read.push(of_objective);
         }
-        let values = targets.clone();
         // Captured values stay as they are in the graph; objectives read channels on axis 1.
-        let (graph, turned) = model.channels_first(&targets[captured.len()..], &shapes)?;
-        targets.splice(captured.len().., turned);
+        let (graph, viewed) = model.viewed(&targets[captured.len()..], &shapes)?;
+        let planned = captured.iter().copied().chain(viewed).collect();
         let request = Request {
             gradients: gradients.is_some(),
             max_pool: gradients.unwrap_or_default(),
-            ..Request::of_shapes(shapes, targets)
+            ..Request::of_shapes(shapes, planned)
         };
         let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
         for target in &plan.targets[captured.len()..] {
@@ -146,7 +146,7 @@ impl Probe {
             bound: Vec::new(),
             coupled: Vec::new(),
             shown,
-            targets: values,
+            targets,
             shapes,
             captured: captured.len(),
             batch,
@@ -226,10 +226,10 @@ impl Probe {
         self.session.input_mut(input)
     }
 
-    /// Shape of one entry of a value that an objective reads, channels first; `None` if none reads it.
-    pub fn shape_of(&self, value: ValueId) -> Option<&[usize]> {
+    /// Shape of one entry of what an objective reads, channels first; `None` if none reads it.
+    pub fn shape_of(&self, target: Target) -> Option<&[usize]> {
         // The last one, as captured values stand before those of objectives.
-        self.targets.iter().rposition(|&t| t == value).map(|i| self.shapes[i].as_slice())
+        self.targets.iter().rposition(|&t| t == target).map(|i| self.shapes[i].as_slice())
     }
 
     /// Runs forward.

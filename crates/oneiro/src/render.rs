@@ -22,6 +22,7 @@ use crate::probe::Probe;
 use crate::rng::Stream;
 use crate::transform::{Chain, Transform, Values};
 
+mod apart;
 mod background;
 mod entry;
 mod identity;
@@ -30,6 +31,7 @@ mod result;
 mod stride;
 mod upkeep;
 
+pub use apart::mixes_pictures;
 pub use entry::MIDDLE_GREY;
 use entry::{Canvas, Entry};
 use identity::{identities, numbered, stream_id};
@@ -81,6 +83,7 @@ impl Render {
                 objectives.iter().find(|o| o.couples()).map(Objective::to_string).unwrap_or_default()
             )));
         }
+        apart::check(model, preset, objectives)?;
         let shapes = model.input_shapes(objectives.len() * views, preset.size)?;
         let max_pool = preset.gradients.max_pool.rule();
         let seen: Vec<Objective> =
@@ -202,8 +205,8 @@ impl Render {
     }
 
     /// Shape of one entry of a value that the objectives read, channels first.
-    pub fn shape_of(&self, value: oneiro_net::ValueId) -> Option<&[usize]> {
-        self.probe.shape_of(value)
+    pub fn shape_of(&self, target: crate::model::Target) -> Option<&[usize]> {
+        self.probe.shape_of(target)
     }
 
     /// The plan of the network underneath.

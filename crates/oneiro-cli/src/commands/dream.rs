@@ -257,7 +257,10 @@ fn check_classes(context: &Context, model: &LoadedModel, objective: &Objective) 
     let objectives = std::slice::from_ref(objective);
     let probe =
         context.compute(|| oneiro::probe::Probe::new(&model.model, objectives, &[], shapes, false))?;
-    let classes = probe.shape_of(model.model.logits()?).and_then(|s| s.first().copied()).unwrap_or(0);
+    let classes = probe
+        .shape_of(oneiro::model::Target { value: model.model.logits()?, view: oneiro::model::View::Map })
+        .and_then(|s| s.first().copied())
+        .unwrap_or(0);
     Ok(model.check_labels(classes)?)
 }
 

@@ -58,7 +58,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     collisions::check(context, Some(&model), [""; 0], placed("--dot", file))?;
     let shapes = model.model.input_shapes(1, None)?;
     let channels_last = model.model.card.layout == Layout::Nhwc;
-    let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;
+    let layered = model.model.all_layered(&shapes)?;
+    let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, layered.followed())?;
     let inputs = model.model.replaced_inputs().to_vec();
     found.layers.retain(|l| !inputs.contains(&l.value));
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
@@ -115,6 +116,7 @@ fn as_json(model: &LoadedModel, layer: &Layer) -> Value {
         "stride": by_input(&|f| json!(f.stride)),
         "params": layer.params,
         "flops": layer.flops,
+        "axes": layer.axes.as_ref().map(ToString::to_string),
     })
 }
 
@@ -134,7 +136,7 @@ fn table(context: &Context, model: &LoadedModel, layers: &[&Layer], aliases: boo
         });
         each.collect::<Vec<_>>().join(", ")
     };
-    let mut header = ["layer", "operator", "shape", "sees", "stride", "parameters", "MFLOP"].to_vec();
+    let mut header = ["layer", "operator", "shape", "axes", "sees", "stride", "parameters", "MFLOP"].to_vec();
     if aliases {
         header.push("also called");
     }
@@ -144,6 +146,7 @@ fn table(context: &Context, model: &LoadedModel, layers: &[&Layer], aliases: boo
             layer.name.clone(),
             layer.op.clone(),
             times(&layer.shape),
+            layer.axes.as_ref().map_or_else(|| "?".into(), ToString::to_string),
             per_input(layer, &|f| square(&f.extent)),
             per_input(layer, &|f| square(&f.stride) + if f.strides_differ { " (differ)" } else { "" }),
             if layer.params == 0 { String::new() } else { layer.params.to_string() },
@@ -163,7 +166,7 @@ fn table(context: &Context, model: &LoadedModel, layers: &[&Layer], aliases: boo
             .enumerate()
             .map(
                 |(c, (cell, &w))| {
-                    if c == 5 || c == 6 { format!("{cell:>w$}") } else { format!("{cell:<w$}") }
+                    if c == 6 || c == 7 { format!("{cell:>w$}") } else { format!("{cell:<w$}") }
                 },
             )
             .collect();

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Reference, Unit};
-use oneiro::probe::Probe;
 
 use crate::context::Context;
 use crate::display::DisplayArgs;
@@ -204,11 +203,7 @@ fn channels_of(
 ) -> Result<usize> {
     let value = model.model.resolve(layer)?;
     let shapes = model.model.input_shapes(1, size)?;
-    let probe = context.compute(|| Probe::new(&model.model, &[], &[value], shapes, false))?;
-    match probe.captured(0).0.get(1) {
-        Some(&channels) => Ok(channels),
-        None => bail!("layer \"{layer}\" has no channels"),
-    }
+    Ok(context.compute(|| model.model.map_of(value, &shapes))?.shape()[1])
 }
 
 /// "0-15", "5,12,40" or a mixture.

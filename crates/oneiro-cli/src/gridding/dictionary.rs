@@ -1,7 +1,6 @@
 //! Semantic dictionaries: what the network sees at a position, in icons of the channels that speak there (Olah et al. 2018).
 
 use anyhow::{Result, bail};
-use oneiro::card::Layout;
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Filter, Image, Sheet};
 use oneiro_net::analysis;
@@ -148,9 +147,10 @@ impl Dictionary {
 /// The extent of the layer's receptive field on the photo, in pixels; all of it where it is not known.
 fn extent(model: &LoadedModel, recipe: &Recipe) -> Result<usize> {
     let shapes = model.model.input_shapes(1, recipe.image_size)?;
-    let last = model.model.card.layout == Layout::Nhwc;
     let value = model.model.resolve(&recipe.layer)?;
-    let layers = analysis::layers(&model.model.graph, &model.model.names(), &shapes, last)?.layers;
+    let layered = model.model.all_layered(&shapes)?;
+    let layers =
+        analysis::layers(&model.model.graph, &model.model.names(), &shapes, layered.followed())?.layers;
     let of_layer = layers.iter().filter(|l| l.value == value).flat_map(|l| &l.fields);
     let of_pictures = of_layer.filter(|(input, _)| model.is_image(*input));
     Ok(of_pictures.flat_map(|(_, f)| f.extent.iter().rev().take(2)).copied().max().unwrap_or(usize::MAX))

@@ -34,6 +34,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
     if let Some(layout) = args.layout {
         card.layout = layout;
     }
+    card.axes.extend(args.axes.iter().cloned());
     if card.input.is_empty() {
         let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
         let found = if by_flags { None } else { found? };
@@ -64,6 +65,10 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
                 }
                 card.labels = card.labels.or(own.labels);
                 card.layers.extend(own.layers);
+                card.prefix_tokens = card.prefix_tokens.or(own.prefix_tokens);
+                for (layer, axes) in own.axes {
+                    card.axes.entry(layer).or_insert(axes);
+                }
                 card.layout = if own.layout == Layout::Nhwc { own.layout } else { card.layout };
                 card.name = if card.name.is_empty() { own.name } else { card.name };
                 own.input

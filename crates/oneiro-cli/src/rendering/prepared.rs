@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use oneiro::model::Target;
 use oneiro::objective::Reads;
 use oneiro::preset::Preset;
 use oneiro::render::{Materials, Render};
-use oneiro_net::ValueId;
 
 use super::{Job, Setting};
 use crate::context::Context;
@@ -73,10 +73,10 @@ pub fn prepare<'a>(
             }
         );
     }
-    let mut groups: BTreeMap<(usize, Vec<ValueId>), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<(usize, Vec<Target>), Vec<usize>> = BTreeMap::new();
     for (i, job) in jobs.iter().enumerate() {
         let terms = job.objective.terms().into_iter().filter(|t| t.reads() != Reads::Input);
-        let mut layers = terms.map(|t| model.model.value_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
+        let mut layers = terms.map(|t| model.model.target_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
         layers.sort_unstable();
         layers.dedup();
         groups.entry((job.setting, layers)).or_default().push(i);
@@ -161,7 +161,7 @@ fn check_group(
         if term.reads() == Reads::Input {
             continue;
         }
-        let shape = render.shape_of(model.model.value_of(term)?).unwrap_or_default();
+        let shape = render.shape_of(model.model.target_of(term)?).unwrap_or_default();
         term.check(shape).map_err(oneiro::Error::Unit)?;
         if term.at_output() {
             model.check_labels(shape.first().copied().unwrap_or(0))?;

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per};
 use crate::ops::maps::Maps;
@@ -134,6 +135,10 @@ impl Operator for Activation {
     fn blocked(&self, site: Site<'_>) -> Result<Option<Built>, OpError> {
         self.bounds(site.inputs)?;
         Ok(Some(Built::new(BlockedCopy(Maps::over(site.isa, site.output)), 1)))
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.get(0).cloned()
     }
 
     fn as_any(&self) -> &dyn Any {

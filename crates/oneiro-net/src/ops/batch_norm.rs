@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per};
 use crate::ops::maps::{Maps, padded};
@@ -102,6 +103,10 @@ impl Operator for BatchNorm {
         let (scale, shift) = self.scale_and_shift(site.inputs)?;
         let maps = Maps::over(site.isa, site.output);
         Ok(Some(Built::new(BlockedAffine { maps, scale: padded(&scale), shift: padded(&shift) }, 1)))
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.kept_or_channels_first(&output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

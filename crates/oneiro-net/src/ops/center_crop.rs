@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::constant::{check_volume, sizes};
 use crate::ops::origin::Origin;
@@ -65,6 +66,10 @@ impl Operator for CenterCropPad {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        self.origin(sources.facts).ok()?.axes_of(sources.get(0)?)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::activation::Copy;
 use crate::ops::{Built, Fact, Facts, Operator, Site};
@@ -49,6 +50,11 @@ impl Operator for Choose {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, index: usize) -> Option<Axes> {
+        let chosen = self.chosen(sources.facts).ok()?;
+        sources.get(chosen.start + index).cloned()
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, blocks_of};
 use crate::ops::maps::plane_of;
@@ -103,6 +104,10 @@ impl Operator for Concat {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.concatenated(axis(self.axis, output.shape.len()).ok()?, &output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::conv::blocked::{BlockedConv, FirstConv};
@@ -167,6 +168,11 @@ impl Operator for Conv {
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         self.resolve(inputs).map_or(Reach::Whole, |w| w.reach())
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let pointwise = self.resolve(sources.facts).is_ok_and(|w| w.kernel.iter().all(|&k| k == 1));
+        Some(sources.convolved(&output.shape, pointwise))
     }
 
     fn as_any(&self) -> &dyn Any {

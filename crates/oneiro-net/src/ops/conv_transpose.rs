@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::constant::{MAX_EXTENT, check_volume};
@@ -208,6 +209,10 @@ impl Operator for ConvTranspose {
             .map(|d| ((g.kernel[d] - 1) * g.dilation[d]) / g.stride[d] + 1)
             .collect();
         Reach::Window { extent, stride: vec![1; rank] }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        Some(sources.convolved(&output.shape, false))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::Index;
 use crate::ops::constant::check_volume;
@@ -67,8 +68,15 @@ struct Loops {
     steps: Vec<(Vec<usize>, Vec<usize>)>,
 }
 
+/// The labels of all operands and of the result, ellipses written out, and the extent of each label.
+struct Labels {
+    extents: Vec<(Label, usize)>,
+    terms: Vec<Vec<Label>>,
+    output: Vec<Label>,
+}
+
 impl Einsum {
-    fn loops(&self, inputs: Facts<'_>) -> Result<Loops, OpError> {
+    fn labels(&self, inputs: Facts<'_>) -> Result<Labels, OpError> {
         if inputs.0.len() != self.operands.len() {
             return Err(OpError(format!("{} operands for {} terms", inputs.0.len(), self.operands.len())));
         }
@@ -111,6 +119,11 @@ impl Einsum {
                     .collect()
             }
         };
+        Ok(Labels { extents, terms, output })
+    }
+
+    fn loops(&self, inputs: Facts<'_>) -> Result<Loops, OpError> {
+        let Labels { extents, terms, output } = self.labels(inputs)?;
         let extent = |label: &Label| extents.iter().find(|(l, _)| l == label).map(|(_, n)| *n);
         let kept = output
             .iter()
@@ -176,6 +189,15 @@ impl Operator for Einsum {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Whole
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let labels = self.labels(sources.facts).ok()?;
+        let codes =
+            |of: &[Label]| of.iter().map(|l| labels.extents.iter().position(|(e, _)| e == l)).collect();
+        let terms: Vec<Option<Vec<usize>>> = labels.terms.iter().map(|term| codes(term)).collect();
+        let terms = terms.into_iter().collect::<Option<Vec<_>>>()?;
+        sources.contracted(&terms, &codes(&labels.output)?, &output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

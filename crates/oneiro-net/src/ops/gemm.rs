@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{self, Isa};
 use crate::ops::constant::check_volume;
@@ -148,6 +149,14 @@ impl Operator for Dense {
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         // After a flattened map a dense layer is a convolution of the map's size.
         if inputs.shape(0).is_ok_and(|a| a.len() == 2) { Reach::Regroup } else { Reach::Point }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let (trans_a, trans_b) = match self {
+            Dense::Gemm { trans_a, trans_b, .. } => (*trans_a, *trans_b),
+            Dense::MatMul => (false, false),
+        };
+        sources.multiplied([trans_a, trans_b], &output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::constant::check_volume;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
@@ -93,6 +94,11 @@ impl Operator for GridSample {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Whole
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        // The grid decides where a position lies; the axes are a map's all the same.
+        Some(sources.convolved(&output.shape, false))
     }
 
     fn as_any(&self) -> &dyn Any {

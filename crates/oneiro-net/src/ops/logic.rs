@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries};
@@ -145,6 +146,10 @@ impl Operator for Logic {
         Ok(Built::new(Truth { function: *self, walk }, if self.unary() { 1 } else { 2 }))
     }
 
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.broadcast(&output.shape)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -243,6 +248,10 @@ impl Operator for Where {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.broadcast(&output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
@@ -52,6 +53,14 @@ impl Operator for LpNormalization {
             Ok(Ok(1)) => Reach::Point,
             _ => Reach::Whole,
         }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.get(0).cloned()
+    }
+
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        inputs.shape(0).map_or_else(|_| Vec::new(), |x| vec![axis(self.axis, x.len()).unwrap_or(0)])
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::window::{Window, WindowAttributes, three};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, entries};
@@ -75,6 +76,10 @@ impl Operator for LpPool {
             Ok(w) if self.window.is_some() => w.reach(),
             _ => Reach::Whole,
         }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        Some(sources.resized(&output.shape))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, entries};
 use crate::tensor::volume;
@@ -53,6 +54,10 @@ impl Operator for Lrn {
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         let x = &site.output.shape;
         Ok(Built::new(Response { op: self.clone(), channels: x[1], plane: volume(&x[2..]) }, 1))
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.kept_or_channels_first(&output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

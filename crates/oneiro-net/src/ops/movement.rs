@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Kind, Part, Sources};
 use crate::error::OpError;
 use crate::ops::broadcast::broadcast;
 use crate::ops::constant::{MAX_EXTENT, check_volume, sizes};
@@ -414,6 +415,31 @@ impl Operator for Movement {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, index: usize) -> Option<Axes> {
+        let inputs = sources.facts;
+        if let Movement::Gather { axis: at } = self {
+            let at = axis(*at, sources.shape(0).len()).ok()?;
+            if sources.is_constant(0) {
+                // A table of learned vectors: each index becomes one.
+                let mut axes = sources.get(1)?.clone();
+                let inner = output.shape.get(axes.0.len()..)?;
+                let table = at == 0 && inner.len() == 1;
+                axes.0.extend(inner.iter().map(|&n| vec![Part::new(Kind::Channel, n)]));
+                return table.then_some(axes);
+            }
+            let indices = inputs.need(1).ok()?;
+            if indices.value.is_some() && indices.shape.is_empty() {
+                return Some(sources.get(0)?.without(at));
+            }
+            if indices.value.is_none() || indices.shape.len() != 1 {
+                let mut axes = sources.get(0)?.clone();
+                axes.0.splice(at..=at, indices.shape.iter().map(|&n| vec![Part::new(Kind::Other, n)]));
+                return Some(axes);
+            }
+        }
+        self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)
     }
 
     fn as_any(&self) -> &dyn Any {

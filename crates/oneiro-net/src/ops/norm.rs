@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Kind, Part, Sources};
 use crate::error::OpError;
 use crate::ops::broadcast::{Walk, broadcast};
 use crate::ops::{
@@ -150,6 +151,36 @@ impl Operator for Norm {
                 _ => Reach::Whole,
             },
             _ => Reach::Whole,
+        }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, index: usize) -> Option<Axes> {
+        let Rows::From { axis: at, .. } = self.rows else {
+            return sources.kept_or_channels_first(&output.shape);
+        };
+        let rank = sources.shape(0).len();
+        let at = axis(at, rank).ok()?;
+        if index > 0 {
+            return sources.reduced(&(at..rank).collect::<Vec<_>>(), true);
+        }
+        let mut axes = match sources.get(0) {
+            Some(axes) => axes.clone(),
+            None if sources.shape(0).first() == Some(&sources.batch) => Axes::batch_only(sources.shape(0)),
+            None => return None,
+        };
+        // What is normalised along one axis, with a scale for each place on it, are features.
+        if at + 1 == rank && axes.channel().is_none() && axes.0[at].iter().all(|p| p.kind == Kind::Other) {
+            axes.0[at] = vec![Part::new(Kind::Channel, *sources.shape(0).last()?)];
+        }
+        Some(axes)
+    }
+
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        match (&self.rows, inputs.shape(0)) {
+            (Rows::From { axis: at, .. }, Ok(x)) => (axis(*at, x.len()).unwrap_or(0)..x.len()).collect(),
+            (Rows::Instance, Ok(x)) => (2..x.len()).collect(),
+            (Rows::Group { .. }, Ok(x)) => (1..x.len()).collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Kind, Part, Sources};
 use crate::error::OpError;
 use crate::ops::constant::check_volume;
 use crate::ops::lookup::index;
@@ -70,6 +71,19 @@ impl Operator for OneHot {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Regroup
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let from = sources.get(0)?;
+        // The classes are a new axis between the indices' own.
+        let at = (0..output.shape.len()).find(|&i| {
+            let mut rest = output.shape.clone();
+            rest.remove(i);
+            axis(self.axis, output.shape.len()) == Ok(i) && rest == sources.shape(0)
+        })?;
+        let mut axes = from.clone();
+        axes.0.insert(at, vec![Part::new(Kind::Channel, output.shape[at])]);
+        Some(axes)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::axes::Axes;
 use crate::ops::{Backward, Forward, Kernel};
 use crate::tensor::volume;
 
@@ -39,6 +40,11 @@ impl Origin {
     /// Extents of the output.
     pub(crate) fn shape(&self) -> Vec<usize> {
         self.axes.iter().map(|a| a.positions.len()).collect()
+    }
+
+    /// What the output's axes mean, given those of the input.
+    pub(crate) fn axes_of(&self, from: &Axes) -> Option<Axes> {
+        Some(from.walked(self.axes.iter().map(|walked| (walked.axis, walked.positions.as_slice()))))
     }
 
     fn step(&self, axis: &Walked) -> usize {

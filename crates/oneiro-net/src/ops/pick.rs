@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::constant::check_volume;
 use crate::ops::lookup::Lookup;
@@ -260,6 +261,16 @@ impl Operator for Pick {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        match self {
+            Pick::DepthToSpace { .. } | Pick::SpaceToDepth { .. } => {
+                Some(sources.convolved(&output.shape, false))
+            }
+            Pick::Trilu { .. } => sources.get(0).cloned(),
+            Pick::GatherElements { .. } | Pick::GatherNd { .. } => None,
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

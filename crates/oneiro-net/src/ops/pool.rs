@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{self, Isa, MaxPoolRule, PoolGeometry};
 use crate::ops::reduce::{Kind, Reduce};
@@ -187,6 +188,10 @@ impl Operator for Pool {
 
     fn carries_integers(&self) -> bool {
         matches!(self, Pool::Max { .. })
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        Some(sources.resized(&output.shape))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::activation::Bounds;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, entries};
@@ -214,6 +215,10 @@ impl Operator for Quantization {
             Quantization::From(_) => None,
         };
         Ok(Built::new(Scale { scales, range }, 1))
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.get(0).cloned()
     }
 
     fn as_any(&self) -> &dyn Any {

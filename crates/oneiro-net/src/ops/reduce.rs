@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::maps::{plane_of, rows_of};
 use crate::ops::pool::Mean;
@@ -179,6 +180,10 @@ impl Operator for Reduce {
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         let spatial = self.axes(inputs).is_ok_and(|axes| axes.iter().any(|&i| i >= 2));
         if spatial { Reach::Whole } else { Reach::Point }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.reduced(&Reduce::axes(self, sources.facts).ok()?, self.keep)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::resize::Resize;
 use crate::ops::{
@@ -130,6 +131,19 @@ impl Operator for Resample {
             Resample::CumSum { .. } if inputs.shape(0).is_ok_and(|x| x.len() > 2) => Reach::Whole,
             Resample::CumSum { .. } => Reach::Point,
         }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        match self {
+            Resample::Resize(_) => Some(sources.resized(&output.shape)),
+            Resample::CumSum { .. } => sources.get(0).cloned(),
+        }
+    }
+
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        let (Resample::CumSum { .. }, Ok(x)) = (self, inputs.shape(0)) else { return Vec::new() };
+        let at = inputs.ints(1).ok().flatten().and_then(|v| axis(*v.first()?, x.len()).ok());
+        at.map_or_else(|| (0..x.len()).collect(), |at| vec![at])
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::pick::{coordinates, position, slice_start};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
@@ -155,6 +156,15 @@ impl Operator for Scatter {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Whole
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.get(0).cloned()
+    }
+
+    /// Which entry an update goes to is for the indices to say.
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        inputs.shape(0).map_or_else(|_| Vec::new(), |x| (0..x.len()).collect())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::{DType, volume};
@@ -40,6 +41,10 @@ impl Operator for MaskedScores {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Point
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.broadcast(&output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Kind, Part, Sources};
 use crate::error::OpError;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, exact_positions,
@@ -195,6 +196,28 @@ impl Operator for Select {
         match inputs.shape(0).map(|x| self.axis(x)) {
             Ok(Ok(1)) if !matches!(self, Select::Hardmax { flattens: true, .. }) => Reach::Point,
             _ => Reach::Whole,
+        }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let at = self.axis(sources.shape(0)).ok()?;
+        match self {
+            Select::Arg { keep, .. } => sources.reduced(&[at], *keep),
+            Select::Hardmax { .. } => sources.get(0).cloned(),
+            Select::TopK { .. } => {
+                let mut axes = sources.get(0)?.clone();
+                axes.0[at] = vec![Part::new(Kind::Other, output.shape[at])];
+                Some(axes)
+            }
+        }
+    }
+
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        let Ok(x) = inputs.shape(0) else { return Vec::new() };
+        let at = self.axis(x).unwrap_or(0);
+        match self {
+            Select::Hardmax { flattens: true, .. } => (at..x.len()).collect(),
+            _ => vec![at],
         }
     }
 

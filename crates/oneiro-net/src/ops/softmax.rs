@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{self, Isa};
 use crate::ops::{
@@ -53,6 +54,16 @@ impl Operator for Softmax {
             Ok((2, _)) => Reach::Point,
             _ => Reach::Whole,
         }
+    }
+
+    fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
+        sources.get(0).cloned()
+    }
+
+    fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
+        let Ok(x) = inputs.shape(0) else { return Vec::new() };
+        let at = axis(self.axis, x.len()).unwrap_or(0);
+        if self.flattens { (at..x.len()).collect() } else { vec![at] }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::constant::{check_volume, sizes};
 use crate::ops::lookup::index;
@@ -83,6 +84,10 @@ impl Operator for Unpool {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Regroup
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        Some(sources.resized(&output.shape))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::binary::{self, Binary};
 use crate::ops::broadcast::{Walk, broadcast};
@@ -116,6 +117,10 @@ impl Operator for Variadic {
             })
             .collect::<Result<_, OpError>>()?;
         Ok(Built::new(Fold { function: *self, walks }, n))
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.broadcast(&output.shape)
     }
 
     fn as_any(&self) -> &dyn Any {

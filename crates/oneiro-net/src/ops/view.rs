@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::activation::Copy;
 use crate::ops::constant::MAX_ELEMENTS;
@@ -203,6 +204,30 @@ impl Operator for View {
 
     fn carries_integers(&self) -> bool {
         true
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        let from = sources.get(0)?;
+        let (x, rank) = (sources.shape(0), output.shape.len());
+        match self {
+            View::Squeeze(attribute) => {
+                let given = attribute.as_deref().or(sources.facts.ints(1).ok()?);
+                let gone: Vec<usize> = match given {
+                    Some(axes) => axes.iter().filter_map(|&a| axis(a, x.len()).ok()).collect(),
+                    None => (0..x.len()).filter(|&i| x[i] == 1).collect(),
+                };
+                sources.reduced(&gone, false)
+            }
+            View::Unsqueeze(attribute) => {
+                let given = attribute.as_deref().or(sources.facts.ints(1).ok()?)?;
+                let new: Vec<usize> = given.iter().filter_map(|&a| axis(a, rank).ok()).collect();
+                let mut old = from.0.iter().cloned();
+                let of = |i: usize| if new.contains(&i) { Some(Vec::new()) } else { old.next() };
+                (0..rank).map(of).collect::<Option<Vec<_>>>().map(Axes)
+            }
+            View::Reshape { .. } | View::Flatten { .. } => Some(from.regrouped(&output.shape)),
+            _ => Some(from.clone()),
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

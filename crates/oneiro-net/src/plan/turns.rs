@@ -34,6 +34,12 @@ pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
         && by_entry(typed, request)
 }
 
+/// Whether every operator between the inputs and the targets promises to work on each entry of the batch by itself. `false` where
+/// one does not promise it, or the targets cannot be computed.
+pub fn keeps_entries_apart(graph: &Graph, request: &Request) -> bool {
+    Typed::new(graph, &request.shapes, &request.targets).is_ok_and(|typed| possible(&typed, request))
+}
+
 fn by_entry(typed: &Typed, request: &Request) -> bool {
     typed.nodes.iter().all(|node| {
         let inputs = typed.input_facts(node);

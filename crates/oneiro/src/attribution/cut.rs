@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use oneiro_net::graph::{Dim, Input, Node, Value};
-use oneiro_net::layout;
 use oneiro_net::ops::{Attributes, Operator, build};
 use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
@@ -17,15 +16,13 @@ const OPSET: i64 = 13;
 
 /// The halves of a network.
 pub(super) struct Cut {
-    /// Computes [`Cut::layer`].
+    /// Computes the layer.
     pub below: Model,
-    /// The layer with its channels on axis 1.
-    pub layer: ValueId,
-    /// Is fed with the layer, channels on axis 1, as its last input, beside all others: what goes around the layer is there.
+    /// Is fed with the layer as its last input, beside all others: what goes around the layer is there.
     pub above: Model,
 }
 
-/// Cuts a model at a value, for inputs of these shapes. `shape` is that of the value in the graph.
+/// Cuts a model at a value, for inputs of these shapes. `shape` is that of the value.
 pub(super) fn cut(
     model: &Model,
     layers: &[&str],
@@ -33,8 +30,7 @@ pub(super) fn cut(
     shape: &[usize],
     shapes: &[Vec<usize>],
 ) -> Result<Cut> {
-    let (graph, turned) = model.channels_first(&[at], shapes)?;
-    let (graph, layer) = (graph.into_owned(), turned[0]);
+    let axes = model.layered(&[at], shapes)?.axes(at).cloned();
     let mut below = model.clone();
     // A name that means a module or its weights would mean another node where one is replaced: all are pinned.
     for &name in layers.iter().filter(|name| !name.is_empty()) {
@@ -42,16 +38,13 @@ pub(super) fn cut(
         below.card.layers.insert(name.to_owned(), tensor);
     }
     let mut above = below.clone();
-    below.graph = graph;
     above.graph = fed_at(&model.graph, at, shape);
-    let fed = above.graph.inputs.len() - 1;
-    if layer != at {
-        let turned: Vec<bool> = (0..=fed).map(|i| i == fed).collect();
-        above.graph = layout::fed_channels_first(&above.graph, &turned).0;
+    let fed = above.graph.inputs[above.graph.inputs.len() - 1].value;
+    above.card.input.push(InputCard::tensor(above.graph.name(fed)));
+    if let Some(axes) = axes {
+        above.state_axes(fed, axes);
     }
-    let name = above.graph.name(above.graph.inputs[fed].value).to_owned();
-    above.card.input.push(InputCard::tensor(&name));
-    Ok(Cut { below, layer, above })
+    Ok(Cut { below, above })
 }
 
 /// The graph with one more input, whose values take the place of a value.

@@ -5,38 +5,15 @@
 //! max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each position for the
 //! centre of its share of the image, which layers without padding are off by a little.
 
-use oneiro_net::graph::Node;
 use oneiro_net::typed;
 use oneiro_net::{Graph, Rules, ValueId};
 
+use super::cam_layer;
 use super::cut::cut;
 use super::{Attribution, Method, Settings, Subject, Watch};
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::transform::resample::{self, Taps};
-
-/// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut, activation
-/// functions.
-const SAME_MAP: &[&str] = &[
-    "BatchNormalization",
-    "InstanceNormalization",
-    "Add",
-    "Sum",
-    "Relu",
-    "LeakyRelu",
-    "PRelu",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Gelu",
-    "Clip",
-    "HardSwish",
-    "Swish",
-    "Mish",
-    "Softplus",
-    "Tanh",
-    "Sigmoid",
-];
 
 /// Attributes by Grad-CAM at [`Settings::cam_layer`], or else at the last feature map before the objective.
 ///
@@ -48,19 +25,14 @@ pub fn grad_cam(
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let shapes = subject.shapes(1)?;
-    let (model, objective) = (subject.model, subject.objective.clone());
-    let terms = objective.terms();
-    let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
-    let needed = typed::ancestors(&model.graph, &targets);
-    let at = match &settings.cam_layer {
-        Some(name) => model.resolve(name)?,
-        None => last_map(&model.graph, &targets, &needed, &shapes)?,
+    let (name, found) = match &settings.cam_layer {
+        Some(name) => {
+            let at = subject.model.resolve(name)?;
+            (name.clone(), layer_gradient(subject, image, at, name)?)
+        }
+        None => at_last_map(subject, image)?,
     };
-    let name = settings.cam_layer.clone().unwrap_or_else(|| {
-        model.names().of(at).into_iter().next().unwrap_or_else(|| model.graph.name(at).to_owned())
-    });
-    let LayerGradient { shape, activations, gradient, value } = layer_gradient(subject, image, at, &name)?;
+    let LayerGradient { shape, activations, gradient, value } = found;
     let &[_, channels, rows, columns] = &shape[..] else { return Err(no_map(&name, &shape)) };
     if rows * columns == 1 {
         return Err(no_map(&name, &shape));
@@ -116,10 +88,11 @@ pub(crate) fn layer_gradient(
         )));
     }
     let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
+    let map = model.map_of(at, &shapes)?;
     let shape = shape_of(&model.graph, at, &shapes)?;
     let halves = cut(model, &layers, at, &shape, &shapes)?;
     let one = std::slice::from_ref(objective);
-    let mut below = Probe::new(&halves.below, one, &[halves.layer], shapes.clone(), false)?;
+    let mut below = Probe::new(&halves.below, one, &[at], shapes.clone(), false)?;
     feed(&mut below, subject, image);
     below.forward();
     let (shape, activations) = below.captured(0);
@@ -133,8 +106,8 @@ pub(crate) fn layer_gradient(
     above.forward();
     above.seed(0, 1.0);
     above.backward(&Rules::default());
-    let gradient = above.input_gradient(fed).to_vec();
-    Ok(LayerGradient { shape, activations, gradient, value })
+    let gradient = map.gather(above.input_gradient(fed));
+    Ok(LayerGradient { shape: map.shape().to_vec(), activations: map.gather(&activations), gradient, value })
 }
 
 /// Whether there is a feature map before the objective that [`grad_cam`] would choose.
@@ -145,8 +118,25 @@ pub fn check_default(subject: &Subject<'_>) -> Result<()> {
     let model = subject.model;
     let targets =
         subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
-    let needed = typed::ancestors(&model.graph, &targets);
-    last_map(&model.graph, &targets, &needed, &subject.shapes(1)?).map(|_| ())
+    cam_layer::candidates(model, &targets, &subject.shapes(1)?).map(|_| ())
+}
+
+/// The last map that the objective depends on, its name first; the very last where none has a gradient.
+fn at_last_map(subject: &Subject<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
+    let model = subject.model;
+    let targets =
+        subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let mut first = None;
+    for at in cam_layer::candidates(model, &targets, &subject.shapes(1)?)? {
+        let name = model.names().of(at).into_iter().next();
+        let name = name.unwrap_or_else(|| model.graph.name(at).to_owned());
+        let found = layer_gradient(subject, image, at, &name)?;
+        if found.gradient.iter().any(|&g| g != 0.0) {
+            return Ok((name, found));
+        }
+        first.get_or_insert((name, found));
+    }
+    first.ok_or_else(|| Error::Settings("Grad-CAM: no layer has a map; name one".into()))
 }
 
 fn no_map(name: &str, shape: &[usize]) -> Error {
@@ -172,45 +162,6 @@ fn shape_of(graph: &Graph, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<
     match &facts[value.index()] {
         Some(fact) => Ok(fact.shape.clone()),
         None => Err(Error::Settings(format!("nothing is known of the shape of \"{}\"", graph.name(value)))),
-    }
-}
-
-/// The last feature map that an objective depends on: a convolution of more than one position, with what belongs to its
-/// map behind it; none that an objective itself reads.
-fn last_map(graph: &Graph, targets: &[ValueId], needed: &[bool], shapes: &[Vec<usize>]) -> Result<ValueId> {
-    let facts = typed::infer(graph, shapes, needed, |_, _| Ok(()))?;
-    let has_map = |v: ValueId| {
-        let shape = facts[v.index()].as_ref().map_or(&[][..], |f| &f.shape);
-        shape.len() == 4 && shape[2] * shape[3] > 1
-    };
-    let convolutions =
-        graph.nodes.iter().zip(needed).rev().filter(|(n, needed)| **needed && n.op.op_type() == "Conv");
-    for value in convolutions.filter_map(|(n, _)| n.outputs.first().copied().flatten()) {
-        let mut map = value;
-        let mut is_target = targets.contains(&map);
-        while !is_target && let Some(next) = only_reader(graph, needed, map) {
-            map = next;
-            is_target = targets.contains(&map);
-        }
-        if !is_target && has_map(map) {
-            return Ok(map);
-        }
-    }
-    Err(Error::Settings(
-        "Grad-CAM: no convolution with a map of height and width stands before the objective; name a layer"
-            .into(),
-    ))
-}
-
-/// What the one needed reader of a value makes of it, if that belongs to the same feature map.
-fn only_reader(graph: &Graph, needed: &[bool], value: ValueId) -> Option<ValueId> {
-    let reads = |n: &Node| n.inputs.contains(&Some(value));
-    let mut readers = graph.nodes.iter().zip(needed).filter(|(n, needed)| **needed && reads(n));
-    match (readers.next(), readers.next()) {
-        (Some((node, _)), None) if SAME_MAP.contains(&node.op.op_type()) => {
-            node.outputs.first().copied().flatten()
-        }
-        _ => None,
     }
 }
 
@@ -278,7 +229,7 @@ mod tests {
             (Objective::logit(0), Some("pool"), "height and width"),
             (Objective::logit(0), Some("logits"), "height and width"),
             (Objective::channel("conv1", 0), Some("relu2"), "does not depend"),
-            (Objective::channel("conv1", 0), None, "no convolution"),
+            (Objective::channel("conv1", 0), None, "no layer"),
             (Objective::logit(0), Some("conv9"), "conv9"),
         ] {
             let error = cam(&objective, layer).unwrap_err().to_string();

@@ -46,6 +46,9 @@ impl<'m> Subject<'m> {
         model.check_colors(input)?;
         let shapes = model.input_shapes(1, size)?;
         model.check_picture(input, &shapes[input])?;
+        let terms = objective.terms();
+        let read = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+        let apart = model.keeps_pictures_apart(&read, size);
         let mut subject = Self {
             model,
             objective: objective.clone(),
@@ -53,7 +56,7 @@ impl<'m> Subject<'m> {
             input,
             size: [shapes[input][2], shapes[input][3]],
             wanted: size,
-            batch: BATCH,
+            batch: if apart { BATCH } else { 1 },
             compiled: Vec::new(),
         };
         subject.compile(true, 1)?;

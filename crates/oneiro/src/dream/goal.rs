@@ -8,7 +8,7 @@ use oneiro_net::{CpuSession, Plan, Request, Session};
 use super::Image;
 use super::planes::resize;
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Target, View};
 use crate::objective::Objective;
 use crate::objective::measure::guide::Guide as Features;
 use crate::preprocess::Preprocess;
@@ -107,8 +107,9 @@ impl Guided {
 
 fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) -> Result<CpuSession> {
     let shapes = model.input_shapes(1, Some(size))?;
-    let values = layers.iter().map(|layer| model.resolve(layer)).collect::<Result<Vec<_>>>()?;
-    let (graph, targets) = model.channels_first(&values, &shapes)?;
+    let map = |layer: &&str| Ok(Target { value: model.resolve(layer)?, view: View::Map });
+    let values = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
+    let (graph, targets) = model.viewed(&values, &shapes)?;
     let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
     Ok(CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?)
 }

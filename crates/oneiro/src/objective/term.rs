@@ -256,6 +256,17 @@ impl Term {
         }
     }
 
+    /// Whether all numbers of the layer count alike, so that it does not matter which axis holds the channels.
+    pub fn reads_everything(&self) -> bool {
+        let alike = match &self.kind {
+            TermKind::Layer | TermKind::Difference(_) | TermKind::Inversion(_) | TermKind::Alignment => true,
+            TermKind::Caricature(_, power) => *power == 0.0,
+            TermKind::Penalty(penalty) => matches!(penalty, Penalty::L1 | Penalty::L2),
+            _ => false,
+        };
+        alike && self.region.is_all()
+    }
+
     /// Whether the term is about the network's output, whatever it is called.
     pub fn at_output(&self) -> bool {
         self.reads() == Reads::Output

@@ -2,7 +2,7 @@
 
 use oneiro_net::analysis::{self, ReceptiveField};
 
-use crate::card::{InputKind, Layout};
+use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::{Objective, Reads};
@@ -30,8 +30,8 @@ pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) 
 /// The receptive fields, on picture inputs, of the layers that objectives read.
 fn fields(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<ReceptiveField>> {
     let shapes = model.input_shapes(1, preset.size)?;
-    let last = model.card.layout == Layout::Nhwc;
-    let layers = analysis::layers(&model.graph, &model.names(), &shapes, last)?.layers;
+    let layered = model.all_layered(&shapes)?;
+    let layers = analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers;
     let mut found = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms).filter(|t| t.reads() != Reads::Input) {
         let value = model.value_of(term)?;

@@ -1,0 +1,250 @@
+//! What the axes of a network's values mean: which one holds the channels, which ones are positions, and of what.
+//!
+//! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have it on axis 1;
+//! ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first. So the meaning is followed
+//! from the inputs through every operator ([`follow`]).
+//!
+//! An axis is a product of [`Part`]s, the most significant first, as a reshape may join and split axes: tokens are
+//! `[Height, Width]`, a batch of windows is `[Batch, Height/7, Width/7]`, heads are the upper part of `Channel`. A part knows
+//! its extent and its step, the number of positions between neighbours of the axis that it was split from. With that a
+//! value of any order can be seen as a map (N, C, H, W): [`FeatureMap`].
+//!
+//! An operator says what it does to axes in [`Operator::axes`](crate::ops::Operator::axes), with the helpers of
+//! [`Sources`]. Where nothing is known, nothing is claimed: [`Axes::channel`] is `None`, and a channel is refused.
+
+use std::fmt;
+use std::sync::Arc;
+
+mod feature_map;
+mod follow;
+mod moved;
+mod regroup;
+mod rules;
+mod stated;
+
+pub use feature_map::FeatureMap;
+pub use follow::{Followed, follow};
+pub use rules::Sources;
+pub use stated::parse;
+
+/// What an index along (part of) an axis counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Entries of the batch.
+    Batch,
+    /// Features.
+    Channel,
+    /// Frames.
+    Time,
+    /// Rows of the picture.
+    Height,
+    /// Columns of the picture.
+    Width,
+    /// Positions of a signal.
+    Length,
+    /// Patch tokens with others in front of or behind them.
+    Tokens(Arc<Tokens>),
+    /// Made by a product over positions: features of another kind, beside the channels.
+    Mixed,
+    /// Nothing that is known.
+    Other,
+}
+
+/// An axis of tokens: `before` others (class, registers), the patches in the order of `grid`, `after` others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens in front of the patches.
+    pub before: usize,
+    /// The patches: parts of space.
+    pub grid: Vec<Part>,
+    /// Tokens behind the patches.
+    pub after: usize,
+}
+
+impl Tokens {
+    /// Number of patches.
+    pub fn patches(&self) -> usize {
+        extent(&self.grid)
+    }
+}
+
+/// A factor of an axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What it counts.
+    pub kind: Kind,
+    /// How many.
+    pub extent: usize,
+    /// Positions between neighbours, along the whole of its kind.
+    pub step: usize,
+}
+
+impl Part {
+    /// All of a kind.
+    pub fn new(kind: Kind, extent: usize) -> Self {
+        Self { kind, extent, step: 1 }
+    }
+}
+
+impl Kind {
+    /// Whether it is a position in a picture, a clip or a signal.
+    pub fn is_spatial(&self) -> bool {
+        matches!(self, Kind::Time | Kind::Height | Kind::Width | Kind::Length | Kind::Tokens(_))
+    }
+}
+
+/// Number of positions of some parts.
+pub fn extent(parts: &[Part]) -> usize {
+    parts.iter().fold(1, |n, part| n.saturating_mul(part.extent))
+}
+
+/// One axis: its parts, the most significant first. Without parts it has extent 1 and no meaning.
+pub type Axis = Vec<Part>;
+
+/// The meaning of each axis of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Axes(pub Vec<Axis>);
+
+/// The kinds of a convolution's spatial axes, for a value of this rank.
+pub(crate) fn spatial_kinds(rank: usize) -> Vec<Kind> {
+    match rank {
+        3 => vec![Kind::Length],
+        4 => vec![Kind::Height, Kind::Width],
+        5 => vec![Kind::Time, Kind::Height, Kind::Width],
+        _ => vec![Kind::Other; rank.saturating_sub(2)],
+    }
+}
+
+impl Axes {
+    /// Batch, channel, (time,) height, width: what convolutions read.
+    pub fn channels_first(shape: &[usize]) -> Self {
+        let kinds = [Kind::Batch, Kind::Channel].into_iter().chain(spatial_kinds(shape.len()));
+        Self(kinds.zip(shape).map(|(kind, &n)| vec![Part::new(kind, n)]).collect())
+    }
+
+    /// Batch, (time,) height, width, channel.
+    pub fn channels_last(shape: &[usize]) -> Self {
+        let mut first = shape.to_vec();
+        if let (3.., Some(channels)) = (shape.len(), shape.last()) {
+            first.remove(shape.len() - 1);
+            first.insert(1, *channels);
+        }
+        let mut axes = Self::channels_first(&first);
+        if axes.0.len() >= 3 {
+            let channels = axes.0.remove(1);
+            axes.0.push(channels);
+        }
+        axes
+    }
+
+    /// A batch, and axes of which nothing is known.
+    pub fn batch_only(shape: &[usize]) -> Self {
+        let kind = |i: usize| if i == 0 { Kind::Batch } else { Kind::Other };
+        Self(shape.iter().enumerate().map(|(i, &n)| vec![Part::new(kind(i), n)]).collect())
+    }
+
+    /// All parts of all axes, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.0.iter().flatten()
+    }
+
+    /// The axis that holds the channels; `None` where two could be meant or none is known to.
+    pub fn channel(&self) -> Option<usize> {
+        let holds = |kind: Kind| {
+            self.0.iter().enumerate().filter(move |(_, a)| a.iter().any(|p| p.kind == kind)).map(|(i, _)| i)
+        };
+        if holds(Kind::Mixed).next().is_some() {
+            return None;
+        }
+        let mut holders = holds(Kind::Channel);
+        match (holders.next(), holders.next()) {
+            (Some(at), None) => self.has_all_channels(at).then_some(at),
+            (Some(_), Some(_)) => None,
+            // One other axis can only be that of the features; one of extent 1 has no other meaning.
+            (None, _) if self.0.len() == 2 && self.is_batch(0) => Some(1),
+            (None, _) if self.0.len() > 2 && self.0[1].is_empty() => Some(1),
+            (None, _) if self.0.len() > 2 && self.0.last().is_some_and(Vec::is_empty) => {
+                Some(self.0.len() - 1)
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// Whether an axis counts entries of the batch and nothing else.
+    pub fn is_batch(&self, axis: usize) -> bool {
+        self.0.get(axis).is_some_and(|a| !a.is_empty() && a.iter().all(|p| p.kind == Kind::Batch))
+    }
+
+    /// Whether the parts of the channels on an axis are all there are: no part was summed away, such as within heads.
+    fn has_all_channels(&self, at: usize) -> bool {
+        let mut parts: Vec<&Part> =
+            self.0[at].iter().filter(|p| p.kind == Kind::Channel && p.extent > 1).collect();
+        parts.sort_by_key(|p| p.step);
+        let mut step = 1;
+        parts.iter().all(|p| {
+            let next = p.step == step;
+            step = step.saturating_mul(p.extent);
+            next
+        })
+    }
+
+    /// Entries of the batch that the value knows apart.
+    pub(crate) fn batch(&self) -> usize {
+        self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
+    }
+
+    /// Whether any axis counts entries of the batch.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.parts().any(|p| p.kind == Kind::Batch)
+    }
+}
+
+impl fmt::Display for Axes {
+    /// `N,C,H,W`, `N,H,W,C`, `N,tokens,C`; a product of different things is written with a star.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let channel = self.channel();
+        for (i, axis) in self.0.iter().enumerate() {
+            if i > 0 {
+                write!(f, ",")?;
+            }
+            if channel == Some(i) {
+                write!(f, "C")?;
+                continue;
+            }
+            write!(f, "{}", axis_name(axis))?;
+        }
+        Ok(())
+    }
+}
+
+/// What an axis is called that is not the channel's.
+fn axis_name(axis: &[Part]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for part in axis.iter().filter(|p| p.extent > 1 || axis.len() == 1) {
+        let name = match part.kind {
+            Kind::Batch => "N",
+            Kind::Channel if part.step > 1 => "heads",
+            Kind::Channel => "features",
+            Kind::Time => "T",
+            Kind::Height => "H",
+            Kind::Width => "W",
+            Kind::Length => "L",
+            Kind::Tokens(_) => "tokens",
+            Kind::Mixed => "mixed",
+            Kind::Other => "?",
+        };
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    let spatial = |name: &&str| matches!(*name, "T" | "H" | "W" | "L");
+    if names.iter().filter(|n| spatial(n)).count() > 1 {
+        let windows = names.contains(&"N");
+        names.retain(|n| !spatial(n));
+        names.push(if windows { "windows" } else { "tokens" });
+    }
+    if names.is_empty() { "1".into() } else { names.join("*") }
+}
+
+#[cfg(test)]
+mod tests;

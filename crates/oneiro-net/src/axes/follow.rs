@@ -1,0 +1,152 @@
+//! The meaning of axes, followed from the inputs through all nodes; and whether entries of a batch stay apart.
+
+use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
+use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Fact, Facts};
+
+/// What is known of a graph's axes.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// By value; `None` for constants and where nothing is known.
+    pub axes: Vec<Option<Axes>>,
+    /// Whether each node keeps the entries of a batch apart, as far as is known.
+    apart: Vec<bool>,
+    /// The parts of the first axis of patch tokens.
+    patches: Option<Axis>,
+}
+
+/// Convolutions name the axes of what they read.
+const READS_CHANNELS_FIRST: &[&str] = &["Conv", "ConvTranspose"];
+
+/// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of the inputs, and of
+/// other values that somebody knows better. `batch` is the number of entries.
+pub fn follow(graph: &Graph, facts: &[Option<Fact>], stated: &[(ValueId, Axes)], batch: usize) -> Followed {
+    let fact = |v: ValueId| facts.get(v.index()).and_then(Option::as_ref);
+    let mut convolved = vec![false; graph.values.len()];
+    for node in graph.nodes.iter().filter(|n| READS_CHANNELS_FIRST.contains(&n.op.op_type())) {
+        if let Some(Some(value)) = node.inputs.first() {
+            convolved[value.index()] = true;
+        }
+    }
+    let mut followed = Followed {
+        axes: vec![None; graph.values.len()],
+        apart: vec![true; graph.nodes.len()],
+        patches: None,
+    };
+    let set = |followed: &mut Followed, value: ValueId, found: Option<Axes>| {
+        let Some(fact) = fact(value) else { return };
+        let said = stated.iter().find(|(v, _)| *v == value).map(|(_, axes)| axes.clone());
+        // A rule that does not fit the shape says nothing.
+        let mut axes = said.or(found).filter(|axes| axes.fits(&fact.shape));
+        if convolved[value.index()] {
+            axes = Some(as_convolved(axes, &fact.shape, batch));
+        }
+        if axes.is_none() && fact.shape.len() == 2 && fact.shape[0] == batch {
+            axes = Some(Axes(vec![
+                vec![Part::new(Kind::Batch, batch)],
+                vec![Part::new(Kind::Channel, fact.shape[1])],
+            ]));
+        }
+        let tokens = |axis: &&Axis| {
+            axis.iter().filter(|p| p.extent > 1).count() > 1 && axis.iter().all(|p| p.kind.is_spatial())
+        };
+        if let (None, Some(axes)) = (&followed.patches, &axes) {
+            followed.patches = axes.0.iter().find(tokens).cloned();
+        }
+        followed.axes[value.index()] = axes;
+    };
+    for input in &graph.inputs {
+        set(&mut followed, input.value, None);
+    }
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let inputs: Vec<Option<&Fact>> = node.inputs.iter().map(|v| v.and_then(fact)).collect();
+        let outputs: Vec<(usize, ValueId, &Fact)> = node
+            .outputs
+            .iter()
+            .enumerate()
+            .filter_map(|(k, v)| v.and_then(|v| fact(v).map(|f| (k, v, f))))
+            .filter(|(_, _, fact)| fact.value.is_none())
+            .collect();
+        let axes: Vec<Option<Axes>> =
+            node.inputs.iter().map(|v| v.and_then(|v| followed.axes[v.index()].clone())).collect();
+        let axes: Vec<Option<&Axes>> = axes.iter().map(Option::as_ref).collect();
+        let sources = Sources { facts: Facts(&inputs), axes: &axes, batch };
+        for (k, value, fact) in outputs {
+            let found = node.op.axes(&sources, fact, k);
+            set(&mut followed, value, found);
+            followed.apart[i] &= stays_apart(node, &sources, followed.axes[value.index()].as_ref());
+        }
+    }
+    followed
+}
+
+impl Followed {
+    /// Whether no entry of a batch depends on another in any of these nodes, as far as axes tell.
+    pub fn entries_stay_apart(&self, needed: &[bool]) -> bool {
+        self.apart.iter().zip(needed).all(|(apart, needed)| *apart || !needed)
+    }
+
+    /// Whether a node keeps the entries of a batch apart, as far as axes tell.
+    pub fn node_keeps_entries_apart(&self, node: usize) -> bool {
+        self.apart[node]
+    }
+
+    /// The parts of the first axis that holds patch tokens.
+    pub fn patches(&self) -> Option<&Axis> {
+        self.patches.as_ref()
+    }
+
+    /// The axes of a value.
+    pub fn of(&self, value: ValueId) -> Option<&Axes> {
+        self.axes.get(value.index()).and_then(Option::as_ref)
+    }
+}
+
+/// Whether each entry of the result comes from the same entry of the operands.
+fn stays_apart(node: &Node, sources: &Sources<'_>, result: Option<&Axes>) -> bool {
+    let data = (0..node.inputs.len()).filter(|&i| sources.facts.get(i).is_some() && !sources.is_constant(i));
+    let mut entries = 1;
+    for i in data {
+        let Some(axes) = sources.get(i) else { return false };
+        entries = entries.max(axes.batch());
+    }
+    let along_batch = |at: usize| {
+        sources.get(0).and_then(|a| a.0.get(at)).is_some_and(|a| a.iter().any(|p| p.kind == Kind::Batch))
+    };
+    result.is_some_and(|axes| axes.batch() == entries)
+        && !node.op.mixes_along(sources.facts).into_iter().any(along_batch)
+}
+
+/// What a convolution reads has its channels on axis 1, whatever else was found.
+fn as_convolved(found: Option<Axes>, shape: &[usize], batch: usize) -> Axes {
+    let Some(mut axes) = found else {
+        let mut axes = Axes::channels_first(shape);
+        if shape.first() != Some(&batch)
+            && let Some(first) = axes.0.first_mut()
+        {
+            first[0].kind = Kind::Other;
+        }
+        return axes;
+    };
+    if axes.channel().is_some() || shape.len() < 3 {
+        return axes;
+    }
+    axes.0[1] = vec![Part::new(Kind::Channel, shape[1])];
+    for (i, kind) in (2..).zip(spatial_kinds(shape.len())) {
+        if !axes.0[i].iter().all(|p| p.kind.is_spatial()) || axes.0[i].is_empty() {
+            axes.0[i] = vec![Part::new(kind, shape[i])];
+        }
+    }
+    // Channels that were split off to axis 0 belong to the batch of what is convolved.
+    for part in axes.0[0].iter_mut().filter(|p| p.kind == Kind::Channel) {
+        part.kind = Kind::Other;
+    }
+    axes
+}
+
+impl Axes {
+    /// Whether these are the axes of a value of this shape.
+    pub(crate) fn fits(&self, shape: &[usize]) -> bool {
+        self.0.len() == shape.len() && self.0.iter().zip(shape).all(|(axis, &n)| extent(axis) == n)
+    }
+}

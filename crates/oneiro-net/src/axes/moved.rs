@@ -1,0 +1,123 @@
+//! What becomes of an axis whose positions are picked, repeated or bordered: slices, gathers, pads, rolls.
+
+use super::rules::{single, tokens};
+use super::{Axes, Axis, Kind, Part, Tokens, extent};
+use std::sync::Arc;
+
+impl Axes {
+    /// The axes of a value whose axes walk those of this one: the axis walked, if any, and the position there of each index,
+    /// `None` in a border.
+    pub(crate) fn walked<'p>(
+        &self,
+        walks: impl IntoIterator<Item = (Option<usize>, &'p [Option<usize>])>,
+    ) -> Axes {
+        let mut axes = Vec::new();
+        let mut shrunk: Vec<(Kind, usize, usize, usize)> = Vec::new();
+        for (axis, positions) in walks {
+            let Some(from) = axis.and_then(|a| self.0.get(a)) else {
+                axes.push(repeated(&Axis::new(), positions.len()));
+                continue;
+            };
+            let to = picked(from, positions);
+            if let ([old], [new]) = (&from[..], &to[..])
+                && old.kind == new.kind
+                && old.extent != new.extent
+            {
+                shrunk.push((old.kind.clone(), old.step, old.extent, new.extent));
+            }
+            axes.push(to);
+        }
+        let mut axes = Axes(axes);
+        for (kind, step, old, new) in shrunk {
+            if !matches!(kind, Kind::Tokens(_)) {
+                axes.rescale(&kind, step.saturating_mul(old), step.saturating_mul(new));
+            }
+        }
+        axes
+    }
+
+    /// The value without an axis, of which one position was taken.
+    pub(crate) fn without(&self, at: usize) -> Axes {
+        let mut axes = self.clone();
+        if at < axes.0.len() {
+            let gone = axes.0.remove(at);
+            if let [Part { kind: Kind::Channel, extent, step }] = gone[..] {
+                axes.rescale(&Kind::Channel, step.saturating_mul(extent), step);
+            }
+        }
+        axes
+    }
+}
+
+/// An axis of one position, repeated.
+fn repeated(axis: &Axis, n: usize) -> Axis {
+    match &axis[..] {
+        _ if n == 1 => axis.clone(),
+        [Part { kind, step, .. }] if !matches!(kind, Kind::Batch | Kind::Tokens(_) | Kind::Other) => {
+            vec![Part { kind: kind.clone(), extent: n, step: *step }]
+        }
+        _ => vec![Part::new(Kind::Other, n)],
+    }
+}
+
+/// An axis at these positions.
+fn picked(axis: &Axis, positions: &[Option<usize>]) -> Axis {
+    let (old, n) = (extent(axis), positions.len());
+    if n == old && positions.iter().copied().eq((0..old).map(Some)) {
+        return axis.clone();
+    }
+    if old == 1 {
+        return repeated(axis, n);
+    }
+    if axis.iter().any(|p| p.kind == Kind::Batch) {
+        // Entries that move are entries no more.
+        return if n == 1 { Axis::new() } else { vec![Part::new(Kind::Other, n)] };
+    }
+    if let [Part { kind: Kind::Tokens(held), .. }] = &axis[..] {
+        return of_tokens(held, positions);
+    }
+    if n == 1 && positions[0].is_some() {
+        return single(axis);
+    }
+    match &axis[..] {
+        [Part { kind, step, .. }] => vec![Part { kind: kind.clone(), extent: n, step: *step }],
+        _ if axis.iter().all(|p| p.kind == Kind::Channel) => vec![Part::new(Kind::Channel, n)],
+        _ if axis.iter().all(|p| p.kind.is_spatial()) => bordered(axis, old, positions),
+        _ => vec![Part::new(Kind::Other, n)],
+    }
+}
+
+/// Patches with a border around them, which holds other tokens.
+fn bordered(axis: &Axis, old: usize, positions: &[Option<usize>]) -> Axis {
+    let before = positions.iter().take_while(|p| p.is_none()).count();
+    let inside = positions.get(before..before + old).unwrap_or_default();
+    let all = inside.iter().copied().eq((0..old).map(Some));
+    let after = positions.get(before + old..).unwrap_or_default();
+    if all && after.iter().all(Option::is_none) {
+        return tokens(axis, before, positions.len());
+    }
+    vec![Part::new(Kind::Other, positions.len())]
+}
+
+/// Patches and other tokens at these positions: all patches in their order, with any of the others.
+fn of_tokens(held: &Tokens, positions: &[Option<usize>]) -> Axis {
+    let patches = held.before..held.before + held.patches();
+    let is_patch = |p: &Option<usize>| p.is_some_and(|p| patches.contains(&p));
+    let before = positions.iter().take_while(|p| !is_patch(p)).count();
+    let inside: Vec<usize> =
+        positions[before..].iter().take_while(|p| is_patch(p)).copied().flatten().collect();
+    let after = positions.len() - before - inside.len();
+    let n = positions.len();
+    let all = inside.iter().copied().eq(patches.clone());
+    if !all || positions[before + inside.len()..].iter().any(is_patch) {
+        return match n {
+            1 => Axis::new(),
+            _ => vec![Part::new(Kind::Other, n)],
+        };
+    }
+    if before == 0 && after == 0 {
+        return held.grid.clone();
+    }
+    let tokens = Tokens { before, grid: held.grid.clone(), after };
+    vec![Part::new(Kind::Tokens(Arc::new(tokens)), n)]
+}

@@ -1,0 +1,379 @@
+//! What operators do to axes: the helpers that `Operator::axes` is written with.
+
+use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
+use crate::ops::Facts;
+use std::sync::Arc;
+
+/// A node's inputs: their facts, and the axes of those that depend on the network's inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Shapes and constants.
+    pub facts: Facts<'a>,
+    /// Axes by input; `None` for constants, inputs that are left out, and where nothing is known.
+    pub axes: &'a [Option<&'a Axes>],
+    /// Entries of the batch.
+    pub batch: usize,
+}
+
+impl<'a> Sources<'a> {
+    /// The axes of an input.
+    pub fn get(&self, input: usize) -> Option<&'a Axes> {
+        self.axes.get(input).copied().flatten()
+    }
+
+    /// The shape of an input.
+    pub fn shape(&self, input: usize) -> &'a [usize] {
+        self.facts.get(input).map_or(&[], |fact| fact.shape.as_slice())
+    }
+
+    /// Whether an input is the same for all data.
+    pub fn is_constant(&self, input: usize) -> bool {
+        self.facts.get(input).is_some_and(|fact| fact.value.is_some())
+    }
+
+    /// Axis 0 of an input that convolutions read: the batch if nothing else is known.
+    fn batch_axis(&self, input: usize) -> Axis {
+        match self.get(input).and_then(|axes| axes.0.first()) {
+            Some(axis) => axis.clone(),
+            None => {
+                let n = self.shape(input).first().copied().unwrap_or(1);
+                vec![Part::new(if n == self.batch { Kind::Batch } else { Kind::Other }, n)]
+            }
+        }
+    }
+
+    /// The result of an operator that makes new channels on axis 1 and slides over the axes behind (convolutions).
+    /// `pointwise`: each position is computed from itself.
+    pub fn convolved(&self, output: &[usize], pointwise: bool) -> Axes {
+        let mut axes = vec![self.batch_axis(0)];
+        axes.extend(output.get(1).map(|&n| vec![Part::new(Kind::Channel, n)]));
+        for (i, kind) in (2..).zip(spatial_kinds(output.len())) {
+            let known = self.get(0).and_then(|a| a.0.get(i)).filter(|_| pointwise);
+            let kept = known.filter(|axis| {
+                extent(axis) == output[i] && axis.iter().all(|p| p.kind.is_spatial() || p.extent == 1)
+            });
+            axes.push(
+                kept.filter(|a| !a.is_empty()).cloned().unwrap_or_else(|| vec![Part::new(kind, output[i])]),
+            );
+        }
+        Axes(axes)
+    }
+
+    /// The result of an operator that slides over the axes behind axis 1 and keeps the channels (pooling, resizing).
+    pub fn resized(&self, output: &[usize]) -> Axes {
+        let Some(from) = self.get(0).filter(|a| a.0.len() == output.len()) else {
+            return Axes::channels_first_in(self.batch_axis(0), output);
+        };
+        Axes(from.0.iter().zip(output).map(|(axis, &n)| resized(axis, n)).collect())
+    }
+
+    /// The axes of input 0 as they are; those of convolutions where they are not known.
+    pub fn kept_or_channels_first(&self, output: &[usize]) -> Option<Axes> {
+        match self.get(0) {
+            Some(axes) if axes.0.len() == output.len() => Some(axes.clone()),
+            _ => (output.len() > 2).then(|| Axes::channels_first_in(self.batch_axis(0), output)),
+        }
+    }
+
+    /// The axes of operands that are broadcast against each other. `None` if nothing is known of any.
+    pub fn broadcast(&self, output: &[usize]) -> Option<Axes> {
+        let operands: Vec<(&Axes, &[usize])> =
+            (0..self.axes.len()).filter_map(|i| Some((self.get(i)?, self.shape(i)))).collect();
+        if operands.is_empty() {
+            return None;
+        }
+        let axis_of = |i: usize| {
+            let from_end = output.len() - i;
+            let mut best: Option<(u32, &Axis)> = None;
+            let mut clash = false;
+            for (axes, shape) in &operands {
+                let Some(k) = axes.0.len().checked_sub(from_end) else { continue };
+                if shape[k] != output[i] {
+                    continue;
+                }
+                let axis = &axes.0[k];
+                // An operand of the result's shape says more than one that is repeated to it.
+                let rank = 2 * clarity(axis) + u32::from(*shape == output);
+                match best {
+                    Some((other, known)) if other == rank => clash |= known != axis,
+                    Some((other, _)) if other > rank => {}
+                    _ => (best, clash) = (Some((rank, axis)), false),
+                }
+            }
+            match best {
+                Some((_, axis)) if !clash => axis.clone(),
+                Some((_, axis)) if axis.iter().all(|p| p.kind == Kind::Batch) => axis.clone(),
+                _ if output[i] == 1 => Axis::new(),
+                _ => vec![Part::new(Kind::Other, output[i])],
+            }
+        };
+        Some(Axes((0..output.len()).map(axis_of).collect()))
+    }
+
+    /// The axis `at` of `input`; `Other` if it is not known.
+    pub fn axis(&self, input: usize, at: usize) -> Axis {
+        match self.get(input).and_then(|axes| axes.0.get(at)) {
+            Some(axis) => axis.clone(),
+            None => match self.shape(input).get(at) {
+                Some(&n) if n != 1 => vec![Part::new(Kind::Other, n)],
+                _ => Axis::new(),
+            },
+        }
+    }
+
+    /// The axes of input 0 less some that are reduced, which stay with extent 1 if `keep`.
+    pub fn reduced(&self, reduced: &[usize], keep: bool) -> Option<Axes> {
+        let from = self.get(0)?;
+        let all: Vec<(usize, Axis)> = from
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| keep || !reduced.contains(i))
+            .map(|(i, axis)| (i, if reduced.contains(&i) { single(axis) } else { axis.clone() }))
+            .collect();
+        Some(Axes(all.into_iter().map(|(_, axis)| axis).collect()))
+    }
+
+    /// Parts side by side along an axis.
+    pub fn concatenated(&self, at: usize, output: &[usize]) -> Option<Axes> {
+        let known: Vec<&Axes> =
+            (0..self.axes.len()).filter_map(|i| self.get(i)).filter(|a| a.0.len() == output.len()).collect();
+        let first = known.first()?;
+        let mut axes = Vec::with_capacity(output.len());
+        for (i, &n) in output.iter().enumerate() {
+            if i == at {
+                axes.push(self.joined(at, n));
+                continue;
+            }
+            let best = known.iter().map(|a| &a.0[i]).max_by_key(|a| clarity(a)).unwrap_or(&first.0[i]);
+            axes.push(best.clone());
+        }
+        let mut axes = Axes(axes);
+        if let [Part { kind: Kind::Channel, .. }] = axes.0[at][..] {
+            let old = extent(&first.0[at]);
+            axes.0[at][0].step = 1;
+            axes.rescale_above(at, old, n_of(&axes.0[at]));
+        }
+        Some(axes)
+    }
+
+    /// The axis along which the inputs are joined.
+    fn joined(&self, at: usize, n: usize) -> Axis {
+        let parts: Vec<(Option<&Axis>, usize)> = (0..self.axes.len())
+            .filter(|&i| self.facts.get(i).is_some())
+            .map(|i| (self.get(i).and_then(|a| a.0.get(at)), self.shape(i).get(at).copied().unwrap_or(0)))
+            .collect();
+        let named = |axis: &Axis| axis.iter().any(|p| !matches!(p.kind, Kind::Other | Kind::Mixed));
+        let known: Vec<&Axis> = parts.iter().filter_map(|(axis, _)| *axis).filter(|a| named(a)).collect();
+        let Some(first) = known.first() else { return vec![Part::new(Kind::Other, n)] };
+        let of_kind = |kind: &Kind| known.iter().all(|a| a.iter().all(|p| p.kind == *kind));
+        if of_kind(&Kind::Channel) {
+            return vec![Part::new(Kind::Channel, n)];
+        }
+        if let [Part { kind, step, .. }] = &first[..]
+            && matches!(kind, Kind::Height | Kind::Width | Kind::Time | Kind::Length)
+            && of_kind(kind)
+        {
+            return vec![Part { kind: kind.clone(), extent: n, step: *step }];
+        }
+        let spatial = |axis: &Axis| axis.iter().all(|p| p.kind.is_spatial());
+        if let [patches] = known[..]
+            && spatial(patches)
+        {
+            let before: usize =
+                parts.iter().take_while(|(axis, _)| !axis.is_some_and(named)).map(|(_, n)| n).sum();
+            return tokens(patches, before, n);
+        }
+        vec![Part::new(Kind::Other, n)]
+    }
+}
+
+/// The axis of `n` tokens that has the patches of another behind `before` tokens.
+pub(crate) fn tokens(patches: &Axis, before: usize, n: usize) -> Axis {
+    let inner = match patches.iter().find_map(|p| if let Kind::Tokens(t) = &p.kind { Some(t) } else { None })
+    {
+        Some(tokens) if patches.len() == 1 => Tokens::clone(tokens),
+        Some(_) => return vec![Part::new(Kind::Other, n)],
+        None => Tokens { before: 0, grid: patches.clone(), after: 0 },
+    };
+    let held = inner.before + inner.patches() + inner.after;
+    let Some(after) = n.checked_sub(before).and_then(|n| n.checked_sub(held)) else {
+        return vec![Part::new(Kind::Other, n)];
+    };
+    let tokens = Tokens { before: before + inner.before, grid: inner.grid, after: inner.after + after };
+    if tokens.before == 0 && tokens.after == 0 {
+        return tokens.grid;
+    }
+    vec![Part::new(Kind::Tokens(Arc::new(tokens)), n)]
+}
+
+/// What a product over an axis makes of it: channels, but for sums over positions.
+fn made_of(axis: &Axis, n: usize) -> Axis {
+    let large = || axis.iter().filter(|p| p.extent > 1);
+    let kind = if axis.iter().any(|p| p.kind == Kind::Batch) {
+        Kind::Other
+    } else if large().next().is_some() && large().all(|p| p.kind.is_spatial() || p.kind == Kind::Mixed) {
+        Kind::Mixed
+    } else {
+        Kind::Channel
+    };
+    vec![Part::new(kind, n)]
+}
+
+fn channels_in(axis: &Axis) -> impl Iterator<Item = &Part> {
+    axis.iter().filter(|p| p.kind == Kind::Channel)
+}
+
+fn n_of(axis: &Axis) -> usize {
+    extent(axis)
+}
+
+/// How much an axis says: nothing known least, then what products over positions made, then anything named.
+fn clarity(axis: &Axis) -> u32 {
+    if axis.iter().any(|p| p.kind == Kind::Other) {
+        0
+    } else if axis.iter().any(|p| p.kind == Kind::Mixed) {
+        1
+    } else if axis.is_empty() {
+        2
+    } else {
+        3
+    }
+}
+
+/// An axis of which one position is left.
+pub(crate) fn single(axis: &Axis) -> Axis {
+    match &axis[..] {
+        [Part { kind: kind @ (Kind::Height | Kind::Width | Kind::Time | Kind::Length), step, .. }] => {
+            vec![Part { kind: kind.clone(), extent: 1, step: *step }]
+        }
+        _ if !axis.is_empty() && axis.iter().all(|p| p.kind == Kind::Channel) => {
+            vec![Part::new(Kind::Channel, 1)]
+        }
+        _ => Axis::new(),
+    }
+}
+
+/// An axis of another extent: windows slid over it, or it was stretched.
+fn resized(axis: &Axis, n: usize) -> Axis {
+    match &axis[..] {
+        _ if extent(axis) == n => axis.clone(),
+        [
+            Part {
+                kind: kind @ (Kind::Height | Kind::Width | Kind::Time | Kind::Length | Kind::Channel),
+                step,
+                ..
+            },
+        ] => {
+            vec![Part { kind: kind.clone(), extent: n, step: *step }]
+        }
+        _ if n == 1 => single(axis),
+        _ => vec![Part::new(Kind::Other, n)],
+    }
+}
+
+impl Axes {
+    /// As [`Axes::channels_first`], with axis 0 given.
+    fn channels_first_in(batch: Axis, shape: &[usize]) -> Axes {
+        let mut axes = Axes::channels_first(shape);
+        if let Some(first) = axes.0.first_mut() {
+            *first = batch;
+        }
+        axes
+    }
+
+    /// Parts of a kind that stand at least `from` apart now stand further apart, or nearer, by `to / from`.
+    pub(crate) fn rescale(&mut self, kind: &Kind, from: usize, to: usize) {
+        if from == 0 || from == to {
+            return;
+        }
+        for part in self.0.iter_mut().flatten().filter(|p| p.kind == *kind && p.step >= from) {
+            part.step = (part.step / from).saturating_mul(to);
+        }
+    }
+
+    fn rescale_above(&mut self, at: usize, from: usize, to: usize) {
+        let own = std::mem::take(&mut self.0[at]);
+        self.rescale(&Kind::Channel, from, to);
+        self.0[at] = own;
+    }
+}
+
+impl Sources<'_> {
+    /// The product of inputs 0 and 1 as matrices (`MatMul`, `Gemm`), with axes that are summed taken away. `transposed` says of
+    /// each whether its last two axes are swapped first.
+    pub fn multiplied(&self, transposed: [bool; 2], output: &[usize]) -> Option<Axes> {
+        let ranks = [self.shape(0).len(), self.shape(1).len()];
+        let labels = |operand: usize, row: usize, column: usize| -> Vec<usize> {
+            let rank = ranks[operand];
+            // Labels of leading axes count from the last: broadcasting aligns them there.
+            let mut labels: Vec<usize> = (2..rank).rev().map(|from_end| from_end + 1).collect();
+            match (rank, operand) {
+                (1, 0) => labels.push(column),
+                (1, _) => labels.push(row),
+                _ if transposed[operand] => labels.extend([column, row]),
+                _ => labels.extend([row, column]),
+            }
+            labels
+        };
+        const ROW: usize = 0;
+        const SUMMED: usize = 1;
+        const COLUMN: usize = 2;
+        let terms = [labels(0, ROW, SUMMED), labels(1, SUMMED, COLUMN)];
+        let lead = ranks[0].max(ranks[1]);
+        let mut result: Vec<usize> = (2..lead).rev().map(|from_end| from_end + 1).collect();
+        result.extend((ranks[0] > 1).then_some(ROW));
+        result.extend((ranks[1] > 1).then_some(COLUMN));
+        self.contracted(&terms, &result, output)
+    }
+
+    /// A sum of products over shared labels: `terms` has the labels of each operand's axes, `result` those of the output's.
+    pub fn contracted(&self, terms: &[Vec<usize>], result: &[usize], output: &[usize]) -> Option<Axes> {
+        let data: Vec<usize> = (0..terms.len()).filter(|&i| self.get(i).is_some()).collect();
+        if data.is_empty() || result.len() != output.len() {
+            return None;
+        }
+        let found = |label: usize, n: usize| {
+            let of = |&i: &usize| {
+                let at = terms[i].iter().position(|&l| l == label)?;
+                (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
+            };
+            data.iter().filter_map(of).max_by_key(clarity)
+        };
+        let mut axes: Vec<Option<Axis>> = result.iter().zip(output).map(|(&l, &n)| found(l, n)).collect();
+        // With weights, axes that only they have are made of those that are summed.
+        if let [input] = data[..]
+            && terms.len() <= 2
+        {
+            let summed: Vec<usize> =
+                (0..terms[input].len()).filter(|&k| !result.contains(&terms[input][k])).collect();
+            let from: Axis = summed.iter().flat_map(|&k| self.axis(input, k)).collect();
+            let lower = channels_in(&from).map(|p| p.step.saturating_mul(p.extent)).max();
+            let made: usize =
+                axes.iter().zip(output).filter(|(axis, _)| axis.is_none()).map(|(_, &n)| n).product();
+            let mut fresh = made_of(&from, made).into_iter().next()?;
+            let mut rest = made;
+            for (axis, &n) in axes.iter_mut().zip(output).filter(|(axis, _)| axis.is_none()) {
+                rest = rest.checked_div(n).unwrap_or(1);
+                *axis = Some(vec![Part { extent: n, step: rest, kind: fresh.kind.clone() }]);
+            }
+            fresh.extent = made;
+            let mut axes = Axes(axes.into_iter().map(Option::unwrap_or_default).collect());
+            if let (Kind::Channel, Some(lower)) = (&fresh.kind, lower) {
+                // Upper parts of the channels, such as heads, now stand this far apart; the new ones are below.
+                for (axis, label) in axes.0.iter_mut().zip(result) {
+                    let kept = terms[input].contains(label);
+                    for part in axis.iter_mut().filter(|p| kept && p.kind == Kind::Channel && p.step >= lower)
+                    {
+                        part.step = (part.step / lower).saturating_mul(made);
+                    }
+                }
+            }
+            return Some(axes);
+        }
+        let other = |(axis, &n): (Option<Axis>, &usize)| {
+            axis.unwrap_or_else(|| if n == 1 { Axis::new() } else { vec![Part::new(Kind::Other, n)] })
+        };
+        Some(Axes(axes.into_iter().zip(output).map(other).collect()))
+    }
+}
