@@ -162,10 +162,9 @@ impl Axes {
             (Some(_), Some(_)) => None,
             // One other axis can only be that of the features; one of extent 1 has no other meaning.
             (None, _) if self.0.len() == 2 && self.is_batch(0) => Some(1),
-            (None, _) if self.0.len() > 2 && self.0[1].is_empty() => Some(1),
-            (None, _) if self.0.len() > 2 && self.0.last().is_some_and(Vec::is_empty) => {
-                Some(self.0.len() - 1)
-            }
+            (None, _) if self.0.len() < 3 || self.relates_positions() => None,
+            (None, _) if self.0[1].is_empty() => Some(1),
+            (None, _) if self.0.last().is_some_and(Vec::is_empty) => Some(self.0.len() - 1),
             (None, _) => None,
         }
     }
@@ -173,6 +172,16 @@ impl Axes {
     /// Whether an axis counts entries of the batch and nothing else.
     pub fn is_batch(&self, axis: usize) -> bool {
         self.0.get(axis).is_some_and(|a| !a.is_empty() && a.iter().all(|p| p.kind == Kind::Batch))
+    }
+
+    /// Whether two axes count positions of the same kind, as attention maps do.
+    fn relates_positions(&self) -> bool {
+        let of_kind = |axis: &Axis, kind: &Kind| {
+            axis.iter().any(|p| p.kind == *kind || matches!(p.kind, Kind::Tokens(_)))
+        };
+        [Kind::Time, Kind::Height, Kind::Width, Kind::Length]
+            .iter()
+            .any(|kind| self.0.iter().filter(|axis| of_kind(axis, kind)).count() > 1)
     }
 
     /// Whether the parts of the channels on an axis are all there are: no part was summed away, such as within heads.

@@ -352,7 +352,9 @@ impl Sources<'_> {
             let made: usize =
                 axes.iter().zip(output).filter(|(axis, _)| axis.is_none()).map(|(_, &n)| n).product();
             let mut fresh = made_of(&from, made).into_iter().next()?;
-            let mut rest = made;
+            // Heads without what they held stay heads, however they are mixed.
+            let step = channels_in(&from).map(|p| p.step).min().unwrap_or(1);
+            let mut rest = made.saturating_mul(step);
             for (axis, &n) in axes.iter_mut().zip(output).filter(|(axis, _)| axis.is_none()) {
                 rest = rest.checked_div(n).unwrap_or(1);
                 *axis = Some(vec![Part { extent: n, step: rest, kind: fresh.kind.clone() }]);

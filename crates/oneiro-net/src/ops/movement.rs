@@ -433,11 +433,13 @@ impl Operator for Movement {
             if indices.value.is_some() && indices.shape.is_empty() {
                 return Some(sources.get(0)?.without(at));
             }
-            if indices.value.is_none() || indices.shape.len() != 1 {
+            if indices.value.is_none() {
                 let mut axes = sources.get(0)?.clone();
                 axes.0.splice(at..=at, indices.shape.iter().map(|&n| vec![Part::new(Kind::Other, n)]));
                 return Some(axes);
             }
+            // Indices of another rank pick as a list of them does, under another shape.
+            return Some(self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)?.regrouped(&output.shape));
         }
         self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)
     }
