@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oneiro_net::axes::{self, Axes, FeatureMap};
 use oneiro_net::format::onnx;
 use oneiro_net::tensor::volume;
+use oneiro_net::typed::infer;
 use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, analysis, names::Names};
 
 /// Numbers that may be fed in all; larger networks are slow and show nothing else.
@@ -62,9 +64,31 @@ pub fn step_graph(graph: &Graph) -> usize {
         }
     }
     if taken > 0 && graph.nodes.len() <= MAX_LISTED {
-        _ = analysis::layers(graph, &Names::new(graph, &[]), &shapes, false);
+        list(graph, &shapes);
     }
     taken
+}
+
+/// Lists the layers, and looks at each as a map.
+fn list(graph: &Graph, shapes: &[Vec<usize>]) {
+    let Ok(facts) = infer(graph, shapes, &vec![true; graph.nodes.len()], |_, _| Ok(())) else { return };
+    let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
+    let stated: Vec<_> =
+        graph.inputs.iter().zip(shapes).map(|(i, s)| (i.value, Axes::channels_first(s))).collect();
+    let followed = axes::follow(graph, &facts, &stated, batch);
+    for (axes, fact) in followed.axes.iter().zip(&facts) {
+        let (Some(axes), Some(fact)) = (axes, fact) else { continue };
+        let Some(map) = FeatureMap::of(axes, &fact.shape, batch) else { continue };
+        let n = volume(map.shape());
+        assert!(n <= fact.len(), "a map of {:?} has more elements than {:?}", map.shape(), fact.shape);
+        if fact.len() <= MAX_FED {
+            let mut elements = map.gather(&(0..fact.len()).map(|i| i as f32).collect::<Vec<_>>());
+            elements.sort_by(f32::total_cmp);
+            elements.dedup();
+            assert_eq!(elements.len(), n, "{axes} of {:?} as a map: elements are lost", fact.shape);
+        }
+    }
+    _ = analysis::layers(graph, &Names::new(graph, &[]), shapes, &followed);
 }
 
 /// Result and gradients of one step of a plan, with data that no objective is needed for. They may be anything, also no numbers.

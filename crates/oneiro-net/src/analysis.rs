@@ -182,8 +182,14 @@ fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize]
         {
             let shrinks = positions.iter().zip(after).all(|(n, m)| *m > 0 && n.is_multiple_of(*m));
             let blocks: Vec<usize> = positions.iter().zip(after).map(|(n, m)| n / (*m).max(1)).collect();
-            // Neighbours that become channels of one position.
-            if shrinks { Reach::Window { extent: blocks.clone(), stride: blocks } } else { reach }
+            // Neighbours that become channels of one position; of a map that has one left, everything.
+            if volume(after) == 1 {
+                Reach::Whole
+            } else if shrinks {
+                Reach::Window { extent: blocks.clone(), stride: blocks }
+            } else {
+                reach
+            }
         }
         _ if reach == Reach::Whole => {
             let along = node.op.mixes_along(Facts(inputs));
@@ -192,6 +198,11 @@ fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize]
         }
         _ => reach,
     }
+}
+
+/// r + (k − 1)·s.
+fn grown(extent: usize, window: usize, stride: usize) -> usize {
+    extent.saturating_add(window.saturating_sub(1).saturating_mul(stride))
 }
 
 impl ReceptiveField {
@@ -203,8 +214,8 @@ impl ReceptiveField {
             Reach::Whole => whole(&mut field),
             Reach::Window { extent, stride } if extent.len() == field.extent.len() => {
                 for i in 0..extent.len() {
-                    field.extent[i] += (extent[i] - 1) * field.stride[i];
-                    field.stride[i] *= stride[i];
+                    field.extent[i] = grown(field.extent[i], extent[i], field.stride[i]);
+                    field.stride[i] = field.stride[i].saturating_mul(stride[i]);
                 }
             }
             Reach::Window { .. } => whole(&mut field),
@@ -212,7 +223,7 @@ impl ReceptiveField {
                 // A dense layer over a flattened map is a convolution of the map's size.
                 (Some(map), 2, 2) => {
                     for i in 0..map.len().min(field.extent.len()) {
-                        field.extent[i] += (map[i] - 1) * field.stride[i];
+                        field.extent[i] = grown(field.extent[i], map[i], field.stride[i]);
                     }
                     field.flattened = None;
                 }

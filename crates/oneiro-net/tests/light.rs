@@ -7,9 +7,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use oneiro_net::axes::{self, Axes};
 use oneiro_net::format::onnx;
 use oneiro_net::names::Names;
 use oneiro_net::tensor::volume;
+use oneiro_net::typed::infer;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session, analysis};
 
 /// Tolerance relative to the largest value of the output.
@@ -38,7 +40,11 @@ fn one_step(path: &Path) {
     let name = path.file_stem().unwrap().to_str().unwrap();
     let graph = onnx::read(std::fs::read(path).unwrap().into()).unwrap();
     let shapes: Vec<_> = (0..graph.inputs.len()).map(|i| graph.default_shape(i).unwrap()).collect();
-    let layers = analysis::layers(&graph, &Names::new(&graph, &[]), &shapes, false).unwrap();
+    let facts = infer(&graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
+    let stated: Vec<_> =
+        graph.inputs.iter().zip(&shapes).map(|(i, s)| (i.value, Axes::channels_first(s))).collect();
+    let followed = axes::follow(&graph, &facts, &stated, 1);
+    let layers = analysis::layers(&graph, &Names::new(&graph, &[]), &shapes, &followed).unwrap();
     assert!(layers.skipped.is_empty(), "{name}: {:?}", layers.skipped);
     let output = graph.outputs[0];
     assert!(layers.layers.iter().any(|l| l.value == output), "{name}: the output is no layer");

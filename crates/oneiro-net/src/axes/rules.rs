@@ -165,7 +165,11 @@ impl<'a> Sources<'a> {
             .collect();
         let named = |axis: &Axis| axis.iter().any(|p| !matches!(p.kind, Kind::Other | Kind::Mixed));
         let known: Vec<&Axis> = parts.iter().filter_map(|(axis, _)| *axis).filter(|a| named(a)).collect();
-        let Some(first) = known.first() else { return vec![Part::new(Kind::Other, n)] };
+        let Some(first) = known.first() else {
+            // Tokens behind constant ones: which of them are patches is not known, and no mean can leave the others out.
+            let constant = (0..self.axes.len()).any(|i| self.is_constant(i));
+            return vec![Part::new(if constant { Kind::Mixed } else { Kind::Other }, n)];
+        };
         let of_kind = |kind: &Kind| known.iter().all(|a| a.iter().all(|p| p.kind == *kind));
         if of_kind(&Kind::Channel) {
             return vec![Part::new(Kind::Channel, n)];
