@@ -28,9 +28,8 @@ import io
 import json
 import os
 import re
-import subprocess
+import signal
 import sys
-import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -44,6 +43,8 @@ RTOL = 1e-3
 CHANNEL = 2
 # A tensor of the file that is nearer than this to a module's result is that result.
 SAME = 1e-3
+# An architecture that takes longer, or makes a larger file (bytes), is skipped.
+LONGEST, LARGEST = 75, 400e6
 # Inputs tried for one at which PyTorch's own float32 gradients agree with float64's this well.
 STEADY, ATTEMPTS = 2e-4, 3
 TOKENS = re.compile(r"cls_token|class_token|dist_token|reg_token|register|pos_embed|pos_embedding|position_bias")
@@ -278,13 +279,22 @@ def relative(ours, theirs):
     return float(np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 1e-300))
 
 
-def choose(matched, limit):
-    """Modules of every kind, the first and the last of each, then evenly spread ones."""
+def spread(names, count):
+    """Some of a list, from near its front to near its end."""
+    at = [round((k + 0.6) * (len(names) - 1) / count) for k in range(count)]
+    return list(dict.fromkeys(names[i] for i in at if names))
+
+
+def choose(matched, limit, axes):
+    """Modules of every kind, the first and the last of each; where few are wanted, half with channels last, if any."""
     names = list(matched)
+    if limit < 6:
+        last = spread([n for n in names if axes[n][0] != 1], limit // 2)
+        return sorted(last + spread([n for n in names if axes[n][0] == 1], limit - len(last)), key=names.index)
     picked = []
     for kind in KINDS:
         some = [n for n in names if re.search(kind, n)]
-        picked += [n for n in (some[:1] + some[-1:]) if n not in picked]
+        picked += [n for n in dict.fromkeys(some[:1] + some[-1:]) if n not in picked]
     picked = picked[:limit]
     for k in range(max(0, min(limit, 6) - len(picked))):
         rest = [n for n in names if n not in picked]
@@ -363,7 +373,7 @@ def make(name, spec, exporters, folder, limit=14, batch=2, picture=None):
             y = ours[m].numpy()
             if computed[t].shape == y.shape and relative(computed[t], y) < SAME:
                 same[m] = t
-        picked = choose(same, limit)
+        picked = choose(same, limit, layers)
 
         for attempt in range(ATTEMPTS):
             x = photo_like(shape, n, 3 + attempt)
@@ -408,7 +418,7 @@ def make(name, spec, exporters, folder, limit=14, batch=2, picture=None):
                   if computed[t].ndim >= 3 and (why == "attention map" or computed[t].shape[1] > 1)]
         mixing = [m for m in known if re.search(spec.no_channel, m) and m in tensors]
         refuse += [{"layer": m, "why": "tokens or heads, no channels", "shape": list(known[m][0])}
-                   for m in dict.fromkeys(mixing[:3] + mixing[-1:])]
+                   for m in dict.fromkeys(mixing[:3] + mixing[-1:]) if len(known[m][0]) != 4 or known[m][0][1] > 1]
         entry |= {
             "status": "exported", "golden": stored.name, "batch": n, "layers": rows, "must_refuse": refuse,
             "prefix_tokens": max(prefixes), "modules_matched": len(same),
@@ -447,6 +457,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--exporters", default="legacy,dynamo")
     parser.add_argument("--again", action="store_true", help="also what the index already has")
+    parser.add_argument("--architectures", action="store_true", help="timm's architectures as they come")
     parser.add_argument("--run", type=Path, help="compares with this oneiro instead of making files")
     parser.add_argument("--verbose", action="store_true", help="a line for every wrong or refused layer")
     arguments = parser.parse_args()
@@ -459,6 +470,8 @@ def main():
     import torch
 
     torch.set_num_threads(1)
+    if arguments.architectures:
+        return architectures(arguments)
     unknown = [n for n in arguments.names if n not in NETWORKS]
     if unknown:
         raise SystemExit(f"no such network: {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
@@ -475,6 +488,40 @@ def main():
             print(f"{name}: {short(e)}", flush=True)
             if arguments.verbose:
                 raise
+
+
+def architectures(arguments):
+    """Files of timm's architectures: four layers each, one exporter (every third the newer), and a picture's class."""
+    import axes_architectures as a
+
+    def late(*_):
+        raise TimeoutError(f"more than {LONGEST} s")
+
+    signal.signal(signal.SIGALRM, late)
+    for i, name in enumerate(a.NAMES):
+        have = any(e["name"] == name for e in read_index(arguments.out))
+        if arguments.names and name not in arguments.names or have and not arguments.again:
+            continue
+        exporter = "dynamo" if i % 3 == 2 else "legacy"
+        started = time.time()
+        signal.alarm(LONGEST)
+        try:
+            spec = a.spec(name)
+            for entry in make(name, spec, [exporter], arguments.out, limit=4, batch=1, picture=a.picture):
+                pass
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            entry = {"name": name, "exporter": exporter, "status": "skipped", "message": short(e)}
+        signal.alarm(0)
+        entry["seconds"] = round(time.time() - started, 1)
+        path = arguments.out / f"{name}.{exporter}.onnx"
+        if entry["status"] == "exported" and path.stat().st_size > LARGEST:
+            entry |= {"status": "skipped", "message": f"{path.stat().st_size / 1e6:.0f} MB"}
+        if entry["status"] != "exported":
+            path.unlink(missing_ok=True)
+        add(arguments.out, entry)
+        print(summary(entry), flush=True)
 
 
 def summary(entry):

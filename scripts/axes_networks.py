@@ -67,6 +67,71 @@ def tv_maxvit():
     return MaxVit((SIDE, SIDE), 12, 4, [12, 20], [1, 2], 4, 0.0, num_classes=CLASSES)
 
 
+def mixer(kind="mixer"):
+    """timm's MLP-Mixer and what is built of its class."""
+
+    def build():
+        from timm import layers
+        from timm.models import mlp_mixer as m
+        from torch import nn
+
+        more = {
+            "mixer": {},
+            "gmixer": {"mlp_ratio": (1.0, 4.0), "mlp_layer": layers.GluMlp, "act_layer": nn.SiLU},
+            "resmlp": {"mlp_ratio": 4, "block_layer": m.ResBlock, "norm_layer": m.Affine},
+            "gmlp": {"mlp_ratio": 6, "block_layer": m.SpatialGatingBlock, "mlp_layer": layers.GatedMlp},
+        }
+        return m.MlpMixer(num_classes=CLASSES, img_size=SIDE, patch_size=16, num_blocks=3, embed_dim=36, **more[kind])
+
+    return build
+
+
+def poolformer():
+    from timm.models import metaformer as m
+    from torch import nn
+
+    return m.MetaFormer(
+        depths=(1, 1, 2, 1), dims=(24, 36, 44, 52), num_classes=CLASSES, downsample_norm=None, mlp_act=nn.GELU,
+        mlp_bias=True, norm_layers=m.GroupNorm1, layer_scale_init_values=1e-5, res_scale_init_values=None,
+        use_mlp_head=False,
+    )
+
+
+def caformer():
+    from timm.models import metaformer as m
+
+    return m.MetaFormer(
+        depths=(1, 1, 1, 1), dims=(32, 64, 96, 128), num_classes=CLASSES,
+        token_mixers=[m.SepConv, m.SepConv, m.Attention, m.Attention],
+        norm_layers=[m.LayerNorm2dNoBias] * 2 + [m.LayerNormNoBias] * 2,
+    )
+
+
+def focalnet():
+    from timm.models.focalnet import FocalNet
+
+    return FocalNet(depths=(1, 1, 1, 1), embed_dim=24, num_classes=CLASSES)
+
+
+def mvit():
+    from timm.models.mvitv2 import MultiScaleVit, MultiScaleVitCfg
+
+    return MultiScaleVit(MultiScaleVitCfg(depths=(1, 1, 2, 1), embed_dim=24, num_heads=1), SIDE, num_classes=CLASSES)
+
+
+def unfused(build):
+    """Attention written out."""
+
+    def changed():
+        net = build()
+        for module in net.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False
+        return net
+
+    return changed
+
+
 VIT = {"img_size": SIDE, "depth": 3, "embed_dim": 36, "num_heads": 3}
 STAGES = {"depths": (1, 1, 2, 1)}
 SWIN = {"img_size": SIDE, "window_size": 4, "embed_dim": 24, "depths": (2, 2, 1), "num_heads": (2, 4, 4)}
@@ -88,12 +153,17 @@ NETWORKS = {
     "vit": Spec(timm_network("vit_tiny_patch16_224", **VIT)),
     "deit_distilled": Spec(timm_network("deit_tiny_distilled_patch16_224", **VIT)),
     "maxvit": Spec(
-        timm_network("maxvit_tiny_tf_224", img_size=SIDE, embed_dim=(24, 40, 56), depths=(1, 1, 1), stem_width=20,
-                     transformer_cfg=None)
+        timm_network("maxvit_tiny_tf_224", img_size=SIDE, embed_dim=(32, 64, 96), depths=(1, 1, 1), stem_width=20)
     ),
-    "mixer": Spec(timm_network("mixer_s16_224", img_size=SIDE, num_blocks=3, embed_dim=36), no_channel=TOKEN_MIXING),
-    "poolformer": Spec(timm_network("poolformer_s12", depths=(1, 1, 2, 1), dims=(24, 36, 44, 52))),
-    "eva02": Spec(timm_network("eva02_tiny_patch14_224", img_size=56, depth=3, embed_dim=48, num_heads=3), side=56),
+    "mixer": Spec(mixer(), no_channel=TOKEN_MIXING),
+    "poolformer": Spec(poolformer),
+    "eva02": Spec(
+        unfused(timm_network("eva02_tiny_patch14_224", img_size=56, depth=3, embed_dim=48, num_heads=3)), side=56,
+        note="attention written out: the older exporter cannot trace this class with the fused form",
+    ),
+    "eva02_fused": Spec(
+        timm_network("eva02_tiny_patch14_224", img_size=56, depth=3, embed_dim=48, num_heads=3), side=56
+    ),
     "dinov2_reg4": Spec(
         timm_network("vit_small_patch14_reg4_dinov2", img_size=56, depth=3, embed_dim=36, num_heads=3), side=56
     ),
@@ -120,36 +190,36 @@ NETWORKS = {
     "coat": Spec(
         timm_network("coat_lite_tiny", img_size=SIDE, embed_dims=(24, 40, 56, 72), serial_depths=(1, 1, 1, 1)), prefix=1
     ),
-    "crossvit": Spec(timm_network("crossvit_9_240"), side=240, prefix=1),
+    "crossvit": Spec(
+        timm_network("crossvit_9_240", embed_dim=(24, 36), num_heads=(2, 3), img_size=120), side=120, prefix=1
+    ),
     "mobilevit": Spec(timm_network("mobilevit_xxs")),
     "mobilevit_v2": Spec(timm_network("mobilevitv2_050")),
-    "efficientformer": Spec(timm_network("efficientformer_l1", depths=(1, 1, 1, 2)), side=224),
+    "efficientformer": Spec(timm_network("efficientformer_l1", depths=(1, 1, 1, 2), embed_dims=(24, 36, 44, 60)), side=224),
     "levit": Spec(
         timm_network("levit_128s", img_size=SIDE, embed_dim=(48, 60, 72), key_dim=8, num_heads=(2, 3, 4),
                      depth=(1, 1, 1))
     ),
-    "focalnet": Spec(timm_network("focalnet_tiny_srf", embed_dim=24, depths=(1, 1, 1, 1))),
-    "gmlp": Spec(timm_network("gmlp_ti16_224", img_size=SIDE, num_blocks=3, embed_dim=36), no_channel=r"\.gate\.proj$"),
-    "gmixer": Spec(
-        timm_network("gmixer_12_224", img_size=SIDE, num_blocks=3, embed_dim=36), no_channel=TOKEN_MIXING
-    ),
-    "resmlp": Spec(timm_network("resmlp_12_224", img_size=SIDE, num_blocks=3, embed_dim=36), no_channel=TOKEN_MIXING),
+    "focalnet": Spec(focalnet),
+    "gmlp": Spec(mixer("gmlp"), no_channel=r"\.gate\.proj$"),
+    "gmixer": Spec(mixer("gmixer"), no_channel=TOKEN_MIXING),
+    "resmlp": Spec(mixer("resmlp"), no_channel=TOKEN_MIXING),
     "hiera": Spec(
         timm_network("hiera_tiny_224", img_size=(SIDE, SIDE), embed_dim=24, num_heads=1, stages=(1, 1, 1, 1)),
         leave=r"^blocks\.\d+\.attn$",
     ),
     "vit_relpos": Spec(timm_network("vit_relpos_small_patch16_224", **VIT)),
     "coatnet": Spec(
-        timm_network("coatnet_0_rw_224", img_size=SIDE, embed_dim=(24, 40, 56, 72), depths=(1, 1, 1, 1), stem_width=20)
+        timm_network("coatnet_nano_rw_224", img_size=SIDE, embed_dim=(32, 64, 96, 128), depths=(1, 1, 1, 1))
     ),
     "davit": Spec(timm_network("davit_tiny", depths=(1, 1, 1, 1), embed_dims=(24, 36, 44, 52), num_heads=(2, 2, 4, 4),
                                window_size=4), no_channel=r"\.channel_block\.attn\.qk"),
     "edgenext": Spec(timm_network("edgenext_xx_small")),
     "nest": Spec(timm_network("nest_tiny", img_size=SIDE, embed_dims=(24, 36, 44), num_heads=(2, 3, 4),
                               depths=(1, 1, 1)), leave=r"levels\.\d+(\.transformer_encoder.*)?$"),
-    "metaformer_caformer": Spec(timm_network("caformer_s18", depths=(1, 1, 1, 1), dims=(32, 64, 96, 128))),
-    "pit": Spec(timm_network("pit_ti_224", img_size=64), prefix=1),
-    "mvitv2": Spec(timm_network("mvitv2_tiny", img_size=SIDE, depths=(1, 1, 1, 1), embed_dim=24)),
+    "metaformer_caformer": Spec(caformer),
+    "pit": Spec(timm_network("pit_ti_224", img_size=SIDE, base_dims=(12, 12, 12), heads=(2, 4, 8), depth=(1, 1, 1)), prefix=1),
+    "mvitv2": Spec(mvit),
     "inception_next": Spec(timm_network("inception_next_tiny", depths=(1, 1, 1, 1), dims=(24, 36, 44, 52))),
     "tiny_vit": Spec(timm_network("tiny_vit_5m_224", embed_dims=(24, 40, 56, 72), num_heads=(2, 2, 4, 4),
                                   depths=(1, 1, 1, 1), window_sizes=(4, 4, 4, 2))),
