@@ -3,7 +3,7 @@
 The first input side and depth that a class takes are used: small ones, so that the export is quick.
 """
 
-from axes_networks import CLASSES, TOKEN_MIXING, Spec
+from axes_networks import CLASSES, TOKEN_MIXING, Spec, unfused
 
 NAMES = """
 vit_tiny_patch16_224 deit_tiny_distilled_patch16_224 deit3_small_patch16_224 vit_small_patch14_dinov2
@@ -56,8 +56,9 @@ def spec(name):
                     continue
                 family = name.split("_")[0]
                 mixing = family in MIXING
+                build = lambda arguments=arguments: timm.create_model(name, pretrained=False, **arguments)
                 return Spec(
-                    lambda arguments=arguments: timm.create_model(name, pretrained=False, **arguments), side=real,
+                    unfused(build) if family == "eva02" else build, side=real,
                     prefix=next((p for k, p in PREFIXES.items() if name.startswith(k) and not name.startswith("coatn")), 0),
                     no_channel=(TOKEN_MIXING if mixing and family != "gmlp" else r"\.gate\.proj$" if mixing
                                 else r"\.(q_norm|k_norm|norm_q|norm_k|attn\.proj_[lw])$"),

@@ -89,7 +89,8 @@ def compare(oneiro, folder, entry, scratch):
     }
     asked = {}
     for r in entry["must_refuse"]:
-        asked.setdefault(r["why"], r)
+        # One of each kind of attention tensor, and every module.
+        asked.setdefault(r["layer"] if r["why"].startswith("tokens") else r["why"], r)
     for r in asked.values():
         path = objective(golden, f'channel("{r["layer"]}",1)', scratch / "refuse.safetensors")
         if verdicts(oneiro, model, path)[0]:
