@@ -2,6 +2,7 @@
 
     python scripts/axes_against_pytorch.py --out FOLDER                    every network of axes_networks.py
     python scripts/axes_against_pytorch.py --out FOLDER swin vit           only these
+    python scripts/axes_against_pytorch.py --out FOLDER --architectures    a hundred of timm's, as they come
     python scripts/axes_against_pytorch.py --out FOLDER --run target/release/oneiro
                                                                            compares, prints a table
 
@@ -459,13 +460,15 @@ def main():
     parser.add_argument("--again", action="store_true", help="also what the index already has")
     parser.add_argument("--architectures", action="store_true", help="timm's architectures as they come")
     parser.add_argument("--run", type=Path, help="compares with this oneiro instead of making files")
+    parser.add_argument("--quick", action="store_true", help="with --run: do not try what must be refused")
     parser.add_argument("--verbose", action="store_true", help="a line for every wrong or refused layer")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.run:
         from axes_table import table
 
-        return table(arguments.run, arguments.out, read_index(arguments.out), arguments.names, arguments.verbose)
+        index = [e for e in read_index(arguments.out) if not arguments.names or e["name"] in arguments.names]
+        return table(arguments.run, arguments.out, index, arguments.quick, arguments.verbose)
 
     import torch
 
