@@ -236,7 +236,7 @@ def calibrate(net, shape):
                 p.mul_(fan_in**-0.5 / p.std())
 
         for module in net.modules():
-            if isinstance(module, nn.GroupNorm) and module.affine:
+            if isinstance(module, nn.GroupNorm) and module.bias is not None:
                 module.bias.copy_(OPEN + 0.3 * torch.randn_like(module.bias))
 
         def scale(module, x, y):
