@@ -8,10 +8,12 @@
 
 mod again;
 mod attribute;
+mod axes;
 mod bad_input;
 mod bands;
 mod broken_models;
 mod bytes;
+mod cases;
 mod collisions;
 mod config;
 mod contracts;

@@ -1,0 +1,86 @@
+//! The channel is the axis that the network means, or it is refused.
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// Runs the program, which has to end with this code; what it complains of.
+fn refused(place: &Place, code: i32, args: &[&str]) -> String {
+    let outcome = place.run(args);
+    assert_eq!(outcome.code, Some(code), "oneiro {}: {}", args.join(" "), outcome.stderr);
+    outcome.stderr
+}
+
+/// A network of `tests/cases/axes`, in the test's folder.
+fn with(network: &str) -> Place {
+    let place = Place::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/axes");
+    std::fs::copy(folder.join(format!("{network}.onnx")), place.path("net.onnx")).unwrap();
+    place
+}
+
+#[test]
+fn layers_say_what_their_axes_are() {
+    for (network, layer, axes, channels) in [
+        ("class_token.legacy", "block.fc1", "N,tokens,C", 78),
+        ("class_token.dynamo", "embed", "N,C,H,W", 39),
+        ("windows.legacy", "merge", "N,H,W,C", 12),
+        ("windows.dynamo", "block.fc1", "N*windows,tokens,C", 16),
+        ("mixer.legacy", "fc", "N,tokens,C", 8),
+        // Of a product over tokens nothing says which axis a unit is on.
+        ("mixer.legacy", "mix", "N,features,mixed", 0),
+    ] {
+        let place = with(network);
+        let list = place.json(&["layers", "net.onnx", "--json", "--preprocess", "unit"]);
+        let named = |l: &&Value| {
+            let aliases = l["aliases"].as_array().unwrap().iter();
+            [&l["name"]].into_iter().chain(aliases).any(|n| n.as_str() == Some(layer))
+        };
+        let found = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(named)
+            .unwrap_or_else(|| panic!("{network} has no layer {layer}"));
+        assert_eq!(
+            (&found["axes"], &found["channels"]),
+            (&axes.into(), &channels.into()),
+            "{network} {layer}"
+        );
+    }
+}
+
+#[test]
+fn a_channel_on_an_unknown_axis_is_refused_unless_it_is_stated() {
+    let place = with("mixer.legacy");
+    let common =
+        ["render", "net.onnx", "--preprocess", "unit", "--size", "24", "--steps", "2", "--out", "a.png"];
+    let error = refused(&place, 1, &[&common[..], &["--unit", "mix:3"]].concat());
+    assert!(error.contains("which of its axes holds the channels is not known"), "{error}");
+    assert!(error.contains("--axes \"mix=N,tokens,C\""), "{error}");
+    place.succeed(&[&common[..], &["--unit", "mix:3", "--axes", "mix=N,?,C"]].concat());
+    // What was stated is part of how the picture was made.
+    place.succeed(&["again", "a.png", "--out", "b.png"]);
+    assert_eq!(place.read("a.png"), place.read("b.png"));
+    // A layer as a whole has no channel to mistake.
+    place.succeed(&[&common[..], &["--unit", "mix"]].concat());
+    for (axes, says) in [
+        ("mix=N,C", "names 2 axes"),
+        ("mix=N,tokens,X", "X is no axis"),
+        ("nothing=N,C", "no layer is called"),
+    ] {
+        let error = refused(&place, 1, &[&common[..], &["--unit", "mix:3", "--axes", axes]].concat());
+        assert!(error.contains(says), "{axes}: {error}");
+    }
+    refused(&place, 2, &[&common[..], &["--unit", "mix:3", "--axes", "mix"]].concat());
+}
+
+#[test]
+fn positions_of_token_layers_are_those_of_the_patch_grid() {
+    let place = with("class_token.legacy");
+    let common =
+        ["render", "net.onnx", "--preprocess", "unit", "--size", "24", "--steps", "2", "--out", "a.png"];
+    place.succeed(&[&common[..], &["--unit", "block.fc1:3@5,5"]].concat());
+    let error = refused(&place, 1, &[&common[..], &["--unit", "block.fc1:3@6,0"]].concat());
+    assert!(error.contains("whose map is [6, 6]"), "{error}");
+}
