@@ -35,6 +35,7 @@ pub mod analysis;
 mod attributes;
 mod error;
 pub mod format;
+pub mod front;
 pub mod graph;
 #[allow(unsafe_code)]
 pub mod kernels;

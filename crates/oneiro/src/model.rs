@@ -1,6 +1,7 @@
 //! A network with its card: names of layers, what its inputs mean.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use oneiro_net::graph::Dim;
 use oneiro_net::layout;
@@ -8,9 +9,20 @@ use oneiro_net::names::Names;
 use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, ChannelOrder, InputCard, InputKind, Layout};
+use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
+
+mod axes;
+mod begin;
+mod fed;
+#[cfg(test)]
+mod tests;
+mod unbatched;
+
+pub use axes::{PictureAxes, picture_axes};
+pub use begin::{Declared, begin_at};
+pub use fed::Fed;
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
@@ -30,6 +42,12 @@ pub struct Model {
     turned: bool,
     /// The values that those inputs were.
     replaced: Vec<ValueId>,
+    /// Whether a picture input has no batch axis in the file.
+    unbatched: bool,
+    /// The cards of inputs that are constants now ([`Model::fed`]).
+    constant: Vec<InputCard>,
+    /// What the file says of tensors inside the graph.
+    declared: Arc<Declared>,
 }
 
 impl Model {
@@ -69,7 +87,25 @@ impl Model {
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card, turned: false, replaced: Vec::new() })
+        let (turned, replaced, unbatched, constant) = (false, Vec::new(), false, Vec::new());
+        let declared = Arc::default();
+        let mut model = Self { graph, card, turned, replaced, unbatched, constant, declared };
+        model.give_all_axes()?;
+        Ok(model)
+    }
+
+    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other input that a
+    /// node reads and that has more axes than a list of settings.
+    pub fn batch(&self, shapes: &[Vec<usize>]) -> usize {
+        let picture = |i: usize| self.card.input.get(i).is_some_and(|card| card.kind != InputKind::Tensor);
+        let rank = |i: usize| shapes[i].len();
+        let candidates = [
+            (0..shapes.len()).find(|&i| picture(i) && self.is_read(i) && rank(i) > 0),
+            (0..shapes.len()).find(|&i| picture(i) && rank(i) > 0),
+            (0..shapes.len()).find(|&i| self.is_read(i) && rank(i) > 1),
+            (0..shapes.len()).find(|&i| self.is_read(i) && rank(i) > 0),
+        ];
+        candidates.into_iter().flatten().next().map_or(1, |i| shapes[i][0])
     }
 
     /// Whether any node reads an input.
@@ -84,8 +120,26 @@ impl Model {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
-        let (graph, replaced) = layout::fed_channels_first(&self.graph, &pictures);
-        Self { graph, card: self.card, turned: true, replaced }
+        let (graph, turned) = layout::fed_channels_first(&self.graph, &pictures);
+        let replaced = self.replaced.iter().copied().chain(turned).collect();
+        Self { graph, turned: true, replaced, ..self }
+    }
+
+    /// Replaces picture inputs that have no batch, no channels or joined axes by such with all four.
+    fn give_all_axes(&mut self) -> Result<()> {
+        for input in 0..self.graph.inputs.len() {
+            let Some(found) = axes::axes_of(&self.graph, input, &self.card.input[input], self.card.layout)?
+            else {
+                continue;
+            };
+            let old = axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
+            self.replaced.push(old);
+            self.unbatched |= !found.axes.has(Axis::N);
+            // What is recorded of the preparation does not have to be guessed again.
+            self.card.input[input].size = found.size.or(self.card.input[input].size);
+            self.card.input[input].axes = Some(found.axes);
+        }
+        Ok(())
     }
 
     /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
@@ -99,18 +153,20 @@ impl Model {
         values: &[ValueId],
         shapes: &[Vec<usize>],
     ) -> Result<(Cow<'_, Graph>, Vec<ValueId>)> {
+        // Values of a network for one picture get their batch axis first; then all have their channels where others do.
+        let (graph, values) = self.batched(values, shapes)?;
         if self.card.layout == Layout::Nchw {
-            return Ok((Cow::Borrowed(&self.graph), values.to_vec()));
+            return Ok((graph, values));
         }
-        let needed = typed::ancestors(&self.graph, values);
-        let facts = typed::infer(&self.graph, shapes, &needed, |_, _| Ok(()))?;
+        let needed = typed::ancestors(&graph, &values);
+        let facts = typed::infer(&graph, shapes, &needed, |_, _| Ok(()))?;
         let last = |(i, input): (usize, &InputCard)| match (input.kind, self.turned) {
             (InputKind::Tensor, _) | (_, true) => 1,
             _ => shapes[i].len().saturating_sub(1).max(1),
         };
         let inputs: Vec<usize> = self.card.input.iter().enumerate().map(last).collect();
-        let axes = layout::channel_axes(&self.graph, &facts, &inputs);
-        let mut graph = self.graph.clone();
+        let axes = layout::channel_axes(&graph, &facts, &inputs);
+        let mut graph = graph.into_owned();
         let mut turn = |&value: &ValueId| {
             let rank = facts[value.index()].as_ref().map_or(0, |f| f.shape.len());
             match axes[value.index()] {
@@ -218,6 +274,11 @@ impl Model {
                          say kind = \"tensor\""
                     )));
                 }
+                if self.unbatched && batch > 1 {
+                    return Err(Error::Settings(format!(
+                        "input \"{name}\" has no batch axis, so the network takes one picture at a time, not {batch}"
+                    )));
+                }
                 shape[0] = batch;
                 // Height, width and frames stand before the channels where those are last.
                 let last = self.card.layout == Layout::Nhwc && !self.turned;
@@ -254,14 +315,16 @@ impl Model {
     /// The shape of an input that is no picture: a size means its last two axes where the model leaves them open, or
     /// where it is the only input.
     fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
-        if let Some(n) = shape.first_mut() {
+        let rank = shape.len();
+        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
+        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all entries.
+        let is_list = rank == 1 && matches!(dims.first(), Some(Dim::Fixed(_)));
+        if let (Some(n), false) = (shape.first_mut(), is_list) {
             *n = batch;
         }
-        let rank = shape.len();
         if rank < 4 {
             return;
         }
-        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
         for (axis, side) in [(rank - 2, 0), (rank - 1, 1)] {
             let fixed = matches!(dims.get(axis), Some(Dim::Fixed(_)));
             match size {

@@ -61,6 +61,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, channels_last)?;
     let inputs = model.model.replaced_inputs().to_vec();
     found.layers.retain(|l| !inputs.contains(&l.value));
+    let unbatched = model.model.without_batch(&shapes)?;
+    for layer in found.layers.iter_mut().filter(|l| unbatched[l.value.index()]) {
+        // Channels come first where there is no batch; the last axis of one alone is that of features.
+        layer.channels = layer.shape.first().copied().unwrap_or(0);
+    }
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
     if let (Some(text), true) = (&args.grep, wanted.is_empty()) {
         bail!(
@@ -92,6 +97,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     for error in &found.skipped {
         context.note(&format!("note: {error}"));
+    }
+    if let Some(name) = (!found.skipped.is_empty()).then(|| model.model.beginning(&[], None)).flatten() {
+        context.note(&format!("note: to start behind what is not supported give --from-layer \"{name}\""));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oneiro_net::front::{View, viewed_input};
 use oneiro_net::graph::{Dim, Input, Node, Value};
 use oneiro_net::layout;
 use oneiro_net::ops::{Attributes, Operator, build};
@@ -45,7 +46,13 @@ pub(super) fn cut(
     below.graph = graph;
     above.graph = fed_at(&model.graph, at, shape);
     let fed = above.graph.inputs.len() - 1;
-    if layer != at {
+    let (_, batched) = model.batched(&[at], shapes)?;
+    if batched[0] != at {
+        let mut dims = vec![Dim::Fixed(1)];
+        dims.extend(shape.iter().map(|&n| Dim::Fixed(n)));
+        viewed_input(&mut above.graph, fed, dims, &View::Squeeze(vec![0]));
+    }
+    if layer != batched[0] {
         let turned: Vec<bool> = (0..=fed).map(|i| i == fed).collect();
         above.graph = layout::fed_channels_first(&above.graph, &turned).0;
     }

@@ -12,6 +12,7 @@ use oneiro_net::{Graph, Rules, ValueId};
 use super::cut::cut;
 use super::{Attribution, Method, Settings, Subject, Watch};
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::probe::Probe;
 use crate::transform::resample::{self, Taps};
 
@@ -116,7 +117,7 @@ pub(crate) fn layer_gradient(
         )));
     }
     let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
-    let shape = shape_of(&model.graph, at, &shapes)?;
+    let shape = shape_of(model, at, &shapes)?;
     let halves = cut(model, &layers, at, &shape, &shapes)?;
     let one = std::slice::from_ref(objective);
     let mut below = Probe::new(&halves.below, one, &[halves.layer], shapes.clone(), false)?;
@@ -166,9 +167,11 @@ fn feed(probe: &mut Probe, subject: &Subject<'_>, image: &[f32]) {
 }
 
 /// The shape of a value for inputs of these shapes.
-fn shape_of(graph: &Graph, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<usize>> {
+fn shape_of(model: &Model, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<usize>> {
+    let graph = &model.graph;
     let needed = typed::ancestors(graph, &[value]);
-    let facts = typed::infer(graph, shapes, &needed, |_, error| Err(error))?;
+    let facts = typed::infer(graph, shapes, &needed, |_, error| Err(error))
+        .map_err(|error| model.explained(error, &[value]))?;
     match &facts[value.index()] {
         Some(fact) => Ok(fact.shape.clone()),
         None => Err(Error::Settings(format!("nothing is known of the shape of \"{}\"", graph.name(value)))),

@@ -110,7 +110,8 @@ fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) ->
     let values = layers.iter().map(|layer| model.resolve(layer)).collect::<Result<Vec<_>>>()?;
     let (graph, targets) = model.channels_first(&values, &shapes)?;
     let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
-    Ok(CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?)
+    let plan = Plan::compile(&graph, &request).map_err(|error| model.explained(error, &values))?;
+    Ok(CpuSession::new(Arc::new(plan))?)
 }
 
 fn channels(session: &CpuSession, target: usize, layer: &str) -> Result<usize> {
