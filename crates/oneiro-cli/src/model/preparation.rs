@@ -95,8 +95,10 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
         }
         let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used && input.value.is_none() {
+            let flat = read.is_some_and(|i| matches!(rank(i), 2 | 3));
+            let picture = if flat { "; if it is a picture, say its axes with --input-axes" } else { "" };
             notes.push(format!(
-                "input \"{0}\" is no picture: it is fed with zeros (--feed {0}=VALUE or a .npy file for something else)",
+                "input \"{0}\" is no picture: it is fed with zeros (--feed {0}=VALUE or a .npy file for something else){picture}",
                 input.name
             ));
         }
@@ -230,6 +232,7 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>)
             frames: input.frames,
             kind: input.kind,
             show: std::mem::take(&mut input.show),
+            axes: input.axes.take(),
             ..if gray {
                 InputCard { order: input.order, mean: vec![], std: vec![], ..preset }
             } else {

@@ -9,7 +9,7 @@ use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
 
 use super::Model;
-use crate::card::{InputCard, InputKind, Layout};
+use crate::card::{Axis, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 
 /// What a file declares of its inner tensors, by name: axes and element type.
@@ -64,6 +64,21 @@ pub fn begin_at(
 fn of_card(card: &InputCard, layout: Layout) -> Option<Vec<Dim>> {
     let free = || Dim::Free(String::new());
     let [h, w] = card.size?.map(Dim::Fixed);
+    if let Some(axes) = card.axes.as_ref().filter(|_| card.kind == InputKind::Image) {
+        let [h, w] = card.size?;
+        let extent = |axis: &Axis| match axis {
+            Axis::N => None,
+            Axis::C => Some(card.channels()),
+            Axis::H => Some(h),
+            Axis::W => Some(w),
+        };
+        let joined = |group: &Vec<Axis>| {
+            let extents = group.iter().map(extent).collect::<Option<Vec<_>>>();
+            let all = extents.and_then(|e| e.into_iter().try_fold(1usize, usize::checked_mul));
+            all.map_or_else(free, Dim::Fixed)
+        };
+        return Some(axes.groups().iter().map(joined).collect());
+    }
     let channels = Dim::Fixed(card.channels());
     (card.kind == InputKind::Image).then_some(match layout {
         Layout::Nchw => vec![free(), channels, h, w],
