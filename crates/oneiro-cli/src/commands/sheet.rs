@@ -204,8 +204,9 @@ fn channels_of(
 ) -> Result<usize> {
     let value = model.model.resolve(layer)?;
     let shapes = model.model.input_shapes(1, size)?;
+    let without_batch = model.model.without_batch(&shapes)?[value.index()];
     let probe = context.compute(|| Probe::new(&model.model, &[], &[value], shapes, false))?;
-    match probe.captured(0).0.get(1) {
+    match probe.captured(0).0.get(usize::from(!without_batch)) {
         Some(&channels) => Ok(channels),
         None => bail!("layer \"{layer}\" has no channels"),
     }
