@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
-use oneiro::card::{Card, InputKind, Layout};
+use oneiro::card::{Card, InputAxes, InputKind, Layout};
 use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::ValueId;
+use oneiro_net::format::onnx;
+use oneiro_net::front::Blocked;
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
@@ -14,11 +16,15 @@ use oneiro_zoo::labels::{self, Labels};
 use crate::context::Context;
 use crate::references::{Classes, Files, Places};
 
+mod beginning;
+mod feeding;
 #[allow(unsafe_code)]
 mod mapped;
+mod pictures;
 mod preparation;
 mod source;
 
+pub use feeding::sources as fed_from;
 use preparation::Prepared;
 use source::Source;
 pub use source::hex;
@@ -61,9 +67,35 @@ pub struct ModelArgs {
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
+    /// Feed an input that is no picture with a number (also true or false) or a file, instead of zeros; once for every such
+    /// input. A file holds one entry, which is repeated for the batch
+    #[arg(long = "feed", value_parser = feeding::parse_feed, value_name = "NAME=VALUE|FILE.npy")]
+    feeds: Vec<feeding::Feed>,
+    /// Let the network begin at this layer, which becomes its input: everything in front of it is left out
+    #[arg(long, value_name = "LAYER")]
+    from_layer: Option<String>,
+    /// Axes of the picture input as the file has them, if nothing tells: C,H,W (no batch), N,H,W (no channels), N,H*W or
+    /// N,C*H*W (flat)
+    #[arg(long, value_name = "AXES")]
+    input_axes: Option<InputAxes>,
+    /// Where the files are that inputs were fed with, for a picture that is made again.
+    #[arg(skip)]
+    pub places: Places,
     /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
     #[arg(skip)]
     pub prepared: Option<Card>,
+}
+
+impl ModelArgs {
+    /// An error if an input is fed by a flag and given as a raw tensor as well.
+    fn check_given(&self, given: &[&str]) -> Result<()> {
+        match self.feeds.iter().find(|feed| given.contains(&feed.name())) {
+            Some(feed) => {
+                bail!("--feed {}: this input is given as a tensor already; leave one out", feed.name())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// A loaded model.
@@ -170,7 +202,7 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
 
 /// Reads the model as if to feed it images, but what they are does not matter.
 pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    let mut loaded = read(args)?;
+    let mut loaded = read(args, &[])?;
     for note in &loaded.notes {
         context.note(&format!("note: {note}"));
     }
@@ -178,16 +210,18 @@ pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedMode
     Ok(loaded)
 }
 
-/// Reads the model with its card and labels, to feed it raw tensors: how images are prepared does not matter.
-pub fn load_for_tensors(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    let loaded = read(args)?;
+/// Reads the model with its card and labels, to feed it raw tensors for these inputs: how images are prepared does not matter.
+pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
+    args.check_given(given)?;
+    let loaded = read(args, given)?;
     for note in &loaded.model.graph.notes {
         context.note(&format!("note: {note}"));
     }
     Ok(loaded)
 }
 
-fn read(args: &ModelArgs) -> Result<LoadedModel> {
+/// Reads the model; inputs that are `given` keep what they are given, whatever the card feeds them with.
+fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let built_in = if path.is_file() { None } else { built_in(&args.model)? };
     let (source, card_text, card_path) = if let Some((source, card)) = built_in {
@@ -200,9 +234,9 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         let text = card_path.as_deref().map(read_card).transpose()?;
         (source, text, card_path)
     };
-    let Source { graph, hash, mut files } = source;
+    let Source { graph, hash, mut files, bytes } = source;
     files.extend(card_path.clone());
-    let card = match (&args.prepared, &card_text) {
+    let mut card = match (&args.prepared, &card_text) {
         (Some(card), _) => card.clone(),
         (None, Some(text)) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
@@ -210,7 +244,10 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         }
         (None, None) => Card::parse("name = \"\"")?,
     };
-    let Prepared { card, labels, guessed, mut notes } = preparation::complete(card, args, &graph)?;
+    let declared = || bytes.clone().map(onnx::declared).unwrap_or_default();
+    let (graph, begins_inside) = beginning::begin(graph, &mut card, args.from_layer.as_deref(), &declared)?;
+    let Prepared { mut card, labels, guessed, mut notes } =
+        preparation::complete(card, args, &graph, begins_inside)?;
     notes.splice(0..0, graph.notes.iter().cloned());
     let labels = match &args.prepared {
         Some(_) => None,
@@ -227,7 +264,18 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
     } else {
         card.name.clone()
     };
-    let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
+    let of_card = card_path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let mut values = feeding::read(&mut card, &args.feeds, of_card, &args.places, &mut files)?;
+    values.retain(|name, _| !given.contains(&name.as_str()));
+    let is_blocked = !Blocked::new(&graph, None).is_empty();
+    let could_not = || format!("could not use {}", args.model);
+    let mut model = Model::new(graph, card).with_context(could_not)?;
+    if given.is_empty() || !values.is_empty() {
+        model = model.fed(&values).with_context(could_not)?;
+    }
+    if is_blocked {
+        model = model.with_declared(declared());
+    }
     Ok(LoadedModel {
         model,
         source: args.model.clone(),

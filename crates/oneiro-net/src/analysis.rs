@@ -84,9 +84,8 @@ pub fn layers(
     };
     let skipped = errors.into_iter().filter(|(i, _)| !produced_by_failure(*i)).map(|(_, e)| e).collect();
 
-    let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
     let map_shape = |value: ValueId, shape: &[usize]| {
-        let map = followed.of(value).and_then(|axes| FeatureMap::of(axes, shape, batch));
+        let map = followed.of(value).and_then(|axes| FeatureMap::of(axes, shape, followed.batch()));
         map.map_or_else(|| shape.to_vec(), |map| map.shape().to_vec())
     };
     let mut fields: Vec<Vec<(usize, ReceptiveField)>> = vec![Vec::new(); graph.values.len()];

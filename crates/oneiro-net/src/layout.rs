@@ -42,12 +42,12 @@ fn transpose(name: String, from: ValueId, to: ValueId, order: Vec<i64>) -> Node 
     Node { name, module: None, op, inputs: vec![Some(from)], outputs: vec![Some(to)] }
 }
 
-fn add_value(graph: &mut Graph, name: String) -> ValueId {
+pub(crate) fn add_value(graph: &mut Graph, name: String) -> ValueId {
     graph.values.push(Value { name, constant: None });
     ValueId(graph.values.len() as u32 - 1)
 }
 
-fn unused_name(graph: &Graph, wanted: &str) -> String {
+pub(crate) fn unused_name(graph: &Graph, wanted: &str) -> String {
     let mut name = wanted.to_owned();
     while graph.find_value(&name).is_some() || graph.nodes.iter().any(|n| n.name == name) {
         name.push('\'');

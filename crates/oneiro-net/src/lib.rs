@@ -36,6 +36,7 @@ mod attributes;
 pub mod axes;
 mod error;
 pub mod format;
+pub mod front;
 pub mod graph;
 #[allow(unsafe_code)]
 pub mod kernels;

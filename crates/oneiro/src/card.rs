@@ -24,8 +24,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+mod axes;
 mod input;
 pub mod metadata;
+mod value;
+
+pub use axes::{Axis, InputAxes};
+pub use value::{FeedValue, HashedFile};
 
 pub use input::{
     CAFFE_MEAN, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, PREPROCESS_PRESETS,
@@ -118,6 +123,9 @@ impl Card {
                     "range",
                     "is missing; for flow it is the pixels per frame at the clip limit, such as 20.0",
                 ));
+            }
+            if input.value.is_some() && raw["input"][index].get("kind").is_none() {
+                input.kind = InputKind::Tensor;
             }
             input.complete()?;
         }

@@ -1,18 +1,28 @@
 //! A network with its card: names of layers, what its inputs mean.
 
+use std::sync::Arc;
+
 use oneiro_net::axes::Axes;
 use oneiro_net::graph::Dim;
 use oneiro_net::layout;
 use oneiro_net::names::Names;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, ChannelOrder, InputCard, InputKind, Layout};
+use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
 
 mod axes;
+mod begin;
+mod fed;
+mod picture_axes;
+#[cfg(test)]
+mod tests;
 
 pub use axes::{Layered, Target, View};
+pub use begin::{Declared, begin_at};
+pub use fed::Fed;
+pub use picture_axes::{PictureAxes, picture_axes};
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
@@ -34,6 +44,12 @@ pub struct Model {
     replaced: Vec<ValueId>,
     /// Axes of values that nothing in the graph tells.
     stated_axes: Vec<(ValueId, Axes)>,
+    /// Whether a picture input has no batch axis in the file.
+    unbatched: bool,
+    /// The cards of inputs that are constants now ([`Model::fed`]).
+    constant: Vec<InputCard>,
+    /// What the file says of tensors inside the graph.
+    declared: Arc<Declared>,
 }
 
 impl Model {
@@ -73,7 +89,31 @@ impl Model {
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card, turned: false, replaced: Vec::new(), stated_axes: Vec::new() })
+        let (turned, replaced, unbatched, constant) = (false, Vec::new(), false, Vec::new());
+        let stated_axes = Vec::new();
+        let declared = Arc::default();
+        let mut model = Self { graph, card, turned, replaced, stated_axes, unbatched, constant, declared };
+        model.give_all_axes()?;
+        Ok(model)
+    }
+
+    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other input that a
+    /// node reads and that has more axes than a list of settings.
+    pub fn batch(&self, shapes: &[Vec<usize>]) -> usize {
+        let picture = |i: usize| self.card.input.get(i).is_some_and(|card| card.kind != InputKind::Tensor);
+        let rank = |i: usize| shapes[i].len();
+        let candidates = [
+            (0..shapes.len()).find(|&i| picture(i) && self.is_read(i) && rank(i) > 0),
+            (0..shapes.len()).find(|&i| picture(i) && rank(i) > 0),
+            (0..shapes.len()).find(|&i| self.is_read(i) && rank(i) > 1),
+            (0..shapes.len()).find(|&i| self.is_read(i) && rank(i) > 0),
+        ];
+        candidates.into_iter().flatten().next().map_or(1, |i| shapes[i][0])
+    }
+
+    /// Whether the network takes one picture at a time, as its input has no batch axis.
+    pub fn is_unbatched(&self) -> bool {
+        self.unbatched
     }
 
     /// Whether any node reads an input.
@@ -88,8 +128,27 @@ impl Model {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
-        let (graph, replaced) = layout::fed_channels_first(&self.graph, &pictures);
-        Self { graph, card: self.card, turned: true, replaced, stated_axes: self.stated_axes }
+        let (graph, turned) = layout::fed_channels_first(&self.graph, &pictures);
+        let replaced = self.replaced.iter().copied().chain(turned).collect();
+        Self { graph, turned: true, replaced, ..self }
+    }
+
+    /// Replaces picture inputs that have no batch, no channels or joined axes by such with all four.
+    fn give_all_axes(&mut self) -> Result<()> {
+        for input in 0..self.graph.inputs.len() {
+            let Some(found) =
+                picture_axes::axes_of(&self.graph, input, &self.card.input[input], self.card.layout)?
+            else {
+                continue;
+            };
+            let old = picture_axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
+            self.replaced.push(old);
+            self.unbatched |= !found.axes.has(Axis::N);
+            // What is recorded of the preparation does not have to be guessed again.
+            self.card.input[input].size = found.size.or(self.card.input[input].size);
+            self.card.input[input].axes = Some(found.axes);
+        }
+        Ok(())
     }
 
     /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
@@ -199,6 +258,11 @@ impl Model {
                          say kind = \"tensor\""
                     )));
                 }
+                if self.unbatched && batch > 1 {
+                    return Err(Error::Settings(format!(
+                        "input \"{name}\" has no batch axis, so the network takes one picture at a time, not {batch}"
+                    )));
+                }
                 shape[0] = batch;
                 // Height, width and frames stand before the channels where those are last.
                 let last = self.card.layout == Layout::Nhwc && !self.turned;
@@ -235,14 +299,16 @@ impl Model {
     /// The shape of an input that is no picture: a size means its last two axes where the model leaves them open, or
     /// where it is the only input.
     fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
-        if let Some(n) = shape.first_mut() {
+        let rank = shape.len();
+        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
+        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all entries.
+        let is_list = rank == 1 && matches!(dims.first(), Some(Dim::Fixed(_)));
+        if let (Some(n), false) = (shape.first_mut(), is_list) {
             *n = batch;
         }
-        let rank = shape.len();
         if rank < 4 {
             return;
         }
-        let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
         for (axis, side) in [(rank - 2, 0), (rank - 1, 1)] {
             let fixed = matches!(dims.get(axis), Some(Dim::Fixed(_)));
             match size {

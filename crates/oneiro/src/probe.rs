@@ -84,7 +84,7 @@ impl Probe {
         shapes: Vec<Vec<usize>>,
         gradients: Option<MaxPoolRule>,
     ) -> Result<Self> {
-        let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(0);
+        let batch = model.batch(&shapes);
         if objectives.len() > 1 && objectives.len() != batch {
             return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
         }
@@ -114,6 +114,7 @@ impl Probe {
             }
             read.push(of_objective);
         }
+        let values: Vec<ValueId> = targets.iter().map(|t| t.value).collect();
         // Captured values stay as they are in the graph; objectives read channels on axis 1.
         let (graph, viewed) = model.viewed(&targets[captured.len()..], &shapes)?;
         let planned = captured.iter().copied().chain(viewed).collect();
@@ -122,7 +123,7 @@ impl Probe {
             max_pool: gradients.unwrap_or_default(),
             ..Request::of_shapes(shapes, planned)
         };
-        let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
+        let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, &values, e))?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {
                 return Err(Error::Unit(format!(
@@ -140,7 +141,7 @@ impl Probe {
         }
         let mut session = CpuSession::new(Arc::new(plan))?;
         let features = features::of_pictures(model, &mut session, objectives, &read, batch)?;
-        let shown = Shown::of_inputs(model, session.plan());
+        let shown = Shown::of_inputs(model, session.plan(), batch);
         let mut probe = Self {
             session,
             bound: Vec::new(),
@@ -219,6 +220,11 @@ impl Probe {
     /// What is fed.
     pub fn inputs(&self) -> &[PlanInput] {
         &self.session.plan().inputs
+    }
+
+    /// Entries of the batch.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// The data of an input, to be written before every forward.
@@ -364,7 +370,7 @@ impl Probe {
 }
 
 /// An error of compiling, with a word about the batch if the file fixes it to another.
-fn fixed_batch(model: &Model, batch: usize, error: oneiro_net::Error) -> Error {
+fn fixed_batch(model: &Model, batch: usize, targets: &[ValueId], error: oneiro_net::Error) -> Error {
     let fixed = model.graph.inputs.iter().find_map(|i| match i.dims.as_ref()?.first()? {
         Dim::Fixed(n) if *n > 1 && *n != batch && i.dims.as_ref().is_some_and(|d| d.len() > 3) => Some(*n),
         _ => None,
@@ -373,7 +379,7 @@ fn fixed_batch(model: &Model, batch: usize, error: oneiro_net::Error) -> Error {
         Some(n) => Error::Settings(format!(
             "{error}; the file fixes its batch to {n} and this needs {batch}: export it with a batch of 1 or a free one"
         )),
-        None => error.into(),
+        None => model.explained(error, targets),
     }
 }
 

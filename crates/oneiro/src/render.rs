@@ -319,6 +319,10 @@ impl Render {
         for input in 0..self.probe.inputs().len() {
             let entries = &self.entries;
             let data = self.probe.input_mut(input);
+            if !entries.iter().any(|entry| entry.canvases.iter().any(|canvas| canvas.input == input)) {
+                data.fill(0.0);
+                continue;
+            }
             let n = data.len() / batch;
             parallel::each(data.chunks_mut(n), |i, data| {
                 match entries[i / views].canvases.iter().find(|c| c.input == input) {

@@ -252,6 +252,7 @@ fn load(context: &Context, args: &Args, origin: &Origin) -> Result<LoadedModel> 
         }
     };
     let mut model_args = Loaded::try_parse_from(["again", "--", &source])?.model;
+    model_args.places = Places::find(&model::fed_from(&origin.card), &args.picture, &args.images)?;
     model_args.prepared = Some(origin.card.clone());
     let loaded = model::load_for_shapes(context, &model_args);
     let mut model = if args.model.is_none() {

@@ -123,8 +123,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             bail!("--{name} {value}: a non-negative number is needed");
         }
     }
-    let model = model::load_for_tensors(context, &args.model)?;
     let golden = files::read_tensors(&args.golden)?;
+    let given: Vec<&str> = golden.tensors.iter().filter_map(|t| t.name.strip_prefix("input/")).collect();
+    let model = model::load_for_tensors(context, &args.model, &given)?;
     let file = args.golden.display();
     let objectives: BTreeMap<String, String> = match golden.metadata.get("objectives") {
         None => BTreeMap::new(),
@@ -146,7 +147,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let names: Vec<String> = model.model.card.input.iter().map(|i| i.name.clone()).collect();
-    let (shapes, data) = in_graph_order(&model.model, inputs).with_context(|| file.to_string())?;
+    let (raw, data) = in_graph_order(&model.model, inputs).with_context(|| file.to_string())?;
+    let shapes = model.model.with_all_axes(&raw).with_context(|| file.to_string())?;
     let size = picture_size(&shapes);
     let objectives = objectives
         .into_iter()
@@ -190,7 +192,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 .iter()
                 .position(|n| n == name)
                 .ok_or_else(|| anyhow!("{}: the network has no input \"{name}\"", theirs.name))?;
-            let shape = probe.inputs()[input].shape.clone();
+            let shape = raw[input].clone();
             let ours = probe.whole_input_gradient(input);
             let here = relative_error(&ours, &theirs.data);
             if same_extents(&shape, &theirs.shape) && here > args.grad_rtol {

@@ -94,6 +94,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for error in &found.skipped {
         context.note(&format!("note: {error}"));
     }
+    if let Some(name) = (!found.skipped.is_empty()).then(|| model.model.beginning(&[], None)).flatten() {
+        context.note(&format!("note: to start behind what is not supported give --from-layer \"{name}\""));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -94,7 +94,7 @@ pub fn value_and_gradient(
     }
     probe.show_inputs()?;
     probe.forward();
-    let batch = probe.inputs().first().and_then(|i| i.shape.first()).copied().unwrap_or(1);
+    let batch = probe.batch();
     let value = probe.mean_value();
     if let Some(rules) = gradient {
         for entry in 0..batch {
@@ -128,12 +128,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     // Slips are found before the model is read, which alone knows its classes.
     args.grad.as_ref().map(|g| Objective::parse(g, &AnySources)).transpose()?;
-    let model = model::load_for_tensors(context, &args.model)?;
+    let names: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
+    let model = model::load_for_tensors(context, &args.model, &names)?;
     collisions::check(context, Some(&model), made_from, [("--out", args.out.as_path())])?;
     let unsound: Vec<String> =
         given.iter().filter(|t| t.data.iter().any(|x| !x.is_finite())).map(|t| t.name.clone()).collect();
     let unsound = unsound.join(", ");
-    let (shapes, data) = in_graph_order(&model.model, given)?;
+    let (raw, data) = in_graph_order(&model.model, given)?;
+    let shapes = model.model.with_all_axes(&raw)?;
     let size = picture_size(&shapes);
     let objective = args.grad.as_ref().map(|g| model.expression(g, size)).transpose()?;
     let mut captures: Vec<&String> = Vec::new();
@@ -163,7 +165,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             for (i, input) in probe.inputs().iter().enumerate() {
                 results.push(RawTensor {
                     name: format!("grad/{}", input.name),
-                    shape: input.shape.clone(),
+                    shape: raw[i].clone(),
                     data: probe.whole_input_gradient(i),
                 });
             }

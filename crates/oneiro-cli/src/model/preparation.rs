@@ -6,7 +6,7 @@ use oneiro_net::Graph;
 use oneiro_net::graph::{Dim, Input};
 use oneiro_zoo::labels::{self, Labels};
 
-use super::ModelArgs;
+use super::{ModelArgs, feeding, pictures};
 
 /// What is known of the inputs.
 pub struct Prepared {
@@ -20,7 +20,9 @@ pub struct Prepared {
 }
 
 /// Completes the card as read (empty if there is none).
-pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepared> {
+///
+/// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the input.
+pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: bool) -> Result<Prepared> {
     let mut notes = Vec::new();
     let mut guessed = false;
     let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
@@ -37,11 +39,12 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
     card.axes.extend(args.axes.iter().cloned());
     if card.input.is_empty() {
         let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
-        let found = if by_flags { None } else { found? };
+        let found = if by_flags || begins_inside { None } else { found? };
         if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
             guess_layout(&mut card, graph, &mut notes);
         }
-        guessed = !by_flags && found.is_none();
+        pictures::guess_layout(&mut card, graph, args.layout.is_some(), &mut notes);
+        guessed = !by_flags && found.is_none() && !pictures::all_integers(graph);
         card.input = match found {
             Some(found) => {
                 notes.push(format!("images are prepared as {} in the model file say", found.source));
@@ -57,7 +60,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
                 // What is said of images does not hold for other inputs.
                 if found.source != metadata::CARD_KEY {
                     for (input, card) in graph.inputs.iter().zip(&mut own.input) {
-                        match usual(args, &card.name, input, own.layout)?.kind {
+                        match usual(args, graph, &card.name, input, own.layout)?.kind {
                             InputKind::Tensor => *card = InputCard::tensor(&card.name),
                             kind => card.kind = kind,
                         }
@@ -77,24 +80,35 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
                 .inputs
                 .iter()
                 .map(|input| match is_read(graph, input) {
-                    true => usual(args, graph.name(input.value), input, card.layout),
+                    true => usual(args, graph, graph.name(input.value), input, card.layout),
                     false => Ok(InputCard::tensor(graph.name(input.value))),
                 })
                 .collect::<Result<_>>()?,
         };
-        let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (channels(i, card.layout), c));
+        let of = |i: &Input, c: &InputCard| pictures::channels(graph, i, c, card.layout);
+        let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (of(i, c), c));
         if all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
             notes.push("the network reads one channel: pictures are turned to grey for it".into());
         }
     }
+    feeding::apply(&mut card, &args.feeds, graph)?;
+    pictures::apply_axes(&mut card, args.input_axes.as_ref(), graph, &mut notes)?;
     for input in &mut card.input {
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
         if input.kind != InputKind::Tensor {
-            apply_flags(input, args, read.and_then(|i| channels(i, card.layout)))?;
+            apply_flags(input, args, read.and_then(|i| pictures::channels(graph, i, input, card.layout)))?;
         }
         let used = read.is_some_and(|i| is_read(graph, i));
-        if input.kind == InputKind::Tensor && used {
-            notes.push(format!("input \"{}\" is no picture: it is fed with zeros", input.name));
+        if input.kind == InputKind::Tensor && used && input.value.is_none() {
+            let flat = read.is_some_and(|i| matches!(rank(i), 2 | 3));
+            let picture = if flat { "; if it is a picture, say its axes with --input-axes" } else { "" };
+            notes.push(format!(
+                "input \"{0}\" is no picture: it is fed with zeros (--feed {0}=VALUE or a .npy file for something else){picture}",
+                input.name
+            ));
+        }
+        if let Some(read) = read.filter(|_| used) {
+            notes.extend(pictures::note_on_integers(read, input));
         }
     }
     /// Beyond what any data set has in units of white.
@@ -130,7 +144,7 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph) -> Result<Prepa
 /// Channels of pictures that need no card.
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
 
-fn fixed(input: &Input, axis: usize) -> Option<usize> {
+pub(super) fn fixed(input: &Input, axis: usize) -> Option<usize> {
     match input.dims.as_ref()?.get(axis)? {
         Dim::Fixed(n) => Some(*n),
         Dim::Free(_) => None,
@@ -138,16 +152,16 @@ fn fixed(input: &Input, axis: usize) -> Option<usize> {
 }
 
 /// Whether any node reads an input: exporters leave others in the file.
-fn is_read(graph: &Graph, input: &Input) -> bool {
+pub(super) fn is_read(graph: &Graph, input: &Input) -> bool {
     graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
 }
 
-fn rank(input: &Input) -> usize {
+pub(super) fn rank(input: &Input) -> usize {
     input.dims.as_ref().map_or(4, Vec::len)
 }
 
 /// Extent of an input's channel axis, if the model fixes it.
-fn channels(input: &Input, layout: Layout) -> Option<usize> {
+pub(super) fn channels(input: &Input, layout: Layout) -> Option<usize> {
     fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
 }
 
@@ -175,9 +189,11 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
 }
 
 /// The card of an input that nothing is said about.
-fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
-    let channels = channels(input, layout);
-    let rank = rank(input);
+fn usual(args: &ModelArgs, graph: &Graph, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
+    let guess = pictures::guess(graph, input);
+    let channels = guess.as_ref().map_or_else(|| channels(input, layout), |guess| guess.channels);
+    // A picture without a batch or channels is one of four axes to all else.
+    let rank = if guess.is_some() { 4 } else { rank(input) };
     if args.order.as_deref() == Some("bands") && matches!(rank, 4 | 5) {
         let kind = if rank == 5 { InputKind::Clip } else { InputKind::Image };
         return Ok(InputCard { kind, ..InputCard::bands(args.preprocess.as_deref(), name)? });
@@ -185,7 +201,8 @@ fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<
     if !matches!(rank, 4 | 5) || channels.is_some_and(|n| !USUAL_CHANNELS.contains(&n)) {
         return Ok(InputCard::tensor(name));
     }
-    let mut card = InputCard::preset(args.preprocess.as_deref().unwrap_or("imagenet"), name)?;
+    let unsaid = pictures::preset_for(input, args);
+    let mut card = InputCard::preset(args.preprocess.as_deref().unwrap_or(unsaid), name)?;
     if rank == 5 {
         card.kind = InputKind::Clip;
     }
@@ -193,8 +210,8 @@ fn usual(args: &ModelArgs, name: &str, input: &Input, layout: Layout) -> Result<
         card.order = ChannelOrder::Gray;
         let mean = |v: &[f32]| vec![v.iter().sum::<f32>() / v.len() as f32];
         (card.mean, card.std) = match args.preprocess.as_deref() {
-            None => (mean(&IMAGENET_MEAN), mean(&IMAGENET_STD)),
-            Some(_) => (mean(&card.mean), mean(&card.std)),
+            None if unsaid == "imagenet" => (mean(&IMAGENET_MEAN), mean(&IMAGENET_STD)),
+            _ => (mean(&card.mean), mean(&card.std)),
         };
     }
     Ok(card)
@@ -220,6 +237,7 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>)
             frames: input.frames,
             kind: input.kind,
             show: std::mem::take(&mut input.show),
+            axes: input.axes.take(),
             ..if gray {
                 InputCard { order: input.order, mean: vec![], std: vec![], ..preset }
             } else {

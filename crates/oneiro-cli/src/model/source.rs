@@ -25,6 +25,8 @@ pub struct Source {
     pub hash: String,
     /// Where all this lies.
     pub files: Vec<PathBuf>,
+    /// The model file itself, if it is one.
+    pub bytes: Option<Bytes>,
 }
 
 /// Reads the embedded network.
@@ -32,14 +34,14 @@ pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
     let hash = hex(&Sha256::digest(&bytes));
     let graph = onnx::read(bytes).context("could not load the embedded network")?;
-    Ok(Source { graph, hash, files: Vec::new() })
+    Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
 
 /// Builds a feature network.
 pub fn feature(feature: Feature) -> Result<Source> {
     let hash = hex(&Sha256::digest(feature.description()));
     let graph = feature.graph().with_context(|| format!("could not build {}", feature.name()))?;
-    Ok(Source { graph, hash, files: Vec::new() })
+    Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
 
 /// Reads a model file and what lies beside it.
@@ -55,6 +57,7 @@ pub fn file(path: &Path) -> Result<Source> {
     };
     let mut graph = onnx::read_with(model.bytes(), &mut read)
         .with_context(|| format!("could not load {}", path.display()))?;
+    let bytes = Some(model.bytes());
     let mut hash = Sha256::new();
     update(&mut hash, &model);
     for (name, content) in &beside {
@@ -66,7 +69,7 @@ pub fn file(path: &Path) -> Result<Source> {
     let paths = [path.to_owned()].into_iter().chain(beside.keys().map(|name| folder.join(name))).collect();
     let files: Vec<Mapped> = std::iter::once(model).chain(beside.into_values()).collect();
     graph.used = Used(Some(Arc::new(move |part| files.iter().for_each(|file| file.give_back(part)))));
-    Ok(Source { graph, hash: hex(&hash.finalize()), files: paths })
+    Ok(Source { graph, hash: hex(&hash.finalize()), files: paths, bytes })
 }
 
 /// Bytes that are hashed at a time, then given back.

@@ -25,6 +25,7 @@ mod film;
 mod formats;
 mod from_pictures;
 mod grid;
+mod inputs;
 mod interpolate;
 mod interruption;
 mod listing;

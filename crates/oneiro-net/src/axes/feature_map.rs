@@ -91,7 +91,12 @@ impl FeatureMap {
             let features: Vec<&Part> =
                 axis.iter().filter(|p| i == channel && p.kind != Kind::Batch).collect();
             if axis.is_empty() {
-                let role = if i == channel { Role::Channel } else { Role::Unknown };
+                // In a network for one picture, the first axis of extent 1 is what convolutions take for the batch.
+                let role = match i {
+                    _ if i == channel => Role::Channel,
+                    0 if !axes.has_batch() => Role::Batch,
+                    _ => Role::Unknown,
+                };
                 push(&mut map, &mut parts, role, &Part::new(Kind::Other, 1));
             }
             for part in axis {

@@ -13,6 +13,8 @@ pub struct Followed {
     apart: Vec<bool>,
     /// The parts of the first axis of patch tokens.
     patches: Option<Axis>,
+    /// Entries of the batch.
+    batch: usize,
 }
 
 /// Convolutions name the axes of what they read.
@@ -32,6 +34,7 @@ pub fn follow(graph: &Graph, facts: &[Option<Fact>], stated: &[(ValueId, Axes)],
         axes: vec![None; graph.values.len()],
         apart: vec![true; graph.nodes.len()],
         patches: None,
+        batch,
     };
     let set = |followed: &mut Followed, value: ValueId, found: Option<Axes>| {
         let Some(fact) = fact(value) else { return };
@@ -94,6 +97,11 @@ impl Followed {
     /// The parts of the first axis that holds patch tokens.
     pub fn patches(&self) -> Option<&Axis> {
         self.patches.as_ref()
+    }
+
+    /// Entries of the batch.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// The axes of a value.

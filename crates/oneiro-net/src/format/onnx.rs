@@ -12,6 +12,7 @@ use crate::ops;
 use crate::tensor::{DType, Tensor};
 
 mod compositions;
+mod declared;
 mod functions;
 mod module_path;
 mod order;
@@ -20,6 +21,7 @@ mod proto;
 mod quantized;
 mod weights;
 
+pub use declared::declared;
 use module_path::module_path;
 use proto::tensor_proto::DataType;
 pub use weights::ReadBeside;

@@ -122,8 +122,9 @@ impl<'a> Lowering<'a> {
 
     pub(super) fn lower(mut self) -> Result<Plan> {
         for (i, &value) in self.typed.inputs.iter().enumerate() {
-            let float = self.typed.fact(value).is_ok_and(|f| f.dtype == DType::Float);
-            let differentiable = self.request.gradients && float;
+            // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
+            let numbers = self.typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
+            let differentiable = self.request.gradients && numbers;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
             self.of_value[value.index()].plain = Some(storage);
         }

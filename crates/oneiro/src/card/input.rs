@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CardError, is_default};
+use super::{CardError, FeedValue, InputAxes, is_default};
 
 /// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -30,7 +30,7 @@ pub enum InputKind {
     Clip,
     /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
     Flow,
-    /// Anything else: fed with zeros where pictures are made, never optimised, not prepared.
+    /// Anything else: fed with [`InputCard::value`], or zeros, where pictures are made, never optimised, not prepared.
     Tensor,
 }
 
@@ -96,6 +96,12 @@ pub struct InputCard {
     /// pictures are shown grey, as their colours mean nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub luminance: bool,
+    /// The axes of a picture that the graph does not take as batch, channels, height and width.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub axes: Option<InputAxes>,
+    /// What an input that is no picture is fed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<FeedValue>,
 }
 
 /// White is 1 where a card does not say.
@@ -133,6 +139,8 @@ impl InputCard {
             mean: mean.to_vec(),
             std: std.to_vec(),
             luminance: false,
+            axes: None,
+            value: None,
         })
     }
 
@@ -149,6 +157,8 @@ impl InputCard {
             mean: vec![0.0],
             std: vec![1.0],
             luminance: false,
+            axes: None,
+            value: None,
         }
     }
 
@@ -257,6 +267,17 @@ impl InputCard {
         }
         if self.kind == InputKind::Tensor && self.size.is_some() {
             return Err(self.error("size", "is for pictures, not for kind = \"tensor\""));
+        }
+        if self.axes.is_some() && self.kind != InputKind::Image {
+            return Err(self.error("axes", "is for kind = \"image\""));
+        }
+        if self.value.is_some() && self.kind != InputKind::Tensor {
+            return Err(
+                self.error("value", "is for kind = \"tensor\": what a picture holds is what is sought")
+            );
+        }
+        if self.value.as_ref().and_then(FeedValue::number).is_some_and(|number| !number.is_finite()) {
+            return Err(self.error("value", "is no finite number"));
         }
         if !self.show.is_empty() && self.order != ChannelOrder::Bands {
             return Err(self.error("show", "is for order = \"bands\""));

@@ -111,7 +111,11 @@ fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) ->
     let values = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
     let (graph, targets) = model.viewed(&values, &shapes)?;
     let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
-    Ok(CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?)
+    let plan = Plan::compile(&graph, &request).map_err(|error| {
+        let values: Vec<_> = values.iter().map(|target| target.value).collect();
+        model.explained(error, &values)
+    })?;
+    Ok(CpuSession::new(Arc::new(plan))?)
 }
 
 fn channels(session: &CpuSession, target: usize, layer: &str) -> Result<usize> {

@@ -94,7 +94,7 @@ impl Model {
 
     fn layered_where(&self, needed: &[bool], shapes: &[Vec<usize>]) -> Result<Layered> {
         let facts = typed::infer(&self.graph, shapes, needed, |_, _| Ok(()))?;
-        let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
+        let batch = self.batch(shapes);
         let mut stated = self.stated_axes.clone();
         for (i, (input, shape)) in self.graph.inputs.iter().zip(shapes).enumerate() {
             if !stated.iter().any(|(value, _)| *value == input.value)

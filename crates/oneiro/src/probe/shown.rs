@@ -33,8 +33,7 @@ struct ShownInput {
 
 impl Shown {
     /// For a plan's picture inputs, of the size that the network sees.
-    pub(super) fn of_inputs(model: &Model, plan: &Plan) -> Self {
-        let batch = plan.inputs.first().and_then(|i| i.shape.first()).copied().unwrap_or(1);
+    pub(super) fn of_inputs(model: &Model, plan: &Plan, batch: usize) -> Self {
         let inputs = plan.inputs.iter().zip(&model.card.input).map(|(planned, card)| {
             let of_picture = card.kind != InputKind::Tensor && planned.used && planned.shape.len() > 3;
             let preprocess = of_picture.then(|| Preprocess::from_card(card));

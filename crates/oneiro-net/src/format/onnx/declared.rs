@@ -1,0 +1,23 @@
+//! What a file says of the tensors inside its graph, beside what follows from the operators.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::{input_type, proto};
+use crate::graph::Dim;
+use crate::tensor::DType;
+
+/// The axes and element types of inner tensors that a file declares (`value_info`), by name; nothing for bytes that are no model.
+///
+/// Exporters write them, shape inference needs them where an operator is not known.
+pub fn declared(bytes: Bytes) -> BTreeMap<String, (Vec<Dim>, DType)> {
+    let graph = proto::ModelProto::decode(bytes).ok().and_then(|model| model.graph);
+    let infos = graph.map(|graph| [graph.value_info, graph.output].concat()).unwrap_or_default();
+    let of = |info: proto::ValueInfoProto| {
+        let (dims, dtype) = input_type(&info);
+        Some((info.name().to_owned(), (dims.filter(|d| !d.is_empty())?, dtype)))
+    };
+    infos.into_iter().filter_map(of).collect()
+}

@@ -1,0 +1,148 @@
+//! Where a network can begin whose front cannot be run.
+
+use super::{cut_at, dims_from_readers, known_dims};
+use crate::error::Error;
+use crate::graph::{Dim, Graph, ValueId};
+use crate::ops::Unsupported;
+use crate::tensor::DType;
+use crate::typed::{ancestors, infer};
+
+/// Tensors that are tried as beginnings.
+const TRIALS: usize = 64;
+/// Side of pictures for a trial where nothing fixes it.
+const SIDE: usize = 224;
+/// Channels of a picture.
+const CHANNELS: [usize; 2] = [1, 3];
+
+/// The nodes of a network that cannot be run.
+#[derive(Debug, Clone)]
+pub struct Blocked {
+    nodes: Vec<bool>,
+}
+
+impl Blocked {
+    /// Finds the nodes that cannot be run: those without an operator, and the one that an error names.
+    pub fn new(graph: &Graph, error: Option<&Error>) -> Self {
+        let named = match error {
+            Some(Error::Unsupported { node, .. } | Error::Node { node, .. }) => Some(node),
+            _ => None,
+        };
+        // Nodes without operands stand for what a reader or a cut leaves out: nothing is in front of them.
+        let is_blocked = |n: &crate::graph::Node| {
+            n.op.as_any().is::<Unsupported>() && !n.inputs.is_empty() || Some(&n.name) == named
+        };
+        Self { nodes: graph.nodes.iter().map(is_blocked).collect() }
+    }
+
+    /// Whether all can be run.
+    pub fn is_empty(&self) -> bool {
+        !self.nodes.contains(&true)
+    }
+
+    /// The first tensor behind the nodes that cannot be run from which all targets can be computed; without targets, from which
+    /// the network's outputs can, or the largest part of the rest. `declared` is what the file says of a tensor's axes.
+    ///
+    /// A tensor that could be a picture comes before others.
+    pub fn beginning(
+        &self,
+        graph: &Graph,
+        targets: &[ValueId],
+        declared: &dyn Fn(&str) -> Option<(Vec<Dim>, DType)>,
+    ) -> Option<ValueId> {
+        let needed =
+            if targets.is_empty() { vec![true; graph.nodes.len()] } else { ancestors(graph, targets) };
+        let mut behind = vec![false; graph.values.len()];
+        let mut candidates = Vec::new();
+        for ((node, blocked), needed) in graph.nodes.iter().zip(&self.nodes).zip(&needed) {
+            let depends = *blocked || node.inputs.iter().flatten().any(|v| behind[v.index()]);
+            if depends && *needed {
+                for v in node.outputs.iter().flatten() {
+                    behind[v.index()] = true;
+                    candidates.push(*v);
+                }
+            }
+        }
+        candidates.retain(|v| !targets.contains(v));
+        let mut best: Option<(ValueId, usize)> = None;
+        for &candidate in candidates.iter().take(TRIALS) {
+            let known = known_dims(graph, candidate).or_else(|| declared(graph.name(candidate)));
+            let known = known.or_else(|| Some((dims_from_readers(graph, candidate)?, DType::Float)));
+            let Some((dims, dtype)) = known else { continue };
+            let Some(reached) = self.reached(graph, candidate, &dims, dtype, targets) else { continue };
+            let bonus = if is_picture(&dims) { graph.nodes.len() } else { 0 };
+            if best.is_none_or(|(_, most)| reached + bonus > most) {
+                best = Some((candidate, reached + bonus));
+            }
+            if !targets.is_empty() && bonus > 0 {
+                break;
+            }
+        }
+        best.map(|(value, _)| value)
+    }
+
+    /// How many nodes can be computed from a tensor; `None` if a target cannot.
+    fn reached(
+        &self,
+        graph: &Graph,
+        at: ValueId,
+        dims: &[Dim],
+        dtype: DType,
+        targets: &[ValueId],
+    ) -> Option<usize> {
+        let mut cut = cut_at(graph, at, Some(dims.to_vec()), dtype).ok()?.graph;
+        // A node that an error named stays one that cannot be run.
+        let blocked: Vec<&str> =
+            graph.nodes.iter().zip(&self.nodes).filter(|(_, b)| **b).map(|(n, _)| n.name.as_str()).collect();
+        cut.nodes.retain(|n| !blocked.contains(&n.name.as_str()));
+        let shapes: Vec<Vec<usize>> = cut.inputs.iter().map(|i| trial(i.dims.as_deref())).collect();
+        let facts = infer(&cut, &shapes, &vec![true; cut.nodes.len()], |_, _| Ok(())).ok()?;
+        let depends = |v: &ValueId| facts[v.index()].as_ref().is_some_and(|f| f.value.is_none());
+        if !targets.iter().all(|t| depends(t)) {
+            return None;
+        }
+        let reached = cut.nodes.iter().filter(|n| n.outputs.iter().flatten().any(|v| depends(v))).count();
+        (reached > 0).then_some(reached)
+    }
+}
+
+fn is_picture(dims: &[Dim]) -> bool {
+    let usual = |d: Option<&Dim>| matches!(d, Some(Dim::Fixed(n)) if CHANNELS.contains(n));
+    match dims.len() {
+        4 => usual(dims.get(1)) || usual(dims.last()),
+        3 => usual(dims.first()) || usual(dims.last()),
+        _ => false,
+    }
+}
+
+fn trial(dims: Option<&[Dim]>) -> Vec<usize> {
+    let dims = dims.unwrap_or_default();
+    let open = |axis: usize| if axis > 0 && dims.len() > 2 || dims.len() == 3 { SIDE } else { 1 };
+    let extent = |(axis, dim): (usize, &Dim)| if let Dim::Fixed(n) = dim { *n } else { open(axis) };
+    dims.iter().enumerate().map(extent).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn the_first_picture_behind_what_cannot_be_run_is_found() {
+        let mut net = Builder::new();
+        let x = net.input("bytes", &[Dim::Free("n".into())]).unwrap();
+        let decoded = net.node("Identity", "decoded", &[x], vec![]).unwrap();
+        let scale = net.constant("scale", Tensor::floats(&[], vec![0.5])).unwrap();
+        let scaled = net.node("Mul", "scaled", &[decoded, scale], vec![]).unwrap();
+        let weight = net.constant("w", Tensor::floats(&[2, 3, 1, 1], vec![0.5; 6])).unwrap();
+        let conv = net.node("Conv", "conv", &[scaled, weight], vec![]).unwrap();
+        let mut graph = net.finish(&[conv]);
+        graph.nodes[0].op = std::sync::Arc::new(Unsupported { op_type: "Decode".into(), why: None });
+        let blocked = Blocked::new(&graph, None);
+        assert!(!blocked.is_empty());
+        for targets in [&[][..], &[conv]] {
+            assert_eq!(blocked.beginning(&graph, targets, &|_| None), Some(decoded));
+        }
+        assert_eq!(blocked.beginning(&graph, &[decoded], &|_| None), None);
+    }
+}

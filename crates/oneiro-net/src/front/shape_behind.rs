@@ -1,0 +1,160 @@
+//! What a value's readers say of its axes, where nothing in front of it does.
+
+use crate::graph::{Dim, Graph, Node, ValueId};
+use crate::ops::conv::Conv;
+use crate::ops::movement::Movement;
+
+/// Operators that keep the shape of their first operand.
+const SAME_SHAPE: &[&str] = &[
+    "Cast",
+    "CastLike",
+    "Identity",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Clip",
+    "Sigmoid",
+    "Tanh",
+    "Abs",
+    "Neg",
+    "Sqrt",
+    "Exp",
+    "Log",
+    "Dropout",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "LRN",
+];
+
+/// Operators over two operands that broadcast.
+const BINARY: &[&str] = &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"];
+
+/// Readers that are followed one behind the other.
+const DEPTH: usize = 32;
+
+/// The axes of a value by what reads it: a convolution says the rank and the channels, a matrix product the features, and
+/// operators in between that keep or move axes are looked through. `None` if no reader tells.
+pub fn dims_from_readers(graph: &Graph, value: ValueId) -> Option<Vec<Dim>> {
+    of(graph, value, DEPTH)
+}
+
+fn of(graph: &Graph, value: ValueId, depth: usize) -> Option<Vec<Dim>> {
+    let depth = depth.checked_sub(1)?;
+    let readers = graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
+    readers.into_iter().find_map(|node| by_reader(graph, node, value, depth))
+}
+
+fn by_reader(graph: &Graph, node: &Node, value: ValueId, depth: usize) -> Option<Vec<Dim>> {
+    let constant = |i: usize| graph.values[node.inputs.get(i).copied().flatten()?.index()].constant.as_ref();
+    let output = || of(graph, node.outputs.first().copied().flatten()?, depth);
+    let is_first = node.inputs.first() == Some(&Some(value));
+    let free = || Dim::Free(String::new());
+    match node.op.op_type() {
+        "Conv" if is_first => {
+            let shape = constant(1)?.shape();
+            let groups = node.op.as_any().downcast_ref::<Conv>()?.groups;
+            let channels = shape.get(1)?.checked_mul(groups)?;
+            let rank = shape.len();
+            Some((0..rank).map(|i| if i == 1 { Dim::Fixed(channels) } else { free() }).collect())
+        }
+        "Gemm" | "MatMul" if is_first => {
+            let shape = constant(1)?.shape();
+            let &[features, _] = shape else { return None };
+            Some(vec![free(), Dim::Fixed(features)])
+        }
+        "Transpose" => {
+            let Some(Movement::Transpose(order)) = node.op.as_any().downcast_ref::<Movement>() else {
+                return None;
+            };
+            let moved = output()?;
+            let order = order.clone().unwrap_or_else(|| (0..moved.len()).rev().collect());
+            let mut dims: Vec<Dim> = vec![free(); moved.len()];
+            for (dim, &axis) in moved.into_iter().zip(&order) {
+                *dims.get_mut(axis)? = dim;
+            }
+            Some(dims)
+        }
+        "Unsqueeze" if is_first => {
+            let mut dims = output()?;
+            let mut axes = node_axes(node, constant(1))?;
+            let rank = dims.len() as i64;
+            axes.iter_mut().for_each(|a| *a += if *a < 0 { rank } else { 0 });
+            axes.sort_unstable();
+            for axis in axes.into_iter().rev() {
+                let axis = usize::try_from(axis).ok().filter(|&a| a < dims.len())?;
+                dims.remove(axis);
+            }
+            Some(dims)
+        }
+        "MaxPool" | "AveragePool" | "Resize" | "Upsample" | "Pad" if is_first => {
+            let mut dims = output()?;
+            // Extents of space change, the batch and the channels mostly stay; whatever else does is open.
+            dims.iter_mut().skip(2).for_each(|d| *d = free());
+            (dims.len() > 3 && node.op.op_type() != "Pad").then_some(dims)
+        }
+        op if SAME_SHAPE.contains(&op) && is_first => output(),
+        op if BINARY.contains(&op) => {
+            let other = (0..node.inputs.len()).filter(|&i| node.inputs[i] != Some(value));
+            let ranks: Option<Vec<usize>> = other.map(|i| Some(constant(i)?.shape().len())).collect();
+            let dims = output()?;
+            // A constant of higher rank would make the result's.
+            (ranks?.into_iter().all(|rank| rank < dims.len().max(1) || rank == 0)
+                || same_rank_keeps_axes(graph, node, value, &dims))
+            .then_some(dims)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the other operand, of the result's rank, has extent 1 in front: then the value has the result's rank if the
+/// result's axis 0 is the batch.
+fn same_rank_keeps_axes(graph: &Graph, node: &Node, value: ValueId, dims: &[Dim]) -> bool {
+    node.inputs.iter().flatten().filter(|v| **v != value).all(|v| {
+        graph.values[v.index()].constant.as_ref().is_some_and(|t| {
+            t.shape().len() <= dims.len()
+                && t.shape().iter().zip(dims).all(|(n, d)| *n == 1 || *d == Dim::Fixed(*n))
+        })
+    })
+}
+
+/// The axes of an `Unsqueeze`, by attribute or by a constant.
+fn node_axes(node: &Node, constant: Option<&crate::tensor::Tensor>) -> Option<Vec<i64>> {
+    use crate::ops::view::View;
+    match node.op.as_any().downcast_ref::<View>()? {
+        View::Unsqueeze(Some(axes)) => Some(axes.clone()),
+        View::Unsqueeze(None) => constant?.as_ints().ok().map(<[i64]>::to_vec),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Builder;
+    use crate::ops::Attribute;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn a_convolution_says_how_many_channels_are_read_through_moved_axes() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[]).unwrap();
+        let scale = net.constant("scale", Tensor::floats(&[], vec![0.5])).unwrap();
+        let axes = net.constant("axes", Tensor::ints(&[1], vec![0])).unwrap();
+        let weight = net.constant("w", Tensor::floats(&[2, 3, 1, 1], vec![0.5; 6])).unwrap();
+        let hwc = net.node("Identity", "hwc", &[x], vec![]).unwrap();
+        let scaled = net.node("Mul", "scaled", &[hwc, scale], vec![]).unwrap();
+        let perm = vec![("perm", Attribute::Ints(vec![2, 0, 1]))];
+        let chw = net.node("Transpose", "chw", &[scaled], perm).unwrap();
+        let nchw = net.node("Unsqueeze", "nchw", &[chw, axes], vec![]).unwrap();
+        let conv = net.node("Conv", "conv", &[nchw, weight], vec![]).unwrap();
+        let graph = net.finish(&[conv]);
+        let fixed = |value| {
+            let dims = dims_from_readers(&graph, value).unwrap();
+            dims.iter().map(|d| if let Dim::Fixed(n) = d { *n } else { 0 }).collect::<Vec<_>>()
+        };
+        assert_eq!(fixed(nchw), [0, 3, 0, 0]);
+        assert_eq!(fixed(chw), [3, 0, 0]);
+        assert_eq!(fixed(hwc), [0, 0, 3]);
+        assert_eq!(dims_from_readers(&graph, conv), None);
+    }
+}

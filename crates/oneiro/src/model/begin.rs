@@ -1,0 +1,129 @@
+//! Networks that begin at an inner tensor, and which tensor that can be where the front cannot be run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use oneiro_net::front::{Blocked, cut_at, dims_from_readers, known_dims};
+use oneiro_net::graph::Dim;
+use oneiro_net::tensor::DType;
+use oneiro_net::{Graph, ValueId};
+
+use super::Model;
+use crate::card::{Axis, InputCard, InputKind, Layout};
+use crate::error::{Error, Result};
+
+/// What a file declares of its inner tensors, by name: axes and element type.
+pub type Declared = BTreeMap<String, (Vec<Dim>, DType)>;
+
+/// The graph that begins at a value, with notes on what is left out. `card`: what is said of the value as an input, which counts
+/// where nothing else tells its axes.
+///
+/// # Errors
+/// If the network cannot begin there, or nothing tells the value's axes.
+pub fn begin_at(
+    graph: &Graph,
+    at: ValueId,
+    declared: &Declared,
+    card: Option<&InputCard>,
+    layout: Layout,
+) -> Result<Graph> {
+    let name = graph.name(at);
+    let known = known_dims(graph, at)
+        .or_else(|| declared.get(name).cloned())
+        .or_else(|| Some((dims_from_readers(graph, at)?, DType::Float)))
+        .or_else(|| Some((of_card(card?, layout)?, DType::Float)));
+    let (dims, dtype) = match known {
+        Some((dims, dtype)) => (Some(dims), dtype),
+        None => (None, DType::Float),
+    };
+    let known = dims.is_some();
+    let cut = cut_at(graph, at, dims, dtype)?;
+    if !known {
+        return Err(Error::Settings(format!(
+            "nothing tells the shape of \"{name}\": neither the nodes in front of it nor the file nor what reads it; describe it \
+             in a model card ([[input]] with name = \"{name}\" and size = [H, W]), or begin at a tensor behind it"
+        )));
+    }
+    let mut graph = cut.graph;
+    let list = |names: &[String]| names.iter().map(|n| format!("\"{n}\"")).collect::<Vec<_>>().join(", ");
+    let dropped = match &cut.dropped[..] {
+        [] => String::new(),
+        names => format!("; left out, with all that depends on it alone: {}", list(names)),
+    };
+    graph.notes.push(format!("the network begins at \"{name}\"{dropped}"));
+    if !cut.missing.is_empty() {
+        graph.notes.push(format!(
+            "some layers also need {}, which is computed in front of \"{name}\": they are left out",
+            list(&cut.missing)
+        ));
+    }
+    Ok(graph)
+}
+
+/// The axes of a picture that a card describes.
+fn of_card(card: &InputCard, layout: Layout) -> Option<Vec<Dim>> {
+    let free = || Dim::Free(String::new());
+    let [h, w] = card.size?.map(Dim::Fixed);
+    if let Some(axes) = card.axes.as_ref().filter(|_| card.kind == InputKind::Image) {
+        let [h, w] = card.size?;
+        let extent = |axis: &Axis| match axis {
+            Axis::N => None,
+            Axis::C => Some(card.channels()),
+            Axis::H => Some(h),
+            Axis::W => Some(w),
+        };
+        let joined = |group: &Vec<Axis>| {
+            let extents = group.iter().map(extent).collect::<Option<Vec<_>>>();
+            let all = extents.and_then(|e| e.into_iter().try_fold(1usize, usize::checked_mul));
+            all.map_or_else(free, Dim::Fixed)
+        };
+        return Some(axes.groups().iter().map(joined).collect());
+    }
+    let channels = Dim::Fixed(card.channels());
+    (card.kind == InputKind::Image).then_some(match layout {
+        Layout::Nchw => vec![free(), channels, h, w],
+        Layout::Nhwc => vec![free(), h, w, channels],
+    })
+}
+
+impl Model {
+    /// Takes in what the file declares of its inner tensors, for errors that name a tensor to begin at.
+    pub fn with_declared(mut self, declared: Declared) -> Self {
+        self.declared = Arc::new(declared);
+        self
+    }
+
+    /// A tensor that the network can begin at, so that these values (or, without any, its outputs) can be computed although some
+    /// nodes in front cannot be run.
+    pub fn beginning(&self, targets: &[ValueId], error: Option<&oneiro_net::Error>) -> Option<String> {
+        let blocked = Blocked::new(&self.graph, error);
+        if blocked.is_empty() {
+            return None;
+        }
+        let declared = |name: &str| self.declared.get(name).cloned();
+        let at = blocked.beginning(&self.graph, targets, &declared)?;
+        Some(self.graph.name(at).to_owned())
+    }
+
+    /// An error of compiling for these values; where a node cannot be run, with the tensor to begin at behind it.
+    pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
+        let blocked = match &error {
+            oneiro_net::Error::Unsupported { .. } => true,
+            oneiro_net::Error::Node { node, why, .. } => {
+                let is_missing = |n: &oneiro_net::graph::Node| {
+                    n.name == *node
+                        && n.op.as_any().is::<oneiro_net::ops::Unsupported>()
+                        && !n.inputs.is_empty()
+                };
+                why.contains("the data") || self.graph.nodes.iter().any(is_missing)
+            }
+            _ => false,
+        };
+        match blocked.then(|| self.beginning(targets, Some(&error))).flatten() {
+            Some(name) => {
+                Error::Settings(format!("{error}; to start behind it give --from-layer \"{name}\""))
+            }
+            None => error.into(),
+        }
+    }
+}
