@@ -1,16 +1,18 @@
-//! What the axes of a network's values mean: which one holds the channels, which ones are positions, and of what.
+//! What the axes of a network's values mean: which one holds the channels, which ones are positions, and of
+//! what.
 //!
-//! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have it on axis 1;
-//! ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first. So the meaning is followed
-//! from the inputs through every operator ([`follow`]).
+//! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have
+//! it on axis 1; ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first.
+//! So the meaning is followed from the inputs through every operator ([`follow`]).
 //!
-//! An axis is a product of [`Part`]s, the most significant first, as a reshape may join and split axes: tokens are
-//! `[Height, Width]`, a batch of windows is `[Batch, Height/7, Width/7]`, heads are the upper part of `Channel`. A part knows
-//! its extent and its step, the number of positions between neighbours of the axis that it was split from. With that a
-//! value of any order can be seen as a map (N, C, H, W): [`FeatureMap`].
+//! An axis is a product of [`Part`]s, the most significant first, as a reshape may join and split axes:
+//! tokens are `[Height, Width]`, a batch of windows is `[Batch, Height/7, Width/7]`, heads are the upper part
+//! of `Channel`. A part knows its extent and its step, the number of positions between neighbours of the axis
+//! that it was split from. With that a value of any order can be seen as a map (N, C, H, W): [`FeatureMap`].
 //!
-//! An operator says what it does to axes in [`Operator::axes`](crate::ops::Operator::axes), with the helpers of
-//! [`Sources`]. Where nothing is known, nothing is claimed: [`Axes::channel`] is `None`, and a channel is refused.
+//! An operator says what it does to axes in [`Operator::axes`](crate::ops::Operator::axes), with the helpers
+//! of [`Sources`]. Where nothing is known, nothing is claimed: [`Axes::channel`] is `None`, and a channel is
+//! refused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 mod feature_map;
 mod follow;
 mod moved;
+mod product;
 mod regroup;
 mod rules;
 mod stated;
@@ -184,7 +187,8 @@ impl Axes {
             .any(|kind| self.0.iter().filter(|axis| of_kind(axis, kind)).count() > 1)
     }
 
-    /// Whether the parts of the channels on an axis are all there are: no part was summed away, such as within heads.
+    /// Whether the parts of the channels on an axis are all there are: no part was summed away, such as
+    /// within heads.
     fn has_all_channels(&self, at: usize) -> bool {
         let mut parts: Vec<&Part> =
             self.0[at].iter().filter(|p| p.kind == Kind::Channel && p.extent > 1).collect();

@@ -11,8 +11,8 @@ use crate::tensor::{Tensor, volume};
 /// Version of the operator set of the nodes that a view adds.
 const OPSET: i64 = 13;
 
-/// How a value becomes (N, C, positions). Positions are, in this order, those that are unknown, time, height, width; patch
-/// tokens count as height and width, and tokens that are no patches are left out.
+/// How a value becomes (N, C, positions). Positions are, in this order, those that are unknown, time, height,
+/// width; patch tokens count as height and width, and tokens that are no patches are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMap {
     /// The value's shape.
@@ -64,8 +64,8 @@ fn role(part: &Part) -> Role {
 }
 
 impl FeatureMap {
-    /// The map of a value of these axes and this shape, with `batch` entries. `None` where its channels are not known, or
-    /// its entries of the batch do not lie apart.
+    /// The map of a value of these axes and this shape, with `batch` entries. `None` where its channels are
+    /// not known, or its entries of the batch do not lie apart.
     pub fn of(axes: &Axes, shape: &[usize], batch: usize) -> Option<Self> {
         let channel = axes.channel()?;
         if !axes.fits(shape) || axes.batch() != batch && axes.has_batch() || !axes.has_batch() && batch != 1 {
@@ -91,7 +91,8 @@ impl FeatureMap {
             let features: Vec<&Part> =
                 axis.iter().filter(|p| i == channel && p.kind != Kind::Batch).collect();
             if axis.is_empty() {
-                // In a network for one picture, the first axis of extent 1 is what convolutions take for the batch.
+                // In a network for one picture, the first axis of extent 1 is what convolutions take for the
+                // batch.
                 let role = match i {
                     _ if i == channel => Role::Channel,
                     0 if !axes.has_batch() => Role::Batch,

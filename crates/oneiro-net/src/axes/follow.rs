@@ -1,4 +1,5 @@
-//! The meaning of axes, followed from the inputs through all nodes; and whether entries of a batch stay apart.
+//! The meaning of axes, followed from the inputs through all nodes; and whether entries of a batch stay
+//! apart.
 
 use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
@@ -20,8 +21,8 @@ pub struct Followed {
 /// Convolutions name the axes of what they read.
 const READS_CHANNELS_FIRST: &[&str] = &["Conv", "ConvTranspose"];
 
-/// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of the inputs, and of
-/// other values that somebody knows better. `batch` is the number of entries.
+/// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of
+/// the inputs, and of other values that somebody knows better. `batch` is the number of entries.
 pub fn follow(graph: &Graph, facts: &[Option<Fact>], stated: &[(ValueId, Axes)], batch: usize) -> Followed {
     let fact = |v: ValueId| facts.get(v.index()).and_then(Option::as_ref);
     let mut convolved = vec![false; graph.values.len()];

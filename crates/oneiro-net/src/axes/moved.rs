@@ -5,8 +5,8 @@ use super::{Axes, Axis, Kind, Part, Tokens, extent};
 use std::sync::Arc;
 
 impl Axes {
-    /// The axes of a value whose axes walk those of this one: the axis walked, if any, and the position there of each index,
-    /// `None` in a border.
+    /// The axes of a value whose axes walk those of this one: the axis walked, if any, and the position there
+    /// of each index, `None` in a border.
     pub(crate) fn walked<'p>(
         &self,
         walks: impl IntoIterator<Item = (Option<usize>, &'p [Option<usize>])>,

@@ -42,8 +42,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The result of an operator that makes new channels on axis 1 and slides over the axes behind (convolutions).
-    /// `pointwise`: each position is computed from itself.
+    /// The result of an operator that makes new channels on axis 1 and slides over the axes behind
+    /// (convolutions). `pointwise`: each position is computed from itself.
     pub fn convolved(&self, output: &[usize], pointwise: bool) -> Axes {
         let mut axes = vec![self.batch_axis(0)];
         axes.extend(output.get(1).map(|&n| vec![Part::new(Kind::Channel, n)]));
@@ -59,7 +59,8 @@ impl<'a> Sources<'a> {
         Axes(axes)
     }
 
-    /// The result of an operator that slides over the axes behind axis 1 and keeps the channels (pooling, resizing).
+    /// The result of an operator that slides over the axes behind axis 1 and keeps the channels (pooling,
+    /// resizing).
     pub fn resized(&self, output: &[usize]) -> Axes {
         let Some(from) = self.get(0).filter(|a| a.0.len() == output.len()) else {
             return Axes::channels_first_in(self.batch_axis(0), output);
@@ -152,7 +153,7 @@ impl<'a> Sources<'a> {
         if let [Part { kind: Kind::Channel, .. }] = axes.0[at][..] {
             let old = extent(&first.0[at]);
             axes.0[at][0].step = 1;
-            axes.rescale_above(at, old, n_of(&axes.0[at]));
+            axes.rescale_above(at, old, extent(&axes.0[at]));
         }
         Some(axes)
     }
@@ -166,7 +167,8 @@ impl<'a> Sources<'a> {
         let named = |axis: &Axis| axis.iter().any(|p| !matches!(p.kind, Kind::Other | Kind::Mixed));
         let known: Vec<&Axis> = parts.iter().filter_map(|(axis, _)| *axis).filter(|a| named(a)).collect();
         let Some(first) = known.first() else {
-            // Tokens behind constant ones: which of them are patches is not known, and no mean can leave the others out.
+            // Tokens behind constant ones: which of them are patches is not known, and no mean can leave the
+            // others out.
             let constant = (0..self.axes.len()).any(|i| self.is_constant(i));
             return vec![Part::new(if constant { Kind::Mixed } else { Kind::Other }, n)];
         };
@@ -211,29 +213,8 @@ pub(crate) fn tokens(patches: &Axis, before: usize, n: usize) -> Axis {
     vec![Part::new(Kind::Tokens(Arc::new(tokens)), n)]
 }
 
-/// What a product over an axis makes of it: channels, but for sums over positions.
-fn made_of(axis: &Axis, n: usize) -> Axis {
-    let large = || axis.iter().filter(|p| p.extent > 1);
-    let kind = if axis.iter().any(|p| p.kind == Kind::Batch) {
-        Kind::Other
-    } else if large().next().is_some() && large().all(|p| p.kind.is_spatial() || p.kind == Kind::Mixed) {
-        Kind::Mixed
-    } else {
-        Kind::Channel
-    };
-    vec![Part::new(kind, n)]
-}
-
-fn channels_in(axis: &Axis) -> impl Iterator<Item = &Part> {
-    axis.iter().filter(|p| p.kind == Kind::Channel)
-}
-
-fn n_of(axis: &Axis) -> usize {
-    extent(axis)
-}
-
 /// How much an axis says: nothing known least, then what products over positions made, then anything named.
-fn clarity(axis: &Axis) -> u32 {
+pub(super) fn clarity(axis: &Axis) -> u32 {
     if axis.iter().any(|p| p.kind == Kind::Other) {
         0
     } else if axis.iter().any(|p| p.kind == Kind::Mixed) {
@@ -300,86 +281,5 @@ impl Axes {
         let own = std::mem::take(&mut self.0[at]);
         self.rescale(&Kind::Channel, from, to);
         self.0[at] = own;
-    }
-}
-
-impl Sources<'_> {
-    /// The product of inputs 0 and 1 as matrices (`MatMul`, `Gemm`), with axes that are summed taken away. `transposed` says of
-    /// each whether its last two axes are swapped first.
-    pub fn multiplied(&self, transposed: [bool; 2], output: &[usize]) -> Option<Axes> {
-        let ranks = [self.shape(0).len(), self.shape(1).len()];
-        let labels = |operand: usize, row: usize, column: usize| -> Vec<usize> {
-            let rank = ranks[operand];
-            // Labels of leading axes count from the last: broadcasting aligns them there.
-            let mut labels: Vec<usize> = (2..rank).rev().map(|from_end| from_end + 1).collect();
-            match (rank, operand) {
-                (1, 0) => labels.push(column),
-                (1, _) => labels.push(row),
-                _ if transposed[operand] => labels.extend([column, row]),
-                _ => labels.extend([row, column]),
-            }
-            labels
-        };
-        const ROW: usize = 0;
-        const SUMMED: usize = 1;
-        const COLUMN: usize = 2;
-        let terms = [labels(0, ROW, SUMMED), labels(1, SUMMED, COLUMN)];
-        let lead = ranks[0].max(ranks[1]);
-        let mut result: Vec<usize> = (2..lead).rev().map(|from_end| from_end + 1).collect();
-        result.extend((ranks[0] > 1).then_some(ROW));
-        result.extend((ranks[1] > 1).then_some(COLUMN));
-        self.contracted(&terms, &result, output)
-    }
-
-    /// A sum of products over shared labels: `terms` has the labels of each operand's axes, `result` those of the output's.
-    pub fn contracted(&self, terms: &[Vec<usize>], result: &[usize], output: &[usize]) -> Option<Axes> {
-        let data: Vec<usize> = (0..terms.len()).filter(|&i| self.get(i).is_some()).collect();
-        if data.is_empty() || result.len() != output.len() {
-            return None;
-        }
-        let found = |label: usize, n: usize| {
-            let of = |&i: &usize| {
-                let at = terms[i].iter().position(|&l| l == label)?;
-                (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
-            };
-            data.iter().filter_map(of).max_by_key(clarity)
-        };
-        let mut axes: Vec<Option<Axis>> = result.iter().zip(output).map(|(&l, &n)| found(l, n)).collect();
-        // With weights, axes that only they have are made of those that are summed.
-        if let [input] = data[..]
-            && terms.len() <= 2
-        {
-            let summed: Vec<usize> =
-                (0..terms[input].len()).filter(|&k| !result.contains(&terms[input][k])).collect();
-            let from: Axis = summed.iter().flat_map(|&k| self.axis(input, k)).collect();
-            let lower = channels_in(&from).map(|p| p.step.saturating_mul(p.extent)).max();
-            let made: usize =
-                axes.iter().zip(output).filter(|(axis, _)| axis.is_none()).map(|(_, &n)| n).product();
-            let mut fresh = made_of(&from, made).into_iter().next()?;
-            // Heads without what they held stay heads, however they are mixed.
-            let step = channels_in(&from).map(|p| p.step).min().unwrap_or(1);
-            let mut rest = made.saturating_mul(step);
-            for (axis, &n) in axes.iter_mut().zip(output).filter(|(axis, _)| axis.is_none()) {
-                rest = rest.checked_div(n).unwrap_or(1);
-                *axis = Some(vec![Part { extent: n, step: rest, kind: fresh.kind.clone() }]);
-            }
-            fresh.extent = made;
-            let mut axes = Axes(axes.into_iter().map(Option::unwrap_or_default).collect());
-            if let (Kind::Channel, Some(lower)) = (&fresh.kind, lower) {
-                // Upper parts of the channels, such as heads, now stand this far apart; the new ones are below.
-                for (axis, label) in axes.0.iter_mut().zip(result) {
-                    let kept = terms[input].contains(label);
-                    for part in axis.iter_mut().filter(|p| kept && p.kind == Kind::Channel && p.step >= lower)
-                    {
-                        part.step = (part.step / lower).saturating_mul(made);
-                    }
-                }
-            }
-            return Some(axes);
-        }
-        let other = |(axis, &n): (Option<Axis>, &usize)| {
-            axis.unwrap_or_else(|| if n == 1 { Axis::new() } else { vec![Part::new(Kind::Other, n)] })
-        };
-        Some(Axes(axes.into_iter().zip(output).map(other).collect()))
     }
 }

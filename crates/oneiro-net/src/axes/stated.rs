@@ -3,9 +3,9 @@
 use super::{Axes, Axis, Kind, Part, Tokens, extent};
 use std::sync::Arc;
 
-/// The axes that a person states for a value of this shape: one word an axis, `N`, `C`, `T`, `H`, `W`, `L` (a signal's
-/// positions), `tokens` or `?`. Of tokens, `patches` are known by their grid; of the others `prefix` stand in front of them (all
-/// others, if it is not given).
+/// The axes that a person states for a value of this shape: one word an axis, `N`, `C`, `T`, `H`, `W`, `L` (a
+/// signal's positions), `tokens` or `?`. Of tokens, `patches` are known by their grid; of the others `prefix`
+/// stand in front of them (all others, if it is not given).
 ///
 /// # Errors
 /// A word that is none of these, one twice, or another number of axes than the shape has.
