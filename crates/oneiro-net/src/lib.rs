@@ -33,6 +33,7 @@
 
 pub mod analysis;
 mod attributes;
+pub mod broken;
 mod error;
 pub mod format;
 pub mod graph;
@@ -40,6 +41,7 @@ pub mod graph;
 pub mod kernels;
 pub mod layout;
 pub mod names;
+pub mod obstacle;
 pub mod ops;
 pub mod passes;
 pub mod plan;
