@@ -3,7 +3,8 @@
 
 use crate::protobuf::{FLOAT, INT64, Value, attribute, message, model, node, tensor, value};
 
-/// Operators with the attributes that they may get.
+/// Operators with the attributes that they may get. A name may say what it holds, where another operator's of that name holds
+/// something else.
 #[rustfmt::skip]
 const OPERATORS: &[(&str, &[&str])] = &[
     ("Conv", &["kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"]),
@@ -41,6 +42,23 @@ const OPERATORS: &[(&str, &[&str])] = &[
     ("Identity", &[]), ("Dropout", &[]), ("Cast", &["to"]), ("CastLike", &[]), ("Shape", &["start", "end"]),
     ("Size", &[]), ("ConstantOfShape", &[]), ("Range", &[]),
     ("QuantizeLinear", &["axis", "block_size"]), ("DequantizeLinear", &["axis", "block_size"]),
+    // New ones come last: what a byte of the corpus chooses stays.
+    ("BatchNormalization", &["training_mode", "epsilon"]), ("ImageScaler", &["scale", "bias:floats"]),
+    ("SimplifiedLayerNormalization", &["axis", "epsilon"]),
+    ("com.microsoft.FusedConv", &["kernel_shape", "strides", "pads", "group", "activation", "activation_params"]),
+    ("com.microsoft.FusedGemm", &["transA", "transB", "activation", "activation_alpha", "activation_beta"]),
+    ("com.microsoft.FusedMatMul", &["transA", "transB", "alpha"]),
+    ("com.microsoft.Gelu", &[]), ("com.microsoft.BiasGelu", &[]), ("com.microsoft.FastGelu", &[]),
+    ("com.microsoft.QuickGelu", &["alpha"]), ("com.microsoft.BiasSoftmax", &["axis"]),
+    ("com.microsoft.LayerNormalization", &["axis"]), ("com.microsoft.SkipLayerNormalization", &["epsilon"]),
+    ("com.microsoft.SkipSimplifiedLayerNormalization", &["epsilon"]),
+    ("com.microsoft.MultiHeadAttention", &["num_heads", "scale", "unidirectional"]),
+    ("com.microsoft.Attention", &["num_heads", "qkv_hidden_sizes"]),
+    ("com.microsoft.nchwc.Conv", &["kernel_shape", "strides", "pads", "group", "activation", "activation_params"]),
+    ("com.microsoft.nchwc.MaxPool", &["kernel_shape", "strides", "pads"]),
+    ("com.microsoft.nchwc.GlobalAveragePool", &[]), ("com.microsoft.nchwc.Upsample", &["scales:ints", "mode"]),
+    ("com.microsoft.nchwc.ReorderInput", &["channels_last"]),
+    ("com.microsoft.nchwc.ReorderOutput", &["channels", "channels_last"]),
 ];
 
 /// Texts that attributes may hold.
@@ -73,6 +91,10 @@ const TEXTS: &[&str] = &[
     "ii->i",
     "not_larger",
     "",
+    "Relu",
+    "Clip",
+    "HardSigmoid",
+    "tf_half_pixel_for_nn",
 ];
 /// Numbers at the borders of what a rule accepts.
 const ODD_INTS: &[i64] =
@@ -176,7 +198,8 @@ pub fn onnx(bytes: &[u8]) -> Vec<u8> {
                 if bytes.below(2) == 0 {
                     return None;
                 }
-                Some(attribute(name, &attribute_value(name, &mut bytes)))
+                let bare = name.split(':').next().unwrap_or(name);
+                Some(attribute(bare, &attribute_value(name, &mut bytes)))
             })
             .collect();
         let outputs: Vec<String> = (0..1 + bytes.below(8) / 6).map(|i| format!("v{n}.{i}")).collect();
@@ -208,6 +231,12 @@ fn attribute_value(name: &str, bytes: &mut Bytes<'_>) -> Value {
         | "nearest_mode"
         | "keep_aspect_ratio_policy" => Value::Text(bytes.pick(TEXTS)),
         "epsilon" | "alpha" | "beta" | "bias" | "min" | "max" | "value" => Value::Float(bytes.float()),
+        "qkv_hidden_sizes" | "scales:ints" => Value::Ints(bytes.ints(4)),
+        "activation" => Value::Text(bytes.pick(TEXTS)),
+        "activation_params" | "bias:floats" => {
+            Value::Floats((0..bytes.below(3)).map(|_| bytes.float()).collect())
+        }
+        "activation_alpha" | "activation_beta" | "scale" => Value::Float(bytes.float()),
         _ => Value::Int(bytes.int()),
     }
 }

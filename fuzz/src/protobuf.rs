@@ -27,11 +27,12 @@ pub fn text(field: u64, content: &str) -> Vec<u8> {
     message(field, content.as_bytes())
 }
 
-/// An attribute: an integer, integers, a float or a text.
+/// An attribute: an integer, integers, a float, floats or a text.
 pub enum Value {
     Int(i64),
     Ints(Vec<i64>),
     Float(f32),
+    Floats(Vec<f32>),
     Text(&'static str),
 }
 
@@ -40,15 +41,21 @@ pub fn attribute(name: &str, value: &Value) -> Vec<u8> {
         Value::Float(x) => ([varint(2 << 3 | 5), x.to_le_bytes().to_vec()].concat(), 1),
         Value::Int(n) => (number(3, *n as u64), 2),
         Value::Text(t) => (text(4, t), 3),
+        Value::Floats(v) => {
+            (v.iter().flat_map(|x| [varint(7 << 3 | 5), x.to_le_bytes().to_vec()].concat()).collect(), 6)
+        }
         Value::Ints(v) => (v.iter().flat_map(|&n| number(8, n as u64)).collect(), 7),
     };
     message(5, &[text(1, name), content, number(20, kind)].concat())
 }
 
+/// A node; its operator may have a domain in front, with a point.
 pub fn node(op: &str, inputs: &[String], outputs: &[String], attributes: &[Vec<u8>]) -> Vec<u8> {
     let inputs: Vec<u8> = inputs.iter().flat_map(|i| text(1, i)).collect();
     let results: Vec<u8> = outputs.iter().flat_map(|o| text(2, o)).collect();
-    message(1, &[inputs, results, text(4, op), attributes.concat()].concat())
+    let (domain, op) = op.rsplit_once('.').unwrap_or(("", op));
+    let domain = if domain.is_empty() { vec![] } else { text(7, domain) };
+    message(1, &[inputs, results, text(4, op), attributes.concat(), domain].concat())
 }
 
 /// An initializer.

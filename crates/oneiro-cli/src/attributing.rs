@@ -13,6 +13,7 @@ use crate::commands::classify::usual_crop;
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::files::{self, RawTensor};
+use crate::healthy::broken_weights;
 use crate::interrupt;
 use crate::metadata::text_of_model;
 use crate::model::LoadedModel;
@@ -129,6 +130,12 @@ impl Photo {
 }
 
 /// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they are known.
+///
+/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all fail.
+///
+/// # Errors
+///
+/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then failed.
 pub fn attribute_all(
     context: &Context,
     model: &LoadedModel,
@@ -139,6 +146,7 @@ pub fn attribute_all(
     let mut progress = Progress::new(context, "attributing", (photos.len() * recipe.methods.len()) as u64);
     let mut compiled: Option<Subject<'_>> = None;
     let mut rows = Vec::new();
+    let mut failures = Vec::new();
     // The size is the same for every objective.
     let size = context.compute(|| shown_size(model, recipe))?;
     for (photo, (asked, label)) in photos.iter().zip(asked) {
@@ -165,13 +173,22 @@ pub fn attribute_all(
                 progress.within_step(done, count);
                 !interrupt::requested()
             };
-            let map = context
-                .compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch))
-                .with_context(|| format!("could not attribute {}", photo.file))?;
+            let map =
+                context.compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch));
             progress.advance(1);
-            maps.push(map);
+            let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
+            match map {
+                Ok(map) => maps.push(map),
+                Err(why) if named || matches!(why, oneiro::Error::Stopped) => {
+                    return Err(why).with_context(|| format!("could not attribute {}", photo.file));
+                }
+                Err(why) => failures.push((&photo.file, method, why)),
+            }
         }
         compiled = Some(subject);
+        if maps.is_empty() {
+            continue;
+        }
         let report = ImageReport {
             file: photo.file.clone(),
             sha256: photo.sha256.clone(),
@@ -184,6 +201,19 @@ pub fn attribute_all(
         rows.push(Row { report, shown, maps });
     }
     drop(progress);
+    if rows.is_empty() && !failures.is_empty() {
+        let (file, _, why) = failures.swap_remove(0);
+        let objectives = asked.iter().filter_map(|(asked, _)| match asked {
+            Asked::Unit { objective, .. } => Some(objective),
+            Asked::TopClass => None,
+        });
+        let weights = broken_weights(model, objectives)
+            .map_or(String::new(), |w| format!("; weights of the network are not finite: {w}"));
+        return Err(why).with_context(|| format!("could not attribute {file}{weights}"));
+    }
+    for (file, method, why) in failures {
+        context.note(&format!("note: {file}: {method} is left out: {why}"));
+    }
     for row in &rows {
         warn(context, row, &recipe.settings);
     }

@@ -19,6 +19,7 @@ mod dreaming;
 mod files;
 mod film;
 mod gridding;
+mod healthy;
 mod interrupt;
 mod materials;
 mod metadata;

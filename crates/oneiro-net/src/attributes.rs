@@ -28,14 +28,16 @@ pub struct Attributes<'a> {
     entries: Vec<(&'a str, Attribute)>,
     /// Version of the operator set that the model imports.
     pub opset: i64,
-    /// Number of results that the node names; 0 if not known.
+    /// Number of results that the node lists; 0 if not known.
     pub outputs: usize,
+    /// Number of those that it gives a name, which asks for them.
+    pub named: usize,
 }
 
 impl<'a> Attributes<'a> {
     /// From names and values.
     pub fn new(opset: i64, entries: Vec<(&'a str, Attribute)>) -> Self {
-        Self { entries, opset, outputs: 0 }
+        Self { entries, opset, outputs: 0, named: 0 }
     }
 
     fn get(&self, name: &str) -> Option<&Attribute> {

@@ -34,6 +34,7 @@
 pub mod analysis;
 mod attributes;
 pub mod axes;
+pub mod broken;
 mod error;
 pub mod format;
 pub mod front;

@@ -5,6 +5,7 @@
 //! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
 //! there is no gradient of anything but inputs and what lies between.
 
+use crate::broken;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
@@ -222,10 +223,17 @@ impl Plan {
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
         let whole = turns::possible(&typed, request).then(|| typed.clone());
-        let rewrites = passes::optimise(&mut typed);
+        let prepared = |typed: &mut Typed| {
+            let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
+            let mut rewrites: Vec<_> =
+                broken.into_iter().map(|name| ("isolate filters that are not finite", name)).collect();
+            rewrites.extend(passes::optimise(typed));
+            rewrites
+        };
+        let rewrites = prepared(&mut typed);
         let in_turns = |wanted: Turns, whole: &Typed| {
             let mut part = turns::part(graph, request, whole, wanted, computed)?;
-            let rewrites = passes::optimise(&mut part.typed);
+            let rewrites = prepared(&mut part.typed);
             let turns = turns::entries(request) / wanted.at_once;
             let plan =
                 Self::lower(graph, part.typed, &part.request, [turns, wanted.groups], rewrites).ok()?;

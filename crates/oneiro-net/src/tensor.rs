@@ -53,6 +53,9 @@ impl Stored {
     }
 }
 
+/// Elements that are decoded at once where a whole tensor is looked through.
+const PIECE: usize = 1 << 14;
+
 #[derive(Debug, Clone)]
 enum Data {
     Float(Arc<Vec<f32>>),
@@ -205,6 +208,35 @@ impl Tensor {
             Data::Raw(stored, bytes) => Ok(Cow::Owned(decode(*stored, bytes))),
             Data::Repeated(x) => Ok(Cow::Owned(vec![*x; self.len()])),
             _ => Err(OpError("expected a float tensor".into())),
+        }
+    }
+
+    /// Calls `visit` with the positions of the floats that are not finite, ascending. Decodes piece by piece.
+    pub fn each_not_finite(&self, visit: &mut dyn FnMut(usize)) {
+        self.pieces(&mut |start, piece| {
+            (0..piece.len()).filter(|&i| !piece[i].is_finite()).for_each(|i| visit(start + i));
+        });
+    }
+
+    /// Whether some float is NaN.
+    pub fn has_nan(&self) -> bool {
+        let mut found = false;
+        self.pieces(&mut |_, piece| found |= piece.iter().any(|x| x.is_nan()));
+        found
+    }
+
+    /// Calls `visit(first position, numbers)` for pieces of a float tensor, decoded if need be. A number that stands for a whole
+    /// tensor is visited once a position, but not more often than a piece is long.
+    fn pieces(&self, visit: &mut dyn FnMut(usize, &[f32])) {
+        match &self.data {
+            Data::Float(v) => visit(0, v),
+            Data::Repeated(x) if !x.is_finite() => visit(0, &vec![*x; self.len().min(PIECE)]),
+            Data::Raw(stored, bytes) => {
+                for (i, piece) in bytes.chunks(PIECE * stored.size()).enumerate() {
+                    visit(i * PIECE, &decode(*stored, piece));
+                }
+            }
+            _ => {}
         }
     }
 

@@ -132,7 +132,7 @@ const OUT_OF_SCOPE: &[(&str, &str, &str)] = &[
     ("if_seq", "", "sequences"),
     ("if_opt", "", "optional values"),
     ("training_mode", "nothing computes", "training: running statistics as results"),
-    ("", "training_mode = 1", "training: statistics of the batch, random masks"),
+    ("", "training_mode = 1", "training: random masks"),
     ("test_range_", "operator Loop", "the operator itself passes; loops as a graph are not read"),
 ];
 

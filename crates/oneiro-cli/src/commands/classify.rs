@@ -119,7 +119,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let logits = probe.captured(0).1;
         model.check_labels(logits.len())?;
         if logits.iter().any(|x| !x.is_finite()) {
-            bail!("{}: the network's output is not finite; its weights may not be, either", path.display());
+            let graph = &model.model.graph;
+            let weights = oneiro_net::broken::describe(graph, &graph.outputs)
+                .map_or("its weights are".to_owned(), |w| format!("of its weights, these are not: {w}"));
+            bail!("{}: the network's output is not finite; {weights}", path.display());
         }
         let top = best(&model, logits, usize::from(args.top));
         progress.advance(1);

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::display::{self, Display, DisplayArgs};
 use crate::files::{self, RawTensor};
 use crate::film;
+use crate::healthy::healthy;
 use crate::materials::MaterialArgs;
 use crate::metadata::{UnitReport, png_text, source_names};
 use crate::model::{self, ModelArgs};
@@ -98,6 +99,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let objective = model.expression(text, preset.size)?;
         objectives.push((objective.to_string(), objective));
     }
+    let units: Vec<(&str, &Objective)> = objectives.iter().map(|(name, o)| (name.as_str(), o)).collect();
+    let mut works = healthy(context, &model, &units, preset.size)?.into_iter();
+    objectives.retain(|_| works.next().unwrap_or(true));
     let start = args.materials.start(&model, &preset, None)?;
     let pictures = pictures(&args.data, None)?;
     if preset.unit_weight.is_none() && !pictures.is_empty() {

@@ -10,6 +10,7 @@ use oneiro::objective::{Objective, Reference, Unit};
 use crate::context::Context;
 use crate::display::DisplayArgs;
 use crate::files::{self, PicturePaths};
+use crate::healthy::healthy;
 use crate::materials::MaterialArgs;
 use crate::metadata::Measure;
 use crate::model::{self, LoadedModel, ModelArgs};
@@ -105,7 +106,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
     let model = model::load(context, &args.model)?;
     let seed = args.settings.seed;
-    let plan = if args.presets.is_empty() {
+    let mut plan = if args.presets.is_empty() {
         let start = args.materials.start(&model, &preset, None)?;
         let rows =
             rows(context, &model, args, units.as_deref(), &Of { setting: 0, start, size: preset.size })?;
@@ -127,6 +128,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let columns = args.columns.map_or_else(|| columns(&all), usize::from);
         SheetPlan { columns, measure: Measure::Value, rows: all, settings }
     };
+    leave_broken_out(context, &model, &mut plan)?;
     let extras = args.materials.extras(&model, &plan.settings[0].preset)?;
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let recipes = args.settings.recipe_file(context).into_iter().chain(compared);
@@ -204,6 +206,18 @@ fn channels_of(
     let value = model.model.resolve(layer)?;
     let shapes = model.model.input_shapes(1, size)?;
     Ok(context.compute(|| model.model.map_of(value, &shapes))?.shape()[1])
+}
+
+/// Leaves out the cells of units that depend on weights that are not finite, and rows that have none left.
+fn leave_broken_out(context: &Context, model: &LoadedModel, plan: &mut SheetPlan) -> Result<()> {
+    let jobs: Vec<&Job> = plan.rows.iter().flat_map(|row| &row.cells).map(|(_, job)| job).collect();
+    let units: Vec<(&str, &Objective)> = jobs.iter().map(|j| (j.unit.as_str(), &j.objective)).collect();
+    let mut works = healthy(context, model, &units, plan.settings[0].preset.size)?.into_iter();
+    for row in &mut plan.rows {
+        row.cells.retain(|_| works.next().unwrap_or(true));
+    }
+    plan.rows.retain(|row| !row.cells.is_empty() || !row.photos.is_empty());
+    Ok(())
 }
 
 /// "0-15", "5,12,40" or a mixture.

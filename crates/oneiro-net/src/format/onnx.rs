@@ -1,6 +1,6 @@
 //! ONNX files. Parsed with `prost`; weights stay in the file's bytes until a plan needs them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use prost::Message;
@@ -14,6 +14,7 @@ use crate::tensor::{DType, Tensor};
 mod compositions;
 mod declared;
 mod functions;
+mod links;
 mod module_path;
 mod order;
 #[allow(missing_docs, rustdoc::all, clippy::all)]
@@ -40,6 +41,7 @@ pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     }
     let mut model = proto::ModelProto::decode(bytes)
         .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX model")))?;
+    let layout = model.graph.as_mut().and_then(compositions::nchwc::annotate);
     functions::inline(&mut model)?;
     let opset = model
         .opset_import
@@ -49,7 +51,8 @@ pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
         .ok_or_else(|| Error::Format("no version of the default operator set is declared".into()))?;
     let metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
     let mut graph = model.graph.ok_or_else(|| Error::Format("the model holds no graph".into()))?;
-    let notes = quantized::expand(&mut graph);
+    let mut notes = quantized::expand(&mut graph);
+    notes.extend(layout);
     Builder {
         opset,
         weights: Weights::new(beside),
@@ -89,16 +92,24 @@ impl Builder<'_> {
         let mut nodes = Vec::with_capacity(graph.node.len());
         self.constants(&graph, &mut nodes)?;
         let mut inputs: Vec<Input> = Vec::new();
+        // Old exporters list the weights among the inputs, too, also those that cannot be read.
+        let unreadable: HashSet<ValueId> =
+            nodes.iter().flat_map(|n| n.outputs.iter().flatten().copied()).collect();
+        let mut declared = HashSet::new();
         for info in &graph.input {
             let value = self.value(info.name());
-            // Old exporters list the weights among the inputs, too.
-            if inputs.iter().any(|i| i.value == value) {
+            if unreadable.contains(&value) || self.values[value.index()].constant.is_some() {
+                continue;
+            }
+            if !declared.insert(value) {
                 return Err(Error::Graph(format!("input \"{}\" is declared twice", info.name())));
             }
-            if self.values[value.index()].constant.is_none() {
-                let (dims, dtype) = input_type(info);
-                inputs.push(Input { value, dims, dtype });
+            if is_text(info) {
+                nodes.push(unreadable_value(value, info.name(), "inputs of texts are not supported".into()));
+                continue;
             }
+            let (dims, dtype) = input_type(info);
+            inputs.push(Input { value, dims, dtype });
         }
         for node in &graph.node {
             self.node(node, &mut nodes)?;
@@ -109,6 +120,7 @@ impl Builder<'_> {
                 Error::Graph(format!("output \"{}\" is not computed by any node", info.name()))
             })?);
         }
+        links::link_unpooling(&mut nodes, self.values.len());
         let nodes = order::in_topological_order(nodes, &self.values, &inputs)?;
         Ok(Graph {
             values: self.values,
@@ -126,15 +138,7 @@ impl Builder<'_> {
     /// a target needs them.
     fn constants(&mut self, graph: &proto::GraphProto, nodes: &mut Vec<Node>) -> Result<()> {
         let mut unreadable = |this: &mut Self, name: &str, why: String| {
-            let op = ops::Unsupported { op_type: "Constant".into(), why: Some(why) };
-            let output = this.value(name);
-            nodes.push(Node {
-                name: name.to_owned(),
-                module: None,
-                op: std::sync::Arc::new(op),
-                inputs: vec![],
-                outputs: vec![Some(output)],
-            });
+            nodes.push(unreadable_value(this.value(name), name, why));
         };
         for proto in &graph.initializer {
             if weights::is_readable(proto) {
@@ -223,6 +227,7 @@ impl Builder<'_> {
                 let opset = functions::own_opset(proto).unwrap_or(self.opset);
                 let mut attributes = Attributes::new(opset, entries);
                 attributes.outputs = outputs.len();
+                attributes.named = outputs.iter().flatten().count();
                 ops::build(proto.op_type(), &attributes)
             }
             domain => std::sync::Arc::new(ops::Unsupported {
@@ -253,6 +258,25 @@ impl Builder<'_> {
             _ => Attribute::Other("a graph, a type or strings"),
         })
     }
+}
+
+/// A node that stands for a value that cannot be read: an error only for a target behind it.
+fn unreadable_value(output: ValueId, name: &str, why: String) -> Node {
+    Node {
+        name: name.to_owned(),
+        module: None,
+        op: std::sync::Arc::new(ops::Unsupported { op_type: "Constant".into(), why: Some(why) }),
+        inputs: vec![],
+        outputs: vec![Some(output)],
+    }
+}
+
+fn is_text(info: &proto::ValueInfoProto) -> bool {
+    let Some(proto::type_proto::Value::TensorType(t)) = info.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return false;
+    };
+    t.elem_type() == DataType::String as i32
 }
 
 fn input_type(info: &proto::ValueInfoProto) -> (Option<Vec<Dim>>, DType) {

@@ -99,7 +99,8 @@ impl Function {
             (Function::Div, true) => 1.0 / b,
             (Function::Div, false) => -a / (b * b),
             (Function::Pow, true) if b == 2.0 => 2.0 * a,
-            (Function::Pow, true) if b == 0.0 => 0.0,
+            // A root at 0, as in `super::unary`.
+            (Function::Pow, true) if b == 0.0 || a == 0.0 && 0.0 < b && b < 1.0 => 0.0,
             (Function::Pow, true) => b * a.powf(b - 1.0),
             (Function::Pow, false) => {
                 if a > 0.0 {
@@ -324,6 +325,13 @@ mod tests {
         Case::new("Mod", operands).attribute("fmod", Attribute::Int(1)).check();
         Case::new("Mul", vec![data(&[3, 20_000]), data(&[3, 1])]).probes(20).check();
         Case::new("Mul", vec![data(&[40_000]), data(&[40_000])]).probes(20).check();
+    }
+
+    #[test]
+    fn the_slope_of_a_root_at_zero_is_zero() {
+        assert_eq!(Function::Pow.partial(0, 0.0, 0.5), 0.0);
+        assert_eq!(Function::Pow.partial(0, 0.0, 1.0), 1.0);
+        assert_eq!(Function::Pow.partial(0, 4.0, 0.5), 0.25);
     }
 
     #[test]

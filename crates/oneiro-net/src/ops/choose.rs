@@ -21,6 +21,9 @@ pub struct Choose {
 impl Choose {
     /// Positions of the inputs that are chosen.
     pub fn chosen(&self, inputs: Facts<'_>) -> Result<std::ops::Range<usize>, OpError> {
+        if inputs.need(0)?.value.is_none() {
+            return Err("its condition depends on the data, which is not supported".into());
+        }
         let condition = inputs.need_constant(0)?;
         if condition.dtype() != DType::Bool || condition.len() != 1 {
             return Err("the condition should be one truth value".into());

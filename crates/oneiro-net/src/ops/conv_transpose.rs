@@ -38,6 +38,13 @@ pub struct ConvTranspose {
     auto_pad: AutoPad,
 }
 
+impl ConvTranspose {
+    /// Groups that channels fall into.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+}
+
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let positive = |name: &str| match a.sizes(name)? {

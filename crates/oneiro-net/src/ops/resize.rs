@@ -1,9 +1,16 @@
 //! `Resize` and `Upsample`: from attributes to the taps of every axis, see [`super::resample`].
+//!
+//! Where ONNX leaves a choice the numbers are those of ONNX Runtime, which PyTorch's agree with: `nearest` rounds positions
+//! computed in 32 bits (8 / 1.6 is 5 there, and 4.9999999 in 64 bits), and an extent that a scale gives is rounded down before
+//! corners are aligned to it.
 
 use crate::error::OpError;
 use crate::ops::constant::{MAX_EXTENT, check_volume};
 use crate::ops::resample::{Resampling, Taps};
 use crate::ops::{Attributes, Facts, axis};
+
+/// Roundings of a position within which two neighbours are equally near (found by comparison with ONNX Runtime 1.32).
+const TIE: f64 = 4.0;
 
 /// How values between samples are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,6 +28,8 @@ enum Rounding {
     PreferCeil,
     Floor,
     Ceil,
+    /// Cut off where an axis grows, rounded up where it shrinks (operator sets before 11).
+    Simple,
 }
 
 /// Where an output index lies in the input.
@@ -29,6 +38,8 @@ enum Coordinates {
     HalfPixel,
     HalfPixelSymmetric,
     PytorchHalfPixel,
+    /// (k + ½) / scale, for nearest neighbours (operator sets 11 and 12).
+    HalfPixelForNearest,
     AlignCorners,
     Asymmetric,
     Crop,
@@ -40,6 +51,28 @@ enum Proportions {
     Stretch,
     NotLarger,
     NotSmaller,
+}
+
+/// Where index `k` of `n` lies on an axis of extent `len`, computed in a float type.
+macro_rules! position {
+    ($float:ty, $coordinates:expr, $len:expr, $scale:expr, $n:expr, $k:expr, $crop:expr) => {{
+        let (len, wanted, k, scale) = ($len as $float, $n as $float, $k as $float, $scale as $float);
+        let (start, end) = ($crop.0 as $float, $crop.1 as $float);
+        let half = (k + 0.5) / scale - 0.5;
+        match $coordinates {
+            Coordinates::HalfPixel => half,
+            Coordinates::HalfPixelSymmetric => {
+                len / 2.0 * (1.0 - wanted / (scale * len)) + (k + 0.5) / scale - 0.5
+            }
+            Coordinates::PytorchHalfPixel | Coordinates::AlignCorners if $n == 1 => 0.0,
+            Coordinates::PytorchHalfPixel => half,
+            Coordinates::HalfPixelForNearest => (k + 0.5) / scale,
+            Coordinates::AlignCorners => k * (len - 1.0) / (wanted - 1.0),
+            Coordinates::Asymmetric => k / scale,
+            Coordinates::Crop if $n == 1 => 0.5 * (start + end) * (len - 1.0),
+            Coordinates::Crop => start * (len - 1.0) + k * (end - start) * (len - 1.0) / (wanted - 1.0),
+        }
+    }};
 }
 
 /// The operators.
@@ -60,11 +93,12 @@ pub struct Resize {
 }
 
 impl Resize {
-    /// Reads the attributes. Before operator set 11, indices were divided by the scale and cut off.
+    /// Reads the attributes. Before operator set 11, indices were divided by the scale.
     pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Self, OpError> {
         let old = op_type == "Upsample" || a.opset < 11;
         let not = |name: &str, value: &str| OpError(format!("{name} \"{value}\" is not one of ONNX's"));
-        let rounding = match a.text_or("nearest_mode", if old { "floor" } else { "round_prefer_floor" })? {
+        let rounding = match a.text_or("nearest_mode", if old { "simple" } else { "round_prefer_floor" })? {
+            "simple" if old => Rounding::Simple,
             "round_prefer_floor" => Rounding::PreferFloor,
             "round_prefer_ceil" => Rounding::PreferCeil,
             "floor" => Rounding::Floor,
@@ -85,6 +119,7 @@ impl Resize {
                 "half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
                 "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
                 "align_corners" => Coordinates::AlignCorners,
+                "tf_half_pixel_for_nn" => Coordinates::HalfPixelForNearest,
                 "asymmetric" => Coordinates::Asymmetric,
                 "tf_crop_and_resize" => Coordinates::Crop,
                 other => return Err(not("coordinate_transformation_mode", other)),
@@ -202,47 +237,23 @@ impl Resize {
 
     /// What index `k` of `n` is made of, on an axis of extent `len`.
     fn taps(&self, len: usize, scale: f64, n: usize, k: usize, crop: Option<(f64, f64)>) -> Taps {
-        let (len_f, k_f, wanted) = (len as f64, k as f64, scale * len as f64);
-        let half = (k_f + 0.5) / scale - 0.5;
-        let at = match self.coordinates {
-            Coordinates::HalfPixel => half,
-            Coordinates::HalfPixelSymmetric => len_f / 2.0 * (1.0 - n as f64 / wanted) + half,
-            Coordinates::PytorchHalfPixel => {
-                if n > 1 {
-                    half
-                } else {
-                    0.0
-                }
-            }
-            Coordinates::AlignCorners => {
-                if wanted == 1.0 {
-                    0.0
-                } else {
-                    k_f * (len_f - 1.0) / (wanted - 1.0)
-                }
-            }
-            Coordinates::Asymmetric => k_f / scale,
-            Coordinates::Crop => {
-                let (start, end) = crop.unwrap_or((0.0, 1.0));
-                let at = if n > 1 {
-                    start * (len_f - 1.0) + k_f * (end - start) * (len_f - 1.0) / (wanted - 1.0)
-                } else {
-                    0.5 * (start + end) * (len_f - 1.0)
-                };
-                if !(0.0..=len_f - 1.0).contains(&at) {
-                    return None;
-                }
-                at
-            }
-        };
+        let crop = crop.unwrap_or((0.0, 1.0));
+        let exact = position!(f64, self.coordinates, len, scale, n, k, crop);
+        let rounded = position!(f32, self.coordinates, len, scale, n, k, crop);
+        if self.coordinates == Coordinates::Crop && !(0.0..=len as f32 - 1.0).contains(&rounded) {
+            return None;
+        }
+        let at = if matches!(self.mode, Mode::Nearest(_)) { f64::from(rounded) } else { exact };
         let base = at.floor();
         let ratio = at - base;
         let (first, weights) = match self.mode {
             Mode::Nearest(rounding) => {
+                let tie = TIE * f64::from(f32::EPSILON) * at.abs().max(1.0);
                 let up = match rounding {
-                    Rounding::PreferFloor => ratio > 0.5,
-                    Rounding::PreferCeil => ratio >= 0.5,
+                    Rounding::PreferFloor => ratio > 0.5 + tie,
+                    Rounding::PreferCeil => ratio >= 0.5 - tie,
                     Rounding::Floor => false,
+                    Rounding::Simple => scale < 1.0 && ratio > 0.0,
                     Rounding::Ceil => ratio > 0.0,
                 };
                 (i64::from(up), vec![1.0])
@@ -288,5 +299,62 @@ fn cubic(a: f64, x: f64) -> f64 {
         ((x - 5.0) * x + 8.0) * x * a - 4.0 * a
     } else {
         0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Attribute;
+    use crate::ops::Fact;
+    use crate::tensor::Tensor;
+
+    /// What a row of the table asks for: the ramp 0, 1, … resized along its last axis.
+    fn resized(row: &[&str]) -> Vec<f32> {
+        let [opset, mode, coordinates, rounding, len, scale, size] = row else { panic!("{row:?}") };
+        let text = |name, value: &str| (value != "-").then(|| (name, Attribute::Text(value.to_owned())));
+        let attributes = [
+            text("mode", mode),
+            text("coordinate_transformation_mode", coordinates),
+            text("nearest_mode", rounding),
+        ];
+        let opset = opset.parse().unwrap();
+        let resize =
+            Resize::read("Resize", &Attributes::new(opset, attributes.into_iter().flatten().collect()))
+                .unwrap();
+        let len: usize = len.parse().unwrap();
+        let constant = |t: Tensor| Some(Fact::constant(t));
+        let scales = (*size == "-")
+            .then(|| Fact::constant(Tensor::floats(&[4], vec![1.0, 1.0, 1.0, scale.parse().unwrap()])));
+        let sizes =
+            (*size != "-").then(|| Fact::constant(Tensor::ints(&[4], vec![1, 1, 1, size.parse().unwrap()])));
+        let region = constant(Tensor::floats(&[8], vec![0.0, 0.0, 0.0, 0.15, 1.0, 1.0, 1.0, 0.85]));
+        let x = Some(Fact::float([1, 1, 1, len]));
+        let facts = if opset < 11 { vec![x, scales] } else { vec![x, region, scales, sizes] };
+        let facts: Vec<Option<&Fact>> = facts.iter().map(Option::as_ref).collect();
+        let map = resize.map(Facts(&facts)).unwrap();
+        let value = |taps: &Taps| {
+            taps.as_ref().map_or(map.fill, |taps| taps.iter().map(|&(i, w)| i as f32 * w).sum())
+        };
+        match &map.axes[3] {
+            Some(taps) => taps.iter().map(value).collect(),
+            None => (0..len).map(|i| i as f32).collect(),
+        }
+    }
+
+    #[test]
+    fn every_mode_agrees_with_onnx_runtime_at_odd_sizes_and_scales() {
+        let table = include_str!("../../tests/data/resize.txt");
+        let mut wrong = Vec::new();
+        for line in table.lines().filter(|l| !l.starts_with('#')) {
+            let (question, answer) = line.split_once(':').unwrap();
+            let expected: Vec<f32> = answer.split_whitespace().map(|v| v.parse().unwrap()).collect();
+            let got = resized(&question.split_whitespace().collect::<Vec<_>>());
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-4 * (1.0 + b.abs());
+            if got.len() != expected.len() || !got.iter().zip(&expected).all(near) {
+                wrong.push(format!("{question}: {got:?} for {expected:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), table.lines().count(), wrong.join("\n"));
     }
 }

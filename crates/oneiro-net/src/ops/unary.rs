@@ -1,4 +1,8 @@
 //! Elementwise functions of one variable: a table of value and derivative.
+//!
+//! At the end of its domain, where a function is finite and its derivative is not (√ at 0, arc functions at ±1), the derivative
+//! is taken for 0. Then √Σx² has the gradient 0 at x = 0, as `ReduceL2` has it and PyTorch's `norm`: the smallest of the
+//! subgradients. The limit ∞ would meet the 0 of x² and give NaN, which a ReLU in front of it stops only under the exact rule.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -198,9 +202,9 @@ impl Function {
         match self {
             // Without a branch, which on data nobody could predict.
             Function::Abs => f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)),
-            Function::Acos => -(1.0 - x * x).sqrt().recip(),
-            Function::Acosh => (x * x - 1.0).sqrt().recip(),
-            Function::Asin => (1.0 - x * x).sqrt().recip(),
+            Function::Acos => -finite_or_zero((1.0 - x * x).sqrt().recip()),
+            Function::Acosh => finite_or_zero((x * x - 1.0).sqrt().recip()),
+            Function::Asin => finite_or_zero((1.0 - x * x).sqrt().recip()),
             Function::Asinh => (x * x + 1.0).sqrt().recip(),
             Function::Atanh => (1.0 - x * x).recip(),
             Function::Celu { alpha } => {
@@ -267,9 +271,15 @@ impl Function {
             Function::Sin => x.cos(),
             Function::Softplus => functions::sigmoid(x),
             Function::Softsign => 1.0 / (1.0 + x.abs()).powi(2),
-            Function::Sqrt => 0.5 / y,
+            Function::Sqrt => finite_or_zero(0.5 / y),
         }
     }
+}
+
+/// A slope, or 0 where it is infinite. NaN stays, for there the function has no value.
+#[inline(always)]
+fn finite_or_zero(slope: f32) -> f32 {
+    if slope.is_infinite() { 0.0 } else { slope }
 }
 
 fn softplus(x: f32) -> f32 {
@@ -418,8 +428,19 @@ impl Kernel for Curve {
 
 #[cfg(test)]
 mod tests {
+    use super::Function;
     use crate::attributes::Attribute;
     use crate::ops::testing::{Case, data, positive, values};
+
+    #[test]
+    fn where_a_function_ends_its_slope_is_zero() {
+        for (f, end) in
+            [(Function::Sqrt, 0.0), (Function::Acos, -1.0), (Function::Asin, 1.0), (Function::Acosh, 1.0)]
+        {
+            assert_eq!(f.slope(end, f.value(end)), 0.0, "{f:?}");
+        }
+        assert!(Function::Sqrt.slope(-1.0, Function::Sqrt.value(-1.0)).is_nan());
+    }
 
     #[test]
     fn gradients_agree_with_differences() {

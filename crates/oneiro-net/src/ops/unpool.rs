@@ -1,4 +1,8 @@
 //! `MaxUnpool`: values back to the positions of the maxima that a `MaxPool` reported, zero elsewhere.
+//!
+//! Positions count in the tensor that was pooled. Its shape is that of the `MaxPool`'s input, where the positions come
+//! from one in the graph. Otherwise it is inferred from the attributes, as ONNX does; positions that do not fit it count in
+//! the output, as in ONNX Runtime and PyTorch. An output of another shape has the pooled tensor in its first corner.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,9 +14,10 @@ use crate::ops::lookup::index;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, exact_positions,
 };
-use crate::tensor::DType;
+use crate::tensor::{DType, Tensor, volume};
 
-/// The operator; inputs: values, positions in the whole output, optional shape of the output.
+/// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor where it is known
+/// (`format/onnx/links.rs`); of that only the shape is read.
 #[derive(Debug, Clone)]
 struct Unpool {
     kernel: Vec<i64>,
@@ -31,8 +36,8 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
 }
 
 impl Unpool {
-    /// The shape that the pooling had, which decides what the positions mean.
-    fn pooled_from(&self, x: &[usize]) -> Result<Vec<usize>, OpError> {
+    /// The shape that the attributes infer for the pooled tensor.
+    fn inferred_from(&self, x: &[usize]) -> Result<Vec<usize>, OpError> {
         let rank = x.len().checked_sub(2).filter(|&r| r > 0 && r == self.kernel.len());
         let rank = rank.ok_or_else(|| OpError(format!("kernel_shape {:?} for input {x:?}", self.kernel)))?;
         let strides = self.strides.clone().unwrap_or_else(|| vec![1; rank]);
@@ -54,11 +59,22 @@ impl Unpool {
         if indices.shape != x || indices.dtype != DType::Int {
             return Err(OpError(format!("positions {:?} do not fit {x:?}", indices.shape)));
         }
-        let pooled = self.pooled_from(x)?;
-        let out = inputs.ints(2)?.map(sizes).transpose()?.unwrap_or_else(|| pooled.clone());
+        let inferred = self.inferred_from(x)?;
+        let out = inputs.ints(2)?.map(sizes).transpose()?.unwrap_or_else(|| inferred.clone());
         if out.len() != x.len() || out[..2] != x[..2] {
             return Err(OpError(format!("an output of shape {out:?} for {x:?}")));
         }
+        let fits = |t: &Tensor| {
+            let end = volume(&inferred) as i64;
+            t.as_ints().map(|at| at.iter().all(|at| *at < end))
+        };
+        let pooled = match (inputs.get(3), &indices.value) {
+            (Some(source), _) if source.shape.len() == x.len() && source.shape[..2] == x[..2] => {
+                source.shape.clone()
+            }
+            (None, Some(positions)) if !fits(positions)? => out.clone(),
+            _ => inferred,
+        };
         check_volume(&out)?;
         check_volume(&pooled)?;
         Ok([pooled, out])

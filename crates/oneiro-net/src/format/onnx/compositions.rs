@@ -1,18 +1,30 @@
-//! Operators that ONNX itself defines as functions of others: `Attention`, `RotaryEmbedding`,
-//! `MeanVarianceNormalization`. Each call becomes the function's nodes, with a gradient for free.
+//! Operators that ONNX itself defines as functions of others (`Attention`, `RotaryEmbedding`,
+//! `MeanVarianceNormalization`), and those that ONNX Runtime writes into its own files ([`runtime`], [`nchwc`]). Each call
+//! becomes the function's nodes, with a gradient for free.
 //!
 //! What a file leaves to the shapes (head sizes, repeated heads) is written with `Shape`, which folds.
 
 use super::proto::attribute_proto::AttributeType;
 use super::proto::{AttributeProto, FunctionProto, NodeProto};
 
+pub(super) mod nchwc;
+mod runtime;
+
 /// ONNX's code of 32-bit floats.
 const FLOAT: i64 = 1;
 
 /// The function behind a node, if the node is one of these and in a form that is known.
 pub fn of(node: &NodeProto) -> Option<FunctionProto> {
-    if !matches!(node.domain(), "" | "ai.onnx") {
-        return None;
+    match node.domain() {
+        "" | "ai.onnx" => {}
+        "com.microsoft" => return runtime::of(node),
+        "com.microsoft.nchwc" => return nchwc::of(node),
+        _ => return None,
+    }
+    match node.op_type() {
+        "SimplifiedLayerNormalization" => return Some(runtime::simplified_norm(node)),
+        "ImageScaler" => return runtime::image_scaler(node),
+        _ => {}
     }
     let body = match node.op_type() {
         "Attention" => attention(node)?,
@@ -20,7 +32,6 @@ pub fn of(node: &NodeProto) -> Option<FunctionProto> {
         "MeanVarianceNormalization" => mean_variance(node),
         _ => return None,
     };
-    let names = |names: &[&str]| names.iter().map(|s| (*s).to_owned()).collect();
     let (input, output) = match node.op_type() {
         "Attention" => (
             names(&["Q", "K", "V", "mask", "past_key", "past_value", "lengths"]),
@@ -30,6 +41,10 @@ pub fn of(node: &NodeProto) -> Option<FunctionProto> {
         _ => (names(&["X"]), names(&["Y"])),
     };
     Some(FunctionProto { input, output, node: body.0, ..Default::default() })
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|s| (*s).to_owned()).collect()
 }
 
 fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
@@ -64,6 +79,27 @@ impl Body {
     fn set(&mut self, attribute: AttributeProto) {
         if let Some(node) = self.0.last_mut() {
             node.attribute.push(attribute);
+        }
+    }
+
+    /// Adds a node with attributes and returns the name of its result.
+    fn with<'a>(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        output: &'a str,
+        attributes: &[AttributeProto],
+    ) -> &'a str {
+        self.add(op, inputs, output);
+        attributes.iter().for_each(|a| self.set(a.clone()));
+        output
+    }
+
+    /// Adds the node that computes the result `Y`; it bears the name of the call.
+    fn last(&mut self, op: &str, inputs: &[&str], attributes: &[AttributeProto]) {
+        self.with(op, inputs, "Y", attributes);
+        if let Some(node) = self.0.last_mut() {
+            node.name = None;
         }
     }
 
@@ -106,6 +142,17 @@ impl Body {
 
     fn integers<'a>(&mut self, output: &'a str, values: &[i64]) -> &'a str {
         self.with_ints("Constant", &[], output, "value_ints", values)
+    }
+
+    fn numbers<'a>(&mut self, output: &'a str, values: Vec<f32>) -> &'a str {
+        self.add("Constant", &[], output);
+        self.set(AttributeProto {
+            name: Some("value_floats".into()),
+            r#type: Some(AttributeType::Floats as i32),
+            floats: values,
+            ..Default::default()
+        });
+        output
     }
 
     fn number<'a>(&mut self, output: &'a str, value: f32) -> &'a str {
