@@ -1,6 +1,7 @@
 //! From what a person calls a model to a network with its card and labels.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
@@ -12,11 +13,14 @@ use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
+use crate::framing::Framings;
 use crate::references::{Classes, Files, Places};
 
 #[allow(unsafe_code)]
 mod mapped;
+mod output;
 mod preparation;
+mod refusal;
 mod source;
 
 use preparation::Prepared;
@@ -57,6 +61,10 @@ pub struct ModelArgs {
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
+    /// The output that holds the classes, where the network has several [default: the one whose length fits the labels,
+    /// else the one that looks like classes]
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
     /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
     #[arg(skip)]
     pub prepared: Option<Card>,
@@ -76,8 +84,12 @@ pub struct LoadedModel {
     pub places: Places,
     /// The files that it was read from: its own, those with weights beside it, its card, its labels.
     pub files: Vec<PathBuf>,
-    /// Whether neither a card nor a flag nor the file says how images are prepared.
-    guessed: bool,
+    /// The photos that were brought to the network's size.
+    pub framings: Framings,
+    /// Whether the class output was named to the person.
+    output_said: AtomicBool,
+    /// What to say of how images are prepared, if nothing says it.
+    guessed: Option<String>,
     /// Remarks for people on how the model was read.
     notes: Vec<String>,
 }
@@ -134,9 +146,16 @@ impl LoadedModel {
     /// An error if the labels are not those of a network with this many classes.
     pub fn check_labels(&self, classes: usize) -> oneiro::Result<()> {
         match &self.labels {
+            Some(labels) if classes == 1 && labels.len() != 1 => Err(oneiro::Error::Settings(format!(
+                "{} class labels for a network with 1 output, which is a yes or no: give one label with --labels, that of \
+                 the yes{}",
+                labels.len(),
+                self.other_outputs()
+            ))),
             Some(labels) if labels.len() != classes => Err(oneiro::Error::Settings(format!(
-                "{} class labels for a network with {classes} classes; choose the right list with --labels",
-                labels.len()
+                "{} class labels for a network with {classes} classes; choose the right list with --labels{}",
+                labels.len(),
+                self.other_outputs()
             ))),
             _ => Ok(()),
         }
@@ -151,15 +170,11 @@ impl LoadedModel {
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let model = load_for_shapes(context, args)?;
-    if model.guessed {
-        let known = match (&args.mean, &args.std) {
-            (None, None) => "nothing says how images are prepared, so it",
-            _ => "what --mean or --std does not say of how images are prepared",
-        };
-        context.note(&format!(
-            "note: {known} is done as for torchvision's ImageNet networks (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); if \
-             that is wrong, so are the results: give --preprocess, --mean and --std, or a model card (NAME.toml beside the model)",
-        ));
+    if let Some(why) = refusal::no_pictures(&model) {
+        bail!(why);
+    }
+    if let Some(guessed) = &model.guessed {
+        context.hold(&format!("note: {guessed}"));
     }
     Ok(model)
 }
@@ -168,7 +183,7 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
 pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let mut loaded = read(args)?;
     for note in &loaded.notes {
-        context.note(&format!("note: {note}"));
+        context.hold(&format!("note: {note}"));
     }
     loaded.model = loaded.model.for_pictures();
     Ok(loaded)
@@ -178,7 +193,7 @@ pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedMode
 pub fn load_for_tensors(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let loaded = read(args)?;
     for note in &loaded.model.graph.notes {
-        context.note(&format!("note: {note}"));
+        context.hold(&format!("note: {note}"));
     }
     Ok(loaded)
 }
@@ -224,6 +239,11 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         card.name.clone()
     };
     let model = Model::new(graph, card).with_context(|| format!("could not use {}", args.model))?;
+    let model = model.with_labels(labels.as_ref().map(Labels::len));
+    if model.card.output.is_some() {
+        // A name that stands for nothing is found before any work.
+        model.head().with_context(|| format!("could not use {}", args.model))?;
+    }
     Ok(LoadedModel {
         model,
         source: args.model.clone(),
@@ -232,6 +252,8 @@ fn read(args: &ModelArgs) -> Result<LoadedModel> {
         title,
         places: Places::default(),
         files,
+        framings: Framings::default(),
+        output_said: AtomicBool::new(false),
         guessed,
         notes,
     })

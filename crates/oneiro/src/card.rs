@@ -24,9 +24,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+mod alike;
 mod input;
 pub mod metadata;
 
+pub use alike::{Collapsed, spread};
 pub use input::{
     CAFFE_MEAN, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, PREPROCESS_PRESETS,
 };
@@ -74,6 +76,9 @@ pub struct Card {
     /// Where the channels of the graph's tensors are.
     #[serde(default, skip_serializing_if = "is_default")]
     pub layout: Layout,
+    /// The graph's output that holds the classes, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// The inputs, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input: Vec<InputCard>,

@@ -12,12 +12,12 @@ use crate::card::{Card, ChannelOrder, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
 
+pub mod head;
+
+pub use head::{Activation, Head};
+
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
-
-/// Operators that may stand behind a classifier's softmax.
-const CHANGES_NO_NUMBER: &[&str] =
-    &["Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"];
 
 /// A graph and the card that describes its inputs.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Model {
     turned: bool,
     /// The values that those inputs were.
     replaced: Vec<ValueId>,
+    /// What is known of the class output.
+    known: head::Known,
 }
 
 impl Model {
@@ -69,7 +71,7 @@ impl Model {
             })
             .collect::<Result<Vec<InputCard>>>()?;
         card.input = inputs;
-        Ok(Self { graph, card, turned: false, replaced: Vec::new() })
+        Ok(Self { graph, card, turned: false, replaced: Vec::new(), known: head::Known::default() })
     }
 
     /// Whether any node reads an input.
@@ -85,7 +87,7 @@ impl Model {
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
         let (graph, replaced) = layout::fed_channels_first(&self.graph, &pictures);
-        Self { graph, card: self.card, turned: true, replaced }
+        Self { graph, card: self.card, turned: true, replaced, known: self.known }
     }
 
     /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
@@ -170,22 +172,6 @@ impl Model {
     /// The value that a layer's name means.
     pub fn resolve(&self, layer: &str) -> Result<ValueId> {
         Ok(self.names().resolve(layer)?)
-    }
-
-    /// The first output before a final softmax: the logits of a classifier. The softmax may stand before operators that
-    /// change no number, such as the casts of half-precision exports.
-    pub fn logits(&self) -> Result<ValueId> {
-        let output =
-            *self.graph.outputs.first().ok_or_else(|| Error::Unit("the network has no output".into()))?;
-        let mut value = output;
-        while let Some(node) = self.graph.producer(value).map(|i| &self.graph.nodes[i]) {
-            match (node.op.op_type(), node.inputs.first().copied().flatten()) {
-                ("Softmax" | "LogSoftmax", Some(logits)) => return Ok(logits),
-                (op, Some(before)) if CHANGES_NO_NUMBER.contains(&op) => value = before,
-                _ => break,
-            }
-        }
-        Ok(output)
     }
 
     /// The value that a term reads; an error for one that reads the picture.

@@ -7,9 +7,9 @@ use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Activation, Model, head};
 use crate::objective::measure::{self, Coupling, Measure};
-use crate::objective::{Objective, Reads, Term};
+use crate::objective::{Objective, Reads, Term, TermKind};
 
 mod features;
 mod seeding;
@@ -122,7 +122,19 @@ impl Probe {
             max_pool: gradients.unwrap_or_default(),
             ..Request::of_shapes(shapes, targets)
         };
-        let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
+        let mut plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
+        let at_output = objectives.iter().flat_map(Objective::terms).any(Term::at_output);
+        let head = at_output.then(|| model.head()).transpose()?;
+        let logits = head.and_then(|h| values.iter().rposition(|&v| v == h.logits));
+        if let Some(at) = logits.filter(|&at| at >= captured.len())
+            && let Some((graph, flat)) =
+                head::classes_first(&graph, request.targets[at], &plan.targets[at].shape, batch)
+        {
+            let mut targets = request.targets.clone();
+            targets[at] = flat;
+            let request = Request { targets, ..request };
+            plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, e))?;
+        }
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {
                 return Err(Error::Unit(format!(
@@ -153,7 +165,7 @@ impl Probe {
             values: Vec::new(),
             weights: Vec::new(),
         };
-        probe.bind(objectives, &read, &features)?;
+        probe.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
         Ok(probe)
     }
 
@@ -163,6 +175,7 @@ impl Probe {
         objectives: &[Objective],
         read: &[Vec<Option<usize>>],
         features: &features::Features,
+        activation: Activation,
     ) -> Result<()> {
         let mut made: Vec<(Term, Arc<dyn Measure>)> = Vec::new();
         for (objective, read) in objectives.iter().zip(read) {
@@ -195,7 +208,13 @@ impl Probe {
                             Some(measure) => measure,
                             None => {
                                 let features = features.of(term, target);
-                                let made_now = measure::of_layer(term, &self.shapes[target], &features);
+                                let shape = &self.shapes[target];
+                                let made_now = match term.kind {
+                                    TermKind::Probability(class) => {
+                                        Ok(measure::probability(class, activation, shape.iter().product()))
+                                    }
+                                    _ => measure::of_layer(term, shape, &features),
+                                };
                                 let measure =
                                     made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
                                 made.push((term.clone(), measure.clone()));

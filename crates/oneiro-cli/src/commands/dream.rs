@@ -181,7 +181,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.json {
         let written: Vec<String> = results.iter().map(|(_, path)| path.display().to_string()).collect();
         let seconds = started.elapsed().as_secs_f64();
-        let object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
+        let mut object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
+        model.add_to(&mut object);
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         let mut line = format!(
@@ -258,6 +259,7 @@ fn check_classes(context: &Context, model: &LoadedModel, objective: &Objective) 
     let probe =
         context.compute(|| oneiro::probe::Probe::new(&model.model, objectives, &[], shapes, false))?;
     let classes = probe.shape_of(model.model.logits()?).and_then(|s| s.first().copied()).unwrap_or(0);
+    model.say_output(context);
     Ok(model.check_labels(classes)?)
 }
 
