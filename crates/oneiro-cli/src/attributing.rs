@@ -9,10 +9,10 @@ use oneiro::objective::Objective;
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 use serde::{Deserialize, Serialize};
 
-use crate::commands::classify::usual_crop;
 use crate::commands::render::short;
 use crate::context::Context;
 use crate::files::{self, RawTensor};
+use crate::framing::{Framing, framed};
 use crate::healthy::broken_weights;
 use crate::interrupt;
 use crate::metadata::text_of_model;
@@ -118,12 +118,14 @@ impl Photo {
     }
 
     /// What the network is shown of it.
-    fn framed(&self, [h, w]: [usize; 2], recipe: &Recipe) -> Result<Image> {
+    fn framed(&self, size: [usize; 2], recipe: &Recipe) -> Result<(Image, Framing)> {
+        let Image { height, width, .. } = self.image;
         let framed = if recipe.full {
-            oneiro_media::resize(&self.image, h, w, oneiro_media::Filter::Triangle)
+            oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
+                .map(|shown| (shown, Framing::squeezed([height, width], size)))
+                .map_err(anyhow::Error::from)
         } else {
-            let crop = recipe.crop.unwrap_or_else(|| usual_crop(h.min(w)));
-            oneiro_media::classify_crop(&self.image, h, w, crop)
+            framed(&self.image, size, recipe.crop)
         };
         framed.with_context(|| format!("could not scale {}", self.file))
     }
@@ -150,7 +152,8 @@ pub fn attribute_all(
     // The size is the same for every objective.
     let size = context.compute(|| shown_size(model, recipe))?;
     for (photo, (asked, label)) in photos.iter().zip(asked) {
-        let shown = photo.framed(size, recipe)?;
+        let (shown, framing) = photo.framed(size, recipe)?;
+        model.framings.add(&photo.file, framing);
         let (unit, objective, default_label) = match asked {
             Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
             Asked::TopClass => {
@@ -214,6 +217,8 @@ pub fn attribute_all(
     for (file, method, why) in failures {
         context.note(&format!("note: {file}: {method} is left out: {why}"));
     }
+    model.say_output(context);
+    model.framings.say(context);
     for row in &rows {
         warn(context, row, &recipe.settings);
     }

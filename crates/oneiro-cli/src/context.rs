@@ -1,6 +1,7 @@
 //! What every command is given: the threads to compute on, and how to talk.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -12,6 +13,8 @@ pub struct Context {
     pool: ThreadPool,
     quiet: bool,
     config: Config,
+    /// Remarks that wait until the work begins.
+    held: Mutex<Vec<String>>,
 }
 
 impl Context {
@@ -20,7 +23,7 @@ impl Context {
             .num_threads(threads.unwrap_or(0))
             .build()
             .context("could not start the threads to compute with")?;
-        Ok(Self { pool, quiet, config })
+        Ok(Self { pool, quiet, config, held: Mutex::default() })
     }
 
     /// Runs work on this run's threads.
@@ -39,18 +42,34 @@ impl Context {
 
     /// Whether progress is to be shown, and whether as a bar.
     pub fn progress_style(&self) -> Option<bool> {
+        self.release();
         (!self.quiet).then(|| std::io::stderr().is_terminal())
     }
 
     /// A remark for people, on stderr.
     pub fn note(&self, text: &str) {
+        self.release();
         if !self.quiet {
             complain(text);
         }
     }
 
+    /// A remark that matters only if the work is done: it is made before the next remark, progress or result. What is
+    /// refused before that is refused in one line.
+    pub fn hold(&self, text: &str) {
+        if let (false, Ok(mut held)) = (self.quiet, self.held.lock()) {
+            held.push(text.to_owned());
+        }
+    }
+
+    fn release(&self) {
+        let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
+        held.iter().for_each(|text| complain(text));
+    }
+
     /// A line of the result, on stdout.
     pub fn print(&self, text: &str) -> Result<()> {
+        self.release();
         writeln!(std::io::stdout().lock(), "{text}").context(STDOUT_FAILED)
     }
 }

@@ -18,6 +18,7 @@ mod dot;
 mod dreaming;
 mod files;
 mod film;
+mod framing;
 mod gridding;
 mod healthy;
 mod interrupt;

@@ -154,7 +154,7 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
     text.push("kernels", kernels());
     text.push("model", &model.source);
     text.push("model-sha256", &model.hash);
-    text.push("preparation", model.model.whole_card().to_toml()?);
+    text.push("preparation", model.recorded_card().to_toml()?);
     Ok(text)
 }
 

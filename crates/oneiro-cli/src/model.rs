@@ -1,6 +1,7 @@
 //! From what a person calls a model to a network with its card and labels.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
@@ -14,14 +15,17 @@ use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
 
 use crate::context::Context;
+use crate::framing::Framings;
 use crate::references::{Classes, Files, Places};
 
 mod beginning;
 mod feeding;
 #[allow(unsafe_code)]
 mod mapped;
+mod output;
 mod pictures;
 mod preparation;
+mod refusal;
 mod source;
 
 pub use feeding::sources as fed_from;
@@ -81,6 +85,10 @@ pub struct ModelArgs {
     /// Where the files are that inputs were fed with, for a picture that is made again.
     #[arg(skip)]
     pub places: Places,
+    /// The output that holds the classes, where the network has several [default: the one whose length fits the labels,
+    /// else the one that looks like classes]
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
     /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
     #[arg(skip)]
     pub prepared: Option<Card>,
@@ -112,8 +120,12 @@ pub struct LoadedModel {
     pub places: Places,
     /// The files that it was read from: its own, those with weights beside it, its card, its labels.
     pub files: Vec<PathBuf>,
-    /// Whether neither a card nor a flag nor the file says how images are prepared.
-    guessed: bool,
+    /// The photos that were brought to the network's size.
+    pub framings: Framings,
+    /// Whether the class output was named to the person.
+    output_said: AtomicBool,
+    /// What to say of how images are prepared, if nothing says it.
+    guessed: Option<String>,
     /// Remarks for people on how the model was read.
     notes: Vec<String>,
 }
@@ -170,9 +182,16 @@ impl LoadedModel {
     /// An error if the labels are not those of a network with this many classes.
     pub fn check_labels(&self, classes: usize) -> oneiro::Result<()> {
         match &self.labels {
+            Some(labels) if classes == 1 && labels.len() != 1 => Err(oneiro::Error::Settings(format!(
+                "{} class labels for a network with 1 output, which is a yes or no: give one label with --labels, that of \
+                 the yes{}",
+                labels.len(),
+                self.other_outputs()
+            ))),
             Some(labels) if labels.len() != classes => Err(oneiro::Error::Settings(format!(
-                "{} class labels for a network with {classes} classes; choose the right list with --labels",
-                labels.len()
+                "{} class labels for a network with {classes} classes; choose the right list with --labels{}",
+                labels.len(),
+                self.other_outputs()
             ))),
             _ => Ok(()),
         }
@@ -187,15 +206,11 @@ impl LoadedModel {
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let model = load_for_shapes(context, args)?;
-    if model.guessed {
-        let known = match (&args.mean, &args.std) {
-            (None, None) => "nothing says how images are prepared, so it",
-            _ => "what --mean or --std does not say of how images are prepared",
-        };
-        context.note(&format!(
-            "note: {known} is done as for torchvision's ImageNet networks (RGB in 0-1, mean .485 .456 .406, std .229 .224 .225); if \
-             that is wrong, so are the results: give --preprocess, --mean and --std, or a model card (NAME.toml beside the model)",
-        ));
+    if let Some(why) = refusal::no_pictures(&model) {
+        bail!(why);
+    }
+    if let Some(guessed) = &model.guessed {
+        context.hold(&format!("note: {guessed}"));
     }
     Ok(model)
 }
@@ -204,7 +219,7 @@ pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
 pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
     let mut loaded = read(args, &[])?;
     for note in &loaded.notes {
-        context.note(&format!("note: {note}"));
+        context.hold(&format!("note: {note}"));
     }
     loaded.model = loaded.model.for_pictures();
     Ok(loaded)
@@ -215,7 +230,7 @@ pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> 
     args.check_given(given)?;
     let loaded = read(args, given)?;
     for note in &loaded.model.graph.notes {
-        context.note(&format!("note: {note}"));
+        context.hold(&format!("note: {note}"));
     }
     Ok(loaded)
 }
@@ -273,8 +288,13 @@ fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
     if given.is_empty() || !values.is_empty() {
         model = model.fed(&values).with_context(could_not)?;
     }
+    model = model.with_labels(labels.as_ref().map(Labels::len));
     if is_blocked {
         model = model.with_declared(declared());
+    }
+    if model.card.output.is_some() {
+        // A name that stands for nothing is found before any work.
+        model.head().with_context(could_not)?;
     }
     Ok(LoadedModel {
         model,
@@ -284,6 +304,8 @@ fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
         title,
         places: Places::default(),
         files,
+        framings: Framings::default(),
+        output_said: AtomicBool::new(false),
         guessed,
         notes,
     })

@@ -12,6 +12,7 @@ use oneiro_media::{Bands, Image};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::framing::Framing;
 use crate::model::{LoadedModel, hex};
 
 /// A file that a picture was made from, as the picture's metadata has it.
@@ -122,6 +123,7 @@ impl<'a> Files<'a> {
         let Some([h, w]) = self.size else {
             bail!("{name}: the network has no input for pictures");
         };
+        self.model.framings.add(name, Framing::covering([image.height, image.width], [h, w]));
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
@@ -171,6 +173,7 @@ impl<'a> Files<'a> {
         let Some([h, w]) = self.size else {
             bail!("{name}: the network has no input for pictures");
         };
+        self.model.framings.add(name, Framing::covering([bands.height, bands.width], [h, w]));
         let data = bands.fit_center_crop(h, w)?.data;
         Ok(Reference { name: name.to_owned(), shape: [bands.count, h, w], data: Arc::from(data) })
     }

@@ -191,13 +191,20 @@ impl ResultArgs {
     pub fn print(
         &self,
         context: &Context,
+        model: &LoadedModel,
         finished: &[Finished],
         files: &[String],
         started: Instant,
         line: impl Fn(&UnitReport) -> String,
     ) -> Result<ExitCode> {
         if self.json {
-            print_json(context, &finished.iter().map(|f| &f.report).collect::<Vec<_>>(), files, started)?;
+            print_json(
+                context,
+                model,
+                &finished.iter().map(|f| &f.report).collect::<Vec<_>>(),
+                files,
+                started,
+            )?;
         } else {
             finished.iter().try_for_each(|f| context.print(&line(&f.report)))?;
             context.print(&format!("written to {}", files.join(", ")))?;
@@ -264,11 +271,13 @@ pub fn produce_from<'a>(
 /// Prints what `--json` gives: units, files, seconds.
 pub fn print_json(
     context: &Context,
+    model: &LoadedModel,
     units: &[impl Serialize],
     files: &[String],
     started: Instant,
 ) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
-    let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+    let mut object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+    model.add_to(&mut object);
     context.print(&serde_json::to_string_pretty(&object)?)
 }

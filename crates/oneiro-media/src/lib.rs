@@ -61,7 +61,7 @@ pub use read::{
     IMAGE_EXTENSIONS, decode_image, decode_image_alpha, has_image_name, read_bytes, read_image,
     read_image_alpha,
 };
-pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, fit_center_crop, resize};
+pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
 pub use write::{
     PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_atomic_with, write_png,

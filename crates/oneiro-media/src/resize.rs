@@ -140,11 +140,16 @@ pub fn classify_crop(image: &Image, height: usize, width: usize, fraction: f64) 
         let what = format!("the crop fraction is {fraction}; it must be above 0 and at most 1");
         return Err(MediaError::Shape { what });
     }
+    let whole = classify_scale((image.height, image.width), height, width, fraction);
+    resize_center(image, whole, (height, width), Filter::Triangle)
+}
+
+/// The size (height, width) to which [`classify_crop`] scales a picture of this size before it cuts.
+pub fn classify_scale(size: (usize, usize), height: usize, width: usize, fraction: f64) -> (usize, usize) {
     /// Keeps `224 / 0.875` at 256 whatever the rounding.
     const SLACK: f64 = 1e-9;
     let enlarged = |side: usize| ((side as f64 / fraction - SLACK).ceil() as usize).max(side);
-    let whole = covering((image.height, image.width), enlarged(height), enlarged(width));
-    resize_center(image, whole, (height, width), Filter::Triangle)
+    covering(size, enlarged(height), enlarged(width))
 }
 
 /// The size of the picture, aspect kept, that covers `height` × `width`: one side exact, the other rounded

@@ -25,7 +25,7 @@ mod regroup;
 mod rules;
 mod stated;
 
-pub use feature_map::FeatureMap;
+pub use feature_map::{FeatureMap, rows};
 pub use follow::{Followed, follow};
 pub use rules::Sources;
 pub use stated::parse;

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
+mod alike;
 mod axes;
 mod input;
 pub mod metadata;
@@ -32,6 +33,7 @@ mod value;
 pub use axes::{Axis, InputAxes};
 pub use value::{FeedValue, HashedFile};
 
+pub use alike::{Collapsed, spread};
 pub use input::{
     CAFFE_MEAN, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, PREPROCESS_PRESETS,
 };
@@ -82,6 +84,9 @@ pub struct Card {
     /// Tokens in front of the patches (class, registers), for layers whose axes the card states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_tokens: Option<usize>,
+    /// The graph's output that holds the classes, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// The inputs, in any order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub input: Vec<InputCard>,

@@ -15,6 +15,7 @@ use crate::objective::{Reads, Term};
 mod axes;
 mod begin;
 mod fed;
+pub mod head;
 mod picture_axes;
 #[cfg(test)]
 mod tests;
@@ -22,14 +23,11 @@ mod tests;
 pub use axes::{Layered, Target, View};
 pub use begin::{Declared, begin_at};
 pub use fed::Fed;
+pub use head::{Activation, Head};
 pub use picture_axes::{PictureAxes, picture_axes};
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
-
-/// Operators that may stand behind a classifier's softmax.
-const CHANGES_NO_NUMBER: &[&str] =
-    &["Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"];
 
 /// A graph and the card that describes its inputs.
 #[derive(Debug, Clone)]
@@ -50,6 +48,8 @@ pub struct Model {
     constant: Vec<InputCard>,
     /// What the file says of tensors inside the graph.
     declared: Arc<Declared>,
+    /// What is known of the class output.
+    known: head::Known,
 }
 
 impl Model {
@@ -91,8 +91,9 @@ impl Model {
         card.input = inputs;
         let (turned, replaced, unbatched, constant) = (false, Vec::new(), false, Vec::new());
         let stated_axes = Vec::new();
-        let declared = Arc::default();
-        let mut model = Self { graph, card, turned, replaced, stated_axes, unbatched, constant, declared };
+        let (declared, known) = (Arc::default(), head::Known::default());
+        let mut model =
+            Self { graph, card, turned, replaced, stated_axes, unbatched, constant, declared, known };
         model.give_all_axes()?;
         Ok(model)
     }
@@ -210,22 +211,6 @@ impl Model {
     /// The value that a layer's name means.
     pub fn resolve(&self, layer: &str) -> Result<ValueId> {
         Ok(self.names().resolve(layer)?)
-    }
-
-    /// The first output before a final softmax: the logits of a classifier. The softmax may stand before operators that
-    /// change no number, such as the casts of half-precision exports.
-    pub fn logits(&self) -> Result<ValueId> {
-        let output =
-            *self.graph.outputs.first().ok_or_else(|| Error::Unit("the network has no output".into()))?;
-        let mut value = output;
-        while let Some(node) = self.graph.producer(value).map(|i| &self.graph.nodes[i]) {
-            match (node.op.op_type(), node.inputs.first().copied().flatten()) {
-                ("Softmax" | "LogSoftmax", Some(logits)) => return Ok(logits),
-                (op, Some(before)) if CHANGES_NO_NUMBER.contains(&op) => value = before,
-                _ => break,
-            }
-        }
-        Ok(output)
     }
 
     /// The value that a term reads; an error for one that reads the picture.

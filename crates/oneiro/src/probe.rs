@@ -7,9 +7,9 @@ use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
-use crate::model::{Model, Target, View};
+use crate::model::{Activation, Model, Target, View};
 use crate::objective::measure::{self, Coupling, Measure};
-use crate::objective::{Objective, Reads, Term};
+use crate::objective::{Objective, Reads, Term, TermKind};
 
 mod features;
 mod seeding;
@@ -124,6 +124,8 @@ impl Probe {
             ..Request::of_shapes(shapes, planned)
         };
         let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, &values, e))?;
+        let at_output = objectives.iter().flat_map(Objective::terms).any(Term::at_output);
+        let head = at_output.then(|| model.head()).transpose()?;
         for target in &plan.targets[captured.len()..] {
             if target.shape.first() != Some(&batch) {
                 return Err(Error::Unit(format!(
@@ -154,7 +156,7 @@ impl Probe {
             values: Vec::new(),
             weights: Vec::new(),
         };
-        probe.bind(objectives, &read, &features)?;
+        probe.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
         Ok(probe)
     }
 
@@ -164,6 +166,7 @@ impl Probe {
         objectives: &[Objective],
         read: &[Vec<Option<usize>>],
         features: &features::Features,
+        activation: Activation,
     ) -> Result<()> {
         let mut made: Vec<(Term, Arc<dyn Measure>)> = Vec::new();
         for (objective, read) in objectives.iter().zip(read) {
@@ -196,7 +199,13 @@ impl Probe {
                             Some(measure) => measure,
                             None => {
                                 let features = features.of(term, target);
-                                let made_now = measure::of_layer(term, &self.shapes[target], &features);
+                                let shape = &self.shapes[target];
+                                let made_now = match term.kind {
+                                    TermKind::Probability(class) => {
+                                        Ok(measure::probability(class, activation, shape.iter().product()))
+                                    }
+                                    _ => measure::of_layer(term, shape, &features),
+                                };
                                 let measure =
                                     made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
                                 made.push((term.clone(), measure.clone()));

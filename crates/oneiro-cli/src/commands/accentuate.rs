@@ -140,5 +140,5 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
-    args.results.print(context, &finished, &files, started, UnitReport::line)
+    args.results.print(context, &model, &finished, &files, started, UnitReport::line)
 }

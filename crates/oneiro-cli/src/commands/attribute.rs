@@ -161,7 +161,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let mut files = vec![out.display().to_string()];
         files.extend(args.raw.iter().map(|p| p.display().to_string()));
         let seconds = started.elapsed().as_secs_f64();
-        let object = serde_json::json!({ "images": reports, "files": files, "seconds": seconds });
+        let mut object = serde_json::json!({ "images": reports, "files": files, "seconds": seconds });
+        model.add_to(&mut object);
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         for report in reports {

@@ -121,7 +121,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
     files.extend(args.settings.save(&plan.settings[0].preset)?);
-    args.results.print(context, &finished, &files, started, |r| {
+    args.results.print(context, &model, &finished, &files, started, |r| {
         let mut line = r.line();
         if args.strength.len() > 1 {
             line += &format!(", C = {}", plan.settings[r.setting].preset.weight);

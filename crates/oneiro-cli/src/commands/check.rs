@@ -206,6 +206,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             report.compare(theirs, &shape, &ours, args.grad_rtol);
         }
     }
+    model.say_output(context);
     for line in &report.lines {
         context.print(line)?;
     }

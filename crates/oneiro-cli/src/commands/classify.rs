@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::card::{InputCard, InputKind};
+use oneiro::model::Activation;
+use oneiro::model::{Target, View};
 use oneiro::objective::Objective;
 use oneiro::preprocess::Preprocess;
 use oneiro::probe::Probe;
@@ -13,6 +15,7 @@ use oneiro_zoo::labels::Labels;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::framing::{Framing, framed};
 use crate::interrupt;
 use crate::model::{self, LoadedModel, ModelArgs};
 use crate::progress::Progress;
@@ -24,8 +27,12 @@ Examples:
   oneiro classify squeezenet1_1 cat.jpg dog.png
   oneiro classify model.onnx photos/ --top 1     # photos/CLASS/*.jpg: prints how many are right
 
-An image is scaled so that its shorter side is 256 pixels for networks of 224 to 227 (the protocol of Caffe and
-torchvision), else the network's size / 0.875, then cropped about its centre. --crop chooses another share.")]
+An image that has the network's size is shown as it is. Any other is scaled so that its shorter side is 256 pixels for
+networks of 224 to 227 (the protocol of Caffe and torchvision), else the network's size / 0.875, then cropped about its
+centre. --crop chooses another share, for every image.
+
+Behind a sigmoid classes are independent, and their percentages do not add up to 100. A network with one output says yes
+or no: its percentage is that of the yes.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -55,6 +62,14 @@ struct Verdict {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     truth: Option<usize>,
+    /// How the image was brought to the network's size.
+    shown: Framing,
+    /// The output that the classes are read from, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    /// Whether each class has a probability of its own, as behind a sigmoid.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    independent: bool,
     top: Vec<Guess>,
 }
 
@@ -64,7 +79,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load(context, &args.model)?;
     let files = collect(context, &args.images, model.labels.as_ref())?;
-    let logits = model.model.logits()?;
     let images = |(_, card): &(usize, &InputCard)| card.kind != InputKind::Tensor;
     let (at, card) = match model.model.card.input.iter().enumerate().filter(images).collect::<Vec<_>>()[..] {
         [(at, card)] if card.kind == InputKind::Image => (at, card),
@@ -84,21 +98,27 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     model.model.check_colors(at)?;
     model.model.check_picture(at, &shapes[at])?;
     let (h, w) = (shapes[at][2], shapes[at][3]);
-    let crop = args.crop.unwrap_or_else(|| usual_crop(h.min(w)));
+    let logits = model.model.logits()?;
+    let activation = model.model.head()?.activation;
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
     let mut probe = context.compute(|| Probe::new(&model.model, &objective, &[logits], shapes, false))?;
+    model.say_output(context);
+    let target = Target { value: logits, view: View::Classes };
+    let classes = probe.shape_of(target).map_or(0, |shape| shape.iter().product());
+    model.check_labels(classes)?;
+    let independent = activation.is_independent(classes);
+    say_activation(context, activation, classes);
     let mut verdicts = Vec::new();
     let mut bad = Vec::new();
     let mut progress = Progress::new(context, "classifying", files.len() as u64);
     for (path, truth) in &files {
         interrupt::check()?;
         let image = oneiro_media::read_image(path).map_err(anyhow::Error::from).and_then(|image| {
-            oneiro_media::classify_crop(&image, h, w, crop)
-                .with_context(|| format!("could not scale {}", path.display()))
+            framed(&image, [h, w], args.crop).with_context(|| format!("could not scale {}", path.display()))
         });
-        let image = match image {
-            Ok(image) => image,
+        let (image, shown) = match image {
+            Ok(framed) => framed,
             // One alone is the error itself.
             Err(error) if files.len() == 1 => return Err(error),
             Err(error) => {
@@ -117,18 +137,21 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             probe.forward();
         });
         let logits = probe.captured(0).1;
-        model.check_labels(logits.len())?;
         if logits.iter().any(|x| !x.is_finite()) {
             let graph = &model.model.graph;
             let weights = oneiro_net::broken::describe(graph, &graph.outputs)
                 .map_or("its weights are".to_owned(), |w| format!("of its weights, these are not: {w}"));
             bail!("{}: the network's output is not finite; {weights}", path.display());
         }
-        let top = best(&model, logits, usize::from(args.top));
+        let top = best(&model, logits, activation, usize::from(args.top));
         progress.advance(1);
-        verdicts.push(Verdict { file: path.display().to_string(), truth: *truth, top });
+        let file = path.display().to_string();
+        model.framings.add(&file, shown);
+        let output = model.output_in_use().map(str::to_owned);
+        verdicts.push(Verdict { file, truth: *truth, shown, output, independent, top });
     }
     drop(progress);
+    model.framings.say(context);
     if !verdicts.is_empty() {
         report(context, args, &model, &verdicts)?;
     }
@@ -139,33 +162,32 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     bail!("{} of {} images could not be read: {first}", bad.len(), files.len())
 }
 
-/// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
-const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
-/// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
-const SCALED_SIDE: f64 = 256.0;
-
-/// The share of the scaled picture that the reference evaluations crop.
-pub fn usual_crop(side: usize) -> f64 {
-    if CENTER_CROP_SIDES.contains(&side) {
-        side as f64 / SCALED_SIDE
-    } else {
-        oneiro_media::CLASSIFY_CROP_FRACTION
+/// What the percentages are, where they are not those of a softmax.
+fn say_activation(context: &Context, activation: Activation, classes: usize) {
+    if classes == 1 {
+        let how = match activation {
+            Activation::Given => "the output",
+            Activation::Sigmoid | Activation::HardSigmoid { .. } => "its sigmoid",
+            _ => "a sigmoid of it, as the network has none",
+        };
+        context.note(&format!(
+            "note: the network has one output, a yes or no: the probability of the yes is {how}"
+        ));
+    } else if activation.is_independent(classes) {
+        context.note(
+            "note: the network's classes are independent (a sigmoid each): their probabilities do not add up to 100 %",
+        );
     }
 }
 
-fn best(model: &LoadedModel, logits: &[f32], top: usize) -> Vec<Guess> {
-    let max = logits.iter().fold(f64::NEG_INFINITY, |m, &x| m.max(f64::from(x)));
-    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+fn best(model: &LoadedModel, logits: &[f32], activation: Activation, top: usize) -> Vec<Guess> {
+    let probabilities = activation.probabilities(logits);
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
     order
         .into_iter()
         .take(top)
-        .map(|class| Guess {
-            class,
-            label: model.class_name(class),
-            probability: (f64::from(logits[class]) - max).exp() / sum,
-        })
+        .map(|class| Guess { class, label: model.class_name(class), probability: probabilities[class] })
         .collect()
 }
 

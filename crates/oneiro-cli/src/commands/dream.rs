@@ -181,7 +181,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.json {
         let written: Vec<String> = results.iter().map(|(_, path)| path.display().to_string()).collect();
         let seconds = started.elapsed().as_secs_f64();
-        let object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
+        let mut object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
+        model.add_to(&mut object);
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         let mut line = format!(
@@ -257,10 +258,13 @@ fn check_classes(context: &Context, model: &LoadedModel, objective: &Objective) 
     let objectives = std::slice::from_ref(objective);
     let probe =
         context.compute(|| oneiro::probe::Probe::new(&model.model, objectives, &[], shapes, false))?;
-    let classes = probe
-        .shape_of(oneiro::model::Target { value: model.model.logits()?, view: oneiro::model::View::Map })
-        .and_then(|s| s.first().copied())
-        .unwrap_or(0);
+    let classes = match objective.terms().into_iter().find(|term| term.at_output()) {
+        Some(term) => {
+            probe.shape_of(model.model.target_of(term)?).and_then(|s| s.first().copied()).unwrap_or(0)
+        }
+        None => 0,
+    };
+    model.say_output(context);
     Ok(model.check_labels(classes)?)
 }
 

@@ -183,8 +183,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     written.extend(args.settings.save(&setting.preset)?);
     if args.results.json {
         let seconds = started.elapsed().as_secs_f64();
-        let object =
+        let mut object =
             json!({ "layer": recipe.layer, "cells": made.cells, "files": written, "seconds": seconds });
+        model.add_to(&mut object);
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         for line in summary(&recipe, &made) {

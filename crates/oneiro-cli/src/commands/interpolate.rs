@@ -117,7 +117,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         written.push(path.display().to_string());
     }
     written.extend(args.settings.save(&plan.settings[0].preset)?);
-    args.results.print(context, &finished, &written, started, |r| format!("{}: {}", r.unit, short(r.value)))
+    args.results
+        .print(context, &model, &finished, &written, started, |r| format!("{}: {}", r.unit, short(r.value)))
 }
 
 /// `LAYER=WEIGHT`, the last equals sign counting.

@@ -158,7 +158,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     files.extend(args.settings.save(preset)?);
     if args.results.json {
         let units = results.iter().map(json_of).collect::<Result<Vec<Value>>>()?;
-        sheets::print_json(context, &units, &files, started)?;
+        sheets::print_json(context, &model, &units, &files, started)?;
     } else {
         for line in summary(args, &results) {
             context.print(&line)?;

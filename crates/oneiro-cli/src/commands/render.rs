@@ -176,7 +176,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         files.extend(saved);
         let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
         let seconds = started.elapsed().as_secs_f64();
-        let object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+        let mut object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
+        model.add_to(&mut object);
         context.print(&serde_json::to_string_pretty(&object)?)?;
     } else {
         for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {

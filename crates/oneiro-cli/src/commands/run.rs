@@ -173,6 +173,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Ok(results)
     })?;
     files::write_tensors(&args.out, &results, HashMap::new())?;
+    model.say_output(context);
     let broken = |t: &&RawTensor| t.data.iter().any(|x| !x.is_finite());
     let named = |tensors: &[RawTensor]| {
         tensors.iter().filter(broken).map(|t| t.name.as_str()).collect::<Vec<_>>().join(", ")

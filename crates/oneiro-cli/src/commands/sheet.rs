@@ -144,7 +144,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     files.extend(args.settings.save(&plan.settings[0].preset)?);
     if args.json {
         let units: Vec<_> = finished.iter().map(|f| &f.report).collect();
-        sheets::print_json(context, &units, &files, started)?;
+        sheets::print_json(context, &model, &units, &files, started)?;
     } else {
         context.print(&format!("{} units written to {}", finished.len(), files[0]))?;
     }

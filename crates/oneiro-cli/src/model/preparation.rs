@@ -1,20 +1,22 @@
 //! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::card::{Card, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, Layout, metadata};
+use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, Layout, metadata};
 use oneiro_net::Graph;
 use oneiro_net::graph::{Dim, Input};
 use oneiro_zoo::labels::{self, Labels};
 
 use super::{ModelArgs, feeding, pictures};
 
+mod remark;
+
 /// What is known of the inputs.
 pub struct Prepared {
     pub card: Card,
     /// Labels that stand in the model file.
     pub labels: Option<Labels>,
-    /// Whether nothing said how images are prepared.
-    pub guessed: bool,
+    /// Where nothing said how images are prepared: what is done, for people.
+    pub guessed: Option<String>,
     /// Remarks for people.
     pub notes: Vec<String>,
 }
@@ -37,7 +39,8 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
         card.layout = layout;
     }
     card.axes.extend(args.axes.iter().cloned());
-    if card.input.is_empty() {
+    let written = !card.input.is_empty();
+    if !written {
         let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
         let found = if by_flags || begins_inside { None } else { found? };
         if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
@@ -64,9 +67,17 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
                             InputKind::Tensor => *card = InputCard::tensor(&card.name),
                             kind => card.kind = kind,
                         }
+                        let colours = graph.metadata.contains_key("Image.BitmapPixelFormat");
+                        if !colours
+                            && card.kind != InputKind::Tensor
+                            && channels(input, own.layout) == Some(1)
+                        {
+                            card.to_gray();
+                        }
                     }
                 }
                 card.labels = card.labels.or(own.labels);
+                card.output = card.output.or(own.output);
                 card.layers.extend(own.layers);
                 card.prefix_tokens = card.prefix_tokens.or(own.prefix_tokens);
                 for (layer, axes) in own.axes {
@@ -96,7 +107,13 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
     for input in &mut card.input {
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
         if input.kind != InputKind::Tensor {
-            apply_flags(input, args, read.and_then(|i| pictures::channels(graph, i, input, card.layout)))?;
+            let remark = apply_flags(
+                input,
+                args,
+                read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
+            )?;
+            // What is guessed is said with its numbers anyway.
+            notes.extend(remark.filter(|_| written || !guessed));
         }
         let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used && input.value.is_none() {
@@ -130,14 +147,20 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
     }
     if let (Some(bands), true) = (bands, guessed) {
         guessed = false;
-        if args.mean.is_none() && args.std.is_none() && args.range.is_none() {
-            notes.push(format!(
+        let given = args.mean.is_some() || args.std.is_some() || args.range.is_some();
+        notes.push(match given {
+            false => format!(
                 "nothing says how the bands of \"{}\" are prepared, so they are given as they are, 0-1; if that is wrong, so \
                  are the results: give --mean, --std and --range, or a model card",
                 bands.name
-            ));
-        }
+            ),
+            true => format!("the bands of \"{}\" are prepared as {}", bands.name, remark::numbers(bands)),
+        });
     }
+    if let Some(output) = &args.output {
+        card.output = Some(output.clone());
+    }
+    let guessed = if guessed { remark::guessed(&card, args) } else { None };
     Ok(Prepared { card, labels: inside, guessed, notes })
 }
 
@@ -207,18 +230,17 @@ fn usual(args: &ModelArgs, graph: &Graph, name: &str, input: &Input, layout: Lay
         card.kind = InputKind::Clip;
     }
     if channels == Some(1) {
-        card.order = ChannelOrder::Gray;
-        let mean = |v: &[f32]| vec![v.iter().sum::<f32>() / v.len() as f32];
-        (card.mean, card.std) = match args.preprocess.as_deref() {
-            None if unsaid == "imagenet" => (mean(&IMAGENET_MEAN), mean(&IMAGENET_STD)),
-            _ => (mean(&card.mean), mean(&card.std)),
-        };
+        card.to_gray();
     }
     Ok(card)
 }
 
-/// Flags override the card. `channels`: those of the network's input, if its file fixes them.
-fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>) -> Result<()> {
+/// Flags override the card; returns a remark on numbers that are not those of the flag or the card. `channels`: those of
+/// the network's input, if its file fixes them.
+fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>) -> Result<Option<String>> {
+    let mut remark = None;
+    // What flags replace is not worth a word.
+    let replaced = args.mean.is_some() && args.std.is_some();
     let order = args.order.as_deref().map(|order| match order {
         "bgr" => ChannelOrder::Bgr,
         "gray" => ChannelOrder::Gray,
@@ -226,37 +248,61 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>)
         _ => ChannelOrder::Rgb,
     });
     let takes_bands = order.unwrap_or(input.order) == ChannelOrder::Bands;
+    let gray = order.unwrap_or(input.order) == ChannelOrder::Gray;
     if let Some(name) = &args.preprocess {
         let preset = match takes_bands {
             true => InputCard::bands(Some(name), &input.name)?,
             false => InputCard::preset(name, &input.name)?,
         };
-        let gray = input.order == ChannelOrder::Gray;
         *input = InputCard {
             size: input.size,
             frames: input.frames,
             kind: input.kind,
             show: std::mem::take(&mut input.show),
             axes: input.axes.take(),
-            ..if gray {
-                InputCard { order: input.order, mean: vec![], std: vec![], ..preset }
-            } else {
-                preset
-            }
+            ..preset
         };
     }
-    if let Some(order) = order {
-        input.order = order;
-        let fits = match takes_bands {
-            true => input.mean.len() == 1 || channels.is_none_or(|n| n == input.mean.len()),
-            false => input.mean.len() == input.channels(),
-        };
-        if !fits {
-            (input.mean, input.std) = (vec![], vec![]);
+    if gray {
+        let source =
+            args.preprocess.as_ref().map_or("the card".to_owned(), |name| format!("--preprocess {name}"));
+        if input.to_gray() == Collapsed::Averaged && !replaced {
+            remark = Some(format!(
+                "{source} has numbers for three colours; a grey network gets their means: {}",
+                remark::numbers(input)
+            ));
         }
+    } else if let Some(order) = order {
+        let wanted = match order {
+            // One number stands for as many bands as the network has.
+            ChannelOrder::Bands => channels,
+            _ => Some(3),
+        };
+        let given = [args.mean.is_some(), args.std.is_some()];
+        for (list, given) in [&mut input.mean, &mut input.std].into_iter().zip(given) {
+            *list = match wanted {
+                _ if given => Vec::new(),
+                None => list.clone(),
+                Some(wanted) => card::spread(list, wanted).with_context(|| {
+                    format!(
+                        "--order {}: the card's numbers {} are not those of {wanted} channels; give --mean and --std, too",
+                        args.order.as_deref().unwrap_or_default(),
+                        remark::list(list)
+                    )
+                })?,
+            };
+        }
+        if let (Some(name), false) = (&args.preprocess, takes_bands || replaced || input.order == order) {
+            let turned = InputCard { order, ..input.clone() };
+            remark = Some(format!("--preprocess {name} in another order: {}", remark::numbers(&turned)));
+        }
+        input.order = order;
         if !takes_bands {
             input.show.clear();
         }
+    }
+    if gray {
+        input.show.clear();
     }
     if let (Some(show), true) = (&args.show, takes_bands) {
         input.show = show.clone();
@@ -280,8 +326,9 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>)
     let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     let fits = input.complete().and_then(|()| input.fit_bands(channels));
     if given.is_empty() {
-        Ok(fits?)
+        fits?;
     } else {
-        fits.with_context(|| format!("with {} as given", given.join(", ")))
+        fits.with_context(|| format!("with {} as given", given.join(", ")))?;
     }
+    Ok(remark)
 }

@@ -81,6 +81,7 @@ pub fn prepare<'a>(
         layers.dedup();
         groups.entry((job.setting, layers)).or_default().push(i);
     }
+    model.say_output(context);
     let groups: Vec<Vec<usize>> = groups.into_values().collect();
     for (index, setting) in settings.iter_mut().enumerate() {
         let of_setting: Vec<&Vec<usize>> =
@@ -91,6 +92,7 @@ pub fn prepare<'a>(
         let size = accepted_size(context, model, setting, &mut jobs, &of_setting, &materials, keep_size)?;
         setting.preset.size = size;
     }
+    model.framings.say(context);
     Ok(Prepared { model, jobs, settings, materials, statistics_path, groups })
 }
 

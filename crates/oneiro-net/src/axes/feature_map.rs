@@ -237,6 +237,12 @@ impl FeatureMap {
     }
 }
 
+/// A value of shape (N, n) behind one whose entries are rows of `n` numbers, on whichever axis.
+pub fn rows(graph: &mut Graph, value: ValueId, n: usize) -> ValueId {
+    let shape = add_constant(graph, &[-1, n as i64]);
+    add_node(graph, value, "Reshape", vec![Some(value), Some(shape)], vec![])
+}
+
 fn reshape(
     graph: &mut Graph,
     value: ValueId,

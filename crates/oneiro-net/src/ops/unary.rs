@@ -292,6 +292,14 @@ struct Unary {
     kind: Kind,
 }
 
+/// Slope and offset of clamp(slope·x + offset, 0, 1), if an operator is a `HardSigmoid`.
+pub fn hard_sigmoid(op: &dyn Operator) -> Option<(f32, f32)> {
+    match op.as_any().downcast_ref::<Unary>()?.kind {
+        Kind::Table(Function::HardSigmoid { alpha, beta }) => Some((alpha, beta)),
+        _ => None,
+    }
+}
+
 /// Where the function is: here, or with the kernels.
 #[derive(Debug, Clone, Copy)]
 enum Kind {

@@ -22,6 +22,8 @@ pub enum View {
     Map,
     /// All numbers, whatever they mean.
     Everything,
+    /// As one number a class, on whichever axis the classes are.
+    Classes,
 }
 
 /// A value of the network, and how it is looked at.
@@ -68,10 +70,36 @@ impl Layered {
     }
 }
 
+/// Where the one row of numbers lies that each entry is.
+enum Row {
+    /// On axis 1, or it is a single number.
+    InPlace,
+    /// This many on another axis, or in a value without a batch axis.
+    Of(usize),
+}
+
+/// The row that each entry of a value of this shape is; `None` if it has several axes of more than one position.
+fn row_of(shape: &[usize], batch: usize) -> Option<Row> {
+    match shape {
+        [n] if batch == 1 && *n != 1 => Some(Row::Of(*n)),
+        [first, entry @ ..] if *first == batch && entry.iter().filter(|&&n| n != 1).count() <= 1 => {
+            match entry.iter().position(|&n| n != 1) {
+                Some(at) if at > 0 => Some(Row::Of(entry[at])),
+                _ => Some(Row::InPlace),
+            }
+        }
+        _ => None,
+    }
+}
+
 impl Model {
     /// The target that a term reads; an error for one that reads the picture.
     pub fn target_of(&self, term: &Term) -> Result<Target> {
-        let view = if term.reads_everything() { View::Everything } else { View::Map };
+        let view = match term {
+            _ if term.at_output() => View::Classes,
+            _ if term.reads_everything() => View::Everything,
+            _ => View::Map,
+        };
         Ok(Target { value: self.value_of(term)?, view })
     }
 
@@ -162,11 +190,22 @@ impl Model {
                 viewed.push(value);
                 continue;
             };
+            if view == View::Classes
+                && let Some(classes) = row_of(shape, self.batch(shapes))
+            {
+                viewed.push(match classes {
+                    Row::InPlace => value,
+                    Row::Of(n) => axes::rows(graph.to_mut(), value, n),
+                });
+                continue;
+            }
             let map = match (layered.map(value), view) {
                 (Some(map), View::Everything) => Some(map).filter(FeatureMap::is_whole),
-                (Some(map), View::Map) => Some(map),
+                (Some(map), View::Map | View::Classes) => Some(map),
                 (None, View::Everything) => None,
-                (None, View::Map) => return Err(self.unknown_channels(&layered, value, shape)),
+                (None, View::Map | View::Classes) => {
+                    return Err(self.unknown_channels(&layered, value, shape));
+                }
             };
             viewed.push(match map {
                 Some(map) if !map.is_identity() => map.add_to(graph.to_mut(), value),

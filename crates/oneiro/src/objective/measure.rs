@@ -16,6 +16,7 @@ mod window;
 
 use std::sync::Arc;
 
+use crate::model::Activation;
 use crate::objective::{Term, TermKind};
 
 /// A function of one entry's activations.
@@ -62,6 +63,14 @@ pub fn of_input(term: &Term, shape: &[usize]) -> Result<Arc<dyn Measure>, String
     match term.kind {
         TermKind::Penalty(p) => penalty::new(p, shape),
         _ => Err(format!("{term} is not about the input")),
+    }
+}
+
+/// The measure of a class's probability, of `classes` in all, where the network ends in this activation.
+pub fn probability(class: usize, activation: Activation, classes: usize) -> Arc<dyn Measure> {
+    match activation.over(classes) {
+        Activation::Softmax | Activation::None => Arc::new(channel::Probability { class }),
+        activation => Arc::new(channel::Independent { class, activation }),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::Measure;
 use super::window::Window;
+use crate::model::Activation;
+use crate::model::head::{hard_sigmoid, sigmoid};
 use crate::objective::Position;
 
 /// Index of a neuron in an entry of this shape.
@@ -102,6 +104,40 @@ impl Measure for Probability {
         for (i, (s, a)) in seed.iter_mut().zip(activations).enumerate() {
             let same = f64::from(u8::from(i == self.class));
             *s += (weight * chosen * (same - p(*a))) as f32;
+        }
+    }
+}
+
+/// The probability of a class that does not depend on the others.
+pub(super) struct Independent {
+    pub class: usize,
+    pub activation: Activation,
+}
+
+impl Measure for Independent {
+    fn value(&self, activations: &[f32]) -> f64 {
+        self.of(activations).0
+    }
+
+    fn seed(&self, activations: &[f32], weight: f64, seed: &mut [f32]) {
+        seed[self.class] += (weight * self.of(activations).1) as f32;
+    }
+}
+
+impl Independent {
+    /// The probability and its derivative by the logit.
+    fn of(&self, activations: &[f32]) -> (f64, f64) {
+        let z = f64::from(activations[self.class]);
+        match self.activation {
+            Activation::HardSigmoid { slope, offset } => {
+                let p = hard_sigmoid(z, slope, offset);
+                (p, if p > 0.0 && p < 1.0 { f64::from(slope) } else { 0.0 })
+            }
+            Activation::Given => (z, 1.0),
+            _ => {
+                let p = sigmoid(z);
+                (p, p * (1.0 - p))
+            }
         }
     }
 }

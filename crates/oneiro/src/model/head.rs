@@ -1,0 +1,200 @@
+//! The end of a classifier: which output holds the classes, and the logits in front of its softmax or sigmoid.
+//!
+//! Shape of the concept: [`Model::head`] looks once, at its first use, and everything that is said of classes goes
+//! through the [`Head`] that it finds. `ending` walks from one output back to its logits, `choice` decides between
+//! several outputs.
+
+use std::sync::OnceLock;
+
+use oneiro_net::{Graph, ValueId, ops};
+
+use super::Model;
+use crate::error::{Error, Result};
+
+mod choice;
+mod ending;
+
+/// How logits become probabilities.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// exp(z) over its sum: one class excludes the others.
+    Softmax,
+    /// 1 / (1 + exp(−z)) each: classes are independent.
+    Sigmoid,
+    /// clamp(slope·z + offset, 0, 1) each: classes are independent.
+    HardSigmoid {
+        /// Factor of the logit.
+        slope: f32,
+        /// Added afterwards.
+        offset: f32,
+    },
+    /// The entries are probabilities as they are: parts or means of what a softmax or sigmoid made.
+    Given,
+    /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a sigmoid.
+    None,
+}
+
+impl Activation {
+    /// The function for a network with this many classes: a softmax over one number says nothing, so a single logit is
+    /// that of a yes or no.
+    pub fn over(self, classes: usize) -> Activation {
+        match self {
+            Self::Softmax | Self::None if classes == 1 => Self::Sigmoid,
+            Self::None => Self::Softmax,
+            other => other,
+        }
+    }
+
+    /// Whether each class of this many has a probability of its own.
+    pub fn is_independent(self, classes: usize) -> bool {
+        matches!(self.over(classes), Self::Sigmoid | Self::HardSigmoid { .. })
+    }
+
+    /// The probability of each class.
+    pub fn probabilities(self, logits: &[f32]) -> Vec<f64> {
+        let each = |f: &dyn Fn(f64) -> f64| logits.iter().map(|&z| f(f64::from(z))).collect();
+        match self.over(logits.len()) {
+            Self::Softmax | Self::None => {
+                let max = logits.iter().fold(f64::NEG_INFINITY, |m, &z| m.max(f64::from(z)));
+                let sum: f64 = logits.iter().map(|&z| (f64::from(z) - max).exp()).sum();
+                each(&|z| (z - max).exp() / sum)
+            }
+            Self::Sigmoid => each(&sigmoid),
+            Self::HardSigmoid { slope, offset } => each(&|z| hard_sigmoid(z, slope, offset)),
+            Self::Given => each(&|z| z),
+        }
+    }
+}
+
+/// 1 / (1 + exp(−z)).
+pub(crate) fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// clamp(slope·z + offset, 0, 1).
+pub(crate) fn hard_sigmoid(z: f64, slope: f32, offset: f32) -> f64 {
+    (f64::from(slope) * z + f64::from(offset)).clamp(0.0, 1.0)
+}
+
+/// Where a network names its classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// One number a class, in front of the activation.
+    pub logits: ValueId,
+    /// What makes probabilities of them.
+    pub activation: Activation,
+    /// The graph's output that they were found behind.
+    pub output: ValueId,
+    /// How many classes there are, where the network's own input size tells; not looked for where one output alone is.
+    pub classes: Option<usize>,
+    /// The operator that was gone behind, as it leaves positions or words instead of scores.
+    pub behind: Option<String>,
+    /// Whether the output was named: by the card or by a flag.
+    pub named: bool,
+}
+
+/// What a model knows of its head: how many labels there are, and the head once it was looked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    labels: Option<usize>,
+    found: OnceLock<std::result::Result<Head, String>>,
+}
+
+impl Model {
+    /// Says how many class labels there are: of several outputs, the one with as many entries holds the classes.
+    pub fn with_labels(mut self, labels: Option<usize>) -> Self {
+        self.known = Known { labels, found: OnceLock::new() };
+        self
+    }
+
+    /// Where the network names its classes. Looked for at the first call.
+    ///
+    /// # Errors
+    /// If there is no output, none that could hold classes, or none of the name that the card says.
+    pub fn head(&self) -> Result<&Head> {
+        let found = self.known.found.get_or_init(|| choice::choose(self, self.known.labels));
+        found.as_ref().map_err(|why| Error::Unit(why.clone()))
+    }
+
+    /// The head, if anything has asked for it.
+    pub fn head_in_use(&self) -> Option<&Head> {
+        self.known.found.get()?.as_ref().ok()
+    }
+
+    /// The logits of a classifier: the class output before a final softmax or sigmoid.
+    pub fn logits(&self) -> Result<ValueId> {
+        Ok(self.head()?.logits)
+    }
+
+    /// The outputs with the shapes of their entries, for people: `embedding (16), logits (5)`.
+    pub fn described_outputs(&self) -> String {
+        choice::described(self)
+    }
+}
+
+/// The type of the operator that computes a value, without its domain; empty for inputs and constants.
+fn op_type(graph: &Graph, value: ValueId) -> &str {
+    let Some(node) = graph.producer(value).map(|i| &graph.nodes[i]) else { return "" };
+    let name = node.op.op_type();
+    name.rsplit_once('.').map_or(name, |(_, name)| name)
+}
+
+/// Operand `i` of the node that computes a value.
+fn operand(graph: &Graph, value: ValueId, i: usize) -> Option<ValueId> {
+    graph.nodes[graph.producer(value)?].inputs.get(i).copied().flatten()
+}
+
+/// The single number that a value is, if it is a constant of one element.
+fn scalar(graph: &Graph, value: ValueId) -> Option<f32> {
+    let one = |tensor: &oneiro_net::tensor::Tensor| match tensor.len() {
+        1 => match tensor.as_floats() {
+            Ok(floats) => floats.first().copied(),
+            Err(_) => tensor.as_ints().ok()?.first().map(|&n| n as f32),
+        },
+        _ => None,
+    };
+    if let Some(tensor) = &graph.values[value.index()].constant {
+        return one(tensor);
+    }
+    let node = &graph.nodes[graph.producer(value)?];
+    if node.op.op_type() == "Constant" {
+        let facts = node.op.infer(ops::Facts(&[])).ok()?;
+        return one(facts.first()?.value.as_ref()?);
+    }
+    let first = node.inputs.first().copied().flatten()?;
+    CHANGES_NO_NUMBER.contains(&node.op.op_type()).then(|| scalar(graph, first))?
+}
+
+/// Whether a value is part of the file, not computed from the network's input.
+fn is_constant(graph: &Graph, value: ValueId) -> bool {
+    graph.values[value.index()].constant.is_some() || matches!(op_type(graph, value), "Constant")
+}
+
+/// Operators that change no number of a row of scores.
+const CHANGES_NO_NUMBER: &[&str] = &[
+    "Cast",
+    "CastLike",
+    "Identity",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Dropout",
+    "QuantizeLinear",
+    "DequantizeLinear",
+];
+
+/// The value before operators that change no number.
+fn stripped(graph: &Graph, mut value: ValueId) -> ValueId {
+    while CHANGES_NO_NUMBER.contains(&op_type(graph, value)) {
+        match operand(graph, value, 0) {
+            Some(before) => value = before,
+            None => break,
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;

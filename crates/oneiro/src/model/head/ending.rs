@@ -1,0 +1,392 @@
+//! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several operators, and
+//! past operators that leave positions or words instead of scores.
+
+use oneiro_net::ops::activation::{self, Bounds};
+use oneiro_net::ops::{Fact, Facts, unary};
+use oneiro_net::{Graph, ValueId};
+
+use super::{Activation, is_constant, op_type, operand, scalar, stripped};
+
+/// Operators that are followed at most, back from an output: longer tails belong to no head.
+const MAX_TAIL: usize = 64;
+
+/// How an output ends.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Ending {
+    pub logits: ValueId,
+    pub activation: Activation,
+    /// The operator of positions or words that was gone behind.
+    pub behind: Option<String>,
+}
+
+/// The end of the network at an output.
+pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
+    let (scores, behind) = match scores_behind(graph, output, MAX_TAIL) {
+        Some((scores, op)) => (scores, Some(op)),
+        None => (output, None),
+    };
+    let tail = Tail { graph };
+    let plain = |activation| Ending { logits: scores, activation, behind: behind.clone() };
+    match tail.activated(scores, MAX_TAIL) {
+        Some(Found { logits, activation, .. }) => Ending { logits, activation, behind },
+        None if tail.holds_probabilities(scores, MAX_TAIL) => plain(Activation::Given),
+        None => plain(Activation::None),
+    }
+}
+
+/// The scores behind a value that holds positions or words, and the operator that made those.
+pub(super) fn scores_behind(graph: &Graph, value: ValueId, left: usize) -> Option<(ValueId, String)> {
+    let left = left.checked_sub(1)?;
+    let value = stripped(graph, value);
+    let op = op_type(graph, value);
+    // The operand that flows, where the others are constants.
+    let flowing = |among: &[usize]| {
+        let mut flowing = among
+            .iter()
+            .filter_map(|&i| operand(graph, value, i))
+            .filter(|&v| !is_constant(graph, stripped(graph, v)));
+        match (flowing.next(), flowing.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        }
+    };
+    let scores = match op {
+        "ArgMax" | "TopK" | "Hardmax" | "ZipMap" | "Round" => operand(graph, value, 0)?,
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => flowing(&[0, 1])?,
+        // What is looked up by a position: the position's own scores, or nothing.
+        "LabelEncoder" | "CategoryMapper" | "OneHot" => {
+            return scores_behind(graph, operand(graph, value, 0)?, left);
+        }
+        "Gather" | "ArrayFeatureExtractor"
+            if is_constant(graph, stripped(graph, operand(graph, value, 0)?)) =>
+        {
+            return scores_behind(graph, operand(graph, value, 1)?, left);
+        }
+        "Equal" => return scores_behind(graph, flowing(&[0, 1])?, left),
+        "Not" => return scores_behind(graph, operand(graph, value, 0)?, left),
+        _ => return None,
+    };
+    Some(
+        scores_behind(graph, scores, left)
+            .map_or((scores, op.to_owned()), |(deeper, _)| (deeper, op.to_owned())),
+    )
+}
+
+/// A softmax or sigmoid that was found.
+struct Found {
+    logits: ValueId,
+    activation: Activation,
+    /// Whether the value is the logarithm of the probability.
+    log: bool,
+}
+
+/// The operators at the end of a network.
+struct Tail<'g> {
+    graph: &'g Graph,
+}
+
+impl Tail<'_> {
+    fn op(&self, value: ValueId) -> &str {
+        op_type(self.graph, value)
+    }
+
+    fn input(&self, value: ValueId, i: usize) -> Option<ValueId> {
+        operand(self.graph, value, i)
+    }
+
+    fn number(&self, value: ValueId) -> Option<f32> {
+        scalar(self.graph, value)
+    }
+
+    fn bare(&self, value: ValueId) -> ValueId {
+        stripped(self.graph, value)
+    }
+
+    /// The operand of a value that is this operator of one operand.
+    fn of(&self, value: ValueId, op: &str) -> Option<ValueId> {
+        let value = self.bare(value);
+        (self.op(value) == op).then(|| self.input(value, 0))?
+    }
+
+    /// The other operand of a value that is this operator with a constant number, in any order.
+    fn with_number(&self, value: ValueId, op: &str) -> Option<(ValueId, f32)> {
+        let value = self.bare(value);
+        if self.op(value) != op {
+            return None;
+        }
+        let (a, b) = (self.input(value, 0)?, self.input(value, 1)?);
+        match (self.number(a), self.number(b)) {
+            (None, Some(n)) => Some((a, n)),
+            (Some(n), None) => Some((b, n)),
+            _ => None,
+        }
+    }
+
+    /// Whether two values are the same, but for operators that change no number.
+    fn same(&self, a: ValueId, b: ValueId) -> bool {
+        self.bare(a) == self.bare(b)
+    }
+
+    /// The bounds of a clamp.
+    fn bounds(&self, value: ValueId) -> Option<Bounds> {
+        let node = &self.graph.nodes[self.graph.producer(value)?];
+        let clip = node.op.as_any().downcast_ref::<activation::Activation>()?;
+        let bound = |i: usize| -> Option<Fact> {
+            let number = self.number(node.inputs.get(i).copied().flatten()?)?;
+            Some(Fact::constant(oneiro_net::tensor::Tensor::floats(&[], vec![number])))
+        };
+        let given = |i: usize| node.inputs.get(i).is_some_and(Option::is_some);
+        let (low, high) = (bound(1), bound(2));
+        if given(1) != low.is_some() || given(2) != high.is_some() {
+            return None;
+        }
+        clip.bounds(Facts(&[None, low.as_ref(), high.as_ref()])).ok()
+    }
+
+    /// The softmax or sigmoid that a value is the result of.
+    fn activated(&self, value: ValueId, left: usize) -> Option<Found> {
+        let left = left.checked_sub(1)?;
+        let value = self.bare(value);
+        let first = self.input(value, 0)?;
+        let found = |logits, activation| Some(Found { logits, activation, log: false });
+        match self.op(value) {
+            "Softmax" => found(first, Activation::Softmax),
+            "LogSoftmax" => Some(Found { logits: first, activation: Activation::Softmax, log: true }),
+            "Sigmoid" => found(first, Activation::Sigmoid),
+            "HardSigmoid" => {
+                let node = &self.graph.nodes[self.graph.producer(value)?];
+                let (slope, offset) = unary::hard_sigmoid(node.op.as_ref())?;
+                found(first, Activation::HardSigmoid { slope, offset })
+            }
+            "Log" => {
+                let inner = self.activated(first, left)?;
+                (!inner.log).then_some(Found { log: true, ..inner })
+            }
+            "Exp" => {
+                let inner = self.activated(first, left)?;
+                inner.log.then_some(Found { log: false, ..inner })
+            }
+            "Clip" => match (self.activated(first, left), self.bounds(value)) {
+                (Some(inner), _) => Some(inner),
+                (None, Some(b)) if b.low == 0.0 && b.high == 1.0 => {
+                    found(first, Activation::HardSigmoid { slope: 1.0, offset: 0.0 })
+                }
+                _ => None,
+            },
+            // A small number keeps a logarithm or a quotient finite.
+            "Add" => match self.with_number(value, "Add") {
+                Some((inner, n)) if n.abs() <= SMALL => self.activated(inner, left),
+                _ => self.by_tanh(value),
+            },
+            "Max" | "Min" => {
+                let (inner, _) = self.with_number(value, self.op(value))?;
+                self.activated(inner, left)
+            }
+            "Neg" => {
+                // −log(1 + exp(−z)).
+                let logits = self.negative(self.of(first, "Softplus")?)?;
+                Some(Found { logits, activation: Activation::Sigmoid, log: true })
+            }
+            "Sub" => self.written_log_softmax(value),
+            "Reciprocal" => found(self.one_and_exp_of_negative(first)?, Activation::Sigmoid),
+            "Pow" if self.number(self.input(value, 1)?) == Some(-1.0) => {
+                found(self.one_and_exp_of_negative(first)?, Activation::Sigmoid)
+            }
+            "Div" => self.quotient(value, left),
+            "Mul" => self.product(value),
+            _ => None,
+        }
+    }
+
+    /// exp(z) / Σ exp(z), 1 / (1 + exp(−z)), exp(z) / (1 + exp(z)), clamp(z, 0, h) / h, p / Σ p.
+    fn quotient(&self, value: ValueId, left: usize) -> Option<Found> {
+        let (above, below) = (self.input(value, 0)?, self.input(value, 1)?);
+        let found = |logits, activation| Some(Found { logits, activation, log: false });
+        if self.number(above) == Some(1.0) {
+            return found(self.one_and_exp_of_negative(below)?, Activation::Sigmoid);
+        }
+        if let Some(h) = self.number(below) {
+            return self.clamped(above, 1.0 / h);
+        }
+        let below = match self.with_number(below, "Add") {
+            Some((sum, n)) if n.abs() <= SMALL => sum,
+            Some((exp, 1.0)) => {
+                let z = self.of(above, "Exp")?;
+                let again = self.of(exp, "Exp")?;
+                return if self.same(z, again) { found(z, Activation::Sigmoid) } else { None };
+            }
+            _ => below,
+        };
+        let summed = self.summed(below)?;
+        if !self.same(summed, above) {
+            return None;
+        }
+        match self.of(above, "Exp") {
+            Some(z) => found(self.unshifted(z), Activation::Softmax),
+            None => self.activated(above, left).filter(|f| !f.log && f.activation == Activation::Softmax),
+        }
+    }
+
+    /// exp(z) · (1 / Σ exp(z)), clamp(z, 0, h) · (1 / h), (1 + tanh(z / 2)) / 2.
+    fn product(&self, value: ValueId) -> Option<Found> {
+        if let Some((inner, factor)) = self.with_number(value, "Mul") {
+            let half_and_tanh = || match self.with_number(inner, "Add") {
+                Some((tanh, 1.0)) if factor == 0.5 => self.halved_in_tanh(tanh),
+                _ => None,
+            };
+            return self.clamped(inner, factor).or_else(half_and_tanh);
+        }
+        let (a, b) = (self.input(value, 0)?, self.input(value, 1)?);
+        [(a, b), (b, a)].into_iter().find_map(|(above, inverse)| {
+            let z = self.of(above, "Exp")?;
+            let summed = self.summed(self.of(inverse, "Reciprocal")?)?;
+            self.same(summed, above).then(|| Found {
+                logits: self.unshifted(z),
+                activation: Activation::Softmax,
+                log: false,
+            })
+        })
+    }
+
+    /// clamp(z + c, 0, h) times a factor of 1/h.
+    fn clamped(&self, value: ValueId, factor: f32) -> Option<Found> {
+        let value = self.bare(value);
+        let bounds = self.bounds(value)?;
+        if bounds.low != 0.0 || (bounds.high * factor - 1.0).abs() > SMALL {
+            return None;
+        }
+        let first = self.input(value, 0)?;
+        let (logits, offset) = self.with_number(first, "Add").unwrap_or((first, 0.0));
+        let activation = Activation::HardSigmoid { slope: factor, offset: offset * factor };
+        Some(Found { logits, activation, log: false })
+    }
+
+    /// ½ + ½·tanh(z / 2).
+    fn by_tanh(&self, value: ValueId) -> Option<Found> {
+        match self.with_number(value, "Add")? {
+            (half, 0.5) => match self.with_number(half, "Mul")? {
+                (tanh, 0.5) => self.halved_in_tanh(tanh),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The sigmoid's logits z of tanh(z / 2).
+    fn halved_in_tanh(&self, value: ValueId) -> Option<Found> {
+        let half = self.of(value, "Tanh")?;
+        let logits = match (self.with_number(half, "Mul"), self.bare(half)) {
+            (Some((z, 0.5)), _) => z,
+            (_, half) if self.op(half) == "Div" && self.number(self.input(half, 1)?) == Some(2.0) => {
+                self.input(half, 0)?
+            }
+            _ => return None,
+        };
+        Some(Found { logits, activation: Activation::Sigmoid, log: false })
+    }
+
+    /// z − log Σ exp(z).
+    fn written_log_softmax(&self, value: ValueId) -> Option<Found> {
+        let (z, norm) = (self.input(value, 0)?, self.bare(self.input(value, 1)?));
+        let summed = match self.op(norm) {
+            "ReduceLogSumExp" => self.input(norm, 0)?,
+            "ReduceLogSum" => self.of(self.input(norm, 0)?, "Exp")?,
+            "Log" => self.of(self.summed(self.input(norm, 0)?)?, "Exp")?,
+            _ => return None,
+        };
+        self.same(summed, z).then(|| Found {
+            logits: self.unshifted(z),
+            activation: Activation::Softmax,
+            log: true,
+        })
+    }
+
+    /// What a sum over an axis is of.
+    fn summed(&self, value: ValueId) -> Option<ValueId> {
+        let value = if self.op(self.bare(value)) == "Expand" { self.of(value, "Expand")? } else { value };
+        self.of(value, "ReduceSum")
+    }
+
+    /// z before its maximum was subtracted, which keeps exponentials finite and changes no probability.
+    fn unshifted(&self, value: ValueId) -> ValueId {
+        let shifted = || {
+            let bare = self.bare(value);
+            if self.op(bare) != "Sub" {
+                return None;
+            }
+            let z = self.input(bare, 0)?;
+            let max = self.of(self.input(bare, 1)?, "ReduceMax")?;
+            self.same(z, max).then_some(z)
+        };
+        shifted().unwrap_or(value)
+    }
+
+    /// z of 1 + exp(−z).
+    fn one_and_exp_of_negative(&self, value: ValueId) -> Option<ValueId> {
+        match self.with_number(value, "Add")? {
+            (exp, 1.0) => self.negative(self.of(exp, "Exp")?),
+            _ => None,
+        }
+    }
+
+    /// z of −z.
+    fn negative(&self, value: ValueId) -> Option<ValueId> {
+        let bare = self.bare(value);
+        match self.op(bare) {
+            "Neg" => self.input(bare, 0),
+            "Mul" => match self.with_number(bare, "Mul")? {
+                (z, -1.0) => Some(z),
+                _ => None,
+            },
+            "Sub" if self.number(self.input(bare, 0)?) == Some(0.0) => self.input(bare, 1),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is made of probabilities alone: entries, complements and means of what a softmax or sigmoid made.
+    fn holds_probabilities(&self, value: ValueId, left: usize) -> bool {
+        let Some(left) = left.checked_sub(1) else { return false };
+        let value = self.bare(value);
+        if self.activated(value, MAX_TAIL).is_some_and(|found| !found.log) {
+            return true;
+        }
+        let holds = |i: usize| self.input(value, i).is_some_and(|v| self.holds_probabilities(v, left));
+        match self.op(value) {
+            "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => holds(0),
+            "Sub" => self.input(value, 0).and_then(|v| self.number(v)) == Some(1.0) && holds(1),
+            "Concat" | "Mean" => {
+                let node = self.graph.producer(value).map(|i| &self.graph.nodes[i]);
+                node.is_some_and(|n| (0..n.inputs.len()).all(holds))
+            }
+            // A mean written out: sums of probabilities over their number.
+            "Div" => {
+                self.input(value, 1).and_then(|v| self.number(v)).is_some_and(|n| n > 1.0)
+                    && self.input(value, 0).is_some_and(|v| self.sums_probabilities(v, left))
+            }
+            "Mul" => self
+                .with_number(value, "Mul")
+                .is_some_and(|(v, n)| n > 0.0 && n < 1.0 && self.sums_probabilities(v, left)),
+            _ => false,
+        }
+    }
+
+    fn sums_probabilities(&self, value: ValueId, left: usize) -> bool {
+        let Some(left) = left.checked_sub(1) else { return false };
+        let bare = self.bare(value);
+        match self.op(bare) {
+            "Add" | "Sum" => {
+                let node = self.graph.producer(bare).map(|i| &self.graph.nodes[i]);
+                node.is_some_and(|n| {
+                    n.inputs
+                        .iter()
+                        .flatten()
+                        .all(|&v| self.holds_probabilities(v, left) || self.sums_probabilities(v, left))
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is added so that a logarithm or a quotient stays finite is no more than this.
+const SMALL: f32 = 1e-4;

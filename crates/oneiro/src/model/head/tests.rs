@@ -1,0 +1,487 @@
+use oneiro_net::graph::{Builder, Dim};
+use oneiro_net::ops::Attribute;
+use oneiro_net::tensor::Tensor;
+use oneiro_net::{Graph, Rules, ValueId};
+
+use super::*;
+use crate::card::Card;
+use crate::objective::{AnySources, Objective};
+use crate::probe::Probe;
+use crate::rng::Stream;
+
+const FEATURES: usize = 6;
+const SIDE: usize = 4;
+
+/// A network on pictures of 4x4 with a convolution and a pool, and whatever ends are added.
+struct Net {
+    builder: Builder,
+    features: ValueId,
+}
+
+fn data(shape: &[usize], seed: u64) -> Tensor {
+    let mut stream = Stream::new(seed, 0);
+    let len = shape.iter().product();
+    Tensor::floats(shape, (0..len).map(|_| stream.normal() as f32).collect())
+}
+
+impl Net {
+    fn new() -> Self {
+        let mut net = Builder::new();
+        let dims = [Dim::Free("N".into()), Dim::Fixed(3), Dim::Fixed(SIDE), Dim::Fixed(SIDE)];
+        let x = net.input("x", &dims).unwrap();
+        let weight = net.constant("conv.weight", data(&[FEATURES, 3, 3, 3], 1)).unwrap();
+        let conv = net.node("Conv", "conv", &[x, weight], vec![]).unwrap();
+        let relu = net.node("Relu", "relu", &[conv], vec![]).unwrap();
+        let pool = net.node("GlobalAveragePool", "pool", &[relu], vec![]).unwrap();
+        let features = net.node("Flatten", "features", &[pool], vec![]).unwrap();
+        Self { builder: net, features }
+    }
+
+    fn node(&mut self, op: &str, name: &str, inputs: &[ValueId]) -> ValueId {
+        self.builder.node(op, name, inputs, vec![]).unwrap()
+    }
+
+    fn with(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[ValueId],
+        attributes: Vec<(&str, Attribute)>,
+    ) -> ValueId {
+        self.builder.node(op, name, inputs, attributes).unwrap()
+    }
+
+    fn number(&mut self, name: &str, x: f32) -> ValueId {
+        self.builder.constant(name, Tensor::floats(&[], vec![x])).unwrap()
+    }
+
+    fn ints(&mut self, name: &str, list: &[i64]) -> ValueId {
+        self.builder.constant(name, Tensor::ints(&[list.len()], list.to_vec())).unwrap()
+    }
+
+    /// A dense layer of this many outputs on the features, or on another value of as many columns.
+    fn dense(&mut self, name: &str, from: Option<(ValueId, usize)>, outputs: usize) -> ValueId {
+        let (from, columns) = from.unwrap_or((self.features, FEATURES));
+        let seed = outputs as u64 + 10;
+        let weight =
+            self.builder.constant(&format!("{name}.weight"), data(&[columns, outputs], seed)).unwrap();
+        let bias = self.builder.constant(&format!("{name}.bias"), data(&[outputs], seed + 1)).unwrap();
+        self.with("Gemm", name, &[from, weight, bias], vec![])
+    }
+
+    fn model(self, outputs: &[ValueId]) -> Model {
+        model(self.builder.finish(outputs), "")
+    }
+}
+
+fn model(graph: Graph, card: &str) -> Model {
+    let card = Card::parse(&format!("{card}\n[[input]]\nname = \"x\"\n")).unwrap();
+    Model::new(graph, card).unwrap()
+}
+
+/// The logits by name, and the activation.
+fn found(model: &Model) -> (String, Activation) {
+    let head = model.head().unwrap();
+    (model.graph.name(head.logits).to_owned(), head.activation)
+}
+
+/// What makes an output of logits.
+type Tail = fn(&mut Net, ValueId) -> ValueId;
+
+/// Ends of networks: what they are called, how they are built behind logits, and how they act.
+fn tails() -> Vec<(&'static str, Tail, Activation)> {
+    use Activation::{HardSigmoid, Sigmoid, Softmax};
+    vec![
+        ("softmax", |n, z| n.node("Softmax", "p", &[z]), Softmax),
+        ("log-softmax", |n, z| n.node("LogSoftmax", "p", &[z]), Softmax),
+        (
+            "a logarithm of a softmax",
+            |n, z| {
+                let p = n.node("Softmax", "soft", &[z]);
+                n.node("Log", "p", &[p])
+            },
+            Softmax,
+        ),
+        (
+            "a logarithm with a small number",
+            |n, z| {
+                let (p, small) = (n.node("Softmax", "soft", &[z]), n.number("small", 1e-7));
+                let sum = n.node("Add", "sum", &[p, small]);
+                n.node("Log", "p", &[sum])
+            },
+            Softmax,
+        ),
+        (
+            "an exponential of a log-softmax",
+            |n, z| {
+                let p = n.node("LogSoftmax", "soft", &[z]);
+                n.node("Exp", "p", &[p])
+            },
+            Softmax,
+        ),
+        (
+            "a softmax written out",
+            |n, z| {
+                let axes = n.ints("axes", &[1]);
+                let max = n.with("ReduceMax", "max", &[z, axes], vec![("keepdims", Attribute::Int(1))]);
+                let shifted = n.node("Sub", "shifted", &[z, max]);
+                let exp = n.node("Exp", "exp", &[shifted]);
+                let sum = n.with("ReduceSum", "sum", &[exp, axes], vec![("keepdims", Attribute::Int(1))]);
+                n.node("Div", "p", &[exp, sum])
+            },
+            Softmax,
+        ),
+        (
+            "a log-softmax written out",
+            |n, z| {
+                let (axes, exp) = (n.ints("axes", &[1]), n.node("Exp", "exp", &[z]));
+                let sum = n.with("ReduceSum", "sum", &[exp, axes], vec![("keepdims", Attribute::Int(1))]);
+                let log = n.node("Log", "log", &[sum]);
+                n.node("Sub", "p", &[z, log])
+            },
+            Softmax,
+        ),
+        ("sigmoid", |n, z| n.node("Sigmoid", "p", &[z]), Sigmoid),
+        (
+            "a clipped sigmoid",
+            |n, z| {
+                let p = n.node("Sigmoid", "sig", &[z]);
+                let (low, high) = (n.number("low", 1e-7), n.number("high", 1.0 - 1e-7));
+                n.node("Clip", "p", &[p, low, high])
+            },
+            Sigmoid,
+        ),
+        (
+            "a sigmoid written out",
+            |n, z| {
+                let one = n.number("one", 1.0);
+                let negative = n.node("Neg", "negative", &[z]);
+                let exp = n.node("Exp", "exp", &[negative]);
+                let sum = n.node("Add", "sum", &[one, exp]);
+                n.node("Div", "p", &[one, sum])
+            },
+            Sigmoid,
+        ),
+        (
+            "a sigmoid as a reciprocal",
+            |n, z| {
+                let (one, minus) = (n.number("one", 1.0), n.number("minus", -1.0));
+                let negative = n.node("Mul", "negative", &[z, minus]);
+                let exp = n.node("Exp", "exp", &[negative]);
+                let sum = n.node("Add", "sum", &[exp, one]);
+                n.node("Reciprocal", "p", &[sum])
+            },
+            Sigmoid,
+        ),
+        (
+            "a sigmoid as a quotient of exponentials",
+            |n, z| {
+                let (one, exp) = (n.number("one", 1.0), n.node("Exp", "exp", &[z]));
+                let sum = n.node("Add", "sum", &[exp, one]);
+                n.node("Div", "p", &[exp, sum])
+            },
+            Sigmoid,
+        ),
+        (
+            "a sigmoid as a hyperbolic tangent",
+            |n, z| {
+                let half = n.number("half", 0.5);
+                let halved = n.node("Mul", "halved", &[z, half]);
+                let tanh = n.node("Tanh", "tanh", &[halved]);
+                let scaled = n.node("Mul", "scaled", &[tanh, half]);
+                n.node("Add", "p", &[scaled, half])
+            },
+            Sigmoid,
+        ),
+        ("hard sigmoid", |n, z| n.node("HardSigmoid", "p", &[z]), HardSigmoid { slope: 0.2, offset: 0.5 }),
+        (
+            "a hard sigmoid written out",
+            |n, z| {
+                let (three, six, zero) =
+                    (n.number("three", 3.0), n.number("six", 6.0), n.number("zero", 0.0));
+                let sum = n.node("Add", "sum", &[z, three]);
+                let clip = n.node("Clip", "clip", &[sum, zero, six]);
+                n.node("Div", "p", &[clip, six])
+            },
+            HardSigmoid { slope: 1.0 / 6.0, offset: 0.5 },
+        ),
+    ]
+}
+
+/// The images of a batch as the network reads them.
+fn pictures(batch: usize) -> Vec<f32> {
+    let mut stream = Stream::new(7, 0);
+    (0..batch * 3 * SIDE * SIDE).map(|_| stream.normal() as f32).collect()
+}
+
+/// Value of an expression and its gradient, for one picture.
+fn value_and_gradient(model: &Model, expression: &str) -> (f64, Vec<f32>) {
+    let objective = [Objective::parse(expression, &AnySources).unwrap()];
+    let shapes = model.input_shapes(1, None).unwrap();
+    let mut probe = Probe::new(model, &objective, &[], shapes, true).unwrap();
+    probe.input_mut(0).copy_from_slice(&pictures(1));
+    probe.forward();
+    probe.seed(0, 1.0);
+    probe.backward(&Rules::default());
+    (probe.value(0), probe.input_gradient(0).to_vec())
+}
+
+/// The first output for one picture.
+fn output(model: &Model) -> Vec<f32> {
+    let shapes = model.input_shapes(1, None).unwrap();
+    let mut probe = Probe::new(model, &[], &model.graph.outputs[..1], shapes, false).unwrap();
+    probe.input_mut(0).copy_from_slice(&pictures(1));
+    probe.forward();
+    probe.captured(0).1.to_vec()
+}
+
+#[test]
+fn logits_stand_in_front_of_what_makes_probabilities_of_them() {
+    for (what, tail, activation) in tails() {
+        let mut net = Net::new();
+        let logits = net.dense("dense", None, 5);
+        let p = tail(&mut net, logits);
+        let cast = net.node("Identity", "out", &[p]);
+        let model = net.model(&[cast]);
+        assert_eq!(found(&model), ("dense".to_owned(), activation), "{what}");
+        // The probability of a class is what the network says, but for its logarithm.
+        let log = what.contains("log-softmax") && !what.contains("exponential") || what.contains("logarithm");
+        let said = f64::from(output(&model)[2]);
+        let said = if log { said.exp() } else { said };
+        let (ours, gradient) = value_and_gradient(&model, "prob(2)");
+        assert!((ours - said).abs() < 1e-5, "{what}: {ours} {said}");
+        let (_, of_logit) = value_and_gradient(&model, "channel(dense,2)");
+        assert_eq!(value_and_gradient(&model, "logit(2)").1, of_logit, "{what}");
+        // By the chain rule, where classes are independent.
+        let slope = match activation {
+            Activation::Sigmoid => ours * (1.0 - ours),
+            Activation::HardSigmoid { slope, .. } if ours > 0.0 && ours < 1.0 => f64::from(slope),
+            Activation::HardSigmoid { .. } => 0.0,
+            _ => continue,
+        };
+        for (g, z) in gradient.iter().zip(&of_logit) {
+            assert!((f64::from(*g) - slope * f64::from(*z)).abs() < 1e-6, "{what}: {g} {z}");
+        }
+    }
+}
+
+#[test]
+fn a_temperature_stays_part_of_the_logits() {
+    let mut net = Net::new();
+    let (logits, ten) = (net.dense("dense", None, 5), net.number("ten", 10.0));
+    let cooled = net.node("Div", "cooled", &[logits, ten]);
+    let p = net.node("Softmax", "p", &[cooled]);
+    assert_eq!(found(&net.model(&[p])), ("cooled".to_owned(), Activation::Softmax));
+}
+
+#[test]
+fn networks_without_either_end_with_their_logits() {
+    let mut net = Net::new();
+    let logits = net.dense("dense", None, 5);
+    let model = net.model(&[logits]);
+    assert_eq!(found(&model), ("dense".to_owned(), Activation::None));
+    let p: f64 = (0..5).map(|c| value_and_gradient(&model, &format!("prob({c})")).0).sum();
+    assert!((p - 1.0).abs() < 1e-9, "{p}");
+}
+
+#[test]
+fn one_output_is_a_yes_or_no_and_never_certain_by_a_softmax_over_one_number() {
+    for tail in [None, Some("Sigmoid"), Some("Softmax")] {
+        let mut net = Net::new();
+        let logits = net.dense("dense", None, 1);
+        let last = tail.map_or(logits, |op| net.node(op, "p", &[logits]));
+        let model = net.model(&[last]);
+        let (z, _) = value_and_gradient(&model, "channel(dense,0)");
+        let (p, gradient) = value_and_gradient(&model, "prob(0)");
+        assert!((p - sigmoid(z)).abs() < 1e-9, "{tail:?}: {p}");
+        assert!(gradient.iter().any(|g| *g != 0.0), "{tail:?}");
+        assert_eq!(model.head().unwrap().activation.probabilities(&[z as f32]).len(), 1);
+    }
+}
+
+#[test]
+fn parts_of_probabilities_are_probabilities() {
+    let mut net = Net::new();
+    let logits = net.dense("dense", None, 2);
+    let p = net.node("Softmax", "soft", &[logits]);
+    let second = net.ints("second", &[1]);
+    let yes = net.with("Gather", "yes", &[p, second], vec![("axis", Attribute::Int(1))]);
+    let model = net.model(&[yes]);
+    assert_eq!(found(&model), ("yes".to_owned(), Activation::Given));
+    let said = f64::from(output(&model)[0]);
+    assert_eq!(value_and_gradient(&model, "prob(0)").0, said);
+    assert_eq!(model.head().unwrap().activation.probabilities(&[said as f32]), [said]);
+}
+
+#[test]
+fn complements_and_means_of_probabilities_are_probabilities() {
+    let mut net = Net::new();
+    let (a, b) = (net.dense("a", None, 1), net.dense("b", None, 1));
+    let (one, two) = (net.number("one", 1.0), net.number("two", 2.0));
+    let (p, q) = (net.node("Sigmoid", "p", &[a]), net.node("Sigmoid", "q", &[b]));
+    let no = net.node("Sub", "no", &[one, p]);
+    let sum = net.node("Add", "sum", &[p, q]);
+    let mean = net.node("Div", "mean", &[sum, two]);
+    let both = net.with("Concat", "both", &[no, mean], vec![("axis", Attribute::Int(1))]);
+    assert_eq!(found(&net.model(&[both])).1, Activation::Given);
+}
+
+#[test]
+fn positions_are_no_classes_and_the_scores_behind_them_are() {
+    type Ends = fn(&mut Net, ValueId) -> Vec<ValueId>;
+    let cases: [(&str, Ends); 5] = [
+        ("ArgMax", |n, p| vec![n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))])]),
+        ("ArgMax", |n, p| {
+            let best = n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))]);
+            let table = n.ints("table", &[7, 8, 9, 10, 11]);
+            vec![n.node("Gather", "label", &[table, best])]
+        }),
+        ("Hardmax", |n, p| vec![n.node("Hardmax", "best", &[p])]),
+        ("Greater", |n, p| {
+            let half = n.number("half", 0.5);
+            vec![n.node("Greater", "labels", &[p, half])]
+        }),
+        ("ReduceMax", |n, p| {
+            let axes = n.ints("axes", &[1]);
+            let keep = || vec![("keepdims", Attribute::Int(0))];
+            vec![
+                n.with("ReduceMax", "value", &[p, axes], keep()),
+                n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))]),
+            ]
+        }),
+    ];
+    for (op, ends) in cases {
+        let mut net = Net::new();
+        let logits = net.dense("dense", None, 5);
+        let p = net.node("Softmax", "p", &[logits]);
+        let outputs = ends(&mut net, p);
+        let model = net.model(&outputs);
+        assert_eq!(found(&model), ("dense".to_owned(), Activation::Softmax), "{op}");
+        assert_eq!(model.head().unwrap().behind.as_deref(), Some(op));
+        assert!(value_and_gradient(&model, "logit(3)").1.iter().any(|g| *g != 0.0), "{op}");
+    }
+}
+
+#[test]
+fn of_several_outputs_that_one_holds_classes_that_fits_the_labels_or_looks_like_it() {
+    type Build = fn(&mut Net) -> Vec<ValueId>;
+    let cases: [(&str, Build, Option<usize>, &str); 9] = [
+        ("features first", |n| vec![n.features, n.dense("logits", None, 5)], None, "logits"),
+        ("features first, by labels", |n| vec![n.features, n.dense("logits", None, 5)], Some(6), "features"),
+        ("equal heads: the first", |n| vec![n.dense("a", None, 5), n.dense("b", None, 5)], None, "a"),
+        ("by labels", |n| vec![n.dense("a", None, 5), n.dense("b", None, 7)], Some(5), "a"),
+        ("the longer", |n| vec![n.dense("a", None, 5), n.dense("b", None, 7)], None, "b"),
+        (
+            "an auxiliary head first",
+            |n| vec![n.dense("aux", None, 5), n.dense("main", None, 5)],
+            None,
+            "main",
+        ),
+        (
+            "a deeper head",
+            |n| {
+                let hidden = n.dense("hidden", None, 8);
+                let relu = n.node("Relu", "hidden relu", &[hidden]);
+                vec![hidden, n.dense("logits", Some((relu, 8)), 5)]
+            },
+            None,
+            "logits",
+        ),
+        (
+            "the one with a softmax",
+            |n| {
+                let z = n.dense("z", None, 5);
+                vec![n.dense("wide", None, 9), n.node("Softmax", "p", &[z])]
+            },
+            None,
+            "p",
+        ),
+        (
+            "a confidence beside classes",
+            |n| {
+                let z = n.dense("z", None, 1);
+                vec![n.node("Sigmoid", "sure", &[z]), n.dense("logits", None, 5)]
+            },
+            None,
+            "logits",
+        ),
+    ];
+    for (what, build, labels, wanted) in cases {
+        let mut net = Net::new();
+        let outputs = build(&mut net);
+        let model = net.model(&outputs).with_labels(labels);
+        assert_eq!(model.graph.name(model.head().unwrap().output), wanted, "{what}");
+        assert_eq!(model.head_in_use(), Some(model.head().unwrap()));
+    }
+}
+
+#[test]
+fn a_card_names_the_output_of_classes() {
+    let build = || {
+        let mut net = Net::new();
+        let (a, b) = (net.dense("a", None, 5), net.dense("b", None, 5));
+        let map = net.node("Relu", "map", &[ValueId(2)]);
+        net.builder.finish(&[a, b, map])
+    };
+    let named = |name: &str| model(build(), &format!("output = \"{name}\""));
+    let head = named("b");
+    let head = head.head().unwrap();
+    assert!(head.named && head.classes == Some(5));
+    assert_eq!(found(&named("b")).0, "b");
+    assert_eq!(found(&model(build(), "")).0, "a");
+    let unknown = named("c").head().unwrap_err().to_string();
+    assert!(
+        unknown.contains("no output \"c\"") && unknown.contains("a (5), b (5), map (6x2x2)"),
+        "{unknown}"
+    );
+    let map = named("map").head().unwrap_err().to_string();
+    assert!(map.contains("\"map\" holds no row of class scores") && map.contains("b (5)"), "{map}");
+    let card = Card::parse("output = \"b\"").unwrap();
+    assert_eq!(Card::parse(&card.to_toml().unwrap()).unwrap(), card);
+}
+
+#[test]
+fn a_network_of_maps_alone_names_no_classes() {
+    let mut net = Net::new();
+    let maps = [net.node("Relu", "map", &[ValueId(2)]), net.node("Sigmoid", "mask", &[ValueId(2)])];
+    let why = net.model(&maps).head().unwrap_err().to_string();
+    assert!(why.contains("none of the network's outputs") && why.contains("mask (6x2x2)"), "{why}");
+}
+
+#[test]
+fn classes_may_stand_on_any_axis() {
+    let shapes: [(&str, &[i64]); 4] =
+        [("4-D", &[0, 5, 1, 1]), ("last", &[0, 1, 1, 5]), ("tokens", &[0, 1, 5]), ("none", &[5])];
+    for (what, shape) in shapes {
+        for tail in [false, true] {
+            let mut net = Net::new();
+            let logits = net.dense("dense", None, 5);
+            let shape = net.ints("shape", shape);
+            let shaped = net.node("Reshape", "shaped", &[logits, shape]);
+            let last = if tail { net.node("Sigmoid", "p", &[shaped]) } else { shaped };
+            let model = net.model(&[last]);
+            let (value, gradient) = value_and_gradient(&model, "logit(3)");
+            let (wanted, of_channel) = value_and_gradient(&model, "channel(dense,3)");
+            assert_eq!((value, gradient), (wanted, of_channel), "{what}");
+            if what == "none" {
+                continue;
+            }
+            // Beside a term that reads the logits as a layer, too.
+            let (both, _) = value_and_gradient(&model, "logit(3) + 0*layer(shaped)");
+            assert_eq!(both, wanted, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_independent_labels_are_told_from_a_softmax() {
+    let mut net = Net::new();
+    let logits = net.dense("dense", None, 1000);
+    let p = net.node("Sigmoid", "p", &[logits]);
+    let activation = net.model(&[p]).head().unwrap().activation;
+    assert!(activation.is_independent(1000));
+    let mut z = vec![-40.0; 1000];
+    (z[0], z[999]) = (40.0, 40.0);
+    let p = activation.probabilities(&z);
+    assert!(p[0] > 0.999_999 && p[999] > 0.999_999 && p[1] < 1e-6);
+}
