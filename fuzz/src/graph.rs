@@ -233,7 +233,9 @@ fn attribute_value(name: &str, bytes: &mut Bytes<'_>) -> Value {
         "epsilon" | "alpha" | "beta" | "bias" | "min" | "max" | "value" => Value::Float(bytes.float()),
         "qkv_hidden_sizes" | "scales:ints" => Value::Ints(bytes.ints(4)),
         "activation" => Value::Text(bytes.pick(TEXTS)),
-        "activation_params" | "bias:floats" => Value::Floats((0..bytes.below(3)).map(|_| bytes.float()).collect()),
+        "activation_params" | "bias:floats" => {
+            Value::Floats((0..bytes.below(3)).map(|_| bytes.float()).collect())
+        }
         "activation_alpha" | "activation_beta" | "scale" => Value::Float(bytes.float()),
         _ => Value::Int(bytes.int()),
     }

@@ -173,7 +173,8 @@ pub fn attribute_all(
                 progress.within_step(done, count);
                 !interrupt::requested()
             };
-            let map = context.compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch));
+            let map =
+                context.compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch));
             progress.advance(1);
             let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
             match map {
@@ -206,9 +207,8 @@ pub fn attribute_all(
             Asked::Unit { objective, .. } => Some(objective),
             Asked::TopClass => None,
         });
-        let weights = broken_weights(model, objectives).map_or(String::new(), |w| {
-            format!("; weights of the network are not finite: {w}")
-        });
+        let weights = broken_weights(model, objectives)
+            .map_or(String::new(), |w| format!("; weights of the network are not finite: {w}"));
         return Err(why).with_context(|| format!("could not attribute {file}{weights}"));
     }
     for (file, method, why) in failures {

@@ -190,11 +190,7 @@ impl Repair {
         let constants = repaired.collect::<Option<Vec<_>>>()?;
         let mut shape = vec![1; result.shape.len()];
         shape[axis] = count;
-        Some(Self {
-            constants,
-            broken: Tensor::bools(&shape, broken),
-            value: Tensor::floats(&shape, values),
-        })
+        Some(Self { constants, broken: Tensor::bools(&shape, broken), value: Tensor::floats(&shape, values) })
     }
 
     fn apply(self, typed: &mut Typed, at: usize) {

@@ -91,7 +91,8 @@ impl Builder<'_> {
         self.constants(&graph, &mut nodes)?;
         let mut inputs: Vec<Input> = Vec::new();
         // Old exporters list the weights among the inputs, too, also those that cannot be read.
-        let unreadable: HashSet<ValueId> = nodes.iter().flat_map(|n| n.outputs.iter().flatten().copied()).collect();
+        let unreadable: HashSet<ValueId> =
+            nodes.iter().flat_map(|n| n.outputs.iter().flatten().copied()).collect();
         let mut declared = HashSet::new();
         for info in &graph.input {
             let value = self.value(info.name());

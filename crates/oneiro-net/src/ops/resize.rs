@@ -320,13 +320,14 @@ mod tests {
         ];
         let opset = opset.parse().unwrap();
         let resize =
-            Resize::read("Resize", &Attributes::new(opset, attributes.into_iter().flatten().collect())).unwrap();
+            Resize::read("Resize", &Attributes::new(opset, attributes.into_iter().flatten().collect()))
+                .unwrap();
         let len: usize = len.parse().unwrap();
         let constant = |t: Tensor| Some(Fact::constant(t));
-        let scales = (*size == "-").then(|| {
-            Fact::constant(Tensor::floats(&[4], vec![1.0, 1.0, 1.0, scale.parse().unwrap()]))
-        });
-        let sizes = (*size != "-").then(|| Fact::constant(Tensor::ints(&[4], vec![1, 1, 1, size.parse().unwrap()])));
+        let scales = (*size == "-")
+            .then(|| Fact::constant(Tensor::floats(&[4], vec![1.0, 1.0, 1.0, scale.parse().unwrap()])));
+        let sizes =
+            (*size != "-").then(|| Fact::constant(Tensor::ints(&[4], vec![1, 1, 1, size.parse().unwrap()])));
         let region = constant(Tensor::floats(&[8], vec![0.0, 0.0, 0.0, 0.15, 1.0, 1.0, 1.0, 0.85]));
         let x = Some(Fact::float([1, 1, 1, len]));
         let facts = if opset < 11 { vec![x, scales] } else { vec![x, region, scales, sizes] };

@@ -87,7 +87,8 @@ pub fn annotate(graph: &mut GraphProto) -> Option<String> {
         (_, true) => (LARGE, true),
         _ => by_sizes(graph),
     };
-    for (node, reads_blocks) in graph.node.iter_mut().zip(reads_blocks).filter(|(n, _)| n.domain() == DOMAIN) {
+    for (node, reads_blocks) in graph.node.iter_mut().zip(reads_blocks).filter(|(n, _)| n.domain() == DOMAIN)
+    {
         let filter = extents(node);
         node.attribute.push(integer(BLOCK, block));
         node.attribute.push(integer(BLOCKS_IN, i64::from(reads_blocks)));
@@ -262,9 +263,7 @@ mod tests {
         let each = dims[1] * dims[2] * dims[3];
         let size = |o: i64| if alike { 1.0 } else { 1.0 + (o * 5 % 7) as f32 };
         let raw = (0..dims[0] * each)
-            .flat_map(|at| {
-                (noise() * size(at / (each * block) * block + at % block)).to_le_bytes()
-            })
+            .flat_map(|at| (noise() * size(at / (each * block) * block + at % block)).to_le_bytes())
             .collect::<Vec<u8>>();
         graph.initializer.push(TensorProto {
             name: Some(format!("{name}.w")),

@@ -76,12 +76,7 @@ pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
         standard if STANDARD.contains(&standard) => {
             let (inputs, results) = (node.input.clone(), node.output.clone());
             let op = if standard == "SimplifiedLayerNormalization" { "RMSNormalization" } else { standard };
-            let node = NodeProto {
-                op_type: Some(op.into()),
-                name: None,
-                domain: None,
-                ..node.clone()
-            };
+            let node = NodeProto { op_type: Some(op.into()), name: None, domain: None, ..node.clone() };
             return Some(function(inputs, results, vec![node], OPSET));
         }
         _ => return None,
