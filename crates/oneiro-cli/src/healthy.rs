@@ -27,9 +27,30 @@ pub fn broken_weights<'a>(
     broken::describe(&model.model.graph, &layers)
 }
 
-/// Whether a unit can be rendered, for each: its name, its objective, and the size of the pictures.
+/// Refuses units (name and objective) that depend on weights that are not finite. `size` is that of the pictures.
 ///
-/// Those that depend on weights that are not finite are named in a note.
+/// # Errors
+///
+/// Names the weights and the units.
+pub fn require_healthy(
+    context: &Context,
+    model: &LoadedModel,
+    units: &[(&str, &Objective)],
+    size: Option<[usize; 2]>,
+) -> Result<()> {
+    match failures(context, model, units, size) {
+        Some((weights, works)) if works.contains(&false) => {
+            bail!(
+                "weights of the network are not finite: {weights}; {} on them",
+                depend(&failed(units, &works))
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether each unit can be rendered; those that cannot, because they depend on weights that are not finite, are named in
+/// a note.
 ///
 /// # Errors
 ///
@@ -40,30 +61,42 @@ pub fn healthy(
     units: &[(&str, &Objective)],
     size: Option<[usize; 2]>,
 ) -> Result<Vec<bool>> {
-    let Some(weights) = broken_weights(model, units.iter().map(|u| u.1)) else {
+    let Some((weights, works)) = failures(context, model, units, size) else {
         return Ok(vec![true; units.len()]);
     };
-    let works: Vec<bool> =
-        context.compute(|| units.iter().map(|(_, objective)| works(model, objective, size)).collect());
-    let failed: Vec<&str> = units.iter().zip(&works).filter(|(_, w)| !**w).map(|(u, _)| u.0).collect();
-    let one = failed.len() == 1;
-    if failed.len() == units.len() {
-        bail!(
-            "weights of the network are not finite: {weights}; {} on them",
-            if one {
-                format!("{} depends", failed[0])
-            } else {
-                format!("all of {} depend", failed.join(", "))
-            }
-        );
+    if !works.contains(&true) {
+        bail!("weights of the network are not finite: {weights}; {} on them", depend(&failed(units, &works)));
     }
+    let failed = failed(units, &works);
     if !failed.is_empty() {
+        let verb = if failed.len() == 1 { "is" } else { "are" };
         context.note(&format!(
-            "note: weights of the network are not finite: {weights}; {} left out",
-            if one { format!("{} is", failed[0]) } else { format!("{} are", failed.join(", ")) }
+            "note: weights of the network are not finite: {weights}; {} {verb} left out",
+            failed.join(", ")
         ));
     }
     Ok(works)
+}
+
+/// The weights in front of the units that are not finite, and which units work; `None` if all weights are finite.
+fn failures(
+    context: &Context,
+    model: &LoadedModel,
+    units: &[(&str, &Objective)],
+    size: Option<[usize; 2]>,
+) -> Option<(String, Vec<bool>)> {
+    let weights = broken_weights(model, units.iter().map(|u| u.1))?;
+    let works = || units.iter().map(|(_, objective)| works(model, objective, size)).collect();
+    Some((weights, context.compute(works)))
+}
+
+fn failed<'a>(units: &[(&'a str, &Objective)], works: &[bool]) -> Vec<&'a str> {
+    units.iter().zip(works).filter(|(_, works)| !**works).map(|(unit, _)| unit.0).collect()
+}
+
+fn depend(failed: &[&str]) -> String {
+    let verb = if failed.len() == 1 { "depends" } else { "depend" };
+    format!("{} {verb}", failed.join(", "))
 }
 
 /// Whether an objective is a finite number. What cannot be compiled is for others to complain of.

@@ -233,7 +233,7 @@ impl fmt::Display for Axes {
 /// What an axis is called that is not the channel's.
 fn axis_name(axis: &[Part]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for part in axis.iter().filter(|p| p.extent > 1 || axis.len() == 1) {
+    for part in axis.iter().filter(|p| p.extent > 1 || p.kind == Kind::Batch || axis.len() == 1) {
         let name = match part.kind {
             Kind::Batch => "N",
             Kind::Channel if part.step > 1 => "heads",

@@ -140,8 +140,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         if logits.iter().any(|x| !x.is_finite()) {
             let graph = &model.model.graph;
             let weights = oneiro_net::broken::describe(graph, &graph.outputs)
-                .map_or("its weights are".to_owned(), |w| format!("of its weights, these are not: {w}"));
-            bail!("{}: the network's output is not finite; {weights}", path.display());
+                .map_or("though its weights are".to_owned(), |w| format!("and neither are its weights {w}"));
+            bail!("{}: the network's output is not finite, {weights}", path.display());
         }
         let top = best(&model, logits, activation, usize::from(args.top));
         progress.advance(1);

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::display::{self, Display, DisplayArgs};
 use crate::files::{self, RawTensor};
 use crate::film;
-use crate::healthy::healthy;
+use crate::healthy::require_healthy;
 use crate::materials::MaterialArgs;
 use crate::metadata::{UnitReport, png_text, source_names};
 use crate::model::{self, ModelArgs};
@@ -100,8 +100,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         objectives.push((objective.to_string(), objective));
     }
     let units: Vec<(&str, &Objective)> = objectives.iter().map(|(name, o)| (name.as_str(), o)).collect();
-    let mut works = healthy(context, &model, &units, preset.size)?.into_iter();
-    objectives.retain(|_| works.next().unwrap_or(true));
+    require_healthy(context, &model, &units, preset.size)?;
     let start = args.materials.start(&model, &preset, None)?;
     let pictures = pictures(&args.data, None)?;
     if preset.unit_weight.is_none() && !pictures.is_empty() {

@@ -573,16 +573,16 @@ fn weights_that_are_no_numbers() {
     refuse_all(
         &place,
         &[
-            ("a unit", "render sick.onnx -u left.conv:0", &["channel(left.conv,0)", "finite", "step 0"]),
-            ("no steps", "render sick.onnx -u left.conv:0 --steps 0", &["channel(left.conv,0)", "finite"]),
+            ("a unit", "render sick.onnx -u left.conv:0", &["left.weight channel 0", "left.conv:0 depends"]),
+            ("no steps", "render sick.onnx -u left.conv:0 --steps 0", &["left.conv:0", "finite"]),
             (
                 "one of several",
                 "render sick.onnx -u left.conv:1 -u left.conv:0 --out p/",
-                &["channel(left.conv,0)"],
+                &["left.weight channel 0", "left.conv:0 depends"],
             ),
-            ("a class", "render sick.onnx -u class:1", &["logit(1)", "finite"]),
-            ("a sheet", "sheet sick.onnx -l right.conv", &["channel(right.conv,0)", "finite"]),
-            ("classes", "classify sick.onnx photo.png", &["photo.png", "finite"]),
+            ("a class", "render sick.onnx -u class:1", &["class:1 depends", "finite"]),
+            ("a sheet", "sheet sick.onnx -l right.conv", &["right.conv:3 depend", "finite"]),
+            ("classes", "classify sick.onnx photo.png", &["photo.png", "left.weight channel 0"]),
             (
                 "a rate that throws the picture out of the numbers",
                 "render net.onnx -u left.conv:1 --lr 1e38 --steps 9",

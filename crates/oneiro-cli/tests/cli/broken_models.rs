@@ -158,11 +158,35 @@ fn weights_that_are_infinite() {
     refuse_all(
         &place,
         &[
-            ("a unit", "render sick.onnx -u left.conv:0", &["channel(left.conv,0)", "finite"]),
-            ("a sheet", "sheet sick.onnx -l right.conv", &["channel(right.conv,0)", "finite"]),
-            ("classes", "classify sick.onnx photo.png", &["photo.png", "finite"]),
+            (
+                "a unit",
+                "render sick.onnx -u left.conv:0",
+                &["not finite: left.weight channel 0", "left.conv:0 depends"],
+            ),
+            ("a sheet", "sheet sick.onnx -l right.conv", &["left.weight channel 0", "right.conv:3 depend"]),
+            ("classes", "classify sick.onnx photo.png", &["photo.png", "left.weight channel 0"]),
         ],
     );
+}
+
+#[test]
+fn units_beside_a_broken_filter_are_drawn() {
+    let place = Place::new();
+    let sick = Network { poisoned: true, ..Network::default() };
+    for (name, network) in [("sick", sick), ("well", Network::default())] {
+        place.write(&format!("{name}.onnx"), network.bytes());
+        place.write(&format!("{name}.toml"), "[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+        let value = |unit: &str| {
+            let model = format!("{name}.onnx");
+            let said =
+                place.json(&["render", &model, "-u", unit, "--steps", "4", "--json", "--out", "p.png"]);
+            said["units"][0]["value"].as_f64().unwrap()
+        };
+        assert!(value("left.conv:1").is_finite() && value("/middle/Op:5").is_finite(), "{name}");
+    }
+    let said = place.run(&["sheet", "sick.onnx", "-l", "left.conv", "--steps", "2", "--out", "s.png"]);
+    assert!(said.stderr.contains("left.weight channel 0; left.conv:0 is left out"), "{}", said.stderr);
+    assert!(said.stdout.contains("5 units"), "{}", said.stdout);
 }
 
 #[test]

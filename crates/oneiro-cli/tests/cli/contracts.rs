@@ -33,15 +33,25 @@ fn layers_are_listed_with_everything_a_script_needs() {
     let place = place();
     let layers = place.json(&["layers", "net.onnx", "--json"]);
     let layers = layers.as_array().unwrap();
-    let wanted =
-        ["name", "aliases", "op", "shape", "channels", "receptive_field", "stride", "params", "flops"];
+    let wanted = [
+        "name",
+        "aliases",
+        "op",
+        "shape",
+        "channels",
+        "receptive_field",
+        "stride",
+        "params",
+        "flops",
+        "axes",
+    ];
     assert!(layers.iter().all(|l| keys(l) == set(&wanted)), "{layers:#?}");
     let left = &layers[0];
     assert_eq!(left["name"], "left.conv");
     assert_eq!(left["aliases"], json!(["/left/conv/Conv", "/left/conv/Conv_output_0"]));
     assert_eq!(left["op"], "Conv");
     assert_eq!(left["shape"], json!([1, LEFT, 24, 20]));
-    assert_eq!(left["channels"], LEFT);
+    assert_eq!((&left["channels"], &left["axes"]), (&json!(LEFT), &json!("N,C,H,W")));
     assert_eq!(left["receptive_field"], json!({"x": [3, 3]}));
     assert_eq!(left["stride"], json!({"x": [1, 1]}));
     assert_eq!(left["params"], LEFT * 3 * 9);

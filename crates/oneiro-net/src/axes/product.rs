@@ -56,6 +56,11 @@ impl Sources<'_> {
             let made: usize =
                 axes.iter().zip(output).filter(|(axis, _)| axis.is_none()).map(|(_, &n)| n).product();
             let mut fresh = made_of(&from, made).into_iter().next()?;
+            // Where no axis has channels already, nothing else can be meant.
+            let has_channels = axes.iter().flatten().flatten().any(|p| p.kind == Kind::Channel);
+            if fresh.kind == Kind::Mixed && !has_channels {
+                fresh.kind = Kind::Channel;
+            }
             // Heads without what they held stay heads, however they are mixed.
             let step = channels_in(&from).map(|p| p.step).min().unwrap_or(1);
             let mut rest = made.saturating_mul(step);

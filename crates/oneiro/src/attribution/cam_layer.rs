@@ -69,7 +69,9 @@ pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize
     }
     if found.is_empty() {
         return Err(Error::Settings(
-            "Grad-CAM: no layer with a map of height and width stands before the objective; name one".into(),
+            "Grad-CAM: no convolution, nor another layer with a map of height and width, stands before the objective; name a \
+             layer"
+                .into(),
         ));
     }
     Ok(found)

@@ -229,7 +229,7 @@ mod tests {
             (Objective::logit(0), Some("pool"), "height and width"),
             (Objective::logit(0), Some("logits"), "height and width"),
             (Objective::channel("conv1", 0), Some("relu2"), "does not depend"),
-            (Objective::channel("conv1", 0), None, "no layer"),
+            (Objective::channel("conv1", 0), None, "no convolution"),
             (Objective::logit(0), Some("conv9"), "conv9"),
         ] {
             let error = cam(&objective, layer).unwrap_err().to_string();
