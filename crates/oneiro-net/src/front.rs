@@ -18,7 +18,7 @@ mod cut;
 mod fixed;
 mod shape_behind;
 
-pub use blocked::Blocked;
+pub use blocked::{Blocked, Declarations};
 pub use cut::{Cut, cut_at, known_dims};
 pub use fixed::fixed_input;
 pub use shape_behind::dims_from_readers;

@@ -14,7 +14,6 @@ fn conv(from: &str) -> Vec<u8> {
     [
         node("Conv", "conv", &[from, "conv.weight"], "conv.out", &attributes),
         tensor("conv.weight", &[4, 3, 3, 3], &weights(108, 1)),
-        value(12, "conv.out", &[None, Some(4), None, None]),
     ]
     .concat()
 }
@@ -30,6 +29,7 @@ fn with_settings() -> Vec<u8> {
         node("Mul", "scaled", &["x", "keep"], "scaled.out", &[]),
         node("Add", "shifted", &["scaled.out", "shift"], "shifted.out", &[]),
         conv("shifted.out"),
+        value(12, "conv.out", &[None, Some(4), None, None]),
     ])
 }
 
@@ -40,6 +40,7 @@ fn with_front() -> Vec<u8> {
         node("Frobnicate", "front", &["x"], "front.out", &[]),
         node("Relu", "relu", &["front.out"], "relu.out", &[]),
         conv("relu.out"),
+        value(12, "conv.out", &[None, Some(4), None, None]),
         node("Shape", "shape", &["x"], "shape.out", &[]),
         node("Reshape", "late", &["conv.out", "shape.out"], "late.out", &[]),
         value(12, "late.out", &[None, None, None, None]),
@@ -229,11 +230,31 @@ fn a_picture_without_a_batch_is_a_picture_for_every_command() {
         );
     }
     place.succeed(
-        &[&["invert", "net.onnx", "photo.png", "--layer", "conv", "--steps", "3", "--out", "i"][..], &unit]
-            .concat(),
+        &[
+            &["invert", "net.onnx", "photo.png", "--layer", "conv", "--steps", "3", "--out", "i.png"][..],
+            &unit,
+        ]
+        .concat(),
     );
-    place
-        .succeed(&[&["dream", "net.onnx", "photo.png", "-l", "first", "--out", "d.png"][..], &unit].concat());
+    place.succeed(
+        &[
+            &[
+                "dream",
+                "net.onnx",
+                "photo.png",
+                "-l",
+                "first",
+                "--octaves",
+                "2",
+                "--steps",
+                "2",
+                "--out",
+                "d.png",
+            ][..],
+            &unit,
+        ]
+        .concat(),
+    );
     // The file's own shape, not a batch of 3.
     place.write("x.npy", npy("(3, 24, 20)", &[0.5; 1440]));
     let args =

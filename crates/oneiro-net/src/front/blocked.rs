@@ -14,6 +14,9 @@ const SIDE: usize = 224;
 /// Channels of a picture.
 const CHANNELS: [usize; 2] = [1, 3];
 
+/// What a file says of a tensor by its name: axes and element type.
+pub type Declarations<'a> = dyn Fn(&str) -> Option<(Vec<Dim>, DType)> + 'a;
+
 /// The nodes of a network that cannot be run.
 #[derive(Debug, Clone)]
 pub struct Blocked {
@@ -47,7 +50,7 @@ impl Blocked {
         &self,
         graph: &Graph,
         targets: &[ValueId],
-        declared: &dyn Fn(&str) -> Option<(Vec<Dim>, DType)>,
+        declared: &Declarations<'_>,
     ) -> Option<ValueId> {
         let needed =
             if targets.is_empty() { vec![true; graph.nodes.len()] } else { ancestors(graph, targets) };
@@ -97,10 +100,10 @@ impl Blocked {
         let shapes: Vec<Vec<usize>> = cut.inputs.iter().map(|i| trial(i.dims.as_deref())).collect();
         let facts = infer(&cut, &shapes, &vec![true; cut.nodes.len()], |_, _| Ok(())).ok()?;
         let depends = |v: &ValueId| facts[v.index()].as_ref().is_some_and(|f| f.value.is_none());
-        if !targets.iter().all(|t| depends(t)) {
+        if !targets.iter().all(depends) {
             return None;
         }
-        let reached = cut.nodes.iter().filter(|n| n.outputs.iter().flatten().any(|v| depends(v))).count();
+        let reached = cut.nodes.iter().filter(|n| n.outputs.iter().flatten().any(depends)).count();
         (reached > 0).then_some(reached)
     }
 }
