@@ -288,6 +288,10 @@ fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
     if given.is_empty() || !values.is_empty() {
         model = model.fed(&values).with_context(could_not)?;
     }
+    let labels = match &args.prepared {
+        Some(_) => None,
+        None => labels.or_else(|| output::labels_in_graph(&model)),
+    };
     model = model.with_labels(labels.as_ref().map(Labels::len));
     if is_blocked {
         model = model.with_declared(declared());

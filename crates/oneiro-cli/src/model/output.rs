@@ -2,11 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
+use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::model::Head;
+use oneiro_net::format::onnx;
+use oneiro_zoo::labels::Labels;
 
 use super::LoadedModel;
 use crate::context::Context;
+
+/// The class names that stand in operators of the graph, if they are as many as the classes.
+pub fn labels_in_graph(model: &Model) -> Option<Labels> {
+    let labels = Labels::parse(model.graph.metadata.get(onnx::CLASS_LABELS_KEY)?).ok()?;
+    (model.class_count() == Some(labels.len())).then_some(labels)
+}
 
 impl LoadedModel {
     /// Says once which output the classes are read from, where anything has read them and it could be another.

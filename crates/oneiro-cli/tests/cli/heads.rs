@@ -161,6 +161,33 @@ fn a_picture_remembers_which_output_its_class_is_of() {
 }
 
 #[test]
+fn classes_are_called_as_the_operators_behind_the_scores_say() {
+    /// `AttributeProto.STRINGS`.
+    const STRINGS: u64 = 8;
+    let place = Place::new();
+    place.write("photo.png", picture(SIDE, SIDE));
+    let zip = |names: &[&str]| {
+        let names: Vec<u8> = names.iter().flat_map(|n| text(9, n)).collect();
+        let attribute = message(5, &[text(1, "classlabels_strings"), names, number(20, STRINGS)].concat());
+        let inputs = text(1, "p");
+        let domain = text(7, "ai.onnx.ml");
+        message(1, &[inputs, text(2, "loss"), text(3, "zip"), text(4, "ZipMap"), domain, attribute].concat())
+    };
+    let softmax = node("Softmax", "end", &["dense"], "p", &[]);
+    let net = |names: &[&str]| network(4, &[0.0, 5.0, 0.0, 0.0], &[softmax.clone(), zip(names)], &["loss"]);
+    place.write("net.onnx", net(&["ant", "red car", "cat", "dog"]));
+    let stdout = place.succeed(&["classify", "net.onnx", "photo.png", "--preprocess", "unit"]);
+    assert!(stdout.contains("red car (1)"), "{stdout}");
+    let render =
+        ["render", "net.onnx", "-u", "class:red_car", "--size", "16", "--steps", "1", "--out", "x.png"];
+    place.succeed(&render);
+    // Names that are not those of the classes do not count.
+    place.write("net.onnx", net(&["ant", "cat"]));
+    let stdout = place.succeed(&["classify", "net.onnx", "photo.png", "--preprocess", "unit"]);
+    assert!(stdout.contains("1 (1)"), "{stdout}");
+}
+
+#[test]
 fn scores_are_found_behind_words_and_positions() {
     let place = Place::new();
     place.write("photo.png", picture(SIDE, SIDE));

@@ -11,6 +11,7 @@ use crate::graph::{Dim, Graph, Input, Node, Used, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Tensor};
 
+mod class_labels;
 mod compositions;
 mod declared;
 mod functions;
@@ -22,6 +23,7 @@ mod proto;
 mod quantized;
 mod weights;
 
+pub use class_labels::CLASS_LABELS_KEY;
 pub use declared::declared;
 use module_path::module_path;
 use proto::tensor_proto::DataType;
@@ -86,9 +88,12 @@ impl Builder<'_> {
     fn graph(
         mut self,
         graph: proto::GraphProto,
-        metadata: BTreeMap<String, String>,
+        mut metadata: BTreeMap<String, String>,
         notes: Vec<String>,
     ) -> Result<Graph> {
+        if let Some(names) = class_labels::of(&graph) {
+            metadata.entry(CLASS_LABELS_KEY.to_owned()).or_insert(names);
+        }
         let mut nodes = Vec::with_capacity(graph.node.len());
         self.constants(&graph, &mut nodes)?;
         let mut inputs: Vec<Input> = Vec::new();

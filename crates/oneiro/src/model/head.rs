@@ -126,6 +126,11 @@ impl Model {
         Ok(self.head()?.logits)
     }
 
+    /// How many classes there are, for the network's own input size; `None` where that cannot be told.
+    pub fn class_count(&self) -> Option<usize> {
+        choice::count(self, self.logits().ok()?)
+    }
+
     /// The outputs with the shapes of their entries, for people: `embedding (16), logits (5)`.
     pub fn described_outputs(&self) -> String {
         choice::described(self)

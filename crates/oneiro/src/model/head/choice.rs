@@ -100,6 +100,11 @@ fn output_named(model: &Model, name: &str) -> Result<ValueId, String> {
         .ok_or_else(|| format!("the network has no output \"{name}\"; its outputs are {}", described(model)))
 }
 
+/// Entries of a value, if they are one row of numbers.
+pub(super) fn count(model: &Model, value: ValueId) -> Option<usize> {
+    facts_of_outputs(model).get(value.index())?.as_ref().and_then(row_of)
+}
+
 /// The outputs with the shapes of their entries where those are known.
 pub(super) fn described(model: &Model) -> String {
     let facts = facts_of_outputs(model);
