@@ -283,6 +283,10 @@ fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>)
             *list = match wanted {
                 _ if given => Vec::new(),
                 None => list.clone(),
+                // One number for all bands stays one, until the network says how many there are.
+                Some(_) if takes_bands && list.windows(2).all(|pair| pair[0] == pair[1]) => {
+                    list.iter().take(1).copied().collect()
+                }
                 Some(wanted) => card::spread(list, wanted).with_context(|| {
                     format!(
                         "--order {}: the card's numbers {} are not those of {wanted} channels; give --mean and --std, too",

@@ -529,7 +529,7 @@ fn classify_names_classes_with_their_probabilities() {
     let verdicts = place.json(&["classify", "net.onnx", "photo.png", "photo.png", "--top", "9", "--json"]);
     let verdicts = verdicts.as_array().unwrap();
     assert_eq!(verdicts.len(), 2);
-    assert_eq!(keys(&verdicts[0]), set(&["file", "top"]));
+    assert_eq!(keys(&verdicts[0]), set(&["file", "shown", "top"]));
     assert_eq!(verdicts[0], verdicts[1]);
     assert_eq!(verdicts[0]["file"], "photo.png");
     let top = verdicts[0]["top"].as_array().unwrap();
@@ -559,7 +559,8 @@ fn folders_of_classes_are_scored_by_name_else_by_position_with_a_word_about_it()
     };
     let (truth, said) = truths(&["dog", "n02119022_red_fox", "OWL"]);
     // Folders come in sorted order: OWL, dog, n02119022_red_fox.
-    assert_eq!((truth, said.as_str()), (vec![Some(3), Some(1), Some(2)], ""));
+    let shown = "note: 3 images: resized from 30x30 to 28x28, cropped about the centre to 24x20\n";
+    assert_eq!((truth, said.as_str()), (vec![Some(3), Some(1), Some(2)], shown));
     let (truth, said) = truths(&["c1", "c2", "c3", "c4"]);
     assert_eq!(truth, [Some(0), Some(1), Some(2), Some(3)]);
     assert!(said.contains("c1") && said.contains("sorted"), "{said}");

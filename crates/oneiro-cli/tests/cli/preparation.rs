@@ -41,7 +41,7 @@ fn preparations_by_name_mean_something_for_one_channel() {
     gray(&place);
     flat(&place);
     place.write("three.toml", "[[input]]\nname = \"x\"\nmean = [0.5, 0.5, 0.5]\nstd = [0.25, 0.25, 0.25]\n");
-    place.write("gray.toml", "[[input]]\nname = \"x\"\norder = \"gray\"\nmean = [0.3]\nstd = [0.1]\n");
+    place.write("own.toml", "[[input]]\nname = \"x\"\norder = \"gray\"\nmean = [0.3]\nstd = [0.1]\n");
     let mut report = Report::default();
     for (args, wanted, says) in [
         (&[][..], (0.2 - 0.449) / 0.226, "grey in 0-1, mean .449, std .226"),
@@ -55,8 +55,8 @@ fn preparations_by_name_mean_something_for_one_channel() {
         (&["--preprocess", "tf", "--order", "gray"], 2.0 * 0.2 - 1.0, ""),
         (&["--mean", "0.5", "--std", "0.5"], 2.0 * 0.2 - 1.0, ""),
         (&["--preprocess", "unit", "--mean", "0.1"], 0.1, ""),
-        (&["--card", "gray.toml"], -1.0, ""),
-        (&["--card", "gray.toml", "--preprocess", "tf"], 2.0 * 0.2 - 1.0, ""),
+        (&["--card", "own.toml"], -1.0, ""),
+        (&["--card", "own.toml", "--preprocess", "tf"], 2.0 * 0.2 - 1.0, ""),
         (&["--card", "three.toml", "--order", "gray"], (0.2 - 0.5) / 0.25, ""),
     ] {
         let near = |x: f64| (x - wanted).abs() < 1e-3;

@@ -10,7 +10,8 @@
 //! 5. neither its name nor its layer's says `aux`,
 //! 6. it lies deeper: more operators lie in front of it,
 //! 7. it has more entries,
-//! 8. it comes first in the file.
+//! 8. it holds the scores themselves, not what is made of them,
+//! 9. it comes first in the file.
 
 use std::cmp::Reverse;
 
@@ -70,6 +71,7 @@ pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, Strin
             !is_auxiliary(graph, c),
             depth(graph, c.ending.logits),
             n,
+            c.ending.behind.is_none(),
             Reverse(*i),
         )
     });
