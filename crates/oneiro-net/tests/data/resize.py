@@ -66,4 +66,4 @@ with open("resize.txt", "w") as out:
                         y = run(opset, mode, coordinates, rounding, extent, *by)
                         question = [opset, mode, coordinates, rounding, extent, *by]
                         question = " ".join(str(v) if v else "-" for v in question)
-                        out.write(f"{question}: {' '.join(f'{v:.4g}' for v in y)}\n")
+                        out.write(f"{question}: {' '.join(f'{v:.6g}' for v in y)}\n")
