@@ -1,10 +1,10 @@
-//! Small graphs made of the bytes: operators from a table with any attributes, shapes and constants. Changing bytes of a
-//! model file rarely gives another valid one; here nearly every input is.
+//! Small graphs made of the bytes: operators from a table with any attributes, shapes and constants. Changing
+//! bytes of a model file rarely gives another valid one; here nearly every input is.
 
 use crate::protobuf::{FLOAT, INT64, Value, attribute, message, model, node, tensor, value};
 
-/// Operators with the attributes that they may get. A name may say what it holds, where another operator's of that name holds
-/// something else.
+/// Operators with the attributes that they may get. A name may say what it holds, where another operator's of
+/// that name holds something else.
 #[rustfmt::skip]
 const OPERATORS: &[(&str, &[&str])] = &[
     ("Conv", &["kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"]),

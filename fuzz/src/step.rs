@@ -91,8 +91,8 @@ fn list(graph: &Graph, shapes: &[Vec<usize>]) {
     _ = analysis::layers(graph, &Names::new(graph, &[]), shapes, &followed);
 }
 
-/// Result and gradients of one step of a plan, with data that no objective is needed for. They may be anything, also no numbers.
-/// `None` where the plan is too large to run.
+/// Result and gradients of one step of a plan, with data that no objective is needed for. They may be
+/// anything, also no numbers. `None` where the plan is too large to run.
 fn run(plan: Plan, gradients: bool) -> Option<Vec<f32>> {
     if plan.forward_flops() > MAX_FLOPS {
         return None;

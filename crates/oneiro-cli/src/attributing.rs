@@ -1,4 +1,5 @@
-//! Attributions from a recipe that a picture carries, so that they can be made again: maps, reports, the sheet.
+//! Attributions from a recipe that a picture carries, so that they can be made again: maps, reports, the
+//! sheet.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -38,7 +39,8 @@ pub struct Recipe {
     /// Height and width, if not the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Whether the network is shown the whole photo, whatever that does to its aspect, and not its centre as for `classify`.
+    /// Whether the network is shown the whole photo, whatever that does to its aspect, and not its centre as
+    /// for `classify`.
     #[serde(default)]
     pub full: bool,
     /// The share of the scaled photo's shorter side that the centre is, if not the usual one.
@@ -131,13 +133,16 @@ impl Photo {
     }
 }
 
-/// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they are known.
+/// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they
+/// are known.
 ///
-/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all fail.
+/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all
+/// fail.
 ///
 /// # Errors
 ///
-/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then failed.
+/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then
+/// failed.
 pub fn attribute_all(
     context: &Context,
     model: &LoadedModel,
@@ -343,7 +348,8 @@ fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
     }
 }
 
-/// Maps, signed values and the image as shown, as `IMAGE/METHOD/map`, `IMAGE/METHOD/values` and `IMAGE/image`.
+/// Maps, signed values and the image as shown, as `IMAGE/METHOD/map`, `IMAGE/METHOD/values` and
+/// `IMAGE/image`.
 pub fn write_raw(path: &Path, rows: &[Row]) -> Result<()> {
     let mut tensors = Vec::new();
     for (i, row) in rows.iter().enumerate() {

@@ -54,8 +54,8 @@ impl Context {
         }
     }
 
-    /// A remark that matters only if the work is done: it is made before the next remark, progress or result. What is
-    /// refused before that is refused in one line.
+    /// A remark that matters only if the work is done: it is made before the next remark, progress or result.
+    /// What is refused before that is refused in one line.
     pub fn hold(&self, text: &str) {
         if let (false, Ok(mut held)) = (self.quiet, self.held.lock()) {
             held.push(text.to_owned());

@@ -72,8 +72,9 @@ impl Framing {
     }
 }
 
-/// A photo for a classifier that sees `size`, by the protocol of `oneiro classify`: as it is if it has that size, else
-/// scaled and cropped. `crop`: the share of the scaled photo's shorter side that stays, if it was chosen.
+/// A photo for a classifier that sees `size`, by the protocol of `oneiro classify`: as it is if it has that
+/// size, else scaled and cropped. `crop`: the share of the scaled photo's shorter side that stays, if it was
+/// chosen.
 pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing)> {
     let from = [image.height, image.width];
     let fraction = match crop {

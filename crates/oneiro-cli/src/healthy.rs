@@ -1,4 +1,5 @@
-//! Units of a network some of whose weights are not finite: which of them work, and the words for those that do not.
+//! Units of a network some of whose weights are not finite: which of them work, and the words for those that
+//! do not.
 
 use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Reads};
@@ -27,7 +28,8 @@ pub fn broken_weights<'a>(
     broken::describe(&model.model.graph, &layers)
 }
 
-/// Refuses units (name and objective) that depend on weights that are not finite. `size` is that of the pictures.
+/// Refuses units (name and objective) that depend on weights that are not finite. `size` is that of the
+/// pictures.
 ///
 /// # Errors
 ///
@@ -49,8 +51,8 @@ pub fn require_healthy(
     }
 }
 
-/// Whether each unit can be rendered; those that cannot, because they depend on weights that are not finite, are named in
-/// a note.
+/// Whether each unit can be rendered; those that cannot, because they depend on weights that are not finite,
+/// are named in a note.
 ///
 /// # Errors
 ///
@@ -78,7 +80,8 @@ pub fn healthy(
     Ok(works)
 }
 
-/// The weights in front of the units that are not finite, and which units work; `None` if all weights are finite.
+/// The weights in front of the units that are not finite, and which units work; `None` if all weights are
+/// finite.
 fn failures(
     context: &Context,
     model: &LoadedModel,

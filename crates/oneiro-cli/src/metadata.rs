@@ -1,7 +1,8 @@
 //! What every picture carries about how it was made, and the same as JSON.
 //!
-//! A picture holds all that it takes to make it again ([`Record`]): the model with its hash, how its inputs were
-//! prepared, the settings, the seed, the objectives. A sheet holds its [`Layout`] beside, a film a word about its frames.
+//! A picture holds all that it takes to make it again ([`Record`]): the model with its hash, how its inputs
+//! were prepared, the settings, the seed, the objectives. A sheet holds its [`Layout`] beside, a film a word
+//! about its frames.
 
 mod record;
 
@@ -40,8 +41,8 @@ pub struct UnitReport {
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
     pub value_at_start: f64,
-    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands count whether they
-    /// are drawn or not.
+    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
+    /// count whether they are drawn or not.
     pub value_saved: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,

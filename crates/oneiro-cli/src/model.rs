@@ -54,42 +54,44 @@ pub struct ModelArgs {
     /// The value of white before the mean is subtracted
     #[arg(long, allow_negative_numbers = true, value_name = "1|255")]
     range: Option<f32>,
-    /// Order of the channels; bands for any number of channels that are no colours (satellites, RGB with depth), which
-    /// then have one --mean and --std for all or one a band
+    /// Order of the channels; bands for any number of channels that are no colours (satellites, RGB with
+    /// depth), which then have one --mean and --std for all or one a band
     #[arg(long, value_parser = ["rgb", "bgr", "gray", "bands"])]
     order: Option<String>,
-    /// Bands, from 0, that are drawn as red, green and blue; one alone is drawn grey [default: the first three]
+    /// Bands, from 0, that are drawn as red, green and blue; one alone is drawn grey [default: the first
+    /// three]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "R,G,B")]
     show: Option<Vec<usize>>,
     /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
     #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
     layout: Option<Layout>,
-    /// What the axes of a layer are, where the network does not tell: N, C, H, W, T, L, tokens, or ? for one of no
-    /// meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
+    /// What the axes of a layer are, where the network does not tell: N, C, H, W, T, L, tokens, or ? for one
+    /// of no meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
     #[arg(long, value_parser = parse_axes, value_name = "LAYER=AXES")]
     axes: Vec<(String, String)>,
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
     #[arg(long, value_name = "LIST")]
     labels: Option<String>,
-    /// Feed an input that is no picture with a number (also true or false) or a file, instead of zeros; once for every such
-    /// input. A file holds one entry, which is repeated for the batch
+    /// Feed an input that is no picture with a number (also true or false) or a file, instead of zeros; once
+    /// for every such input. A file holds one entry, which is repeated for the batch
     #[arg(long = "feed", value_parser = feeding::parse_feed, value_name = "NAME=VALUE|FILE.npy")]
     feeds: Vec<feeding::Feed>,
     /// Let the network begin at this layer, which becomes its input: everything in front of it is left out
     #[arg(long, value_name = "LAYER")]
     from_layer: Option<String>,
-    /// Axes of the picture input as the file has them, if nothing tells: C,H,W (no batch), N,H,W (no channels), N,H*W or
-    /// N,C*H*W (flat)
+    /// Axes of the picture input as the file has them, if nothing tells: C,H,W (no batch), N,H,W (no
+    /// channels), N,H*W or N,C*H*W (flat)
     #[arg(long, value_name = "AXES")]
     input_axes: Option<InputAxes>,
     /// Where the files are that inputs were fed with, for a picture that is made again.
     #[arg(skip)]
     pub places: Places,
-    /// The output that holds the classes, where the network has several [default: the one whose length fits the labels,
-    /// else the one that looks like classes]
+    /// The output that holds the classes, where the network has several [default: the one whose length fits
+    /// the labels, else the one that looks like classes]
     #[arg(long, value_name = "NAME")]
     output: Option<String>,
-    /// A complete card, for a picture that is made again: the files beside the model and its labels do not count.
+    /// A complete card, for a picture that is made again: the files beside the model and its labels do not
+    /// count.
     #[arg(skip)]
     pub prepared: Option<Card>,
 }
@@ -153,8 +155,8 @@ impl LoadedModel {
         unit.objective(|name| self.class_index(name))
     }
 
-    /// An objective from an expression, its classes found by name, its pictures read and brought to this size, or to the
-    /// model's own.
+    /// An objective from an expression, its classes found by name, its pictures read and brought to this
+    /// size, or to the model's own.
     pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
         Ok(Objective::parse(text, &Files::new(self, size)?)?)
     }
@@ -225,7 +227,8 @@ pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedMode
     Ok(loaded)
 }
 
-/// Reads the model with its card and labels, to feed it raw tensors for these inputs: how images are prepared does not matter.
+/// Reads the model with its card and labels, to feed it raw tensors for these inputs: how images are prepared
+/// does not matter.
 pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
     args.check_given(given)?;
     let loaded = read(args, given)?;

@@ -88,8 +88,8 @@ fn hash_of(path: &Path) -> Result<String> {
     Ok(hash(&bytes))
 }
 
-/// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then the
-/// central part.
+/// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then
+/// the central part.
 pub struct Files<'a> {
     model: &'a LoadedModel,
     /// None if the network reads no pictures, which matters once one is named.
@@ -127,7 +127,8 @@ impl<'a> Files<'a> {
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
-    /// A picture by the path of its file: a photograph, or for a network that takes bands those of a `.npy` file.
+    /// A picture by the path of its file: a photograph, or for a network that takes bands those of a `.npy`
+    /// file.
     pub fn reference(&self, name: &str) -> Result<Reference> {
         let images = || self.model.model.card.input.iter().filter(|card| card.kind == InputKind::Image);
         let bands = images().find(|card| card.order == ChannelOrder::Bands);

@@ -25,8 +25,8 @@ pub use prepared::{Prepared, prepare};
 use saved::Levels;
 pub use saved::{colors, saved};
 
-/// Pictures that are optimised together, or more so that each thread has as many. It changes memory and speed, never a bit of
-/// a picture.
+/// Pictures that are optimised together, or more so that each thread has as many. It changes memory and
+/// speed, never a bit of a picture.
 const BATCH: usize = 4;
 
 /// A unit to render: what to call it, what is maximised, from where, and how.
@@ -60,7 +60,8 @@ pub struct Setting {
 pub struct Finished {
     pub rendered: Rendered,
     pub report: UnitReport,
-    /// What is drawn of the picture, as an 8-bit file holds it, clipped; shown unless another display is wanted.
+    /// What is drawn of the picture, as an 8-bit file holds it, clipped; shown unless another display is
+    /// wanted.
     pub picture: Image,
     /// All that the network reads of it, in 8-bit levels.
     pub levels: Vec<f32>,
@@ -168,8 +169,8 @@ pub fn render_all(context: &Context, work: &Prepared<'_>, options: &Options) -> 
     Ok(finished)
 }
 
-/// Pictures at once: as many as keep the threads busy, or what several views of each leave of that; fewer where the network
-/// does not take so many, as it may be exported for single images only.
+/// Pictures at once: as many as keep the threads busy, or what several views of each leave of that; fewer
+/// where the network does not take so many, as it may be exported for single images only.
 fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
     let views = preset.views.max(1);
     let accepts = |batch: usize| {

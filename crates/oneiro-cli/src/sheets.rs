@@ -40,8 +40,8 @@ pub struct SheetPlan {
 }
 
 impl SheetPlan {
-    /// A sheet whose rows below the first, that of photos, would have one picture each, as one row: the photo, and a
-    /// picture for each of those rows.
+    /// A sheet whose rows below the first, that of photos, would have one picture each, as one row: the
+    /// photo, and a picture for each of those rows.
     pub fn flattened(mut self) -> Self {
         let single = |row: &Row| row.photos.is_empty() && row.cells.len() == 1;
         let of_photo = self.rows.first().is_some_and(|r| r.photos.len() == 1 && r.cells.is_empty());
@@ -151,8 +151,8 @@ pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Re
     Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
 }
 
-/// The size of all cells, height and width: recipes may make pictures of different sizes, which side by side are as large as
-/// the smallest. `None` where they differ in shape.
+/// The size of all cells, height and width: recipes may make pictures of different sizes, which side by side
+/// are as large as the smallest. `None` where they differ in shape.
 fn common_size(finished: &[Finished]) -> Option<(usize, usize)> {
     let (height, width) = finished.iter().map(|f| (f.picture.height, f.picture.width)).min()?;
     let alike = finished.iter().all(|f| f.picture.height * width == f.picture.width * height);

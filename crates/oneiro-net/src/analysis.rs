@@ -10,8 +10,8 @@ use crate::typed::infer;
 /// What a position of a value sees of one input, along each spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceptiveField {
-    /// Extent in input positions. Windows count in full, also where they reach over the border; after a global
-    /// operation it is the input's extent.
+    /// Extent in input positions. Windows count in full, also where they reach over the border; after a
+    /// global operation it is the input's extent.
     pub extent: Vec<usize>,
     /// Input positions between neighbours, accumulated over all strides on the way.
     pub stride: Vec<usize>,
@@ -59,9 +59,9 @@ pub struct Layers {
 
 /// Lists the layers for these input shapes. Nodes that cannot be computed here are reported, not fatal.
 ///
-/// Receptive fields: r ← r + (k−1)·s, s ← s·stride along the path, with the largest r over branches; a dense layer
-/// over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive fields of
-/// convolutional neural networks", Distill 2019).
+/// Receptive fields: r ← r + (k−1)·s, s ← s·stride along the path, with the largest r over branches; a dense
+/// layer over a flattened map counts as a convolution of the map's size (Araujo et al., "Computing receptive
+/// fields of convolutional neural networks", Distill 2019).
 ///
 /// `followed` has the axes of the values, for inputs of the same shapes.
 pub fn layers(
@@ -160,8 +160,8 @@ pub fn layers(
     Ok(Layers { layers, skipped })
 }
 
-/// How far a node sees on the map of an operand with these axes. Operators count with axis 1 for channels and those behind it for
-/// positions; in other orders of axes the maps tell.
+/// How far a node sees on the map of an operand with these axes. Operators count with axis 1 for channels and
+/// those behind it for positions; in other orders of axes the maps tell.
 fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize], to: &[usize]) -> Reach {
     let reach = node.op.reach(Facts(inputs));
     let op = node.op.op_type();

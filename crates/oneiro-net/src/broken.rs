@@ -1,9 +1,11 @@
-//! Weights that are not finite (a diverged training): which tensors and channels, and networks whose other channels work.
+//! Weights that are not finite (a diverged training): which tensors and channels, and networks whose other
+//! channels work.
 //!
-//! A broken filter spoils its own channel and what reads it. It would spoil the gradients of its layer's other channels, too,
-//! because a layer's gradient sums over all of its filters, and 0·NaN is NaN. [`isolate`] therefore takes such filters out
-//! of the layer and puts the value of their channel (NaN, or ±∞ where only the bias is infinite) in by a choice, which
-//! passes no gradient. Whatever reads the channel is still not finite.
+//! A broken filter spoils its own channel and what reads it. It would spoil the gradients of its layer's
+//! other channels, too, because a layer's gradient sums over all of its filters, and 0·NaN is NaN.
+//! [`isolate`] therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞
+//! where only the bias is infinite) in by a choice, which passes no gradient. Whatever reads the channel is
+//! still not finite.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +95,8 @@ fn channels(form: Form, i: usize, tensor: &Tensor) -> Vec<usize> {
     channels.into_iter().collect()
 }
 
-/// The weights in front of the targets that are not finite, as "w1 channel 2, b1 channel 4"; `None` if all are finite.
+/// The weights in front of the targets that are not finite, as "w1 channel 2, b1 channel 4"; `None` if all
+/// are finite.
 pub fn describe(graph: &Graph, targets: &[ValueId]) -> Option<String> {
     let mut named: Vec<ValueId> = Vec::new();
     let mut parts = Vec::new();
@@ -225,7 +228,8 @@ mod tests {
 
     const SIDE: usize = 6;
 
-    /// Two convolutions with a `between` in the middle; filter 2 and the bias of channel 4 of the first are broken, or whole.
+    /// Two convolutions with a `between` in the middle; filter 2 and the bias of channel 4 of the first are
+    /// broken, or whole.
     fn network(broken: bool, between: &'static str) -> Graph {
         let wave = |n: usize, f: f32| (0..n).map(|i| (i as f32 * f).sin() * 0.3).collect::<Vec<_>>();
         let (mut first, mut bias) = (wave(6 * 27, 1.3), wave(6, 0.7));

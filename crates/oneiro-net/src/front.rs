@@ -1,8 +1,10 @@
-//! What stands at the front of a network: which inputs it is fed with, under which shapes, and where it begins.
+//! What stands at the front of a network: which inputs it is fed with, under which shapes, and where it
+//! begins.
 //!
-//! Each function takes a graph and returns, or makes, one that is fed differently and computes the same layers:
-//! [`viewed_input`] gives an input other axes, [`fixed_input`] makes one a constant, [`cut_at`] lets the network begin at an
-//! inner value. [`Blocked`] finds where a network has to begin whose front cannot be run.
+//! Each function takes a graph and returns, or makes, one that is fed differently and computes the same
+//! layers: [`viewed_input`] gives an input other axes, [`fixed_input`] makes one a constant, [`cut_at`] lets
+//! the network begin at an inner value. [`Blocked`] finds where a network has to begin whose front cannot be
+//! run.
 
 use std::sync::Arc;
 
@@ -37,8 +39,8 @@ pub enum View {
     Reshape(Vec<i64>),
 }
 
-/// Replaces an input by one of the same name with these axes, from which `view` makes the value that the graph read. Returns
-/// that value, which is no input any more.
+/// Replaces an input by one of the same name with these axes, from which `view` makes the value that the
+/// graph read. Returns that value, which is no input any more.
 pub fn viewed_input(graph: &mut Graph, input: usize, dims: Vec<Dim>, view: &View) -> ValueId {
     let old = graph.inputs[input].value;
     let name = graph.name(old).to_owned();

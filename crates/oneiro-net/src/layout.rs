@@ -1,7 +1,8 @@
 //! Networks that are fed with channels last, fed with channels first instead.
 //!
-//! A network that was exported from a framework with channels last takes its images that way. [`fed_channels_first`] turns
-//! such inputs, so that whoever prepares pictures knows one layout only. Inside, [`crate::axes`] follows the channels.
+//! A network that was exported from a framework with channels last takes its images that way.
+//! [`fed_channels_first`] turns such inputs, so that whoever prepares pictures knows one layout only. Inside,
+//! [`crate::axes`] follows the channels.
 
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use crate::attributes::{Attribute, Attributes};
 use crate::graph::{Dim, Graph, Node, Value, ValueId};
 use crate::ops::{Operator, build};
 
-/// The same graph, fed with channels first: each input marked in `turned` (and of at least three axes) is replaced by one
-/// of the same name whose axis 1 holds the channels, and a `Transpose` behind it. Also the values that were the inputs.
+/// The same graph, fed with channels first: each input marked in `turned` (and of at least three axes) is
+/// replaced by one of the same name whose axis 1 holds the channels, and a `Transpose` behind it. Also the
+/// values that were the inputs.
 pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> (Graph, Vec<ValueId>) {
     let mut graph = graph.clone();
     let mut replaced = Vec::new();

@@ -4,9 +4,10 @@
 //! model file ─ format ─► Graph ─ typed, passes ─► Typed ─ plan ─► Plan ─ session ─► activations, input gradients
 //! ```
 //!
-//! The weights never change and only gradients with respect to the inputs are wanted, the shapes are fixed and the
-//! targets are known in advance. So everything is decided once, in [`Plan::compile`]: what of the graph is needed,
-//! what folds, where every tensor lies in one arena. A [`Session`] then runs it without allocating.
+//! The weights never change and only gradients with respect to the inputs are wanted, the shapes are fixed
+//! and the targets are known in advance. So everything is decided once, in [`Plan::compile`]: what of the
+//! graph is needed, what folds, where every tensor lies in one arena. A [`Session`] then runs it without
+//! allocating.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -27,7 +28,8 @@
 //! # }
 //! ```
 //!
-//! A model that depends on an operator which is missing still loads: it is an error only for targets behind it.
+//! A model that depends on an operator which is missing still loads: it is an error only for targets behind
+//! it.
 
 #![deny(unsafe_code)]
 

@@ -8,10 +8,10 @@
 //! 4. its kernel for fixed shapes: forward, and the vector-Jacobian product with respect to each data input
 //!    ([`Kernel`]).
 //!
-//! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed and
-//! weights are packed. All data flows as f32: truth values as 0 and 1, integers that depend on the data (positions of
-//! extremes, and what only moves them) as whole numbers; arithmetic on integers exists only where it folds into
-//! constants.
+//! An [`Operator`] is attributes only. For a plan it is asked once for a [`Kernel`]: shapes are then fixed
+//! and weights are packed. All data flows as f32: truth values as 0 and 1, integers that depend on the data
+//! (positions of extremes, and what only moves them) as whole numbers; arithmetic on integers exists only
+//! where it folds into constants.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -275,30 +275,33 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// Whether each element of the result depends on the elements of the operands at its place alone, so that the
-    /// kernel serves operands in any order that they share.
+    /// Whether each element of the result depends on the elements of the operands at its place alone, so that
+    /// the kernel serves operands in any order that they share.
     fn by_element(&self) -> bool {
         false
     }
 
-    /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of the operands alone
-    /// (`ops/entries.rs`); constants are taken to say the same of all entries. Where that is not known, it does not.
+    /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of
+    /// the operands alone (`ops/entries.rs`); constants are taken to say the same of all entries. Where that
+    /// is not known, it does not.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && entries::aligned(site)
     }
 
-    /// What the axes of output `index` mean, given those of the inputs ([`crate::axes`]); `None` where that is not known.
+    /// What the axes of output `index` mean, given those of the inputs ([`crate::axes`]); `None` where that
+    /// is not known.
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         if self.by_element() { sources.broadcast(&output.shape) } else { None }
     }
 
-    /// The axes of input 0, kept by the result, along which elements of the result depend on each other's operands.
+    /// The axes of input 0, kept by the result, along which elements of the result depend on each other's
+    /// operands.
     fn mixes_along(&self, _inputs: Facts<'_>) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero for
-    /// what only moves data or is small beside a convolution.
+    /// Multiplications and additions of one forward pass, counted as the direct algorithm would do them; zero
+    /// for what only moves data or is small beside a convolution.
     fn flops(&self, _inputs: Facts<'_>, _output: &Fact) -> u64 {
         0
     }
@@ -357,8 +360,8 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// Whether backward, for this operand, applies the masks or the slope of the activation function that its gradient lies
-    /// behind ([`Backward::ending`]).
+    /// Whether backward, for this operand, applies the masks or the slope of the activation function that its
+    /// gradient lies behind ([`Backward::ending`]).
     fn applies_gates(&self, _operand: usize) -> bool {
         false
     }
@@ -368,8 +371,9 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// For a kernel whose output is its operands one after another: where each begins and how long it is. Operands may then
-    /// lie there already, and the kernel copies the others only (see [`Forward::in_place`]).
+    /// For a kernel whose output is its operands one after another: where each begins and how long it is.
+    /// Operands may then lie there already, and the kernel copies the others only (see
+    /// [`Forward::in_place`]).
     fn joins(&self) -> Option<&[(usize, usize)]> {
         None
     }
@@ -480,8 +484,8 @@ pub struct Backward<'a> {
     pub accumulate: bool,
     /// What forward saved.
     pub saved: &'a [u32],
-    /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient, those of the
-    /// activation function of the step that computed the operand.
+    /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient,
+    /// those of the activation function of the step that computed the operand.
     pub gates: [Option<&'a [u32]>; 2],
     /// For the same kernels: slopes of that function, which the finished gradient is to be multiplied by.
     pub slopes: Option<&'a [f32]>,

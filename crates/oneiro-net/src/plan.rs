@@ -1,9 +1,9 @@
 //! A plan: a fixed schedule of kernels, forward and back, with its memory laid out in advance.
 //!
-//! Time runs from 0 (the inputs are written) over the forward steps, the moment at which an objective writes its
-//! seeds, and the backward steps in reverse order, to the end. Every block of memory has a life on that axis, and
-//! [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are there at all;
-//! there is no gradient of anything but inputs and what lies between.
+//! Time runs from 0 (the inputs are written) over the forward steps, the moment at which an objective writes
+//! its seeds, and the backward steps in reverse order, to the end. Every block of memory has a life on that
+//! axis, and [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are
+//! there at all; there is no gradient of anything but inputs and what lies between.
 
 use crate::broken;
 use crate::error::{Error, Result};
@@ -40,16 +40,17 @@ pub struct Request {
     pub targets: Vec<ValueId>,
     /// Whether backward will be run.
     pub gradients: bool,
-    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the maxima
-    /// and another the pooled values, and the arena has room for what is needed only.
+    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
+    /// maxima and another the pooled values, and the arena has room for what is needed only.
     pub max_pool: MaxPoolRule,
     /// Instruction set of the kernels.
     pub isa: Isa,
     /// Bytes that activations, gradients and weights that no file holds may take in all.
     pub max_bytes: usize,
-    /// How many entries of the batch are computed at once, a matter of time and memory, never of a bit: chosen by what the
-    /// caches hold where it is not given. All of them where the number does not divide the batch, or where a node of the network
-    /// is not known to work on each entry by itself; [`Plan::turns`] says what came of it.
+    /// How many entries of the batch are computed at once, a matter of time and memory, never of a bit:
+    /// chosen by what the caches hold where it is not given. All of them where the number does not divide the
+    /// batch, or where a node of the network is not known to work on each entry by itself; [`Plan::turns`]
+    /// says what came of it.
     pub at_once: Option<usize>,
 }
 
@@ -71,7 +72,8 @@ impl Request {
         Ok(Self::of_shapes(shapes, targets.to_vec()))
     }
 
-    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the current pool.
+    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the current
+    /// pool.
     pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
         Self {
             shapes,
@@ -138,8 +140,8 @@ pub(crate) struct StepClip {
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// Whether what wrote the output's gradient last has applied the masks of the step's activation function, under the
-    /// exact rule.
+    /// Whether what wrote the output's gradient last has applied the masks of the step's activation function,
+    /// under the exact rule.
     pub gated: bool,
     pub gradients: Vec<OperandGradient>,
 }
@@ -204,7 +206,8 @@ pub struct Plan {
     pub(crate) arena_len: usize,
     /// How many turns a batch takes; the steps are those of one.
     pub(crate) turns: usize,
-    /// How many groups of turns run side by side, each in an arena of its own, on one thread; if 1, every turn has all threads.
+    /// How many groups of turns run side by side, each in an arena of its own, on one thread; if 1, every
+    /// turn has all threads.
     pub(crate) groups: usize,
 }
 
@@ -237,7 +240,8 @@ impl Plan {
             let turns = turns::entries(request) / wanted.at_once;
             let plan =
                 Self::lower(graph, part.typed, &part.request, [turns, wanted.groups], rewrites).ok()?;
-            // Where threads do not get turns of their own, fewer at once have lost their reason unless they were asked for.
+            // Where threads do not get turns of their own, fewer at once have lost their reason unless they
+            // were asked for.
             let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
             Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
         };
@@ -279,8 +283,8 @@ impl Plan {
         numbers.saturating_mul(size_of::<f32>())
     }
 
-    /// Where a turn has what is fed and read from outside: inputs, their gradients, targets, seeds. Targets may lie in one place, which
-    /// is there once.
+    /// Where a turn has what is fed and read from outside: inputs, their gradients, targets, seeds. Targets
+    /// may lie in one place, which is there once.
     pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
         let mut all = [
             self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
@@ -300,9 +304,10 @@ impl Plan {
         self.turns
     }
 
-    /// How many of the turns run side by side, each on one thread and with memory of its own; the others run after them, in the same
-    /// memory. If 1, every turn has all threads. It is the number of threads of the pool that the plan was made in; in a pool of another
-    /// size the results are the same, but threads may wait.
+    /// How many of the turns run side by side, each on one thread and with memory of its own; the others run
+    /// after them, in the same memory. If 1, every turn has all threads. It is the number of threads of the
+    /// pool that the plan was made in; in a pool of another size the results are the same, but threads may
+    /// wait.
     pub fn side_by_side(&self) -> usize {
         self.groups
     }

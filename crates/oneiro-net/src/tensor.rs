@@ -63,8 +63,8 @@ enum Data {
     Bool(Arc<Vec<bool>>),
     /// Weights as they lie in the file, decoded when a plan needs them.
     Raw(Stored, Bytes),
-    /// One number for every element: a file of a few bytes may claim any shape, so nothing is allocated before a plan
-    /// needs it.
+    /// One number for every element: a file of a few bytes may claim any shape, so nothing is allocated
+    /// before a plan needs it.
     Repeated(f32),
 }
 
@@ -225,8 +225,8 @@ impl Tensor {
         found
     }
 
-    /// Calls `visit(first position, numbers)` for pieces of a float tensor, decoded if need be. A number that stands for a whole
-    /// tensor is visited once a position, but not more often than a piece is long.
+    /// Calls `visit(first position, numbers)` for pieces of a float tensor, decoded if need be. A number that
+    /// stands for a whole tensor is visited once a position, but not more often than a piece is long.
     fn pieces(&self, visit: &mut dyn FnMut(usize, &[f32])) {
         match &self.data {
             Data::Float(v) => visit(0, v),
@@ -248,8 +248,8 @@ impl Tensor {
         }
     }
 
-    /// The elements as an operand of a kernel: floats; truth values as 0 and 1; integers (as exponents are) where f32
-    /// holds them exactly.
+    /// The elements as an operand of a kernel: floats; truth values as 0 and 1; integers (as exponents are)
+    /// where f32 holds them exactly.
     pub fn operand(&self) -> Result<Arc<Vec<f32>>, OpError> {
         if let Data::Int(v) = &self.data
             && v.iter().any(|x| x.unsigned_abs() > 1 << f32::MANTISSA_DIGITS)
@@ -309,7 +309,8 @@ impl Tensor {
         Self { shape: shape.to_vec(), data }
     }
 
-    /// Converted to another element type as ONNX `Cast` does: floats truncate toward zero, truth is "not zero".
+    /// Converted to another element type as ONNX `Cast` does: floats truncate toward zero, truth is "not
+    /// zero".
     pub fn cast(&self, to: DType) -> Self {
         let data = match (&self.data, to) {
             (Data::Int(v), DType::Float) => Data::Float(Arc::new(v.iter().map(|&x| x as f32).collect())),

@@ -1,10 +1,11 @@
 //! ONNX's own test cases for single operators ("node tests"), which lie in the Python package `onnx` under
 //! `backend/test/data/node`. The environment variable `ONEIRO_ONNX_NODE_TESTS` names that folder.
 //!
-//! A case is tried three ways: all float inputs flow as data; only the first one does, the others are constants (as
-//! weights are); everything is constant and folds. The first way that this crate accepts is run and compared, and its
-//! gradient computed, for it must not panic. A wrong result is a failure. A case that is accepted in no way is
-//! unsupported; that is a failure only for the operators in `PROMISED`, unless `OUT_OF_SCOPE` says why it is none.
+//! A case is tried three ways: all float inputs flow as data; only the first one does, the others are
+//! constants (as weights are); everything is constant and folds. The first way that this crate accepts is run
+//! and compared, and its gradient computed, for it must not panic. A wrong result is a failure. A case that
+//! is accepted in no way is unsupported; that is a failure only for the operators in `PROMISED`, unless
+//! `OUT_OF_SCOPE` says why it is none.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)] // a test that reports a table
 
@@ -20,8 +21,8 @@ use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::typed;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
-/// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32 and f64
-/// cases are computed in f32 alike.
+/// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
+/// and f64 cases are computed in f32 alike.
 const RTOL: f64 = 1e-3;
 const ATOL: f64 = 1e-6;
 
@@ -52,8 +53,8 @@ const UNROUNDED: &str =
     "data are quantized without rounding, and a scale of the data is 1: what they stand for is the same";
 const WRAPPED: &str = "the stored result wraps around where it leaves the range; quantization saturates";
 
-/// The operators that this crate promises, by theme; every case of them passes, the expanded ones (which write the
-/// operator as a graph of others) included.
+/// The operators that this crate promises, by theme; every case of them passes, the expanded ones (which
+/// write the operator as a graph of others) included.
 #[rustfmt::skip]
 const PROMISED: &[(&str, &[&str])] = &[
     ("convolution", &["Conv", "ConvTranspose"]),
@@ -429,7 +430,8 @@ struct Attempt {
     turns: usize,
 }
 
-/// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this way.
+/// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this
+/// way.
 fn attempt(
     graph: &Graph,
     inputs: &[Tensor],

@@ -1,6 +1,6 @@
-//! ONNX's "light" models: whole classical networks in files of a few kilobytes, whose weights are one number repeated
-//! (`ConstantOfShape`). They lie beside the node tests that `ONEIRO_ONNX_NODE_TESTS` names, in `../light`, each with the
-//! output for the input i/n (`onnx/backend/test/runner`, `generate_dummy_data`).
+//! ONNX's "light" models: whole classical networks in files of a few kilobytes, whose weights are one number
+//! repeated (`ConstantOfShape`). They lie beside the node tests that `ONEIRO_ONNX_NODE_TESTS` names, in
+//! `../light`, each with the output for the input i/n (`onnx/backend/test/runner`, `generate_dummy_data`).
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 

@@ -1,8 +1,9 @@
 //! What of an image made a unit fire there: heat maps.
 //!
-//! One shape for every method: `fn(&mut Subject, image, &Settings, &mut Watch) -> Result<Attribution>`. A [`Subject`] is a
-//! compiled network with one objective; the image is one display image, RGB 0–1, `[3, H, W]`; the [`Attribution`] says in
-//! the same units how much each value or pixel has to do with the objective f.
+//! One shape for every method: `fn(&mut Subject, image, &Settings, &mut Watch) -> Result<Attribution>`. A
+//! [`Subject`] is a compiled network with one objective; the image is one display image, RGB 0–1, `[3, H,
+//! W]`; the [`Attribution`] says in the same units how much each value or pixel has to do with the objective
+//! f.
 //!
 //! | method | values | map |
 //! |---|---|---|
@@ -24,8 +25,8 @@
 //! # }
 //! ```
 //!
-//! Noise comes from [`crate::rng::Stream`], one stream a sample, and sums run in the order of samples: the batch and the
-//! threads change no bit.
+//! Noise comes from [`crate::rng::Stream`], one stream a sample, and sums run in the order of samples: the
+//! batch and the threads change no bit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -272,8 +273,8 @@ pub struct Attribution {
     pub method: Method,
     /// Height and width.
     pub size: [usize; 2],
-    /// With their sign, `[C, H, W]`: three colours (red, green, blue; per display unit, for gradients), or one map for
-    /// methods that do not tell colours apart.
+    /// With their sign, `[C, H, W]`: three colours (red, green, blue; per display unit, for gradients), or
+    /// one map for methods that do not tell colours apart.
     pub values: Vec<f32>,
     /// One number a pixel, `[H, W]`; below zero only if [`Method::is_signed`].
     pub map: Vec<f32>,
@@ -304,8 +305,8 @@ impl Attribution {
 
 /// Attributes an image by any method.
 ///
-/// `watch` is called with the passes through the network that are done and that there are; `false` ends the work with
-/// [`Error::Stopped`].
+/// `watch` is called with the passes through the network that are done and that there are; `false` ends the
+/// work with [`Error::Stopped`].
 pub fn attribute(
     subject: &mut Subject<'_>,
     image: &[f32],

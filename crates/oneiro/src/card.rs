@@ -93,8 +93,8 @@ pub struct Card {
     /// Short names for tensors or nodes of the graph.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, String>,
-    /// Axes of layers, where the graph does not tell them or tells them wrong: `N,C,H,W`, `N,H,W,C`, `N,tokens,C`
-    /// ([`oneiro_net::axes::parse`]).
+    /// Axes of layers, where the graph does not tell them or tells them wrong: `N,C,H,W`, `N,H,W,C`,
+    /// `N,tokens,C` ([`oneiro_net::axes::parse`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub axes: BTreeMap<String, String>,
 }

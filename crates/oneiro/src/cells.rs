@@ -1,9 +1,9 @@
-//! What a layer makes of one image, position by position: the vectors behind activation grids and semantic dictionaries
-//! (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
+//! What a layer makes of one image, position by position: the vectors behind activation grids and semantic
+//! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
-//! Shape of the concept: model, layer and image → [`Cells`], a map `[C, rows, columns]` whose cells are vectors over the
-//! channels. With an objective, every activation also has its share in it: activation times gradient, the first-order
-//! answer to what the objective would lose without it.
+//! Shape of the concept: model, layer and image → [`Cells`], a map `[C, rows, columns]` whose cells are
+//! vectors over the channels. With an objective, every activation also has its share in it: activation times
+//! gradient, the first-order answer to what the objective would lose without it.
 
 use oneiro_net::ValueId;
 
@@ -26,11 +26,12 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// The activations of a layer for an image, planar RGB in 0–1 of the size that the network is to see (the model's own if
-    /// none is given).
+    /// The activations of a layer for an image, planar RGB in 0–1 of the size that the network is to see (the
+    /// model's own if none is given).
     ///
     /// # Errors
-    /// If the layer is not known or has no map of height and width, or the image is not of the network's size.
+    /// If the layer is not known or has no map of height and width, or the image is not of the network's
+    /// size.
     pub fn of(model: &Model, layer: &str, image: &[f32], size: Option<[usize; 2]>) -> Result<Self> {
         let value = model.resolve(layer)?;
         let shapes = model.input_shapes(1, size)?;
@@ -79,8 +80,8 @@ impl Cells {
         self.shape
     }
 
-    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis: each cell is the
-    /// mean over the positions that it covers, those at its border included.
+    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis:
+    /// each cell is the mean over the positions that it covers, those at its border included.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
         let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
@@ -141,8 +142,8 @@ impl Cells {
         self.shares.as_ref().and_then(|s| self.column(s, at).nth(channel)).map(f64::from)
     }
 
-    /// The `n` channels of a cell that count most, the largest first: by their share in the objective if there is one, else by
-    /// their activation. Those without any are left out.
+    /// The `n` channels of a cell that count most, the largest first: by their share in the objective if
+    /// there is one, else by their activation. Those without any are left out.
     pub fn top(&self, at: [usize; 2], n: usize) -> Vec<usize> {
         let of: Vec<f32> = self.column(self.shares.as_ref().unwrap_or(&self.activations), at).collect();
         let mut order: Vec<usize> = (0..of.len()).filter(|&c| of[c] > 0.0).collect();
@@ -162,7 +163,8 @@ impl Cells {
         (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
     }
 
-    /// The `n` cells that count most, no two of them neighbours, the largest first: fewer where the map has no more.
+    /// The `n` cells that count most, no two of them neighbours, the largest first: fewer where the map has
+    /// no more.
     pub fn strongest(&self, n: usize) -> Vec<[usize; 2]> {
         let mut order: Vec<([usize; 2], f64)> = self.positions().map(|at| (at, self.weight(at))).collect();
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));

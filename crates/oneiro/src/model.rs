@@ -98,8 +98,8 @@ impl Model {
         Ok(model)
     }
 
-    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other input that a
-    /// node reads and that has more axes than a list of settings.
+    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other
+    /// input that a node reads and that has more axes than a list of settings.
     pub fn batch(&self, shapes: &[Vec<usize>]) -> usize {
         let picture = |i: usize| self.card.input.get(i).is_some_and(|card| card.kind != InputKind::Tensor);
         let rank = |i: usize| shapes[i].len();
@@ -122,8 +122,8 @@ impl Model {
         is_read(&self.graph, input)
     }
 
-    /// The same network, fed with channels first where the card says that they are last: what whoever prepares pictures
-    /// needs. Raw tensors go into the network as it is.
+    /// The same network, fed with channels first where the card says that they are last: what whoever
+    /// prepares pictures needs. Raw tensors go into the network as it is.
     pub fn for_pictures(self) -> Self {
         if self.card.layout == Layout::Nchw {
             return self;
@@ -157,7 +157,8 @@ impl Model {
         &self.replaced
     }
 
-    /// States the axes of a value, for a graph that does not tell them: such as an input at which a network was cut.
+    /// States the axes of a value, for a graph that does not tell them: such as an input at which a network
+    /// was cut.
     pub fn state_axes(&mut self, value: ValueId, axes: Axes) {
         self.stated_axes.retain(|(known, _)| *known != value);
         self.stated_axes.push((value, axes));
@@ -281,12 +282,13 @@ impl Model {
 }
 
 impl Model {
-    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them open, or
-    /// where it is the only input.
+    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them
+    /// open, or where it is the only input.
     fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
         let rank = shape.len();
         let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
-        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all entries.
+        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all
+        // entries.
         let is_list = rank == 1 && matches!(dims.first(), Some(Dim::Fixed(_)));
         if let (Some(n), false) = (shape.first_mut(), is_list) {
             *n = batch;

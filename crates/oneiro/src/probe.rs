@@ -63,8 +63,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Compiles a model for objectives: either one for every entry of the batch, or one that holds for all entries.
-    /// `captured` are further values to keep readable (see [`Probe::captured`]).
+    /// Compiles a model for objectives: either one for every entry of the batch, or one that holds for all
+    /// entries. `captured` are further values to keep readable (see [`Probe::captured`]).
     pub fn new(
         model: &Model,
         objectives: &[Objective],
@@ -280,7 +280,8 @@ impl Probe {
         self.shown.is_read().then(|| self.shown.gradient(entry, input))
     }
 
-    /// The gradient with respect to an input, that of penalties on what [`Probe::show_inputs`] showed included.
+    /// The gradient with respect to an input, that of penalties on what [`Probe::show_inputs`] showed
+    /// included.
     pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
         let mut gradient = self.session.input_gradient(input).to_vec();
         if self.shown.is_read() {

@@ -1,12 +1,14 @@
-//! The loop: parameters → image → transforms → network → objective, and back. Steppable; [`render`] is its easy door.
+//! The loop: parameters → image → transforms → network → objective, and back. Steppable; [`render`] is its
+//! easy door.
 //!
-//! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random stream, the
-//! latter seeded by the objective's text. So a picture's bytes do not depend on which batch it was made in. Two things
-//! join them where they are asked for: terms that couple the batch, and parameters that it shares.
+//! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random
+//! stream, the latter seeded by the objective's text. So a picture's bytes do not depend on which batch it
+//! was made in. Two things join them where they are asked for: terms that couple the batch, and parameters
+//! that it shares.
 //!
-//! A step shows the network one or several views of each picture (the preset's `views`), each under transforms of its
-//! own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is larger than what the network
-//! sees; the result is its middle.
+//! A step shows the network one or several views of each picture (the preset's `views`), each under
+//! transforms of its own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is
+//! larger than what the network sees; the result is its middle.
 
 use crate::parallel;
 use rayon::prelude::*;
@@ -262,7 +264,8 @@ impl Render {
         Ok(&self.values)
     }
 
-    /// The last part of a step: from the gradients on the network's inputs back to the parameters, which move.
+    /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
+    /// move.
     fn move_parameters(&mut self) {
         let (probe, batch) = (&self.probe, self.entries.len() * self.views());
         let mut regularizers = vec![0.0; self.entries.len()];
@@ -285,7 +288,8 @@ impl Render {
         });
     }
 
-    /// Gives every picture the sum of all pictures' gradients on the parameters that they share, so that all step alike.
+    /// Gives every picture the sum of all pictures' gradients on the parameters that they share, so that all
+    /// step alike.
     fn sum_shared(&mut self) {
         let Some(first) = self.entries.first() else { return };
         for k in 0..first.canvases.len() {
@@ -343,8 +347,8 @@ impl Render {
     }
 
     /// The objectives' values without transforms: of the pictures as they are, or of the given ones instead
-    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's size without its margin).
-    /// Penalties on the picture are always those of the picture as it is.
+    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's
+    /// size without its margin). Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         let whole = &self.whole;
         parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
@@ -412,7 +416,8 @@ fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<V
     objectives.iter().map(weight).collect()
 }
 
-/// Renders objectives from noise to the end. `progress` is called after every step and returns whether to go on.
+/// Renders objectives from noise to the end. `progress` is called after every step and returns whether to go
+/// on.
 ///
 /// # Errors
 /// If a unit does not exist, the network does not accept the size, or the objective stops being a number.

@@ -49,7 +49,8 @@ pub struct Args {
     /// The layer whose features are to stay near those of the picture
     #[arg(long, value_name = "LAYER")]
     near: Option<String>,
-    /// How much nearness counts, in units of the objective; several make a column each [default: 1 with --near]
+    /// How much nearness counts, in units of the objective; several make a column each [default: 1 with
+    /// --near]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "X", requires = "near")]
     strength: Vec<f64>,
     /// At most so many pictures of a folder

@@ -41,8 +41,8 @@ pub struct Args {
     /// Where the model is now, if not where it was
     #[arg(long, value_name = "PATH")]
     model: Option<String>,
-    /// A file that the picture was made from (photo, guide, mask, statistics, .npy), if neither where it was nor beside the
-    /// picture; recognised by its content among all that are named
+    /// A file that the picture was made from (photo, guide, mask, statistics, .npy), if neither where it was
+    /// nor beside the picture; recognised by its content among all that are named
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Take a model whose content is another than the picture's
@@ -153,7 +153,8 @@ impl Kind {
     }
 }
 
-/// An error for what is drawn from numbers: the command that made it makes it again, beside its other results.
+/// An error for what is drawn from numbers: the command that made it makes it again, beside its other
+/// results.
 fn refuse_drawings(picture: &Path, text: &PngText) -> Result<()> {
     let drawings = [
         (PLOT, "a plot", "`oneiro invert … --plot`"),

@@ -52,7 +52,8 @@ pub struct Args {
     /// Points on the path of integrated gradients [default: 50]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
     steps: Option<u32>,
-    /// What integrated gradients and gradient-x-input compare with: black, mean, blur or noise [default: black]
+    /// What integrated gradients and gradient-x-input compare with: black, mean, blur or noise [default:
+    /// black]
     #[arg(long, value_name = "KIND")]
     baseline: Option<Baseline>,
     /// Noisy copies for smoothgrad and its kind [default: 50]

@@ -66,8 +66,8 @@ fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
 
 /// The smallest error of a gradient over inputs that differ from the given one by rounding alone.
 ///
-/// Where an activation is zero within rounding, the gradient in f32 is that of one side or the other of the kink, and
-/// either is right. A gradient that is wrong stays wrong at every one of these inputs.
+/// Where an activation is zero within rounding, the gradient in f32 is that of one side or the other of the
+/// kink, and either is right. A gradient that is wrong stays wrong at every one of these inputs.
 fn error_nearby(
     probe: &mut Probe,
     data: &[Vec<f32>],

@@ -264,8 +264,8 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted position
-/// where there are as many folders as labels. What is not by name is said.
+/// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted
+/// position where there are as many folders as labels. What is not by name is said.
 fn classes_of(context: &Context, folders: &[PathBuf], labels: Option<&Labels>) -> Vec<Option<usize>> {
     let Some(labels) = labels else { return vec![None; folders.len()] };
     let name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

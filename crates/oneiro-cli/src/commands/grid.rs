@@ -28,7 +28,8 @@ const DEFAULT_CELLS: [usize; 2] = [14, 14];
 /// Side of a cell, and of a dictionary's icon.
 const CELL_SIDE: usize = 64;
 const ICON_SIDE: usize = 96;
-/// Power of the cosine. Lucid's is 1, with which a network's loudest channels win everywhere; ours keeps cells apart.
+/// Power of the cosine. Lucid's is 1, with which a network's loudest channels win everywhere; ours keeps
+/// cells apart.
 const DEFAULT_POWER: f64 = 4.0;
 /// The largest power that a cosine may have.
 const MAX_POWER: f64 = 20.0;

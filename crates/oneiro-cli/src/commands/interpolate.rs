@@ -52,8 +52,8 @@ pub struct Args {
     /// Pictures, both ends among them
     #[arg(long, default_value_t = DEFAULT_FRAMES, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=32))]
     frames: u16,
-    /// How much neighbours are to be alike, in the activations of this layer; the weight is of squared differences, which are
-    /// large: begin with 0.001, and halve it while the units' values suffer
+    /// How much neighbours are to be alike, in the activations of this layer; the weight is of squared
+    /// differences, which are large: begin with 0.001, and halve it while the units' values suffer
     #[arg(long, value_name = "LAYER=WEIGHT")]
     align: Option<String>,
     #[command(flatten)]

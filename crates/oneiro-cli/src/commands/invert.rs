@@ -51,7 +51,8 @@ pub struct Args {
     /// A layer; may be repeated, a row each (of one picture with one strength and seed, all in one row)
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
-    /// What the features count beside the regularizers (the paper's C: 1, 20, 100 or 300); several make a column each
+    /// What the features count beside the regularizers (the paper's C: 1, 20, 100 or 300); several make a
+    /// column each
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "C")]
     strength: Vec<f64>,
     /// Several seeds, for instance 0-3: a column each, and how far apart they end

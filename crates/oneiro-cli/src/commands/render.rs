@@ -49,7 +49,8 @@ pub struct Args {
     materials: MaterialArgs,
     #[command(flatten)]
     display: DisplayArgs,
-    /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it (mahendran16, mahendran15)
+    /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it
+    /// (mahendran16, mahendran15)
     #[arg(long, value_name = "FOLDER")]
     data: Vec<PathBuf>,
     /// So many pictures of each unit, from different noise; diversity() and alignment() join them

@@ -83,7 +83,8 @@ pub fn picture_size(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
     shapes.iter().find(|s| s.len() >= 4).map(|s| [s[s.len() - 2], s[s.len() - 1]])
 }
 
-/// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that mean.
+/// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that
+/// mean.
 pub fn value_and_gradient(
     probe: &mut Probe,
     data: &[Vec<f32>],

@@ -1,4 +1,5 @@
-//! Semantic dictionaries: what the network sees at a position, in icons of the channels that speak there (Olah et al. 2018).
+//! Semantic dictionaries: what the network sees at a position, in icons of the channels that speak there
+//! (Olah et al. 2018).
 
 use anyhow::{Result, bail};
 use oneiro::objective::Objective;
@@ -17,8 +18,8 @@ use crate::sheets::MIN_CELL_WIDTH;
 const PHOTO: usize = 2;
 /// The least that is cut out of the photo, in pixels of the network's.
 const LEAST_CROP: usize = 16;
-/// The largest part of the photo that is cut out: deeper layers see more, but what counts lies in the middle of their
-/// receptive fields (Luo et al., "Understanding the effective receptive field", NIPS 2016).
+/// The largest part of the photo that is cut out: deeper layers see more, but what counts lies in the middle
+/// of their receptive fields (Luo et al., "Understanding the effective receptive field", NIPS 2016).
 const LARGEST_CROP: f64 = 0.4;
 /// Colours of frames, one position after another (Okabe & Ito's, without black).
 const FRAMES: [[u8; 3]; 7] = [
@@ -156,8 +157,8 @@ fn extent(model: &LoadedModel, recipe: &Recipe) -> Result<usize> {
     Ok(of_pictures.flat_map(|(_, f)| f.extent.iter().rev().take(2)).copied().max().unwrap_or(usize::MAX))
 }
 
-/// What a position sees of the photo, and no more than is worth showing. A position is taken for the centre of its share of
-/// the photo, which layers without padding are off by a little.
+/// What a position sees of the photo, and no more than is worth showing. A position is taken for the centre
+/// of its share of the photo, which layers without padding are off by a little.
 fn square(seen: &Seen, [y, x]: [usize; 2], extent: usize) -> Square {
     let (width, height) = (seen.photo.width, seen.photo.height);
     let [_, rows, columns] = seen.cells.shape();

@@ -65,7 +65,8 @@ pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of every input that has a value, by its name; files get their hash into the card, and are listed.
+/// The numbers of every input that has a value, by its name; files get their hash into the card, and are
+/// listed.
 ///
 /// `folder`: where the files of the card lie; those of flags (`feeds`) lie where they say.
 pub fn read(

@@ -18,7 +18,8 @@ pub fn labels_in_graph(model: &Model) -> Option<Labels> {
 }
 
 impl LoadedModel {
-    /// Says once which output the classes are read from, where anything has read them and it could be another.
+    /// Says once which output the classes are read from, where anything has read them and it could be
+    /// another.
     pub fn say_output(&self, context: &Context) {
         if let Some(head) = self.model.head_in_use()
             && !self.output_said.swap(true, Ordering::Relaxed)

@@ -23,7 +23,8 @@ pub struct Prepared {
 
 /// Completes the card as read (empty if there is none).
 ///
-/// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the input.
+/// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the
+/// input.
 pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: bool) -> Result<Prepared> {
     let mut notes = Vec::new();
     let mut guessed = false;
@@ -235,8 +236,8 @@ fn usual(args: &ModelArgs, graph: &Graph, name: &str, input: &Input, layout: Lay
     Ok(card)
 }
 
-/// Flags override the card; returns a remark on numbers that are not those of the flag or the card. `channels`: those of
-/// the network's input, if its file fixes them.
+/// Flags override the card; returns a remark on numbers that are not those of the flag or the card.
+/// `channels`: those of the network's input, if its file fixes them.
 fn apply_flags(input: &mut InputCard, args: &ModelArgs, channels: Option<usize>) -> Result<Option<String>> {
     let mut remark = None;
     // What flags replace is not worth a word.

@@ -8,7 +8,8 @@ use super::LoadedModel;
 /// Axes of pictures and of clips.
 const PICTURE_RANKS: [usize; 2] = [4, 5];
 
-/// Why the network cannot be fed with pictures; `None` if an input takes some, or has as many axes as pictures have.
+/// Why the network cannot be fed with pictures; `None` if an input takes some, or has as many axes as
+/// pictures have.
 pub fn no_pictures(model: &LoadedModel) -> Option<String> {
     let inputs = model.model.graph.inputs.iter().zip(&model.model.card.input).enumerate();
     let read: Vec<_> = inputs.filter(|(i, _)| model.model.is_read(*i)).map(|(_, input)| input).collect();

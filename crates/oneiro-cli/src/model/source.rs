@@ -19,9 +19,9 @@ use super::mapped::Mapped;
 /// A model as it was read.
 pub struct Source {
     pub graph: Graph,
-    /// SHA-256, hexadecimal: of the model file; where weights lie beside it, of that file followed by each such file's name
-    /// and content, each after its length in eight bytes (little-endian), in the order of their names. Of a network that
-    /// is no file, of its description.
+    /// SHA-256, hexadecimal: of the model file; where weights lie beside it, of that file followed by each
+    /// such file's name and content, each after its length in eight bytes (little-endian), in the order of
+    /// their names. Of a network that is no file, of its description.
     pub hash: String,
     /// Where all this lies.
     pub files: Vec<PathBuf>,

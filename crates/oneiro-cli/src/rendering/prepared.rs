@@ -23,13 +23,14 @@ pub struct Prepared<'a> {
     pub materials: Materials,
     /// Where the statistics among the materials are from.
     pub statistics_path: Option<String>,
-    /// Jobs of one setting that read the same layers. Others go into batches of their own, because which values a plan
-    /// must keep decides how it is optimised, and with that the last bits of the result.
+    /// Jobs of one setting that read the same layers. Others go into batches of their own, because which
+    /// values a plan must keep decides how it is optimised, and with that the last bits of the result.
     pub(super) groups: Vec<Vec<usize>>,
 }
 
 impl Prepared<'_> {
-    /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they share.
+    /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they
+    /// share.
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
         let preset = &self.settings[self.jobs[members[0]].setting].preset;
         preset.param.is_shared() || members.iter().any(|&i| self.jobs[i].objective.couples())
@@ -44,8 +45,8 @@ impl Prepared<'_> {
     }
 }
 
-/// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not accept
-/// it, which is an error then; else the model card's is taken instead.
+/// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not
+/// accept it, which is an error then; else the model card's is taken instead.
 pub fn prepare<'a>(
     context: &Context,
     model: &'a LoadedModel,

@@ -1,4 +1,5 @@
-//! Whatever is wrong gives one message that names it, exit code 1 or 2, and nothing else: no result, no file, no panic.
+//! Whatever is wrong gives one message that names it, exit code 1 or 2, and nothing else: no result, no file,
+//! no panic.
 
 use crate::files::{Tensors, npy, picture, safetensors, wave};
 use crate::onnx::{CLASSES, Network};

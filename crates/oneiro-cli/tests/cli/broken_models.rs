@@ -1,5 +1,5 @@
-//! Model files that are broken, lie or ask for too much; places that cannot hold a result. Each gives one message that
-//! names the thing and leaves nothing behind.
+//! Model files that are broken, lie or ask for too much; places that cannot hold a result. Each gives one
+//! message that names the thing and leaves nothing behind.
 
 use crate::bad_input::{refuse, refuse_all};
 use crate::files::picture;

@@ -9,8 +9,8 @@ pub fn folder(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(kind)
 }
 
-/// The goldens of a folder, each with its model: `NAME.golden.safetensors` belongs to `NAME.onnx`, and so does
-/// `NAME.TAG.golden.safetensors` where no model has that longer name.
+/// The goldens of a folder, each with its model: `NAME.golden.safetensors` belongs to `NAME.onnx`, and so
+/// does `NAME.TAG.golden.safetensors` where no model has that longer name.
 fn goldens(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     const ENDING: &str = ".golden.safetensors";
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

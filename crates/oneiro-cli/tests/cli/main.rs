@@ -1,7 +1,7 @@
 //! The program as a person or a script meets it: bytes, messages, exit codes, files.
 //!
-//! Every test runs the built program in an empty folder of its own. Networks are tiny: fixtures of `oneiro-net`, a
-//! few that [`onnx`] writes on the spot, and the embedded one on small pictures.
+//! Every test runs the built program in an empty folder of its own. Networks are tiny: fixtures of
+//! `oneiro-net`, a few that [`onnx`] writes on the spot, and the embedded one on small pictures.
 
 // What goes wrong in a helper is a test that fails.
 #![allow(clippy::unwrap_used)]

@@ -6,7 +6,8 @@ use crate::place::{Place, Report, check};
 
 const SIDE: usize = 16;
 
-/// A network of one channel whose classes show how its input was prepared: it returns the mean of the pixels as logit 0.
+/// A network of one channel whose classes show how its input was prepared: it returns the mean of the pixels
+/// as logit 0.
 fn gray(place: &Place) {
     let graph = [
         node("GlobalAveragePool", "mean", &["x"], "mean", &[]),

@@ -1,11 +1,12 @@
-//! Products over shared axes: matrices, Einstein sums. What is summed goes; with weights, something new is made of it.
+//! Products over shared axes: matrices, Einstein sums. What is summed goes; with weights, something new is
+//! made of it.
 
 use super::rules::{Sources, clarity};
 use super::{Axes, Axis, Kind, Part};
 
 impl Sources<'_> {
-    /// The product of inputs 0 and 1 as matrices (`MatMul`, `Gemm`), with axes that are summed taken away. `transposed` says of
-    /// each whether its last two axes are swapped first.
+    /// The product of inputs 0 and 1 as matrices (`MatMul`, `Gemm`), with axes that are summed taken away.
+    /// `transposed` says of each whether its last two axes are swapped first.
     pub fn multiplied(&self, transposed: [bool; 2], output: &[usize]) -> Option<Axes> {
         let ranks = [self.shape(0).len(), self.shape(1).len()];
         let labels = |operand: usize, row: usize, column: usize| -> Vec<usize> {
@@ -31,7 +32,8 @@ impl Sources<'_> {
         self.contracted(&terms, &result, output)
     }
 
-    /// A sum of products over shared labels: `terms` has the labels of each operand's axes, `result` those of the output's.
+    /// A sum of products over shared labels: `terms` has the labels of each operand's axes, `result` those of
+    /// the output's.
     pub fn contracted(&self, terms: &[Vec<usize>], result: &[usize], output: &[usize]) -> Option<Axes> {
         let data: Vec<usize> = (0..terms.len()).filter(|&i| self.get(i).is_some()).collect();
         if data.is_empty() || result.len() != output.len() {
@@ -71,7 +73,8 @@ impl Sources<'_> {
             fresh.extent = made;
             let mut axes = Axes(axes.into_iter().map(Option::unwrap_or_default).collect());
             if let (Kind::Channel, Some(lower)) = (&fresh.kind, lower) {
-                // Upper parts of the channels, such as heads, now stand this far apart; the new ones are below.
+                // Upper parts of the channels, such as heads, now stand this far apart; the new ones are
+                // below.
                 for (axis, label) in axes.0.iter_mut().zip(result) {
                     let kept = terms[input].contains(label);
                     for part in axis.iter_mut().filter(|p| kept && p.kind == Kind::Channel && p.step >= lower)

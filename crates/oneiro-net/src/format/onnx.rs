@@ -35,8 +35,8 @@ pub fn read(bytes: Bytes) -> Result<Graph> {
     read_with(bytes, &mut |_| Err(std::io::Error::other("only the model's own bytes are given")))
 }
 
-/// Reads a model whose weights may lie in files beside it. `beside` is asked for each such file once, by the relative
-/// path that the model gives; paths that lead out of the model's folder are refused before.
+/// Reads a model whose weights may lie in files beside it. `beside` is asked for each such file once, by the
+/// relative path that the model gives; paths that lead out of the model's folder are refused before.
 pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     if bytes.is_empty() {
         return Err(Error::Format("the file is empty".into()));
@@ -139,8 +139,8 @@ impl Builder<'_> {
         })
     }
 
-    /// The initializers of a graph or branch. Those that cannot be read stand as unsupported nodes, an error only where
-    /// a target needs them.
+    /// The initializers of a graph or branch. Those that cannot be read stand as unsupported nodes, an error
+    /// only where a target needs them.
     fn constants(&mut self, graph: &proto::GraphProto, nodes: &mut Vec<Node>) -> Result<()> {
         let mut unreadable = |this: &mut Self, name: &str, why: String| {
             nodes.push(unreadable_value(this.value(name), name, why));

@@ -42,8 +42,9 @@ impl Blocked {
         !self.nodes.contains(&true)
     }
 
-    /// The first tensor behind the nodes that cannot be run from which all targets can be computed; without targets, from which
-    /// the network's outputs can, or the largest part of the rest. `declared` is what the file says of a tensor's axes.
+    /// The first tensor behind the nodes that cannot be run from which all targets can be computed; without
+    /// targets, from which the network's outputs can, or the largest part of the rest. `declared` is what the
+    /// file says of a tensor's axes.
     ///
     /// A tensor that could be a picture comes before others.
     pub fn beginning(

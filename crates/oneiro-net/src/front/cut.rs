@@ -6,7 +6,8 @@ use crate::graph::{Dim, Graph, Input, Node, ValueId};
 use crate::tensor::DType;
 use crate::typed::{ancestors, infer};
 
-/// Sides of pictures for which shapes are inferred where a file leaves them open: what differs between them is open as well.
+/// Sides of pictures for which shapes are inferred where a file leaves them open: what differs between them
+/// is open as well.
 const SIDES: [usize; 2] = [224, 160];
 /// Extents of other open axes for the same purpose.
 const EXTENTS: [usize; 2] = [1, 2];
@@ -22,8 +23,9 @@ pub struct Cut {
     pub missing: Vec<String>,
 }
 
-/// The network that begins at `at`, an inner value, which becomes its first input with these axes. The inputs that `at` depended
-/// on are gone, but for single numbers and short lists, which may be settings of the whole network.
+/// The network that begins at `at`, an inner value, which becomes its first input with these axes. The inputs
+/// that `at` depended on are gone, but for single numbers and short lists, which may be settings of the whole
+/// network.
 ///
 /// # Errors
 /// If the value is an input or a constant already, or no output depends on it.
@@ -126,8 +128,8 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
     })
 }
 
-/// The axes and the element type of a value, as far as shape inference from the network's inputs knows them: what depends on
-/// extents that the file leaves open is open.
+/// The axes and the element type of a value, as far as shape inference from the network's inputs knows them:
+/// what depends on extents that the file leaves open is open.
 pub fn known_dims(graph: &Graph, value: ValueId) -> Option<(Vec<Dim>, DType)> {
     let needed = ancestors(graph, &[value]);
     let fact = |trial: usize| {
@@ -151,7 +153,8 @@ fn trial_shape(dims: &Dims, trial: usize) -> Option<Vec<usize>> {
     let rank = dims.len();
     let extent = |(axis, dim): (usize, &Dim)| match dim {
         Dim::Fixed(n) => *n,
-        // The longest sides of a picture are behind the batch; with channels last, the channels are mostly fixed.
+        // The longest sides of a picture are behind the batch; with channels last, the channels are mostly
+        // fixed.
         Dim::Free(_) if rank >= 3 && axis > 0 => SIDES[trial],
         Dim::Free(_) => EXTENTS[trial],
     };

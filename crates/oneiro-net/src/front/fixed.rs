@@ -7,11 +7,13 @@ use crate::graph::{Dim, Graph, ValueId};
 use crate::layout::{add_value, unused_name};
 use crate::tensor::{DType, Tensor, volume};
 
-/// Makes an input a constant: these numbers, under this shape. A shape of no axes stands for one number everywhere; else it is
-/// the input's own, with any extent where that leaves one open, and its axis 0 may be 1 or absent where the input's is the batch.
+/// Makes an input a constant: these numbers, under this shape. A shape of no axes stands for one number
+/// everywhere; else it is the input's own, with any extent where that leaves one open, and its axis 0 may be
+/// 1 or absent where the input's is the batch.
 ///
-/// The constant is repeated for the batch of `picture`, another input, where axis 0 of this one is open, or 1 like the
-/// picture's. One number for an input of the picture's rank also takes the picture's extents where its own are open.
+/// The constant is repeated for the batch of `picture`, another input, where axis 0 of this one is open, or 1
+/// like the picture's. One number for an input of the picture's rank also takes the picture's extents where
+/// its own are open.
 ///
 /// # Errors
 /// If the shape does not fit the input, or the numbers do not fit its element type.

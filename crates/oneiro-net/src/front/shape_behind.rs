@@ -32,8 +32,8 @@ const BINARY: &[&str] = &["Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"];
 /// Readers that are followed one behind the other.
 const DEPTH: usize = 32;
 
-/// The axes of a value by what reads it: a convolution says the rank and the channels, a matrix product the features, and
-/// operators in between that keep or move axes are looked through. `None` if no reader tells.
+/// The axes of a value by what reads it: a convolution says the rank and the channels, a matrix product the
+/// features, and operators in between that keep or move axes are looked through. `None` if no reader tells.
 pub fn dims_from_readers(graph: &Graph, value: ValueId) -> Option<Vec<Dim>> {
     of(graph, value, DEPTH)
 }
@@ -106,8 +106,8 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, depth: usize) -> Option
     }
 }
 
-/// Whether the other operand, of the result's rank, has extent 1 in front: then the value has the result's rank if the
-/// result's axis 0 is the batch.
+/// Whether the other operand, of the result's rank, has extent 1 in front: then the value has the result's
+/// rank if the result's axis 0 is the batch.
 fn same_rank_keeps_axes(graph: &Graph, node: &Node, value: ValueId, dims: &[Dim]) -> bool {
     node.inputs.iter().flatten().filter(|v| **v != value).all(|v| {
         graph.values[v.index()].constant.as_ref().is_some_and(|t| {

@@ -1,9 +1,9 @@
 //! `Relu` and `Clip`: clamps with a gradient of their own.
 //!
-//! They are the activation function of a step ([`crate::typed::TypedNode::attached`]): a pass attaches them to the step
-//! that computes their input where nobody asks for the value in between, and backward then needs one bit (ReLU) or
-//! two (`Clip`) a value. Standing alone they are a copy with that activation function. Which gradient rule applies (exact,
-//! redirected, …) is data of a run, see [`crate::Rules`].
+//! They are the activation function of a step ([`crate::typed::TypedNode::attached`]): a pass attaches them
+//! to the step that computes their input where nobody asks for the value in between, and backward then needs
+//! one bit (ReLU) or two (`Clip`) a value. Standing alone they are a copy with that activation function.
+//! Which gradient rule applies (exact, redirected, …) is data of a run, see [`crate::Rules`].
 
 use std::any::Any;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub struct Bounds {
     pub low: f32,
     /// Upper bound; ∞ if there is none.
     pub high: f32,
-    /// Whether this is the range of a number format rather than an activation function: rules for the gradients of ReLUs
-    /// do not apply.
+    /// Whether this is the range of a number format rather than an activation function: rules for the
+    /// gradients of ReLUs do not apply.
     pub saturates: bool,
 }
 

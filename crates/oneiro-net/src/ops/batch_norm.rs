@@ -1,17 +1,17 @@
 //! `BatchNormalization` of a frozen network: one scale and one shift a channel.
 //!
-//! y = (x − mean)/√(var + ε)·scale + bias. Passes fold it into the convolution before it where nobody asks for
-//! the value in between ([`crate::passes`]); left alone it is the kernel below.
+//! y = (x − mean)/√(var + ε)·scale + bias. Passes fold it into the convolution before it where nobody asks
+//! for the value in between ([`crate::passes`]); left alone it is the kernel below.
 //!
-//! In training mode mean and variance are those of x itself ([`statistics`]), so entries of a batch depend on each other.
-//! A node is in training mode
+//! In training mode mean and variance are those of x itself ([`statistics`]), so entries of a batch depend on
+//! each other. A node is in training mode
 //!
 //! - from operator set 14 on, if `training_mode` is 1,
 //! - in operator sets 7 to 13, if it names a second result,
 //! - before, unless `is_test` is 1.
 //!
-//! Exporters write weight standardisation so, too, on constants (Qiao et al. 2019, "Micro-Batch Training with Batch-Channel
-//! Normalization and Weight Standardization").
+//! Exporters write weight standardisation so, too, on constants (Qiao et al. 2019, "Micro-Batch Training with
+//! Batch-Channel Normalization and Weight Standardization").
 
 use std::any::Any;
 use std::sync::Arc;

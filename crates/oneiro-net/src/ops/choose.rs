@@ -1,7 +1,7 @@
 //! `If`: both branches lie in the graph, and a constant condition chooses between their results.
 //!
-//! Exporters write it where the shape of a value decides what happens; the condition then folds, and the branch that is
-//! not taken may not even fit the shapes.
+//! Exporters write it where the shape of a value decides what happens; the condition then folds, and the
+//! branch that is not taken may not even fit the shapes.
 
 use std::any::Any;
 

@@ -27,10 +27,11 @@ pub struct Conv {
     pub window: WindowAttributes,
     /// Number of groups.
     pub groups: usize,
-    /// Whether input 3 is added to the result. Not ONNX's: a pass merges a sum into the convolution before it.
+    /// Whether input 3 is added to the result. Not ONNX's: a pass merges a sum into the convolution before
+    /// it.
     pub adds: bool,
-    /// Factors of the filters, which a pass takes from a normalisation behind; the file's weights stay as they are until
-    /// they are packed.
+    /// Factors of the filters, which a pass takes from a normalisation behind; the file's weights stay as
+    /// they are until they are packed.
     pub scale: Option<Arc<Vec<f32>>>,
 }
 

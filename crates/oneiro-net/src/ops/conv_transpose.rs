@@ -1,7 +1,8 @@
 //! Transposed convolution ("deconvolution"): the adjoint of a convolution, run forward.
 //!
-//! Its weights (C, M/groups, …) are those of the convolution from its output back to its input, so the phases of that
-//! convolution's gradient ([`Correlation::backward_of`]) compute it, and the convolution itself is its gradient.
+//! Its weights (C, M/groups, …) are those of the convolution from its output back to its input, so the phases
+//! of that convolution's gradient ([`Correlation::backward_of`]) compute it, and the convolution itself is
+//! its gradient.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -209,7 +210,8 @@ impl Operator for ConvTranspose {
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
-        // An output sees the inputs whose windows cover it; in the input's steps that is less than one kernel.
+        // An output sees the inputs whose windows cover it; in the input's steps that is less than one
+        // kernel.
         let Ok((g, shape)) = self.geometry(inputs) else { return Reach::Whole };
         let rank = shape.len() - 2;
         let extent = (MAX_SPATIAL - rank..MAX_SPATIAL)

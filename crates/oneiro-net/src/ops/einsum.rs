@@ -1,7 +1,7 @@
 //! `Einsum`: sums of products of elements that share indices, as an equation like `bij,bjk->bik` says.
 //!
-//! With two operands it is a contraction, as products of matrices are; with more (or one) it is computed as it is
-//! written, one sum an element of the output.
+//! With two operands it is a contraction, as products of matrices are; with more (or one) it is computed as
+//! it is written, one sum an element of the output.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! `Gemm` and `MatMul`. With constant weights they are dense layers, which this file computes; for other forms see
-//! [`super::matmul`].
+//! `Gemm` and `MatMul`. With constant weights they are dense layers, which this file computes; for other
+//! forms see [`super::matmul`].
 //!
 //! y = x·Wᵀ + b for every row of x; the gradient is dx = dy·W. W is kept with one row an output.
 
@@ -109,8 +109,8 @@ impl Operator for Dense {
             return Ok(Built::new(self.product(site.inputs)?.kernel(site.isa, site.gradients)?, operands));
         }
         let weights = site.inputs.need_constant(1)?;
-        // Rows of one entry share the weights, so they are worth packing. That may not hang on the number of rows, which
-        // the batch is a part of; hence on the rank.
+        // Rows of one entry share the weights, so they are worth packing. That may not hang on the number of
+        // rows, which the batch is a part of; hence on the rank.
         if site.inputs.shape(0)?.len() > 2 {
             let pair = self.product(site.inputs)?.pair(site.isa, site.gradients)?;
             return Ok(Built::new(Layer { pair, weights: weights.shared_floats()? }, 1));

@@ -1,7 +1,8 @@
-//! `GridSample`: reads a tensor at positions that another one gives (spatial transformers, Jaderberg et al. 2015).
+//! `GridSample`: reads a tensor at positions that another one gives (spatial transformers, Jaderberg et al.
+//! 2015).
 //!
-//! A position is a sum of taps an axis, with weights that depend on it; hence the gradients of both operands. Positions
-//! in the grid run from −1 to 1, the last axis of the tensor first.
+//! A position is a sum of taps an axis, with weights that depend on it; hence the gradients of both operands.
+//! Positions in the grid run from −1 to 1, the last axis of the tensor first.
 
 use std::any::Any;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Operators that only move elements: every element of the output is one of the input, or a fill value.
 //!
-//! Each gives one function, where an output element comes from; value (for any element type), forward copy and
-//! gradient (a scatter) all follow from it.
+//! Each gives one function, where an output element comes from; value (for any element type), forward copy
+//! and gradient (a scatter) all follow from it.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -115,7 +115,8 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
 }
 
 impl Movement {
-    /// The constant pads of a `Pad` node that fills with one value: (before, after) for every axis, and the value.
+    /// The constant pads of a `Pad` node that fills with one value: (before, after) for every axis, and the
+    /// value.
     pub fn constant_border(&self, inputs: Facts<'_>) -> Option<(Vec<i64>, Vec<i64>, f32)> {
         let Movement::Pad { mode: PadMode::Constant, .. } = self else { return None };
         let (pads, value) = self.border(inputs).ok()?;
@@ -275,7 +276,8 @@ impl Movement {
         Ok(Some((Lookup::slices(x, at, indices)?, shape)))
     }
 
-    /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank than 1.
+    /// The output's shape, which differs from the origin's only for `Gather` with indices of another rank
+    /// than 1.
     fn shape_of(&self, inputs: Facts<'_>, origin: &Origin) -> Result<Vec<usize>, OpError> {
         let Movement::Gather { axis: at } = self else { return Ok(origin.shape()) };
         let mut shape = origin.shape();
@@ -330,8 +332,8 @@ fn border_index(mode: PadMode, k: i64, n: i64) -> Result<Option<usize>, OpError>
     })
 }
 
-/// Whether at most one axis behind the batch changes its place among the others, as channels do between layouts: the order
-/// of positions in space stays.
+/// Whether at most one axis behind the batch changes its place among the others, as channels do between
+/// layouts: the order of positions in space stays.
 fn moves_one_axis(order: &[usize]) -> bool {
     order.first() == Some(&0)
         && (1..order.len()).any(|moved| {

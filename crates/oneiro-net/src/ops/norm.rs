@@ -1,8 +1,9 @@
 //! Normalization by statistics of the data itself: `InstanceNormalization`, `GroupNormalization`,
 //! `LayerNormalization`, `RMSNormalization`.
 //!
-//! All four work on rows that lie together in memory: y = (x − mean)/√(var + ε)·scale + bias, where `RMSNormalization`
-//! takes the mean for 0. With x̂ the normalized row and g = dy·scale, dx = (g − mean(g) − x̂·mean(g·x̂))/√(var + ε).
+//! All four work on rows that lie together in memory: y = (x − mean)/√(var + ε)·scale + bias, where
+//! `RMSNormalization` takes the mean for 0. With x̂ the normalized row and g = dy·scale, dx = (g − mean(g) −
+//! x̂·mean(g·x̂))/√(var + ε).
 
 use std::any::Any;
 use std::sync::Arc;

@@ -9,8 +9,8 @@ use crate::tensor::volume;
 /// Elements a task works on; fixed, so that the split never depends on the number of threads.
 const CHUNK: usize = 1 << 14;
 
-/// One axis of the output: the axis of the input that it walks, if any, and the position there of every index, `None`
-/// outside.
+/// One axis of the output: the axis of the input that it walks, if any, and the position there of every
+/// index, `None` outside.
 #[derive(Debug, Clone)]
 pub(crate) struct Walked {
     /// The axis of the input.
@@ -155,8 +155,8 @@ impl Offsets {
     }
 }
 
-/// Every element is the sum of the elements at the offsets that its axes add up to, or the fill value where an axis has
-/// none.
+/// Every element is the sum of the elements at the offsets that its axes add up to, or the fill value where
+/// an axis has none.
 #[derive(Debug)]
 struct Gather {
     outer: Vec<Offsets>,

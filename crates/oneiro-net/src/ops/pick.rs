@@ -1,5 +1,6 @@
-//! Operators that move elements by a table: every element of the output is one of input 0, or zero. Where the axes are
-//! independent, [`super::movement`] does it without a table; where indices depend on the data, `lookup`.
+//! Operators that move elements by a table: every element of the output is one of input 0, or zero. Where the
+//! axes are independent, [`super::movement`] does it without a table; where indices depend on the data,
+//! `lookup`.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ const ZERO: u32 = u32::MAX;
 /// The operators.
 #[derive(Debug, Clone)]
 enum Pick {
-    /// Blocks of channels to blocks in space; `crd` says that the block's place is the faster part of the channel.
+    /// Blocks of channels to blocks in space; `crd` says that the block's place is the faster part of the
+    /// channel.
     DepthToSpace { block: usize, crd: bool },
     /// The inverse (of the other order).
     SpaceToDepth { block: usize },

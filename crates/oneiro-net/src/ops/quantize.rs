@@ -1,9 +1,10 @@
-//! `QuantizeLinear` and `DequantizeLinear`: between numbers and the integers that a quantized model computes with.
+//! `QuantizeLinear` and `DequantizeLinear`: between numbers and the integers that a quantized model computes
+//! with.
 //!
-//! q = clamp(round(x/scale) + zero point), x = (q − zero point)·scale, with one scale for all, one a slice of an axis, or
-//! one a block along an axis. On constants (weights) both are exact. On data nothing is rounded, for a rounded value has no
-//! gradient: q is a real number, clamped to the range of its integer type, which often stands for a ReLU. Reading such a
-//! file adds a note that says so (`format::onnx`).
+//! q = clamp(round(x/scale) + zero point), x = (q − zero point)·scale, with one scale for all, one a slice of
+//! an axis, or one a block along an axis. On constants (weights) both are exact. On data nothing is rounded,
+//! for a rounded value has no gradient: q is a real number, clamped to the range of its integer type, which
+//! often stands for a ReLU. Reading such a file adds a note that says so (`format::onnx`).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -135,7 +136,8 @@ impl Quantization {
     }
 }
 
-/// The clamp that quantizing and dequantizing leave of a value, if both use one and the same scale for all elements.
+/// The clamp that quantizing and dequantizing leave of a value, if both use one and the same scale for all
+/// elements.
 pub fn clamp_of_pair(
     to: &dyn Operator,
     to_inputs: Facts<'_>,

@@ -1,6 +1,7 @@
 //! Linear maps that are a product of one sparse matrix an axis: `Resize`, `Upsample`, `CumSum`.
 //!
-//! Each axis says, for every index of the output, which indices of the input it sums with which weights (its taps).
+//! Each axis says, for every index of the output, which indices of the input it sums with which weights (its
+//! taps).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::tensor::{DType, Tensor, volume};
 /// Elements that the taps of a running sum may take.
 const MAX_TAPS: usize = 1 << 22;
 
-/// Taps of one output index: (input index, weight). `None` marks an index outside everything, which gets the fill
-/// value.
+/// Taps of one output index: (input index, weight). `None` marks an index outside everything, which gets the
+/// fill value.
 pub type Taps = Option<Vec<(usize, f32)>>;
 
 /// A linear map, one list of taps an axis; `None` keeps the axis as it is.

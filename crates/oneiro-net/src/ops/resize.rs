@@ -1,15 +1,16 @@
 //! `Resize` and `Upsample`: from attributes to the taps of every axis, see [`super::resample`].
 //!
-//! Where ONNX leaves a choice the numbers are those of ONNX Runtime, which PyTorch's agree with: `nearest` rounds positions
-//! computed in 32 bits (8 / 1.6 is 5 there, and 4.9999999 in 64 bits), and an extent that a scale gives is rounded down before
-//! corners are aligned to it.
+//! Where ONNX leaves a choice the numbers are those of ONNX Runtime, which PyTorch's agree with: `nearest`
+//! rounds positions computed in 32 bits (8 / 1.6 is 5 there, and 4.9999999 in 64 bits), and an extent that a
+//! scale gives is rounded down before corners are aligned to it.
 
 use crate::error::OpError;
 use crate::ops::constant::{MAX_EXTENT, check_volume};
 use crate::ops::resample::{Resampling, Taps};
 use crate::ops::{Attributes, Facts, axis};
 
-/// Roundings of a position within which two neighbours are equally near (found by comparison with ONNX Runtime 1.32).
+/// Roundings of a position within which two neighbours are equally near (found by comparison with ONNX
+/// Runtime 1.32).
 const TIE: f64 = 4.0;
 
 /// How values between samples are made.
@@ -277,8 +278,8 @@ impl Resize {
         Some(taps.into_iter().map(|(i, w)| (i, (w / sum) as f32)).collect())
     }
 
-    /// Weights of a kernel with this support, and the first index relative to the position's floor. With `antialias`
-    /// the kernel grows as the picture shrinks, and the weights are normalized.
+    /// Weights of a kernel with this support, and the first index relative to the position's floor. With
+    /// `antialias` the kernel grows as the picture shrinks, and the weights are normalized.
     fn weights(&self, support: f64, ratio: f64, scale: f64, kernel: impl Fn(f64) -> f64) -> (i64, Vec<f64>) {
         let scale = if self.antialias { scale.min(1.0) } else { 1.0 };
         let reach = ((support / scale).ceil() as i64).min(MAX_EXTENT as i64);

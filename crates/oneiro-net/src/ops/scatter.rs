@@ -1,5 +1,5 @@
-//! `ScatterElements` and `ScatterND`: a copy in which elements at constant indices are replaced by updates, or combined
-//! with them (`reduction`).
+//! `ScatterElements` and `ScatterND`: a copy in which elements at constant indices are replaced by updates,
+//! or combined with them (`reduction`).
 //!
 //! What meets at one position is a group: the element of the data first, then its updates in order.
 
@@ -203,7 +203,8 @@ impl Groups {
         }
     }
 
-    /// The derivative of a group's result with respect to one of its elements: an update, or the data (`None`).
+    /// The derivative of a group's result with respect to one of its elements: an update, or the data
+    /// (`None`).
     fn slope(&self, which: Option<u32>, x: f32, members: &[u32], updates: &[f32]) -> f32 {
         let update = |u: u32| updates[u as usize];
         match self.reduction {

@@ -12,8 +12,8 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site};
 use crate::tensor::{DType, volume};
 
-/// The operator; inputs: scores (batch, heads, queries, keys), optional mask (truth values, or numbers to add), optional
-/// number of keys before the first query, optional number of keys of each entry.
+/// The operator; inputs: scores (batch, heads, queries, keys), optional mask (truth values, or numbers to
+/// add), optional number of keys before the first query, optional number of keys of each entry.
 #[derive(Debug, Clone)]
 struct MaskedScores {
     causal: bool,

@@ -1,7 +1,7 @@
 //! Positions of extremes: `ArgMax`, `ArgMin` and `TopK`, and `Hardmax`, which marks the largest with 1.
 //!
-//! Positions are integers and depend on the data in jumps: they flow as whole numbers, and no gradient flows through
-//! them. Through the values of `TopK` it flows to where they came from.
+//! Positions are integers and depend on the data in jumps: they flow as whole numbers, and no gradient flows
+//! through them. Through the values of `TopK` it flows to where they came from.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ impl Rows {
     }
 }
 
-/// Positions of a row in order, the wanted extreme first, equal ones by position. A NaN is larger than all numbers, as for
-/// max-pooling.
+/// Positions of a row in order, the wanted extreme first, equal ones by position. A NaN is larger than all
+/// numbers, as for max-pooling.
 fn ranking<T: PartialOrd>(n: usize, largest: bool, value: impl Fn(usize) -> T) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     let is_nan = |value: &T| value.partial_cmp(value).is_none();

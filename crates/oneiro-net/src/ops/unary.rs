@@ -1,8 +1,9 @@
 //! Elementwise functions of one variable: a table of value and derivative.
 //!
-//! At the end of its domain, where a function is finite and its derivative is not (√ at 0, arc functions at ±1), the derivative
-//! is taken for 0. Then √Σx² has the gradient 0 at x = 0, as `ReduceL2` has it and PyTorch's `norm`: the smallest of the
-//! subgradients. The limit ∞ would meet the 0 of x² and give NaN, which a ReLU in front of it stops only under the exact rule.
+//! At the end of its domain, where a function is finite and its derivative is not (√ at 0, arc functions at
+//! ±1), the derivative is taken for 0. Then √Σx² has the gradient 0 at x = 0, as `ReduceL2` has it and
+//! PyTorch's `norm`: the smallest of the subgradients. The limit ∞ would meet the 0 of x² and give NaN, which
+//! a ReLU in front of it stops only under the exact rule.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -363,7 +364,8 @@ impl Operator for Unary {
 #[derive(Debug)]
 struct Map(Function);
 
-/// A loop over slices with a function. Those that cost less than the choice among all get a loop compiled for each.
+/// A loop over slices with a function. Those that cost less than the choice among all get a loop compiled for
+/// each.
 macro_rules! looped {
     ($function:expr, |$f:ident| $loop:expr) => {
         looped!($function, |$f| $loop, Abs, Neg, Reciprocal, Sign, Sqrt)

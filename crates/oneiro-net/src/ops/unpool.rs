@@ -1,8 +1,9 @@
 //! `MaxUnpool`: values back to the positions of the maxima that a `MaxPool` reported, zero elsewhere.
 //!
-//! Positions count in the tensor that was pooled. Its shape is that of the `MaxPool`'s input, where the positions come
-//! from one in the graph. Otherwise it is inferred from the attributes, as ONNX does; positions that do not fit it count in
-//! the output, as in ONNX Runtime and PyTorch. An output of another shape has the pooled tensor in its first corner.
+//! Positions count in the tensor that was pooled. Its shape is that of the `MaxPool`'s input, where the
+//! positions come from one in the graph. Otherwise it is inferred from the attributes, as ONNX does;
+//! positions that do not fit it count in the output, as in ONNX Runtime and PyTorch. An output of another
+//! shape has the pooled tensor in its first corner.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::ops::{
 };
 use crate::tensor::{DType, Tensor, volume};
 
-/// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor where it is known
-/// (`format/onnx/links.rs`); of that only the shape is read.
+/// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor where it is
+/// known (`format/onnx/links.rs`); of that only the shape is read.
 #[derive(Debug, Clone)]
 struct Unpool {
     kernel: Vec<i64>,

@@ -143,7 +143,8 @@ fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, 
     Ok(shape)
 }
 
-/// Truth values are whole numbers and those are real ones, so data flows on as it is; the other way it would be rounded.
+/// Truth values are whole numbers and those are real ones, so data flows on as it is; the other way it would
+/// be rounded.
 pub(crate) fn loses_nothing(from: DType, to: DType) -> Result<(), OpError> {
     let rank = |d: DType| [DType::Bool, DType::Int, DType::Float].iter().position(|&x| x == d);
     if rank(from) > rank(to) { Err("it rounds the data, which is not supported".into()) } else { Ok(()) }

@@ -1,4 +1,5 @@
-//! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its operands.
+//! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
+//! operands.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::plan::{Plan, Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
-/// Channels up to which a convolution between values of so few is computed in plain order: blocks would be mostly padding.
+/// Channels up to which a convolution between values of so few is computed in plain order: blocks would be
+/// mostly padding.
 const FEW_CHANNELS: usize = BLOCK / 4;
 
 /// A tensor that needs a place: its length, and the moments at which it is touched.
@@ -205,7 +207,8 @@ impl<'a> Lowering<'a> {
         if node.op.is_view() && output_index == 0 && node.attached.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
-        // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds exactly.
+        // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds
+        // exactly.
         if output.dtype == DType::Int && !node.op.carries_integers() {
             return Err(OpError("it computes integers from the data, which is not supported".into()).into());
         }
@@ -282,7 +285,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The kernel over blocks of channels, where an operand lies in blocks already or it is worth bringing it there.
+    /// The kernel over blocks of channels, where an operand lies in blocks already or it is worth bringing it
+    /// there.
     fn blocked(&self, node: &TypedNode, site: Site<'_>) -> Result<Option<Built>, OpError> {
         let Site { inputs, output, .. } = site;
         let data: Vec<(usize, ValueId)> = node

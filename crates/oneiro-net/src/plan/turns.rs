@@ -1,8 +1,8 @@
-//! How many entries of a batch a plan computes at once; it takes the others in further turns, side by side on threads of their own or
-//! one after another, with the same memory for all that lives within one turn.
+//! How many entries of a batch a plan computes at once; it takes the others in further turns, side by side on
+//! threads of their own or one after another, with the same memory for all that lives within one turn.
 //!
-//! Kernels work on each entry by itself, so a turn's length decides no bit. It decides what comes from memory: all weights
-//! once a turn, and what a step reads and writes where that is more than the caches hold.
+//! Kernels work on each entry by itself, so a turn's length decides no bit. It decides what comes from
+//! memory: all weights once a turn, and what a step reads and writes where that is more than the caches hold.
 
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
@@ -10,14 +10,17 @@ use crate::plan::Request;
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode};
 
-/// Bytes of a step's operands and result, for each thread, that are taken to stay in the caches. Found by timing ten networks at
-/// batches of 1 to 32 with two threads: with this, the sums below are least where the time is.
+/// Bytes of a step's operands and result, for each thread, that are taken to stay in the caches. Found by
+/// timing ten networks at batches of 1 to 32 with two threads: with this, the sums below are least where the
+/// time is.
 const CACHE_PER_THREAD: usize = 12 << 20;
 
-/// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read meanwhile: some 3 µs.
+/// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read
+/// meanwhile: some 3 µs.
 const STEP_BYTES: usize = 64 << 10;
 
-/// The share of what steps read and write that one thread wrote and another reads, where all threads share each step.
+/// The share of what steps read and write that one thread wrote and another reads, where all threads share
+/// each step.
 const CROSSING: f64 = 0.5;
 
 /// Entries of the batch: the extent of the first input's axis 0.
@@ -25,8 +28,8 @@ pub(super) fn entries(request: &Request) -> usize {
     request.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(1)
 }
 
-/// Whether each entry of the batch can be computed without the others: axis 0 of every input is the batch, and every node
-/// works on each entry by itself.
+/// Whether each entry of the batch can be computed without the others: axis 0 of every input is the batch,
+/// and every node works on each entry by itself.
 pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
     let entries = entries(request);
     entries > 1
@@ -34,8 +37,8 @@ pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
         && by_entry(typed, request)
 }
 
-/// Whether every operator between the inputs and the targets promises to work on each entry of the batch by itself. `false` where
-/// one does not promise it, or the targets cannot be computed.
+/// Whether every operator between the inputs and the targets promises to work on each entry of the batch by
+/// itself. `false` where one does not promise it, or the targets cannot be computed.
 pub fn keeps_entries_apart(graph: &Graph, request: &Request) -> bool {
     Typed::new(graph, &request.shapes, &request.targets).is_ok_and(|typed| possible(&typed, request))
 }
@@ -58,8 +61,8 @@ pub(super) struct Part {
     pub(super) typed: Typed,
 }
 
-/// The network for the entries of one turn: if that is the `whole` (before passes) with as many places for each entry, and the same
-/// constants.
+/// The network for the entries of one turn: if that is the `whole` (before passes) with as many places for
+/// each entry, and the same constants.
 pub(super) fn part(
     graph: &Graph,
     request: &Request,
@@ -132,14 +135,15 @@ impl Traffic {
         traffic
     }
 
-    /// For each entry, with so many at once where the caches hold so many bytes and each turn costs so much by itself.
+    /// For each entry, with so many at once where the caches hold so many bytes and each turn costs so much
+    /// by itself.
     fn each(&self, at_once: usize, cache: usize, turn: usize) -> usize {
         let large = self.steps.iter().filter(|&&step| step.saturating_mul(at_once) > cache);
         large.fold(self.weights.saturating_add(turn) / at_once, |sum, &step| sum.saturating_add(step))
     }
 
-    /// The ways to take a batch, the least traffic first: side by side, then one after another; of several numbers of entries the
-    /// best, of equal ones the largest.
+    /// The ways to take a batch, the least traffic first: side by side, then one after another; of several
+    /// numbers of entries the best, of equal ones the largest.
     fn ways(&self, batch: usize, threads: usize) -> Vec<Turns> {
         let best = |groups: usize, cache: usize, turn: usize| {
             let most = batch / groups;
@@ -160,7 +164,8 @@ impl Traffic {
     }
 }
 
-/// Whether a node's values have as many places for each entry in the whole as in the part, and the same constants.
+/// Whether a node's values have as many places for each entry in the whole as in the part, and the same
+/// constants.
 fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize; 2]) -> bool {
     let turns = batch / at_once;
     let scales = |all: &Fact, some: &Fact| {
@@ -184,8 +189,8 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize;
     })
 }
 
-/// Whether integers only say a result's shape, which is compared anyway: that of a `Reshape`; of a `Resize` the extent of axis 0, where
-/// it names all.
+/// Whether integers only say a result's shape, which is compared anyway: that of a `Reshape`; of a `Resize`
+/// the extent of axis 0, where it names all.
 fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
     let (Ok(all), Ok(some)) = (all.as_ints(), some.as_ints()) else { return false };
     match node.op.op_type() {

@@ -1,8 +1,8 @@
 //! Where Grad-CAM looks if nobody says: the last feature map that the objective depends on.
 //!
-//! A map ends where its convolution, its sum with a shortcut or its normalisation ends, activation function included. A
-//! transformer's class token reads nothing of the patches in the layers behind the last attention; such maps have no
-//! gradient, and one before them is taken.
+//! A map ends where its convolution, its sum with a shortcut or its normalisation ends, activation function
+//! included. A transformer's class token reads nothing of the patches in the layers behind the last
+//! attention; such maps have no gradient, and one before them is taken.
 
 use oneiro_net::graph::Node;
 use oneiro_net::typed;
@@ -11,8 +11,8 @@ use oneiro_net::{Graph, ValueId};
 use crate::error::{Error, Result};
 use crate::model::{Layered, Model};
 
-/// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut, activation
-/// functions.
+/// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut,
+/// activation functions.
 const SAME_MAP: &[&str] = &[
     "BatchNormalization",
     "InstanceNormalization",
@@ -40,7 +40,8 @@ const SAME_MAP: &[&str] = &[
 /// Normalisations that networks of tokens have at the end of a map.
 const NORMALIZES: &[&str] = &["LayerNormalization", "RMSNormalization", "GroupNormalization"];
 
-/// The maps that Grad-CAM may look at, the last one first: with more than one position, none that an objective itself reads.
+/// The maps that Grad-CAM may look at, the last one first: with more than one position, none that an
+/// objective itself reads.
 ///
 /// # Errors
 /// If there is none.
@@ -92,7 +93,8 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     }
 }
 
-/// Whether a node is the last of a normalisation that is written out: (x − mean) / deviation, times and plus constants.
+/// Whether a node is the last of a normalisation that is written out: (x − mean) / deviation, times and plus
+/// constants.
 fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     let producer = |value: ValueId| graph.producer(value).map(|i| &graph.nodes[i]);
     // The one operand that depends on the data.

@@ -1,4 +1,5 @@
-//! A network cut at a layer: one half computes its activations, the other is fed with them, and so has a gradient there.
+//! A network cut at a layer: one half computes its activations, the other is fed with them, and so has a
+//! gradient there.
 
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub(super) fn cut(
 ) -> Result<Cut> {
     let axes = model.layered(&[at], shapes)?.axes(at).cloned();
     let mut below = model.clone();
-    // A name that means a module or its weights would mean another node where one is replaced: all are pinned.
+    // A name that means a module or its weights would mean another node where one is replaced: all are
+    // pinned.
     for &name in layers.iter().filter(|name| !name.is_empty()) {
         let tensor = model.graph.name(model.resolve(name)?).to_owned();
         below.card.layers.insert(name.to_owned(), tensor);

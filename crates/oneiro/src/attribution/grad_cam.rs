@@ -1,9 +1,9 @@
 //! Grad-CAM: where a layer is active in channels that raise the objective.
 //!
-//! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV 2017),
-//! equations 1 and 2: with A the activations of a layer, αc = mean over positions of ∂f/∂Ac, the map is
-//! max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each position for the
-//! centre of its share of the image, which layers without padding are off by a little.
+//! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV
+//! 2017), equations 1 and 2: with A the activations of a layer, αc = mean over positions of ∂f/∂Ac, the map
+//! is max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each
+//! position for the centre of its share of the image, which layers without padding are off by a little.
 
 use oneiro_net::typed;
 use oneiro_net::{Graph, Rules, ValueId};

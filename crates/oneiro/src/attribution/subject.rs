@@ -1,4 +1,5 @@
-//! A network with one objective, compiled as often as methods need it: values and gradients of display images.
+//! A network with one objective, compiled as often as methods need it: values and gradients of display
+//! images.
 
 use oneiro_net::{ReluRule, Rules};
 
@@ -107,8 +108,8 @@ impl<'m> Subject<'m> {
         Ok(values)
     }
 
-    /// The objective and its gradient on the display image for each of `count` images, which `write` gives by number;
-    /// `read` gets them in their order.
+    /// The objective and its gradient on the display image for each of `count` images, which `write` gives by
+    /// number; `read` gets them in their order.
     pub(super) fn gradients(
         &mut self,
         count: usize,
@@ -178,8 +179,8 @@ impl<'m> Subject<'m> {
         Ok(())
     }
 
-    /// The place of a probe for a batch, compiled at its first use. A network that takes single images only, as it was
-    /// exported so, is fed one at a time.
+    /// The place of a probe for a batch, compiled at its first use. A network that takes single images only,
+    /// as it was exported so, is fed one at a time.
     fn compile(&mut self, gradients: bool, batch: usize) -> Result<usize> {
         let known =
             |s: &Self, batch| s.compiled.iter().position(|c| c.gradients == gradients && c.batch == batch);
@@ -218,7 +219,8 @@ pub(crate) fn image_input(model: &Model) -> Result<usize> {
     }
 }
 
-/// The class whose logit is the largest on an image, the first of equals, and the image's size as for [`Subject::new`].
+/// The class whose logit is the largest on an image, the first of equals, and the image's size as for
+/// [`Subject::new`].
 pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Result<usize> {
     let logits = model.logits()?;
     let subject = Subject::new(model, &Objective::logit(0), size)?;

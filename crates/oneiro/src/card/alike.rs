@@ -12,8 +12,8 @@ pub enum Collapsed {
 }
 
 impl InputCard {
-    /// Makes the card one of a grey picture: means and deviations become one number each, the one that all channels share,
-    /// or else their mean.
+    /// Makes the card one of a grey picture: means and deviations become one number each, the one that all
+    /// channels share, or else their mean.
     ///
     /// | preprocessing | grey |
     /// |---|---|
@@ -41,7 +41,8 @@ pub(super) fn is_alike(list: &[f32]) -> bool {
     list.windows(2).all(|pair| pair[0] == pair[1])
 }
 
-/// A list of numbers for this many channels, where it says what each of them gets: it has as many, or one for all.
+/// A list of numbers for this many channels, where it says what each of them gets: it has as many, or one for
+/// all.
 pub fn spread(list: &[f32], channels: usize) -> Option<Vec<f32>> {
     match list {
         _ if list.len() == channels => Some(list.to_vec()),

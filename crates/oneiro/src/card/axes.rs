@@ -20,7 +20,8 @@ pub enum Axis {
 
 const LETTERS: [(Axis, char); 4] = [(Axis::N, 'N'), (Axis::C, 'C'), (Axis::H, 'H'), (Axis::W, 'W')];
 
-/// The axes of a picture input as the graph has them: `C,H,W` has no batch, `N,H,W` no channels, `N,C*H*W` is flat.
+/// The axes of a picture input as the graph has them: `C,H,W` has no batch, `N,H,W` no channels, `N,C*H*W` is
+/// flat.
 ///
 /// Height stands before width, the batch first, and the channels before both or behind both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,7 +30,8 @@ pub enum InputKind {
     Clip,
     /// Optical flow between T + 1 pictures, (N, 2T, H, W): u0, v0, u1, v1, ….
     Flow,
-    /// Anything else: fed with [`InputCard::value`], or zeros, where pictures are made, never optimised, not prepared.
+    /// Anything else: fed with [`InputCard::value`], or zeros, where pictures are made, never optimised, not
+    /// prepared.
     Tensor,
 }
 
@@ -45,7 +46,8 @@ pub enum ChannelOrder {
     Bgr,
     /// One channel of luma.
     Gray,
-    /// Any number of bands that are no colours: those of a satellite, or RGB and depth. A display image has the same.
+    /// Any number of bands that are no colours: those of a satellite, or RGB and depth. A display image has
+    /// the same.
     Bands,
 }
 
@@ -78,22 +80,22 @@ pub struct InputCard {
     /// Channels of an image or clip; of no meaning for flow.
     #[serde(default, skip_serializing_if = "is_default")]
     pub order: ChannelOrder,
-    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. The first three if
-    /// the card has none, the first alone where there are fewer than three.
+    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. The first
+    /// three if the card has none, the first alone where there are fewer than three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub show: Vec<usize>,
     /// The value of white before the mean is subtracted; for flow, pixels per frame at the clip limit.
     #[serde(default = "unit_range")]
     pub range: f32,
-    /// Subtracted, one number for each channel in the network's order; for bands also one for all, for flow one, two
-    /// (u, v) or 2·`frames`, in units of the range. Zeros if the card has none.
+    /// Subtracted, one number for each channel in the network's order; for bands also one for all, for flow
+    /// one, two (u, v) or 2·`frames`, in units of the range. Zeros if the card has none.
     #[serde(default)]
     pub mean: Vec<f32>,
     /// Divided by afterwards, as `mean`. Ones if the card has none.
     #[serde(default)]
     pub std: Vec<f32>,
-    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three channels: its
-    /// pictures are shown grey, as their colours mean nothing.
+    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three
+    /// channels: its pictures are shown grey, as their colours mean nothing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub luminance: bool,
     /// The axes of a picture that the graph does not take as batch, channels, height and width.
@@ -162,8 +164,8 @@ impl InputCard {
         }
     }
 
-    /// The card of a picture of bands, 0–1 as they are; a preprocessing that treats all channels alike (`tf`, `unit`,
-    /// `none`) may be named.
+    /// The card of a picture of bands, 0–1 as they are; a preprocessing that treats all channels alike (`tf`,
+    /// `unit`, `none`) may be named.
     pub fn bands(preset: Option<&str>, input: &str) -> Result<InputCard, CardError> {
         let mut card = InputCard::preset(preset.unwrap_or("unit"), input)?;
         let alike = |list: &[f32]| list.windows(2).all(|pair| pair[0] == pair[1]);
@@ -176,8 +178,8 @@ impl InputCard {
         Ok(card)
     }
 
-    /// Channels of an image or clip as the network reads it. For bands, the numbers of the mean: one stands for all
-    /// until [`InputCard::fit_bands`] has seen the network.
+    /// Channels of an image or clip as the network reads it. For bands, the numbers of the mean: one stands
+    /// for all until [`InputCard::fit_bands`] has seen the network.
     pub fn channels(&self) -> usize {
         match self.order {
             ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
@@ -196,11 +198,13 @@ impl InputCard {
         }
     }
 
-    /// Gives bands their number: that of the network's channels (`None` if its file leaves them open), which lists of
-    /// several numbers must agree with, and which one number stands for. Does nothing for other orders.
+    /// Gives bands their number: that of the network's channels (`None` if its file leaves them open), which
+    /// lists of several numbers must agree with, and which one number stands for. Does nothing for other
+    /// orders.
     ///
     /// # Errors
-    /// If the numbers disagree, nothing tells how many bands there are, or a band is to be shown that does not exist.
+    /// If the numbers disagree, nothing tells how many bands there are, or a band is to be shown that does
+    /// not exist.
     pub fn fit_bands(&mut self, channels: Option<usize>) -> Result<(), CardError> {
         if self.order != ChannelOrder::Bands {
             return Ok(());

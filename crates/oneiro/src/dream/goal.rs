@@ -40,9 +40,9 @@ impl fmt::Display for Goal {
     }
 }
 
-/// Another picture whose features are dreamt of. At every position of a layer, the value is the largest dot product
-/// with the activations at any position of the guide; the gradient is that vector of the guide. A layer counts as the
-/// mean over its positions.
+/// Another picture whose features are dreamt of. At every position of a layer, the value is the largest dot
+/// product with the activations at any position of the guide; the gradient is that vector of the guide. A
+/// layer counts as the mean over its positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guide {
     /// Layers, each with its weight.

@@ -78,7 +78,8 @@ enum Row {
     Of(usize),
 }
 
-/// The row that each entry of a value of this shape is; `None` if it has several axes of more than one position.
+/// The row that each entry of a value of this shape is; `None` if it has several axes of more than one
+/// position.
 fn row_of(shape: &[usize], batch: usize) -> Option<Row> {
     match shape {
         [n] if batch == 1 && *n != 1 => Some(Row::Of(*n)),
@@ -170,8 +171,8 @@ impl Model {
         Ok(said)
     }
 
-    /// The graph, and the values in it that hold the targets as they are looked at, for inputs of these shapes: the batch on axis
-    /// 0, for [`View::Map`] the channels on axis 1.
+    /// The graph, and the values in it that hold the targets as they are looked at, for inputs of these
+    /// shapes: the batch on axis 0, for [`View::Map`] the channels on axis 1.
     ///
     /// # Errors
     /// If the channels of a target are not known that is looked at as a map.
@@ -215,8 +216,9 @@ impl Model {
         Ok((graph, viewed))
     }
 
-    /// Whether no picture of a batch has a say in what another makes of these values, as far as can be told: a network that
-    /// takes statistics over its batch mixes pictures. A network that takes single pictures only has nothing to mix.
+    /// Whether no picture of a batch has a say in what another makes of these values, as far as can be told:
+    /// a network that takes statistics over its batch mixes pictures. A network that takes single pictures
+    /// only has nothing to mix.
     pub fn keeps_pictures_apart(&self, values: &[ValueId], size: Option<[usize; 2]>) -> bool {
         const PAIR: usize = 2;
         let Ok(shapes) = self.input_shapes(PAIR, size) else { return true };

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 /// What a file declares of its inner tensors, by name: axes and element type.
 pub type Declared = BTreeMap<String, (Vec<Dim>, DType)>;
 
-/// The graph that begins at a value, with notes on what is left out. `card`: what is said of the value as an input, which counts
-/// where nothing else tells its axes.
+/// The graph that begins at a value, with notes on what is left out. `card`: what is said of the value as an
+/// input, which counts where nothing else tells its axes.
 ///
 /// # Errors
 /// If the network cannot begin there, or nothing tells the value's axes.
@@ -93,8 +93,8 @@ impl Model {
         self
     }
 
-    /// A tensor that the network can begin at, so that these values (or, without any, its outputs) can be computed although some
-    /// nodes in front cannot be run.
+    /// A tensor that the network can begin at, so that these values (or, without any, its outputs) can be
+    /// computed although some nodes in front cannot be run.
     pub fn beginning(&self, targets: &[ValueId], error: Option<&oneiro_net::Error>) -> Option<String> {
         let blocked = Blocked::new(&self.graph, error);
         if blocked.is_empty() {
@@ -105,7 +105,8 @@ impl Model {
         Some(self.graph.name(at).to_owned())
     }
 
-    /// An error of compiling for these values; where a node cannot be run, with the tensor to begin at behind it.
+    /// An error of compiling for these values; where a node cannot be run, with the tensor to begin at behind
+    /// it.
     pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
         let blocked = match &error {
             oneiro_net::Error::Unsupported { .. } => true,

@@ -19,9 +19,9 @@ pub struct Fed {
 }
 
 impl Model {
-    /// The network with these inputs fed for good: each becomes a constant, repeated for the batch where it has one, and is
-    /// no input any more. So are single truth values and integers that a node reads, which may decide what runs: 0 if nothing is
-    /// said of them.
+    /// The network with these inputs fed for good: each becomes a constant, repeated for the batch where it
+    /// has one, and is no input any more. So are single truth values and integers that a node reads, which
+    /// may decide what runs: 0 if nothing is said of them.
     ///
     /// # Errors
     /// If there is no such input, it is a picture, or the numbers do not fit it.

@@ -1,8 +1,9 @@
-//! The end of a classifier: which output holds the classes, and the logits in front of its softmax or sigmoid.
+//! The end of a classifier: which output holds the classes, and the logits in front of its softmax or
+//! sigmoid.
 //!
-//! Shape of the concept: [`Model::head`] looks once, at its first use, and everything that is said of classes goes
-//! through the [`Head`] that it finds. `ending` walks from one output back to its logits, `choice` decides between
-//! several outputs.
+//! Shape of the concept: [`Model::head`] looks once, at its first use, and everything that is said of classes
+//! goes through the [`Head`] that it finds. `ending` walks from one output back to its logits, `choice`
+//! decides between several outputs.
 
 use std::sync::OnceLock;
 
@@ -30,13 +31,14 @@ pub enum Activation {
     },
     /// The entries are probabilities as they are: parts or means of what a softmax or sigmoid made.
     Given,
-    /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a sigmoid.
+    /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a
+    /// sigmoid.
     None,
 }
 
 impl Activation {
-    /// The function for a network with this many classes: a softmax over one number says nothing, so a single logit is
-    /// that of a yes or no.
+    /// The function for a network with this many classes: a softmax over one number says nothing, so a single
+    /// logit is that of a yes or no.
     pub fn over(self, classes: usize) -> Activation {
         match self {
             Self::Softmax | Self::None if classes == 1 => Self::Sigmoid,
@@ -85,7 +87,8 @@ pub struct Head {
     pub activation: Activation,
     /// The graph's output that they were found behind.
     pub output: ValueId,
-    /// How many classes there are, where the network's own input size tells; not looked for where one output alone is.
+    /// How many classes there are, where the network's own input size tells; not looked for where one output
+    /// alone is.
     pub classes: Option<usize>,
     /// The operator that was gone behind, as it leaves positions or words instead of scores.
     pub behind: Option<String>,
@@ -101,7 +104,8 @@ pub(super) struct Known {
 }
 
 impl Model {
-    /// Says how many class labels there are: of several outputs, the one with as many entries holds the classes.
+    /// Says how many class labels there are: of several outputs, the one with as many entries holds the
+    /// classes.
     pub fn with_labels(mut self, labels: Option<usize>) -> Self {
         self.known = Known { labels, found: OnceLock::new() };
         self

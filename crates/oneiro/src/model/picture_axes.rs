@@ -1,4 +1,5 @@
-//! Which axes a picture input has in the graph, and the graph that is fed with batch, channels, height and width instead.
+//! Which axes a picture input has in the graph, and the graph that is fed with batch, channels, height and
+//! width instead.
 
 use oneiro_net::ValueId;
 use oneiro_net::front::{View, viewed_input};
@@ -43,8 +44,8 @@ enum Evidence {
     NoPicture,
 }
 
-/// The axes of an input that is a picture without a batch or channels, by its shape and by what reads it; `None` if it is none
-/// or cannot be told.
+/// The axes of an input that is a picture without a batch or channels, by its shape and by what reads it;
+/// `None` if it is none or cannot be told.
 pub fn picture_axes(graph: &Graph, input: usize) -> Option<PictureAxes> {
     let dims = graph.inputs.get(input)?.dims.as_deref()?;
     let evidence = evidence(graph, graph.inputs[input].value, dims.len(), DEPTH);
@@ -174,7 +175,8 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, rank: usize, depth: usi
     }
 }
 
-/// Where the axes of extent 1 are in the end, if some are added at `first`, then others at `then` of the result.
+/// Where the axes of extent 1 are in the end, if some are added at `first`, then others at `then` of the
+/// result.
 fn composed(first: &[usize], then: &[usize]) -> Vec<usize> {
     let mut all = then.to_vec();
     for &axis in first {
@@ -186,8 +188,8 @@ fn composed(first: &[usize], then: &[usize]) -> Vec<usize> {
     all
 }
 
-/// The axes of a picture input whose graph does not take batch, channels, height and width; `None` if it does, or if its rank
-/// is none of a picture.
+/// The axes of a picture input whose graph does not take batch, channels, height and width; `None` if it
+/// does, or if its rank is none of a picture.
 ///
 /// # Errors
 /// If the card's axes do not fit, or its size.
@@ -320,7 +322,8 @@ pub(super) fn with_all_axes(
 }
 
 impl Model {
-    /// The shapes under which tensors as the file wants them go into the network: those of pictures with all four axes.
+    /// The shapes under which tensors as the file wants them go into the network: those of pictures with all
+    /// four axes.
     ///
     /// # Errors
     /// If a shape has another number of axes than the file's input.

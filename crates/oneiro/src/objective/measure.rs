@@ -1,9 +1,9 @@
 //! Terms as functions: activations → value and seed gradient.
 //!
-//! One shape for all: a [`Measure`] reads the activations of one batch entry, `[C, positions]`, and adds `weight` times
-//! its derivative to the seed of that entry. A [`Coupling`] does the same for all entries of a batch at once.
-//! [`of_layer`], [`of_input`] and [`of_batch`] make them from terms. Sums run in f64, but for the many
-//! products of a guide, and in a fixed order.
+//! One shape for all: a [`Measure`] reads the activations of one batch entry, `[C, positions]`, and adds
+//! `weight` times its derivative to the seed of that entry. A [`Coupling`] does the same for all entries of a
+//! batch at once. [`of_layer`], [`of_input`] and [`of_batch`] make them from terms. Sums run in f64, but for
+//! the many products of a guide, and in a fixed order.
 
 mod channel;
 mod coupling;

@@ -36,12 +36,13 @@ pub enum TermKind {
     Difference(Reference),
     /// −‖Φ − Φ0‖² / ‖Φ0‖² (Mahendran & Vedaldi 2016, §3).
     Inversion(Reference),
-    /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3); with a power p, each position's share times
-    /// max(.1, cos)^p (Lucid).
+    /// ⟨Φ, relu Φ0⟩ / ‖relu Φ0‖² (Mahendran & Vedaldi 2016, §3.3); with a power p, each position's share
+    /// times max(.1, cos)^p (Lucid).
     Caricature(Reference, f64),
     /// −Σ (G − G0)² / Σ G0², Gram matrices over positions (Gatys et al. 2016).
     Style(Reference),
-    /// At every position the largest product with any position of the picture's map, averaged (guided dreaming).
+    /// At every position the largest product with any position of the picture's map, averaged (guided
+    /// dreaming).
     Guide(Reference),
     /// How alike the styles in a batch are; it couples the batch (Lucid, `objectives.diversity`).
     Diversity,
@@ -256,7 +257,8 @@ impl Term {
         }
     }
 
-    /// Whether all numbers of the layer count alike, so that it does not matter which axis holds the channels.
+    /// Whether all numbers of the layer count alike, so that it does not matter which axis holds the
+    /// channels.
     pub fn reads_everything(&self) -> bool {
         let alike = match &self.kind {
             TermKind::Layer | TermKind::Difference(_) | TermKind::Inversion(_) | TermKind::Alignment => true,

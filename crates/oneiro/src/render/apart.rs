@@ -1,12 +1,13 @@
-//! Whether the pictures of a batch may share a pass of the network: one that takes statistics over its batch mixes them.
+//! Whether the pictures of a batch may share a pass of the network: one that takes statistics over its batch
+//! mixes them.
 
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::{Objective, Reads};
 use crate::preset::Preset;
 
-/// Whether the network mixes the pictures of a batch, on the way to what these objectives read. Then each picture has to be made by
-/// itself, and with one view.
+/// Whether the network mixes the pictures of a batch, on the way to what these objectives read. Then each
+/// picture has to be made by itself, and with one view.
 ///
 /// # Errors
 /// If an objective names a layer that the network does not have.

@@ -1,4 +1,5 @@
-//! What a layer sees of a picture: its stride, which jitter is measured by, and the area of its receptive field.
+//! What a layer sees of a picture: its stride, which jitter is measured by, and the area of its receptive
+//! field.
 
 use oneiro_net::analysis::{self, ReceptiveField};
 

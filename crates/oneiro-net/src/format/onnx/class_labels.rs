@@ -1,5 +1,6 @@
-//! Names of classes that stand in the operators that turn scores into words: `ZipMap`, tables of strings that positions are
-//! looked up in. None of these operators is run; a caller finds the names under [`CLASS_LABELS_KEY`].
+//! Names of classes that stand in the operators that turn scores into words: `ZipMap`, tables of strings that
+//! positions are looked up in. None of these operators is run; a caller finds the names under
+//! [`CLASS_LABELS_KEY`].
 
 use super::proto;
 

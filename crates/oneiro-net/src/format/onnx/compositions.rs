@@ -1,6 +1,6 @@
 //! Operators that ONNX itself defines as functions of others (`Attention`, `RotaryEmbedding`,
-//! `MeanVarianceNormalization`), and those that ONNX Runtime writes into its own files ([`runtime`], [`nchwc`]). Each call
-//! becomes the function's nodes, with a gradient for free.
+//! `MeanVarianceNormalization`), and those that ONNX Runtime writes into its own files ([`runtime`],
+//! [`nchwc`]). Each call becomes the function's nodes, with a gradient for free.
 //!
 //! What a file leaves to the shapes (head sizes, repeated heads) is written with `Shape`, which folds.
 

@@ -9,7 +9,8 @@ use super::{input_type, proto};
 use crate::graph::Dim;
 use crate::tensor::DType;
 
-/// The axes and element types of inner tensors that a file declares (`value_info`), by name; nothing for bytes that are no model.
+/// The axes and element types of inner tensors that a file declares (`value_info`), by name; nothing for
+/// bytes that are no model.
 ///
 /// Exporters write them, shape inference needs them where an operator is not known.
 pub fn declared(bytes: Bytes) -> BTreeMap<String, (Vec<Dim>, DType)> {

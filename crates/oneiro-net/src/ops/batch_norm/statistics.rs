@@ -1,7 +1,7 @@
 //! The kernel of a normalization by the batch's own mean and variance, with the gradient through both.
 //!
-//! With x̂ = (x − mean)/√(var + ε) a channel, y = x̂·scale + bias and, with means over the batch and all positions,
-//! dx = scale/√(var + ε)·(dy − mean(dy) − x̂·mean(dy·x̂)) (Ioffe and Szegedy 2015, §3).
+//! With x̂ = (x − mean)/√(var + ε) a channel, y = x̂·scale + bias and, with means over the batch and all
+//! positions, dx = scale/√(var + ε)·(dy − mean(dy) − x̂·mean(dy·x̂)) (Ioffe and Szegedy 2015, §3).
 
 use rayon::prelude::*;
 

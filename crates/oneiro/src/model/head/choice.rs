@@ -1,7 +1,7 @@
 //! Which of several outputs holds the classes.
 //!
-//! An output can hold classes if its entries are one row of numbers. Of those that can, the best is taken by the first
-//! of these that tells them apart:
+//! An output can hold classes if its entries are one row of numbers. Of those that can, the best is taken by
+//! the first of these that tells them apart:
 //!
 //! 1. it has as many entries as there are labels,
 //! 2. it has more than one entry,
@@ -124,7 +124,8 @@ pub(super) fn described(model: &Model) -> String {
     listed.join(", ")
 }
 
-/// What is known of all values that outputs depend on, for the network's own input shapes; empty if those fail.
+/// What is known of all values that outputs depend on, for the network's own input shapes; empty if those
+/// fail.
 fn facts_of_outputs(model: &Model) -> Facts {
     let graph = &model.graph;
     let Ok(shapes) = model.input_shapes(1, None) else { return Vec::new() };

@@ -1,5 +1,5 @@
-//! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several operators, and
-//! past operators that leave positions or words instead of scores.
+//! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several
+//! operators, and past operators that leave positions or words instead of scores.
 
 use oneiro_net::ops::activation::{self, Bounds};
 use oneiro_net::ops::{Fact, Facts, unary};
@@ -343,7 +343,8 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether a value is made of probabilities alone: entries, complements and means of what a softmax or sigmoid made.
+    /// Whether a value is made of probabilities alone: entries, complements and means of what a softmax or
+    /// sigmoid made.
     fn holds_probabilities(&self, value: ValueId, left: usize) -> bool {
         let Some(left) = left.checked_sub(1) else { return false };
         let value = self.bare(value);

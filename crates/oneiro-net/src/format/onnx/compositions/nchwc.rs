@@ -1,12 +1,14 @@
 //! Operators of ONNX Runtime's domain `com.microsoft.nchwc`, whose values lie in blocks of channels.
 //!
-//! Here such a value is an ordinary (N, C, H, W) with C rounded up to whole blocks; the added channels are fed by filters
-//! of zeros and read by zeros. Filters lie as [O/B][I/B][H][W][B of I][B of O] or, where they read a plain image or one
-//! channel each, as [O/B][I][H][W][B of O] (`nchwc_transformer.cc`, `mlas/lib/reorder.cpp`).
+//! Here such a value is an ordinary (N, C, H, W) with C rounded up to whole blocks; the added channels are
+//! fed by filters of zeros and read by zeros. Filters lie as [O/B][I/B][H][W][B of I][B of O] or, where they
+//! read a plain image or one channel each, as [O/B][I][H][W][B of O] (`nchwc_transformer.cc`,
+//! `mlas/lib/reorder.cpp`).
 //!
-//! B is 8 or 16, as the processor was that wrote the file, and nothing in the file says which. [`annotate`] finds it by the
-//! channel counts that only one of them allows, or else by the sizes of the filters: read in blocks of the wrong extent, each
-//! filter is a mixture of two, and mixtures differ less in size ([`spread`]).
+//! B is 8 or 16, as the processor was that wrote the file, and nothing in the file says which. [`annotate`]
+//! finds it by the channel counts that only one of them allows, or else by the sizes of the filters: read in
+//! blocks of the wrong extent, each filter is a mixture of two, and mixtures differ less in size
+//! ([`spread`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +19,8 @@ use crate::format::onnx::proto::tensor_proto::DataType;
 use crate::format::onnx::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto};
 
 const DOMAIN: &str = "com.microsoft.nchwc";
-/// Attributes that [`annotate`] gives the nodes: channels in a block, extents of the filters, whether filters read blocks.
+/// Attributes that [`annotate`] gives the nodes: channels in a block, extents of the filters, whether filters
+/// read blocks.
 const BLOCK: &str = "oneiro.block";
 const FILTER: &str = "oneiro.filter";
 const BLOCKS_IN: &str = "oneiro.blocks_in";
@@ -25,15 +28,16 @@ const BLOCKS_IN: &str = "oneiro.blocks_in";
 const SMALL: i64 = 8;
 /// AVX-512, and ARM.
 const LARGE: i64 = 16;
-/// How many times the spread of the filters' sizes one reading must have of the other's to be believed. A mixture of two
-/// independent filters has half the variance.
+/// How many times the spread of the filters' sizes one reading must have of the other's to be believed. A
+/// mixture of two independent filters has half the variance.
 const CLEARLY: f64 = 1.25;
 /// How many times the spread of pure noise that has to be.
 const ABOVE_NOISE: f64 = 3.0;
 /// The version of the default operator set that the bodies are written in.
 const OPSET: i64 = 21;
 
-/// Finds the block of the file and writes it, with the extents of filters, onto its nodes. Returns what a person should know.
+/// Finds the block of the file and writes it, with the extents of filters, onto its nodes. Returns what a
+/// person should know.
 pub fn annotate(graph: &mut GraphProto) -> Option<String> {
     if !graph.node.iter().any(|n| n.domain() == DOMAIN) {
         return None;
@@ -129,9 +133,9 @@ fn by_sizes(graph: &GraphProto) -> (i64, bool) {
     if clear(large, small) { (LARGE, true) } else { (SMALL, clear(small, large)) }
 }
 
-/// How much the mean squares of the filters differ, read in blocks of this many: their variance over their squared mean, and
-/// what that would be if all numbers were drawn alike (2/n for n numbers a filter). `None` where the data do not lie
-/// in the file as 32-bit floats.
+/// How much the mean squares of the filters differ, read in blocks of this many: their variance over their
+/// squared mean, and what that would be if all numbers were drawn alike (2/n for n numbers a filter). `None`
+/// where the data do not lie in the file as 32-bit floats.
 fn spread(tensor: &TensorProto, block: i64) -> Option<(f64, f64)> {
     let extents = tensor.dims.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>()?;
     let (&[o, i, h, w], block) = (extents.as_slice(), usize::try_from(block).ok()?) else { return None };
@@ -253,7 +257,8 @@ fn upsample(b: &mut Body, node: &NodeProto) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// A convolution's node from `input`, with filters of these extents, whose sizes differ (or not), in blocks.
+    /// A convolution's node from `input`, with filters of these extents, whose sizes differ (or not), in
+    /// blocks.
     fn convolution(graph: &mut GraphProto, input: &str, name: &str, dims: [i64; 4], block: i64, alike: bool) {
         let mut state = 7u64;
         let mut noise = || {

@@ -1,6 +1,6 @@
-//! Operators that ONNX Runtime writes into the files it optimizes (domain `com.microsoft`): a convolution or product with the
-//! activation function behind it, sums in front of a normalization, attention with packed operands.
-//! The source is `docs/ContribOperators.md` of ONNX Runtime.
+//! Operators that ONNX Runtime writes into the files it optimizes (domain `com.microsoft`): a convolution or
+//! product with the activation function behind it, sums in front of a normalization, attention with packed
+//! operands. The source is `docs/ContribOperators.md` of ONNX Runtime.
 
 use super::{Body, attribute, given, int, names};
 use crate::format::onnx::proto::attribute_proto::AttributeType;
@@ -88,7 +88,8 @@ pub(super) fn of(node: &NodeProto) -> Option<FunctionProto> {
     Some(function(names(inputs), names(&outputs), b.0, opset))
 }
 
-/// `SimplifiedLayerNormalization`, which ONNX Runtime writes into the default domain: x/√(mean(x²) + ε)·scale.
+/// `SimplifiedLayerNormalization`, which ONNX Runtime writes into the default domain: x/√(mean(x²) +
+/// ε)·scale.
 pub(super) fn simplified_norm(node: &NodeProto) -> FunctionProto {
     let inner = NodeProto { op_type: Some("RMSNormalization".into()), name: None, ..node.clone() };
     function(node.input.clone(), node.output.clone(), vec![inner], OPSET)
@@ -151,8 +152,8 @@ fn own_attributes(node: &NodeProto) -> Vec<AttributeProto> {
     node.attribute.iter().filter(|a| !a.name().starts_with("activation")).cloned().collect()
 }
 
-/// A convolution of `X` by the filters called `weights`, with the sum and the activation function that `node` names.
-/// `weights` is an input of the body or a value that it computes.
+/// A convolution of `X` by the filters called `weights`, with the sum and the activation function that `node`
+/// names. `weights` is an input of the body or a value that it computes.
 pub(super) fn convolution(b: &mut Body, node: &NodeProto, weights: &str) -> Option<()> {
     let bias = if given(&node.input, 2) { "B" } else { "" };
     let inputs = ["X", weights, bias];
@@ -281,8 +282,8 @@ fn attention(b: &mut Body, node: &NodeProto, [q, k, v]: [&str; 3], mask: bool) -
     Some(())
 }
 
-/// Query, key and value of three axes each, or packed in one of five axes (batch, positions, heads, 3, size). The forms with
-/// a padding mask, with keys of the past, or with keys of four axes are not known.
+/// Query, key and value of three axes each, or packed in one of five axes (batch, positions, heads, 3, size).
+/// The forms with a padding mask, with keys of the past, or with keys of four axes are not known.
 fn multi_head_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     if [4, 6, 7, 8, 9].iter().any(|&i| given(&node.input, i)) {
         return None;
