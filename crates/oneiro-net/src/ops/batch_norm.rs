@@ -77,7 +77,7 @@ impl BatchNorm {
         let (mean, var) =
             if self.training { moments_of_constant(inputs)? } else { (wide(get(3)?), wide(get(4)?)) };
         let scale = |c: usize| f64::from(gamma[c]) / (var[c] + f64::from(self.epsilon)).sqrt();
-        let shift = |c: usize| f64::from(beta[c]) - f64::from(mean[c]) * scale(c);
+        let shift = |c: usize| f64::from(beta[c]) - mean[c] * scale(c);
         Ok((0..gamma.len()).map(|c| (scale(c) as f32, shift(c) as f32)).unzip())
     }
 }
