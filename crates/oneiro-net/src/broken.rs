@@ -3,7 +3,7 @@
 //!
 //! A broken filter spoils its own channel and what reads it. It would spoil the gradients of its layer's
 //! other channels, too, because a layer's gradient sums over all of its filters, and 0·NaN is NaN.
-//! [`isolate`] therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞
+//! A plan therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞
 //! where only the bias is infinite) in by a choice, which passes no gradient. Whatever reads the channel is
 //! still not finite.
 

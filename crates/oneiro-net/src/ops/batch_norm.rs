@@ -3,7 +3,7 @@
 //! y = (x − mean)/√(var + ε)·scale + bias. Passes fold it into the convolution before it where nobody asks
 //! for the value in between ([`crate::passes`]); left alone it is the kernel below.
 //!
-//! In training mode mean and variance are those of x itself ([`statistics`]), so entries of a batch depend on
+//! In training mode mean and variance are those of x itself (`statistics`), so entries of a batch depend on
 //! each other. A node is in training mode
 //!
 //! - from operator set 14 on, if `training_mode` is 1,
