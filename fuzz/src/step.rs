@@ -75,7 +75,7 @@ fn list(graph: &Graph, shapes: &[Vec<usize>]) {
     let batch = shapes.first().and_then(|s| s.first()).copied().unwrap_or(1);
     let stated: Vec<_> =
         graph.inputs.iter().zip(shapes).map(|(i, s)| (i.value, Axes::channels_first(s))).collect();
-    let followed = axes::follow(graph, &facts, &stated, batch);
+    let followed = axes::follow(graph, &facts, &stated, batch, None);
     for (axes, fact) in followed.axes.iter().zip(&facts) {
         let (Some(axes), Some(fact)) = (axes, fact) else { continue };
         let Some(map) = FeatureMap::of(axes, &fact.shape, batch) else { continue };

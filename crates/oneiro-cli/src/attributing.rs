@@ -23,6 +23,9 @@ use crate::references::{SourceFile, hash};
 
 /// The completeness gap beyond which a person is warned.
 const GAP_WARNING: f64 = 0.05;
+/// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
+/// twice as bright as the other.
+const EVEN: f64 = 0.995;
 /// Columns of the sheet at most: the photo and six maps.
 const COLUMNS: usize = 7;
 /// Pictures are drawn at least so wide, each pixel as a square.
@@ -277,12 +280,19 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
         }
         if map.scale == 0.0 {
             let why = match map.method {
-                Method::GradCam => "nothing of that layer speaks for the unit here",
+                Method::GradCam => {
+                    "nothing of that layer's map speaks for the unit here (a class token reads no patches behind the last attention)"
+                }
                 _ => {
                     "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
                 }
             };
             context.note(&format!("note: {file}: {} is zero everywhere: {why}", map.method));
+        } else if map.method == Method::GradCam && map.entropy > EVEN {
+            context.note(&format!(
+                "note: {file}: {} is nearly even: it points at nothing; --cam-layer names another layer",
+                map.method
+            ));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command line of oneiro: see what a trained convolutional network has learned.
+//! The command line of oneiro: see what a trained network has learned.
 
 #![deny(unsafe_code)]
 
@@ -37,7 +37,7 @@ mod sheets;
 use config::Config;
 use context::Context;
 
-/// See what a trained convolutional network has learned.
+/// See what a trained network has learned.
 #[derive(Parser)]
 #[command(
     name = "oneiro",

@@ -48,11 +48,15 @@ pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished])
     };
     let why = "the gradient is zero or nearly so (a dead unit, a saturated output, weights that were never trained, a mask that is \
                black everywhere)";
-    let is_redirected =
-        |f: &Finished| work.settings[f.report.setting].preset.gradients.relu == ReluGradient::Redirected;
+    let has_relu = work.model.model.graph.nodes.iter().any(|n| matches!(n.op.op_type(), "Relu" | "Clip"));
+    let is_redirected = |f: &Finished| {
+        let rule = work.settings[f.report.setting].preset.gradients.relu;
+        has_relu && rule == ReluGradient::Redirected
+    };
     note(&|f| is_stuck(&f.report) && !is_redirected(f), &|names, _| {
         format!(
-            "note: the value of {names} did not change: {why}; --relu-rule redirected may wake a dead unit"
+            "note: the value of {names} did not change: {why}{}",
+            if has_relu { "; --relu-rule redirected may wake a dead unit" } else { "" }
         )
     });
     note(&|f| is_stuck(&f.report) && is_redirected(f), &|names, _| {

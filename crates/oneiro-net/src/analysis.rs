@@ -106,7 +106,7 @@ pub fn layers(
             node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
         for value in node.outputs.iter().flatten() {
             let Some(fact) = facts[value.index()].as_ref() else { continue };
-            if fact.value.is_some() || fact.dtype != DType::Float {
+            if fact.value.is_some() {
                 continue;
             }
             let to = map_shape(*value, &fact.shape);
@@ -117,7 +117,7 @@ pub fn layers(
                 let known = followed.of(*source).zip(followed.of(*value));
                 let reach = known.map_or_else(
                     || node.op.reach(Facts(&inputs)),
-                    |(axes, _)| reach_over(node, &inputs, axes, &from, &to),
+                    |axes| reach_over(node, &inputs, axes, &from, &to),
                 );
                 for (input, field) in &fields[source.index()] {
                     let seen = field.after(&reach, &from, &to, &shapes[*input]);
@@ -131,6 +131,11 @@ pub fn layers(
                 continue;
             }
             merged.sort_by_key(|(i, _)| *i);
+            if fact.dtype != DType::Float {
+                // Pictures of integers are moved before they become numbers; positions are no layers.
+                fields[value.index()] = merged;
+                continue;
+            }
             let mut aliases = names.of(*value);
             let name = aliases.remove(0);
             let params = inputs
@@ -162,7 +167,13 @@ pub fn layers(
 
 /// How far a node sees on the map of an operand with these axes. Operators count with axis 1 for channels and
 /// those behind it for positions; in other orders of axes the maps tell.
-fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize], to: &[usize]) -> Reach {
+fn reach_over(
+    node: &Node,
+    inputs: &[Option<&Fact>],
+    (axes, result): (&Axes, &Axes),
+    from: &[usize],
+    to: &[usize],
+) -> Reach {
     let reach = node.op.reach(Facts(inputs));
     let op = node.op.op_type();
     let (positions, after) = (from.get(2..).unwrap_or_default(), to.get(2..).unwrap_or_default());
@@ -174,6 +185,12 @@ fn reach_over(node: &Node, inputs: &[Option<&Fact>], axes: &Axes, from: &[usize]
             if same && data == 1 { Reach::Point } else { Reach::Whole }
         }
         "Transpose" if same => Reach::Point,
+        // Channels that are split into heads, or picked, leave the positions where they are.
+        "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" | "Slice" | "Split" | "Gather"
+            if axes.positions() == result.positions() && axes.has_positions() =>
+        {
+            Reach::Point
+        }
         _ if op.starts_with("Reduce") && same => Reach::Point,
         _ if op.starts_with("Reduce") && volume(positions) > volume(after) => Reach::Whole,
         "Reshape" | "Flatten" | "Transpose"
@@ -284,7 +301,7 @@ mod tests {
         let shapes = [vec![1, 2, 12, 10]];
         let facts = infer(&graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
         let stated = [(x, Axes::channels_first(&shapes[0]))];
-        let followed = crate::axes::follow(&graph, &facts, &stated, 1);
+        let followed = crate::axes::follow(&graph, &facts, &stated, 1, None);
         let found = layers(&graph, &Names::new(&graph, &[]), &shapes, &followed).unwrap();
         let field = |name: &str| {
             let layer = found.layers.iter().find(|l| l.name == name).unwrap();

@@ -43,7 +43,7 @@ fn one_step(path: &Path) {
     let facts = infer(&graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
     let stated: Vec<_> =
         graph.inputs.iter().zip(&shapes).map(|(i, s)| (i.value, Axes::channels_first(s))).collect();
-    let followed = axes::follow(&graph, &facts, &stated, 1);
+    let followed = axes::follow(&graph, &facts, &stated, 1, None);
     let layers = analysis::layers(&graph, &Names::new(&graph, &[]), &shapes, &followed).unwrap();
     assert!(layers.skipped.is_empty(), "{name}: {:?}", layers.skipped);
     let output = graph.outputs[0];

@@ -71,7 +71,7 @@ pub struct Args {
     /// What the window is filled with: black, mean, blur or noise [default: mean]
     #[arg(long, value_name = "KIND")]
     fill: Option<Baseline>,
-    /// Layer of grad-cam [default: the last convolution's map before the unit]
+    /// Layer of grad-cam [default: the last map before the unit that has a gradient]
     #[arg(long, value_name = "LAYER")]
     cam_layer: Option<String>,
     /// Seed of all noise

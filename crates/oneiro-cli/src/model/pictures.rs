@@ -61,10 +61,17 @@ pub fn apply_axes(
         let fits = |i: &&Input| preparation::rank(i) == axes.groups().len() && is_read(graph, i);
         let names: Vec<&str> = graph.inputs.iter().filter(fits).map(|i| graph.name(i.value)).collect();
         let [name] = names[..] else {
+            let wanted = axes.groups().len();
+            if names.is_empty() {
+                let read = graph.inputs.iter().filter(|i| is_read(graph, i));
+                let inputs: Vec<String> = read
+                    .map(|i| format!("\"{}\" has {}", graph.name(i.value), preparation::rank(i)))
+                    .collect();
+                bail!("--input-axes {axes} names {wanted} axes; input {}", inputs.join(", "));
+            }
             bail!(
-                "--input-axes {axes}: {} inputs of the network have {} axes; describe them in a model card ([[input]] with axes)",
+                "--input-axes {axes}: {} inputs of the network have {wanted} axes; describe them in a model card ([[input]] with axes)",
                 names.len(),
-                axes.groups().len()
             );
         };
         let input = card.input.iter_mut().find(|i| i.name == name);

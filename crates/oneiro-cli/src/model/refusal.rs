@@ -28,9 +28,12 @@ pub fn no_pictures(model: &LoadedModel) -> Option<String> {
     };
     let shape: Vec<String> = first.dims.iter().flatten().map(extent).collect();
     let signal = if shape.len() == 3 { ": signals along one axis cannot be visualized yet" } else { "" };
+    let behind = model.model.beginning(&[], None).map_or(String::new(), |name| {
+        format!("; to start behind what cannot be run give --from-layer \"{name}\"")
+    });
     Some(format!(
         "{} takes no pictures: its input \"{}\" has shape [{}], and pictures have batch, channels, height and width{signal}; \
-         `oneiro run` and `oneiro check` work on raw tensors",
+         `oneiro run` and `oneiro check` work on raw tensors{behind}",
         model.source,
         model.model.graph.name(first.value),
         shape.join(", ")

@@ -22,8 +22,15 @@ pub struct Followed {
 const READS_CHANNELS_FIRST: &[&str] = &["Conv", "ConvTranspose"];
 
 /// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of
-/// the inputs, and of other values that somebody knows better. `batch` is the number of entries.
-pub fn follow(graph: &Graph, facts: &[Option<Fact>], stated: &[(ValueId, Axes)], batch: usize) -> Followed {
+/// the inputs, and of other values that somebody knows better. `batch` is the number of entries;
+/// `prefix` that of the tokens in front of patches, where somebody knows it.
+pub fn follow(
+    graph: &Graph,
+    facts: &[Option<Fact>],
+    stated: &[(ValueId, Axes)],
+    batch: usize,
+    prefix: Option<usize>,
+) -> Followed {
     let fact = |v: ValueId| facts.get(v.index()).and_then(Option::as_ref);
     let mut convolved = vec![false; graph.values.len()];
     for node in graph.nodes.iter().filter(|n| READS_CHANNELS_FIRST.contains(&n.op.op_type())) {
@@ -44,6 +51,9 @@ pub fn follow(graph: &Graph, facts: &[Option<Fact>], stated: &[(ValueId, Axes)],
         let mut axes = said.or(found).filter(|axes| axes.fits(&fact.shape));
         if convolved[value.index()] {
             axes = Some(as_convolved(axes, &fact.shape, batch));
+        }
+        if let (Some(prefix), Some(axes)) = (prefix, &mut axes) {
+            axes.0.iter_mut().for_each(|axis| super::stated::with_prefix(axis, prefix));
         }
         if axes.is_none() && fact.shape.len() == 2 && fact.shape[0] == batch {
             axes = Some(Axes(vec![

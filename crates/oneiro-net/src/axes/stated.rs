@@ -67,3 +67,17 @@ fn tokens(n: usize, patches: Option<&Axis>, prefix: Option<usize>) -> Result<Axi
     }
     Ok(vec![Part::new(Kind::Tokens(Arc::new(Tokens { before, grid, after })), n)])
 }
+
+/// An axis of patch tokens with others, of which this many stand in front. Where they do not fit, the axis is
+/// not known any more.
+pub(super) fn with_prefix(axis: &mut Axis, prefix: usize) {
+    let [Part { kind: Kind::Tokens(tokens), extent: n, .. }] = &axis[..] else { return };
+    let (n, grid) = (*n, tokens.grid.clone());
+    let others = n.saturating_sub(extent(&grid));
+    *axis = match others.checked_sub(prefix) {
+        Some(after) => {
+            vec![Part::new(Kind::Tokens(Arc::new(Tokens { before: prefix, grid, after })), n)]
+        }
+        None => vec![Part::new(Kind::Mixed, n)],
+    };
+}

@@ -63,7 +63,7 @@ impl Net {
         let graph = self.0.finish(&[last]);
         let facts = infer(&graph, &[shape.to_vec()], &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
         let stated = [(graph.inputs[0].value, Axes::channels_first(&shape))];
-        let followed = follow(&graph, &facts, &stated, shape[0]);
+        let followed = follow(&graph, &facts, &stated, shape[0], None);
         let shapes = facts.iter().map(|f| f.as_ref().map_or(vec![], |f| f.shape.clone())).collect();
         Network { graph, shapes, followed, batch: shape[0] }
     }

@@ -141,7 +141,7 @@ fn at_last_map(subject: &Subject<'_>, image: &[f32]) -> Result<(String, LayerGra
 
 fn no_map(name: &str, shape: &[usize]) -> Error {
     Error::Settings(format!(
-        "Grad-CAM at \"{name}\": its shape is {shape:?}, and a map of height and width is needed; choose a convolution \
+        "Grad-CAM at \"{name}\": its shape is {shape:?}, and a map of height and width is needed; choose a convolution or another layer with a map \
          before it"
     ))
 }

@@ -132,12 +132,12 @@ impl Model {
                 stated.push((input.value, axes));
             }
         }
-        let mut followed = axes::follow(&self.graph, &facts, &stated, batch);
+        let mut followed = axes::follow(&self.graph, &facts, &stated, batch, self.card.prefix_tokens);
         if !self.card.axes.is_empty() {
             let said = self.axes_of_card(&facts, &followed)?;
             if !said.is_empty() {
                 stated.splice(0..0, said);
-                followed = axes::follow(&self.graph, &facts, &stated, batch);
+                followed = axes::follow(&self.graph, &facts, &stated, batch, self.card.prefix_tokens);
             }
         }
         Ok(Layered { facts, followed, batch })
@@ -263,15 +263,19 @@ impl Model {
                 layered.batch
             ));
         }
-        let words = shape.len().saturating_sub(2);
-        let example = match words {
-            0 => "N,C".to_owned(),
-            1 => "N,tokens,C".to_owned(),
-            _ => format!("N,C{}", ",?".repeat(words)),
+        let advice = match (axes.is_some_and(|axes| axes.is_batch(0)), shape.len()) {
+            (true, rank @ 2..) => {
+                let rest = ",?".repeat(rank - 2);
+                format!(
+                    ", or state them: --axes \"{name}=N,C{rest}\" if axis 1 holds the channels, \"{name}=N{rest},C\" if the last \
+                     one does (? has no meaning), or under [axes] in the model card"
+                )
+            }
+            _ => String::new(),
         };
         Error::Unit(format!(
             "layer \"{name}\" has shape {shape:?}{known}, and which of its axes holds the channels is not known; choose a layer \
-             whose axes `oneiro layers` knows, or state them: --axes \"{name}={example}\", or under [axes] in the model card"
+             whose axes `oneiro layers` knows{advice}"
         ))
     }
 }
