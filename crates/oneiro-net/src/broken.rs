@@ -187,7 +187,9 @@ impl Repair {
         let repaired = constants.iter().map(|&(i, tensor)| {
             let whole = if matches!(form, Form::Channelwise) && i == VARIANCE { 1.0 } else { 0.0 };
             let data = tensor.as_floats().ok()?.into_owned();
-            let keep = |(at, x)| if broken[form.channel(i, tensor.shape(), at)] { whole } else { x };
+            // Constants of other shapes than the layer's are for its kernel to refuse.
+            let is_broken = |at| broken.get(form.channel(i, tensor.shape(), at)).is_some_and(|b| *b);
+            let keep = |(at, x)| if is_broken(at) { whole } else { x };
             Some((i, Tensor::floats(tensor.shape(), data.into_iter().enumerate().map(keep).collect())))
         });
         let constants = repaired.collect::<Option<Vec<_>>>()?;
