@@ -28,7 +28,7 @@ const VARIANCE: usize = 4;
 enum Form {
     /// Filters (O, …) and a bias.
     Filters,
-    /// Filters (I, O/groups, …) of so many groups, and a bias.
+    /// Filters (I, O/groups, …) of a grouped transposed convolution, and a bias.
     Transposed { groups: usize },
     /// A matrix with a row a channel, and a bias.
     Rows,

@@ -10,7 +10,7 @@ use crate::attributes::{Attribute, Attributes};
 use crate::graph::{Dim, Graph, Node, Value, ValueId};
 use crate::ops::{Operator, build};
 
-/// The same graph, fed with channels first: each input marked in `turned` (and of at least three axes) is
+/// A copy of the graph that is fed with channels first: each input marked in `turned` (and of at least three axes) is
 /// replaced by one of the same name whose axis 1 holds the channels, and a `Transpose` behind it. Also the
 /// values that were the inputs.
 pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> (Graph, Vec<ValueId>) {

@@ -8,7 +8,7 @@ const SIDE: usize = 16;
 const FEATURES: usize = 6;
 
 /// A network on pictures of 16x16: a convolution, the means of its maps (`features`), a dense layer on them
-/// (`dense`) of this many outputs with this bias, and what further nodes make of it.
+/// (`dense`) of this many outputs with this bias, and further nodes behind it.
 fn network(classes: usize, bias: &[f32], further: &[Vec<u8>], outputs: &[&str]) -> Vec<u8> {
     let mut graph = vec![
         node("Conv", "conv", &["x", "conv.weight"], "conv", &[ints("kernel_shape", &[3, 3])]),

@@ -1,4 +1,4 @@
-//! What a value's readers say of its axes, where nothing in front of it does.
+//! Axes of a value by its readers, where nothing in front of the value tells them.
 
 use crate::graph::{Dim, Graph, Node, ValueId};
 use crate::ops::conv::Conv;
