@@ -28,6 +28,7 @@ mod preparation;
 mod refusal;
 mod source;
 
+use beginning::Beginning;
 pub use feeding::sources as fed_from;
 use preparation::Prepared;
 use source::Source;
@@ -263,9 +264,16 @@ fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
         (None, None) => Card::parse("name = \"\"")?,
     };
     let declared = || bytes.clone().map(onnx::declared).unwrap_or_default();
-    let (graph, begins_inside) = beginning::begin(graph, &mut card, args.from_layer.as_deref(), &declared)?;
+    let Beginning { graph, inside } =
+        beginning::begin(graph, &mut card, args.from_layer.as_deref(), &declared)?;
     let Prepared { mut card, labels, guessed, mut notes } =
-        preparation::complete(card, args, &graph, begins_inside)?;
+        preparation::complete(card, args, &graph, !inside.is_empty())?;
+    for (tensor, axes) in inside {
+        // Pictures have axes of their own.
+        if let (Some(InputKind::Tensor), Some(axes)) = (card.input(&tensor).map(|i| i.kind), axes) {
+            card.axes.entry(tensor).or_insert(axes);
+        }
+    }
     notes.splice(0..0, graph.notes.iter().cloned());
     let labels = match &args.prepared {
         Some(_) => None,
@@ -296,6 +304,9 @@ fn read(args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
         None => labels.or_else(|| output::labels_in_graph(&model)),
     };
     model = model.with_labels(labels.as_ref().map(Labels::len));
+    notes.extend(model.contradicted_axes().into_iter().map(|(layer, stated, found)| {
+        format!("the axes of \"{layer}\" are stated as {stated}, by the graph they are {found}: what is stated counts")
+    }));
     if is_blocked {
         model = model.with_declared(declared());
     }

@@ -51,7 +51,6 @@ mod testing;
 
 pub use baseline::Baseline;
 pub(crate) use grad_cam::layer_gradient;
-pub(crate) use subject::image_input;
 pub use subject::{Subject, Watch, top_class};
 pub use summary::{Summary, scale};
 

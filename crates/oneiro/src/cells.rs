@@ -181,7 +181,7 @@ impl Cells {
 
 /// Feeds an image to the one input for pictures, zeros to others.
 fn feed(model: &Model, probe: &mut Probe, image: &[f32]) -> Result<()> {
-    let input = crate::attribution::image_input(model)?;
+    let input = model.image_input()?;
     for i in 0..probe.inputs().len() {
         let shape = probe.inputs()[i].shape.clone();
         if i != input {

@@ -21,7 +21,7 @@ mod picture_axes;
 mod tests;
 
 pub use axes::{Layered, Target, View};
-pub use begin::{Declared, begin_at};
+pub use begin::{Begun, Declared, begin_at};
 pub use fed::Fed;
 pub use head::{Activation, Head};
 pub use picture_axes::{PictureAxes, picture_axes};
@@ -186,6 +186,33 @@ impl Model {
         Err(Error::Settings(format!(
             "input \"{name}\" has {channels} channels, its card says {wanted}{hint}"
         )))
+    }
+
+    /// The one input that takes single images.
+    ///
+    /// # Errors
+    /// If no input does, or several inputs take pictures.
+    pub fn image_input(&self) -> Result<usize> {
+        let inputs = self.card.input.iter().enumerate();
+        let pictures: Vec<(usize, &InputCard)> =
+            inputs.filter(|(_, i)| i.kind != InputKind::Tensor).collect();
+        let quoted = |name: &String| format!("\"{name}\"");
+        let why = match pictures[..] {
+            [(at, card)] if card.kind == InputKind::Image => return Ok(at),
+            [(_, card)] => {
+                let what = if card.kind == InputKind::Clip { "clips" } else { "optical flow" };
+                format!("its input {} takes {what}", quoted(&card.name))
+            }
+            [] => {
+                let names: Vec<String> = self.card.input.iter().map(|i| quoted(&i.name)).collect();
+                format!("nothing says that {} is a picture", names.join(" or "))
+            }
+            _ => {
+                let names: Vec<String> = pictures.iter().map(|(_, card)| quoted(&card.name)).collect();
+                format!("it takes several pictures at once, {}", names.join(" and "))
+            }
+        };
+        Err(Error::Settings(format!("the network does not take single images: {why}")))
     }
 
     /// An error if an input takes bands: for those who work on photographs alone.

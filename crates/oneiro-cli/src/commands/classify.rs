@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::card::{InputCard, InputKind};
 use oneiro::model::Activation;
 use oneiro::model::{Target, View};
 use oneiro::objective::Objective;
@@ -79,20 +78,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load(context, &args.model)?;
     let files = collect(context, &args.images, model.labels.as_ref())?;
-    let images = |(_, card): &(usize, &InputCard)| card.kind != InputKind::Tensor;
-    let (at, card) = match model.model.card.input.iter().enumerate().filter(images).collect::<Vec<_>>()[..] {
-        [(at, card)] if card.kind == InputKind::Image => (at, card),
-        [(_, card)] => bail!(
-            "{} does not classify single images: its input \"{}\" takes {}",
-            model.source,
-            card.name,
-            if card.kind == InputKind::Clip { "clips" } else { "optical flow" }
-        ),
-        _ => bail!(
-            "{} does not classify single images: it has several inputs, or none for pictures",
-            model.source
-        ),
-    };
+    let at = model.model.image_input().with_context(|| model.source.clone())?;
+    let card = &model.model.card.input[at];
     let preprocess = Preprocess::from_card(card);
     let shapes = model.model.input_shapes(1, None)?;
     model.model.check_colors(at)?;
@@ -212,7 +199,7 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, verdicts: &[Verdi
         let share =
             |n: usize| format!("{} of {total} ({:.1} %)", right(n), 100.0 * right(n) as f64 / total as f64);
         context.print(&format!("{}: right at first {}", model.title, share(1)))?;
-        if args.top > 1 {
+        if with_truth.iter().any(|v| v.top.len() > 1 && v.top.len() == usize::from(args.top)) {
             context.print(&format!(
                 "{}: right among the first {}: {}",
                 model.title,

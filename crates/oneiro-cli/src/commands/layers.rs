@@ -124,6 +124,9 @@ fn as_json(model: &LoadedModel, layer: &Layer) -> Value {
 }
 
 fn times(shape: &[usize]) -> String {
+    if shape.is_empty() {
+        return "one number".into();
+    }
     shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 

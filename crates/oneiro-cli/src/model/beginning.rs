@@ -6,16 +6,22 @@ use oneiro::model::{Declared, begin_at};
 use oneiro_net::names::Names;
 use oneiro_net::{Graph, ValueId};
 
-/// The graph that begins where the flag or the card says, with the card's inputs called as in the graph; and
-/// whether it begins at an inner tensor.
+/// A graph that begins where it was asked to.
+pub struct Beginning {
+    pub graph: Graph,
+    /// Inner tensors that are inputs now, with their axes as a card states them, where those are known.
+    pub inside: Vec<(String, Option<String>)>,
+}
+
+/// The graph that begins where the flag or the card says, with the card's inputs called as in the graph.
 pub fn begin(
     graph: Graph,
     card: &mut Card,
     from: Option<&str>,
     declared: &dyn Fn() -> Declared,
-) -> Result<(Graph, bool)> {
+) -> Result<Beginning> {
     let mut graph = graph;
-    let mut begins_inside = from.is_some();
+    let mut inside = Vec::new();
     let resolve = |graph: &Graph, card: &Card, name: &str| -> oneiro_net::Result<ValueId> {
         let short: Vec<(&str, &str)> = card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         Names::new(graph, &short).resolve(name)
@@ -36,8 +42,9 @@ pub fn begin(
         let cut = begin_at(&graph, at, &declared(), said.as_ref(), card.layout)
             .with_context(|| format!("--from-layer {name}"))?;
         // What the card says of inputs that are gone holds for them alone.
-        card.input.retain(|i| is_input(&cut, &i.name) || !is_input(&graph, &i.name));
-        graph = cut;
+        card.input.retain(|i| is_input(&cut.graph, &i.name) || !is_input(&graph, &i.name));
+        graph = cut.graph;
+        inside.push((tensor, cut.axes));
     }
     for i in 0..card.input.len() {
         let name = card.input[i].name.clone();
@@ -50,11 +57,9 @@ pub fn begin(
         let cut = begin_at(&graph, at, &declared(), Some(&said), card.layout)
             .with_context(|| format!("the model card's input \"{name}\""))?;
         let tensor = graph.name(at).to_owned();
-        let gone = card
-            .input
-            .iter()
-            .enumerate()
-            .find(|(j, other)| *j != i && is_input(&graph, &other.name) && !is_input(&cut, &other.name));
+        let gone = card.input.iter().enumerate().find(|(j, other)| {
+            *j != i && is_input(&graph, &other.name) && !is_input(&cut.graph, &other.name)
+        });
         if let Some((_, gone)) = gone {
             bail!(
                 "the model card describes the input \"{}\" and the inner tensor \"{name}\", behind which nothing reads that \
@@ -62,9 +67,9 @@ pub fn begin(
                 gone.name
             );
         }
-        card.input[i].name = tensor;
-        begins_inside = true;
-        graph = cut;
+        card.input[i].name.clone_from(&tensor);
+        inside.push((tensor, cut.axes));
+        graph = cut.graph;
     }
-    Ok((graph, begins_inside))
+    Ok(Beginning { graph, inside })
 }

@@ -125,6 +125,9 @@ pub fn complete(mut card: Card, args: &ModelArgs, graph: &Graph, begins_inside: 
                 input.name
             ));
         }
+        if !used && args.feeds.iter().any(|feed| feed.name() == input.name) {
+            notes.push(format!("no node reads input \"{0}\": --feed {0} changes nothing", input.name));
+        }
         if let Some(read) = read.filter(|_| used) {
             notes.extend(pictures::note_on_integers(read, input));
         }

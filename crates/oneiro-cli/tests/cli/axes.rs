@@ -84,3 +84,33 @@ fn positions_of_token_layers_are_those_of_the_patch_grid() {
     let error = refused(&place, 1, &[&common[..], &["--unit", "block.fc1:3@6,0"]].concat());
     assert!(error.contains("whose map is [6, 6]"), "{error}");
 }
+
+#[test]
+fn a_network_that_begins_behind_its_patches_keeps_their_grid() {
+    let place = with("class_token.legacy");
+    let common = ["--preprocess", "unit", "-q"];
+    let list = |more: &[&str]| place.json(&[&["layers", "net.onnx", "--json"], &common[..], more].concat());
+    let axes_of = |list: &Value, op: &str| {
+        let layers = list.as_array().unwrap().iter().filter(|l| l["op"] == op);
+        layers.map(|l| l["axes"].clone()).collect::<Vec<_>>()
+    };
+    let (whole, cut) = (list(&[]), list(&["--from-layer", "/Add"]));
+    let (all, behind) = (axes_of(&whole, "LayerNormalization"), axes_of(&cut, "LayerNormalization"));
+    assert_eq!((behind.len(), &behind), (3, &all));
+}
+
+#[test]
+fn axes_that_the_graph_contradicts_count_with_a_word() {
+    let place = with("class_token.legacy");
+    let common =
+        ["render", "net.onnx", "--preprocess", "unit", "--size", "24", "--steps", "2", "--out", "a.png"];
+    let stated = |axes: &str| place.run(&[&common[..], &["--unit", "block.fc1:3", "--axes", axes]].concat());
+    let agrees = stated("block.fc1=N,tokens,C");
+    assert!(!agrees.stderr.contains("are stated as"), "{}", agrees.stderr);
+    let differs = stated("block.fc1=N,C,?");
+    assert!(
+        differs.stderr.contains("are stated as N,C,?, by the graph they are N,tokens,C"),
+        "{}",
+        differs.stderr
+    );
+}

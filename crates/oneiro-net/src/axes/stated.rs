@@ -1,14 +1,16 @@
-//! Axes as a person states them: `N,C,H,W`, `N,tokens,C`.
+//! Axes as a person states them: `N,C,H,W`, `N,tokens,C`, `N,tokens(1+14x14),C`.
 
-use super::{Axes, Axis, Kind, Part, Tokens, extent};
+use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
 use std::sync::Arc;
 
 /// The axes that a person states for a value of this shape: one word an axis, `N`, `C`, `T`, `H`, `W`, `L` (a
 /// signal's positions), `tokens` or `?`. Of tokens, `patches` are known by their grid; of the others `prefix`
-/// stand in front of them (all others, if it is not given).
+/// stand in front of them (all others, if it is not given). `tokens(1+14x14+4)` states all three: tokens in
+/// front of the patches, the grid (rows by columns, or frames by rows by columns), tokens behind it.
 ///
 /// # Errors
-/// A word that is none of these, one twice, or another number of axes than the shape has.
+/// A word that is none of these, one twice, numbers that do not fit the shape, or another number of axes than
+/// it has.
 pub fn parse(
     text: &str,
     shape: &[usize],
@@ -36,9 +38,13 @@ pub fn parse(
                 axes.push(tokens(n, patches, prefix)?);
                 continue;
             }
+            _ if word.starts_with("tokens(") => {
+                axes.push(counted(word, n)?);
+                continue;
+            }
             _ => {
                 return Err(format!(
-                    "\"{text}\": {word} is no axis; there are N, C, T, H, W, L, tokens and ? (not known)"
+                    "\"{text}\": {word} is no axis; there are N, C, T, H, W, L, tokens, tokens(1+14x14) and ? (not known)"
                 ));
             }
         };
@@ -66,6 +72,81 @@ fn tokens(n: usize, patches: Option<&Axis>, prefix: Option<usize>) -> Result<Axi
         return Ok(grid);
     }
     Ok(vec![Part::new(Kind::Tokens(Arc::new(Tokens { before, grid, after })), n)])
+}
+
+/// `tokens(BEFORE+GRID+AFTER)`, both sums optional, for this many tokens.
+fn counted(word: &str, n: usize) -> Result<Axis, String> {
+    let form = || {
+        format!("{word}: write tokens(14x14), tokens(1+14x14) or tokens(1+14x14+4), in front + grid + behind")
+    };
+    let inside = word.strip_prefix("tokens(").and_then(|w| w.strip_suffix(')')).ok_or_else(form)?;
+    let terms: Vec<&str> = inside.split('+').map(str::trim).collect();
+    let at = terms.iter().position(|t| t.contains('x')).ok_or_else(form)?;
+    let numbers =
+        |text: &str| text.split('x').map(|t| t.trim().parse::<usize>().ok()).collect::<Option<Vec<_>>>();
+    let [before, after] = [&terms[..at], &terms[at + 1..]].map(|terms| match terms {
+        [] => Some(0),
+        [one] => one.parse::<usize>().ok(),
+        _ => None,
+    });
+    let (Some(before), Some(after), Some(sides)) = (before, after, numbers(terms[at])) else {
+        return Err(form());
+    };
+    if !(2..=3).contains(&sides.len()) {
+        return Err(form());
+    }
+    let kinds = spatial_kinds(sides.len() + 2);
+    let grid: Axis = kinds.into_iter().zip(sides).map(|(kind, side)| Part::new(kind, side)).collect();
+    let patches = extent(&grid);
+    if patches == 0 || before.checked_add(patches).and_then(|all| all.checked_add(after)) != Some(n) {
+        return Err(format!("{word} does not add up to the {n} tokens that there are"));
+    }
+    if before + after == 0 {
+        return Ok(grid);
+    }
+    Ok(vec![Part::new(Kind::Tokens(Arc::new(Tokens { before, grid, after })), n)])
+}
+
+/// A grid of patches in reading order, as [`counted`] has it.
+fn grid_statement(grid: &[Part]) -> Option<String> {
+    let kinds = spatial_kinds(grid.len() + 2);
+    let in_order =
+        (2..=3).contains(&grid.len()) && grid.iter().zip(&kinds).all(|(p, k)| p.kind == *k && p.step == 1);
+    in_order.then(|| grid.iter().map(|p| p.extent.to_string()).collect::<Vec<_>>().join("x"))
+}
+
+impl Axes {
+    /// The axes as [`parse`] reads them, for the same value with any number of pictures; `None` where words do
+    /// not say them, or no one axis holds the channels.
+    pub fn statement(&self) -> Option<String> {
+        let channel = self.channel()?;
+        let words = self.0.iter().enumerate().map(|(i, axis)| {
+            if let Some(grid) = grid_statement(axis) {
+                return Some(format!("tokens({grid})"));
+            }
+            let [part @ Part { step: 1, .. }] = &axis[..] else {
+                return axis.is_empty().then(|| if i == channel { "C" } else { "?" }.to_owned());
+            };
+            Some(match &part.kind {
+                Kind::Channel if i == channel => "C".to_owned(),
+                Kind::Batch => "N".to_owned(),
+                Kind::Time => "T".to_owned(),
+                Kind::Height => "H".to_owned(),
+                Kind::Width => "W".to_owned(),
+                Kind::Length => "L".to_owned(),
+                Kind::Other if i == channel => "C".to_owned(),
+                Kind::Other => "?".to_owned(),
+                Kind::Tokens(tokens) => {
+                    let before =
+                        if tokens.before > 0 { format!("{}+", tokens.before) } else { String::new() };
+                    let after = if tokens.after > 0 { format!("+{}", tokens.after) } else { String::new() };
+                    format!("tokens({before}{}{after})", grid_statement(&tokens.grid)?)
+                }
+                Kind::Channel | Kind::Mixed => return None,
+            })
+        });
+        Some(words.collect::<Option<Vec<_>>>()?.join(","))
+    }
 }
 
 /// An axis of patch tokens with others, of which this many stand in front. Where they do not fit, the axis is

@@ -310,6 +310,33 @@ fn stated_axes_are_checked() {
 }
 
 #[test]
+fn stated_grids_are_read_and_written() {
+    for (text, shape) in [
+        ("N,tokens(1+4x3+2),C", &[2, 15, 8][..]),
+        ("N,C,tokens(2x3)", &[1, 8, 6]),
+        ("N,tokens(2x4x3+1),C", &[1, 25, 8]),
+        ("N,C,H,W", &[1, 8, 4, 3]),
+        ("N,?,C", &[1, 8, 4]),
+    ] {
+        let axes = parse(text, shape, None, None).unwrap();
+        assert_eq!(axes.statement().as_deref(), Some(text));
+    }
+    let axes = parse("N,tokens(1+4x3+2),C", &[1, 15, 8], None, None).unwrap();
+    assert_eq!(FeatureMap::of(&axes, &[1, 15, 8], 1).unwrap().shape(), [1, 8, 4, 3]);
+    for (text, says) in [
+        ("N,tokens(4x3),C", "does not add up to the 15"),
+        ("N,tokens(12),C", "write tokens(14x14)"),
+        ("N,tokens(1+2+4x3),C", "write tokens(14x14)"),
+        ("N,tokens(1+4x3,C", "write tokens(14x14)"),
+        ("N,tokens(99999999999x99999999999),C", "does not add up"),
+        ("N,tokens(15x0),C", "does not add up"),
+    ] {
+        let error = parse(text, &[1, 15, 8], None, None).unwrap_err();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
 fn any_order_of_split_and_turned_axes_is_put_back() {
     // Splits and orders of the axes of (2, 6, 4, 9), and shapes that join neighbours.
     let shape = [2, 6, 4, 9];

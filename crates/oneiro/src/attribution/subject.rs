@@ -3,7 +3,6 @@
 
 use oneiro_net::{ReluRule, Rules};
 
-use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
@@ -43,7 +42,7 @@ impl<'m> Subject<'m> {
     /// If the model does not take single images, or the objective or the size does not fit it.
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
         objective.require_network_alone("an attribution")?;
-        let input = image_input(model)?;
+        let input = model.image_input()?;
         model.check_colors(input)?;
         let shapes = model.input_shapes(1, size)?;
         model.check_picture(input, &shapes[input])?;
@@ -200,22 +199,6 @@ impl<'m> Subject<'m> {
             }
             Err(error) => Err(error),
         }
-    }
-}
-
-/// The input that takes images.
-pub(crate) fn image_input(model: &Model) -> Result<usize> {
-    let pictures = |(_, card): &(usize, &crate::card::InputCard)| card.kind != InputKind::Tensor;
-    match model.card.input.iter().enumerate().filter(pictures).collect::<Vec<_>>()[..] {
-        [(at, card)] if card.kind == InputKind::Image => Ok(at),
-        [(_, card)] => Err(Error::Settings(format!(
-            "the network does not take single images: its input \"{}\" takes {}",
-            card.name,
-            if card.kind == InputKind::Clip { "clips" } else { "optical flow" }
-        ))),
-        _ => Err(Error::Settings(
-            "the network does not take single images: it has several inputs, or none for pictures".into(),
-        )),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every reader of channels goes through here: objectives, Grad-CAM, grids, sheets, lists of layers.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use oneiro_net::axes::{self, Axes, FeatureMap, Followed};
 use oneiro_net::ops::Fact;
@@ -10,7 +11,7 @@ use oneiro_net::plan::{self, Request};
 use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{InputKind, Layout};
+use crate::card::{Card, InputKind, Layout};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Term;
@@ -169,6 +170,23 @@ impl Model {
             ));
         }
         Ok(said)
+    }
+
+    /// Layers for which the card states another channel axis than the graph tells: their names, the axes
+    /// stated, the axes found. What is stated counts.
+    pub fn contradicted_axes(&self) -> Vec<(&str, String, String)> {
+        let without = Self { card: Card { axes: BTreeMap::new(), ..self.card.clone() }, ..self.clone() };
+        let names = self.names();
+        let contradicted = self.card.axes.iter().filter_map(|(layer, text)| {
+            let value = names.resolve(layer).ok()?;
+            let layered = without.layered(&[value], &without.input_shapes(1, None).ok()?).ok()?;
+            let found = layered.axes(value)?;
+            let patches = layered.followed.patches();
+            let stated = axes::parse(text, layered.shape(value)?, patches, self.card.prefix_tokens).ok()?;
+            let differs = found.channel().is_some_and(|at| stated.channel() != Some(at));
+            differs.then(|| (layer.as_str(), text.clone(), found.to_string()))
+        });
+        contradicted.collect()
     }
 
     /// The graph, and the values in it that hold the targets as they are looked at, for inputs of these

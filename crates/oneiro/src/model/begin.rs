@@ -9,14 +9,23 @@ use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
 
 use super::Model;
-use crate::card::{Axis, InputCard, InputKind, Layout};
+use crate::card::{Axis, Card, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 
 /// What a file declares of its inner tensors, by name: axes and element type.
 pub type Declared = BTreeMap<String, (Vec<Dim>, DType)>;
 
-/// The graph that begins at a value, with notes on what is left out. `card`: what is said of the value as an
-/// input, which counts where nothing else tells its axes.
+/// A network that begins at an inner tensor.
+#[derive(Debug)]
+pub struct Begun {
+    /// The graph, with notes on what is left out.
+    pub graph: Graph,
+    /// The axes of the tensor, as a card states them, where the part in front of it tells.
+    pub axes: Option<String>,
+}
+
+/// The graph that begins at a value. `card`: what is said of the value as an input, which counts where nothing
+/// else tells its axes.
 ///
 /// # Errors
 /// If the network cannot begin there, or nothing tells the value's axes.
@@ -26,7 +35,7 @@ pub fn begin_at(
     declared: &Declared,
     card: Option<&InputCard>,
     layout: Layout,
-) -> Result<Graph> {
+) -> Result<Begun> {
     let name = graph.name(at);
     let known = known_dims(graph, at)
         .or_else(|| declared.get(name).cloned())
@@ -37,6 +46,7 @@ pub fn begin_at(
         None => (None, DType::Float),
     };
     let known = dims.is_some();
+    let axes = followed_axes(graph, at, layout);
     let cut = cut_at(graph, at, dims, dtype)?;
     if !known {
         return Err(Error::Settings(format!(
@@ -57,7 +67,25 @@ pub fn begin_at(
             list(&cut.missing)
         ));
     }
-    Ok(graph)
+    Ok(Begun { graph, axes })
+}
+
+/// The axes of a value, followed from the network's own inputs at their usual sizes.
+fn followed_axes(graph: &Graph, at: ValueId, layout: Layout) -> Option<String> {
+    let input = |i: usize| {
+        let input = &graph.inputs[i];
+        let kind = match input.dims.as_ref().map_or(4, Vec::len) {
+            4 => InputKind::Image,
+            _ => InputKind::Tensor,
+        };
+        InputCard { kind, ..InputCard::tensor(graph.name(input.value)) }
+    };
+    let mut card = Card::parse("name = \"\"").ok()?;
+    card.layout = layout;
+    card.input = (0..graph.inputs.len()).map(input).collect();
+    let model = Model::new(graph.clone(), card).ok()?;
+    let layered = model.layered(&[at], &model.input_shapes(1, None).ok()?).ok()?;
+    layered.axes(at)?.statement()
 }
 
 /// The axes of a picture that a card describes.

@@ -263,7 +263,7 @@ fn the_error_of_a_front_that_cannot_be_run_names_where_to_begin() {
     let error = Probe::new(&model, &objective, &[], vec![vec![1, 8, 8, 3]], true).err().unwrap().to_string();
     assert!(error.contains("Loop") && error.contains("--from-layer \"resized\""), "{error}");
     // And there it begins.
-    let cut = begin_at(&graph, resized, &Declared::new(), None, Layout::Nchw).unwrap();
+    let cut = begin_at(&graph, resized, &Declared::new(), None, Layout::Nchw).unwrap().graph;
     assert!(cut.notes.iter().any(|n| n.contains("\"resized\"") && n.contains("\"x\"")), "{:?}", cut.notes);
     let model = Model::new(cut, Card::parse("[[input]]\nname = \"resized\"").unwrap()).unwrap();
     let shapes = model.input_shapes(1, Some([8, 8])).unwrap();
