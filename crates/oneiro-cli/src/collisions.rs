@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::context::Context;
-use crate::model::LoadedModel;
+use oneiro_jobs::model::LoadedModel;
 
 /// A result's file with the flag that chooses it.
 pub type Placed<'a> = (&'static str, &'a Path);

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::preset::Preset;
 use serde::{Deserialize, Deserializer};
 
-use crate::settings::{MAX_STEPS, parse_size};
+use oneiro_jobs::job::render::limits::MAX_STEPS;
+
+use crate::args::settings::parse_size;
 
 /// Names the configuration file; empty for none.
 const VARIABLE: &str = "ONEIRO_CONFIG";

@@ -1,38 +1,26 @@
-//! What every command is given: the threads to compute on, and how to talk.
+//! What every command is given: threads and observer, defaults for flags, standard output.
 
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::io::Write;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::Config;
+use crate::terminal::Terminal;
 
-/// Threads and manners of this run.
+/// Threads, manners and defaults of this run.
 pub struct Context {
-    pool: ThreadPool,
-    quiet: bool,
+    jobs: oneiro_jobs::Context,
+    terminal: Arc<Terminal>,
     config: Config,
-    /// Remarks that wait until the work begins.
-    held: Mutex<Vec<String>>,
 }
 
 impl Context {
     pub fn new(threads: Option<usize>, quiet: bool, config: Config) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .build()
-            .context("could not start the threads to compute with")?;
-        Ok(Self { pool, quiet, config, held: Mutex::default() })
-    }
-
-    /// Runs work on this run's threads.
-    pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(work)
-    }
-
-    pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        let terminal = Arc::new(Terminal::new(quiet));
+        let jobs = oneiro_jobs::Context::new(threads, terminal.clone())?;
+        Ok(Self { jobs, terminal, config })
     }
 
     /// Defaults for flags.
@@ -40,46 +28,23 @@ impl Context {
         &self.config
     }
 
-    /// Whether progress is to be shown, and whether as a bar.
-    pub fn progress_style(&self) -> Option<bool> {
-        self.release();
-        (!self.quiet).then(|| std::io::stderr().is_terminal())
-    }
-
-    /// A remark for people, on stderr.
-    pub fn note(&self, text: &str) {
-        self.release();
-        if !self.quiet {
-            complain(text);
-        }
-    }
-
-    /// A remark that matters only if the work is done: it is made before the next remark, progress or result.
-    /// What is refused before that is refused in one line.
-    pub fn hold(&self, text: &str) {
-        if let (false, Ok(mut held)) = (self.quiet, self.held.lock()) {
-            held.push(text.to_owned());
-        }
-    }
-
-    fn release(&self) {
-        let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
-        held.iter().for_each(|text| complain(text));
-    }
-
     /// A line of the result, on stdout.
     pub fn print(&self, text: &str) -> Result<()> {
-        self.release();
+        self.terminal.release();
         writeln!(std::io::stdout().lock(), "{text}").context(STDOUT_FAILED)
     }
 }
 
-const STDOUT_FAILED: &str = "could not write to standard output";
+/// A command runs jobs with the threads and the observer of its own.
+impl Deref for Context {
+    type Target = oneiro_jobs::Context;
 
-/// A line on stderr, whatever happens to it.
-pub fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    fn deref(&self) -> &oneiro_jobs::Context {
+        &self.jobs
+    }
 }
+
+const STDOUT_FAILED: &str = "could not write to standard output";
 
 /// Whether the reader of standard output is gone.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {

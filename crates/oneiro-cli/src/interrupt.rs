@@ -17,8 +17,3 @@ pub fn listen() {
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
-
-/// An error if Ctrl-C was pressed, to leave long work between two steps.
-pub fn check() -> anyhow::Result<()> {
-    if requested() { Err(anyhow::anyhow!("interrupted")) } else { Ok(()) }
-}

@@ -8,31 +8,18 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-mod attributing;
+mod args;
 mod collisions;
 mod commands;
 mod config;
 mod context;
-mod display;
 mod dot;
-mod dreaming;
-mod files;
-mod film;
-mod framing;
-mod gridding;
-mod healthy;
+mod inputs;
 mod interrupt;
-mod materials;
-mod metadata;
-mod model;
-mod preimage;
+mod outputs;
 mod profile;
-mod progress;
-mod references;
-mod remarks;
-mod rendering;
-mod settings;
 mod sheets;
+mod terminal;
 
 use config::Config;
 use context::Context;
@@ -116,7 +103,7 @@ fn refuse(error: &clap::Error) -> ! {
         .to_string()
         .replace("invalid float literal", "a number is needed")
         .replace("invalid digit found in string", "a whole number is needed, 0 or more");
-    context::complain(text.trim_end());
+    terminal::complain(text.trim_end());
     std::process::exit(error.exit_code())
 }
 
@@ -151,13 +138,13 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(_) if interrupt::requested() => {
-            context::complain("interrupted; nothing was left half-written");
+            terminal::complain("interrupted; nothing was left half-written");
             ExitCode::from(INTERRUPTED)
         }
         // The reader of our output is gone (`oneiro layers M | head`): that is no failure of ours.
         Err(error) if context::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            context::complain(&format!("error: {error:#}"));
+            terminal::complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -7,17 +7,21 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
 
+use crate::args::display::DisplayArgs;
+use crate::args::materials::MaterialArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::results::ResultArgs;
+use crate::args::settings::RenderArgs;
 use crate::context::Context;
-use crate::display::DisplayArgs;
-use crate::files;
-use crate::materials::MaterialArgs;
-use crate::metadata::{Measure, Photo, UnitReport};
-use crate::model::{self, ModelArgs};
-use crate::preimage::{out_path, pictures, readable, stem};
-use crate::references::Files;
-use crate::rendering::{Job, Options, Setting};
-use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
+use crate::inputs::{out_path, readable};
+use crate::sheets::{self, Output};
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::{Job, Options, Setting};
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::provenance::{Measure, Photo, UnitReport};
+use oneiro_jobs::source::listing::pictures;
+use oneiro_jobs::source::references::Files;
+use oneiro_jobs::source::stem;
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "accentuation";

@@ -5,22 +5,23 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
 use oneiro_media::{Image, PngText};
 
-use crate::attributing;
+use crate::args::model::ModelArgs;
 use crate::collisions;
 use crate::commands::info::describe;
 use crate::commands::interpolate::film_of;
 use crate::context::Context;
-use crate::dreaming;
-use crate::files;
-use crate::film::Format;
-use crate::metadata::{self, Origin, PLOT, Record, SPECTRUM, Shown};
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::references::{Places, SourceFile};
-use crate::rendering::{Job, Options, prepare, render_all};
-use crate::{gridding, materials, sheets};
+use oneiro_jobs::files;
+use oneiro_jobs::job::attribution;
+use oneiro_jobs::job::dream;
+use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::render::{Job, Options, prepare, render_all};
+use oneiro_jobs::job::{grid, sheet};
+use oneiro_jobs::model::{LoadedModel, fed_from, load_for_shapes};
+use oneiro_jobs::provenance::{self, Origin, PLOT, Record, SPECTRUM, Shown};
+use oneiro_jobs::source::materials;
+use oneiro_jobs::source::references::{Places, SourceFile};
 
 /// Make a picture, sheet or film again from what it says of itself, byte for byte
 #[derive(clap::Args)]
@@ -56,13 +57,6 @@ pub struct Args {
     json: bool,
 }
 
-/// A model as any command would load it, but for its preparation.
-#[derive(Parser)]
-struct Loaded {
-    #[command(flatten)]
-    model: ModelArgs,
-}
-
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = describe(&args.picture)?;
@@ -71,13 +65,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let origin = Origin::read(&original.text).with_context(incomplete)?;
     let format = Format::of_bytes(&original.bytes);
     let out = out_path(args, format)?;
-    if origin.version != metadata::VERSION || origin.kernels != metadata::kernels() {
+    if origin.version != provenance::VERSION || origin.kernels != provenance::kernels() {
         context.note(&format!(
-            "note: the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
+            "the picture was made by version {} with {} kernels, this is {} with {}: bits may differ",
             origin.version,
             origin.kernels,
-            metadata::VERSION,
-            metadata::kernels()
+            provenance::VERSION,
+            provenance::kernels()
         ));
     }
     let record = Kind::read(&original.text).with_context(incomplete)?;
@@ -90,7 +84,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let bytes = match record {
         Kind::Grid(record) => record.again(context, &model)?,
         Kind::Attributions(record) => record.again(context, &model)?,
-        Kind::Dream(record) => dreaming::again(context, &model, &record, film.then_some(format))?,
+        Kind::Dream(record) => dream::again(context, &model, &record, film.then_some(format))?,
         Kind::Units(record) => render(context, args, &record, &model, format)?,
     };
     oneiro_media::write_atomic(&out, &bytes)?;
@@ -115,20 +109,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 
 /// What a picture shows, with all that it takes to make it again beside its model.
 enum Kind {
-    Grid(Box<gridding::Record>),
-    Attributions(Box<attributing::Record>),
-    Dream(Box<dreaming::Record>),
+    Grid(Box<grid::Record>),
+    Attributions(Box<attribution::Record>),
+    Dream(Box<dream::Record>),
     Units(Box<Record>),
 }
 
 impl Kind {
     fn read(text: &PngText) -> Result<Self> {
-        Ok(if let Some(record) = gridding::Record::read(text)? {
+        Ok(if let Some(record) = grid::Record::read(text)? {
             Self::Grid(Box::new(record))
-        } else if let Some(record) = attributing::Record::read(text)? {
+        } else if let Some(record) = attribution::Record::read(text)? {
             Self::Attributions(Box::new(record))
-        } else if dreaming::is_dream(text) {
-            Self::Dream(Box::new(dreaming::Record::read(text)?))
+        } else if dream::is_dream(text) {
+            Self::Dream(Box::new(dream::Record::read(text)?))
         } else {
             Self::Units(Box::new(Record::read(text)?))
         })
@@ -200,7 +194,7 @@ fn render(
     let options = Options { robustness: record.robustness, film, display: record.display };
     let finished = render_all(context, &work, &options)?;
     match &record.shown {
-        Shown::Sheet(layout) => return sheets::encode(&work, layout, &finished),
+        Shown::Sheet(layout) => return sheet::encode(&work, layout, &finished),
         Shown::Interpolation(layout) => return film_of(&work, layout, &finished, format),
         Shown::Film | Shown::Picture => {}
     }
@@ -209,7 +203,7 @@ fn render(
     };
     match record.shown {
         Shown::Film => one.film.clone().context("the film was not kept"),
-        _ => one.encode(&metadata::png_text(&work, record.place, &one.report)?),
+        _ => one.encode(&provenance::png_text(&work, record.place, &one.report)?),
     }
 }
 
@@ -252,10 +246,10 @@ fn load(context: &Context, args: &Args, origin: &Origin) -> Result<LoadedModel> 
             }
         }
     };
-    let mut model_args = Loaded::try_parse_from(["again", "--", &source])?.model;
-    model_args.places = Places::find(&model::fed_from(&origin.card), &args.picture, &args.images)?;
-    model_args.prepared = Some(origin.card.clone());
-    let loaded = model::load_for_shapes(context, &model_args);
+    let mut spec = ModelArgs::named(&source);
+    spec.places = Places::find(&fed_from(&origin.card), &args.picture, &args.images)?;
+    spec.prepared = Some(origin.card.clone());
+    let loaded = load_for_shapes(context, &spec);
     let mut model = if args.model.is_none() {
         loaded.with_context(|| {
             format!(
@@ -271,7 +265,7 @@ fn load(context: &Context, args: &Args, origin: &Origin) -> Result<LoadedModel> 
         model.source = origin.model.clone();
     } else if args.any_model {
         context.note(&format!(
-            "note: {source} is not the model that the picture was made with ({} was, SHA-256 {})",
+            "{source} is not the model that the picture was made with ({} was, SHA-256 {})",
             origin.model, origin.hash
         ));
     } else {

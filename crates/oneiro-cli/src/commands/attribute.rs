@@ -8,13 +8,15 @@ use anyhow::{Result, bail};
 use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
 use oneiro::objective::{AnySources, Objective, Unit};
 
-use crate::attributing::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
+use crate::args::model::{self, ModelArgs};
+use crate::args::settings::parse_size;
 use crate::collisions::{self, placed};
-use crate::commands::render::short;
 use crate::context::Context;
-use crate::files::{self, PicturePaths};
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::settings::parse_size;
+use crate::outputs;
+use oneiro_jobs::files::{self, PicturePaths};
+use oneiro_jobs::job::attribution::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::numbers::short;
 
 /// Where the sheet goes when not chosen.
 const DEFAULT_OUT: &str = "attribution.png";
@@ -119,10 +121,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            files::require_png(out)?;
+            outputs::require_png(out)?;
             PicturePaths::file(out)
         }
-        None => files::default_path(context, DEFAULT_OUT),
+        None => outputs::default_path(context, DEFAULT_OUT),
     };
     let out = &paths.files[0];
     paths.check_writable()?;
@@ -202,7 +204,7 @@ fn possible(
     };
     let subject = context.compute(|| Subject::new(&model.model, &objective, args.size))?;
     if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
-        context.note(&format!("note: left out: {why}"));
+        context.note(&format!("left out: {why}"));
         methods.retain(|&m| m != Method::GradCam);
     }
     Ok(methods)

@@ -8,9 +8,8 @@ use oneiro::objective::Objective;
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
 
+use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
-use crate::interrupt;
-use crate::model::{self, ModelArgs};
 use crate::profile::{self, Profile};
 
 /// Passes before the clock runs.
@@ -41,7 +40,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Size of the images: N or HxW
-    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::settings::parse_size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::args::settings::parse_size)]
     size: Option<[usize; 2]>,
     /// Print where the time goes, step by step
     #[arg(long)]
@@ -93,14 +92,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             started.elapsed().as_secs_f64()
         };
         for _ in 0..WARM_UP {
-            interrupt::check()?;
+            context.check()?;
             pass();
         }
         let mut peaks = vec![peak_rate()];
         let started = Instant::now();
         let mut times = Vec::new();
         while times.len() < MIN_PASSES || started.elapsed() < BUDGET {
-            interrupt::check()?;
+            context.check()?;
             times.push(pass());
         }
         peaks.push(peak_rate());

@@ -7,16 +7,20 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind};
 
+use crate::args::display::DisplayArgs;
+use crate::args::materials::MaterialArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::results::ResultArgs;
+use crate::args::settings::RenderArgs;
 use crate::context::Context;
-use crate::display::DisplayArgs;
-use crate::materials::MaterialArgs;
-use crate::metadata::{Measure, Photo};
-use crate::model::{self, ModelArgs};
-use crate::preimage::{caption, need_layers, number_list, out_path, pictures, readable, settings, stem};
-use crate::references::Files;
-use crate::rendering::{Job, Options};
-use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
+use crate::inputs::{caption, need_layers, number_list, out_path, readable, settings};
+use crate::sheets::{self, Output};
+use oneiro_jobs::job::render::{Job, Options};
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::provenance::{Measure, Photo};
+use oneiro_jobs::source::listing::pictures;
+use oneiro_jobs::source::references::Files;
+use oneiro_jobs::source::stem;
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "mahendran16";

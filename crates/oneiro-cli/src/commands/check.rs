@@ -9,11 +9,10 @@ use oneiro::probe::Probe;
 use oneiro::rng::Stream;
 use oneiro_net::Rules;
 
+use crate::args::model::{self, ModelArgs};
 use crate::commands::run::{in_graph_order, picture_size, value_and_gradient};
 use crate::context::Context;
-use crate::files::{self, RawTensor};
-use crate::interrupt;
-use crate::model::{self, ModelArgs};
+use oneiro_jobs::tensors::{RawTensor, read_tensors};
 
 /// Compare a network's numbers with those of another framework
 #[derive(clap::Args)]
@@ -123,7 +122,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             bail!("--{name} {value}: a non-negative number is needed");
         }
     }
-    let golden = files::read_tensors(&args.golden)?;
+    let golden = read_tensors(&args.golden)?;
     let given: Vec<&str> = golden.tensors.iter().filter_map(|t| t.name.strip_prefix("input/")).collect();
     let model = model::load_for_tensors(context, &args.model, &given)?;
     let file = args.golden.display();
@@ -177,7 +176,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     for (id, objective) in &objectives {
-        interrupt::check()?;
+        context.check()?;
         let mut probe = context.compute(|| {
             Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
         })?;

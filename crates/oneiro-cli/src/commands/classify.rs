@@ -13,11 +13,11 @@ use oneiro_media::{IMAGE_EXTENSIONS, has_image_name};
 use oneiro_zoo::labels::Labels;
 use serde::Serialize;
 
+use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
-use crate::framing::{Framing, framed};
-use crate::interrupt;
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::progress::Progress;
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::observer::Task;
+use oneiro_jobs::source::framing::{Framing, framed};
 
 /// Name the classes that a network sees in images
 #[derive(clap::Args)]
@@ -98,9 +98,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     say_activation(context, activation, classes);
     let mut verdicts = Vec::new();
     let mut bad = Vec::new();
-    let mut progress = Progress::new(context, "classifying", files.len() as u64);
+    let mut progress = Task::new(context, "classifying", files.len() as u64);
     for (path, truth) in &files {
-        interrupt::check()?;
+        context.check()?;
         let image = oneiro_media::read_image(path).map_err(anyhow::Error::from).and_then(|image| {
             framed(&image, [h, w], args.crop).with_context(|| format!("could not scale {}", path.display()))
         });
@@ -144,7 +144,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let [first, others @ ..] = &bad[..] else { return Ok(ExitCode::SUCCESS) };
     for error in others {
-        context.note(&format!("note: {error}"));
+        context.note(&format!("{error}"));
     }
     bail!("{} of {} images could not be read: {first}", bad.len(), files.len())
 }
@@ -157,12 +157,11 @@ fn say_activation(context: &Context, activation: Activation, classes: usize) {
             Activation::Sigmoid | Activation::HardSigmoid { .. } => "its sigmoid",
             _ => "a sigmoid of it, as the network has none",
         };
-        context.note(&format!(
-            "note: the network has one output, a yes or no: the probability of the yes is {how}"
-        ));
+        context
+            .note(&format!("the network has one output, a yes or no: the probability of the yes is {how}"));
     } else if activation.is_independent(classes) {
         context.note(
-            "note: the network's classes are independent (a sigmoid each): their probabilities do not add up to 100 %",
+            "the network's classes are independent (a sigmoid each): their probabilities do not add up to 100 %",
         );
     }
 }
@@ -263,13 +262,13 @@ fn classes_of(context: &Context, folders: &[PathBuf], labels: Option<&Labels>) -
     };
     if folders.len() == labels.len() {
         context.note(&format!(
-            "note: \"{unknown}\" names no class, or several; the folders are taken for the classes in sorted order"
+            "\"{unknown}\" names no class, or several; the folders are taken for the classes in sorted order"
         ));
         return (0..folders.len()).map(Some).collect();
     }
     let known = found.iter().flatten().count();
     context.note(&format!(
-        "note: {known} of {} folders are named as a class, \"{unknown}\" is not; images in the others do not count",
+        "{known} of {} folders are named as a class, \"{unknown}\" is not; images in the others do not count",
         folders.len()
     ));
     found

@@ -11,13 +11,14 @@ use oneiro::preset::Preset;
 use oneiro_media::{Figure, Page, Section};
 use oneiro_zoo::embedded;
 
-use crate::commands::render::short;
+use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
-use crate::files;
-use crate::materials::Extras;
-use crate::metadata::png_text;
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Finished, Job, Options, Setting, prepare, render_all};
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::{Finished, Job, Options, Setting, prepare, render_all};
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::provenance::png_text;
+use oneiro_jobs::source::materials::Extras;
 
 /// Side of the demo's pictures.
 const SIZE: usize = 160;

@@ -10,14 +10,17 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Goal, Guide, Start, Zoom};
 use oneiro::objective::{AnySources, Objective, Unit};
 
+use crate::args::model::{self, ModelArgs};
 use crate::collisions::{self, Placed, placed};
-use crate::commands::render::short;
 use crate::context::Context;
-use crate::dreaming::{self, Inputs, Materials, NOISE, Record, mask_of};
-use crate::files::{self, RawTensor};
-use crate::film::Format;
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::references::SourceFile;
+use crate::outputs;
+use oneiro_jobs::files;
+use oneiro_jobs::job::dream::{self, Inputs, Materials, NOISE, Record, mask_of};
+use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::source::references::SourceFile;
+use oneiro_jobs::tensors::{RawTensor, write_tensors};
 
 mod settings;
 
@@ -111,7 +114,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for path in [&args.zoom, &args.raw].into_iter().flatten() {
         files::check_writable(path)?;
     }
-    let read = |path: &PathBuf| dreaming::read(path);
+    let read = |path: &PathBuf| dream::read(path);
     let image = (!from_noise).then(|| read(&args.image)).transpose()?;
     let mask = args.mask.as_ref().map(read).transpose()?;
     let guide = args.guide.as_ref().map(read).transpose()?;
@@ -162,12 +165,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (Some(path), Some(format)) => {
             let mut dreamt = None;
             oneiro_media::write_atomic_with(path, |file: &mut dyn Write| -> Result<()> {
-                dreamt = Some(dreaming::run(context, &model, &record, materials, Some((format, file)))?);
+                dreamt = Some(dream::run(context, &model, &record, materials, Some((format, file)))?);
                 Ok(())
             })?;
             dreamt.context("the dream did not end")?
         }
-        _ => dreaming::run(context, &model, &record, materials, None)?,
+        _ => dream::run(context, &model, &record, materials, None)?,
     };
     paths.create_folder()?;
     oneiro_media::write_png(out, &dreamt.picture, &record.text(&model, Some(&dreamt.report))?)?;
@@ -175,7 +178,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let shape = vec![3, dreamt.raw.height, dreamt.raw.width];
         let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.rgb };
         let units = serde_json::to_string(&[&dreamt.report])?;
-        files::write_tensors(path, &[tensor], HashMap::from([("units".to_owned(), units)]))?;
+        write_tensors(path, &[tensor], HashMap::from([("units".to_owned(), units)]))?;
     }
     let r = &dreamt.report;
     if args.json {
@@ -293,7 +296,7 @@ fn out_path(context: &Context, args: &Args) -> Result<files::PicturePaths> {
     let stem = args.image.file_stem().map_or("picture".into(), |s| s.to_string_lossy());
     let name = format!("{stem}.{}", if args.zoom.is_some() { "zoom" } else { "dream" });
     match &args.out {
-        Some(out) => files::picture_paths(context, Some(out), &[name]),
-        None => Ok(files::default_path(context, &format!("{name}.png"))),
+        Some(out) => outputs::picture_paths(context, Some(out), &[name]),
+        None => Ok(outputs::default_path(context, &format!("{name}.png"))),
     }
 }

@@ -8,15 +8,16 @@ use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Unit;
 use serde_json::json;
 
+use crate::args::model::{self, ModelArgs};
+use crate::args::results::ResultArgs;
+use crate::args::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
 use crate::collisions::{self, placed};
-use crate::commands::render::{short, write_raw};
 use crate::context::Context;
-use crate::gridding::{self, Dictionary, Made, Mosaic, Place, Recipe, Scale, Show};
-use crate::model::{self, ModelArgs};
-use crate::preimage::out_path;
-use crate::rendering::Setting;
-use crate::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
-use crate::sheets::ResultArgs;
+use crate::inputs::out_path;
+use oneiro_jobs::job::grid::{self, Dictionary, Made, Mosaic, Place, Recipe, Scale, Show};
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::render::write_raw;
+use oneiro_jobs::numbers::short;
 
 /// The recipe of cells where none is chosen.
 const CELL_PRESET: &str = "activation-grid";
@@ -175,7 +176,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let setting = Setting { preset, seed: args.settings.seed };
     let made = recipe.make(context, &model, &setting)?;
     paths.create_folder()?;
-    oneiro_media::write_atomic(out, &gridding::encode(&model, &recipe, &setting, &made)?)?;
+    oneiro_media::write_atomic(out, &grid::encode(&model, &recipe, &setting, &made)?)?;
     let mut written = vec![out.display().to_string()];
     if let Some(path) = &args.results.raw {
         write_raw(path, &made.finished)?;
@@ -224,13 +225,13 @@ fn places(texts: &[String]) -> Result<Option<Place>> {
 fn summary(recipe: &Recipe, made: &Made) -> Vec<String> {
     /// Lines for a grid.
     const LINES: usize = 5;
-    let mut cells: Vec<&gridding::CellReport> = made.cells.iter().collect();
+    let mut cells: Vec<&grid::CellReport> = made.cells.iter().collect();
     if matches!(recipe.show, Show::Mosaic(_)) {
-        let weight = |c: &gridding::CellReport| c.attribution.unwrap_or(c.magnitude);
+        let weight = |c: &grid::CellReport| c.attribution.unwrap_or(c.magnitude);
         cells.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
         cells.truncate(LINES);
     }
-    let line = |c: &&gridding::CellReport| {
+    let line = |c: &&grid::CellReport| {
         let channels: Vec<String> =
             c.top.iter().map(|t| format!("{} ({})", t.channel, short(t.activation))).collect();
         let share = c.attribution.map_or(String::new(), |a| format!(", share {}", short(a)));

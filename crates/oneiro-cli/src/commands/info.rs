@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use oneiro_media::PngText;
 use serde_json::{Map, Value};
 
-use crate::commands::render::short;
 use crate::context::Context;
+use oneiro_jobs::numbers::short;
 
 /// Print how a picture or film was made
 #[derive(clap::Args)]

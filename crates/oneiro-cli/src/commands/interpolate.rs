@@ -9,19 +9,21 @@ use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind, Unit};
 use oneiro_media::{Film, TICKS_PER_SECOND};
 
+use crate::args::display::DisplayArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::results::ResultArgs;
+use crate::args::settings::{DEFAULT_PRESET, RenderArgs};
 use crate::collisions::placed;
-use crate::commands::render::short;
 use crate::context::Context;
-use crate::display::DisplayArgs;
-use crate::files;
-use crate::film::Format;
-use crate::materials::Extras;
-use crate::metadata::{INTERPOLATION, Layout, Measure, sheet_text};
-use crate::model::{self, ModelArgs};
-use crate::preimage::out_path;
-use crate::rendering::{Finished, Job, Options, Prepared, Setting};
-use crate::settings::{DEFAULT_PRESET, RenderArgs};
-use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
+use crate::inputs::out_path;
+use crate::sheets::{self, Output};
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::render::{Finished, Job, Options, Prepared, Setting};
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::provenance::{INTERPOLATION, Layout, Measure, sheet_text};
+use oneiro_jobs::source::materials::Extras;
 
 /// The end of the strip's name when it is not chosen.
 const RESULT: &str = "interpolation";

@@ -9,20 +9,28 @@ use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Plot, Series};
 use serde_json::{Value, json};
 
+use crate::args::display::DisplayArgs;
+use crate::args::materials::MaterialArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::results::ResultArgs;
+use crate::args::settings::RenderArgs;
 use crate::collisions::placed;
 use crate::context::Context;
-use crate::display::DisplayArgs;
-use crate::files;
-use crate::materials::{self, MaterialArgs};
-use crate::metadata::{Measure, PLOT, Photo, push_setting, relative_error, text_of_model};
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::preimage::{
-    self, Mean, need_layers, number_list, out_path, pictures, psnr, settings, spread, stem,
-};
-use crate::references::{self, Files};
-use crate::rendering::{Finished, Job, Options};
-use crate::settings::RenderArgs;
-use crate::sheets::{self, Output, ResultArgs, Row, SheetPlan};
+use crate::inputs::{self, need_layers, number_list, out_path, settings};
+use crate::outputs;
+use crate::sheets::{self, Output};
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::metrics::psnr;
+use oneiro_jobs::job::render::metrics::spread;
+use oneiro_jobs::job::render::{Finished, Job, Options};
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::numbers::Mean;
+use oneiro_jobs::provenance::{Measure, PLOT, Photo, push_setting, relative_error, text_of_model};
+use oneiro_jobs::source::listing::pictures;
+use oneiro_jobs::source::materials;
+use oneiro_jobs::source::references::{self, Files};
+use oneiro_jobs::source::stem;
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "mahendran16";
@@ -106,7 +114,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     if let Some(plot) = &args.plot {
-        files::require_png(plot)?;
+        outputs::require_png(plot)?;
     }
     for path in [&args.table, &args.plot, &args.results.raw].into_iter().flatten() {
         files::check_writable(path)?;
@@ -183,7 +191,7 @@ fn rows(
     args: &Args,
     model: &LoadedModel,
     images: &[String],
-    settings: &[crate::rendering::Setting],
+    settings: &[oneiro_jobs::job::render::Setting],
 ) -> Result<(Vec<Row>, Vec<Case>)> {
     let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
     let mut rows =
@@ -197,7 +205,7 @@ fn rows(
             for (setting, s) in settings.iter().enumerate() {
                 let objective = objective(args, &files, layer, image)?;
                 let shown = (images.len() > 1).then_some(image.as_str());
-                let caption = preimage::caption(shown, s, args.strength.len() > 1, args.seeds.is_some());
+                let caption = inputs::caption(shown, s, args.strength.len() > 1, args.seeds.is_some());
                 let job = Job { setting, start: start.clone(), ..Job::new(objective.to_string(), objective) };
                 row.cells.push((caption, job));
                 cases.push(Case {
@@ -226,7 +234,7 @@ fn objective(args: &Args, files: &Files<'_>, layer: &str, image: &str) -> Result
     }
     // Read again as text by whoever makes the picture again, so it has to be readable.
     let objective = Objective::from(term);
-    preimage::readable(&objective)?;
+    inputs::readable(&objective)?;
     Ok(objective)
 }
 

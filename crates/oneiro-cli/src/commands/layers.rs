@@ -8,10 +8,12 @@ use oneiro::card::Layout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
+use crate::args::model::{self, ModelArgs};
 use crate::collisions::{self, placed};
 use crate::context::Context;
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::{dot, files};
+use crate::dot;
+use oneiro_jobs::files;
+use oneiro_jobs::model::LoadedModel;
 
 /// List the layers of a network: names, shapes, receptive fields, cost
 #[derive(clap::Args)]
@@ -92,10 +94,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         summary(context, &model, &found.layers)?;
     }
     for error in &found.skipped {
-        context.note(&format!("note: {error}"));
+        context.note(&format!("{error}"));
     }
     if let Some(name) = (!found.skipped.is_empty()).then(|| model.model.beginning(&[], None)).flatten() {
-        context.note(&format!("note: to start behind what is not supported give --from-layer \"{name}\""));
+        context.note(&format!("to start behind what is not supported give --from-layer \"{name}\""));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `oneiro render`: optimises pictures for units or objectives.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -8,18 +7,20 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Unit};
 
+use crate::args::display::DisplayArgs;
+use crate::args::materials::MaterialArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::settings::RenderArgs;
 use crate::collisions::{self, placed};
 use crate::context::Context;
-use crate::display::{self, Display, DisplayArgs};
-use crate::files::{self, RawTensor};
-use crate::film;
-use crate::healthy::require_healthy;
-use crate::materials::MaterialArgs;
-use crate::metadata::{UnitReport, png_text, source_names};
-use crate::model::{self, ModelArgs};
-use crate::preimage::pictures;
-use crate::rendering::{Finished, Job, Options, Setting, largest_value, prepare, render_all};
-use crate::settings::RenderArgs;
+use crate::outputs;
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::display::{self, Display};
+use oneiro_jobs::job::render::{Job, Options, Setting, largest_value, prepare, render_all, write_raw};
+use oneiro_jobs::model::health::require_healthy;
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::provenance::{UnitReport, png_text, source_names};
+use oneiro_jobs::source::listing::pictures;
 
 /// Show what units of a network look for, by optimising pictures for them
 #[derive(clap::Args)]
@@ -118,8 +119,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                     "--data: the largest value of {unit} over the pictures is {largest}, which weighs nothing"
                 );
             }
-            context
-                .note(&format!("note: the largest value of {unit} over the pictures is {}", short(largest)));
+            context.note(&format!("the largest value of {unit} over the pictures is {}", short(largest)));
             preset.max_activation = largest;
         }
         let setting = Setting { preset, seed: args.settings.seed };
@@ -137,8 +137,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
-    let paths = files::picture_paths(context, args.out.as_deref(), &names)?;
-    let films = args.film.as_ref().map(|film| film::film_paths(film, &names)).transpose()?;
+    let paths = outputs::picture_paths(context, args.out.as_deref(), &names)?;
+    let films = args.film.as_ref().map(|film| outputs::film_paths(film, &names)).transpose()?;
     paths.check_writable()?;
     films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
@@ -208,30 +208,4 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Four significant digits.
-pub fn short(x: f64) -> String {
-    if x != 0.0 && !(1e-4..1e6).contains(&x.abs()) {
-        return format!("{x:.3e}");
-    }
-    let digits = if x == 0.0 { 0 } else { (3 - x.abs().log10().floor() as i32).clamp(0, 9) };
-    format!("{x:.*}", digits as usize)
-}
-
-/// The optimised inputs as `INPUT/INDEX`, with the units in the metadata.
-pub fn write_raw(path: &std::path::Path, finished: &[Finished]) -> Result<()> {
-    let mut tensors = Vec::new();
-    for (i, result) in finished.iter().enumerate() {
-        for picture in &result.rendered.images {
-            tensors.push(RawTensor {
-                name: format!("{}/{i}", picture.input),
-                shape: picture.shape.to_vec(),
-                data: picture.data.clone(),
-            });
-        }
-    }
-    let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
-    let metadata = HashMap::from([("units".to_owned(), serde_json::to_string(&units)?)]);
-    files::write_tensors(path, &tensors, metadata)
 }

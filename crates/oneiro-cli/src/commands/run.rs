@@ -11,11 +11,12 @@ use oneiro::objective::{AnySources, Objective};
 use oneiro::probe::Probe;
 use oneiro_net::Rules;
 
+use crate::args::model::{self, ModelArgs};
+use crate::args::settings::RuleArgs;
 use crate::collisions;
 use crate::context::Context;
-use crate::files::{self, RawTensor};
-use crate::model::{self, ModelArgs};
-use crate::settings::RuleArgs;
+use oneiro_jobs::files;
+use oneiro_jobs::tensors::{RawTensor, write_tensors};
 
 /// Run raw tensors through a network and store activations and gradients
 #[derive(clap::Args)]
@@ -173,7 +174,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         Ok(results)
     })?;
-    files::write_tensors(&args.out, &results, HashMap::new())?;
+    write_tensors(&args.out, &results, HashMap::new())?;
     model.say_output(context);
     let broken = |t: &&RawTensor| t.data.iter().any(|x| !x.is_finite());
     let named = |tensors: &[RawTensor]| {
@@ -182,7 +183,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if results.iter().any(|t| broken(&t)) {
         let given =
             if unsound.is_empty() { String::new() } else { format!(", and so do the inputs {unsound}") };
-        context.note(&format!("note: {} hold NaN or infinite numbers{given}", named(&results)));
+        context.note(&format!("{} hold NaN or infinite numbers{given}", named(&results)));
     }
     for t in &results {
         let norm = t.data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();

@@ -7,16 +7,19 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Reference, Unit};
 
+use crate::args::display::DisplayArgs;
+use crate::args::materials::MaterialArgs;
+use crate::args::model::{self, ModelArgs};
+use crate::args::settings::{RenderArgs, is_recipe_file};
 use crate::context::Context;
-use crate::display::DisplayArgs;
-use crate::files::{self, PicturePaths};
-use crate::healthy::healthy;
-use crate::materials::MaterialArgs;
-use crate::metadata::Measure;
-use crate::model::{self, LoadedModel, ModelArgs};
-use crate::rendering::{Job, Options, Setting};
-use crate::settings::{RenderArgs, is_recipe_file};
-use crate::sheets::{self, Output, Row, SheetPlan};
+use crate::outputs;
+use crate::sheets::{self, Output};
+use oneiro_jobs::files::{self, PicturePaths};
+use oneiro_jobs::job::render::{Job, Options, Setting};
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::model::health::healthy;
+use oneiro_jobs::provenance::Measure;
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;
@@ -97,10 +100,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            files::require_png(out)?;
+            outputs::require_png(out)?;
             PicturePaths::file(out)
         }
-        None => files::default_path(context, DEFAULT_OUT),
+        None => outputs::default_path(context, DEFAULT_OUT),
     };
     paths.check_writable()?;
     args.raw.as_deref().map_or(Ok(()), files::check_writable)?;

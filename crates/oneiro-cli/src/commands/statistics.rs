@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::collisions::{self, placed};
 use crate::context::Context;
-use crate::files;
-use crate::interrupt;
-use crate::metadata::{SPECTRUM, VERSION};
-use crate::progress::Progress;
-use crate::references::{hash, is_npy};
+use crate::outputs;
+use oneiro_jobs::files;
+use oneiro_jobs::observer::Task;
+use oneiro_jobs::provenance::{SPECTRUM, VERSION};
+use oneiro_jobs::source::references::{hash, is_npy};
 
 /// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and small
 /// enough to be told from noise by a thousand images.
@@ -86,7 +86,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     files::check_writable(&args.out)?;
     if let Some(picture) = &args.picture {
-        files::require_png(picture)?;
+        outputs::require_png(picture)?;
         files::check_writable(picture)?;
     }
     if !args.folder.is_dir() {
@@ -117,11 +117,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let (statistics, bad) = measure(context, args, &files)?;
     files_written(args, &statistics)?;
     for error in &bad {
-        context.note(&format!("note: {error}"));
+        context.note(&format!("{error}"));
     }
     if !bad.is_empty() {
         context.note(&format!(
-            "note: {} of {} pictures could not be read and were skipped",
+            "{} of {} pictures could not be read and were skipped",
             bad.len(),
             files.len()
         ));
@@ -158,13 +158,13 @@ fn measure(context: &Context, args: &Args, files: &[PathBuf]) -> Result<(Statist
             .with_context(|| format!("could not scale {}", path.display()))?;
         Ok(if args.gray { gray(&image) } else { image.rgb })
     };
-    let mut progress = Progress::new(context, "colours", 2 * files.len() as u64);
+    let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
     // Of bands the first file says how many there are.
     let mut colors: Option<ColorAccumulator> = None;
     let mut channels = 0;
     let (mut good, mut bad): (Vec<PathBuf>, _) = (Vec::new(), Vec::new());
     for some in files.chunks(AT_ONCE) {
-        interrupt::check()?;
+        context.check()?;
         let images: Vec<_> = context.compute(|| some.par_iter().map(read).collect());
         for (path, image) in some.iter().zip(images) {
             match image {
@@ -195,7 +195,7 @@ fn measure(context: &Context, args: &Args, files: &[PathBuf]) -> Result<(Statist
         .with_context(|| format!("the pictures in {} have no statistics", args.folder.display()))?;
     progress.label("spectra");
     for some in good.chunks(AT_ONCE) {
-        interrupt::check()?;
+        context.check()?;
         let images: Vec<Result<Vec<f32>>> = context.compute(|| some.par_iter().map(read).collect());
         for image in images {
             const CHANGED: &str = "a picture changed while it was looked at";

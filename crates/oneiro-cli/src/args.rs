@@ -1,0 +1,7 @@
+//! Flags that commands share, and the jobs that they stand for.
+
+pub mod display;
+pub mod materials;
+pub mod model;
+pub mod results;
+pub mod settings;

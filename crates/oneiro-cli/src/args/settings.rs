@@ -1,0 +1,359 @@
+//! Settings of an optimisation, from flags to a preset.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::dream::DreamPreset;
+use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
+use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
+use oneiro::preset::{Jitter, PARAMS, Preset};
+use oneiro::transform::Chain;
+
+use crate::collisions::{Placed, placed};
+use crate::context::Context;
+use oneiro_jobs::files;
+use oneiro_jobs::job::render::limits::{MAX_SIDE, MAX_STEPS, check_preset};
+
+/// The recipe where none is chosen.
+pub const DEFAULT_PRESET: &str = "lucid";
+
+/// Settings of an optimisation: a preset, and what overrides it.
+#[derive(clap::Args)]
+pub struct RenderArgs {
+    /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    preset: Option<String>,
+    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85
+    /// or size=48x64; may be repeated, and comes after the other flags
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Also write the recipe, with everything that was changed, to a file for --preset
+    #[arg(long, value_name = "FILE.toml")]
+    save_preset: Option<PathBuf>,
+    /// Size of the picture: N or HxW. What the network sees of it is as large, but for recipes with a `picture` of their own
+    /// (maco), of which it sees boxes: --set size=N says how large these are
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
+    size: Option<[usize; 2]>,
+    /// Steps of the optimiser; a recipe that settles (mahendran16) adds its own, but to none
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_STEPS))
+    )]
+    steps: Option<u32>,
+    /// Stop once the objective's mean over 32 steps rises by less than this fraction
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
+    until_converged: Option<f64>,
+    /// Seed of all random numbers
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    pub seed: u64,
+    /// What is optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a pyramid (laplacian), one
+    /// blurred picture for all of a batch and details for each (shared), a small network of the place (cppn), a dense
+    /// layer (dense), or phases alone (maco)
+    #[arg(long, value_parser = PARAMS)]
+    param: Option<String>,
+    /// Views of the picture in each step, each under transforms of its own
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    views: Option<usize>,
+    /// Random shift of a picture that is so much larger: pixels, stride/4 or stride (of the layer), or none
+    #[arg(long, value_name = "JITTER")]
+    jitter: Option<Jitter>,
+    /// Learn the picture's transparency, too
+    #[arg(long)]
+    alpha: bool,
+    /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
+    ///
+    /// Members act in turn; then the result is cropped or padded to the picture's size. There are pad(PIXELS[,reflect]),
+    /// jitter(PIXELS), roll(PIXELS), scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side,
+    /// noise(RANGE) and uniform(RANGE), blur(RANGE) in pixels, flip or flip(PROBABILITY), mask(circle,RADIUS),
+    /// mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or fill(RED,GREEN,BLUE), the colour outside; for clips also
+    /// tjitter(FRAMES), tcrop(RANGE) and speed(RANGE).
+    ///
+    /// A RANGE is a number, low..high, a list (0.9,1,1.1), or goes over the run as in crop(0.5->0.05) or
+    /// blur(1..3->0..1).
+    #[arg(long, value_name = "CHAIN")]
+    transform: Option<String>,
+    /// The optimiser
+    #[arg(long, value_parser = OPTIMIZERS)]
+    optimizer: Option<String>,
+    /// Learning rate [default: the recipe's; for another optimizer .05 for adam, adamw and nadam, .01 for sgd, 1.5/255
+    /// for normalized, 1 for lbfgs, and for accumulated-squares 2.7e6, which is meant for pixels in 0–255]
+    #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
+    learning_rate: Option<f32>,
+    /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO), inverse-time(K),
+    /// or steps(FACTOR@FRACTION,…), each factor from that fraction of the steps on; the last step has TO, or 1/(1+K), of
+    /// the rate
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<Schedule>,
+    /// Momentum of sgd and accumulated-squares, from 0 to less than 1
+    #[arg(long, allow_negative_numbers = true, value_name = "MOMENTUM")]
+    momentum: Option<f32>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// Steps at the start in which --relu-rule holds, then it is exact [default: 16 for redirected, else all]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_STEPS))
+    )]
+    relu_steps: Option<u32>,
+}
+
+/// How gradients pass through the network.
+#[derive(clap::Args)]
+pub struct RuleArgs {
+    /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass); leaky or
+    /// leaky(SLOPE) (a share passes silent ones, .1 by default); guided or deconv (both meant for the gradient of an image,
+    /// as of oneiro run; an optimisation from noise finds little with them)
+    #[arg(long, value_name = "RULE")]
+    pub relu_rule: Option<ReluGradient>,
+    /// How gradients pass max-pooling: to the maximum, or to all of its window as an L2 pool would (smoothed)
+    #[arg(long, value_name = "RULE", value_parser = ["exact", "smoothed"])]
+    max_pool_rule: Option<String>,
+}
+
+impl RuleArgs {
+    /// The rule for max-pooling, if one is given.
+    pub fn max_pool(&self) -> Option<MaxPoolGradient> {
+        self.max_pool_rule.as_deref().map(|rule| match rule {
+            "smoothed" => MaxPoolGradient::Smoothed,
+            _ => MaxPoolGradient::Exact,
+        })
+    }
+}
+
+/// Whether a recipe's name is that of a file.
+pub fn is_recipe_file(name: impl AsRef<Path>) -> bool {
+    name.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+}
+
+/// A preset by its name, or read from a file.
+fn named_or_read(name: &str) -> Result<Preset> {
+    if let Some(preset) = Preset::named(name) {
+        return Ok(preset);
+    }
+    let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
+    if !is_recipe_file(name) {
+        if DreamPreset::all().iter().any(|p| p.name == name) {
+            bail!("the preset \"{name}\" is one for dreams: oneiro dream MODEL IMAGE --preset {name}");
+        }
+        bail!("there is no preset \"{name}\"; there are {}, and files that end in .toml", names.join(", "));
+    }
+    let text = match std::fs::read_to_string(name) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            bail!("--preset {name}: there is no such file; --save-preset writes one")
+        }
+        read => read.with_context(|| format!("could not read the preset {name}"))?,
+    };
+    toml::from_str(&text).with_context(|| format!("--preset {name}: it cannot be used"))
+}
+
+/// A preset with one setting changed, `KEY=VALUE` with a key such as `param.fourier.decay`.
+fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
+    let (key, value) = assignment
+        .split_once('=')
+        .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
+        .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
+    // What is no number, list or truth value is a text.
+    let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
+    let value = parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.trim().to_owned()));
+    let mut root = toml::Table::try_from(preset)?;
+    let path: Vec<&str> = key.trim().split('.').map(str::trim).collect();
+    let (last, tables) =
+        path.split_last().ok_or_else(|| anyhow!("--set {assignment}: the key is missing"))?;
+    if let ["param", kind, ..] = tables
+        && *kind != preset.param.name()
+        && PARAMS.contains(kind)
+    {
+        bail!(
+            "--set {assignment}: the recipe's parametrization is {}; choose --param {kind} as well",
+            preset.param.name()
+        );
+    }
+    let mut table = &mut root;
+    for name in tables {
+        let inner = table.entry((*name).to_owned()).or_insert_with(|| toml::Table::new().into());
+        table = inner
+            .as_table_mut()
+            .ok_or_else(|| anyhow!("--set {assignment}: {name} has no settings of its own"))?;
+    }
+    table.insert((*last).to_owned(), value);
+    root.try_into().map_err(|e: toml::de::Error| anyhow!("--set {assignment}: {}", e.message()))
+}
+
+pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    parse_size_within(text, MAX_SIDE)
+}
+
+/// A size of sides that are no longer than `most`.
+pub fn parse_size_within(text: &str, most: usize) -> Result<[usize; 2], String> {
+    let side = |t: &str| {
+        t.trim()
+            .parse::<usize>()
+            .ok()
+            .filter(|n| (1..=most).contains(n))
+            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {most}"))
+    };
+    match text.split_once(['x', 'X']) {
+        None => side(text).map(|n| [n, n]),
+        Some((h, w)) => Ok([side(h)?, side(w)?]),
+    }
+}
+
+impl RenderArgs {
+    /// The preset with everything that was given in its place, by flags or else by the configuration file.
+    pub fn preset(&self, context: &Context) -> Result<Preset> {
+        self.preset_or(context, DEFAULT_PRESET)
+    }
+
+    /// Whether a preset was chosen by a flag.
+    pub fn preset_is_chosen(&self) -> bool {
+        self.preset.is_some()
+    }
+
+    /// Whether a parametrization was chosen by a flag.
+    pub fn param_is_chosen(&self) -> bool {
+        self.param.is_some()
+    }
+
+    /// Whether a size was chosen by a flag.
+    pub fn size_is_chosen(&self) -> bool {
+        self.size.is_some() || self.sets("size")
+    }
+
+    /// Whether `--set` names a setting, by the end of its path.
+    pub fn sets(&self, name: &str) -> bool {
+        let path = |assignment: &String| {
+            assignment.split('=').next().is_some_and(|k| k.trim().rsplit('.').next() == Some(name))
+        };
+        self.set.iter().any(path)
+    }
+
+    /// The same with another recipe where none is chosen; `config` has no word in what a command is about.
+    pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
+        let config = context.config();
+        let mut of_file = Vec::new();
+        let usual = default == DEFAULT_PRESET;
+        let name = self.preset.as_deref().or_else(|| {
+            let chosen = config.preset.as_deref().filter(|_| usual);
+            of_file.extend(chosen.map(|p| format!("preset {p}")));
+            chosen
+        });
+        let mut preset = named_or_read(name.unwrap_or(default))?;
+        let size = self.size.or_else(|| {
+            let size = config.size.filter(|_| usual)?;
+            of_file.push(format!("size {}x{}", size[0], size[1]));
+            Some(size)
+        });
+        if size.is_some() {
+            // Some recipes have pictures of which the network sees boxes: those are what the flag is about.
+            let of_picture = preset.picture.is_some();
+            *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
+        }
+        if let Some(steps) = self.steps {
+            preset.steps = steps as usize;
+        } else if let Some(steps) = config.steps.filter(|_| usual) {
+            of_file.push(format!("steps {steps}"));
+            preset.steps = steps as usize;
+        }
+        if !of_file.is_empty() {
+            context.note(&format!("{} from {}", of_file.join(", "), config.path.display()));
+        }
+        if let Some(tolerance) = self.until_converged {
+            if !(tolerance > 0.0 && tolerance < 1.0) {
+                bail!("--until-converged {tolerance}: a fraction between 0 and 1 is needed");
+            }
+            preset.tolerance = Some(tolerance);
+        }
+        if let Some(name) = &self.param {
+            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
+        }
+        if let Some(text) = &self.transform {
+            preset.transform = Chain::parse(text)?;
+        }
+        if let Some(rate) = self.learning_rate
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            bail!("--learning-rate {rate}: a positive number is needed");
+        }
+        let kind = match self.optimizer.as_deref() {
+            None => preset.optimizer.kind,
+            Some(name) => name.parse::<OptimizerKind>()?,
+        };
+        preset.set_optimizer(kind, self.learning_rate);
+        if let Some(schedule) = &self.schedule {
+            preset.optimizer.schedule = schedule.clone();
+        }
+        if let Some(momentum) = self.momentum {
+            preset.optimizer.momentum = Some(momentum);
+            preset.optimizer.validate().with_context(|| format!("--momentum {momentum}"))?;
+        }
+        preset.gradients = self.gradients(preset.gradients)?;
+        if let Some(views) = self.views {
+            preset.views = views;
+        }
+        if let Some(jitter) = self.jitter {
+            preset.jitter = jitter;
+        }
+        preset.alpha |= self.alpha;
+        for assignment in &self.set {
+            preset = with_setting(&preset, assignment)?;
+        }
+        check_preset(&preset)?;
+        if let Some(path) = &self.save_preset {
+            if !is_recipe_file(path) {
+                bail!("--save-preset {}: recipes are files whose names end in .toml", path.display());
+            }
+            files::check_writable(path)?;
+        }
+        Ok(preset)
+    }
+
+    /// The file that the recipe is read from, if it is one.
+    pub fn recipe_file<'a>(&'a self, context: &'a Context) -> Option<&'a Path> {
+        let name = self.preset.as_deref().or(context.config().preset.as_deref())?;
+        is_recipe_file(name).then_some(Path::new(name))
+    }
+
+    /// Where the recipe is to be saved.
+    pub fn save_path(&self) -> Option<&PathBuf> {
+        self.save_preset.as_ref()
+    }
+
+    /// The same with its flag.
+    pub fn placed(&self) -> Option<Placed<'_>> {
+        placed("--save-preset", self.save_path())
+    }
+
+    /// Saves the recipe, if that is wanted; returns the file. For when all else has succeeded.
+    pub fn save(&self, preset: &Preset) -> Result<Option<String>> {
+        let Some(path) = &self.save_preset else { return Ok(None) };
+        let name = path.display().to_string();
+        let text = format!("# A recipe for oneiro: --preset {name}\n{}", toml::to_string(preset)?);
+        oneiro_media::write_atomic(path, text.as_bytes())?;
+        Ok(Some(name))
+    }
+
+    fn gradients(&self, of_preset: Gradients) -> Result<Gradients> {
+        let mut gradients = match self.rules.relu_rule {
+            Some(relu) if relu != of_preset.relu => {
+                Gradients { max_pool: of_preset.max_pool, ..Gradients::relu(relu) }
+            }
+            _ => of_preset,
+        };
+        if let Some(steps) = self.relu_steps {
+            if gradients.relu == ReluGradient::Exact {
+                bail!("--relu-steps {steps}: gradients are exact in all steps; choose another --relu-rule");
+            }
+            gradients.relu_steps = Some(steps as usize);
+        }
+        if let Some(max_pool) = self.rules.max_pool() {
+            gradients.max_pool = max_pool;
+        }
+        Ok(gradients)
+    }
+}

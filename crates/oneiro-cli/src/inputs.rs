@@ -1,0 +1,119 @@
+//! What `invert`, `caricature` and `accentuate` share: pictures, layers, strengths and seeds, laid out as a sheet, and how
+//! near the results come.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
+use oneiro::objective::{AnySources, Objective};
+
+use crate::args::materials::MaterialArgs;
+use crate::args::settings::RenderArgs;
+use crate::context::Context;
+use crate::outputs;
+use oneiro_jobs::files::PicturePaths;
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::source::stem;
+
+/// Numbers such as `0-3` or `0,7`.
+pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
+    /// More than anybody looks at.
+    const MOST: u64 = 1000;
+    let number = |t: &str| {
+        t.trim()
+            .parse::<u64>()
+            .map_err(|_| anyhow!("{flag} {text}: \"{t}\" is no whole number; use 0-3 or 0,7"))
+    };
+    let mut list = Vec::new();
+    for part in text.split(',') {
+        match part.split_once('-') {
+            None => list.push(number(part)?),
+            Some((a, b)) => {
+                let (a, b) = (number(a)?, number(b)?);
+                if b < a || b - a > MOST {
+                    bail!("{flag} {text}: {part} is not a range of at most {MOST}");
+                }
+                list.extend(a..=b);
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// What a cell of a sheet is about, a line each: the picture, the strength, the seed, as far as there are several.
+pub fn caption(image: Option<&str>, setting: &Setting, strengths: bool, seeds: bool) -> String {
+    let mut lines: Vec<String> = image.map(stem).into_iter().collect();
+    if strengths || (lines.is_empty() && !seeds) {
+        lines.push(format!("C = {}", setting.preset.weight));
+    }
+    if seeds {
+        lines.push(format!("seed {}", setting.seed));
+    }
+    lines.join("\n")
+}
+
+/// A setting for each strength and seed: (weight, seed), weights first.
+pub fn settings(
+    context: &Context,
+    args: &RenderArgs,
+    materials: &MaterialArgs,
+    default: &str,
+    weights: &[f64],
+    seeds: &[u64],
+) -> Result<Vec<Setting>> {
+    let mut preset = args.preset_or(context, default)?;
+    materials.adapt(context, args, &mut preset);
+    if let Some(bad) = weights.iter().find(|w| !(w.is_finite() && **w > 0.0)) {
+        bail!("--strength {bad}: a positive number is needed");
+    }
+    let weights = if weights.is_empty() { vec![preset.weight] } else { weights.to_vec() };
+    let seeds = if seeds.is_empty() { vec![args.seed] } else { seeds.to_vec() };
+    let mut settings = Vec::new();
+    for &weight in &weights {
+        for &seed in &seeds {
+            let mut preset = preset.clone();
+            preset.weight = weight;
+            settings.push(Setting { preset, seed });
+        }
+    }
+    Ok(settings)
+}
+
+/// Where a sheet or a single picture goes, by default into a file of this name.
+pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<PicturePaths> {
+    let paths = match out {
+        Some(out) => {
+            outputs::require_png(out)?;
+            PicturePaths::file(out)
+        }
+        None => outputs::default_path(context, default),
+    };
+    paths.check_writable()?;
+    Ok(paths)
+}
+
+/// The layers that are asked for; an error if there is none.
+pub fn need_layers(layers: &[String], model: &str) -> Result<()> {
+    if layers.is_empty() {
+        bail!("no layer is given: --layer LAYER, which may be repeated (`oneiro layers {model}` lists them)");
+    }
+    Ok(())
+}
+
+/// An error if an objective, written down, could not be read again: a picture's name has a quote in it.
+pub fn readable(objective: &Objective) -> Result<()> {
+    Objective::parse(&objective.to_string(), &AnySources)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_numbers_mix_ranges() {
+        assert_eq!(number_list("--seeds", "0-2, 7").unwrap(), [0, 1, 2, 7]);
+        for bad in ["", "x", "3-1", "0-5000"] {
+            assert!(number_list("--seeds", bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Where results go: what flags and the configuration say.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oneiro_jobs::files::{PicturePaths, into_folder, unique_files};
+use oneiro_jobs::job::render::film::Format;
+
+use crate::context::Context;
+
+/// Whether a path names a folder: one that is there, or one to be made.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', '\\'])
+}
+
+/// Where one file goes whose place nobody chose: into the folder of the configuration file, else the current one.
+pub fn default_path(context: &Context, name: &str) -> PicturePaths {
+    let folder = context.config().out.clone();
+    let file = folder.as_ref().map_or(PathBuf::from(name), |folder| folder.join(name));
+    let paths = PicturePaths { folder, files: vec![file] };
+    say_what_is_replaced(context, &paths);
+    paths
+}
+
+/// Says which earlier results the results of a command go over whose place nobody chose.
+fn say_what_is_replaced(context: &Context, paths: &PicturePaths) {
+    if let Some(file) = paths.files.iter().find(|file| file.is_file()) {
+        context.note(&format!(
+            "{} is there already and will be replaced; --out names another file",
+            file.display()
+        ));
+    }
+}
+
+/// Where a picture for each name goes. One goes into the file given; several go into the folder given.
+pub fn picture_paths(context: &Context, out: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
+    let paths = place_pictures(out, context.config().out.as_deref(), names)?;
+    if out.is_none() {
+        say_what_is_replaced(context, &paths);
+    }
+    Ok(paths)
+}
+
+/// `usual` is the folder that pictures go to where none is given.
+fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) -> Result<PicturePaths> {
+    match (out, names) {
+        (None, names) => Ok(match usual {
+            Some(folder) => into_folder(folder, names, "png"),
+            None => PicturePaths { folder: None, files: unique_files(names, "png") },
+        }),
+        (Some(out), [_]) if !is_folder(out) => {
+            require_png(out)?;
+            Ok(PicturePaths::file(out))
+        }
+        (Some(folder), names) => {
+            if !folder.is_dir() && oneiro_media::has_image_name(folder) {
+                bail!(
+                    "--out {}: {} pictures do not fit into one file; name a folder, or use `oneiro sheet`",
+                    folder.display(),
+                    names.len()
+                );
+            }
+            Ok(into_folder(folder, names, "png"))
+        }
+    }
+}
+
+/// Pictures are PNG files, and a name should not say otherwise.
+pub fn require_png(path: &Path) -> Result<()> {
+    match path.extension() {
+        Some(e) if e.eq_ignore_ascii_case("png") => Ok(()),
+        _ => bail!("--out {}: pictures are written as PNG; use a name that ends in .png", path.display()),
+    }
+}
+
+/// Where films go, with their format: one into the file given, several into the folder given, as animated PNG.
+pub fn film_paths(out: &Path, names: &[String]) -> Result<(PicturePaths, Format)> {
+    let flag = "--film";
+    if names.len() == 1 && !is_folder(out) {
+        let Some(format) = Format::of_name(out) else {
+            bail!(
+                "{flag} {}: films are animated PNG (.png, .apng) or GIF (.gif); use such a name",
+                out.display()
+            );
+        };
+        return Ok((PicturePaths::file(out), format));
+    }
+    if !out.is_dir() && Format::of_name(out).is_some() {
+        bail!("{flag} {}: {} films do not fit into one file; name a folder", out.display(), names.len());
+    }
+    Ok((into_folder(out, names, "apng"), Format::Apng))
+}

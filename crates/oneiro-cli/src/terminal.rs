@@ -1,0 +1,160 @@
+//! The observer of commands: remarks and progress on stderr, Ctrl-C as cancellation.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use oneiro_jobs::{Observer, Progress, Remark};
+
+use crate::interrupt;
+
+/// Time between plain lines of progress.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// A line on stderr, whatever happens to it.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Standard error, for people.
+pub struct Terminal {
+    quiet: bool,
+    /// Remarks that wait until the work begins.
+    held: Mutex<Vec<String>>,
+    shown: Mutex<Shown>,
+}
+
+/// The progress that is shown now.
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { last: Instant },
+}
+
+impl Terminal {
+    /// Quiet: says nothing.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, held: Mutex::default(), shown: Mutex::new(Shown::Nothing) }
+    }
+
+    /// Makes the remarks that waited for the work.
+    pub fn release(&self) {
+        let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
+        held.iter().for_each(|text| complain(text));
+    }
+}
+
+impl Observer for Terminal {
+    fn remark(&self, remark: &Remark) {
+        if self.quiet {
+            return;
+        }
+        let line = format!("note: {}", remark.text);
+        if remark.waits_for_work {
+            if let Ok(mut held) = self.held.lock() {
+                held.push(line);
+            }
+            return;
+        }
+        self.release();
+        complain(&line);
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        self.release();
+        let Ok(mut shown) = self.shown.lock() else { return };
+        if self.quiet {
+            return;
+        }
+        if progress.ended {
+            // What is said next starts on a clean line.
+            if let Shown::Bar(bar) = &*shown {
+                bar.finish_and_clear();
+            }
+            *shown = Shown::Nothing;
+            return;
+        }
+        if let Shown::Nothing = &*shown {
+            *shown = match std::io::stderr().is_terminal() {
+                true => Shown::Bar(bar(progress.total)),
+                false => Shown::Lines { last: progress.started },
+            };
+        }
+        match &mut *shown {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                bar.set_position(progress.done);
+                bar.set_message(match progress.within_step {
+                    Some(share) => format!("{} {:.0} %", progress.label, 100.0 * share),
+                    None => progress.label.to_owned(),
+                });
+            }
+            Shown::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                complain(&line(progress));
+            }
+            Shown::Lines { .. } => {}
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        interrupt::requested()
+    }
+}
+
+/// A bar with rate and time left.
+fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let template = "{msg:24!} {wide_bar} {pos}/{len} {rate:>9} {left:>5} left";
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // Nothing can be done where a terminal takes no more text.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    let left = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // Before the first step is done, nothing is known of the others.
+        let _ = match state.pos() {
+            0 => write!(out, "?"),
+            _ => write!(out, "{:#}", HumanDuration(state.eta())),
+        };
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("rate", rate).with_key("left", left));
+    bar
+}
+
+/// A plain line of progress.
+fn line(progress: &Progress<'_>) -> String {
+    let Progress { label, done, total, .. } = progress;
+    if let Some(share) = progress.within_step {
+        let of_step = share_line(share, progress.step_started.elapsed().as_secs_f64());
+        return format!("{label}: {done}/{total}, {of_step}");
+    }
+    let spent = progress.started.elapsed().as_secs_f64();
+    let left = spent * total.saturating_sub(*done) as f64 / (*done).max(1) as f64;
+    format!("{label}: {done}/{total}, {left:.0} s left")
+}
+
+/// How much of a step is done after this many seconds, and what is left of it alone: others may take far longer
+/// or shorter.
+fn share_line(share: f64, spent: f64) -> String {
+    let percent = format!("{:.0} % of this one", 100.0 * share);
+    // Of no work at all no time can be guessed.
+    if share > 0.0 {
+        format!("{percent}, {:.0} s left of it", spent * (1.0 - share) / share)
+    } else {
+        percent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_of_a_step_goes_by_its_own_pace() {
+        assert_eq!(share_line(0.25, 10.0), "25 % of this one, 30 s left of it");
+        assert_eq!(share_line(1.0, 10.0), "100 % of this one, 0 s left of it");
+        assert_eq!(share_line(0.0, 10.0), "0 % of this one");
+    }
+}

@@ -1,0 +1,66 @@
+//! What a job runs with: threads to compute on, and its observer.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::observer::{Cancelled, Observer, Remark};
+
+/// Threads and observer of running jobs.
+pub struct Context {
+    pool: ThreadPool,
+    observer: Arc<dyn Observer>,
+}
+
+impl Context {
+    /// Starts the threads: this many, or one for each core.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn new(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .build()
+            .context("could not start the threads to compute with")?;
+        Ok(Self { pool, observer })
+    }
+
+    /// Runs work on these threads.
+    pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Who watches.
+    pub fn observer(&self) -> &dyn Observer {
+        self.observer.as_ref()
+    }
+
+    /// Makes a remark.
+    pub fn note(&self, text: &str) {
+        self.observer.remark(&Remark { text: text.to_owned(), waits_for_work: false });
+    }
+
+    /// Makes a remark that matters only once the work begins.
+    pub fn hold(&self, text: &str) {
+        self.observer.remark(&Remark { text: text.to_owned(), waits_for_work: true });
+    }
+
+    /// Whether the observer wants the work to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.observer.is_cancelled()
+    }
+
+    /// An error if the observer wants the work to end, to leave it between two steps.
+    ///
+    /// # Errors
+    /// [`Cancelled`].
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,180 @@
+//! Files that results go into: names from units, folders, and whether they can be written.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The longest name made of a unit's, in bytes: file systems commonly allow 255.
+const MAX_NAME: usize = 120;
+
+/// A file name that says which unit is in it: letters, digits, dots and dashes only.
+pub fn file_name(unit: &str) -> String {
+    let mut name: String = unit
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' })
+        .collect();
+    while name.contains("--") {
+        name = name.replace("--", "-");
+    }
+    let name = name.trim_matches(['-', '.']);
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= MAX_NAME;
+    if name.is_empty() {
+        "unit".into()
+    } else {
+        name.char_indices().take_while(fits).map(|(_, c)| c).collect()
+    }
+}
+
+/// A name that says what a result is of, for instance `cat.class-tabby.accentuation.png`: of several things of a kind, the
+/// first and how many more.
+pub fn named_after(kinds: &[&[String]], result: &str) -> String {
+    let mut parts = Vec::new();
+    for things in kinds {
+        if let [first, more @ ..] = things {
+            let more = if more.is_empty() { String::new() } else { format!("-and-{}-more", more.len()) };
+            parts.push(file_name(first) + &more);
+        }
+    }
+    format!("{}.{result}.png", file_name(&parts.join(".")))
+}
+
+/// Where pictures go.
+pub struct PicturePaths {
+    /// The folder that is made for them, if any.
+    pub folder: Option<PathBuf>,
+    /// A file for each.
+    pub files: Vec<PathBuf>,
+}
+
+/// A file in a folder for each name.
+pub fn into_folder(folder: &Path, names: &[String], extension: &str) -> PicturePaths {
+    let files = unique_files(names, extension).into_iter().map(|f| folder.join(f)).collect();
+    PicturePaths { folder: Some(folder.to_owned()), files }
+}
+
+impl PicturePaths {
+    /// One file.
+    pub fn file(path: &Path) -> Self {
+        Self { folder: None, files: vec![path.to_owned()] }
+    }
+
+    /// Fails early if the pictures could not be written later.
+    pub fn check_writable(&self) -> Result<()> {
+        match &self.folder {
+            Some(folder) => check_folder(folder),
+            None => self.files.iter().try_for_each(|file| check_writable(file)),
+        }
+    }
+
+    /// Makes the folder, if there is to be one.
+    pub fn create_folder(&self) -> Result<()> {
+        self.folder.as_deref().map_or(Ok(()), create_folder)
+    }
+}
+
+/// Creates a folder for results, parents included.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("could not create the folder {}", folder.display()))
+}
+
+/// Fails early if a folder could not be made or written into later. Makes nothing.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    // With a slash at its end, a file would look like nothing at all.
+    let folder = &folder.components().collect::<PathBuf>();
+    let existing = folder.ancestors().map(or_here).find(|p| p.exists()).unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        let file = existing.display();
+        if existing == folder {
+            bail!("{file} is a file; name a folder for the results");
+        }
+        bail!("{}: {file} is a file, in which there can be no folder", folder.display());
+    }
+    check_may_write(existing).with_context(|| format!("could not make the folder {}", folder.display()))
+}
+
+/// Fails early if a file could not be written later, before minutes of work are spent.
+pub fn check_writable(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("{} is a folder; name a file for the result", path.display());
+    }
+    if path.exists() && !path.is_file() {
+        // A device or a pipe: nothing is created.
+        return Ok(());
+    }
+    let folder = or_here(path.parent().unwrap_or(Path::new("")));
+    if !folder.is_dir() {
+        bail!("the folder {} does not exist; create it first or name another", folder.display());
+    }
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidFilename => {
+            bail!("{}: the name is too long for this file system", path.display())
+        }
+        _ => check_may_write(folder),
+    }
+}
+
+/// The current folder is written as nothing in paths without a slash.
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+fn check_may_write(folder: &Path) -> Result<()> {
+    match tempfile::Builder::new().prefix(".oneiro-").tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        // The error's own text would name the temporary file.
+        Err(e) => bail!("cannot write into the folder {}: {}", folder.display(), e.kind()),
+    }
+}
+
+/// A file for each name, no two the same.
+pub fn unique_files(names: &[String], extension: &str) -> Vec<PathBuf> {
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut file = |name: &String| {
+        let name = file_name(name);
+        let numbered = (2..).map(|n| format!("{name}.{n}"));
+        // Some file systems take `A` and `a` for the same.
+        let free = std::iter::once(name.clone()).chain(numbered).find(|n| taken.insert(n.to_lowercase()));
+        PathBuf::from(format!("{}.{extension}", free.unwrap_or(name)))
+    };
+    names.iter().map(&mut file).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_keep_what_a_file_system_likes() {
+        assert_eq!(file_name("conv4_3:5"), "conv4_3-5");
+        assert_eq!(file_name("class:traffic light"), "class-traffic-light");
+        assert_eq!(file_name("../../etc/passwd"), "etc-passwd");
+        assert_eq!(file_name("::"), "unit");
+    }
+
+    #[test]
+    fn results_are_named_after_what_they_are_of() {
+        let [cat, dog, unit] = ["my cat", "dog", "fire2:3"].map(String::from);
+        let photos = [cat.clone(), dog];
+        assert_eq!(named_after(&[&[cat], std::slice::from_ref(&unit)], "x"), "my-cat.fire2-3.x.png");
+        assert_eq!(named_after(&[&photos, &[unit]], "x"), "my-cat-and-1-more.fire2-3.x.png");
+        let long = named_after(&[&["a".repeat(300)]], "x");
+        assert!(long.ends_with("a.x.png") && long.len() < 255, "{long}");
+    }
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        let name = file_name(&"ü".repeat(200));
+        assert!(name.len() <= MAX_NAME && name.chars().all(|c| c == 'ü'), "{name}");
+    }
+
+    #[test]
+    fn two_units_never_share_a_file() {
+        let names = ["a:1", "a-1", "A-1", "a-1.2", "a:1"].map(String::from);
+        let paths = unique_files(&names, "png");
+        let different: HashSet<&PathBuf> = paths.iter().collect();
+        assert_eq!(different.len(), names.len(), "{paths:?}");
+        assert_eq!(paths[..2], ["a-1.png", "a-1.2.png"].map(PathBuf::from));
+    }
+}

@@ -1,0 +1,428 @@
+//! Attributions from a recipe that a picture carries, so that they can be made again: maps, reports, the
+//! sheet.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attribute, top_class};
+use oneiro::objective::Objective;
+use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::model::LoadedModel;
+use crate::model::health::broken_weights;
+use crate::numbers::short;
+use crate::observer::Task;
+use crate::provenance::text_of_model;
+use crate::source::framing::{Framing, framed};
+use crate::source::references::{SourceFile, hash};
+use crate::tensors::{RawTensor, write_tensors};
+
+/// The completeness gap beyond which a person is warned.
+const GAP_WARNING: f64 = 0.05;
+/// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
+/// twice as bright as the other.
+const EVEN: f64 = 0.995;
+/// Columns of the sheet at most: the photo and six maps.
+const COLUMNS: usize = 7;
+/// Pictures are drawn at least so wide, each pixel as a square.
+const WIDTH: usize = 192;
+/// Room for captions.
+const CELL_WIDTH: usize = 224;
+
+/// How all images of a sheet are attributed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    pub title: String,
+    pub methods: Vec<Method>,
+    /// Height and width, if not the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// Whether the network is shown the whole photo, whatever that does to its aspect, and not its centre as
+    /// for `classify`.
+    #[serde(default)]
+    pub full: bool,
+    /// The share of the scaled photo's shorter side that the centre is, if not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<f64>,
+    /// Whether maps are drawn over the photo.
+    pub overlay: bool,
+    pub settings: Settings,
+}
+
+/// An image to attribute.
+pub struct Photo {
+    /// As the person named it.
+    pub file: String,
+    pub sha256: String,
+    image: Image,
+}
+
+/// What is asked of an image: an objective and how it is called, or the class that the network itself sees.
+#[derive(Clone)]
+pub enum Asked {
+    Unit { unit: String, objective: Objective },
+    TopClass,
+}
+
+/// One image's row, as `--json` and the picture give it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImageReport {
+    pub file: String,
+    pub sha256: String,
+    pub unit: String,
+    pub objective: String,
+    /// The caption's words for the unit.
+    pub label: String,
+    pub value: f64,
+    pub maps: Vec<MapReport>,
+}
+
+/// One map.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MapReport {
+    pub method: Method,
+    /// The layer of Grad-CAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    /// The objective on the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_value: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<f64>,
+    /// Absent where the objective is the same on image and baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completeness_gap: Option<f64>,
+    pub positive_share: f64,
+    /// y and x, from 0 to 1.
+    pub centroid: [f64; 2],
+    pub entropy: f64,
+    /// What the strongest colour stands for.
+    pub scale: f64,
+}
+
+/// An image with its maps.
+pub struct Row {
+    pub report: ImageReport,
+    /// What the network was shown.
+    shown: Image,
+    maps: Vec<Attribution>,
+}
+
+impl Photo {
+    /// Reads an image file; `file` is what it is called.
+    pub fn read(path: &Path, file: String) -> Result<Self> {
+        let bytes = oneiro_media::read_bytes(path)?;
+        let image = oneiro_media::decode_image(&bytes, path)?;
+        let sha256 = hash(&bytes);
+        Ok(Self { file, sha256, image })
+    }
+
+    /// What the network is shown of it.
+    fn framed(&self, size: [usize; 2], recipe: &Recipe) -> Result<(Image, Framing)> {
+        let Image { height, width, .. } = self.image;
+        let framed = if recipe.full {
+            oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
+                .map(|shown| (shown, Framing::squeezed([height, width], size)))
+                .map_err(anyhow::Error::from)
+        } else {
+            framed(&self.image, size, recipe.crop)
+        };
+        framed.with_context(|| format!("could not scale {}", self.file))
+    }
+}
+
+/// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they
+/// are known.
+///
+/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all
+/// fail.
+///
+/// # Errors
+///
+/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then
+/// failed.
+pub fn attribute_all(
+    context: &Context,
+    model: &LoadedModel,
+    recipe: &Recipe,
+    photos: &[Photo],
+    asked: &[(Asked, Option<String>)],
+) -> Result<Vec<Row>> {
+    let mut progress = Task::new(context, "attributing", (photos.len() * recipe.methods.len()) as u64);
+    let mut compiled: Option<Subject<'_>> = None;
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
+    // The size is the same for every objective.
+    let size = context.compute(|| shown_size(model, recipe))?;
+    for (photo, (asked, label)) in photos.iter().zip(asked) {
+        let (shown, framing) = photo.framed(size, recipe)?;
+        model.framings.add(&photo.file, framing);
+        let (unit, objective, default_label) = match asked {
+            Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
+            Asked::TopClass => {
+                let class = context.compute(|| top_class(&model.model, &shown.rgb, recipe.size))?;
+                let name = model.class_name(class);
+                let unique = model.labels.as_ref().is_some_and(|l| l.find(&name).is_ok());
+                let unit = if unique { format!("class:{name}") } else { format!("class:{class}") };
+                (unit, Objective::logit(class), format!("{name} (top class)"))
+            }
+        };
+        let mut subject = match compiled.take().filter(|s| *s.objective() == objective) {
+            Some(subject) => subject,
+            None => context.compute(|| Subject::new(&model.model, &objective, recipe.size))?,
+        };
+        let mut maps = Vec::new();
+        for &method in &recipe.methods {
+            context.check()?;
+            progress.label(method.name());
+            let watch = &mut |done, count| {
+                progress.within_step(done, count);
+                !context.is_cancelled()
+            };
+            let map =
+                context.compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch));
+            progress.advance(1);
+            let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
+            match map {
+                Ok(map) => maps.push(map),
+                Err(why) if named || matches!(why, oneiro::Error::Stopped) => {
+                    return Err(why).with_context(|| format!("could not attribute {}", photo.file));
+                }
+                Err(why) => failures.push((&photo.file, method, why)),
+            }
+        }
+        compiled = Some(subject);
+        if maps.is_empty() {
+            continue;
+        }
+        let report = ImageReport {
+            file: photo.file.clone(),
+            sha256: photo.sha256.clone(),
+            unit,
+            objective: objective.to_string(),
+            label: label.clone().unwrap_or(default_label),
+            value: maps.first().map_or(f64::NAN, |m| m.value),
+            maps: maps.iter().map(report_of).collect(),
+        };
+        rows.push(Row { report, shown, maps });
+    }
+    drop(progress);
+    if rows.is_empty() && !failures.is_empty() {
+        let (file, _, why) = failures.swap_remove(0);
+        let objectives = asked.iter().filter_map(|(asked, _)| match asked {
+            Asked::Unit { objective, .. } => Some(objective),
+            Asked::TopClass => None,
+        });
+        let weights = broken_weights(model, objectives)
+            .map_or(String::new(), |w| format!("; weights of the network are not finite: {w}"));
+        return Err(why).with_context(|| format!("could not attribute {file}{weights}"));
+    }
+    for (file, method, why) in failures {
+        context.note(&format!("{file}: {method} is left out: {why}"));
+    }
+    model.say_output(context);
+    model.framings.say(context);
+    for row in &rows {
+        warn(context, row, &recipe.settings);
+    }
+    Ok(rows)
+}
+
+fn shown_size(model: &LoadedModel, recipe: &Recipe) -> Result<[usize; 2]> {
+    let shapes = model.model.input_shapes(1, recipe.size)?;
+    let image = |card: &oneiro::card::InputCard| card.kind == oneiro::card::InputKind::Image;
+    match model.model.card.input.iter().position(image) {
+        Some(at) if shapes[at].len() == 4 => {
+            model.model.check_colors(at)?;
+            Ok([shapes[at][2], shapes[at][3]])
+        }
+        Some(at) => Ok(model.model.check_picture(at, &shapes[at]).map(|()| [0; 2])?),
+        None => bail!("{} has no input for images; attributions are of single images", model.source),
+    }
+}
+
+fn report_of(map: &Attribution) -> MapReport {
+    let Summary { positive_share, centroid, entropy, scale } = Summary::of(map);
+    MapReport {
+        method: map.method,
+        layer: map.layer.clone(),
+        baseline_value: map.completeness.map(|c| c.baseline_value),
+        sum: map.completeness.map(|c| c.sum),
+        completeness_gap: map.completeness.map(|c| c.gap).filter(|g| g.is_finite()),
+        positive_share,
+        centroid,
+        entropy,
+        scale,
+    }
+}
+
+/// Says where a map should not be believed, or is empty.
+fn warn(context: &Context, row: &Row, settings: &Settings) {
+    let file = &row.report.file;
+    for map in &row.report.maps {
+        if let (Method::IntegratedGradients, Some(gap)) = (map.method, map.completeness_gap)
+            && gap > GAP_WARNING
+        {
+            context.note(&format!(
+                "{file}: integrated gradients add up to {}, the objective rises by {} from {} to the image: a gap of \
+                 {:.0} %; more --steps than {} bring them together",
+                short(map.sum.unwrap_or_default()),
+                short(row.report.value - map.baseline_value.unwrap_or_default()),
+                settings.baseline,
+                100.0 * gap,
+                settings.steps
+            ));
+        }
+        if map.scale == 0.0 {
+            let why = match map.method {
+                Method::GradCam => {
+                    "nothing of that layer's map speaks for the unit here (a class token reads no patches behind the last attention)"
+                }
+                _ => {
+                    "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
+                }
+            };
+            context.note(&format!("{file}: {} is zero everywhere: {why}", map.method));
+        } else if map.method == Method::GradCam && map.entropy > EVEN {
+            context.note(&format!(
+                "{file}: {} is nearly even: it points at nothing; --cam-layer names another layer",
+                map.method
+            ));
+        }
+    }
+}
+
+/// The sheet as a PNG that says how it was made.
+pub fn encode(model: &LoadedModel, recipe: &Recipe, rows: &[Row]) -> Result<Vec<u8>> {
+    let widest = rows.iter().map(|r| r.shown.width.max(r.shown.height)).max().unwrap_or(1);
+    let mut sheet = Sheet::new((recipe.methods.len() + 1).min(COLUMNS))
+        .title(&recipe.title)
+        .subtitle("red speaks for the unit, blue against it; maps without a sign run from black to yellow")
+        .zoom((WIDTH / widest).max(1))
+        .min_cell_width(CELL_WIDTH);
+    for row in rows {
+        let photo = Cell::new(row.shown.clone())
+            .caption(file_name(&row.report.file))
+            .caption(&row.report.label)
+            .caption(format!("value {}", short(row.report.value)));
+        sheet = sheet.row("").cell(photo);
+        for (map, report) in row.maps.iter().zip(&row.report.maps) {
+            let color = if map.method.is_signed() { colormap::diverging } else { colormap::sequential };
+            let [h, w] = map.size;
+            let picture = if recipe.overlay {
+                colormap::overlaid(&row.shown, &map.map, report.scale, color)?
+            } else {
+                colormap::colored(&map.map, w, h, report.scale, color)?
+            };
+            let range = if map.method.is_signed() { "\u{b1}" } else { "0 to " };
+            sheet = sheet.cell(
+                Cell::new(picture)
+                    .caption(map.method.name())
+                    .caption(format!("{range}{} (99th percentile)", short(report.scale)))
+                    .caption(remark(report, &recipe.settings, map.size)),
+            );
+        }
+    }
+    let mut text = text_of_model(model)?;
+    text.push("attribution", toml::to_string(recipe)?);
+    let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
+    text.push("images", serde_json::to_string(&reports)?);
+    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
+}
+
+fn file_name(file: &str) -> String {
+    Path::new(file).file_name().map_or_else(|| file.to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+/// The settings that a map depends on, and how well it adds up.
+fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
+    let gap = report.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
+    match report.method {
+        Method::Gradient | Method::Guided | Method::Deconv => String::new(),
+        Method::GradientXInput => format!("from {}{gap}", settings.baseline),
+        Method::IntegratedGradients => format!("from {}, {} steps{gap}", settings.baseline, settings.steps),
+        Method::SmoothGrad | Method::SmoothGradSquared | Method::VarGrad => {
+            format!("{} samples, noise {}", settings.samples, settings.noise)
+        }
+        Method::GradCam => format!("at {}", report.layer.as_deref().unwrap_or_default()),
+        Method::Occlusion => {
+            let ([h, w], [down, along]) = settings.windows(size);
+            let stride = if down == along { down.to_string() } else { format!("{down}x{along}") };
+            format!("{h}x{w} in {}, stride {stride}", settings.fill)
+        }
+    }
+}
+
+/// Maps, signed values and the image as shown, as `IMAGE/METHOD/map`, `IMAGE/METHOD/values` and
+/// `IMAGE/image`.
+pub fn write_raw(path: &Path, rows: &[Row]) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (i, row) in rows.iter().enumerate() {
+        let [h, w] = [row.shown.height, row.shown.width];
+        tensors.push(RawTensor {
+            name: format!("{i}/image"),
+            shape: vec![3, h, w],
+            data: row.shown.rgb.clone(),
+        });
+        for map in &row.maps {
+            let name = |what: &str| format!("{i}/{}/{what}", map.method);
+            tensors.push(RawTensor { name: name("map"), shape: vec![h, w], data: map.map.clone() });
+            let shape = vec![map.channels(), h, w];
+            tensors.push(RawTensor { name: name("values"), shape, data: map.values.clone() });
+        }
+    }
+    let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
+    let metadata = HashMap::from([("images".to_owned(), serde_json::to_string(&reports)?)]);
+    write_tensors(path, &tensors, metadata)
+}
+
+/// What a sheet of attributions carries to be made again.
+pub struct Record {
+    pub recipe: Recipe,
+    pub images: Vec<ImageReport>,
+}
+
+impl Record {
+    /// Reads it; `None` for a picture of another kind.
+    pub fn read(text: &PngText) -> Result<Option<Self>> {
+        let Some(recipe) = text.get("attribution") else { return Ok(None) };
+        let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+        recipe.settings.check().context("its settings cannot be used")?;
+        let images = text.get("images").context("it does not say its \"images\"")?;
+        let images = serde_json::from_str(images).context("its list of images cannot be read")?;
+        Ok(Some(Self { recipe, images }))
+    }
+
+    /// The photos, each once.
+    pub fn sources(&self) -> Vec<SourceFile> {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for report in &self.images {
+            let file = SourceFile { path: report.file.clone(), sha256: report.sha256.clone() };
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    /// The sheet again; the model knows where its photos are now.
+    pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
+        let mut photos = Vec::new();
+        let mut asked = Vec::new();
+        for report in &self.images {
+            let photo = Photo::read(model.places.of(&report.file), report.file.clone())?;
+            photos.push(photo);
+            let objective = report
+                .objective
+                .parse()
+                .with_context(|| format!("the objective of {} cannot be read", report.unit))?;
+            asked.push((Asked::Unit { unit: report.unit.clone(), objective }, Some(report.label.clone())));
+        }
+        let rows = attribute_all(context, model, &self.recipe, &photos, &asked)?;
+        encode(model, &self.recipe, &rows)
+    }
+}

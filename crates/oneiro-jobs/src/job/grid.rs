@@ -1,0 +1,227 @@
+//! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of the channels that
+//! speak at some. Both are made from a [`Recipe`] that the picture carries, so that they can be made again.
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::cells::Cells;
+use oneiro::objective::Objective;
+use oneiro_media::{Image, PngText};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::job::render::{Finished, Job, Options, Setting, prepare, render_all};
+use crate::model::LoadedModel;
+use crate::provenance::{UnitReport, push_setting, required, setting_of, text_of_model};
+use crate::source::materials::Extras;
+use crate::source::references::{self, Files, SourceFile, picture_size};
+
+mod dictionary;
+mod mosaic;
+
+pub use dictionary::{Dictionary, Place};
+pub use mosaic::{Mosaic, Scale};
+
+/// The keyword under which a picture has its recipe.
+const KEY: &str = "grid";
+/// Channels that are named for a cell.
+const NAMED: usize = 5;
+
+/// What is shown of which layer and photo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    pub title: String,
+    /// The photo's file.
+    pub image: String,
+    pub layer: String,
+    /// Size at which the network sees the photo, if not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<[usize; 2]>,
+    /// Rows and columns at most: larger maps are averaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<[usize; 2]>,
+    /// Whether activations below zero count.
+    #[serde(default)]
+    pub signed: bool,
+    /// The objective that cells and channels are weighed by, if not by their activations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toward: Option<String>,
+    /// What the person called it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toward_unit: Option<String>,
+    /// Side of a cell or an icon, in pixels.
+    pub side: usize,
+    pub show: Show,
+}
+
+/// What is made of the map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Show {
+    Mosaic(Mosaic),
+    Dictionary(Dictionary),
+}
+
+/// The photo as the network sees it, and what the layer makes of it.
+pub struct Seen {
+    pub photo: Image,
+    /// Rows and columns of the layer's map.
+    pub map: [usize; 2],
+    pub cells: Cells,
+    /// What objectives call the map that the cells are of: the layer, or what its ReLU makes of it.
+    pub heard: String,
+}
+
+/// A cell, as `--json` and the picture give it.
+#[derive(Debug, Clone, Serialize)]
+pub struct CellReport {
+    pub y: usize,
+    pub x: usize,
+    pub magnitude: f64,
+    /// What it contributes to the objective of `--toward`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<f64>,
+    pub top: Vec<ChannelReport>,
+    /// Of its picture, if it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_at_start: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_saved: Option<f64>,
+}
+
+/// A channel at a cell.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChannelReport {
+    pub channel: usize,
+    pub activation: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<f64>,
+}
+
+/// What was made.
+pub struct Made {
+    pub sheet: Image,
+    pub cells: Vec<CellReport>,
+    pub finished: Vec<Finished>,
+}
+
+impl Recipe {
+    /// Runs the photo through the network up to the layer.
+    pub fn see(&self, context: &Context, model: &LoadedModel) -> Result<Seen> {
+        let size = picture_size(model, self.image_size)?;
+        let photo = Files::of_size(model, size).reference(&self.image)?;
+        let toward = self.toward.as_ref().map(|text| text.parse::<Objective>()).transpose()?;
+        let heard = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
+        let cells = context
+            .compute(|| match &toward {
+                None => Cells::of(&model.model, &heard, &photo.data, Some(size)),
+                Some(objective) => Cells::toward(&model.model, &heard, objective, &photo.data, Some(size)),
+            })
+            .with_context(|| format!("could not look at {} through {}", self.image, model.source))?;
+        let [_, rows, columns] = cells.shape();
+        let cells = if self.signed { cells } else { cells.rectified() };
+        let cells = self.cells.map(|most| cells.averaged(most)).unwrap_or(cells);
+        if cells.positions().all(|at| cells.magnitude(at) == 0.0) {
+            bail!("layer \"{}\" is silent for {}: no activation of it is above zero", self.layer, self.image);
+        }
+        let photo = references::drawn(model, &photo)?;
+        Ok(Seen { photo, map: [rows, columns], cells, heard })
+    }
+
+    /// The picture.
+    pub fn make(&self, context: &Context, model: &LoadedModel, setting: &Setting) -> Result<Made> {
+        let seen = self.see(context, model)?;
+        match &self.show {
+            Show::Mosaic(mosaic) => mosaic.make(context, model, self, setting, &seen),
+            Show::Dictionary(dictionary) => dictionary.make(context, model, self, setting, &seen),
+        }
+    }
+
+    /// What the layer's map is, in words.
+    fn map_in_words(&self, seen: &Seen) -> String {
+        let [h, w] = seen.map;
+        let [_, rows, columns] = seen.cells.shape();
+        let averaged =
+            if [rows, columns] == [h, w] { String::new() } else { format!(", averaged to {rows}x{columns}") };
+        format!("{}, {h}x{w} positions{averaged}", self.layer)
+    }
+}
+
+/// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction without negative
+/// parts is far from everything before a ReLU, so that its cosine would say nothing.
+fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
+    let behind = model.relu_behind(model.model.resolve(layer)?);
+    Ok(behind.map_or_else(|| layer.to_owned(), |value| model.model.graph.name(value).to_owned()))
+}
+
+/// Renders what a mosaic or a dictionary is put together from.
+fn render_jobs(
+    context: &Context,
+    model: &LoadedModel,
+    setting: &Setting,
+    jobs: Vec<Job>,
+) -> Result<Vec<Finished>> {
+    let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
+    render_all(context, &work, &Options::default())
+}
+
+impl Seen {
+    /// What is said of a cell.
+    fn report(&self, at: [usize; 2], channels: usize, of: Option<&UnitReport>) -> CellReport {
+        let vector = self.cells.vector(at);
+        let channel = |channel: usize| ChannelReport {
+            channel,
+            activation: f64::from(vector[channel]),
+            attribution: self.cells.share_of(at, channel),
+        };
+        CellReport {
+            y: at[0],
+            x: at[1],
+            magnitude: self.cells.magnitude(at),
+            attribution: self.cells.share(at),
+            top: self.cells.top(at, channels).into_iter().map(channel).collect(),
+            value_at_start: of.map(|r| r.value_at_start),
+            value: of.map(|r| r.value),
+            value_saved: of.map(|r| r.value_saved),
+        }
+    }
+}
+
+/// The picture as a PNG that says how it was made.
+pub fn encode(model: &LoadedModel, recipe: &Recipe, setting: &Setting, made: &Made) -> Result<Vec<u8>> {
+    let mut text = text_of_model(model)?;
+    push_setting(&mut text, setting)?;
+    text.push(KEY, toml::to_string(recipe)?);
+    let files = references::hashed(std::slice::from_ref(&recipe.image), &model.places)?;
+    text.push("sources", serde_json::to_string(&files)?);
+    text.push("cells", serde_json::to_string(&made.cells)?);
+    Ok(oneiro_media::encode_png(&made.sheet, &text)?)
+}
+
+/// What a picture carries to be made again.
+pub struct Record {
+    recipe: Recipe,
+    setting: Setting,
+    pub sources: Vec<SourceFile>,
+}
+
+impl Record {
+    /// Reads it; `None` for a picture of another kind.
+    pub fn read(text: &PngText) -> Result<Option<Self>> {
+        let Some(recipe) = text.get(KEY) else { return Ok(None) };
+        let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+        if recipe.side == 0 || recipe.side > mosaic::MAX_SIDE {
+            bail!("its recipe cannot be used: cells of {} pixels", recipe.side);
+        }
+        let sources = serde_json::from_str(&required(text, "sources")?)
+            .context("the files that it was made from cannot be read")?;
+        Ok(Some(Self { recipe, setting: setting_of(text)?, sources }))
+    }
+
+    /// The picture again; the model knows where its photo is now.
+    pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
+        let made = self.recipe.make(context, model, &self.setting)?;
+        encode(model, &self.recipe, &self.setting, &made)
+    }
+}

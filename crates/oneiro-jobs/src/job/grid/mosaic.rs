@@ -1,0 +1,148 @@
+//! Activation grids: every cell of a map as the picture of its direction (Olah et al. 2018).
+
+use anyhow::{Result, bail};
+use oneiro::objective::{Direction, Term, TermKind, Toward};
+use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
+use serde::{Deserialize, Serialize};
+
+use super::{Made, NAMED, Recipe, Seen, render_jobs};
+use crate::context::Context;
+use crate::job::render::{Job, Setting};
+use crate::model::LoadedModel;
+
+/// The largest side of a cell: beyond it, pictures are better rendered one by one.
+pub const MAX_SIDE: usize = 1024;
+/// The part of a cell's side by which it fades into its neighbours, on each side.
+const OVERLAP: usize = 16;
+/// The part of a cell's side that is cut off its picture on each side beyond that: an edge is seen in fewer of the shifted
+/// views, and the network itself sees zeros beyond it: 16 pixels of 64 are darker or paler for it (seen on VGG-16).
+const CUT: usize = 4;
+/// Behind cells that are smaller or paler.
+const PAPER: [f32; 3] = [1.0; 3];
+/// What stands for a cell without any activation.
+const SILENT: [f32; 3] = [0.5; 3];
+
+/// How a mosaic is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mosaic {
+    /// p of dot · max(.1, cos)^p.
+    pub power: f64,
+    /// What of a cell is by how much it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
+}
+
+/// What of a cell says how much it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Its area.
+    Size,
+    /// How opaque it is.
+    Opacity,
+}
+
+impl Mosaic {
+    /// Pixels by which pictures of cells of this side are larger on each side.
+    fn overlap(&self, side: usize) -> usize {
+        if self.scale == Some(Scale::Size) { 0 } else { side / OVERLAP }
+    }
+
+    /// The side of the picture that is rendered for a cell of this side.
+    pub fn picture_side(&self, side: usize) -> usize {
+        side + 2 * (self.overlap(side) + side / CUT)
+    }
+
+    /// The tile of a rendered picture.
+    fn tile(&self, picture: &Image, side: usize) -> Result<Image> {
+        let whole = self.picture_side(side);
+        let (cut, tile) = (side / CUT, side + 2 * self.overlap(side));
+        if (picture.width, picture.height) == (whole, whole) {
+            return Ok(picture.crop(cut, cut, tile, tile)?);
+        }
+        // The network takes pictures of its own size only.
+        let picture = oneiro_media::resize(picture, whole, whole, Filter::Triangle)?;
+        Ok(picture.crop(cut, cut, tile, tile)?)
+    }
+
+    /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they share.
+    fn job(&self, recipe: &Recipe, seen: &Seen, at: [usize; 2]) -> Job {
+        let length = seen.cells.magnitude(at);
+        let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();
+        let direction = Direction { toward: Toward::Numbers(unit), minus: None, power: self.power, at: None };
+        let term = Term::new(&seen.heard, TermKind::Direction(direction));
+        Job::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
+    }
+
+    /// Renders the cells and puts them together, beside the photo.
+    pub fn make(
+        &self,
+        context: &Context,
+        model: &LoadedModel,
+        recipe: &Recipe,
+        setting: &Setting,
+        seen: &Seen,
+    ) -> Result<Made> {
+        let [_, rows, columns] = seen.cells.shape();
+        if ((rows * columns) as u64).saturating_mul((recipe.side * recipe.side) as u64)
+            > oneiro_media::MAX_PIXELS
+        {
+            bail!(
+                "{rows}x{columns} cells of {} pixels are too much for one picture (at most {} million pixels); choose fewer \
+                 --cells or a smaller --cell-size",
+                recipe.side,
+                oneiro_media::MAX_PIXELS / 1_000_000
+            );
+        }
+        let heard: Vec<[usize; 2]> =
+            seen.cells.positions().filter(|&at| seen.cells.magnitude(at) > 0.0).collect();
+        let jobs = heard.iter().map(|&at| self.job(recipe, seen, at)).collect();
+        let finished = render_jobs(context, model, setting, jobs)?;
+        let side = recipe.side + 2 * self.overlap(recipe.side);
+        let largest = seen.cells.positions().map(|at| seen.cells.weight(at)).fold(0.0, f64::max);
+        let mut results = heard.iter().zip(&finished).peekable();
+        let (mut tiles, mut cells) = (Vec::new(), Vec::new());
+        for at in seen.cells.positions() {
+            let result = results.next_if(|(heard, _)| **heard == at).map(|(_, result)| result);
+            let picture = match result {
+                Some(r) => self.tile(&r.picture, recipe.side)?,
+                None => Image::filled(side, side, SILENT),
+            };
+            let part = if largest > 0.0 { (seen.cells.weight(at) / largest).max(0.0) } else { 0.0 };
+            let look = match self.scale {
+                None => TileLook::Whole,
+                Some(Scale::Size) => TileLook::Sized(part.sqrt() as f32),
+                Some(Scale::Opacity) => TileLook::Faded(part as f32),
+            };
+            tiles.push((picture, look));
+            cells.push(seen.report(at, NAMED, result.map(|r| &r.report)));
+        }
+        let grid = oneiro_media::mosaic(&tiles, columns, self.overlap(recipe.side), PAPER)?;
+        let sheet = self.sheet(recipe, setting, seen, grid)?;
+        Ok(Made { sheet, cells, finished })
+    }
+
+    /// Photo and grid side by side.
+    fn sheet(&self, recipe: &Recipe, setting: &Setting, seen: &Seen, grid: Image) -> Result<Image> {
+        let photo = oneiro_media::resize(&seen.photo, grid.height, grid.width, Filter::Triangle)?;
+        let preset = &setting.preset;
+        let mut words =
+            vec![format!("preset {}, {} steps, seed {}", preset.name, preset.total_steps(), setting.seed)];
+        let by = if recipe.toward.is_some() { "share in the unit" } else { "magnitude" };
+        match self.scale {
+            None => {}
+            Some(Scale::Size) => words.push(format!("area by {by}")),
+            Some(Scale::Opacity) => words.push(format!("opacity by {by}")),
+        }
+        if let Some(toward) = recipe.toward_unit.as_ref().or(recipe.toward.as_ref()) {
+            words.push(format!("toward {toward}"));
+        }
+        let sheet = Sheet::new(2)
+            .title(&recipe.title)
+            .subtitle(words.join(", "))
+            .cell(Cell::new(photo).caption(crate::source::stem(&recipe.image)))
+            .cell(Cell::new(grid).caption(recipe.map_in_words(seen)));
+        Ok(sheet.render()?)
+    }
+}

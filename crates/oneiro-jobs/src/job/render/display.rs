@@ -1,0 +1,187 @@
+//! Which values of an optimised picture are shown as black and which as white. It concerns pixels of files alone: no number
+//! that is said of a picture depends on it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::Result;
+use oneiro_media::{Image, Levels};
+use serde::{Deserialize, Serialize};
+
+use super::{Finished, colors};
+
+/// Share of the values that are shown as black or white by [`Display::Auto`]: half of it each. A few outliers, which
+/// unbounded pixels have, would else leave all others grey.
+const OUTSIDE: f64 = 0.01;
+/// Deviation of the values by [`Display::Standardize`] (`visstd`, Conveiro's `deep_dream.py`).
+const DEVIATION: f64 = 0.3;
+
+/// How values become colours.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Display {
+    /// 0 is black, 1 is white.
+    #[default]
+    Clip,
+    /// Each picture between its own extremes.
+    Auto,
+    /// All pictures between their common extremes.
+    AutoShared,
+    /// Each picture with a mean of one half and a fixed deviation.
+    Standardize,
+    /// Between two values.
+    Range(f32, f32),
+}
+
+impl fmt::Display for Display {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clip => f.write_str("clip"),
+            Self::Auto => f.write_str("auto"),
+            Self::AutoShared => f.write_str("auto-shared"),
+            Self::Standardize => f.write_str("standardize"),
+            Self::Range(low, high) => write!(f, "{low}..{high}"),
+        }
+    }
+}
+
+impl FromStr for Display {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |t: &str| t.trim().parse::<f32>().ok();
+        match text.trim() {
+            "clip" => Ok(Self::Clip),
+            "auto" => Ok(Self::Auto),
+            "auto-shared" => Ok(Self::AutoShared),
+            "standardize" => Ok(Self::Standardize),
+            other => {
+                let Some((low, high)) = other.split_once("..").and_then(|(l, h)| number(l).zip(number(h)))
+                else {
+                    return Err(
+                        "use clip, auto, auto-shared, standardize, or LOW..HIGH such as -0.2..1.2".into()
+                    );
+                };
+                Levels::new(low, high).map_err(|e| e.to_string())?;
+                Ok(Self::Range(low, high))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Display {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Display> for String {
+    fn from(display: Display) -> Self {
+        display.to_string()
+    }
+}
+
+impl Display {
+    /// Whether pictures are shown as they are.
+    pub fn is_clip(&self) -> bool {
+        *self == Self::Clip
+    }
+
+    /// The levels for these values; `None` if they are shown as they are.
+    fn levels(self, values: Vec<f32>) -> Result<Option<Levels>> {
+        Ok(match self {
+            Self::Clip => None,
+            Self::Auto | Self::AutoShared => Some(Levels::around(values, OUTSIDE)?),
+            Self::Standardize => Some(Levels::standardizing(&values, DEVIATION)?),
+            Self::Range(black, white) => Some(Levels::new(black, white)?),
+        })
+    }
+
+    /// An opaque picture as it is shown by itself.
+    pub fn show(self, image: Image) -> Result<Image> {
+        Ok(match self.levels(if self.is_clip() { Vec::new() } else { image.rgb.clone() })? {
+            None => image,
+            Some(levels) => levels.apply(&image),
+        })
+    }
+
+    /// Decides on the levels of all pictures, and notes them in their reports.
+    pub fn settle(self, finished: &mut [Finished]) -> Result<()> {
+        if self.is_clip() {
+            return Ok(());
+        }
+        let mut common = Vec::new();
+        if self == Self::AutoShared {
+            for result in finished.iter() {
+                common.extend(visible_values(result)?);
+            }
+        }
+        let shared = if common.is_empty() { None } else { self.levels(common)? };
+        for result in finished {
+            let levels = match shared {
+                Some(levels) => Some(levels),
+                None => self.levels(visible_values(result)?)?,
+            };
+            result.report.display = self;
+            result.report.display_range = levels.map(|l| [l.black(), l.white()]);
+        }
+        Ok(())
+    }
+}
+
+/// Levels that pictures have in common, where each is a file of its own, which has to be made again without the others.
+pub fn pin_shared(finished: &mut [Finished]) {
+    for report in finished.iter_mut().map(|f| &mut f.report) {
+        if let (Display::AutoShared, Some([black, white])) = (report.display, report.display_range) {
+            report.display = Display::Range(black, white);
+        }
+    }
+}
+
+/// The values of all colours of a picture, but for pixels through which nothing of it is seen.
+fn visible_values(result: &Finished) -> Result<Vec<f32>> {
+    let image = colors(&result.rendered.images)?;
+    Ok(match &result.alpha {
+        Some(alpha) if alpha.iter().any(|a| *a > 0.0) => {
+            let seen = image.rgb.iter().zip(alpha.iter().cycle()).filter(|(_, a)| **a > 0.0);
+            seen.map(|(v, _)| *v).collect()
+        }
+        _ => image.rgb,
+    })
+}
+
+impl Finished {
+    /// The picture as it is shown.
+    pub fn shown(&self) -> Result<Image> {
+        match self.report.display_range {
+            None => Ok(self.picture.clone()),
+            Some([black, white]) => Ok(Levels::new(black, white)?.apply(&colors(&self.rendered.images)?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_to_show_are_read_as_they_are_written() {
+        for text in
+            ["clip", "auto", "auto-shared", "standardize", "-0.2..1.2", "0.31415927..1000000", "-1..-0.5"]
+        {
+            assert_eq!(text.parse::<Display>().unwrap().to_string(), text);
+        }
+        for bad in ["", "fixed", "1..0", "0..0", "0..", "..1", "0..inf", "nan..1", "0-1", "--json"] {
+            assert!(bad.parse::<Display>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pictures_that_are_clipped_are_not_touched() {
+        let image = Image::new(1, 1, vec![-1.0, 0.5, 2.0]).unwrap();
+        assert_eq!(Display::Clip.show(image.clone()).unwrap(), image);
+        assert_eq!(Display::Range(-1.0, 2.0).show(image).unwrap().rgb, [0.0, 0.5, 1.0]);
+    }
+}

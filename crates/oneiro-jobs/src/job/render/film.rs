@@ -1,0 +1,139 @@
+//! Keeping an optimisation as a film: which steps are frames, how long they are shown, and in which format.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use oneiro::render::Render;
+use oneiro_media::{Film, PngText, TICKS_PER_SECOND};
+
+use crate::job::render::colors;
+use crate::job::render::display::Display;
+
+/// Frames at most.
+const MAX_FRAMES: usize = 100;
+/// Seconds that a film lasts if its frames allow it, the last frame not counted.
+const SECONDS: usize = 5;
+/// The fastest and the slowest that frames follow each other, in hundredths of a second: 20 to 4 a second.
+const TICKS: std::ops::RangeInclusive<u16> = 5..=25;
+/// How long the last frame is held, in hundredths of a second.
+const LAST_TICKS: u16 = 150;
+/// Pixels that the frames of one film may have together: 8 bits of three colours each, 1.5 GB.
+pub const MAX_PIXELS: usize = 500_000_000;
+/// The same for the films of a batch, unless it is of one.
+const MAX_BATCH_PIXELS: usize = 150_000_000;
+
+/// What a film is encoded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Apng,
+    Gif,
+}
+
+impl Format {
+    /// By a file's name.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_string_lossy().to_lowercase();
+        match extension.as_str() {
+            "png" | "apng" => Some(Self::Apng),
+            "gif" => Some(Self::Gif),
+            _ => None,
+        }
+    }
+
+    /// By a file's first bytes; what is no GIF is taken for PNG.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
+    }
+
+    /// The bytes of a film.
+    pub fn encode(self, film: &Film, text: &PngText) -> Result<Vec<u8>> {
+        Ok(match self {
+            Self::Apng => film.to_apng(text)?,
+            Self::Gif => film.to_gif(text)?,
+        })
+    }
+}
+
+/// The steps after which a frame is taken, the first before any. Early steps change most, so frames are as the squares
+/// of their numbers.
+pub fn frame_steps(steps: usize) -> Vec<usize> {
+    let last = MAX_FRAMES - 1;
+    let mut at: Vec<usize> = (0..=last).map(|k| (steps * k * k + last * last / 2) / (last * last)).collect();
+    at.dedup();
+    at
+}
+
+/// How many films of this size can be taken at once.
+pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
+    let (frames, pixels) = (frame_steps(steps).len(), h.saturating_mul(w));
+    if pixels.saturating_mul(frames) > MAX_PIXELS {
+        bail!("{frames} frames of {h}x{w} are too much for a film; choose a smaller --size");
+    }
+    Ok((MAX_BATCH_PIXELS / (pixels * frames).max(1)).max(1))
+}
+
+/// Frames as they come, for each picture of a batch.
+pub struct Camera {
+    format: Format,
+    at: Vec<usize>,
+    films: Vec<Film>,
+    display: Display,
+}
+
+impl Camera {
+    /// For a batch of so many pictures, each frame of which is shown by itself.
+    pub fn new(format: Format, steps: usize, batch: usize, display: Display) -> Self {
+        Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
+    }
+
+    /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are finished.
+    /// So a film is the same whatever other pictures are in the batch.
+    pub fn watch(&mut self, render: &mut Render, changed: &[bool]) -> Result<()> {
+        let due = self.at.binary_search(&render.steps_done()).is_ok();
+        let wanted = |e: usize| changed[e] && (due || render.entry_finished(e));
+        let wanted: Vec<bool> = (0..changed.len()).map(wanted).collect();
+        if wanted.contains(&true) {
+            let pictures = render.pictures();
+            for (e, film) in self.films.iter_mut().enumerate().filter(|(e, _)| wanted[*e]) {
+                film.push(&self.display.show(colors(&pictures[e])?)?, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The film of a picture, encoded, with what `text` and its frames say of it.
+    pub fn develop(&mut self, picture: usize, mut text: PngText) -> Result<Vec<u8>> {
+        let film = &mut self.films[picture];
+        let even = SECONDS * usize::from(TICKS_PER_SECOND) / film.len().max(1);
+        let ticks = u16::try_from(even).unwrap_or(u16::MAX).clamp(*TICKS.start(), *TICKS.end());
+        film.set_times(ticks, LAST_TICKS);
+        let second = f64::from(TICKS_PER_SECOND);
+        text.push(
+            "film",
+            format!(
+                "{} frames of {} s, the last of {} s",
+                film.len(),
+                f64::from(ticks) / second,
+                f64::from(LAST_TICKS) / second
+            ),
+        );
+        self.format.encode(film, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_dense_early_and_include_the_first_and_the_last_state() {
+        for steps in [0, 1, 5, 64, 512, 100_000] {
+            let at = frame_steps(steps);
+            assert_eq!((at.first(), at.last()), (Some(&0), Some(&steps)), "{steps}");
+            assert!(at.len() <= MAX_FRAMES && at.windows(2).all(|w| w[0] < w[1]), "{at:?}");
+        }
+        let at = frame_steps(512);
+        assert_eq!(at[..6], [0, 1, 2, 3, 4, 5]);
+        assert!(at.len() > 80, "{at:?}");
+    }
+}

@@ -1,0 +1,174 @@
+//! Jobs checked against the network before any work is done, at a size that it accepts.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use oneiro::model::Target;
+use oneiro::objective::Reads;
+use oneiro::preset::Preset;
+use oneiro::render::{Materials, Render};
+
+use super::{Job, Setting};
+use crate::context::Context;
+use crate::model::LoadedModel;
+use crate::source::materials::Extras;
+use crate::source::references::{Files, picture_size, refitted};
+
+/// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
+pub struct Prepared<'a> {
+    pub model: &'a LoadedModel,
+    pub jobs: Vec<Job>,
+    /// The settings, their sizes such that the network accepts them.
+    pub settings: Vec<Setting>,
+    pub materials: Materials,
+    /// Where the statistics among the materials are from.
+    pub statistics_path: Option<String>,
+    /// Jobs of one setting that read the same layers. Others go into batches of their own, because which
+    /// values a plan must keep decides how it is optimised, and with that the last bits of the result.
+    pub(super) groups: Vec<Vec<usize>>,
+}
+
+impl Prepared<'_> {
+    /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they
+    /// share.
+    pub(super) fn is_joined(&self, members: &[usize]) -> bool {
+        let preset = &self.settings[self.jobs[members[0]].setting].preset;
+        preset.param.is_shared() || members.iter().any(|&i| self.jobs[i].objective.couples())
+    }
+
+    /// The jobs that a job's picture depends on, itself among them, in their order.
+    pub fn companions(&self, job: usize) -> Vec<usize> {
+        match self.groups.iter().find(|members| members.contains(&job)) {
+            Some(members) if self.is_joined(members) => members.clone(),
+            _ => vec![job],
+        }
+    }
+}
+
+/// Checks every job before any work is done. `keep_size`: whether the size stays even if the network does not
+/// accept it, which is an error then; else the model card's is taken instead.
+pub fn prepare<'a>(
+    context: &Context,
+    model: &'a LoadedModel,
+    mut settings: Vec<Setting>,
+    mut jobs: Vec<Job>,
+    extras: Extras,
+    keep_size: bool,
+) -> Result<Prepared<'a>> {
+    let Extras { materials, statistics_path } = extras;
+    if jobs.is_empty() {
+        bail!("there is nothing to render");
+    }
+    if let (Some(path), false) =
+        (&statistics_path, settings.iter().any(|s| s.preset.param.reads_statistics()))
+    {
+        let name = settings.first().map_or("fourier", |s| s.preset.param.name());
+        bail!(
+            "--statistics {path}: nothing is taken from them, as {}",
+            match name {
+                "fourier" | "laplacian" | "shared" =>
+                    format!("colours are decorrelated otherwise: add --set param.{name}.decorrelate=data"),
+                _ => format!(
+                    "--param {name} does not decorrelate colours: fourier, laplacian, shared and maco do"
+                ),
+            }
+        );
+    }
+    let mut groups: BTreeMap<(usize, Vec<Target>), Vec<usize>> = BTreeMap::new();
+    for (i, job) in jobs.iter().enumerate() {
+        let terms = job.objective.terms().into_iter().filter(|t| t.reads() != Reads::Input);
+        let mut layers = terms.map(|t| model.model.target_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
+        layers.sort_unstable();
+        layers.dedup();
+        groups.entry((job.setting, layers)).or_default().push(i);
+    }
+    model.say_output(context);
+    let groups: Vec<Vec<usize>> = groups.into_values().collect();
+    for (index, setting) in settings.iter_mut().enumerate() {
+        let of_setting: Vec<&Vec<usize>> =
+            groups.iter().filter(|g| g.iter().any(|&i| jobs[i].setting == index)).collect();
+        if of_setting.is_empty() {
+            continue;
+        }
+        let size = accepted_size(context, model, setting, &mut jobs, &of_setting, &materials, keep_size)?;
+        setting.preset.size = size;
+    }
+    model.framings.say(context);
+    Ok(Prepared { model, jobs, settings, materials, statistics_path, groups })
+}
+
+/// The size of a setting, or the model's own where the network does not accept it.
+fn accepted_size(
+    context: &Context,
+    model: &LoadedModel,
+    setting: &Setting,
+    jobs: &mut [Job],
+    groups: &[&Vec<usize>],
+    materials: &Materials,
+    keep_size: bool,
+) -> Result<Option<[usize; 2]>> {
+    let wanted = setting.preset.size;
+    let mut try_size = |size: Option<[usize; 2]>, refit: bool| -> Result<()> {
+        let preset = Preset { size, ..setting.preset.clone() };
+        if refit {
+            let files = Files::new(model, size)?;
+            for &i in groups.iter().flat_map(|g| g.iter()) {
+                jobs[i].objective = refitted(&files, &jobs[i].objective)?;
+            }
+            if preset.picture.is_none() {
+                for &i in groups.iter().flat_map(|g| g.iter()) {
+                    let start = jobs[i].start.take();
+                    jobs[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
+                }
+            }
+        }
+        context.compute(|| {
+            groups.iter().try_for_each(|members| check_group(model, &preset, jobs, members, materials))
+        })?;
+        Ok(())
+    };
+    let Err(error) = try_size(wanted, false) else { return Ok(wanted) };
+    // The card's own size tells whether the size is to blame, or something that holds for every size.
+    let Some([ph, pw]) = wanted else { return Err(error) };
+    let of_size = matches!(error.downcast_ref(), Some(oneiro::Error::Network(_))) && !keep_size;
+    match try_size(None, true) {
+        Err(other) => Err(if of_size { other } else { error }),
+        Ok(()) => {
+            let [h, w] = picture_size(model, None)?;
+            if keep_size {
+                bail!("the network does not accept {ph}x{pw} ({error}); it does accept --size {h}x{w}");
+            }
+            context.note(&format!(
+                "the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
+            ));
+            Ok(Some([h, w]))
+        }
+    }
+}
+
+/// Compiles the plan of a group, and checks every member's channels and positions against its shapes.
+fn check_group(
+    model: &LoadedModel,
+    preset: &Preset,
+    jobs: &[Job],
+    members: &[usize],
+    materials: &Materials,
+) -> oneiro::Result<()> {
+    // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
+    let first = &jobs[members[0]];
+    let starts = vec![first.start.clone()];
+    let materials = Materials { starts, ..materials.clone() };
+    let render =
+        Render::with_materials(&model.model, preset, std::slice::from_ref(&first.objective), 0, &materials)?;
+    for term in members.iter().flat_map(|&i| jobs[i].objective.terms()) {
+        if term.reads() == Reads::Input {
+            continue;
+        }
+        let shape = render.shape_of(model.model.target_of(term)?).unwrap_or_default();
+        term.check(shape).map_err(oneiro::Error::Unit)?;
+        if term.at_output() {
+            model.check_labels(shape.first().copied().unwrap_or(0))?;
+        }
+    }
+    Ok(())
+}

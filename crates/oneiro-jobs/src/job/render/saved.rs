@@ -1,0 +1,150 @@
+//! Pictures as files hold them, 8 bits a value, and what of the objective survives disturbances of those.
+
+use anyhow::{Result, anyhow};
+use oneiro::render::{MIDDLE_GREY, Picture, Render, Rendered};
+use oneiro::rng::Stream;
+use oneiro::transform::Chain;
+use oneiro_media::Image;
+
+use crate::provenance::Robustness;
+
+/// Quality of the JPEG that a picture should survive.
+const QUALITY: u8 = 90;
+
+/// A value as an 8-bit file holds it.
+fn level(value: f32) -> f32 {
+    f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
+}
+
+/// What is drawn of the first input's picture, unclipped.
+pub fn colors(pictures: &[Picture]) -> Result<Image> {
+    let picture = first(pictures)?;
+    let [_, h, w] = picture.shape;
+    Ok(Image::new(w, h, picture.rgb())?)
+}
+
+/// The same as an 8-bit file holds it.
+pub fn saved(pictures: &[Picture]) -> Result<Image> {
+    let image = colors(pictures)?;
+    Ok(Image::from_rgb8(image.width, image.height, &image.to_rgb8())?)
+}
+
+fn first(pictures: &[Picture]) -> Result<&Picture> {
+    pictures.first().ok_or_else(|| anyhow!("the unit depends on no image input"))
+}
+
+/// The first input's picture in 8-bit levels: all that the network reads of it, whether drawn or not.
+pub struct Levels {
+    /// C, H, W.
+    shape: [usize; 3],
+    pub data: Vec<f32>,
+    /// Its opacity, if it has one.
+    pub alpha: Option<Vec<f32>>,
+}
+
+impl Levels {
+    pub fn of(pictures: &[Picture]) -> Result<Self> {
+        let picture = first(pictures)?;
+        let [_, height, width] = picture.shape;
+        let data: Vec<f32> = picture.colors().iter().copied().map(level).collect();
+        let alpha = picture.opacity().map(|alpha| alpha.iter().copied().map(level).collect());
+        Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha })
+    }
+
+    /// These planes over grey where the picture is transparent.
+    fn over_grey(&self, mut planes: Vec<f32>) -> Vec<f32> {
+        if let Some(alpha) = &self.alpha {
+            let pairs = planes.iter_mut().zip(alpha.iter().cycle());
+            pairs.for_each(|(x, a)| *x = a * *x + (1.0 - a) * MIDDLE_GREY);
+        }
+        planes
+    }
+
+    /// The planes after saving as JPEG: three as one picture in colour, each of another number as one in grey.
+    fn as_jpeg(&self) -> Result<Vec<f32>> {
+        let [channels, h, w] = self.shape;
+        let again = |rgb: Vec<f32>| -> Result<Image> {
+            Ok(oneiro_media::jpeg_round_trip(&Image::new(w, h, rgb)?, QUALITY)?)
+        };
+        if channels == 3 {
+            return Ok(again(self.data.clone())?.rgb);
+        }
+        let mut out = Vec::with_capacity(self.data.len());
+        for plane in self.data.chunks_exact(h * w) {
+            out.extend_from_slice(again(plane.repeat(3))?.plane(0));
+        }
+        Ok(out)
+    }
+
+    /// The planes moved right and down, their edge repeated.
+    fn shifted(&self, by: usize) -> Vec<f32> {
+        let [_, h, w] = self.shape;
+        (0..self.data.len())
+            .map(|i| {
+                let (plane, y, x) = (i / (w * h), i / w % h, i % w);
+                self.data[plane * w * h + y.saturating_sub(by) * w + x.saturating_sub(by)]
+            })
+            .collect()
+    }
+
+    /// The planes turned about their centre, grey outside.
+    fn turned(&self, degrees: f64) -> Result<Vec<f32>> {
+        let chain = Chain::parse(&format!("rotate({degrees})|fill(0.5)"))?;
+        let mut sampled = chain.sample(&mut Stream::new(0, 0), self.shape);
+        let mut out = vec![0.0; self.data.len()];
+        sampled.apply(&self.data, &mut out);
+        Ok(out)
+    }
+}
+
+/// The objectives' values on pictures in 8-bit levels, each disturbed; the pictures of further inputs, which no PNG
+/// holds, stay as they are.
+fn values(
+    render: &mut Render,
+    rendered: &[Rendered],
+    levels: &[Levels],
+    disturb: impl Fn(&Levels) -> Result<Vec<f32>>,
+) -> Result<Vec<f64>> {
+    let pictures = levels
+        .iter()
+        .zip(rendered)
+        .map(|(levels, rendered)| {
+            let rest = rendered.images.iter().skip(1).map(|p| p.data.clone());
+            Ok(std::iter::once(levels.over_grey(disturb(levels)?)).chain(rest).collect())
+        })
+        .collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
+    Ok(render.evaluate(Some(&pictures))?)
+}
+
+/// The objectives' values on the pictures as 8-bit files hold them.
+pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[Levels]) -> Result<Vec<f64>> {
+    values(render, rendered, levels, |l| Ok(l.data.clone()))
+}
+
+/// What of the objectives survives JPEG, a shift and a turn.
+pub fn robustness(render: &mut Render, rendered: &[Rendered], levels: &[Levels]) -> Result<Vec<Robustness>> {
+    let jpeg90 = values(render, rendered, levels, Levels::as_jpeg)?;
+    let shift4 = values(render, rendered, levels, |l| Ok(l.shifted(4)))?;
+    let turn5 = values(render, rendered, levels, |l| l.turned(5.0))?;
+    let each = |i: usize| Robustness { jpeg90: jpeg90[i], shift4: shift4[i], turn5: turn5[i] };
+    Ok((0..levels.len()).map(each).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_that_are_not_drawn_are_rounded_and_disturbed_too() {
+        let data = [0.1, 1.7, -0.2, 0.5].map(|v| [v; 64]).concat();
+        let picture =
+            Picture { input: "x".into(), shape: [4, 8, 8], data, shown: [3, 3, 3], transparent: false };
+        let levels = Levels::of(std::slice::from_ref(&picture)).unwrap();
+        let expected = [26.0, 255.0, 0.0, 128.0].map(|v| [v / 255.0; 64]).concat();
+        assert_eq!(levels.data, expected);
+        assert_eq!(levels.as_jpeg().unwrap(), expected, "JPEG keeps even planes");
+        assert_eq!(levels.shifted(4), expected);
+        assert_eq!(levels.turned(5.0).unwrap().len(), 4 * 64);
+        assert_eq!(saved(&[picture]).unwrap().pixel(0, 0), [128.0 / 255.0; 3]);
+    }
+}

@@ -1,0 +1,358 @@
+//! From what a person calls a model to a network with its card and labels.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::Model;
+use oneiro::card::{Card, InputAxes, InputKind, Layout};
+use oneiro::objective::{Objective, Unit, UnitTarget};
+use oneiro_net::ValueId;
+use oneiro_net::format::onnx;
+use oneiro_net::front::Blocked;
+use oneiro_zoo::embedded;
+use oneiro_zoo::features::Feature;
+use oneiro_zoo::labels::{self, Labels};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::source::framing::Framings;
+use crate::source::references::{Classes, Files, Places};
+
+mod beginning;
+mod feeding;
+pub mod health;
+#[allow(unsafe_code)]
+mod mapped;
+mod output;
+mod pictures;
+mod preparation;
+mod refusal;
+mod source;
+
+use beginning::Beginning;
+pub use feeding::{Feed, parse_feed, sources as fed_from};
+use preparation::Prepared;
+use source::Source;
+pub use source::hex;
+
+/// A model by what a person calls it, and how its inputs are prepared where the card does not say, or
+/// differently.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSpec {
+    /// An `.onnx` file, or the name of a built-in network.
+    pub model: String,
+    /// Model card; `NAME.toml` beside the model if `None`.
+    pub card: Option<PathBuf>,
+    /// Name of a usual preparation ([`oneiro::card::PREPROCESS_PRESETS`]).
+    pub preprocess: Option<String>,
+    /// Mean of each channel, in the network's order and units.
+    pub mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel.
+    pub std: Option<Vec<f32>>,
+    /// The value of white before the mean is subtracted.
+    pub range: Option<f32>,
+    /// Order of the channels: `rgb`, `bgr`, `gray` or `bands`.
+    pub order: Option<String>,
+    /// Bands, from 0, that are drawn as red, green and blue.
+    pub show: Option<Vec<usize>>,
+    /// Where the channels of the network's inputs are.
+    pub layout: Option<Layout>,
+    /// Axes of layers, by the layers' names ([`oneiro_net::axes::parse`]).
+    pub axes: Vec<(String, String)>,
+    /// Class labels: a built-in list, or a text file with one label a line.
+    pub labels: Option<String>,
+    /// What inputs that are no pictures are fed with.
+    pub feeds: Vec<Feed>,
+    /// The layer at which the network begins.
+    pub from_layer: Option<String>,
+    /// Axes of the picture input as the file has them.
+    pub input_axes: Option<InputAxes>,
+    /// The output that holds the classes.
+    pub output: Option<String>,
+    /// A complete card: the files beside the model and its labels do not count.
+    pub prepared: Option<Card>,
+    /// Where files are now that inputs were fed with, if not where their names say.
+    #[serde(skip)]
+    pub places: Places,
+}
+
+impl ModelSpec {
+    /// An error if an input is fed by a flag and given as a raw tensor as well.
+    fn check_given(&self, given: &[&str]) -> Result<()> {
+        match self.feeds.iter().find(|feed| given.contains(&feed.name())) {
+            Some(feed) => {
+                bail!("--feed {}: this input is given as a tensor already; leave one out", feed.name())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A loaded model.
+pub struct LoadedModel {
+    pub model: Model,
+    /// What the person called it.
+    pub source: String,
+    /// SHA-256 of the model file, hexadecimal.
+    pub hash: String,
+    pub labels: Option<Labels>,
+    /// The card's name, or the file's.
+    pub title: String,
+    /// Where the files are that objectives name, if not where their names say.
+    pub places: Places,
+    /// The files that it was read from: its own, those with weights beside it, its card, its labels.
+    pub files: Vec<PathBuf>,
+    /// The photos that were brought to the network's size.
+    pub framings: Framings,
+    /// Whether the class output was named to the person.
+    output_said: AtomicBool,
+    /// What to say of how images are prepared, if nothing says it.
+    guessed: Option<String>,
+    /// Remarks for people on how the model was read.
+    notes: Vec<String>,
+}
+
+impl LoadedModel {
+    /// What a ReLU, or a clip such as ReLU6, makes of a value, where nothing else reads the value.
+    pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
+        let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
+        match (readers.next(), readers.next()) {
+            (Some(node), None) if matches!(node.op.op_type(), "Relu" | "Clip") => {
+                node.outputs.first().copied().flatten()
+            }
+            _ => None,
+        }
+    }
+
+    /// The objective of a unit, its class found by name.
+    pub fn objective(&self, unit: &Unit) -> Result<Objective> {
+        if let UnitTarget::Layer(name) = &unit.target
+            && let Err(no_layer) = self.model.resolve(name)
+            && self.labels.as_ref().is_some_and(|labels| labels.find(name).is_ok())
+        {
+            bail!("{no_layer}; there is a class of this name: class:{name}");
+        }
+        unit.objective(|name| self.class_index(name))
+    }
+
+    /// An objective from an expression, its classes found by name, its pictures read and brought to this
+    /// size, or to the model's own.
+    pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
+        Ok(Objective::parse(text, &Files::new(self, size)?)?)
+    }
+
+    /// An objective from an expression that names classes, but no files; `why` says why there are none.
+    pub fn expression_of_classes(&self, text: &str, why: &'static str) -> Result<Objective> {
+        Ok(Objective::parse(text, &Classes { model: self, why })?)
+    }
+
+    /// Whether an input of the network is a picture.
+    pub fn is_image(&self, input: usize) -> bool {
+        self.model.card.input[input].kind == InputKind::Image
+    }
+
+    /// The index of a class by its name.
+    pub fn class_index(&self, name: &str) -> Result<usize> {
+        match &self.labels {
+            Some(labels) => Ok(labels.find(name)?),
+            None => name.parse().map_err(|_| {
+                anyhow!("the model has no class labels, so \"{name}\" must be an index (or give --labels)")
+            }),
+        }
+    }
+
+    /// An error if the labels are not those of a network with this many classes.
+    pub fn check_labels(&self, classes: usize) -> oneiro::Result<()> {
+        match &self.labels {
+            Some(labels) if classes == 1 && labels.len() != 1 => Err(oneiro::Error::Settings(format!(
+                "{} class labels for a network with 1 output, which is a yes or no: give one label with --labels, that of \
+                 the yes{}",
+                labels.len(),
+                self.other_outputs()
+            ))),
+            Some(labels) if labels.len() != classes => Err(oneiro::Error::Settings(format!(
+                "{} class labels for a network with {classes} classes; choose the right list with --labels{}",
+                labels.len(),
+                self.other_outputs()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The label of a class, or its index.
+    pub fn class_name(&self, index: usize) -> String {
+        self.labels.as_ref().and_then(|l| l.get(index)).map_or_else(|| index.to_string(), str::to_owned)
+    }
+}
+
+/// Reads the model with its card and labels, to feed it images.
+pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
+    let model = load_for_shapes(context, args)?;
+    if let Some(why) = refusal::no_pictures(&model) {
+        bail!(why);
+    }
+    if let Some(guessed) = &model.guessed {
+        context.hold(&format!("{guessed}"));
+    }
+    Ok(model)
+}
+
+/// Reads the model as if to feed it images, but what they are does not matter.
+pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
+    let mut loaded = read(args, &[])?;
+    for note in &loaded.notes {
+        context.hold(&format!("{note}"));
+    }
+    loaded.model = loaded.model.for_pictures();
+    Ok(loaded)
+}
+
+/// Reads the model with its card and labels, to feed it raw tensors for these inputs: how images are prepared
+/// does not matter.
+pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
+    args.check_given(given)?;
+    let loaded = read(args, given)?;
+    for note in &loaded.model.graph.notes {
+        context.hold(&format!("{note}"));
+    }
+    Ok(loaded)
+}
+
+/// Reads the model; inputs that are `given` keep what they are given, whatever the card feeds them with.
+fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
+    let path = Path::new(&args.model);
+    let built_in = if path.is_file() { None } else { built_in(&args.model)? };
+    let (source, card_text, card_path) = if let Some((source, card)) = built_in {
+        let card = args.card.as_deref().map_or(Ok(card), read_card)?;
+        (source, Some(card), args.card.clone())
+    } else {
+        let source = source::file(path)?;
+        let beside = path.with_extension("toml");
+        let card_path = args.card.clone().or_else(|| beside.is_file().then_some(beside));
+        let text = card_path.as_deref().map(read_card).transpose()?;
+        (source, text, card_path)
+    };
+    let Source { graph, hash, mut files, bytes } = source;
+    files.extend(card_path.clone());
+    let mut card = match (&args.prepared, &card_text) {
+        (Some(card), _) => card.clone(),
+        (None, Some(text)) => {
+            let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
+            Card::parse(text).with_context(|| format!("could not read the model card {named}"))?
+        }
+        (None, None) => Card::parse("name = \"\"")?,
+    };
+    let declared = || bytes.clone().map(onnx::declared).unwrap_or_default();
+    let Beginning { graph, inside } =
+        beginning::begin(graph, &mut card, args.from_layer.as_deref(), &declared)?;
+    let Prepared { mut card, labels, guessed, mut notes } =
+        preparation::complete(card, args, &graph, !inside.is_empty())?;
+    for (tensor, axes) in inside {
+        // Pictures have axes of their own.
+        if let (Some(InputKind::Tensor), Some(axes)) = (card.input(&tensor).map(|i| i.kind), axes) {
+            card.axes.entry(tensor).or_insert(axes);
+        }
+    }
+    notes.splice(0..0, graph.notes.iter().cloned());
+    let labels = match &args.prepared {
+        Some(_) => None,
+        None => match load_labels(args, &card, card_path.as_deref())? {
+            Some((of_file, file)) => {
+                files.extend(file);
+                Some(of_file)
+            }
+            None => labels,
+        },
+    };
+    let title = if card.name.is_empty() {
+        path.file_stem().map_or_else(|| args.model.clone(), |s| s.to_string_lossy().into_owned())
+    } else {
+        card.name.clone()
+    };
+    let of_card = card_path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    let mut values = feeding::read(&mut card, &args.feeds, of_card, &args.places, &mut files)?;
+    values.retain(|name, _| !given.contains(&name.as_str()));
+    let is_blocked = !Blocked::new(&graph, None).is_empty();
+    let could_not = || format!("could not use {}", args.model);
+    let mut model = Model::new(graph, card).with_context(could_not)?;
+    if given.is_empty() || !values.is_empty() {
+        model = model.fed(&values).with_context(could_not)?;
+    }
+    let labels = match &args.prepared {
+        Some(_) => None,
+        None => labels.or_else(|| output::labels_in_graph(&model)),
+    };
+    model = model.with_labels(labels.as_ref().map(Labels::len));
+    notes.extend(model.contradicted_axes().into_iter().map(|(layer, stated, found)| {
+        format!("the axes of \"{layer}\" are stated as {stated}, by the graph they are {found}: what is stated counts")
+    }));
+    if is_blocked {
+        model = model.with_declared(declared());
+    }
+    if model.card.output.is_some() {
+        // A name that stands for nothing is found before any work.
+        model.head().with_context(could_not)?;
+    }
+    Ok(LoadedModel {
+        model,
+        source: args.model.clone(),
+        hash,
+        labels,
+        title,
+        places: Places::default(),
+        files,
+        framings: Framings::default(),
+        output_said: AtomicBool::new(false),
+        guessed,
+        notes,
+    })
+}
+
+/// The network of this name inside the program, with its card.
+fn built_in(name: &str) -> Result<Option<(Source, String)>> {
+    if name == embedded::NAME {
+        return Ok(Some((source::embedded()?, embedded::card().to_owned())));
+    }
+    Feature::named(name).map(|feature| Ok((source::feature(feature)?, feature.card()))).transpose()
+}
+
+fn read_card(path: &Path) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
+            "--card {}: there is no such file; check the path, or leave --card out for the card beside the model",
+            path.display()
+        ),
+        read => read.with_context(|| format!("could not read the model card {}", path.display())),
+    }
+}
+
+/// The labels that a flag or the card names, with the file they are in unless they are built in.
+fn load_labels(
+    args: &ModelSpec,
+    card: &Card,
+    card_path: Option<&Path>,
+) -> Result<Option<(Labels, Option<PathBuf>)>> {
+    let (name, folder) = match (&args.labels, &card.labels) {
+        (Some(name), _) => (name, Path::new("")),
+        (None, Some(name)) => (name, card_path.and_then(Path::parent).unwrap_or(Path::new(""))),
+        (None, None) => return Ok(None),
+    };
+    let (text, file) = match labels::builtin(name) {
+        Some(text) => (text.to_owned(), None),
+        None => {
+            let path = folder.join(name);
+            let text = std::fs::read_to_string(&path).with_context(|| {
+                format!(
+                    "could not read the labels {} (built-in lists are {})",
+                    path.display(),
+                    labels::BUILTIN.join(", ")
+                )
+            })?;
+            (text, Some(path))
+        }
+    };
+    let labels = Labels::parse(&text).with_context(|| format!("the labels {name}"))?;
+    Ok(Some((labels, file)))
+}

@@ -1,0 +1,143 @@
+//! What inputs that are no pictures are fed with: `--feed`, and the card's `value`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::card::{Card, FeedValue, HashedFile, InputCard, InputKind};
+use oneiro::model::Fed;
+use oneiro_net::Graph;
+use serde::{Deserialize, Serialize};
+
+use crate::source::references::{self, Places};
+
+/// One `--feed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feed {
+    name: String,
+    value: FeedValue,
+}
+
+impl Feed {
+    /// The input's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Reads `NAME=VALUE` or `NAME=FILE.npy`. A name may hold `=`, a value does not.
+pub fn parse_feed(text: &str) -> Result<Feed, String> {
+    let form = "write it as NAME=VALUE (a number, true or false) or NAME=FILE.npy";
+    let (name, value) = text.rsplit_once('=').filter(|(n, v)| !n.is_empty() && !v.is_empty()).ok_or(form)?;
+    let value = match (value, value.parse::<f32>()) {
+        ("true", _) => FeedValue::Number(1.0),
+        ("false", _) => FeedValue::Number(0.0),
+        (_, Ok(number)) if number.is_finite() => FeedValue::Number(number),
+        (_, Ok(_)) => return Err(format!("{value} is no finite number")),
+        (file, Err(_)) if Path::new(file).extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) => {
+            FeedValue::File(file.to_owned())
+        }
+        (other, Err(_)) => return Err(format!("\"{other}\" is no number and ends in no .npy; {form}")),
+    };
+    Ok(Feed { name: name.to_owned(), value })
+}
+
+/// Puts the values that flags give into the card.
+pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<()> {
+    for (i, feed) in feeds.iter().enumerate() {
+        if feeds[..i].iter().any(|other| other.name == feed.name) {
+            bail!("--feed {}: it is given twice", feed.name);
+        }
+        let names: Vec<&str> = graph.inputs.iter().map(|i| graph.name(i.value)).collect();
+        if !names.contains(&feed.name.as_str()) {
+            bail!("--feed {}: the network has no such input; it has {}", feed.name, names.join(", "));
+        }
+        let mut others = card.input.iter().filter(|i| i.name != feed.name);
+        let picture = card.input.iter().any(|i| i.name == feed.name && i.kind != InputKind::Tensor);
+        if picture && others.all(|i| i.kind == InputKind::Tensor) {
+            bail!("--feed {0}: \"{0}\" is the network's picture, which is what is sought", feed.name);
+        }
+        let input = InputCard { value: Some(feed.value.clone()), ..InputCard::tensor(&feed.name) };
+        match card.input.iter_mut().find(|i| i.name == feed.name) {
+            Some(known) => *known = input,
+            None => card.input.push(input),
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of every input that has a value, by its name; files get their hash into the card, and are
+/// listed.
+///
+/// `folder`: where the files of the card lie; those of flags (`feeds`) lie where they say.
+pub fn read(
+    card: &mut Card,
+    feeds: &[Feed],
+    folder: &Path,
+    places: &Places,
+    files: &mut Vec<PathBuf>,
+) -> Result<BTreeMap<String, Fed>> {
+    let mut values = BTreeMap::new();
+    for input in card.input.iter_mut().filter(|i| i.kind == InputKind::Tensor) {
+        let Some(value) = &input.value else { continue };
+        let (named, hash) = match value {
+            FeedValue::File(file) => match feeds.iter().any(|f| f.name == input.name) {
+                true => (file.clone(), None),
+                false => (folder.join(file).to_string_lossy().into_owned(), None),
+            },
+            FeedValue::Hashed(HashedFile { file, sha256 }) => (file.clone(), Some(sha256.clone())),
+            number => {
+                let data = number.number().into_iter().collect();
+                values.insert(input.name.clone(), Fed { shape: vec![], data });
+                continue;
+            }
+        };
+        let path = places.of(&named).to_owned();
+        let what = || format!("what input \"{}\" is to be fed with", input.name);
+        let (shape, data) = oneiro_media::read_npy(&path).with_context(what)?;
+        if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
+            bail!("{}: {} holds {bad}, no finite number", what(), path.display());
+        }
+        let now = references::hash(&oneiro_media::read_bytes(&path)?);
+        if hash.is_some_and(|hash| hash != now) {
+            bail!("{}: the content of {} is another than it was", what(), path.display());
+        }
+        values.insert(input.name.clone(), Fed { shape, data });
+        files.push(path);
+        input.value = Some(FeedValue::Hashed(HashedFile { file: named, sha256: now }));
+    }
+    Ok(values)
+}
+
+/// The files that a picture's inputs were fed with.
+pub fn sources(card: &Card) -> Vec<references::SourceFile> {
+    let hashed = card.input.iter().filter_map(|i| match &i.value {
+        Some(FeedValue::Hashed(file)) => Some(file),
+        _ => None,
+    });
+    hashed
+        .map(|file| references::SourceFile { path: file.file.clone(), sha256: file.sha256.clone() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_truth_values_and_files_are_read() {
+        for (text, value) in [
+            ("keep_prob=1.0", FeedValue::Number(1.0)),
+            ("keep_prob:0=-2e-1", FeedValue::Number(-0.2)),
+            ("is_training=false", FeedValue::Number(0.0)),
+            ("z=latent.npy", FeedValue::File("latent.npy".into())),
+        ] {
+            assert_eq!(parse_feed(text).unwrap().value, value, "{text}");
+        }
+        for (text, words) in
+            [("keep", "NAME=VALUE"), ("k=", "NAME=VALUE"), ("k=inf", "finite"), ("k=z.png", "z.png")]
+        {
+            assert!(parse_feed(text).unwrap_err().contains(words), "{text}");
+        }
+    }
+}

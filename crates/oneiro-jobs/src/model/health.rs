@@ -1,0 +1,121 @@
+//! Units of a network some of whose weights are not finite: which of them work, and the words for those that
+//! do not.
+
+use anyhow::{Result, bail};
+use oneiro::objective::{Objective, Reads};
+use oneiro::probe::Probe;
+use oneiro_net::{ValueId, broken};
+
+use crate::context::Context;
+use crate::model::LoadedModel;
+
+/// Values that inputs are fed with to see whether a unit works; none is zero, so that no norm is.
+const FED: [f32; 5] = [0.3, -0.2, 0.7, 0.45, -0.6];
+
+/// The weights in front of what objectives read that are not finite, as "w1 channel 2, b1 channel 4".
+pub fn broken_weights<'a>(
+    model: &LoadedModel,
+    objectives: impl IntoIterator<Item = &'a Objective>,
+) -> Option<String> {
+    let mut layers: Vec<ValueId> = objectives
+        .into_iter()
+        .flat_map(|o| o.terms())
+        .filter(|t| t.reads() != Reads::Input)
+        .filter_map(|t| model.model.value_of(t).ok())
+        .collect();
+    layers.sort_unstable();
+    layers.dedup();
+    broken::describe(&model.model.graph, &layers)
+}
+
+/// Refuses units (name and objective) that depend on weights that are not finite. `size` is that of the
+/// pictures.
+///
+/// # Errors
+///
+/// Names the weights and the units.
+pub fn require_healthy(
+    context: &Context,
+    model: &LoadedModel,
+    units: &[(&str, &Objective)],
+    size: Option<[usize; 2]>,
+) -> Result<()> {
+    match failures(context, model, units, size) {
+        Some((weights, works)) if works.contains(&false) => {
+            bail!(
+                "weights of the network are not finite: {weights}; {} on them",
+                depend(&failed(units, &works))
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether each unit can be rendered; those that cannot, because they depend on weights that are not finite,
+/// are named in a note.
+///
+/// # Errors
+///
+/// None can be rendered.
+pub fn healthy(
+    context: &Context,
+    model: &LoadedModel,
+    units: &[(&str, &Objective)],
+    size: Option<[usize; 2]>,
+) -> Result<Vec<bool>> {
+    let Some((weights, works)) = failures(context, model, units, size) else {
+        return Ok(vec![true; units.len()]);
+    };
+    if !works.contains(&true) {
+        bail!("weights of the network are not finite: {weights}; {} on them", depend(&failed(units, &works)));
+    }
+    let failed = failed(units, &works);
+    if !failed.is_empty() {
+        let verb = if failed.len() == 1 { "is" } else { "are" };
+        context.note(&format!(
+            "weights of the network are not finite: {weights}; {} {verb} left out",
+            failed.join(", ")
+        ));
+    }
+    Ok(works)
+}
+
+/// The weights in front of the units that are not finite, and which units work; `None` if all weights are
+/// finite.
+fn failures(
+    context: &Context,
+    model: &LoadedModel,
+    units: &[(&str, &Objective)],
+    size: Option<[usize; 2]>,
+) -> Option<(String, Vec<bool>)> {
+    let weights = broken_weights(model, units.iter().map(|u| u.1))?;
+    let works = || units.iter().map(|(_, objective)| works(model, objective, size)).collect();
+    Some((weights, context.compute(works)))
+}
+
+fn failed<'a>(units: &[(&'a str, &Objective)], works: &[bool]) -> Vec<&'a str> {
+    units.iter().zip(works).filter(|(_, works)| !**works).map(|(unit, _)| unit.0).collect()
+}
+
+fn depend(failed: &[&str]) -> String {
+    let verb = if failed.len() == 1 { "depends" } else { "depend" };
+    format!("{} {verb}", failed.join(", "))
+}
+
+/// Whether an objective is a finite number. What cannot be compiled is for others to complain of.
+fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -> bool {
+    if objective.couples() {
+        return true;
+    }
+    let shapes = model.model.input_shapes(1, size);
+    let probe = shapes.and_then(|s| Probe::new(&model.model, std::slice::from_ref(objective), &[], s, false));
+    let Ok(mut probe) = probe else { return true };
+    for i in 0..probe.inputs().len() {
+        probe.input_mut(i).iter_mut().zip(FED.iter().cycle()).for_each(|(x, fed)| *x = *fed);
+    }
+    if probe.show_inputs().is_err() {
+        return true;
+    }
+    probe.forward();
+    probe.value(0).is_finite()
+}

@@ -1,0 +1,342 @@
+//! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, Layout, metadata};
+use oneiro_net::Graph;
+use oneiro_net::graph::{Dim, Input};
+use oneiro_zoo::labels::{self, Labels};
+
+use super::{ModelSpec, feeding, pictures};
+
+mod remark;
+
+/// What is known of the inputs.
+pub struct Prepared {
+    pub card: Card,
+    /// Labels that stand in the model file.
+    pub labels: Option<Labels>,
+    /// Where nothing said how images are prepared: what is done, for people.
+    pub guessed: Option<String>,
+    /// Remarks for people.
+    pub notes: Vec<String>,
+}
+
+/// Completes the card as read (empty if there is none).
+///
+/// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the
+/// input.
+pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: bool) -> Result<Prepared> {
+    let mut notes = Vec::new();
+    let mut guessed = false;
+    let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
+    let found = metadata::read(&graph.metadata, &names);
+    let inside = match &found {
+        Ok(Some(found)) if !found.labels.is_empty() => {
+            Some(Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?)
+        }
+        _ => None,
+    };
+    if let Some(layout) = args.layout {
+        card.layout = layout;
+    }
+    card.axes.extend(args.axes.iter().cloned());
+    let written = !card.input.is_empty();
+    if !written {
+        let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
+        let found = if by_flags || begins_inside { None } else { found? };
+        if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
+            guess_layout(&mut card, graph, &mut notes);
+        }
+        pictures::guess_layout(&mut card, graph, args.layout.is_some(), &mut notes);
+        guessed = !by_flags && found.is_none() && !pictures::all_integers(graph);
+        card.input = match found {
+            Some(found) => {
+                notes.push(format!("images are prepared as {} in the model file say", found.source));
+                let mut own = found.card;
+                // A file from elsewhere must not make us read what it likes.
+                if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
+                    bail!(
+                        "the card in the model file names the labels \"{name}\"; a card there may only name a built-in list \
+                         ({}): give --labels, or a card beside the model",
+                        labels::BUILTIN.join(", ")
+                    );
+                }
+                // What is said of images does not hold for other inputs.
+                if found.source != metadata::CARD_KEY {
+                    for (input, card) in graph.inputs.iter().zip(&mut own.input) {
+                        match usual(args, graph, &card.name, input, own.layout)?.kind {
+                            InputKind::Tensor => *card = InputCard::tensor(&card.name),
+                            kind => card.kind = kind,
+                        }
+                        let colours = graph.metadata.contains_key("Image.BitmapPixelFormat");
+                        if !colours
+                            && card.kind != InputKind::Tensor
+                            && channels(input, own.layout) == Some(1)
+                        {
+                            card.to_gray();
+                        }
+                    }
+                }
+                card.labels = card.labels.or(own.labels);
+                card.output = card.output.or(own.output);
+                card.layers.extend(own.layers);
+                card.prefix_tokens = card.prefix_tokens.or(own.prefix_tokens);
+                for (layer, axes) in own.axes {
+                    card.axes.entry(layer).or_insert(axes);
+                }
+                card.layout = if own.layout == Layout::Nhwc { own.layout } else { card.layout };
+                card.name = if card.name.is_empty() { own.name } else { card.name };
+                own.input
+            }
+            None => graph
+                .inputs
+                .iter()
+                .map(|input| match is_read(graph, input) {
+                    true => usual(args, graph, graph.name(input.value), input, card.layout),
+                    false => Ok(InputCard::tensor(graph.name(input.value))),
+                })
+                .collect::<Result<_>>()?,
+        };
+        let of = |i: &Input, c: &InputCard| pictures::channels(graph, i, c, card.layout);
+        let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (of(i, c), c));
+        if all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
+            notes.push("the network reads one channel: pictures are turned to grey for it".into());
+        }
+    }
+    feeding::apply(&mut card, &args.feeds, graph)?;
+    pictures::apply_axes(&mut card, args.input_axes.as_ref(), graph, &mut notes)?;
+    for input in &mut card.input {
+        let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
+        if input.kind != InputKind::Tensor {
+            let remark = apply_flags(
+                input,
+                args,
+                read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
+            )?;
+            // What is guessed is said with its numbers anyway.
+            notes.extend(remark.filter(|_| written || !guessed));
+        }
+        let used = read.is_some_and(|i| is_read(graph, i));
+        if input.kind == InputKind::Tensor && used && input.value.is_none() {
+            let flat = read.is_some_and(|i| matches!(rank(i), 2 | 3));
+            let picture = if flat { "; if it is a picture, say its axes with --input-axes" } else { "" };
+            notes.push(format!(
+                "input \"{0}\" is no picture: it is fed with zeros (--feed {0}=VALUE or a .npy file for something else){picture}",
+                input.name
+            ));
+        }
+        if !used && args.feeds.iter().any(|feed| feed.name() == input.name) {
+            notes.push(format!("no node reads input \"{0}\": --feed {0} changes nothing", input.name));
+        }
+        if let Some(read) = read.filter(|_| used) {
+            notes.extend(pictures::note_on_integers(read, input));
+        }
+    }
+    /// Beyond what any data set has in units of white.
+    const LARGE_MEAN: f32 = 2.0;
+    if let Some(input) = card
+        .input
+        .iter()
+        .find(|i| i.kind == InputKind::Image && i.range == 1.0 && i.mean.iter().any(|m| m.abs() > LARGE_MEAN))
+    {
+        notes.push(format!(
+            "a mean of {} is subtracted from pixels of 0-1; if it counts from 0 to 255, give --range 255",
+            input.mean[0]
+        ));
+    }
+    let bands = card.input.iter().find(|i| i.order == ChannelOrder::Bands);
+    if let (Some(show), None) = (&args.show, bands) {
+        let show = show.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        bail!("--show {show}: no input takes bands; give --order bands, too");
+    }
+    if let (Some(bands), true) = (bands, guessed) {
+        guessed = false;
+        let given = args.mean.is_some() || args.std.is_some() || args.range.is_some();
+        notes.push(match given {
+            false => format!(
+                "nothing says how the bands of \"{}\" are prepared, so they are given as they are, 0-1; if that is wrong, so \
+                 are the results: give --mean, --std and --range, or a model card",
+                bands.name
+            ),
+            true => format!("the bands of \"{}\" are prepared as {}", bands.name, remark::numbers(bands)),
+        });
+    }
+    if let Some(output) = &args.output {
+        card.output = Some(output.clone());
+    }
+    let guessed = if guessed { remark::guessed(&card, args) } else { None };
+    Ok(Prepared { card, labels: inside, guessed, notes })
+}
+
+/// Channels of pictures that need no card.
+const USUAL_CHANNELS: [usize; 2] = [1, 3];
+
+pub(super) fn fixed(input: &Input, axis: usize) -> Option<usize> {
+    match input.dims.as_ref()?.get(axis)? {
+        Dim::Fixed(n) => Some(*n),
+        Dim::Free(_) => None,
+    }
+}
+
+/// Whether any node reads an input: exporters leave others in the file.
+pub(super) fn is_read(graph: &Graph, input: &Input) -> bool {
+    graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
+}
+
+pub(super) fn rank(input: &Input) -> usize {
+    input.dims.as_ref().map_or(4, Vec::len)
+}
+
+/// Extent of an input's channel axis, if the model fixes it.
+pub(super) fn channels(input: &Input, layout: Layout) -> Option<usize> {
+    fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
+}
+
+/// Channels last, if an input's shape can mean nothing else.
+fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
+    let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
+    let picture = |i: &Input| matches!(rank(i), 4 | 5) && is_read(graph, i);
+    let first = |i: &Input| picture(i) && usual(fixed(i, 1));
+    // A map of one position says nothing.
+    let last = |i: &&Input| {
+        let rank = rank(i);
+        picture(i) && usual(fixed(i, rank - 1)) && !first(i) && fixed(i, rank - 2) != Some(1)
+    };
+    if graph.inputs.iter().any(first) {
+        return;
+    }
+    if let Some(input) = graph.inputs.iter().find(last) {
+        card.layout = Layout::Nhwc;
+        notes.push(format!(
+            "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
+             nchw if not)",
+            graph.name(input.value)
+        ));
+    }
+}
+
+/// The card of an input that nothing is said about.
+fn usual(args: &ModelSpec, graph: &Graph, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
+    let guess = pictures::guess(graph, input);
+    let channels = guess.as_ref().map_or_else(|| channels(input, layout), |guess| guess.channels);
+    // A picture without a batch or channels is one of four axes to all else.
+    let rank = if guess.is_some() { 4 } else { rank(input) };
+    if args.order.as_deref() == Some("bands") && matches!(rank, 4 | 5) {
+        let kind = if rank == 5 { InputKind::Clip } else { InputKind::Image };
+        return Ok(InputCard { kind, ..InputCard::bands(args.preprocess.as_deref(), name)? });
+    }
+    if !matches!(rank, 4 | 5) || channels.is_some_and(|n| !USUAL_CHANNELS.contains(&n)) {
+        return Ok(InputCard::tensor(name));
+    }
+    let unsaid = pictures::preset_for(input, args);
+    let mut card = InputCard::preset(args.preprocess.as_deref().unwrap_or(unsaid), name)?;
+    if rank == 5 {
+        card.kind = InputKind::Clip;
+    }
+    if channels == Some(1) {
+        card.to_gray();
+    }
+    Ok(card)
+}
+
+/// Flags override the card; returns a remark on numbers that are not those of the flag or the card.
+/// `channels`: those of the network's input, if its file fixes them.
+fn apply_flags(input: &mut InputCard, args: &ModelSpec, channels: Option<usize>) -> Result<Option<String>> {
+    let mut remark = None;
+    // What flags replace is not worth a word.
+    let replaced = args.mean.is_some() && args.std.is_some();
+    let order = args.order.as_deref().map(|order| match order {
+        "bgr" => ChannelOrder::Bgr,
+        "gray" => ChannelOrder::Gray,
+        "bands" => ChannelOrder::Bands,
+        _ => ChannelOrder::Rgb,
+    });
+    let takes_bands = order.unwrap_or(input.order) == ChannelOrder::Bands;
+    let gray = order.unwrap_or(input.order) == ChannelOrder::Gray;
+    if let Some(name) = &args.preprocess {
+        let preset = match takes_bands {
+            true => InputCard::bands(Some(name), &input.name)?,
+            false => InputCard::preset(name, &input.name)?,
+        };
+        *input = InputCard {
+            size: input.size,
+            frames: input.frames,
+            kind: input.kind,
+            show: std::mem::take(&mut input.show),
+            axes: input.axes.take(),
+            ..preset
+        };
+    }
+    if gray {
+        let source =
+            args.preprocess.as_ref().map_or("the card".to_owned(), |name| format!("--preprocess {name}"));
+        if input.to_gray() == Collapsed::Averaged && !replaced {
+            remark = Some(format!(
+                "{source} has numbers for three colours; a grey network gets their means: {}",
+                remark::numbers(input)
+            ));
+        }
+    } else if let Some(order) = order {
+        let wanted = match order {
+            // One number stands for as many bands as the network has.
+            ChannelOrder::Bands => channels,
+            _ => Some(3),
+        };
+        let given = [args.mean.is_some(), args.std.is_some()];
+        for (list, given) in [&mut input.mean, &mut input.std].into_iter().zip(given) {
+            *list = match wanted {
+                _ if given => Vec::new(),
+                None => list.clone(),
+                // One number for all bands stays one, until the network says how many there are.
+                Some(_) if takes_bands && list.windows(2).all(|pair| pair[0] == pair[1]) => {
+                    list.iter().take(1).copied().collect()
+                }
+                Some(wanted) => card::spread(list, wanted).with_context(|| {
+                    format!(
+                        "--order {}: the card's numbers {} are not those of {wanted} channels; give --mean and --std, too",
+                        args.order.as_deref().unwrap_or_default(),
+                        remark::list(list)
+                    )
+                })?,
+            };
+        }
+        if let (Some(name), false) = (&args.preprocess, takes_bands || replaced || input.order == order) {
+            let turned = InputCard { order, ..input.clone() };
+            remark = Some(format!("--preprocess {name} in another order: {}", remark::numbers(&turned)));
+        }
+        input.order = order;
+        if !takes_bands {
+            input.show.clear();
+        }
+    }
+    if gray {
+        input.show.clear();
+    }
+    if let (Some(show), true) = (&args.show, takes_bands) {
+        input.show = show.clone();
+    }
+    if let Some(mean) = &args.mean {
+        input.mean = mean.clone();
+    }
+    if let Some(std) = &args.std {
+        input.std = std.clone();
+    }
+    if let Some(range) = args.range {
+        input.range = range;
+    }
+    let flags = [
+        ("--mean", args.mean.is_some()),
+        ("--std", args.std.is_some()),
+        ("--range", args.range.is_some()),
+        ("--order", args.order.is_some()),
+        ("--show", args.show.is_some()),
+    ];
+    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let fits = input.complete().and_then(|()| input.fit_bands(channels));
+    if given.is_empty() {
+        fits?;
+    } else {
+        fits.with_context(|| format!("with {} as given", given.join(", ")))?;
+    }
+    Ok(remark)
+}

@@ -1,0 +1,13 @@
+//! What jobs are made from: pictures, masks, vectors, statistics.
+
+use std::path::Path;
+
+pub mod framing;
+pub mod listing;
+pub mod materials;
+pub mod references;
+
+/// A short name of a picture's file.
+pub fn stem(path: &str) -> String {
+    Path::new(path).file_stem().map_or_else(|| path.to_owned(), |s| s.to_string_lossy().into_owned())
+}

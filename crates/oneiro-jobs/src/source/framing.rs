@@ -1,0 +1,163 @@
+//! How a photo is brought to the size at which a network sees it, and a word about it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use anyhow::Result;
+use oneiro_media::Image;
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
+const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
+/// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
+const SCALED_SIDE: f64 = 256.0;
+
+/// The share of the scaled picture that the reference evaluations crop.
+fn usual_crop(side: usize) -> f64 {
+    if CENTER_CROP_SIDES.contains(&side) {
+        side as f64 / SCALED_SIDE
+    } else {
+        oneiro_media::CLASSIFY_CROP_FRACTION
+    }
+}
+
+/// Height and width of a photo on its way to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Framing {
+    /// As the file has it.
+    from: [usize; 2],
+    /// After scaling, if it was scaled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resized: Option<[usize; 2]>,
+    /// After the crop about the centre, if it was cropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cropped: Option<[usize; 2]>,
+}
+
+impl Framing {
+    /// Scaled so that the picture covers `size` over the fraction, then cropped to `size`.
+    fn new(from: [usize; 2], size: [usize; 2], fraction: f64) -> Self {
+        let (h, w) = oneiro_media::classify_scale((from[0], from[1]), size[0], size[1], fraction);
+        Self::by(from, [h, w], size)
+    }
+
+    /// Scaled until it just covers `size`, then cropped to that.
+    pub fn covering(from: [usize; 2], size: [usize; 2]) -> Self {
+        Self::new(from, size, 1.0)
+    }
+
+    /// Squeezed to `size`, whatever that does to its aspect.
+    pub fn squeezed(from: [usize; 2], size: [usize; 2]) -> Self {
+        Self::by(from, size, size)
+    }
+
+    fn by(from: [usize; 2], scaled: [usize; 2], size: [usize; 2]) -> Self {
+        Self { from, resized: (scaled != from).then_some(scaled), cropped: (size != scaled).then_some(size) }
+    }
+
+    /// In words.
+    fn words(&self) -> String {
+        let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
+        let from = size(self.from);
+        match (self.resized, self.cropped) {
+            (None, None) => format!("shown as it is, {from}"),
+            (Some(to), None) => format!("resized from {from} to {}", size(to)),
+            (None, Some(to)) => format!("cropped about the centre, from {from} to {}", size(to)),
+            (Some(scaled), Some(to)) => {
+                format!("resized from {from} to {}, cropped about the centre to {}", size(scaled), size(to))
+            }
+        }
+    }
+}
+
+/// A photo for a classifier that sees `size`, by the protocol of `oneiro classify`: as it is if it has that
+/// size, else scaled and cropped. `crop`: the share of the scaled photo's shorter side that stays, if it was
+/// chosen.
+pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing)> {
+    let from = [image.height, image.width];
+    let fraction = match crop {
+        Some(chosen) => chosen,
+        None if from == size => 1.0,
+        None => usual_crop(size[0].min(size[1])),
+    };
+    let image = oneiro_media::classify_crop(image, size[0], size[1], fraction)?;
+    Ok((image, Framing::new(from, size, fraction)))
+}
+
+/// The photos that a command brought to a network's size, by name.
+#[derive(Debug, Default)]
+pub struct Framings(Mutex<BTreeMap<String, Framing>>);
+
+impl Framings {
+    /// Keeps one; a later one of the same photo takes its place.
+    pub fn add(&self, file: &str, framing: Framing) {
+        if let Ok(mut known) = self.0.lock() {
+            known.insert(file.to_owned(), framing);
+        }
+    }
+
+    /// For `--json`: a list of files with what was done to them.
+    pub fn json(&self) -> serde_json::Value {
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
+    }
+
+    /// Says what was done, a line for each way of doing it.
+    pub fn say(&self, context: &Context) {
+        /// Lines at most.
+        const LINES: usize = 4;
+        let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
+        let mut ways: BTreeMap<Framing, Vec<&str>> = BTreeMap::new();
+        for (file, framing) in &known {
+            ways.entry(*framing).or_default().push(file);
+        }
+        let mut ways: Vec<(Framing, Vec<&str>)> = ways.into_iter().collect();
+        ways.sort_by_key(|(_, files)| std::cmp::Reverse(files.len()));
+        for (framing, files) in ways.iter().take(LINES) {
+            let which = match files[..] {
+                [one] => one.to_owned(),
+                _ => format!("{} images", files.len()),
+            };
+            context.note(&format!("{which}: {}", framing.words()));
+        }
+        let rest: usize = ways.iter().skip(LINES).map(|(_, files)| files.len()).sum();
+        if rest > 0 {
+            context.note(&format!("{rest} images of other sizes were brought to the same size likewise"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_the_networks_size_is_shown_as_it_is() {
+        let image = Image::new(3, 2, (0..18).map(|i| i as f32 / 18.0).collect()).unwrap();
+        let (shown, framing) = framed(&image, [2, 3], None).unwrap();
+        assert_eq!(shown, image);
+        assert_eq!(framing.words(), "shown as it is, 2x3");
+        // A crop that was chosen is made.
+        let (shown, framing) = framed(&image, [2, 3], Some(0.5)).unwrap();
+        assert_ne!(shown, image);
+        assert_eq!(framing.words(), "resized from 2x3 to 4x6, cropped about the centre to 2x3");
+    }
+
+    #[test]
+    fn images_of_other_sizes_are_scaled_and_cropped_as_in_reference_evaluations() {
+        let words = |from: [usize; 2], side: usize| {
+            let image = Image::filled(from[1], from[0], [0.5; 3]);
+            framed(&image, [side; 2], None).unwrap().1.words()
+        };
+        assert_eq!(
+            words([480, 640], 224),
+            "resized from 480x640 to 256x341, cropped about the centre to 224x224"
+        );
+        assert_eq!(words([256, 256], 224), "cropped about the centre, from 256x256 to 224x224");
+        assert_eq!(words([20, 20], 64), "resized from 20x20 to 74x74, cropped about the centre to 64x64");
+        assert_eq!(Framing::covering([20, 20], [64, 64]).words(), "resized from 20x20 to 64x64");
+        assert_eq!(Framing::squeezed([20, 30], [64, 64]).words(), "resized from 20x30 to 64x64");
+    }
+}

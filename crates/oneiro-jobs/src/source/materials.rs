@@ -1,0 +1,46 @@
+//! What an optimisation is given beside its recipe: a picture to start from, a mask, statistics of pictures.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use oneiro::objective::Reference;
+use oneiro::preset::Preset;
+use oneiro::render::Materials;
+use oneiro::statistics::Statistics;
+
+use crate::model::LoadedModel;
+use crate::source::references::{Files, picture_size};
+
+/// What was read of them.
+#[derive(Clone, Default)]
+pub struct Extras {
+    pub materials: Materials,
+    pub statistics_path: Option<String>,
+}
+
+/// A picture to start from, at the size of the result.
+pub fn start(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
+    Files::of_size(model, size_of_result(model, preset)?).reference(path)
+}
+
+fn size_of_result(model: &LoadedModel, preset: &Preset) -> Result<[usize; 2]> {
+    preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)
+}
+
+/// A mask and statistics by their paths.
+pub fn extras(
+    model: &LoadedModel,
+    preset: &Preset,
+    mask: Option<String>,
+    statistics: Option<String>,
+) -> Result<Extras> {
+    let read = |path: String| Files::of_size(model, size_of_result(model, preset)?).mask(&path);
+    let mask = mask.map(read).transpose()?;
+    let read = |path: &String| -> Result<Arc<Statistics>> {
+        let bytes = oneiro_media::read_bytes(model.places.of(path))?;
+        Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))
+    };
+    let statistics_read = statistics.as_ref().map(read).transpose()?;
+    let materials = Materials { mask, statistics: statistics_read, ..Materials::default() };
+    Ok(Extras { materials, statistics_path: statistics })
+}

@@ -1,0 +1,312 @@
+//! The files that an objective names: pictures, masks, vectors.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::card::{ChannelOrder, InputCard, InputKind};
+use oneiro::objective::{Objective, Reference, Sources, Term};
+use oneiro_media::{Bands, Image};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::model::{LoadedModel, hex};
+use crate::source::framing::Framing;
+
+/// A file that a picture was made from, as the picture's metadata has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    pub path: String,
+    pub sha256: String,
+}
+
+/// Where the files are now that a picture was made from, by the names that it has for them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Places(BTreeMap<String, PathBuf>);
+
+impl Places {
+    /// Where a file of this name is.
+    pub fn of<'a>(&'a self, name: &'a str) -> &'a Path {
+        self.0.get(name).map_or(Path::new(name), PathBuf::as_path)
+    }
+
+    /// Finds files by their content: among those given, where they were, beside the picture.
+    pub fn find(files: &[SourceFile], picture: &Path, given: &[PathBuf]) -> Result<Self> {
+        let given: Vec<(&PathBuf, String)> =
+            given.iter().map(|path| Ok((path, hash_of(path)?))).collect::<Result<_>>()?;
+        let folder = picture.parent().unwrap_or(Path::new(""));
+        let mut places = BTreeMap::new();
+        for file in files {
+            let path = Path::new(&file.path);
+            let was =
+                [Some(path.to_owned()), Some(folder.join(path)), path.file_name().map(|n| folder.join(n))];
+            let known = given.iter().find(|(_, hash)| *hash == file.sha256).map(|(path, _)| (*path).clone());
+            let mut there: Vec<PathBuf> = known.into_iter().chain(was.into_iter().flatten()).collect();
+            there.retain(|p| p.is_file());
+            let Some(first) = there.first() else {
+                let others: Vec<String> = given.iter().map(|(path, _)| path.display().to_string()).collect();
+                let others = match others[..] {
+                    [] => String::new(),
+                    _ => format!(" ({}: another content)", others.join(", ")),
+                };
+                bail!(
+                    "{}: the picture was made from this file, which is not there; say with --image where it is now{others}",
+                    file.path
+                );
+            };
+            let mut same = None;
+            for path in &there {
+                if hash_of(path)? == file.sha256 {
+                    same = Some(path);
+                    break;
+                }
+            }
+            let Some(same) = same else {
+                bail!(
+                    "{}: its content is not what the picture was made from (SHA-256 {}…); name the right file with --image",
+                    first.display(),
+                    file.sha256.get(..12).unwrap_or(&file.sha256)
+                );
+            };
+            places.insert(file.path.clone(), same.clone());
+        }
+        Ok(Self(places))
+    }
+}
+
+/// SHA-256, hexadecimal.
+pub fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// That of a file.
+fn hash_of(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(hash(&bytes))
+}
+
+/// Files on disk, pictures brought to the size that the network sees: the shorter side to the network's, then
+/// the central part.
+pub struct Files<'a> {
+    model: &'a LoadedModel,
+    /// None if the network reads no pictures, which matters once one is named.
+    size: Option<[usize; 2]>,
+    /// Pictures that were read before.
+    known: RefCell<BTreeMap<String, Image>>,
+}
+
+impl<'a> Files<'a> {
+    /// For pictures of this size, or the model's own.
+    pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
+        let shapes = model.model.input_shapes(1, size)?;
+        Ok(Self { model, size: size_of(&shapes), known: RefCell::default() })
+    }
+
+    /// For pictures of exactly this size.
+    pub fn of_size(model: &'a LoadedModel, size: [usize; 2]) -> Self {
+        Self { model, size: Some(size), known: RefCell::default() }
+    }
+
+    fn fitted(&self, name: &str) -> Result<Image> {
+        let known = self.known.borrow().get(name).cloned();
+        let image = match known {
+            Some(image) => image,
+            None => {
+                let image = oneiro_media::read_image(self.model.places.of(name))?;
+                self.known.borrow_mut().insert(name.to_owned(), image.clone());
+                image
+            }
+        };
+        let Some([h, w]) = self.size else {
+            bail!("{name}: the network has no input for pictures");
+        };
+        self.model.framings.add(name, Framing::covering([image.height, image.width], [h, w]));
+        Ok(oneiro_media::fit_center_crop(&image, h, w)?)
+    }
+
+    /// A picture by the path of its file: a photograph, or for a network that takes bands those of a `.npy`
+    /// file.
+    pub fn reference(&self, name: &str) -> Result<Reference> {
+        let images = || self.model.model.card.input.iter().filter(|card| card.kind == InputKind::Image);
+        let bands = images().find(|card| card.order == ChannelOrder::Bands);
+        match bands {
+            Some(card) if is_npy(name) => self.bands(name, card),
+            Some(card) if images().all(|card| card.order == ChannelOrder::Bands) => bail!(
+                "{name}: the network takes pictures of {0} bands, not photographs: a .npy file of shape [{0}, height, width], \
+                 float32 in 0-1",
+                card.channels()
+            ),
+            _ => self.photograph(name),
+        }
+    }
+
+    fn photograph(&self, name: &str) -> Result<Reference> {
+        let image = self.fitted(name)?;
+        Ok(Reference {
+            name: name.to_owned(),
+            shape: [3, image.height, image.width],
+            data: Arc::from(image.rgb),
+        })
+    }
+
+    /// The bands of a file, as many as the card of an input says.
+    fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
+        let (bands, wanted) = (Bands::read(self.model.places.of(name))?, card.channels());
+        if bands.count != wanted {
+            let hint = match bands.width == wanted {
+                true => "; its last axis has as many: save numpy.moveaxis(a, -1, 0)",
+                false => "",
+            };
+            bail!(
+                "{name}: its shape is [{}, {}, {}], the network takes {wanted} bands: [{wanted}, height, width]{hint}",
+                bands.count,
+                bands.height,
+                bands.width
+            );
+        }
+        self.fitted_bands(name, &bands)
+    }
+
+    fn fitted_bands(&self, name: &str, bands: &Bands) -> Result<Reference> {
+        let Some([h, w]) = self.size else {
+            bail!("{name}: the network has no input for pictures");
+        };
+        self.model.framings.add(name, Framing::covering([bands.height, bands.width], [h, w]));
+        let data = bands.fit_center_crop(h, w)?.data;
+        Ok(Reference { name: name.to_owned(), shape: [bands.count, h, w], data: Arc::from(data) })
+    }
+
+    /// A picture whose brightness is a mask: a photograph, or one band of a `.npy` file.
+    pub fn mask(&self, name: &str) -> Result<Reference> {
+        if !is_npy(name) {
+            return self.photograph(name);
+        }
+        let bands = Bands::read(self.model.places.of(name))?;
+        if bands.count != 1 {
+            bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.count);
+        }
+        self.fitted_bands(name, &bands)
+    }
+}
+
+impl Sources for Files<'_> {
+    fn class(&self, name: &str) -> Result<usize, String> {
+        self.model.class_index(name).map_err(|e| e.to_string())
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        self.reference(name).map_err(|e| format!("{e:#}"))
+    }
+
+    fn mask(&self, name: &str) -> Result<Reference, String> {
+        self.mask(name).map_err(|e| format!("{e:#}"))
+    }
+
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+        let (shape, data) = oneiro_media::read_npy(self.model.places.of(name)).map_err(|e| e.to_string())?;
+        if shape.iter().filter(|n| **n != 1).count() > 1 {
+            return Err(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
+        }
+        if data.iter().any(|x| !x.is_finite()) {
+            return Err(format!("{name}: some of its numbers are not finite"));
+        }
+        Ok(Arc::from(data))
+    }
+}
+
+/// Whether a file is an array by its name.
+pub fn is_npy(path: impl AsRef<Path>) -> bool {
+    path.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+}
+
+/// What is drawn of a picture that was read: the bands that the network's card shows.
+pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
+    let [channels, height, width] = picture.shape;
+    let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == channels;
+    let shown = model.model.card.input.iter().find(of_bands).map_or([0, 1, 2], InputCard::shown);
+    let plane = height * width;
+    let rgb = shown.iter().flat_map(|&channel| &picture.data[channel * plane..(channel + 1) * plane]);
+    Ok(Image::new(width, height, rgb.copied().collect())?)
+}
+
+/// Classes alone, where an objective cannot name files.
+pub struct Classes<'a> {
+    pub model: &'a LoadedModel,
+    /// Why not.
+    pub why: &'static str,
+}
+
+impl Sources for Classes<'_> {
+    fn class(&self, name: &str) -> Result<usize, String> {
+        self.model.class_index(name).map_err(|e| e.to_string())
+    }
+
+    fn picture(&self, name: &str) -> Result<Reference, String> {
+        Err(format!("{name}: {}", self.why))
+    }
+
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+        Err(format!("{name}: {}", self.why))
+    }
+}
+
+/// The size of pictures that the network sees: the one wanted, or the model's own.
+pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
+    match size_of(&model.model.input_shapes(1, size)?) {
+        Some(size) => Ok(size),
+        None => bail!("the network has no input for pictures"),
+    }
+}
+
+/// Height and width of the first input that has them.
+fn size_of(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
+    match shapes.iter().find(|s| s.len() >= 4).map(Vec::as_slice) {
+        Some(&[.., h, w]) => Some([h, w]),
+        _ => None,
+    }
+}
+
+/// The same objective with its pictures at another size.
+pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
+    let mut objective = objective.clone();
+    for term in objective.terms_mut() {
+        for picture in term.references_mut() {
+            *picture = files.reference(&picture.name)?;
+        }
+    }
+    Ok(objective)
+}
+
+/// The names of the files that objectives need, each once, in order.
+pub fn named(objectives: &[Objective]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for term in objectives.iter().flat_map(Objective::terms) {
+        let pictures = term.references().into_iter().chain(&term.region.mask).map(|r| r.name.clone());
+        for name in pictures.chain(vector_of(term)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+fn vector_of(term: &Term) -> Option<String> {
+    use oneiro::objective::{TermKind, Toward};
+    match &term.kind {
+        TermKind::Direction(d) => match &d.toward {
+            Toward::Vector(name, _) => Some(name.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Files by name with their hashes.
+pub fn hashed(names: &[String], places: &Places) -> Result<Vec<SourceFile>> {
+    let file = |path: &String| Ok(SourceFile { path: path.clone(), sha256: hash_of(places.of(path))? });
+    names.iter().map(file).collect()
+}
