@@ -3,16 +3,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
-use oneiro::objective::{AnySources, Objective};
-
 use crate::args::materials::MaterialArgs;
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
 use crate::outputs;
+use anyhow::{Result, anyhow, bail};
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::render::Setting;
-use oneiro_jobs::source::stem;
 
 /// Numbers such as `0-3` or `0,7`.
 pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
@@ -37,18 +34,6 @@ pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
         }
     }
     Ok(list)
-}
-
-/// What a cell of a sheet is about, a line each: the picture, the strength, the seed, as far as there are several.
-pub fn caption(image: Option<&str>, setting: &Setting, strengths: bool, seeds: bool) -> String {
-    let mut lines: Vec<String> = image.map(stem).into_iter().collect();
-    if strengths || (lines.is_empty() && !seeds) {
-        lines.push(format!("C = {}", setting.preset.weight));
-    }
-    if seeds {
-        lines.push(format!("seed {}", setting.seed));
-    }
-    lines.join("\n")
 }
 
 /// A setting for each strength and seed: (weight, seed), weights first.
@@ -96,12 +81,6 @@ pub fn need_layers(layers: &[String], model: &str) -> Result<()> {
     if layers.is_empty() {
         bail!("no layer is given: --layer LAYER, which may be repeated (`oneiro layers {model}` lists them)");
     }
-    Ok(())
-}
-
-/// An error if an objective, written down, could not be read again: a picture's name has a quote in it.
-pub fn readable(objective: &Objective) -> Result<()> {
-    Objective::parse(&objective.to_string(), &AnySources)?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ mod inputs;
 mod interrupt;
 mod outputs;
 mod profile;
-mod sheets;
+mod results;
 mod terminal;
 
 use config::Config;

@@ -1,7 +1,207 @@
-//! What a person can ask for, one module a kind.
+//! Work that a person can ask for: plain data that runs, one module a kind.
+//!
+//! A [`Job`] is complete: run with the same model it gives the same bytes, whoever runs it. Its JSON is what a
+//! result says of itself ([`crate::provenance`]), so a new kind needs nothing beside its own file to be made
+//! again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among machines.
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::model::LoadedModel;
+use crate::source::references::Places;
 
 pub mod attribution;
+pub mod demo;
 pub mod dream;
 pub mod grid;
+pub mod interpolation;
+pub mod outputs;
+pub mod parts;
+pub mod preimage;
 pub mod render;
 pub mod sheet;
+pub mod statistics;
+pub mod wish;
+
+pub use outputs::{Kept, Place, Role, Sink};
+
+/// What a person can ask for.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Name of the kind, as files have it.
+    const KIND: &'static str;
+    /// What is said of the results.
+    type Report: Serialize;
+
+    /// Does the work. Results go into the sink.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the request, or [`crate::Cancelled`].
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report>;
+
+    /// Names of the files that the job is made from, beside its model, each once.
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// An error if the settings can be used with no model: for jobs that come from a file.
+    ///
+    /// # Errors
+    /// Names the setting.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a job runs with.
+pub struct Run<'m> {
+    /// Threads and observer.
+    pub context: &'m Context,
+    /// The network, for all jobs but those about pictures alone.
+    model: Option<&'m LoadedModel>,
+    /// Where files are now, where no network knows.
+    places: Option<&'m Places>,
+    /// Finished parts of earlier runs.
+    parts: Option<&'m parts::Parts>,
+    /// Whether results say of themselves what files of version 0.1.0 said, and no more.
+    legacy: bool,
+}
+
+impl<'m> Run<'m> {
+    /// With a network.
+    pub fn new(model: &'m LoadedModel, context: &'m Context) -> Self {
+        Self { context, model: Some(model), places: None, parts: None, legacy: false }
+    }
+
+    /// Without one: for jobs about pictures alone.
+    pub fn without_model(context: &'m Context) -> Self {
+        Self { context, model: None, places: None, parts: None, legacy: false }
+    }
+
+    /// Keeps finished parts, and takes those that are there.
+    pub fn with_parts(mut self, parts: Option<&'m parts::Parts>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// Files lie where these places say.
+    pub(crate) fn with_places(mut self, places: &'m Places) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// Results say of themselves what files of version 0.1.0 said.
+    pub(crate) fn as_legacy(mut self, legacy: bool) -> Self {
+        self.legacy = legacy;
+        self
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// If the job is run without one.
+    pub fn model(&self) -> Result<&'m LoadedModel> {
+        self.model.context("this job needs a model")
+    }
+
+    /// Where files are now, if not where their names say.
+    pub(crate) fn places(&self) -> Places {
+        let known = self.model.map(|model| &model.places).or(self.places);
+        known.cloned().unwrap_or_default()
+    }
+
+    /// Where finished parts are kept.
+    pub(crate) fn parts(&self) -> Option<&'m parts::Parts> {
+        self.parts
+    }
+
+    /// Whether results say what files of version 0.1.0 said.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.legacy
+    }
+}
+
+/// A job of any kind.
+pub trait AnyJob: Send + Sync {
+    /// Its kind.
+    fn kind(&self) -> &'static str;
+
+    /// [`Job::sources`].
+    fn sources(&self) -> Vec<String>;
+
+    /// Makes one of its results.
+    ///
+    /// # Errors
+    /// As [`Job::run`]; or if the job has no such result.
+    fn remake(&self, run: &Run<'_>, place: Place) -> Result<Vec<u8>>;
+}
+
+impl<J: Job> AnyJob for J {
+    fn kind(&self) -> &'static str {
+        J::KIND
+    }
+
+    fn sources(&self) -> Vec<String> {
+        Job::sources(self)
+    }
+
+    fn remake(&self, run: &Run<'_>, place: Place) -> Result<Vec<u8>> {
+        let mut kept = Kept::only(place);
+        Job::run(self, run, &mut kept)?;
+        let bytes = kept.take(place);
+        bytes.with_context(|| format!("a job of kind {} has no {place}", J::KIND))
+    }
+}
+
+/// The kinds of jobs that files may name.
+pub struct Kinds(Vec<(&'static str, fn(Value) -> Result<Box<dyn AnyJob>>)>);
+
+impl Default for Kinds {
+    fn default() -> Self {
+        Self(Vec::new())
+            .with::<render::RenderJob>()
+            .with::<sheet::SheetJob>()
+            .with::<preimage::InversionJob>()
+            .with::<preimage::CaricatureJob>()
+            .with::<preimage::AccentuationJob>()
+            .with::<interpolation::InterpolationJob>()
+            .with::<grid::GridJob>()
+            .with::<dream::DreamJob>()
+            .with::<attribution::AttributionJob>()
+            .with::<statistics::StatisticsJob>()
+            .with::<demo::DemoJob>()
+    }
+}
+
+impl Kinds {
+    /// These kinds and one more.
+    #[must_use]
+    pub fn with<J: Job>(mut self) -> Self {
+        fn read<J: Job>(value: Value) -> Result<Box<dyn AnyJob>> {
+            let job: J = serde_json::from_value(value).context("its settings cannot be read")?;
+            job.check().context("its settings cannot be used")?;
+            Ok(Box::new(job))
+        }
+        self.0.push((J::KIND, read::<J>));
+        self
+    }
+
+    /// Reads a job of a kind.
+    ///
+    /// # Errors
+    /// If there is no such kind, or the job is not one of it.
+    pub fn read(&self, kind: &str, job: Value) -> Result<Box<dyn AnyJob>> {
+        match self.0.iter().find(|(name, _)| *name == kind) {
+            Some((_, read)) => read(job),
+            None => {
+                let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
+                bail!(
+                    "it is of kind \"{kind}\", which this version does not know; it knows {}",
+                    names.join(", ")
+                )
+            }
+        }
+    }
+}

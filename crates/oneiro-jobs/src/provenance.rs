@@ -1,298 +1,165 @@
-//! What every picture carries about how it was made, and the same as JSON.
+//! What results say of how they were made, and making them again.
 //!
-//! A picture holds all that it takes to make it again ([`Record`]): the model with its hash, how its inputs
-//! were prepared, the settings, the seed, the objectives. A sheet holds its [`Layout`] beside, a film a word
-//! about its frames.
+//! A picture holds entries of text: the program and its kernels, the model with its hash and how its inputs
+//! were prepared, and what a person looks for first. The entry `job` is the whole of it as JSON: the schema's
+//! version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have no such
+//! entry; `legacy` reads their jobs out of the others.
 
-mod record;
+mod again;
+pub(crate) mod legacy;
 
-use anyhow::{Context as _, Result, anyhow};
-use oneiro::objective::Objective;
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro::card::Card;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::job::render::display::Display;
-use crate::job::render::limits::check_preset;
-use crate::job::render::{Job, Prepared, Setting};
+use crate::job::render::film::Format;
+use crate::job::{AnyJob, Job, Kinds, Place, Run};
 use crate::model::LoadedModel;
-use crate::numbers::short;
-use crate::source::references;
+use crate::source::references::{self, SourceFile};
 
-pub use record::{Origin, Record, Shown, UnitRecord};
-
-/// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct UnitReport {
-    pub unit: String,
-    pub objective: String,
-    /// The picture that it started from, if not from noise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<String>,
-    /// Its number among pictures of the same objective.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub copy: usize,
-    pub preset: String,
-    /// Which of a sheet's settings.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub setting: usize,
-    pub seed: u64,
-    pub steps: usize,
-    pub stop: String,
-    /// The objective on the unclipped picture, transforms off.
-    pub value: f64,
-    pub value_at_start: f64,
-    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
-    /// count whether they are drawn or not.
-    pub value_saved: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub robustness: Option<Robustness>,
-    /// How the picture is shown.
-    #[serde(default, skip_serializing_if = "Display::is_clip")]
-    pub display: Display,
-    /// The values that are black and white in it, if not 0 and 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub display_range: Option<[f32; 2]>,
-}
-
-impl UnitReport {
-    /// How far the unit has come, in words.
-    pub fn line(&self) -> String {
-        format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
-    }
-}
-
-fn is_first(number: &usize) -> bool {
-    *number == 0
-}
-
-/// The objective after disturbances that a real feature survives.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Robustness {
-    /// After saving as JPEG of quality 90.
-    pub jpeg90: f64,
-    /// After a shift by 4 pixels right and down.
-    pub shift4: f64,
-    /// After a turn by 5 degrees.
-    pub turn5: f64,
-}
-
-/// How the pictures of a sheet are laid out. Their order is that of the units.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Layout {
-    pub title: String,
-    #[serde(default)]
-    pub subtitle: String,
-    /// What stands below the caption of each unit.
-    #[serde(default)]
-    pub measure: Measure,
-    pub columns: usize,
-    pub rows: Vec<LayoutRow>,
-}
-
-/// What a sheet says of how far a unit has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// The objective.
-    #[default]
-    Value,
-    /// The relative error of an inversion, ‖Φ − Φ0‖/‖Φ0‖.
-    RelativeError,
-}
-
-impl Measure {
-    /// In words, of a unit's objective.
-    pub fn caption(self, value: f64) -> String {
-        match self {
-            Self::Value => short(value),
-            Self::RelativeError => format!("error {:.3}", relative_error(value)),
-        }
-    }
-}
-
-/// ‖Φ − Φ0‖/‖Φ0‖ of an inversion, whose objective is minus the square of it.
-pub fn relative_error(value: f64) -> f64 {
-    (-value).max(0.0).sqrt()
-}
-
-/// A row of a sheet: what stands beside it, and below each of its pictures.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayoutRow {
-    pub title: String,
-    /// Pictures that are shown as they are, before the units.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub photos: Vec<Photo>,
-    pub captions: Vec<String>,
-}
-
-/// A picture of a sheet that was not made but read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Photo {
-    pub path: String,
-    pub caption: String,
-}
-
-/// The key under which a plot says what it is of.
-pub const PLOT: &str = "plot";
-/// The key under which the picture of a spectrum says what it is of.
-pub const SPECTRUM: &str = "spectrum";
+pub use again::{Again, Difference, Original, Remade};
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The version of the JSON that files hold.
+const SCHEMA: u32 = 1;
+/// The entry that holds the job.
+const JOB: &str = "job";
 
 /// The kernels of this machine, which decide the last bits.
 pub fn kernels() -> &'static str {
     oneiro_net::Isa::detect().name()
 }
 
-/// The text that every picture begins with: version, kernels, the model and how its inputs were prepared.
-pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
+/// The text of program alone: version and kernels.
+pub fn text_of_program() -> PngText {
     let mut text = PngText::default();
     text.push("version", VERSION);
     text.push("kernels", kernels());
+    text
+}
+
+/// The text that every picture of a network begins with: version, kernels, the model and how its inputs were
+/// prepared.
+///
+/// # Errors
+/// If the card can't be written as TOML.
+pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
+    let mut text = text_of_program();
     text.push("model", &model.source);
     text.push("model-sha256", &model.hash);
     text.push("preparation", model.recorded_card().to_toml()?);
     Ok(text)
 }
 
-/// Adds a recipe with its seed.
-pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
-    text.push("preset", &setting.preset.name);
-    text.push("settings", toml::to_string(&setting.preset)?);
-    text.push("seed", setting.seed.to_string());
-    Ok(())
-}
-
-/// The files that jobs are made from, each once.
-pub fn source_names(work: &Prepared<'_>, jobs: &[&Job]) -> Vec<String> {
-    let objectives: Vec<Objective> = jobs.iter().map(|j| j.objective.clone()).collect();
-    let mut names = references::named(&objectives);
-    let mask = work.materials.mask.as_ref().map(|m| m.name.clone());
-    let starts = jobs.iter().filter_map(|j| j.start.as_ref()).map(|s| s.name.clone());
-    for name in starts.chain(mask).chain(work.statistics_path.clone()) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// Files that pictures were made from, with their hashes; the mask and the statistics among them by name.
-fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -> Result<()> {
-    if let Some(mask) = &work.materials.mask {
-        text.push("mask", &mask.name);
-    }
-    if let Some(path) = &work.statistics_path {
-        text.push("statistics", path);
-    }
-    if !names.is_empty() {
-        text.push("sources", serde_json::to_string(&references::hashed(names, &work.model.places)?)?);
-    }
-    Ok(())
-}
-
-/// The text chunks of a picture.
-pub fn png_text(work: &Prepared<'_>, job: usize, report: &UnitReport) -> Result<PngText> {
-    let mut text = text_of_model(work.model)?;
-    text.push("unit", &report.unit);
-    text.push("objective", &report.objective);
-    if let Some(start) = &report.start {
-        text.push("start", start);
-    }
-    if report.copy > 0 {
-        text.push("copy", report.copy.to_string());
-    }
-    let companions = work.companions(job);
-    if companions.len() > 1 {
-        let units: Vec<UnitRecord> = companions.iter().map(|&i| UnitRecord::of(&work.jobs[i])).collect();
-        let place = companions.iter().position(|&i| i == job).unwrap_or(0);
-        text.push("batch", serde_json::to_string(&units)?);
-        text.push("place", place.to_string());
-    }
-    let companions: Vec<&Job> = companions.iter().map(|&i| &work.jobs[i]).collect();
-    push_sources(&mut text, work, &source_names(work, &companions))?;
-    push_setting(&mut text, &work.settings[report.setting])?;
-    text.push("steps", report.steps.to_string());
-    text.push("value", report.value.to_string());
-    text.push("value-at-start", report.value_at_start.to_string());
-    text.push("value-saved", report.value_saved.to_string());
-    push_display(&mut text, report);
-    Ok(text)
-}
-
-/// How pictures are shown, if not as they are; and between which values, where that is known.
-fn push_display(text: &mut PngText, report: &UnitReport) {
-    if !report.display.is_clip() {
-        text.push("display", report.display.to_string());
-        if let Some([black, white]) = report.display_range {
-            text.push("display-range", Display::Range(black, white).to_string());
-        }
-    }
-}
-
-/// The files that a sheet is made from: those of its units, and the pictures that it shows as they are.
-pub fn sheet_sources(work: &Prepared<'_>, layout: &Layout) -> Vec<String> {
-    let mut names = source_names(work, &work.jobs.iter().collect::<Vec<_>>());
-    for photo in layout.rows.iter().flat_map(|r| &r.photos) {
-        if !names.contains(&photo.path) {
-            names.push(photo.path.clone());
-        }
-    }
-    names
-}
-
-/// The text chunks of a sheet.
-pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport]) -> Result<PngText> {
-    let mut text = text_of_model(work.model)?;
-    push_setting(&mut text, &work.settings[0])?;
-    if work.settings.len() > 1 {
-        let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
-        text.push("all-settings", serde_json::to_string(&all)?);
-    }
-    push_sources(&mut text, work, &sheet_sources(work, layout))?;
-    if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
-        // Between which values is each unit's own.
-        text.push("display", report.display.to_string());
-    }
-    text.push("units", serde_json::to_string(reports)?);
-    text.push("layout", serde_json::to_string(layout)?);
-    Ok(text)
-}
-
-/// One of several settings of a sheet.
+/// The entry `job`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StoredSetting {
-    settings: String,
-    seed: u64,
+struct Sealed<J> {
+    schema: u32,
+    kind: String,
+    output: Place,
+    /// Files that the job is made from, with their hashes.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SourceFile>,
+    job: J,
 }
 
-impl StoredSetting {
-    fn of(setting: &Setting) -> Result<Self> {
-        Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
+/// Adds the job to what one of its results says of itself.
+///
+/// # Errors
+/// If a file that the job is made from can't be read.
+pub fn seal<J: Job>(run: &Run<'_>, text: &mut PngText, job: &J, output: Place) -> Result<()> {
+    if run.is_legacy() {
+        return Ok(());
     }
+    let places = run.places();
+    let sources = references::hashed(&job.sources(), &places)?;
+    // Not by way of a value, which would print every f32 as the f64 that it is.
+    let sealed = Sealed { schema: SCHEMA, kind: J::KIND.into(), output, sources, job };
+    text.push(JOB, serde_json::to_string(&sealed)?);
+    Ok(())
+}
 
-    fn read(&self) -> Result<Setting> {
-        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
-        check_preset(&preset).context("its settings cannot be used")?;
-        Ok(Setting { preset, seed: self.seed })
+/// How a result was made, read back.
+pub struct Provenance {
+    /// The job.
+    pub job: Box<dyn AnyJob>,
+    /// Which of its results it is.
+    pub output: Place,
+    /// Files that the job is made from, with their hashes.
+    pub sources: Vec<SourceFile>,
+    /// Whether it is a file of version 0.1.0, whose job was read out of other entries.
+    pub legacy: bool,
+}
+
+impl Provenance {
+    /// Reads what a result says of itself. `format`: what its file is, if it is a film.
+    ///
+    /// # Errors
+    /// If it does not say enough, or says what this version does not know.
+    pub fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
+        let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
+        let sealed: Sealed<Value> = serde_json::from_str(json).context("its job cannot be read")?;
+        if sealed.schema > SCHEMA {
+            bail!(
+                "its job is written in version {} of the schema, this program knows {SCHEMA}: a newer oneiro made it",
+                sealed.schema
+            );
+        }
+        let job = kinds.read(&sealed.kind, sealed.job)?;
+        Ok(Self { job, output: sealed.output, sources: sealed.sources, legacy: false })
     }
 }
 
-/// The recipe that [`push_setting`] added.
-pub fn setting_of(text: &PngText) -> Result<Setting> {
-    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
-    StoredSetting { settings: required(text, "settings")?, seed }.read()
+/// The program and the network that a result was made with.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Version of the program.
+    pub version: String,
+    /// Kernel family.
+    pub kernels: String,
+    /// The network; `None` for results about pictures alone.
+    pub network: Option<Network>,
 }
 
-/// The keyword that a film between two units has.
-pub const INTERPOLATION: &str = "interpolation";
+/// A network as a result names it.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// What the person called the model.
+    pub model: String,
+    /// SHA-256 of its file, hexadecimal.
+    pub hash: String,
+    /// How its inputs were prepared.
+    pub card: Card,
+}
 
-/// The text under a keyword that every picture has.
-pub fn required(text: &PngText, key: &str) -> Result<String> {
+impl Origin {
+    /// Reads what a result says of its program and model.
+    ///
+    /// # Errors
+    /// If an entry is missing.
+    pub fn read(text: &PngText) -> Result<Self> {
+        let get = |key: &str| required(text, key);
+        let network = match text.get("model") {
+            None => None,
+            Some(model) => Some(Network {
+                model: model.to_owned(),
+                hash: get("model-sha256")?,
+                card: Card::parse(&get("preparation")?)
+                    .context("how its inputs were prepared cannot be read")?,
+            }),
+        };
+        Ok(Self { version: get("version")?, kernels: get("kernels")?, network })
+    }
+}
+
+/// The text under a keyword that has to be there.
+///
+/// # Errors
+/// If it is not.
+pub(crate) fn required(text: &PngText, key: &str) -> Result<String> {
     text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
 }

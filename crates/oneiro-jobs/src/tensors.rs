@@ -13,8 +13,11 @@ pub struct RawTensor {
     pub data: Vec<f32>,
 }
 
-/// Writes tensors as safetensors, atomically.
-pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<String, String>) -> Result<()> {
+/// Tensors as the bytes of a safetensors file.
+///
+/// # Errors
+/// If a shape does not fit its data.
+pub fn to_bytes(tensors: &[RawTensor], metadata: HashMap<String, String>) -> Result<Vec<u8>> {
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|t| t.data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = tensors
@@ -23,9 +26,15 @@ pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<Strin
         .map(|(t, b)| Ok((t.name.clone(), TensorView::new(Dtype::F32, t.shape.clone(), b)?)))
         .collect::<Result<Vec<_>>>()?;
     let metadata = if metadata.is_empty() { None } else { Some(metadata) };
-    let data = safetensors::serialize(views, metadata)?;
-    oneiro_media::write_atomic(path, &data)?;
-    Ok(())
+    Ok(safetensors::serialize(views, metadata)?)
+}
+
+/// Writes tensors as safetensors, atomically.
+///
+/// # Errors
+/// As [`to_bytes`], or if the file can't be written.
+pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<String, String>) -> Result<()> {
+    Ok(oneiro_media::write_atomic(path, &to_bytes(tensors, metadata)?)?)
 }
 
 /// A tensor file as read: float tensors by name, and the metadata.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use oneiro::objective::Reference;
 use oneiro::preset::Preset;
-use oneiro_jobs::model::LoadedModel;
-use oneiro_jobs::source::materials::{Extras, extras, start};
+use oneiro_jobs::job::preimage::Rendering;
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::render::display::Display;
+use oneiro_jobs::job::render::work::Work;
 
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
@@ -26,22 +27,17 @@ pub struct MaterialArgs {
 }
 
 impl MaterialArgs {
-    /// The picture to start from, at the size of the result: that of `--from`, else the command's own, if it has one.
-    pub fn start(
-        &self,
-        model: &LoadedModel,
-        preset: &Preset,
-        own: Option<&str>,
-    ) -> Result<Option<Reference>> {
-        let from = self.from.as_ref().map(|path| path.to_string_lossy());
-        let path = from.as_deref().or(own);
-        if let (Some(mask), None) = (&self.mask, path) {
+    /// The picture to start from: that of `--from`, else the command's own, if it has one.
+    pub fn start(&self, own: Option<&str>) -> Result<Option<String>> {
+        let from = self.from.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let path = from.or_else(|| own.map(str::to_owned));
+        if let (Some(mask), None) = (&self.mask, &path) {
             bail!(
                 "--mask {}: noise has nothing that could stay where the mask is black; start from a picture (--from IMAGE)",
                 mask.display()
             );
         }
-        path.map(|path| start(model, preset, path)).transpose()
+        Ok(path)
     }
 
     /// Makes a recipe use the statistics that are given: colours are decorrelated by them unless `--set` says how.
@@ -52,11 +48,20 @@ impl MaterialArgs {
         }
     }
 
-    /// Everything else.
-    pub fn extras(&self, model: &LoadedModel, preset: &Preset) -> Result<Extras> {
-        let paths =
-            [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()));
-        let [mask, statistics] = paths;
-        extras(model, preset, mask, statistics)
+    /// Work without units, whose settings are yet to come.
+    pub fn work(&self, keep_size: bool, display: Display) -> Work {
+        let [mask, statistics] = self.files();
+        Work { mask, statistics, keep_size, display, ..Work::default() }
+    }
+
+    /// How pre-images are rendered.
+    pub fn rendering(&self, settings: Vec<Setting>, keep_size: bool, display: Display) -> Rendering {
+        let [mask, statistics] = self.files();
+        Rendering { title: None, settings, mask, statistics, keep_size, display }
+    }
+
+    /// Mask and statistics.
+    fn files(&self) -> [Option<String>; 2] {
+        [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()))
     }
 }

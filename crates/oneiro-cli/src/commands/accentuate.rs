@@ -1,11 +1,19 @@
-//! `oneiro accentuate`: a picture with more of what makes a unit fire, where it is.
+//! `oneiro accentuate`: more of a unit in a picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{AnySources, Objective, Term, TermKind, Unit};
+use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro_jobs::files;
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::preimage::AccentuationJob;
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::render::report::UnitReport;
+use oneiro_jobs::job::wish::Wish;
+use oneiro_jobs::source::listing::pictures;
+use oneiro_jobs::source::stem;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
@@ -13,15 +21,8 @@ use crate::args::model::{self, ModelArgs};
 use crate::args::results::ResultArgs;
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
-use crate::inputs::{out_path, readable};
-use crate::sheets::{self, Output};
-use oneiro_jobs::files;
-use oneiro_jobs::job::render::{Job, Options, Setting};
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
-use oneiro_jobs::provenance::{Measure, Photo, UnitReport};
-use oneiro_jobs::source::listing::pictures;
-use oneiro_jobs::source::references::Files;
-use oneiro_jobs::source::stem;
+use crate::inputs::out_path;
+use crate::results::{self, Results};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "accentuation";
@@ -82,68 +83,43 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         bail!("--strength {bad}: a number that is not negative is needed");
     }
     let images = pictures(&args.images, args.limit)?;
-    let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
+    for unit in &args.units {
+        unit.parse::<Unit>()?;
+    }
     for text in &args.objectives {
         Objective::parse(text, &AnySources)?;
     }
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     args.materials.adapt(context, &args.settings, &mut preset);
     let stems: Vec<String> = images.iter().map(|image| stem(image)).collect();
-    let wishes = [&args.units[..], &args.objectives].concat();
-    let paths = out_path(context, args.out.as_deref(), &files::named_after(&[&stems, &wishes], RESULT))?;
-    args.results.check_writable()?;
-    let model = model::load(context, &args.model)?;
-    let mut wanted = Vec::new();
-    for (unit, text) in units.iter().zip(&args.units) {
-        wanted.push((text.clone(), model.objective(unit)?));
-    }
-    for text in &args.objectives {
-        let objective = model.expression(text, preset.size)?;
-        wanted.push((objective.to_string(), objective));
-    }
+    let names = [&args.units[..], &args.objectives].concat();
+    let paths = out_path(context, args.out.as_deref(), &files::named_after(&[&stems, &names], RESULT))?;
+    let mut results = Results::pictures(paths)
+        .and(Role::Raw, "--raw", args.results.raw.as_ref())
+        .and_other(args.settings.placed());
+    results.check_writable()?;
     let strengths = match (&args.near, &args.strength[..]) {
         (None, _) => vec![0.0],
         (Some(_), []) => vec![1.0],
         (Some(_), list) => list.to_vec(),
     };
-    let files = Files::new(&model, preset.size)?;
-    let mut rows = Vec::new();
-    for image in &images {
-        let start = args.materials.start(&model, &preset, Some(image))?;
-        for (name, objective) in &wanted {
-            let photo = Photo { path: image.clone(), caption: stem(image) };
-            let mut row = Row { title: name.clone(), photos: vec![photo], cells: Vec::new() };
-            for &strength in &strengths {
-                let mut whole = objective.clone();
-                let mut caption = name.clone();
-                if let (Some(layer), true) = (&args.near, strength > 0.0) {
-                    let near = Term::new(layer, TermKind::Inversion(files.reference(image)?));
-                    whole = whole + strength * Objective::from(near);
-                    caption = format!("near {layer}: {strength}");
-                }
-                readable(&whole)?;
-                let mut unit = format!("{name} in {}", stem(image));
-                if strengths.len() > 1 {
-                    unit += &format!(", {caption}");
-                }
-                row.cells.push((caption, Job { start: start.clone(), ..Job::new(unit, whole) }));
-            }
-            rows.push(row);
-        }
+    let model = model::load(context, &args.model)?;
+    let mut wishes: Vec<Wish> = args.units.iter().cloned().map(Wish::unit).collect();
+    for text in &args.objectives {
+        // Expressions are called as they are written out.
+        wishes.push(Wish::expression(model.expression(text, preset.size)?.to_string()));
     }
-    let columns = 1 + strengths.len();
-    let extras = args.materials.extras(&model, &preset)?;
-    let settings = vec![Setting { preset, seed: args.settings.seed }];
-    let plan = SheetPlan { columns, measure: Measure::Value, rows, settings };
-    let output = Output {
-        paths,
-        raw: args.results.raw.as_deref(),
-        further: args.settings.placed().into_iter().collect(),
-        recipes: args.settings.recipe_file(context).into_iter().collect(),
-        options: Options { display: args.display.how, ..Options::default() },
-        keep_size: args.settings.size_is_chosen(),
+    let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
+    let job = AccentuationJob {
+        images,
+        wishes,
+        near: args.near.clone(),
+        strengths,
+        start: args.materials.from.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        rendering: args.materials.rendering(settings, args.settings.size_is_chosen(), args.display.how),
     };
-    let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
-    files.extend(args.settings.save(&plan.settings[0].preset)?);
-    args.results.print(context, &model, &finished, &files, started, UnitReport::line)
+    let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
+    let files: Vec<String> = results.listed().into_iter().chain(args.settings.save(&preset)?).collect();
+    args.results.print(context, &model, &report, &files, started, UnitReport::line)
 }

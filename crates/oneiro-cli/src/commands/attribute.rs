@@ -10,11 +10,12 @@ use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
 use crate::args::settings::parse_size;
-use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::outputs;
-use oneiro_jobs::files::{self, PicturePaths};
-use oneiro_jobs::job::attribution::{Asked, ImageReport, Photo, Recipe, attribute_all, encode, write_raw};
+use crate::results::{self, Results, print_json};
+use oneiro_jobs::files::PicturePaths;
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::attribution::{AttributionJob, ImageRequest, Recipe};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
 
@@ -126,23 +127,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         None => outputs::default_path(context, DEFAULT_OUT),
     };
-    let out = &paths.files[0];
-    paths.check_writable()?;
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
-    let photos = args
-        .images
-        .iter()
-        .map(|path| Photo::read(path, path.display().to_string()))
-        .collect::<Result<Vec<_>>>()?;
+    let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
+    results.check_writable()?;
+    for path in &args.images {
+        // A photo that can't be read is found before the model is.
+        oneiro_media::read_image(path)?;
+    }
     let model = model::load(context, &args.model)?;
-    collisions::check(
-        context,
-        Some(&model),
-        &args.images,
-        [placed("--out", Some(out)), placed("--raw", args.raw.as_ref())].into_iter().flatten(),
-    )?;
     let asked = asked(&model, args, unit.as_ref())?;
-    let methods = possible(context, &model, args, &asked, methods)?;
+    let methods = possible(context, &model, args, asked.as_ref(), methods)?;
     let recipe = Recipe {
         title: model.title.clone(),
         methods,
@@ -152,38 +145,33 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         overlay: args.overlay,
         settings,
     };
-    let rows = attribute_all(context, &model, &recipe, &photos, &vec![(asked, None); photos.len()])?;
-    let bytes = encode(&model, &recipe, &rows)?;
-    paths.create_folder()?;
-    oneiro_media::write_atomic(out, &bytes)?;
-    if let Some(path) = &args.raw {
-        write_raw(path, &rows)?;
-    }
-    let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
+    let request = |path: &PathBuf| ImageRequest {
+        file: path.display().to_string(),
+        unit: asked.as_ref().map(|(unit, _)| unit.clone()),
+        objective: asked.as_ref().map(|(_, objective)| objective.to_string()),
+        label: None,
+    };
+    let job = AttributionJob { recipe, images: args.images.iter().map(request).collect() };
+    let report = results::run(context, Some(&model), &job, &mut results, &[], None)?;
     if args.json {
-        let mut files = vec![out.display().to_string()];
-        files.extend(args.raw.iter().map(|p| p.display().to_string()));
-        let seconds = started.elapsed().as_secs_f64();
-        let mut object = serde_json::json!({ "images": reports, "files": files, "seconds": seconds });
-        model.add_to(&mut object);
-        context.print(&serde_json::to_string_pretty(&object)?)?;
-    } else {
-        for report in reports {
-            context.print(&format!("{}: {}, value {}", report.file, report.label, short(report.value)))?;
-            for map in &report.maps {
-                let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
-                let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
-                let [y, x] = map.centroid.map(|c| 100.0 * c);
-                context.print(&format!(
-                    "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}, {:.0} % for it{gap}{layer}",
-                    map.method.name(),
-                    map.entropy,
-                    100.0 * map.positive_share
-                ))?;
-            }
-        }
-        context.print(&format!("written to {}", out.display()))?;
+        print_json(context, &model, &report, &results.listed(), started)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    for report in &report.images {
+        context.print(&format!("{}: {}, value {}", report.file, report.label, short(report.value)))?;
+        for map in &report.maps {
+            let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
+            let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
+            let [y, x] = map.centroid.map(|c| 100.0 * c);
+            context.print(&format!(
+                "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}, {:.0} % for it{gap}{layer}",
+                map.method.name(),
+                map.entropy,
+                100.0 * map.positive_share
+            ))?;
+        }
+    }
+    context.print(&format!("written to {}", results.listed()[0]))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -192,16 +180,13 @@ fn possible(
     context: &Context,
     model: &LoadedModel,
     args: &Args,
-    asked: &Asked,
+    asked: Option<&(String, Objective)>,
     mut methods: Vec<Method>,
 ) -> Result<Vec<Method>> {
     if args.cam_layer.is_some() || args.methods.iter().any(|m| m == Method::GradCam.name()) {
         return Ok(methods);
     }
-    let objective = match asked {
-        Asked::Unit { objective, .. } => objective.clone(),
-        Asked::TopClass => Objective::logit(0),
-    };
+    let objective = asked.map_or_else(|| Objective::logit(0), |(_, objective)| objective.clone());
     let subject = context.compute(|| Subject::new(&model.model, &objective, args.size))?;
     if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
         context.note(&format!("left out: {why}"));
@@ -266,17 +251,18 @@ fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
     Ok(settings)
 }
 
-fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Asked> {
+/// What is asked of the images: a name and its objective, or `None` for the class that the network sees.
+fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Option<(String, Objective)>> {
     Ok(match (unit, &args.objective) {
-        (Some(unit), _) => Asked::Unit { unit: unit.to_string(), objective: model.objective(unit)? },
+        (Some(unit), _) => Some((unit.to_string(), model.objective(unit)?)),
         (None, Some(text)) => {
             let objective = model.expression_of_classes(
                 text,
                 "an attribution is of what the network does with the image alone",
             )?;
             objective.require_network_alone("an attribution")?;
-            Asked::Unit { unit: objective.to_string(), objective }
+            Some((objective.to_string(), objective))
         }
-        (None, None) => Asked::TopClass,
+        (None, None) => None,
     })
 }

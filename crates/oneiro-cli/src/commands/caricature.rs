@@ -1,11 +1,13 @@
-//! `oneiro caricature`: a picture with more of what a layer sees in it.
+//! `oneiro caricature`: more of what a layer sees in a picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{Objective, Term, TermKind};
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::preimage::{Captions, CaricatureJob};
+use oneiro_jobs::source::listing::pictures;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
@@ -13,14 +15,8 @@ use crate::args::model::{self, ModelArgs};
 use crate::args::results::ResultArgs;
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
-use crate::inputs::{caption, need_layers, number_list, out_path, readable, settings};
-use crate::sheets::{self, Output};
-use oneiro_jobs::job::render::{Job, Options};
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
-use oneiro_jobs::provenance::{Measure, Photo};
-use oneiro_jobs::source::listing::pictures;
-use oneiro_jobs::source::references::Files;
-use oneiro_jobs::source::stem;
+use crate::inputs::{need_layers, number_list, out_path, settings};
+use crate::results::{self, Results};
 
 /// The recipe where none is chosen.
 const DEFAULT_PRESET: &str = "mahendran16";
@@ -87,48 +83,32 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let settings =
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
-    args.results.check_writable()?;
-    let model = model::load(context, &args.model)?;
-    let preset = &settings[0].preset;
-    let files = Files::new(&model, preset.size)?;
-    let photo = |path: &String| Photo { path: path.clone(), caption: stem(path) };
-    let mut rows =
-        vec![Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }];
-    for layer in &args.layers {
-        let mut row = Row { title: layer.clone(), ..Row::default() };
-        for image in &images {
-            let own = (!args.from_noise).then_some(image.as_str());
-            let start = args.materials.start(&model, preset, own)?;
-            let kind = TermKind::Caricature(files.reference(image)?, args.power);
-            let objective = Objective::from(Term::new(layer, kind));
-            readable(&objective)?;
-            for (setting, s) in settings.iter().enumerate() {
-                let shown = (images.len() > 1).then_some(image.as_str());
-                let strengths = args.strength.len() > 1;
-                let caption = caption(shown, s, strengths, args.seeds.is_some());
-                let job = Job::new(objective.to_string(), objective.clone());
-                row.cells.push((caption, Job { setting, start: start.clone(), ..job }));
-            }
-        }
-        rows.push(row);
-    }
-    let columns = images.len() * settings.len();
-    let extras = args.materials.extras(&model, preset)?;
-    let plan = SheetPlan { columns, measure: Measure::Value, rows, settings }.flattened();
-    let output = Output {
-        paths,
-        raw: args.results.raw.as_deref(),
-        further: args.settings.placed().into_iter().collect(),
-        recipes: args.settings.recipe_file(context).into_iter().collect(),
-        options: Options { display: args.display.how, ..Options::default() },
-        keep_size: args.settings.size_is_chosen(),
+    let mut results = Results::pictures(paths)
+        .and(Role::Raw, "--raw", args.results.raw.as_ref())
+        .and_other(args.settings.placed());
+    results.check_writable()?;
+    // A mask needs a picture to start from, which photos are.
+    let own = (!args.from_noise).then(|| images.first().map(String::as_str)).flatten();
+    args.materials.start(own)?;
+    let job = CaricatureJob {
+        images,
+        layers: args.layers.clone(),
+        power: args.power,
+        start: args.materials.from.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        from_noise: args.from_noise,
+        rendering: args.materials.rendering(settings, args.settings.size_is_chosen(), args.display.how),
+        captions: Captions { strengths: args.strength.len() > 1, seeds: args.seeds.is_some() },
     };
-    let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
-    files.extend(args.settings.save(&plan.settings[0].preset)?);
-    args.results.print(context, &model, &finished, &files, started, |r| {
+    let model = model::load(context, &args.model)?;
+    let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
+    let settings = &job.rendering.settings;
+    let files: Vec<String> =
+        results.listed().into_iter().chain(args.settings.save(&settings[0].preset)?).collect();
+    args.results.print(context, &model, &report, &files, started, |r| {
         let mut line = r.line();
         if args.strength.len() > 1 {
-            line += &format!(", C = {}", plan.settings[r.setting].preset.weight);
+            line += &format!(", C = {}", settings[r.setting].preset.weight);
         }
         if args.seeds.is_some() {
             line += &format!(", seed {}", r.seed);

@@ -1,6 +1,6 @@
 //! `oneiro classify`: the classes a network names; the quickest check that card and labels are right.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +18,7 @@ use crate::context::Context;
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::observer::Task;
 use oneiro_jobs::source::framing::{Framing, framed};
+use oneiro_jobs::source::listing::entries;
 
 /// Name the classes that a network sees in images
 #[derive(clap::Args)]
@@ -240,14 +241,6 @@ fn collect(
         );
     }
     Ok(files)
-}
-
-pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut entries = std::fs::read_dir(folder)
-        .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())
-        .with_context(|| format!("could not list the folder {}", folder.display()))?;
-    entries.sort();
-    Ok(entries)
 }
 
 /// The class of each folder: by its name, a WordNet id before it ignored; if that fails for any, by sorted

@@ -1,26 +1,23 @@
 //! `oneiro dream`: lets a network see more of what it sees in an image.
 
-use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::dream::{Goal, Guide, Start, Zoom};
+use oneiro::dream::Zoom;
 use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
-use crate::collisions::{self, Placed, placed};
 use crate::context::Context;
 use crate::outputs;
+use crate::results::{self, Results, print_json};
 use oneiro_jobs::files;
-use oneiro_jobs::job::dream::{self, Inputs, Materials, NOISE, Record, mask_of};
+use oneiro_jobs::job::dream::{DreamJob, NOISE};
 use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
-use oneiro_jobs::source::references::SourceFile;
-use oneiro_jobs::tensors::{RawTensor, write_tensors};
 
 mod settings;
 
@@ -109,92 +106,52 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     zoom.map_or(Ok(()), |zoom| zoom.check())?;
     let film = args.zoom.as_deref().map(film_format).transpose()?;
     let paths = out_path(context, args)?;
-    let out = &paths.files[0];
-    paths.check_writable()?;
-    for path in [&args.zoom, &args.raw].into_iter().flatten() {
-        files::check_writable(path)?;
-    }
-    let read = |path: &PathBuf| dream::read(path);
-    let image = (!from_noise).then(|| read(&args.image)).transpose()?;
-    let mask = args.mask.as_ref().map(read).transpose()?;
-    let guide = args.guide.as_ref().map(read).transpose()?;
-
+    let mut results = Results::pictures(paths).and(Role::Film, "--zoom", args.zoom.as_ref()).and(
+        Role::Raw,
+        "--raw",
+        args.raw.as_ref(),
+    );
+    results.check_writable()?;
     let model = model::load(context, &args.model)?;
-    let made_from = (!from_noise).then_some(&args.image).into_iter().chain(&args.guide).chain(&args.mask);
-    let made_from = made_from.map(PathBuf::as_path).chain(args.settings.recipe_file());
-    let results = [
-        placed("--out", Some(out)),
-        placed("--zoom", args.zoom.as_ref()),
-        placed("--raw", args.raw.as_ref()),
-    ];
-    let results: Vec<Placed<'_>> = results.into_iter().flatten().collect();
-    collisions::check(context, Some(&model), made_from, results.iter().copied())?;
-    let (goal, guide_file, guide_layers) = match guide {
-        Some((file, image)) => {
-            let layers: Vec<(String, f64)> =
-                args.layers.iter().enumerate().map(|(i, l)| (l.clone(), weight(args, i))).collect();
-            (Goal::Guide(Guide { layers: layers.clone(), image }), Some(file), layers)
-        }
-        None => (Goal::Objective(objective(args, &model)?), None, Vec::new()),
-    };
-    if let Goal::Objective(objective) = &goal
-        && objective.terms().iter().any(|t| t.at_output())
-    {
-        check_classes(context, &model, objective)?;
-    }
-    let split = |file: Option<(SourceFile, oneiro::dream::Image)>| {
-        file.map_or((None, None), |(f, i)| (Some(f), Some(i)))
-    };
-    let (image_file, image) = split(image);
-    let (mask_file, mask) = split(mask);
-    let record = Record {
+    let path = |path: &PathBuf| path.display().to_string();
+    let mut job = DreamJob {
         preset,
-        unit: unit_name(args, &goal),
-        objective: goal.to_string(),
-        inputs: Inputs { image: image_file, guide: guide_file, guide_layers, mask: mask_file },
+        unit: String::new(),
+        objective: None,
+        image: (!from_noise).then(|| path(&args.image)),
+        guide: args.guide.as_ref().map(path),
+        guide_layers: Vec::new(),
+        mask: args.mask.as_ref().map(path),
         zoom,
+        film,
         seed: args.seed,
-        is_film: false,
     };
-    let materials = Materials {
-        goal,
-        start: image.map_or(Start::Noise, Start::Image),
-        mask: mask.map(|image| mask_of(&image)),
-    };
-    let dreamt = match (&args.zoom, film) {
-        (Some(path), Some(format)) => {
-            let mut dreamt = None;
-            oneiro_media::write_atomic_with(path, |file: &mut dyn Write| -> Result<()> {
-                dreamt = Some(dream::run(context, &model, &record, materials, Some((format, file)))?);
-                Ok(())
-            })?;
-            dreamt.context("the dream did not end")?
+    match &args.guide {
+        Some(_) => {
+            let weighted = args.layers.iter().enumerate();
+            job.guide_layers = weighted.map(|(i, layer)| (layer.clone(), weight(args, i))).collect();
         }
-        _ => dream::run(context, &model, &record, materials, None)?,
-    };
-    paths.create_folder()?;
-    oneiro_media::write_png(out, &dreamt.picture, &record.text(&model, Some(&dreamt.report))?)?;
-    if let Some(path) = &args.raw {
-        let shape = vec![3, dreamt.raw.height, dreamt.raw.width];
-        let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.rgb };
-        let units = serde_json::to_string(&[&dreamt.report])?;
-        write_tensors(path, &[tensor], HashMap::from([("units".to_owned(), units)]))?;
+        None => job.objective = Some(objective(args, &model)?.to_string()),
     }
-    let r = &dreamt.report;
+    job.unit = match (&args.layers[..], &args.units[..], &args.guide) {
+        ([one], [], None) | ([], [one], None) => one.clone(),
+        _ => job.goal_name(),
+    };
+    let made_from: Vec<&Path> = args.settings.recipe_file().into_iter().collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
     if args.json {
-        let written: Vec<String> = results.iter().map(|(_, path)| path.display().to_string()).collect();
-        let seconds = started.elapsed().as_secs_f64();
-        let mut object = serde_json::json!({ "units": [r], "files": written, "seconds": seconds });
-        model.add_to(&mut object);
-        context.print(&serde_json::to_string_pretty(&object)?)?;
-    } else {
+        print_json(context, &model, &report, &results.listed(), started)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for r in &report.units {
+        let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
         let mut line = format!(
             "{}: {} -> {} in {} steps, written to {}",
             r.unit,
             short(r.value_at_start),
             short(r.value),
             r.steps,
-            out.display()
+            at(Place::picture(0))
         );
         if let Some(film) = &args.zoom {
             line += &format!(", the film to {}", film.display());
@@ -253,30 +210,6 @@ fn objective(args: &Args, model: &LoadedModel) -> Result<Objective> {
     };
     let terms = layers.chain(units).enumerate().map(weighted).collect::<Result<Vec<_>>>()?;
     terms.into_iter().reduce(|sum, term| sum + term).context("nothing to dream of")
-}
-
-/// Classes have names only where the labels are the network's.
-fn check_classes(context: &Context, model: &LoadedModel, objective: &Objective) -> Result<()> {
-    let shapes = model.model.input_shapes(1, None)?;
-    let objectives = std::slice::from_ref(objective);
-    let probe =
-        context.compute(|| oneiro::probe::Probe::new(&model.model, objectives, &[], shapes, false))?;
-    let classes = match objective.terms().into_iter().find(|term| term.at_output()) {
-        Some(term) => {
-            probe.shape_of(model.model.target_of(term)?).and_then(|s| s.first().copied()).unwrap_or(0)
-        }
-        None => 0,
-    };
-    model.say_output(context);
-    Ok(model.check_labels(classes)?)
-}
-
-/// What was dreamt of as the person said it.
-fn unit_name(args: &Args, goal: &Goal) -> String {
-    match (&args.layers[..], &args.units[..], &args.guide) {
-        ([one], [], None) | ([], [one], None) => one.clone(),
-        _ => goal.to_string(),
-    }
 }
 
 fn film_format(path: &Path) -> Result<Format> {

@@ -1,23 +1,22 @@
 //! `oneiro grid`: what a layer sees at every position of a photo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Unit;
-use serde_json::json;
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::grid::{CellReport, Dictionary, GridJob, Mosaic, Positions, Recipe, Scale, Show};
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::numbers::short;
 
 use crate::args::model::{self, ModelArgs};
 use crate::args::results::ResultArgs;
 use crate::args::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
-use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::inputs::out_path;
-use oneiro_jobs::job::grid::{self, Dictionary, Made, Mosaic, Place, Recipe, Scale, Show};
-use oneiro_jobs::job::render::Setting;
-use oneiro_jobs::job::render::write_raw;
-use oneiro_jobs::numbers::short;
+use crate::results::{self, Results, print_json};
 
 /// The recipe of cells where none is chosen.
 const CELL_PRESET: &str = "activation-grid";
@@ -134,13 +133,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let default_out = if places.is_some() { DICTIONARY_OUT } else { DEFAULT_OUT };
     let paths = out_path(context, args.out.as_deref(), default_out)?;
-    let out = &paths.files[0];
-    args.results.check_writable()?;
+    let mut results = Results::pictures(paths)
+        .and(Role::Raw, "--raw", args.results.raw.as_ref())
+        .and_other(args.settings.placed());
+    results.check_writable()?;
     let model = model::load(context, &args.model)?;
-    let made_from = [args.image.as_path()].into_iter().chain(args.settings.recipe_file(context));
-    let results =
-        [placed("--out", Some(out)), placed("--raw", args.results.raw.as_ref()), args.settings.placed()];
-    collisions::check(context, Some(&model), made_from, results.into_iter().flatten())?;
     let default_side = if places.is_some() { ICON_SIDE } else { CELL_SIDE };
     let side = args.cell_size.map_or(default_side, usize::from);
     let show = match places {
@@ -174,32 +171,24 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         show,
     };
     let setting = Setting { preset, seed: args.settings.seed };
-    let made = recipe.make(context, &model, &setting)?;
-    paths.create_folder()?;
-    oneiro_media::write_atomic(out, &grid::encode(&model, &recipe, &setting, &made)?)?;
-    let mut written = vec![out.display().to_string()];
-    if let Some(path) = &args.results.raw {
-        write_raw(path, &made.finished)?;
-        written.push(path.display().to_string());
-    }
-    written.extend(args.settings.save(&setting.preset)?);
+    let job = GridJob { recipe, setting };
+    let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
+    let files: Vec<String> =
+        results.listed().into_iter().chain(args.settings.save(&job.setting.preset)?).collect();
     if args.results.json {
-        let seconds = started.elapsed().as_secs_f64();
-        let mut object =
-            json!({ "layer": recipe.layer, "cells": made.cells, "files": written, "seconds": seconds });
-        model.add_to(&mut object);
-        context.print(&serde_json::to_string_pretty(&object)?)?;
+        print_json(context, &model, &report, &files, started)?;
     } else {
-        for line in summary(&recipe, &made) {
+        for line in summary(&job.recipe, &report.cells) {
             context.print(&line)?;
         }
-        context.print(&format!("written to {}", written.join(", ")))?;
+        context.print(&format!("written to {}", files.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `--dictionary` asks for; `None` if nothing.
-fn places(texts: &[String]) -> Result<Option<Place>> {
+fn places(texts: &[String]) -> Result<Option<Positions>> {
     let wrong = |text: &str| {
         anyhow!("--dictionary {text}: give a number of positions, 1 to {MAX_PLACES}, or positions as Y,X")
     };
@@ -207,7 +196,7 @@ fn places(texts: &[String]) -> Result<Option<Place>> {
     match texts {
         [] => Ok(None),
         [one] if !one.contains(',') => match number(one, one)? {
-            n @ 1..=MAX_PLACES => Ok(Some(Place::Strongest(n))),
+            n @ 1..=MAX_PLACES => Ok(Some(Positions::Strongest(n))),
             _ => Err(wrong(one)),
         },
         several if several.len() <= MAX_PLACES => {
@@ -215,23 +204,23 @@ fn places(texts: &[String]) -> Result<Option<Place>> {
                 Some((y, x)) => Ok([number(text, y)?, number(text, x)?]),
                 None => Err(wrong(text)),
             };
-            Ok(Some(Place::At(several.iter().map(place).collect::<Result<_>>()?)))
+            Ok(Some(Positions::At(several.iter().map(place).collect::<Result<_>>()?)))
         }
         several => bail!("--dictionary: {} positions are more than {MAX_PLACES}", several.len()),
     }
 }
 
 /// The cells that count most, a line each.
-fn summary(recipe: &Recipe, made: &Made) -> Vec<String> {
+fn summary(recipe: &Recipe, cells: &[CellReport]) -> Vec<String> {
     /// Lines for a grid.
     const LINES: usize = 5;
-    let mut cells: Vec<&grid::CellReport> = made.cells.iter().collect();
+    let mut cells: Vec<&CellReport> = cells.iter().collect();
     if matches!(recipe.show, Show::Mosaic(_)) {
-        let weight = |c: &grid::CellReport| c.attribution.unwrap_or(c.magnitude);
+        let weight = |c: &CellReport| c.attribution.unwrap_or(c.magnitude);
         cells.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
         cells.truncate(LINES);
     }
-    let line = |c: &&grid::CellReport| {
+    let line = |c: &&CellReport| {
         let channels: Vec<String> =
             c.top.iter().map(|t| format!("{} ({})", t.channel, short(t.activation))).collect();
         let share = c.attribution.map_or(String::new(), |a| format!(", share {}", short(a)));
@@ -249,8 +238,8 @@ mod tests {
     fn a_dictionary_is_of_so_many_or_of_chosen_positions() {
         let of = |texts: &[&str]| places(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>());
         assert_eq!(of(&[]).unwrap(), None);
-        assert_eq!(of(&["5"]).unwrap(), Some(Place::Strongest(5)));
-        assert_eq!(of(&["4, 7", "0,2"]).unwrap(), Some(Place::At(vec![[4, 7], [0, 2]])));
+        assert_eq!(of(&["5"]).unwrap(), Some(Positions::Strongest(5)));
+        assert_eq!(of(&["4, 7", "0,2"]).unwrap(), Some(Positions::At(vec![[4, 7], [0, 2]])));
         for bad in [&["0"][..], &["65"], &["x"], &["1,x"], &["1,2", "3"], &["1,2,3"], &["-1,2"]] {
             assert!(of(bad).unwrap_err().to_string().contains("as Y,X"), "{bad:?}");
         }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use oneiro_media::PngText;
+use anyhow::Result;
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::provenance::Original;
 use serde_json::{Map, Value};
 
 use crate::context::Context;
-use oneiro_jobs::numbers::short;
 
 /// Print how a picture or film was made
 #[derive(clap::Args)]
@@ -51,30 +51,8 @@ const FIRST: [&str; 13] = [
 /// Lines of one text beyond which it is cut off.
 const MOST_LINES: usize = 24;
 
-/// A picture's file with what it says of itself.
-pub struct Described {
-    pub bytes: Vec<u8>,
-    pub text: PngText,
-}
-
-/// Reads a picture that oneiro wrote. One that is cut off or says nothing is an error.
-pub fn describe(path: &std::path::Path) -> Result<Described> {
-    let bytes = oneiro_media::read_bytes(path)?;
-    let text = oneiro_media::decode_text(&bytes, path)?;
-    if text.0.is_empty() {
-        bail!(
-            "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and \
-             many sites, drop it)",
-            path.display()
-        );
-    }
-    // The text stands before the pixels: only decoding them tells whether the file is whole.
-    oneiro_media::decode_image(&bytes, path)?;
-    Ok(Described { bytes, text })
-}
-
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    let described = describe(&args.picture)?;
+    let described = Original::read(&args.picture)?;
     if args.json {
         let object: Map<String, Value> =
             described.text.0.iter().map(|(key, text)| (key.replace('-', "_"), as_json(key, text))).collect();
@@ -93,7 +71,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
-        "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed"
+        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" | "seed"
         | "steps" | "value" | "value-at-start" | "value-saved" => serde_json::from_str(text).ok(),
         _ => None,
     };
@@ -104,7 +82,7 @@ fn as_json(key: &str, text: &str) -> Value {
 fn as_lines(key: &str, text: &str, full: bool) -> String {
     let text = match key {
         "units" if !full => summary(text).unwrap_or_else(|| text.to_owned()),
-        "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
+        "job" | "units" | "cells" | "layout" | "inputs" | "images" | "sources" | "all-settings" => {
             serde_json::from_str::<Value>(text)
                 .and_then(|v| serde_json::to_string_pretty(&v))
                 .unwrap_or_else(|_| text.to_owned())

@@ -1,37 +1,32 @@
-//! `oneiro interpolate`: steps between two units, as a strip or a film.
+//! `oneiro interpolate`: what lies between two units.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::slice::from_ref;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{Objective, Term, TermKind, Unit};
-use oneiro_media::{Film, TICKS_PER_SECOND};
+use oneiro::objective::Unit;
+use oneiro_jobs::files;
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::interpolation::InterpolationJob;
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::render::film::Format;
+use oneiro_jobs::job::wish::Wish;
+use oneiro_jobs::numbers::short;
 
 use crate::args::display::DisplayArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::results::ResultArgs;
 use crate::args::settings::{DEFAULT_PRESET, RenderArgs};
-use crate::collisions::placed;
 use crate::context::Context;
 use crate::inputs::out_path;
-use crate::sheets::{self, Output};
-use oneiro_jobs::files;
-use oneiro_jobs::job::render::film::Format;
-use oneiro_jobs::job::render::{Finished, Job, Options, Prepared, Setting};
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
-use oneiro_jobs::numbers::short;
-use oneiro_jobs::provenance::{INTERPOLATION, Layout, Measure, sheet_text};
-use oneiro_jobs::source::materials::Extras;
+use crate::results::{self, Results};
 
 /// The end of the strip's name when it is not chosen.
 const RESULT: &str = "interpolation";
 /// Pictures between two units when not chosen, both ends among them.
 const DEFAULT_FRAMES: u16 = 7;
-/// How long a frame of a film is shown, and the two ends, in hundredths of a second.
-const TICKS: u16 = 15;
-const END_TICKS: u16 = 80;
 
 /// Walk from one unit to another: a strip of pictures, or a film
 #[derive(clap::Args)]
@@ -74,8 +69,9 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    let [from, to] = [&args.from_unit, &args.to_unit].map(|u| u.parse::<Unit>());
-    let (from, to) = (from?, to?);
+    for unit in [&args.from_unit, &args.to_unit] {
+        unit.parse::<Unit>()?;
+    }
     let align = args.align.as_deref().map(parse_align).transpose()?;
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     if !args.settings.param_is_chosen() && !args.settings.preset_is_chosen() {
@@ -86,41 +82,33 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let film = match &args.film {
         None => None,
         Some(path) => match Format::of_name(path) {
-            Some(format) => Some((path, format)),
+            Some(format) => Some(format),
             None => bail!("--film {}: films are animated PNG (.png, .apng) or GIF (.gif)", path.display()),
         },
     };
-    for path in args.film.iter().chain(&args.results.raw) {
-        files::check_writable(path)?;
-    }
-    let model = model::load(context, &args.model)?;
-    let ends = [model.objective(&from)?, model.objective(&to)?];
-    let mut row = row(&ends, usize::from(args.frames), align.as_ref());
-    row.title = format!("{} to {}", args.from_unit, args.to_unit);
-    let plan = SheetPlan {
-        columns: row.cells.len(),
-        measure: Measure::Value,
-        rows: vec![row],
-        settings: vec![Setting { preset, seed: args.settings.seed }],
-    };
-    let output = Output {
-        paths,
-        raw: args.results.raw.as_deref(),
-        further: placed("--film", args.film.as_ref()).into_iter().chain(args.settings.placed()).collect(),
-        recipes: args.settings.recipe_file(context).into_iter().collect(),
-        options: Options { display: args.display.how, ..Options::default() },
+    let mut results = Results::pictures(paths)
+        .and(Role::Film, "--film", args.film.as_ref())
+        .and(Role::Raw, "--raw", args.results.raw.as_ref())
+        .and_other(args.settings.placed());
+    results.check_writable()?;
+    let job = InterpolationJob {
+        title: None,
+        from: Wish::unit(args.from_unit.clone()),
+        to: Wish::unit(args.to_unit.clone()),
+        frames: usize::from(args.frames),
+        align,
+        setting: Setting { preset, seed: args.settings.seed },
         keep_size: args.settings.size_is_chosen(),
+        display: args.display.how,
+        film,
     };
-    let (finished, work, mut written) =
-        sheets::produce_from(context, &model, &plan, Extras::default(), &output)?;
-    if let Some((path, format)) = film {
-        let bytes = film_of(&work, &plan.layout(&model, &work), &finished, format)?;
-        oneiro_media::write_atomic(path, &bytes)?;
-        written.push(path.display().to_string());
-    }
-    written.extend(args.settings.save(&plan.settings[0].preset)?);
+    let model = model::load(context, &args.model)?;
+    let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
+    let files: Vec<String> =
+        results.listed().into_iter().chain(args.settings.save(&job.setting.preset)?).collect();
     args.results
-        .print(context, &model, &finished, &written, started, |r| format!("{}: {}", r.unit, short(r.value)))
+        .print(context, &model, &report, &files, started, |r| format!("{}: {}", r.unit, short(r.value)))
 }
 
 /// `LAYER=WEIGHT`, the last equals sign counting.
@@ -135,61 +123,9 @@ fn parse_align(text: &str) -> Result<(String, f64)> {
     }
 }
 
-/// The steps as a row. Every one has both units in it, the ends too, so that all are of one batch.
-fn row([from, to]: &[Objective; 2], frames: usize, align: Option<&(String, f64)>) -> Row {
-    let mut row = Row { title: String::new(), ..Row::default() };
-    for k in 0..frames {
-        let t = k as f64 / (frames - 1) as f64;
-        let mut objective = (1.0 - t) * from.clone() + t * to.clone();
-        if let Some((layer, weight)) = align {
-            objective = objective + *weight * Objective::from(Term::new(layer, TermKind::Alignment));
-        }
-        let percent = format!("{:.0} %", 100.0 * t);
-        row.cells.push((percent.clone(), Job::new(percent, objective)));
-    }
-    row
-}
-
-/// The pictures there and back, the ends held, as a film that says how it was made.
-pub fn film_of(
-    work: &Prepared<'_>,
-    layout: &Layout,
-    finished: &[Finished],
-    format: Format,
-) -> Result<Vec<u8>> {
-    let mut film = Film::default();
-    let last = finished.len().saturating_sub(1);
-    let back = (1..last).rev();
-    for k in (0..=last).chain(back) {
-        film.push(&finished[k].shown()?, if k == 0 || k == last { END_TICKS } else { TICKS })?;
-    }
-    let reports: Vec<_> = finished.iter().map(|f| &f.report).collect();
-    let mut text = sheet_text(work, layout, &reports)?;
-    text.push(
-        INTERPOLATION,
-        format!(
-            "there and back in {} frames of {} s, the ends of {} s",
-            film.len(),
-            f64::from(TICKS) / f64::from(TICKS_PER_SECOND),
-            f64::from(END_TICKS) / f64::from(TICKS_PER_SECOND)
-        ),
-    );
-    format.encode(&film, &text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_step_reads_what_all_others_read() {
-        let ends = [Objective::channel("a", 1), Objective::logit(2)];
-        let row = row(&ends, 3, Some(&("b".into(), 0.5)));
-        let texts: Vec<String> = row.cells.iter().map(|(_, job)| job.objective.to_string()).collect();
-        assert_eq!(texts[0], "1*channel(a,1) + 0*logit(2) + 0.5*alignment(b)");
-        assert_eq!(texts[1], "0.5*channel(a,1) + 0.5*logit(2) + 0.5*alignment(b)");
-        assert_eq!(row.cells[2].0, "100 %");
-    }
 
     #[test]
     fn alignment_is_a_layer_and_a_weight() {

@@ -6,21 +6,21 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro_jobs::job::render::display::Display;
+use oneiro_jobs::job::render::report::UnitReport;
+use oneiro_jobs::job::render::work::UnitRequest;
+use oneiro_jobs::job::render::{RenderJob, Setting, largest_value};
+use oneiro_jobs::job::{Place, Role};
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::source::listing::pictures;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::settings::RenderArgs;
-use crate::collisions::{self, placed};
 use crate::context::Context;
 use crate::outputs;
-use oneiro_jobs::files;
-use oneiro_jobs::job::render::display::{self, Display};
-use oneiro_jobs::job::render::{Job, Options, Setting, largest_value, prepare, render_all, write_raw};
-use oneiro_jobs::model::health::require_healthy;
-use oneiro_jobs::numbers::short;
-use oneiro_jobs::provenance::{UnitReport, png_text, source_names};
-use oneiro_jobs::source::listing::pictures;
+use crate::results::{self, Results, print_json};
 
 /// Show what units of a network look for, by optimising pictures for them
 #[derive(clap::Args)]
@@ -101,19 +101,17 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let objective = model.expression(text, preset.size)?;
         objectives.push((objective.to_string(), objective));
     }
-    let units: Vec<(&str, &Objective)> = objectives.iter().map(|(name, o)| (name.as_str(), o)).collect();
-    require_healthy(context, &model, &units, preset.size)?;
-    let start = args.materials.start(&model, &preset, None)?;
-    let pictures = pictures(&args.data, None)?;
-    if preset.unit_weight.is_none() && !pictures.is_empty() {
+    let start = args.materials.start(None)?;
+    let data = pictures(&args.data, None)?;
+    if preset.unit_weight.is_none() && !data.is_empty() {
         bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
     }
-    let mut settings = Vec::new();
-    let mut jobs = Vec::new();
+    let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
+    work.robustness = args.robustness;
     for (unit, objective) in objectives {
         let mut preset = preset.clone();
-        if !pictures.is_empty() {
-            let largest = largest_value(context, &model, &objective, preset.size, &pictures)?;
+        if !data.is_empty() {
+            let largest = largest_value(context, &model, &objective, preset.size, &data)?;
             if !(largest.is_finite() && largest > 0.0) {
                 bail!(
                     "--data: the largest value of {unit} over the pictures is {largest}, which weighs nothing"
@@ -123,89 +121,69 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             preset.max_activation = largest;
         }
         let setting = Setting { preset, seed: args.settings.seed };
-        let setting = settings.iter().position(|s| *s == setting).unwrap_or_else(|| {
-            settings.push(setting);
-            settings.len() - 1
+        let setting = work.settings.iter().position(|s| *s == setting).unwrap_or_else(|| {
+            work.settings.push(setting);
+            work.settings.len() - 1
         });
         if objective.couples() && args.batch < 2 {
             bail!("{objective}: it compares the pictures of a batch with each other; give --batch 2 or more");
         }
-        for n in 0..args.batch {
-            let unit = if n == 0 { unit.clone() } else { format!("{unit} #{n}") };
-            let copy = usize::from(n);
-            jobs.push(Job { start: start.clone(), copy, setting, ..Job::new(unit, objective.clone()) });
+        for copy in 0..usize::from(args.batch) {
+            let unit = if copy == 0 { unit.clone() } else { format!("{unit} #{copy}") };
+            let objective = Some(objective.to_string());
+            work.units.push(UnitRequest { unit, objective, start: start.clone(), copy, setting });
         }
     }
-    let names: Vec<String> = jobs.iter().map(|j| j.unit.clone()).collect();
+    let names: Vec<String> = work.units.iter().map(|u| u.unit.clone()).collect();
     let paths = outputs::picture_paths(context, args.out.as_deref(), &names)?;
     let films = args.film.as_ref().map(|film| outputs::film_paths(film, &names)).transpose()?;
-    paths.check_writable()?;
-    films.as_ref().map_or(Ok(()), |(films, _)| films.check_writable())?;
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
-    let extras = args.materials.extras(&model, &preset)?;
-    let work = prepare(context, &model, settings, jobs, extras, args.settings.size_is_chosen())?;
-    let sources = source_names(&work, &work.jobs.iter().collect::<Vec<_>>());
-    let made_from = sources.iter().chain(&pictures).map(Path::new).chain(args.settings.recipe_file(context));
-    let drawn = paths.files.iter().map(|file| ("--out", file.as_path()));
-    let filmed = films.iter().flat_map(|(films, _)| &films.files).map(|file| ("--film", file.as_path()));
-    let results = drawn.chain(filmed).chain(placed("--raw", args.raw.as_ref())).chain(args.settings.placed());
-    collisions::check(context, Some(&model), made_from, results)?;
     let format = films.as_ref().map(|(_, format)| *format);
-    let options = Options { robustness: args.robustness, film: format, display: args.display.how };
-    let mut finished = render_all(context, &work, &options)?;
-    display::pin_shared(&mut finished);
-    paths.create_folder()?;
-    for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
-        oneiro_media::write_atomic(path, &result.encode(&png_text(&work, i, &result.report)?)?)?;
+    let mut results =
+        Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and_other(args.settings.placed());
+    if let Some((films, _)) = films {
+        results = results.and_films(films);
     }
-    let films = films.map(|(films, _)| films);
-    if let Some(films) = &films {
-        films.create_folder()?;
-        for (result, path) in finished.iter().zip(&films.files) {
-            oneiro_media::write_atomic(path, result.film.as_deref().unwrap_or_default())?;
-        }
-    }
-    if let Some(path) = &args.raw {
-        write_raw(path, &finished)?;
-    }
+    results.check_writable()?;
+    let job = RenderJob { work, film: format };
+    let recipe = args.settings.recipe_file(context);
+    let made_from: Vec<&Path> = data.iter().map(Path::new).chain(recipe).collect();
+    let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
     let saved = args.settings.save(&preset)?;
     if args.json {
-        let mut files: Vec<String> = paths.files.iter().map(|p| p.display().to_string()).collect();
-        let films = films.iter().flat_map(|f| &f.files);
-        files.extend(films.chain(&args.raw).map(|p| p.display().to_string()));
-        files.extend(saved);
-        let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
-        let seconds = started.elapsed().as_secs_f64();
-        let mut object = serde_json::json!({ "units": units, "files": files, "seconds": seconds });
-        model.add_to(&mut object);
-        context.print(&serde_json::to_string_pretty(&object)?)?;
+        let files: Vec<String> = results.listed().into_iter().chain(saved).collect();
+        print_json(context, &model, &report, &files, started)?;
     } else {
-        for (i, (result, path)) in finished.iter().zip(&paths.files).enumerate() {
-            let r = &result.report;
-            let mut line = format!(
-                "{}: {} -> {} in {} {} ({}), written to {}",
-                r.unit,
-                short(r.value_at_start),
-                short(r.value),
-                r.steps,
-                if r.steps == 1 { "step" } else { "steps" },
-                r.stop,
-                path.display()
-            );
-            if let Some(film) = films.as_ref().and_then(|f| f.files.get(i)) {
-                line += &format!(", the film to {}", film.display());
-            }
-            if let Some(x) = &r.robustness {
-                let kept = |v: f64| format!("{:.0} %", 100.0 * v / r.value);
-                line += &format!(
-                    "; keeps {} as JPEG-90, {} shifted, {} turned",
-                    kept(x.jpeg90),
-                    kept(x.shift4),
-                    kept(x.turn5)
-                );
-            }
-            context.print(&line)?;
+        for (i, unit) in report.units.iter().enumerate() {
+            context.print(&line(unit, i, &results))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of a unit, and where it is.
+fn line(r: &UnitReport, index: usize, results: &Results) -> String {
+    let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
+    let mut line = format!(
+        "{}: {} -> {} in {} {} ({}), written to {}",
+        r.unit,
+        short(r.value_at_start),
+        short(r.value),
+        r.steps,
+        if r.steps == 1 { "step" } else { "steps" },
+        r.stop,
+        at(Place::picture(index))
+    );
+    if results.file(Place::film(index)).is_some() {
+        line += &format!(", the film to {}", at(Place::film(index)));
+    }
+    if let Some(x) = &r.robustness {
+        let kept = |v: f64| format!("{:.0} %", 100.0 * v / r.value);
+        line += &format!(
+            "; keeps {} as JPEG-90, {} shifted, {} turned",
+            kept(x.jpeg90),
+            kept(x.shift4),
+            kept(x.turn5)
+        );
+    }
+    line
 }

@@ -1,11 +1,19 @@
-//! `oneiro sheet`: many units in one picture, a row a layer.
+//! `oneiro sheet`: one picture of many units.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
-use oneiro::objective::{Objective, Reference, Unit};
+use oneiro::objective::{Objective, Unit};
+use oneiro_jobs::files::PicturePaths;
+use oneiro_jobs::job::Role;
+use oneiro_jobs::job::parts::{Parts, Shard, Unfinished};
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::render::work::UnitRequest;
+use oneiro_jobs::job::sheet::layout::Measure;
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
+use oneiro_jobs::model::LoadedModel;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
@@ -13,13 +21,7 @@ use crate::args::model::{self, ModelArgs};
 use crate::args::settings::{RenderArgs, is_recipe_file};
 use crate::context::Context;
 use crate::outputs;
-use crate::sheets::{self, Output};
-use oneiro_jobs::files::{self, PicturePaths};
-use oneiro_jobs::job::render::{Job, Options, Setting};
-use oneiro_jobs::job::sheet::{Row, SheetPlan};
-use oneiro_jobs::model::LoadedModel;
-use oneiro_jobs::model::health::healthy;
-use oneiro_jobs::provenance::Measure;
+use crate::results::{self, Results, print_json};
 
 /// Units of a layer shown when none are chosen.
 const DEFAULT_UNITS: usize = 16;
@@ -71,6 +73,9 @@ pub struct Args {
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
+    /// Make only these units, the I-th of N parts, and keep them for a run that has all; several machines share the work
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["raw", "json"])]
+    shard: Option<Shard>,
     /// Measure what survives JPEG, a shift and a turn, for --json
     #[arg(long)]
     robustness: bool,
@@ -105,53 +110,61 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         None => outputs::default_path(context, DEFAULT_OUT),
     };
-    paths.check_writable()?;
-    args.raw.as_deref().map_or(Ok(()), files::check_writable)?;
+    let parts = Parts::new(parts_folder(&paths.files[0]), args.shard);
+    let mut results =
+        Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and_other(args.settings.placed());
+    results.check_writable()?;
     let model = model::load(context, &args.model)?;
+    let start = args.materials.start(None)?;
     let seed = args.settings.seed;
-    let mut plan = if args.presets.is_empty() {
-        let start = args.materials.start(&model, &preset, None)?;
-        let rows =
-            rows(context, &model, args, units.as_deref(), &Of { setting: 0, start, size: preset.size })?;
-        let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
-        SheetPlan { columns, measure: Measure::Value, rows, settings: vec![Setting { preset, seed }] }
+    let (mut settings, mut rows) = (Vec::new(), Vec::new());
+    if args.presets.is_empty() {
+        let of = Of { setting: 0, start, size: preset.size };
+        rows = rows_of(context, &model, args, units.as_deref(), &of)?;
+        settings.push(Setting { preset, seed });
     } else {
-        let mut settings = Vec::new();
-        let mut all = Vec::new();
-        for (index, name) in args.presets.iter().enumerate() {
+        for (setting, name) in args.presets.iter().enumerate() {
             let mut preset = args.settings.preset_or(context, name)?;
             args.materials.adapt(context, &args.settings, &mut preset);
-            let start = args.materials.start(&model, &preset, None)?;
-            let of = Of { setting: index, start, size: preset.size };
+            let of = Of { setting, start: start.clone(), size: preset.size };
             settings.push(Setting { preset, seed });
-            for row in rows(context, &model, args, units.as_deref(), &of)? {
-                all.push(Row { title: format!("{name}: {}", row.title), ..row });
+            for row in rows_of(context, &model, args, units.as_deref(), &of)? {
+                rows.push(Row { title: format!("{name}: {}", row.title), ..row });
             }
         }
-        let columns = args.columns.map_or_else(|| columns(&all), usize::from);
-        SheetPlan { columns, measure: Measure::Value, rows: all, settings }
-    };
-    leave_broken_out(context, &model, &mut plan)?;
-    let extras = args.materials.extras(&model, &plan.settings[0].preset)?;
+    }
+    let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
+    let plan = SheetPlan { title: None, columns, measure: Measure::Value, rows, settings };
+    let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
+    work.robustness = args.robustness;
+    let job = plan.job(work);
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
-    let recipes = args.settings.recipe_file(context).into_iter().chain(compared);
-    let output = Output {
-        paths,
-        raw: args.raw.as_deref(),
-        further: args.settings.placed().into_iter().collect(),
-        recipes: recipes.collect(),
-        options: Options { robustness: args.robustness, film: None, display: args.display.how },
-        keep_size: args.settings.size_is_chosen(),
+    let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
+    let outcome = results::run(context, Some(&model), &job, &mut results, &made_from, Some(&parts));
+    let report = match outcome {
+        Err(error) if error.is::<Unfinished>() => {
+            context
+                .print(&format!("{error}; the sheet is put together by the run that finds all of them"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        outcome => outcome?,
     };
-    let (finished, mut files) = sheets::produce(context, &model, &plan, extras, &output)?;
-    files.extend(args.settings.save(&plan.settings[0].preset)?);
+    parts.clear();
+    let saved = args.settings.save(&job.work.settings[0].preset)?;
     if args.json {
-        let units: Vec<_> = finished.iter().map(|f| &f.report).collect();
-        sheets::print_json(context, &model, &units, &files, started)?;
+        let files: Vec<String> = results.listed().into_iter().chain(saved).collect();
+        print_json(context, &model, &report, &files, started)?;
     } else {
-        context.print(&format!("{} units written to {}", finished.len(), files[0]))?;
+        context.print(&format!("{} units written to {}", report.units.len(), results.listed()[0]))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of finished units beside the sheet.
+fn parts_folder(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".parts");
+    name.into()
 }
 
 /// Columns of a grid: those of its longest row, [`DEFAULT_COLUMNS`] at most.
@@ -162,26 +175,30 @@ fn columns(rows: &[Row]) -> usize {
 /// What the pictures of rows have in common: the setting, the picture that they start from, and their size.
 struct Of {
     setting: usize,
-    start: Option<Reference>,
+    start: Option<String>,
     size: Option<[usize; 2]>,
 }
 
-fn rows(
+fn rows_of(
     context: &Context,
     model: &LoadedModel,
     args: &Args,
     units: Option<&[usize]>,
     of: &Of,
 ) -> Result<Vec<Row>> {
-    let job =
-        |unit, objective| Job { setting: of.setting, start: of.start.clone(), ..Job::new(unit, objective) };
+    let request = |unit: String, objective: Objective| UnitRequest {
+        objective: Some(objective.to_string()),
+        start: of.start.clone(),
+        setting: of.setting,
+        ..UnitRequest::new(unit)
+    };
     let mut rows = Vec::new();
     for layer in &args.layers {
         let channels: Vec<usize> = match units {
             Some(units) => units.to_vec(),
             None => (0..channels_of(context, model, layer, of.size)?.min(DEFAULT_UNITS)).collect(),
         };
-        let of_channel = |c: usize| job(format!("{layer}:{c}"), Objective::channel(layer, c));
+        let of_channel = |c: usize| request(format!("{layer}:{c}"), Objective::channel(layer, c));
         let cells = channels.into_iter().map(|c| (format!("channel {c}"), of_channel(c))).collect();
         rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
     }
@@ -192,7 +209,7 @@ fn rows(
             .map(|name| {
                 let unit: Unit = format!("class:{name}").parse()?;
                 let objective = model.objective(&unit)?;
-                Ok((name.clone(), job(unit.to_string(), objective)))
+                Ok((name.clone(), request(unit.to_string(), objective)))
             })
             .collect::<Result<Vec<_>>>()?;
         rows.push(Row { title: "classes".into(), photos: Vec::new(), cells });
@@ -209,18 +226,6 @@ fn channels_of(
     let value = model.model.resolve(layer)?;
     let shapes = model.model.input_shapes(1, size)?;
     Ok(context.compute(|| model.model.map_of(value, &shapes))?.shape()[1])
-}
-
-/// Leaves out the cells of units that depend on weights that are not finite, and rows that have none left.
-fn leave_broken_out(context: &Context, model: &LoadedModel, plan: &mut SheetPlan) -> Result<()> {
-    let jobs: Vec<&Job> = plan.rows.iter().flat_map(|row| &row.cells).map(|(_, job)| job).collect();
-    let units: Vec<(&str, &Objective)> = jobs.iter().map(|j| (j.unit.as_str(), &j.objective)).collect();
-    let mut works = healthy(context, model, &units, plan.settings[0].preset.size)?.into_iter();
-    for row in &mut plan.rows {
-        row.cells.retain(|_| works.next().unwrap_or(true));
-    }
-    plan.rows.retain(|row| !row.cells.is_empty() || !row.photos.is_empty());
-    Ok(())
 }
 
 /// "0-15", "5,12,40" or a mixture.

@@ -1,25 +1,29 @@
-//! Attributions from a recipe that a picture carries, so that they can be made again: maps, reports, the
-//! sheet.
+//! Attributions: what in images speaks for a unit, as maps on a sheet.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attribute, top_class};
-use oneiro::objective::Objective;
+use oneiro::objective::{Objective, Unit};
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 use serde::{Deserialize, Serialize};
 
+use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
 use crate::numbers::short;
 use crate::observer::Task;
-use crate::provenance::text_of_model;
+use crate::provenance::{required, seal, text_of_model};
 use crate::source::framing::{Framing, framed};
 use crate::source::references::{SourceFile, hash};
-use crate::tensors::{RawTensor, write_tensors};
+use crate::tensors::{RawTensor, to_bytes};
 
+/// The entry that has the recipe.
+const KEY: &str = "attribution";
+/// Why an objective cannot name files.
+const OF_THE_NETWORK: &str = "an attribution is of what the network does with the image alone";
 /// The completeness gap beyond which a person is warned.
 const GAP_WARNING: f64 = 0.05;
 /// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
@@ -31,6 +35,138 @@ const COLUMNS: usize = 7;
 const WIDTH: usize = 192;
 /// Room for captions.
 const CELL_WIDTH: usize = 224;
+
+/// What in images speaks for a unit, by several methods.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributionJob {
+    /// How all images are attributed.
+    pub recipe: Recipe,
+    /// The images, a row each.
+    pub images: Vec<ImageRequest>,
+}
+
+/// An image to attribute, and to what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRequest {
+    /// The image's file.
+    pub file: String,
+    /// What the objective is called, or a unit if there is none. Without both it is the class that the network
+    /// sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// An expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// The caption's words for the unit, if they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// What is said of attributions.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttributionReport {
+    /// The images whose maps did not all fail.
+    pub images: Vec<ImageReport>,
+}
+
+impl ImageRequest {
+    /// What a row was asked for.
+    fn of(report: &ImageReport) -> Self {
+        Self {
+            file: report.file.clone(),
+            unit: Some(report.unit.clone()),
+            objective: Some(report.objective.clone()),
+            label: Some(report.label.clone()),
+        }
+    }
+
+    fn asked(&self, model: &LoadedModel) -> Result<Asked> {
+        Ok(match (&self.unit, &self.objective) {
+            (None, None) => Asked::TopClass,
+            (Some(unit), None) => {
+                let objective = model.objective(&unit.parse::<Unit>()?)?;
+                Asked::Unit { unit: unit.clone(), objective }
+            }
+            (unit, Some(text)) => {
+                let objective = model
+                    .expression_of_classes(text, OF_THE_NETWORK)
+                    .with_context(|| format!("the objective {text} cannot be read"))?;
+                objective.require_network_alone("an attribution")?;
+                let unit = unit.clone().unwrap_or_else(|| objective.to_string());
+                Asked::Unit { unit, objective }
+            }
+        })
+    }
+}
+
+impl Job for AttributionJob {
+    const KIND: &'static str = "attribution";
+    type Report = AttributionReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<AttributionReport> {
+        let model = run.model()?;
+        let mut photos = Vec::new();
+        let mut asked = Vec::new();
+        for image in &self.images {
+            photos.push(Photo::read(model.places.of(&image.file), image.file.clone())?);
+            asked.push((image.asked(model)?, image.label.clone()));
+        }
+        let rows = attribute_all(run.context, model, &self.recipe, &photos, &asked)?;
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let (sheet, mut text) = sheet(model, &self.recipe, &rows)?;
+            seal(run, &mut text, &self.done(&rows), place)?;
+            sink.take_bytes(place, "attribution.png", &oneiro_media::encode_png(&sheet, &text)?)?;
+        }
+        let place = Place::first(Role::Raw);
+        if sink.wants(place) {
+            sink.take_bytes(place, "raw.safetensors", &raw(&rows)?)?;
+        }
+        Ok(AttributionReport { images: rows.into_iter().map(|row| row.report).collect() })
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let mut files: Vec<String> = Vec::new();
+        for image in &self.images {
+            if !files.contains(&image.file) {
+                files.push(image.file.clone());
+            }
+        }
+        files
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.recipe.settings.check()?)
+    }
+}
+
+impl AttributionJob {
+    /// As it was done: classes by number, with their captions.
+    fn done(&self, rows: &[Row]) -> Self {
+        let request = |row: &Row| ImageRequest::of(&row.report);
+        Self { recipe: self.recipe.clone(), images: rows.iter().map(request).collect() }
+    }
+}
+
+/// Reads a sheet of version 0.1.0; `None` for a picture of another kind.
+pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<SourceFile>)>> {
+    let Some(recipe) = text.get(KEY) else { return Ok(None) };
+    let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+    let images: Vec<ImageReport> =
+        serde_json::from_str(&required(text, "images")?).context("its list of images cannot be read")?;
+    let mut sources: Vec<SourceFile> = Vec::new();
+    for report in &images {
+        let file = SourceFile { path: report.file.clone(), sha256: report.sha256.clone() };
+        if !sources.contains(&file) {
+            sources.push(file);
+        }
+    }
+    let job = AttributionJob { recipe, images: images.iter().map(ImageRequest::of).collect() };
+    job.check().context("its settings cannot be used")?;
+    Ok(Some((job, sources)))
+}
 
 /// How all images of a sheet are attributed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,7 +190,7 @@ pub struct Recipe {
 }
 
 /// An image to attribute.
-pub struct Photo {
+struct Photo {
     /// As the person named it.
     pub file: String,
     pub sha256: String,
@@ -63,7 +199,7 @@ pub struct Photo {
 
 /// What is asked of an image: an objective and how it is called, or the class that the network itself sees.
 #[derive(Clone)]
-pub enum Asked {
+enum Asked {
     Unit { unit: String, objective: Objective },
     TopClass,
 }
@@ -105,7 +241,7 @@ pub struct MapReport {
 }
 
 /// An image with its maps.
-pub struct Row {
+struct Row {
     pub report: ImageReport,
     /// What the network was shown.
     shown: Image,
@@ -114,7 +250,7 @@ pub struct Row {
 
 impl Photo {
     /// Reads an image file; `file` is what it is called.
-    pub fn read(path: &Path, file: String) -> Result<Self> {
+    fn read(path: &Path, file: String) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
         let image = oneiro_media::decode_image(&bytes, path)?;
         let sha256 = hash(&bytes);
@@ -145,7 +281,7 @@ impl Photo {
 ///
 /// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then
 /// failed.
-pub fn attribute_all(
+fn attribute_all(
     context: &Context,
     model: &LoadedModel,
     recipe: &Recipe,
@@ -297,7 +433,7 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
 }
 
 /// The sheet as a PNG that says how it was made.
-pub fn encode(model: &LoadedModel, recipe: &Recipe, rows: &[Row]) -> Result<Vec<u8>> {
+fn sheet(model: &LoadedModel, recipe: &Recipe, rows: &[Row]) -> Result<(Image, PngText)> {
     let widest = rows.iter().map(|r| r.shown.width.max(r.shown.height)).max().unwrap_or(1);
     let mut sheet = Sheet::new((recipe.methods.len() + 1).min(COLUMNS))
         .title(&recipe.title)
@@ -328,10 +464,10 @@ pub fn encode(model: &LoadedModel, recipe: &Recipe, rows: &[Row]) -> Result<Vec<
         }
     }
     let mut text = text_of_model(model)?;
-    text.push("attribution", toml::to_string(recipe)?);
+    text.push(KEY, toml::to_string(recipe)?);
     let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
     text.push("images", serde_json::to_string(&reports)?);
-    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
+    Ok((sheet.render()?, text))
 }
 
 fn file_name(file: &str) -> String {
@@ -359,7 +495,7 @@ fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
 
 /// Maps, signed values and the image as shown, as `IMAGE/METHOD/map`, `IMAGE/METHOD/values` and
 /// `IMAGE/image`.
-pub fn write_raw(path: &Path, rows: &[Row]) -> Result<()> {
+fn raw(rows: &[Row]) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let [h, w] = [row.shown.height, row.shown.width];
@@ -377,52 +513,5 @@ pub fn write_raw(path: &Path, rows: &[Row]) -> Result<()> {
     }
     let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
     let metadata = HashMap::from([("images".to_owned(), serde_json::to_string(&reports)?)]);
-    write_tensors(path, &tensors, metadata)
-}
-
-/// What a sheet of attributions carries to be made again.
-pub struct Record {
-    pub recipe: Recipe,
-    pub images: Vec<ImageReport>,
-}
-
-impl Record {
-    /// Reads it; `None` for a picture of another kind.
-    pub fn read(text: &PngText) -> Result<Option<Self>> {
-        let Some(recipe) = text.get("attribution") else { return Ok(None) };
-        let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
-        recipe.settings.check().context("its settings cannot be used")?;
-        let images = text.get("images").context("it does not say its \"images\"")?;
-        let images = serde_json::from_str(images).context("its list of images cannot be read")?;
-        Ok(Some(Self { recipe, images }))
-    }
-
-    /// The photos, each once.
-    pub fn sources(&self) -> Vec<SourceFile> {
-        let mut files: Vec<SourceFile> = Vec::new();
-        for report in &self.images {
-            let file = SourceFile { path: report.file.clone(), sha256: report.sha256.clone() };
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
-        files
-    }
-
-    /// The sheet again; the model knows where its photos are now.
-    pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
-        let mut photos = Vec::new();
-        let mut asked = Vec::new();
-        for report in &self.images {
-            let photo = Photo::read(model.places.of(&report.file), report.file.clone())?;
-            photos.push(photo);
-            let objective = report
-                .objective
-                .parse()
-                .with_context(|| format!("the objective of {} cannot be read", report.unit))?;
-            asked.push((Asked::Unit { unit: report.unit.clone(), objective }, Some(report.label.clone())));
-        }
-        let rows = attribute_all(context, model, &self.recipe, &photos, &asked)?;
-        encode(model, &self.recipe, &rows)
-    }
+    to_bytes(&tensors, metadata)
 }

@@ -1,116 +1,255 @@
-//! Dreams as commands make them: files that they begin with, the loop, what a picture says of itself.
+//! Dream images: a photo, or noise, changed until layers answer more strongly, octave by octave.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use oneiro::card::InputKind;
 use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Image, Mask, Start, Zoom};
+use oneiro::objective::Objective;
+use oneiro::probe::Probe;
 use oneiro_media::{ApngWriter, Film, PngText};
 use serde::{Deserialize, Serialize};
 
+use super::render::display::Display;
+use super::render::film::{Format, MAX_PIXELS};
+use super::render::report::UnitReport;
+use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
-use crate::job::render::display::Display;
-use crate::job::render::film::{Format, MAX_PIXELS};
 use crate::model::LoadedModel;
 use crate::observer::Task;
-use crate::provenance::{UnitReport, required, text_of_model};
-use crate::source::references::{SourceFile, hash};
+use crate::provenance::{required, seal, text_of_model};
+use crate::source::references::{Places, SourceFile, hash};
+use crate::tensors::{RawTensor, to_bytes};
 
 /// What the text of a dream says under "command".
 const COMMAND: &str = "dream";
-/// What stands for an image where noise is meant.
-pub const NOISE: &str = "noise";
 /// How long a frame of a zoom is shown, in hundredths of a second.
 const FRAME_TICKS: u16 = 10;
 
-/// All files that a dream was made from, and the layers at which it follows its guide.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A dream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Inputs {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<SourceFile>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guide: Option<SourceFile>,
+pub struct DreamJob {
+    /// The recipe.
+    pub preset: DreamPreset,
+    /// What is dreamt of, as a person calls it.
+    pub unit: String,
+    /// The expression to maximise; `None` if a guide is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// File of the photo; noise if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// File of the guide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guide: Option<String>,
+    /// Layers at which the guide is followed, with their weights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guide_layers: Vec<(String, f64)>,
+    /// File of a picture that is white where the photo may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// How a film goes on into the dream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zoom: Option<Zoom>,
+    /// The film's format, if there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub film: Option<Format>,
+    /// Seed of all random numbers.
+    pub seed: u64,
+}
+
+/// What is said of a dream.
+#[derive(Debug, Clone, Serialize)]
+pub struct DreamReport {
+    /// The one unit.
+    pub units: Vec<UnitReport>,
+}
+
+/// All files that a dream was made from, as its text has them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inputs {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mask: Option<SourceFile>,
+    image: Option<SourceFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guide: Option<SourceFile>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    guide_layers: Vec<(String, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mask: Option<SourceFile>,
 }
 
-/// Reads a file as an image, and remembers its content.
-pub fn read(path: &Path) -> Result<(SourceFile, Image)> {
-    let bytes = oneiro_media::read_bytes(path)?;
-    let image = oneiro_media::decode_image(&bytes, path)?;
-    let image = Image { height: image.height, width: image.width, rgb: image.rgb };
-    Ok((SourceFile { path: path.display().to_string(), sha256: hash(&bytes) }, image))
-}
+impl Job for DreamJob {
+    const KIND: &'static str = "dream";
+    type Report = DreamReport;
 
-impl Inputs {
-    /// The files, to be found again.
-    pub fn sources(&self) -> Vec<SourceFile> {
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<DreamReport> {
+        let model = run.model()?;
+        let read = |file: &Option<String>| file.as_ref().map(|f| read(f, &model.places)).transpose();
+        let (image, guide, mask) = (read(&self.image)?, read(&self.guide)?, read(&self.mask)?);
+        let file = |read: &Option<(SourceFile, Image)>| read.as_ref().map(|(file, _)| file.clone());
+        let guide_layers = self.guide_layers.clone();
+        let inputs = Inputs { image: file(&image), guide: file(&guide), guide_layers, mask: file(&mask) };
+        let goal = match (guide, &self.objective) {
+            (Some((_, image)), _) => Goal::Guide(Guide { layers: self.guide_layers.clone(), image }),
+            (None, Some(text)) => Goal::Objective(self.objective(run, text)?),
+            (None, None) => bail!("there is nothing to dream of: neither an objective nor a guide"),
+        };
+        let text = Text { job: self, model, inputs, objective: goal.to_string() };
+        let mut materials = Some(Materials {
+            goal,
+            start: image.map_or(Start::Noise, |(_, image)| Start::Image(image)),
+            mask: mask.map(|(_, image)| mask_of(&image)),
+        });
+        let mut dreamt = None;
+        let place = Place::film(0);
+        if let Some(format) = self.film.filter(|_| sink.wants(place)) {
+            let mut of_film = text.of(None)?;
+            seal(run, &mut of_film, self, place)?;
+            sink.take(place, &format!("zoom.{}", format.extension()), &mut |out| {
+                let materials = materials.take().context("a film is written once")?;
+                dreamt = Some(dream(run.context, &text, materials, Some((format, out, of_film.clone())))?);
+                Ok(())
+            })?;
+        }
+        let dreamt = match (dreamt, materials) {
+            (Some(dreamt), _) => dreamt,
+            (None, Some(materials)) => dream(run.context, &text, materials, None)?,
+            (None, None) => bail!("the dream did not end"),
+        };
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let mut of_picture = text.of(Some(&dreamt.report))?;
+            seal(run, &mut of_picture, self, place)?;
+            sink.take_bytes(place, "dream.png", &oneiro_media::encode_png(&dreamt.picture, &of_picture)?)?;
+        }
+        let place = Place::first(Role::Raw);
+        if sink.wants(place) {
+            let shape = vec![3, dreamt.raw.height, dreamt.raw.width];
+            let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.rgb };
+            let units = serde_json::to_string(&[&dreamt.report])?;
+            let bytes = to_bytes(&[tensor], [("units".to_owned(), units)].into())?;
+            sink.take_bytes(place, "raw.safetensors", &bytes)?;
+        }
+        Ok(DreamReport { units: vec![dreamt.report] })
+    }
+
+    fn sources(&self) -> Vec<String> {
         [&self.image, &self.guide, &self.mask].into_iter().flatten().cloned().collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.preset.check()?;
+        Ok(self.zoom.map_or(Ok(()), |zoom| zoom.check())?)
     }
 }
 
+/// What stands for an image where noise is meant.
+pub const NOISE: &str = "noise";
+
+impl DreamJob {
+    /// What is dreamt of, in words: the objective, or the layers of the guide.
+    pub fn goal_name(&self) -> String {
+        match (&self.guide, &self.objective) {
+            (None, Some(objective)) => objective.clone(),
+            _ => {
+                let image = Image { height: 0, width: 0, rgb: Vec::new() };
+                Goal::Guide(Guide { layers: self.guide_layers.clone(), image }).to_string()
+            }
+        }
+    }
+
+    /// The objective, checked against the classes that the network has names for.
+    fn objective(&self, run: &Run<'_>, text: &str) -> Result<Objective> {
+        let model = run.model()?;
+        let objective =
+            model.expression_of_classes(text, "a dream cannot compare with a picture; --guide does")?;
+        if !objective.terms().iter().any(|t| t.at_output()) {
+            return Ok(objective);
+        }
+        let shapes = model.model.input_shapes(1, None)?;
+        let objectives = std::slice::from_ref(&objective);
+        let probe = run.context.compute(|| Probe::new(&model.model, objectives, &[], shapes, false))?;
+        let classes = match objective.terms().into_iter().find(|term| term.at_output()) {
+            Some(term) => {
+                probe.shape_of(model.model.target_of(term)?).and_then(|s| s.first().copied()).unwrap_or(0)
+            }
+            None => 0,
+        };
+        model.say_output(run.context);
+        model.check_labels(classes)?;
+        Ok(objective)
+    }
+}
+
+/// Reads a dream of version 0.1.0, whose file has this format; `None` for a picture of another kind.
+pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
+    if text.get("command") != Some(COMMAND) {
+        return Ok(None);
+    }
+    let get = |key: &str| required(text, key);
+    let inputs: Inputs =
+        serde_json::from_str(&get("inputs")?).context("which files it was made from cannot be read")?;
+    let Inputs { image, guide, guide_layers, mask } = inputs;
+    let sources = [&image, &guide, &mask].into_iter().flatten().cloned().collect();
+    let path = |file: Option<SourceFile>| file.map(|f| f.path);
+    let job = DreamJob {
+        preset: toml::from_str(&get("settings")?).context("its settings cannot be read")?,
+        unit: get("unit")?,
+        objective: if guide.is_some() { None } else { Some(get("objective")?) },
+        image: path(image),
+        guide: path(guide),
+        guide_layers,
+        mask: path(mask),
+        zoom: text.get("zoom").map(toml::from_str).transpose().context("its zoom cannot be read")?,
+        film: text.get("film").map(|_| format),
+        seed: get("seed")?.parse().context("its seed cannot be read")?,
+    };
+    job.check().context("its settings cannot be used")?;
+    Ok(Some((job, sources)))
+}
+
+/// Reads a file as an image, with its hash.
+fn read(name: &str, places: &Places) -> Result<(SourceFile, Image)> {
+    let path = places.of(name);
+    let bytes = oneiro_media::read_bytes(path)?;
+    let image = oneiro_media::decode_image(&bytes, path)?;
+    let image = Image { height: image.height, width: image.width, rgb: image.rgb };
+    Ok((SourceFile { path: name.to_owned(), sha256: hash(&bytes) }, image))
+}
+
 /// A mask is white where it is white in all colours: the mean of the three.
-pub fn mask_of(image: &Image) -> Mask {
+fn mask_of(image: &Image) -> Mask {
     let n = image.height * image.width;
     let data = (0..n).map(|i| (0..3).map(|c| image.rgb[c * n + i]).sum::<f32>() / 3.0).collect();
     Mask { height: image.height, width: image.width, data }
 }
 
-/// What a picture of a dream carries, beside what every picture does.
-#[derive(Debug, Clone)]
-pub struct Record {
-    pub preset: DreamPreset,
-    pub unit: String,
-    pub objective: String,
-    pub inputs: Inputs,
-    pub zoom: Option<Zoom>,
-    pub seed: u64,
-    pub is_film: bool,
+/// What a dream says of itself, beside its job.
+struct Text<'a> {
+    job: &'a DreamJob,
+    model: &'a LoadedModel,
+    inputs: Inputs,
+    objective: String,
 }
 
-/// Whether a picture says that it is a dream.
-pub fn is_dream(text: &PngText) -> bool {
-    text.get("command") == Some(COMMAND)
-}
-
-impl Record {
-    /// Reads what a picture carries.
-    pub fn read(text: &PngText) -> Result<Self> {
-        let get = |key: &str| required(text, key);
-        let preset: DreamPreset = toml::from_str(&get("settings")?).context("its settings cannot be read")?;
-        preset.check().context("its settings cannot be used")?;
-        let zoom: Option<Zoom> =
-            text.get("zoom").map(toml::from_str).transpose().context("its zoom cannot be read")?;
-        zoom.map_or(Ok(()), |zoom| zoom.check()).context("its zoom cannot be used")?;
-        Ok(Self {
-            preset,
-            unit: get("unit")?,
-            objective: get("objective")?,
-            inputs: serde_json::from_str(&get("inputs")?)
-                .context("which files it was made from cannot be read")?,
-            zoom,
-            seed: get("seed")?.parse().context("its seed cannot be read")?,
-            is_film: text.get("film").is_some(),
-        })
-    }
-
-    /// The text of its picture; of its film, if there is no report yet when that begins.
-    pub fn text(&self, model: &LoadedModel, report: Option<&UnitReport>) -> Result<PngText> {
-        let mut text = text_of_model(model)?;
+impl Text<'_> {
+    /// The text of the picture; of the film, if there is no report yet when that begins.
+    fn of(&self, report: Option<&UnitReport>) -> Result<PngText> {
+        let job = self.job;
+        let mut text = text_of_model(self.model)?;
         text.push("command", COMMAND);
-        text.push("unit", &self.unit);
+        text.push("unit", &job.unit);
         text.push("objective", &self.objective);
         text.push("inputs", serde_json::to_string(&self.inputs)?);
-        text.push("preset", &self.preset.name);
-        text.push("settings", toml::to_string(&self.preset)?);
-        text.push("seed", self.seed.to_string());
-        if let Some(zoom) = &self.zoom {
+        text.push("preset", &job.preset.name);
+        text.push("settings", toml::to_string(&job.preset)?);
+        text.push("seed", job.seed.to_string());
+        if let Some(zoom) = &job.zoom {
             text.push("zoom", toml::to_string(zoom)?);
         }
-        match (report, &self.zoom) {
+        match (report, &job.zoom) {
             (Some(report), _) => {
                 text.push("steps", report.steps.to_string());
                 text.push("value", report.value.to_string());
@@ -128,19 +267,19 @@ impl Record {
 }
 
 /// What a dream begins with, ready to be dreamt.
-pub struct Materials {
-    pub goal: Goal,
-    pub start: Start,
-    pub mask: Option<Mask>,
+struct Materials {
+    goal: Goal,
+    start: Start,
+    mask: Option<Mask>,
 }
 
 /// A finished dream.
-pub struct Dreamt {
-    pub input: String,
-    pub raw: Image,
+struct Dreamt {
+    input: String,
+    raw: Image,
     /// As it is saved: 8 bits, clipped.
-    pub picture: oneiro_media::Image,
-    pub report: UnitReport,
+    picture: oneiro_media::Image,
+    report: UnitReport,
 }
 
 /// Where frames of a zoom go.
@@ -190,22 +329,21 @@ impl<'w> Frames<'w> {
 }
 
 /// Dreams to the end, frame by frame into a film if one is wanted.
-pub fn run(
+fn dream(
     context: &Context,
-    model: &LoadedModel,
-    record: &Record,
+    text: &Text<'_>,
     materials: Materials,
-    film: Option<(Format, &mut dyn Write)>,
+    film: Option<(Format, &mut dyn Write, PngText)>,
 ) -> Result<Dreamt> {
-    let preset = &record.preset;
-    let frames = record.zoom.map_or(1, |zoom| zoom.frames);
+    let (job, model) = (text.job, text.model);
+    let preset = &job.preset;
+    let frames = job.zoom.map_or(1, |zoom| zoom.frames);
     let Materials { goal, start, mask } = materials;
-    let mut dream = context.compute(|| Dream::new(&model.model, preset, &goal, start, mask, record.seed))?;
-    let input = model.model.card.input.iter().find(|i| i.kind == oneiro::card::InputKind::Image);
+    let mut dream = context.compute(|| Dream::new(&model.model, preset, &goal, start, mask, job.seed))?;
+    let input = model.model.card.input.iter().find(|i| i.kind == InputKind::Image);
     let input = input.map(|i| i.name.clone()).unwrap_or_default();
-    let mut film = match (film, &record.zoom) {
-        (Some((format, out)), Some(zoom)) => {
-            let text = record.text(model, None)?;
+    let mut film = match (film, &job.zoom) {
+        (Some((format, out, text)), Some(zoom)) => {
             Some(Frames::new(format, out, dream.final_size(), zoom, text)?)
         }
         _ => None,
@@ -214,7 +352,7 @@ pub fn run(
     let mut progress = Task::new(context, "dreaming", total);
     let mut fixed = None;
     for frame in 0..frames {
-        if let (Some(zoom), true) = (&record.zoom, frame > 0) {
+        if let (Some(zoom), true) = (&job.zoom, frame > 0) {
             context.compute(|| dream.zoom(zoom))?;
         }
         while !dream.finished() {
@@ -248,13 +386,13 @@ pub fn run(
     let (value, value_saved) =
         context.compute(|| Ok::<_, anyhow::Error>((dream.value(), dream.value_of(&of_saved)?)))?;
     let report = UnitReport {
-        unit: record.unit.clone(),
-        objective: record.objective.clone(),
+        unit: job.unit.clone(),
+        objective: text.objective.clone(),
         start: None,
         copy: 0,
         setting: 0,
         preset: preset.name.clone(),
-        seed: record.seed,
+        seed: job.seed,
         steps: dream.steps_done(),
         stop: oneiro::render::Stop::Steps.describe().into(),
         value,
@@ -273,34 +411,4 @@ fn saved(dream: &Dream<'_>) -> Result<oneiro_media::Image> {
     let Image { height, width, rgb } = dream.picture();
     let bytes = oneiro_media::Image::new(width, height, rgb)?.to_rgb8();
     Ok(oneiro_media::Image::from_rgb8(width, height, &bytes)?)
-}
-
-/// The bytes of a dream made again from what its picture or film says.
-pub fn again(
-    context: &Context,
-    model: &LoadedModel,
-    record: &Record,
-    film: Option<Format>,
-) -> Result<Vec<u8>> {
-    let Inputs { image, guide, guide_layers, mask } = &record.inputs;
-    let find = |file: &Option<SourceFile>| -> Result<Option<Image>> {
-        file.as_ref().map(|f| Ok(read(model.places.of(&f.path))?.1)).transpose()
-    };
-    let goal = match find(guide)? {
-        Some(image) => Goal::Guide(Guide { layers: guide_layers.clone(), image }),
-        None => Goal::Objective(record.objective.parse().context("its objective cannot be read")?),
-    };
-    let materials = Materials {
-        goal,
-        start: find(image)?.map_or(Start::Noise, Start::Image),
-        mask: find(mask)?.map(|image| mask_of(&image)),
-    };
-    let mut bytes = Vec::new();
-    let is_film = film.is_some();
-    let film = film.map(|format| (format, &mut bytes as &mut dyn Write));
-    let dreamt = run(context, model, record, materials, film)?;
-    if is_film {
-        return Ok(bytes);
-    }
-    Ok(oneiro_media::encode_png(&dreamt.picture, &record.text(model, Some(&dreamt.report))?)?)
 }

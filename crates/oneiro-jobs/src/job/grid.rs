@@ -8,16 +8,20 @@ use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::job::render::{Finished, Job, Options, Setting, prepare, render_all};
+use crate::job::render::limits::check_preset;
+use crate::job::render::report::UnitReport;
+use crate::job::render::text::push_setting;
+use crate::job::render::{Finished, Options, RenderUnit, Setting, prepare, raw_bytes, render_all};
+use crate::job::{Job, Place, Role, Run, Sink};
 use crate::model::LoadedModel;
-use crate::provenance::{UnitReport, push_setting, required, setting_of, text_of_model};
+use crate::provenance::{required, seal, text_of_model};
 use crate::source::materials::Extras;
 use crate::source::references::{self, Files, SourceFile, picture_size};
 
 mod dictionary;
 mod mosaic;
 
-pub use dictionary::{Dictionary, Place};
+pub use dictionary::{Dictionary, Positions};
 pub use mosaic::{Mosaic, Scale};
 
 /// The keyword under which a picture has its recipe.
@@ -25,10 +29,78 @@ const KEY: &str = "grid";
 /// Channels that are named for a cell.
 const NAMED: usize = 5;
 
+/// What a layer makes of a photo, in pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GridJob {
+    /// What is shown.
+    pub recipe: Recipe,
+    /// How the pictures are rendered.
+    pub setting: Setting,
+}
+
+/// What is said of a grid.
+#[derive(Debug, Clone, Serialize)]
+pub struct GridReport {
+    /// The layer.
+    pub layer: String,
+    /// The cells, row by row, or the dictionary's positions.
+    pub cells: Vec<CellReport>,
+}
+
+impl Job for GridJob {
+    const KIND: &'static str = "grid";
+    type Report = GridReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<GridReport> {
+        let model = run.model()?;
+        let made = self.recipe.make(run, model, &self.setting)?;
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let mut text = text_of_model(model)?;
+            push_setting(&mut text, &self.setting)?;
+            text.push(KEY, toml::to_string(&self.recipe)?);
+            let files = references::hashed(std::slice::from_ref(&self.recipe.image), &model.places)?;
+            text.push("sources", serde_json::to_string(&files)?);
+            text.push("cells", serde_json::to_string(&made.cells)?);
+            seal(run, &mut text, self, place)?;
+            sink.take_bytes(place, "grid.png", &oneiro_media::encode_png(&made.sheet, &text)?)?;
+        }
+        let raw = Place::first(Role::Raw);
+        if sink.wants(raw) {
+            sink.take_bytes(raw, "raw.safetensors", &raw_bytes(&made.finished)?)?;
+        }
+        Ok(GridReport { layer: self.recipe.layer.clone(), cells: made.cells })
+    }
+
+    fn sources(&self) -> Vec<String> {
+        vec![self.recipe.image.clone()]
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.recipe.side == 0 || self.recipe.side > mosaic::MAX_SIDE {
+            bail!("cells of {} pixels", self.recipe.side);
+        }
+        check_preset(&self.setting.preset)
+    }
+}
+
+/// Reads a grid of version 0.1.0; `None` for a picture of another kind.
+pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)>> {
+    let Some(recipe) = text.get(KEY) else { return Ok(None) };
+    let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+    let job = GridJob { recipe, setting: crate::provenance::legacy::setting(text)? };
+    job.check().context("its recipe cannot be used")?;
+    let sources = serde_json::from_str(&required(text, "sources")?)
+        .context("the files that it was made from cannot be read")?;
+    Ok(Some((job, sources)))
+}
+
 /// What is shown of which layer and photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    /// What stands above it.
     pub title: String,
     /// The photo's file.
     pub image: String,
@@ -130,11 +202,11 @@ impl Recipe {
     }
 
     /// The picture.
-    pub fn make(&self, context: &Context, model: &LoadedModel, setting: &Setting) -> Result<Made> {
-        let seen = self.see(context, model)?;
+    pub fn make(&self, run: &Run<'_>, model: &LoadedModel, setting: &Setting) -> Result<Made> {
+        let seen = self.see(run.context, model)?;
         match &self.show {
-            Show::Mosaic(mosaic) => mosaic.make(context, model, self, setting, &seen),
-            Show::Dictionary(dictionary) => dictionary.make(context, model, self, setting, &seen),
+            Show::Mosaic(mosaic) => mosaic.make(run, model, self, setting, &seen),
+            Show::Dictionary(dictionary) => dictionary.make(run, model, self, setting, &seen),
         }
     }
 
@@ -156,14 +228,14 @@ fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
 }
 
 /// Renders what a mosaic or a dictionary is put together from.
-fn render_jobs(
-    context: &Context,
+fn render_units(
+    run: &Run<'_>,
     model: &LoadedModel,
     setting: &Setting,
-    jobs: Vec<Job>,
+    units: Vec<RenderUnit>,
 ) -> Result<Vec<Finished>> {
-    let work = prepare(context, model, vec![setting.clone()], jobs, Extras::default(), false)?;
-    render_all(context, &work, &Options::default())
+    let work = prepare(run.context, model, vec![setting.clone()], units, Extras::default(), false)?;
+    render_all(run, &work, &Options::default())
 }
 
 impl Seen {
@@ -185,43 +257,5 @@ impl Seen {
             value: of.map(|r| r.value),
             value_saved: of.map(|r| r.value_saved),
         }
-    }
-}
-
-/// The picture as a PNG that says how it was made.
-pub fn encode(model: &LoadedModel, recipe: &Recipe, setting: &Setting, made: &Made) -> Result<Vec<u8>> {
-    let mut text = text_of_model(model)?;
-    push_setting(&mut text, setting)?;
-    text.push(KEY, toml::to_string(recipe)?);
-    let files = references::hashed(std::slice::from_ref(&recipe.image), &model.places)?;
-    text.push("sources", serde_json::to_string(&files)?);
-    text.push("cells", serde_json::to_string(&made.cells)?);
-    Ok(oneiro_media::encode_png(&made.sheet, &text)?)
-}
-
-/// What a picture carries to be made again.
-pub struct Record {
-    recipe: Recipe,
-    setting: Setting,
-    pub sources: Vec<SourceFile>,
-}
-
-impl Record {
-    /// Reads it; `None` for a picture of another kind.
-    pub fn read(text: &PngText) -> Result<Option<Self>> {
-        let Some(recipe) = text.get(KEY) else { return Ok(None) };
-        let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
-        if recipe.side == 0 || recipe.side > mosaic::MAX_SIDE {
-            bail!("its recipe cannot be used: cells of {} pixels", recipe.side);
-        }
-        let sources = serde_json::from_str(&required(text, "sources")?)
-            .context("the files that it was made from cannot be read")?;
-        Ok(Some(Self { recipe, setting: setting_of(text)?, sources }))
-    }
-
-    /// The picture again; the model knows where its photo is now.
-    pub fn again(&self, context: &Context, model: &LoadedModel) -> Result<Vec<u8>> {
-        let made = self.recipe.make(context, model, &self.setting)?;
-        encode(model, &self.recipe, &self.setting, &made)
     }
 }

@@ -1,33 +1,96 @@
-//! Sheets: what their cells show, how they are laid out, and their bytes.
+//! Sheets: pictures of many units side by side.
+
+pub mod layout;
+pub(crate) mod text;
 
 use anyhow::{Result, bail};
-use oneiro_media::{Cell, Filter, Image, Sheet};
+use oneiro::objective::Objective;
+use oneiro_media::{Cell, Filter, Image, PngText, Sheet};
+use serde::{Deserialize, Serialize};
 
-use crate::context::Context;
-use crate::job::render::{Finished, Job, Prepared, Setting, prepare};
-use crate::model::LoadedModel;
-use crate::provenance::{Layout, LayoutRow, Measure, Photo, UnitReport, sheet_text};
-use crate::source::materials::{self, Extras};
-use crate::source::references;
+use self::layout::{Layout, LayoutRow, Measure, Photo};
+use self::text::sheet_text;
+use super::render::report::UnitReport;
+use super::render::work::{UnitRequest, Work};
+use super::render::{Finished, Prepared, RenderReport, Setting, raw_bytes, render_all};
+use super::{Job, Place, Role, Run, Sink};
+use crate::model::health::healthy;
+use crate::provenance::seal;
+use crate::source::{materials, references};
 
 /// Pictures side by side in a sheet of one row; more go below.
 const FLAT_COLUMNS: usize = 8;
+/// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
+pub const MIN_CELL_WIDTH: usize = 80;
+
+/// A sheet of units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SheetJob {
+    /// The units, in the order of the layout's cells, and how they are rendered.
+    pub work: Work,
+    /// How they are laid out. Without a title, it is the network's, with what all settings have in common.
+    pub layout: Layout,
+}
+
+impl Job for SheetJob {
+    const KIND: &'static str = "sheet";
+    type Report = RenderReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
+        let made = make(run, &self.work, &self.layout)?;
+        let job = Self { work: made.work_done(&self.work), layout: made.layout.clone() };
+        made.write(run, &job, sink)?;
+        Ok(made.report())
+    }
+
+    fn sources(&self) -> Vec<String> {
+        sources(&self.work, &self.layout)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.work.check()?;
+        if self.layout.cells() != self.work.units.len() {
+            bail!("the layout is not one of {} units", self.work.units.len());
+        }
+        Ok(())
+    }
+}
+
+/// Names of the files that a sheet is made from, each once.
+pub(crate) fn sources(work: &Work, layout: &Layout) -> Vec<String> {
+    let mut names = work.sources();
+    for photo in layout.rows.iter().flat_map(|row| &row.photos) {
+        if !names.contains(&photo.path) {
+            names.push(photo.path.clone());
+        }
+    }
+    names
+}
 
 /// A row of a sheet to be made.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
+    /// What stands beside it.
     pub title: String,
     /// Pictures that are shown as they are, before the others.
     pub photos: Vec<Photo>,
     /// Units with the captions below them.
-    pub cells: Vec<(String, Job)>,
+    pub cells: Vec<(String, UnitRequest)>,
 }
 
-/// A sheet to be made.
+/// A sheet to be made, row by row.
+#[derive(Debug, Clone)]
 pub struct SheetPlan {
+    /// Pictures side by side.
     pub columns: usize,
+    /// What stands below the captions.
     pub measure: Measure,
+    /// What stands above it; what the network is called if there is nothing.
+    pub title: Option<String>,
+    /// The rows.
     pub rows: Vec<Row>,
+    /// Recipes with seeds.
     pub settings: Vec<Setting>,
 }
 
@@ -42,7 +105,7 @@ impl SheetPlan {
             let mut first = rows.next().unwrap_or_default();
             first.title.clear();
             for row in rows {
-                first.cells.extend(row.cells.into_iter().map(|(_, job)| (row.title.clone(), job)));
+                first.cells.extend(row.cells.into_iter().map(|(_, unit)| (row.title.clone(), unit)));
             }
             self.columns = (1 + first.cells.len()).min(FLAT_COLUMNS);
             self.rows = vec![first];
@@ -50,47 +113,139 @@ impl SheetPlan {
         self
     }
 
-    /// All jobs, row by row.
-    fn jobs(&self) -> Vec<Job> {
-        self.rows.iter().flat_map(|r| r.cells.iter().map(|(_, job)| job.clone())).collect()
+    /// With this title, if there is one.
+    pub fn titled(self, title: Option<&str>) -> Self {
+        Self { title: title.map(str::to_owned), ..self }
     }
 
-    /// Checks the jobs against the network.
-    pub fn prepare<'a>(
-        &self,
-        context: &Context,
-        model: &'a LoadedModel,
-        extras: Extras,
-        keep_size: bool,
-    ) -> Result<Prepared<'a>> {
-        let jobs = self.jobs();
-        if let Some([h, w]) = self.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
-            && jobs.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
-        {
-            bail!(
-                "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a \
-                 smaller --size, or `oneiro render`",
-                jobs.len(),
-                oneiro_media::MAX_PIXELS / 1_000_000
-            );
-        }
-        prepare(context, model, self.settings.clone(), jobs, extras, keep_size)
-    }
-
-    /// How it is laid out.
-    pub fn layout(&self, model: &LoadedModel, work: &Prepared<'_>) -> Layout {
-        let row = |r: &Row| LayoutRow {
-            title: r.title.clone(),
-            photos: r.photos.clone(),
-            captions: r.cells.iter().map(|(caption, _)| caption.clone()).collect(),
+    /// The sheet's job. `work` says all but the units and the settings.
+    pub fn job(self, work: Work) -> SheetJob {
+        let mut units = Vec::new();
+        let row = |row: Row| {
+            let (captions, of_row): (Vec<String>, Vec<UnitRequest>) = row.cells.into_iter().unzip();
+            units.extend(of_row);
+            LayoutRow { title: row.title, photos: row.photos, captions }
         };
-        Layout {
-            title: model.title.clone(),
-            subtitle: subtitle(&work.settings),
-            measure: self.measure,
-            columns: self.columns,
-            rows: self.rows.iter().map(row).collect(),
+        let rows = self.rows.into_iter().map(row).collect();
+        let (title, subtitle) = (self.title.unwrap_or_default(), String::new());
+        let layout = Layout { title, subtitle, measure: self.measure, columns: self.columns, rows };
+        SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
+    }
+}
+
+/// A rendered sheet.
+pub(crate) struct Made<'m> {
+    pub work: Prepared<'m>,
+    pub layout: Layout,
+    pub finished: Vec<Finished>,
+}
+
+/// Renders the units of a sheet, but for those that depend on weights that are not finite.
+pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &Layout) -> Result<Made<'m>> {
+    if let Some([h, w]) = work.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
+        && work.units.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
+    {
+        bail!(
+            "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a smaller \
+             --size, or `oneiro render`",
+            work.units.len(),
+            oneiro_media::MAX_PIXELS / 1_000_000
+        );
+    }
+    let model = run.model()?;
+    let mut layout = layout.clone();
+    let works = {
+        let units = work.resolve(model)?;
+        let named: Vec<(&str, &Objective)> = units.iter().map(|u| (u.unit.as_str(), &u.objective)).collect();
+        let size = work.settings.first().and_then(|s| s.preset.size);
+        healthy(run.context, model, &named, size)?
+    };
+    let mut work = work.clone();
+    if works.contains(&false) {
+        let mut kept = works.iter();
+        work.units.retain(|_| *kept.next().unwrap_or(&true));
+        layout.keep(&works);
+    }
+    let prepared = work.prepare(run)?;
+    if layout.title.is_empty() {
+        layout.title.clone_from(&model.title);
+    }
+    // Version 0.1.0 wrote down what it drew.
+    if layout.subtitle.is_empty() && !run.is_legacy() {
+        layout.subtitle = subtitle(&prepared.settings);
+        if !work.display.is_clip() {
+            layout.subtitle += &format!(", display {}", work.display);
         }
+    }
+    let finished = render_all(run, &prepared, &work.options(None))?;
+    Ok(Made { work: prepared, layout, finished })
+}
+
+impl Made<'_> {
+    /// The work as it was done: classes by number, at the sizes that the network accepts.
+    pub fn work_done(&self, work: &Work) -> Work {
+        let units = self.work.units.iter().map(UnitRequest::of).collect();
+        Work { units, settings: self.work.settings.clone(), keep_size: true, ..work.clone() }
+    }
+
+    /// What is said of the units.
+    pub fn report(self) -> RenderReport {
+        RenderReport { units: self.finished.into_iter().map(|f| f.report).collect() }
+    }
+
+    /// Gives the sheet, which is a result of this job, and the optimised inputs to the sink.
+    pub fn write<J: Job>(&self, run: &Run<'_>, job: &J, sink: &mut dyn Sink) -> Result<()> {
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let mut text = self.text()?;
+            seal(run, &mut text, job, place)?;
+            sink.take_bytes(place, "sheet.png", &self.encode(&text)?)?;
+        }
+        let raw = Place::first(Role::Raw);
+        if sink.wants(raw) {
+            sink.take_bytes(raw, "raw.safetensors", &raw_bytes(&self.finished)?)?;
+        }
+        Ok(())
+    }
+
+    /// What the sheet says of itself, beside its job.
+    pub fn text(&self) -> Result<PngText> {
+        let reports: Vec<&UnitReport> = self.finished.iter().map(|f| &f.report).collect();
+        sheet_text(&self.work, &self.layout, &reports)
+    }
+
+    /// The sheet as a PNG.
+    fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
+        let Self { work, layout, finished } = self;
+        let mut sheet = Sheet::new(layout.columns)
+            .title(&layout.title)
+            .subtitle(&layout.subtitle)
+            .min_cell_width(MIN_CELL_WIDTH);
+        let mut results = finished.iter();
+        let preset = &work.settings[0].preset;
+        let size = common_size(finished);
+        for row in &layout.rows {
+            sheet = sheet.row(&row.title);
+            for photo in &row.photos {
+                let picture = materials::start(work.model, preset, &photo.path)?;
+                let image = references::drawn(work.model, &picture)?;
+                sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
+            }
+            for (caption, result) in row.captions.iter().zip(results.by_ref()) {
+                let mut cell = Cell::new(fitted(result.shown()?, size)?);
+                for line in caption.split('\n') {
+                    cell = cell.caption(line);
+                }
+                cell = cell.caption(layout.measure.caption(result.report.value));
+                if let Some(alpha) = &result.alpha {
+                    let plane = Image::new(result.picture.width, result.picture.height, alpha.repeat(3))?;
+                    let plane = fitted(plane, size)?;
+                    cell = cell.alpha(plane.rgb[..plane.width * plane.height].to_vec());
+                }
+                sheet = sheet.cell(cell);
+            }
+        }
+        Ok(oneiro_media::encode_png(&sheet.render()?, text)?)
     }
 }
 
@@ -108,41 +263,6 @@ fn subtitle(settings: &[Setting]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The sheet as a PNG that says how it was made.
-pub fn encode(work: &Prepared<'_>, layout: &Layout, finished: &[Finished]) -> Result<Vec<u8>> {
-    let mut sheet = Sheet::new(layout.columns)
-        .title(&layout.title)
-        .subtitle(&layout.subtitle)
-        .min_cell_width(MIN_CELL_WIDTH);
-    let mut results = finished.iter();
-    let preset = &work.settings[0].preset;
-    let size = common_size(finished);
-    for row in &layout.rows {
-        sheet = sheet.row(&row.title);
-        for photo in &row.photos {
-            let picture = materials::start(work.model, preset, &photo.path)?;
-            let image = references::drawn(work.model, &picture)?;
-            sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
-        }
-        for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-            let mut cell = Cell::new(fitted(result.shown()?, size)?);
-            for line in caption.split('\n') {
-                cell = cell.caption(line);
-            }
-            cell = cell.caption(layout.measure.caption(result.report.value));
-            if let Some(alpha) = &result.alpha {
-                let plane = Image::new(result.picture.width, result.picture.height, alpha.repeat(3))?;
-                let plane = fitted(plane, size)?;
-                cell = cell.alpha(plane.rgb[..plane.width * plane.height].to_vec());
-            }
-            sheet = sheet.cell(cell);
-        }
-    }
-    let reports: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
-    let text = sheet_text(work, layout, &reports)?;
-    Ok(oneiro_media::encode_png(&sheet.render()?, &text)?)
-}
-
 /// The size of all cells, height and width: recipes may make pictures of different sizes, which side by side
 /// are as large as the smallest. `None` where they differ in shape.
 fn common_size(finished: &[Finished]) -> Option<(usize, usize)> {
@@ -158,6 +278,3 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
         None => Ok(image),
     }
 }
-
-/// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
-pub const MIN_CELL_WIDTH: usize = 80;

@@ -45,3 +45,11 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     }
     Ok(())
 }
+
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())
+        .with_context(|| format!("could not list the folder {}", folder.display()))?;
+    entries.sort();
+    Ok(entries)
+}

@@ -7,9 +7,9 @@ use oneiro_media::{Cell, Filter, Image, Sheet};
 use oneiro_net::analysis;
 use serde::{Deserialize, Serialize};
 
-use super::{CellReport, Made, Recipe, Seen, render_jobs};
-use crate::context::Context;
-use crate::job::render::{Job, Setting};
+use super::{CellReport, Made, Recipe, Seen, render_units};
+use crate::job::Run;
+use crate::job::render::{RenderUnit, Setting};
 use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::model::LoadedModel;
 use crate::numbers::short;
@@ -38,14 +38,14 @@ const FRAME: usize = 3;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {
-    pub places: Place,
+    pub places: Positions,
     pub top: usize,
 }
 
 /// Positions of the map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
+pub enum Positions {
     /// Those that count most, no two of them neighbours.
     Strongest(usize),
     /// Rows and columns.
@@ -64,8 +64,8 @@ impl Dictionary {
     fn positions(&self, recipe: &Recipe, seen: &Seen) -> Result<Vec<[usize; 2]>> {
         let [_, rows, columns] = seen.cells.shape();
         match &self.places {
-            Place::Strongest(n) => Ok(seen.cells.strongest(*n)),
-            Place::At(places) => match places.iter().find(|[y, x]| *y >= rows || *x >= columns) {
+            Positions::Strongest(n) => Ok(seen.cells.strongest(*n)),
+            Positions::At(places) => match places.iter().find(|[y, x]| *y >= rows || *x >= columns) {
                 Some([y, x]) => bail!(
                     "--dictionary {y},{x}: the position is outside {}, whose map has {rows} rows and {columns} columns",
                     recipe.layer
@@ -78,7 +78,7 @@ impl Dictionary {
     /// Renders an icon for each channel that occurs, and lays them out beside crops of the photo.
     pub fn make(
         &self,
-        context: &Context,
+        run: &Run<'_>,
         model: &LoadedModel,
         recipe: &Recipe,
         setting: &Setting,
@@ -92,10 +92,11 @@ impl Dictionary {
         if channels.is_empty() {
             bail!("at none of these positions of {} does any channel speak; choose others", recipe.layer);
         }
-        let job =
-            |&c: &usize| Job::new(format!("{}:{c}", recipe.layer), Objective::channel(&recipe.layer, c));
+        let job = |&c: &usize| {
+            RenderUnit::new(format!("{}:{c}", recipe.layer), Objective::channel(&recipe.layer, c))
+        };
         let jobs = channels.iter().map(job).collect();
-        let finished = render_jobs(context, model, setting, jobs)?;
+        let finished = render_units(run, model, setting, jobs)?;
 
         let extent = extent(model, recipe)?;
         let squares: Vec<Square> = positions.iter().map(|&at| square(seen, at, extent)).collect();

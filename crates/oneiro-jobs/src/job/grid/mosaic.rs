@@ -5,9 +5,9 @@ use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
 use serde::{Deserialize, Serialize};
 
-use super::{Made, NAMED, Recipe, Seen, render_jobs};
-use crate::context::Context;
-use crate::job::render::{Job, Setting};
+use super::{Made, NAMED, Recipe, Seen, render_units};
+use crate::job::Run;
+use crate::job::render::{RenderUnit, Setting};
 use crate::model::LoadedModel;
 
 /// The largest side of a cell: beyond it, pictures are better rendered one by one.
@@ -67,18 +67,18 @@ impl Mosaic {
     }
 
     /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they share.
-    fn job(&self, recipe: &Recipe, seen: &Seen, at: [usize; 2]) -> Job {
+    fn job(&self, recipe: &Recipe, seen: &Seen, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();
         let direction = Direction { toward: Toward::Numbers(unit), minus: None, power: self.power, at: None };
         let term = Term::new(&seen.heard, TermKind::Direction(direction));
-        Job::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
+        RenderUnit::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
     }
 
     /// Renders the cells and puts them together, beside the photo.
     pub fn make(
         &self,
-        context: &Context,
+        run: &Run<'_>,
         model: &LoadedModel,
         recipe: &Recipe,
         setting: &Setting,
@@ -98,7 +98,7 @@ impl Mosaic {
         let heard: Vec<[usize; 2]> =
             seen.cells.positions().filter(|&at| seen.cells.magnitude(at) > 0.0).collect();
         let jobs = heard.iter().map(|&at| self.job(recipe, seen, at)).collect();
-        let finished = render_jobs(context, model, setting, jobs)?;
+        let finished = render_units(run, model, setting, jobs)?;
         let side = recipe.side + 2 * self.overlap(recipe.side);
         let largest = seen.cells.positions().map(|at| seen.cells.weight(at)).fold(0.0, f64::max);
         let mut results = heard.iter().zip(&finished).peekable();

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use oneiro::render::Render;
 use oneiro_media::{Film, PngText, TICKS_PER_SECOND};
+use serde::{Deserialize, Serialize};
 
 use crate::job::render::colors;
 use crate::job::render::display::Display;
@@ -23,7 +24,8 @@ pub const MAX_PIXELS: usize = 500_000_000;
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 
 /// What a film is encoded as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     Apng,
     Gif,
@@ -43,6 +45,14 @@ impl Format {
     /// By a file's first bytes; what is no GIF is taken for PNG.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         if bytes.starts_with(b"GIF8") { Self::Gif } else { Self::Apng }
+    }
+
+    /// The end of a file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Apng => "apng",
+            Self::Gif => "gif",
+        }
     }
 
     /// The bytes of a film.

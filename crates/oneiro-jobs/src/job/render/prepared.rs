@@ -7,23 +7,32 @@ use oneiro::model::Target;
 use oneiro::objective::Reads;
 use oneiro::preset::Preset;
 use oneiro::render::{Materials, Render};
+use oneiro_media::PngText;
 
-use super::{Job, Setting};
+use super::report::UnitReport;
+use super::{RenderUnit, Setting};
 use crate::context::Context;
+use crate::job::Place;
 use crate::model::LoadedModel;
 use crate::source::materials::Extras;
 use crate::source::references::{Files, picture_size, refitted};
 
-/// Jobs that the network accepts, so that nothing is left to be wrong but numbers.
+/// Adds a job to the text of a picture: of these units that depend on each other, the one at the place.
+pub(super) type Seal<'a> =
+    Box<dyn Fn(&Prepared<'_>, &mut PngText, &[usize], Place, &UnitReport) -> Result<()> + Send + Sync + 'a>;
+
+/// Units that the network accepts, so that nothing is left to be wrong but numbers.
 pub struct Prepared<'a> {
     pub model: &'a LoadedModel,
-    pub jobs: Vec<Job>,
+    pub units: Vec<RenderUnit>,
     /// The settings, their sizes such that the network accepts them.
     pub settings: Vec<Setting>,
     pub materials: Materials,
     /// Where the statistics among the materials are from.
     pub statistics_path: Option<String>,
-    /// Jobs of one setting that read the same layers. Others go into batches of their own, because which
+    /// Adds the job to what a unit's picture says of itself.
+    pub(super) seal: Option<Seal<'a>>,
+    /// Units of one setting that read the same layers. Others go into batches of their own, because which
     /// values a plan must keep decides how it is optimised, and with that the last bits of the result.
     pub(super) groups: Vec<Vec<usize>>,
 }
@@ -32,11 +41,11 @@ impl Prepared<'_> {
     /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they
     /// share.
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
-        let preset = &self.settings[self.jobs[members[0]].setting].preset;
-        preset.param.is_shared() || members.iter().any(|&i| self.jobs[i].objective.couples())
+        let preset = &self.settings[self.units[members[0]].setting].preset;
+        preset.param.is_shared() || members.iter().any(|&i| self.units[i].objective.couples())
     }
 
-    /// The jobs that a job's picture depends on, itself among them, in their order.
+    /// The units that a job's picture depends on, itself among them, in their order.
     pub fn companions(&self, job: usize) -> Vec<usize> {
         match self.groups.iter().find(|members| members.contains(&job)) {
             Some(members) if self.is_joined(members) => members.clone(),
@@ -51,12 +60,12 @@ pub fn prepare<'a>(
     context: &Context,
     model: &'a LoadedModel,
     mut settings: Vec<Setting>,
-    mut jobs: Vec<Job>,
+    mut units: Vec<RenderUnit>,
     extras: Extras,
     keep_size: bool,
 ) -> Result<Prepared<'a>> {
     let Extras { materials, statistics_path } = extras;
-    if jobs.is_empty() {
+    if units.is_empty() {
         bail!("there is nothing to render");
     }
     if let (Some(path), false) =
@@ -75,7 +84,7 @@ pub fn prepare<'a>(
         );
     }
     let mut groups: BTreeMap<(usize, Vec<Target>), Vec<usize>> = BTreeMap::new();
-    for (i, job) in jobs.iter().enumerate() {
+    for (i, job) in units.iter().enumerate() {
         let terms = job.objective.terms().into_iter().filter(|t| t.reads() != Reads::Input);
         let mut layers = terms.map(|t| model.model.target_of(t)).collect::<oneiro::Result<Vec<_>>>()?;
         layers.sort_unstable();
@@ -86,15 +95,15 @@ pub fn prepare<'a>(
     let groups: Vec<Vec<usize>> = groups.into_values().collect();
     for (index, setting) in settings.iter_mut().enumerate() {
         let of_setting: Vec<&Vec<usize>> =
-            groups.iter().filter(|g| g.iter().any(|&i| jobs[i].setting == index)).collect();
+            groups.iter().filter(|g| g.iter().any(|&i| units[i].setting == index)).collect();
         if of_setting.is_empty() {
             continue;
         }
-        let size = accepted_size(context, model, setting, &mut jobs, &of_setting, &materials, keep_size)?;
+        let size = accepted_size(context, model, setting, &mut units, &of_setting, &materials, keep_size)?;
         setting.preset.size = size;
     }
     model.framings.say(context);
-    Ok(Prepared { model, jobs, settings, materials, statistics_path, groups })
+    Ok(Prepared { model, units, settings, materials, statistics_path, seal: None, groups })
 }
 
 /// The size of a setting, or the model's own where the network does not accept it.
@@ -102,7 +111,7 @@ fn accepted_size(
     context: &Context,
     model: &LoadedModel,
     setting: &Setting,
-    jobs: &mut [Job],
+    units: &mut [RenderUnit],
     groups: &[&Vec<usize>],
     materials: &Materials,
     keep_size: bool,
@@ -113,17 +122,17 @@ fn accepted_size(
         if refit {
             let files = Files::new(model, size)?;
             for &i in groups.iter().flat_map(|g| g.iter()) {
-                jobs[i].objective = refitted(&files, &jobs[i].objective)?;
+                units[i].objective = refitted(&files, &units[i].objective)?;
             }
             if preset.picture.is_none() {
                 for &i in groups.iter().flat_map(|g| g.iter()) {
-                    let start = jobs[i].start.take();
-                    jobs[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
+                    let start = units[i].start.take();
+                    units[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
                 }
             }
         }
         context.compute(|| {
-            groups.iter().try_for_each(|members| check_group(model, &preset, jobs, members, materials))
+            groups.iter().try_for_each(|members| check_group(model, &preset, units, members, materials))
         })?;
         Ok(())
     };
@@ -150,17 +159,17 @@ fn accepted_size(
 fn check_group(
     model: &LoadedModel,
     preset: &Preset,
-    jobs: &[Job],
+    units: &[RenderUnit],
     members: &[usize],
     materials: &Materials,
 ) -> oneiro::Result<()> {
     // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
-    let first = &jobs[members[0]];
+    let first = &units[members[0]];
     let starts = vec![first.start.clone()];
     let materials = Materials { starts, ..materials.clone() };
     let render =
         Render::with_materials(&model.model, preset, std::slice::from_ref(&first.objective), 0, &materials)?;
-    for term in members.iter().flat_map(|&i| jobs[i].objective.terms()) {
+    for term in members.iter().flat_map(|&i| units[i].objective.terms()) {
         if term.reads() == Reads::Input {
             continue;
         }

@@ -5,8 +5,8 @@ use oneiro::gradients::ReluGradient;
 use oneiro::objective::{Objective, TermKind};
 
 use crate::context::Context;
+use crate::job::render::report::UnitReport;
 use crate::job::render::{Finished, Prepared};
-use crate::provenance::UnitReport;
 
 /// Units that are named in a note; more are counted.
 const NAMED: usize = 4;
@@ -14,8 +14,8 @@ const NAMED: usize = 4;
 const ENOUGH_STEPS: usize = 64;
 
 /// Says before the work what the recipe lacks.
-pub fn on_jobs(context: &Context, work: &Prepared<'_>) {
-    let guessed = work.jobs.iter().any(|job| {
+pub fn on_units(context: &Context, work: &Prepared<'_>) {
+    let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
         preset.unit_weight.is_some() && preset.max_activation == 1.0 && !job.objective.compares()
     });
@@ -102,7 +102,7 @@ pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished])
 
 /// A layer of which a channel's mean stayed below zero, and the ReLU behind that cuts off what is below zero.
 fn silent_on_average(work: &Prepared<'_>, finished: &[Finished]) -> Option<(String, String)> {
-    let silent = |(job, result): (&crate::job::render::Job, &Finished)| {
+    let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
         let of_channel = matches!(term.kind, TermKind::Channel(_));
         if !of_channel || result.report.steps < ENOUGH_STEPS || result.report.value >= 0.0 {
@@ -112,7 +112,7 @@ fn silent_on_average(work: &Prepared<'_>, finished: &[Finished]) -> Option<(Stri
         let behind = work.model.relu_behind(value)?;
         Some((term.layer.clone(), work.model.model.names().of(behind).into_iter().next()?))
     };
-    work.jobs.iter().zip(finished).find_map(silent)
+    work.units.iter().zip(finished).find_map(silent)
 }
 
 /// The units' names, of many the first few.

@@ -6,7 +6,7 @@ use oneiro::rng::Stream;
 use oneiro::transform::Chain;
 use oneiro_media::Image;
 
-use crate::provenance::Robustness;
+use super::report::Robustness;
 
 /// Quality of the JPEG that a picture should survive.
 const QUALITY: u8 = 90;

@@ -1,0 +1,168 @@
+//! Files that flags name for a job's results, and running a job into them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro_jobs::files::{PicturePaths, check_writable, create_folder};
+use oneiro_jobs::job::outputs::Content;
+use oneiro_jobs::job::parts::Parts;
+use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
+use oneiro_jobs::model::LoadedModel;
+
+use crate::collisions;
+use crate::context::Context;
+
+/// Where a job's results go.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// Each with the flag that places it.
+    files: Vec<(Place, &'static str, PathBuf)>,
+    /// Folders that are made for them.
+    folders: Vec<PathBuf>,
+    /// What the command writes itself.
+    others: Vec<(&'static str, PathBuf)>,
+}
+
+impl Results {
+    /// Pictures, by their numbers, or the one sheet.
+    pub fn pictures(paths: PicturePaths) -> Self {
+        let mut results = Self::default();
+        results.add_all(Role::Picture, "--out", paths);
+        results
+    }
+
+    /// Films, by their numbers.
+    pub fn and_films(mut self, paths: PicturePaths) -> Self {
+        self.add_all(Role::Film, "--film", paths);
+        self
+    }
+
+    /// A result whose file a flag names.
+    pub fn and(mut self, role: Role, flag: &'static str, file: Option<&PathBuf>) -> Self {
+        self.files.extend(file.map(|file| (Place::first(role), flag, file.clone())));
+        self
+    }
+
+    /// A file that the command writes itself.
+    pub fn and_other(mut self, placed: Option<(&'static str, &Path)>) -> Self {
+        self.others.extend(placed.map(|(flag, path)| (flag, path.to_owned())));
+        self
+    }
+
+    fn add_all(&mut self, role: Role, flag: &'static str, paths: PicturePaths) {
+        let numbered = paths.files.into_iter().enumerate();
+        self.files.extend(numbered.map(|(index, file)| (Place { role, index }, flag, file)));
+        self.folders.extend(paths.folder);
+    }
+
+    /// Fails early if a file could not be written later.
+    pub fn check_writable(&self) -> Result<()> {
+        self.folders.iter().try_for_each(|folder| oneiro_jobs::files::check_folder(folder))?;
+        let in_folder = |file: &Path| self.folders.iter().any(|f| Some(f.as_path()) == file.parent());
+        let alone = self.files.iter().filter(|(_, _, file)| !in_folder(file));
+        alone.map(|(_, _, file)| file).try_for_each(|file| check_writable(file))
+    }
+
+    fn make_folder_of(&self, file: &Path) -> Result<()> {
+        let own = self.folders.iter().filter(|f| Some(f.as_path()) == file.parent());
+        own.map(PathBuf::as_path).try_for_each(create_folder)
+    }
+
+    /// The file of a result.
+    pub fn file(&self, place: Place) -> Option<&Path> {
+        self.files.iter().find(|(p, _, _)| *p == place).map(|(_, _, file)| file.as_path())
+    }
+
+    /// All files, pictures first.
+    pub fn listed(&self) -> Vec<String> {
+        let mut files: Vec<&(Place, &str, PathBuf)> = self.files.iter().collect();
+        files.sort_by_key(|(place, _, _)| *place);
+        files.into_iter().map(|(_, _, file)| file.display().to_string()).collect()
+    }
+}
+
+impl Sink for Results {
+    fn wants(&self, place: Place) -> bool {
+        self.file(place).is_some()
+    }
+
+    fn take(&mut self, place: Place, _name: &str, content: Content<'_>) -> Result<()> {
+        let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
+        self.make_folder_of(&file)?;
+        oneiro_media::write_atomic_with(&file, |out: &mut dyn Write| content(out))
+    }
+
+    fn take_bytes(&mut self, place: Place, _name: &str, bytes: &[u8]) -> Result<()> {
+        let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
+        self.make_folder_of(&file)?;
+        Ok(oneiro_media::write_atomic(&file, bytes)?)
+    }
+}
+
+/// A folder for all results, each under its own name.
+#[derive(Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Sink for Folder {
+    fn wants(&self, place: Place) -> bool {
+        matches!(place.role, Role::Picture | Role::Page)
+    }
+
+    fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()> {
+        if !self.wants(place) {
+            return Ok(());
+        }
+        create_folder(&self.0)?;
+        oneiro_media::write_atomic_with(self.0.join(name), |out: &mut dyn Write| content(out))
+    }
+
+    fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
+        if !self.wants(place) {
+            return Ok(());
+        }
+        create_folder(&self.0)?;
+        Ok(oneiro_media::write_atomic(self.0.join(name), bytes)?)
+    }
+}
+
+/// Runs a job into these files, unless one would go over what it is made from. `made_from`: files beside those
+/// that the job names, such as the recipe's.
+pub fn run<J: Job>(
+    context: &Context,
+    model: Option<&LoadedModel>,
+    job: &J,
+    results: &mut Results,
+    made_from: &[&Path],
+    parts: Option<&Parts>,
+) -> Result<J::Report> {
+    let sources = job.sources();
+    let sources = sources.iter().map(Path::new).chain(made_from.iter().copied());
+    let placed = results.files.iter().map(|(_, flag, file)| (*flag, file.as_path()));
+    let others = results.others.iter().map(|(flag, file)| (*flag, file.as_path()));
+    collisions::check(context, model, sources, placed.chain(others))?;
+    let run = match model {
+        Some(model) => Run::new(model, context),
+        None => Run::without_model(context),
+    };
+    job.run(&run.with_parts(parts), results)
+}
+
+/// Prints what is said of a job as one JSON object, with files and seconds.
+pub fn print_json(
+    context: &Context,
+    model: &LoadedModel,
+    report: &impl serde::Serialize,
+    files: &[String],
+    started: Instant,
+) -> Result<()> {
+    let mut object = serde_json::to_value(report)?;
+    if !object.is_object() {
+        bail!("the report is no object");
+    }
+    object["files"] = files.into();
+    object["seconds"] = started.elapsed().as_secs_f64().into();
+    model.add_to(&mut object);
+    context.print(&serde_json::to_string_pretty(&object)?)
+}

@@ -1,0 +1,191 @@
+//! Pictures between two units, as a strip and as a film.
+
+use anyhow::Result;
+use oneiro::objective::{Objective, Term, TermKind};
+use oneiro_media::{Film, TICKS_PER_SECOND};
+use serde::{Deserialize, Serialize};
+
+use super::render::display::Display;
+use super::render::film::Format;
+use super::render::limits::check_preset;
+use super::render::work::{UnitRequest, Work};
+use super::render::{RenderReport, Setting};
+use super::sheet::layout::{Layout, Measure};
+use super::sheet::{self, Made, Row, SheetJob, SheetPlan};
+use super::wish::Wish;
+use super::{Job, Place, Run, Sink};
+use crate::provenance::seal;
+
+/// The entry under which a film between two units says how it runs.
+pub(crate) const INTERPOLATION: &str = "interpolation";
+/// How long a frame of a film is shown, and the two ends, in hundredths of a second.
+const TICKS: u16 = 15;
+const END_TICKS: u16 = 80;
+
+/// Pictures of what lies between two units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterpolationJob {
+    /// What stands above the strip; what the network is called if there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The unit to begin with.
+    pub from: Wish,
+    /// The unit to end with.
+    pub to: Wish,
+    /// Number of pictures, both ends among them; at least 2.
+    pub frames: usize,
+    /// A layer at which pictures are aligned, and how strongly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub align: Option<(String, f64)>,
+    /// The recipe with its seed.
+    pub setting: Setting,
+    /// Whether the size stays though the network does not accept it, which is an error then.
+    #[serde(default)]
+    pub keep_size: bool,
+    /// How pictures are shown.
+    #[serde(default, skip_serializing_if = "Display::is_clip")]
+    pub display: Display,
+    /// The film's format, if there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub film: Option<Format>,
+}
+
+impl InterpolationJob {
+    fn sheet(&self, run: &Run<'_>) -> Result<SheetJob> {
+        let model = run.model()?;
+        let ends = [self.from.objective(model, None)?, self.to.objective(model, None)?];
+        let mut row = row(&ends, self.frames, self.align.as_ref());
+        row.title = format!("{} to {}", self.from.unit, self.to.unit);
+        let settings = vec![self.setting.clone()];
+        let plan = SheetPlan {
+            title: None,
+            columns: row.cells.len(),
+            measure: Measure::Value,
+            rows: vec![row],
+            settings,
+        };
+        let plan = plan.titled(self.title.as_deref());
+        Ok(plan.job(Work { keep_size: self.keep_size, display: self.display, ..Work::default() }))
+    }
+}
+
+impl Job for InterpolationJob {
+    const KIND: &'static str = "interpolation";
+    type Report = RenderReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
+        let SheetJob { work, layout } = self.sheet(run)?;
+        let made = sheet::make(run, &work, &layout)?;
+        let job = Self {
+            title: Some(made.layout.title.clone()),
+            from: self.from.completed(run)?,
+            to: self.to.completed(run)?,
+            setting: made.work.settings[0].clone(),
+            keep_size: true,
+            ..self.clone()
+        };
+        made.write(run, &Self { film: None, ..job.clone() }, sink)?;
+        if let Some(format) = self.film {
+            write_film(run, &job, &made, format, sink)?;
+        }
+        Ok(made.report())
+    }
+
+    fn check(&self) -> Result<()> {
+        check_preset(&self.setting.preset)
+    }
+}
+
+/// A film of version 0.1.0: of what a sheet shows side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SheetFilm {
+    pub work: Work,
+    pub layout: Layout,
+    pub format: Format,
+}
+
+impl Job for SheetFilm {
+    const KIND: &'static str = "sheet-film";
+    type Report = RenderReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
+        let made = sheet::make(run, &self.work, &self.layout)?;
+        write_film(run, self, &made, self.format, sink)?;
+        Ok(made.report())
+    }
+
+    fn sources(&self) -> Vec<String> {
+        sheet::sources(&self.work, &self.layout)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.work.check()
+    }
+}
+
+/// The steps as a row. Every one has both units in it, the ends too, so that all are of one batch.
+fn row([from, to]: &[Objective; 2], frames: usize, align: Option<&(String, f64)>) -> Row {
+    let mut row = Row { title: String::new(), ..Row::default() };
+    for k in 0..frames {
+        let t = k as f64 / (frames - 1) as f64;
+        let mut objective = (1.0 - t) * from.clone() + t * to.clone();
+        if let Some((layer, weight)) = align {
+            objective = objective + *weight * Objective::from(Term::new(layer, TermKind::Alignment));
+        }
+        let percent = format!("{:.0} %", 100.0 * t);
+        let unit =
+            UnitRequest { objective: Some(objective.to_string()), ..UnitRequest::new(percent.clone()) };
+        row.cells.push((percent, unit));
+    }
+    row
+}
+
+/// The pictures there and back, the ends held, as a film that says how it was made.
+fn write_film<J: Job>(
+    run: &Run<'_>,
+    job: &J,
+    made: &Made<'_>,
+    format: Format,
+    sink: &mut dyn Sink,
+) -> Result<()> {
+    let place = Place::film(0);
+    if !sink.wants(place) {
+        return Ok(());
+    }
+    let mut film = Film::default();
+    let last = made.finished.len().saturating_sub(1);
+    let back = (1..last).rev();
+    for k in (0..=last).chain(back) {
+        film.push(&made.finished[k].shown()?, if k == 0 || k == last { END_TICKS } else { TICKS })?;
+    }
+    let mut text = made.text()?;
+    let seconds = |ticks: u16| f64::from(ticks) / f64::from(TICKS_PER_SECOND);
+    text.push(
+        INTERPOLATION,
+        format!(
+            "there and back in {} frames of {} s, the ends of {} s",
+            film.len(),
+            seconds(TICKS),
+            seconds(END_TICKS)
+        ),
+    );
+    seal(run, &mut text, job, place)?;
+    sink.take_bytes(place, &format!("interpolation.{}", format.extension()), &format.encode(&film, &text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_reads_what_all_others_read() {
+        let ends = [Objective::channel("a", 1), Objective::logit(2)];
+        let row = row(&ends, 3, Some(&("b".into(), 0.5)));
+        let texts: Vec<String> = row.cells.iter().filter_map(|(_, unit)| unit.objective.clone()).collect();
+        assert_eq!(texts[0], "1*channel(a,1) + 0*logit(2) + 0.5*alignment(b)");
+        assert_eq!(texts[1], "0.5*channel(a,1) + 0.5*logit(2) + 0.5*alignment(b)");
+        assert_eq!(row.cells[2].0, "100 %");
+    }
+}

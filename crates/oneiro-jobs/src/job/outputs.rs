@@ -1,0 +1,145 @@
+//! Results of jobs, and where they go.
+
+use std::fmt;
+use std::io::Write;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+/// What a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A still picture.
+    Picture,
+    /// A film.
+    Film,
+    /// Optimised inputs or maps as tensors.
+    Raw,
+    /// Numbers as a table.
+    Table,
+    /// A plot.
+    Plot,
+    /// A page.
+    Page,
+    /// Statistics of pictures.
+    Statistics,
+}
+
+/// Which of a job's results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// What it is.
+    pub role: Role,
+    /// Its number among the results of this role.
+    #[serde(default)]
+    pub index: usize,
+}
+
+impl Place {
+    /// The only or first result of a role.
+    pub fn first(role: Role) -> Self {
+        Self { role, index: 0 }
+    }
+
+    /// A picture by its number.
+    pub fn picture(index: usize) -> Self {
+        Self { role: Role::Picture, index }
+    }
+
+    /// A film by its number.
+    pub fn film(index: usize) -> Self {
+        Self { role: Role::Film, index }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role {
+            Role::Picture => "picture",
+            Role::Film => "film",
+            Role::Raw => "raw tensors",
+            Role::Table => "table",
+            Role::Plot => "plot",
+            Role::Page => "page",
+            Role::Statistics => "statistics",
+        };
+        write!(f, "{role} {}", self.index)
+    }
+}
+
+/// Writes the content of a result.
+pub type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> Result<()>;
+
+/// Takes the results of a job. Each is given whole, or not at all.
+pub trait Sink {
+    /// Whether a result is wanted; what is not need not be made.
+    fn wants(&self, place: Place) -> bool;
+
+    /// Takes a result, which calls itself `name` (a file's name with its extension).
+    ///
+    /// # Errors
+    /// Those of the content, or if it can't be kept.
+    fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()>;
+
+    /// Takes a result that is in memory.
+    ///
+    /// # Errors
+    /// As [`Sink::take`].
+    fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
+        self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
+    }
+}
+
+/// A result in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Which of the job's results.
+    pub place: Place,
+    /// A file's name for it.
+    pub name: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// A sink that keeps results in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    only: Option<Place>,
+    /// What was kept.
+    pub outputs: Vec<Output>,
+}
+
+impl Kept {
+    /// Keeps every result.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Keeps one result, and wants no other.
+    pub fn only(place: Place) -> Self {
+        Self { only: Some(place), outputs: Vec::new() }
+    }
+
+    /// Takes out the content of a result.
+    pub fn take(&mut self, place: Place) -> Option<Vec<u8>> {
+        let at = self.outputs.iter().position(|o| o.place == place)?;
+        Some(self.outputs.swap_remove(at).bytes)
+    }
+}
+
+impl Sink for Kept {
+    fn wants(&self, place: Place) -> bool {
+        self.only.is_none_or(|only| only == place)
+    }
+
+    fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()> {
+        if self.wants(place) {
+            let mut bytes = Vec::new();
+            content(&mut bytes)?;
+            self.outputs.push(Output { place, name: name.to_owned(), bytes });
+        }
+        Ok(())
+    }
+}

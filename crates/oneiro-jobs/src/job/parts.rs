@@ -1,0 +1,241 @@
+//! Independent parts of a job, kept in a folder as they are finished.
+//!
+//! A part has a name, for people, and a key: the hash of all that its result depends on. A run takes what is
+//! there under the same key and makes the rest, so an interrupted job goes on, and shards on several machines
+//! share a folder, or their folders are copied into one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::Run;
+use crate::files::file_name;
+use crate::source::references::hash;
+
+/// How much of a key stands in a file's name: enough that no two parts meet.
+const KEY_LENGTH: usize = 16;
+/// The end of a part's name.
+const EXTENSION: &str = "part";
+
+/// Which parts a run makes: those whose number, divided by `count`, leaves `index`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    /// Reads `1/4`, the first of four.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("\"{text}\": write it as I/N with I from 1 to N, for instance 1/4");
+        let (i, n) = text.split_once('/').ok_or_else(form)?;
+        let number = |t: &str| t.trim().parse::<usize>().map_err(|_| form());
+        let (i, count) = (number(i)?, number(n)?);
+        if !(1..=count).contains(&i) {
+            return Err(form());
+        }
+        Ok(Self { index: i - 1, count })
+    }
+}
+
+impl Shard {
+    fn has(self, part: usize) -> bool {
+        part % self.count == self.index
+    }
+}
+
+/// A folder of finished parts.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    folder: PathBuf,
+    shard: Option<Shard>,
+}
+
+/// What tells a part from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// For people and file names.
+    pub name: String,
+    /// Hash of all that the result depends on.
+    pub key: String,
+}
+
+impl Part {
+    /// A part whose result depends on these texts alone.
+    pub fn new(name: &str, depends_on: &[&str]) -> Self {
+        let mut bytes = Vec::new();
+        for text in depends_on {
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        Self { name: name.to_owned(), key: hash(&bytes) }
+    }
+
+    fn file(&self) -> String {
+        let key = self.key.get(..KEY_LENGTH).unwrap_or(&self.key);
+        format!("{}.{key}.{EXTENSION}", file_name(&self.name))
+    }
+}
+
+/// The error of a run that made its parts while others are missing: a shard's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Parts that are there.
+    pub done: usize,
+    /// Parts in all.
+    pub total: usize,
+    /// Where they are.
+    pub folder: PathBuf,
+}
+
+impl std::fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} parts are done, in {}", self.done, self.total, self.folder.display())
+    }
+}
+
+impl std::error::Error for Unfinished {}
+
+/// A part's result as bytes.
+pub trait Stored: Sized {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// If it can't be written down.
+    fn to_bytes(&self) -> Result<Vec<u8>>;
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// If they are damaged.
+    fn from_bytes(bytes: &[u8]) -> Result<Self>;
+}
+
+impl Parts {
+    /// Parts in this folder, which is made when the first is finished. `shard`: make only these.
+    pub fn new(folder: impl Into<PathBuf>, shard: Option<Shard>) -> Self {
+        Self { folder: folder.into(), shard }
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn path(&self, part: &Part) -> PathBuf {
+        self.folder.join(part.file())
+    }
+
+    /// A finished part; `None` if it is not there or damaged, so that it is made anew.
+    fn load<T: Stored>(&self, part: &Part) -> Option<T> {
+        let bytes = fs::read(self.path(part)).ok()?;
+        let (sum, content) = bytes.split_at_checked(part.key.len())?;
+        let sealed = [part.key.as_bytes(), content].concat();
+        (sum == hash(&sealed).as_bytes()).then(|| T::from_bytes(content).ok())?
+    }
+
+    fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("could not create the folder {}", self.folder.display()))?;
+        let content = result.to_bytes()?;
+        let sum = hash(&[part.key.as_bytes(), &content].concat());
+        Ok(oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat())?)
+    }
+
+    /// Removes the parts, and the folder if nothing else is in it: for when the whole is written.
+    ///
+    /// # Errors
+    /// If a part can't be removed.
+    pub fn remove(&self, parts: &[Part]) -> Result<()> {
+        for part in parts {
+            let path = self.path(part);
+            if path.is_file() {
+                fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
+            }
+        }
+        // Another job's parts may lie in it.
+        let _ = fs::remove_dir(&self.folder);
+        Ok(())
+    }
+
+    /// Removes every part and the folder, if nothing else is in it.
+    pub fn clear(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            if entry.path().extension().is_some_and(|e| e == EXTENSION) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// Says that a part is finished.
+pub type Finish<'f, T> = &'f mut dyn FnMut(usize, T) -> Result<()>;
+
+impl Run<'_> {
+    /// All parts: those that are there, and the others, which `make` makes by their numbers.
+    ///
+    /// # Errors
+    /// Those of `make`; [`Unfinished`] if parts are missing that belong to other shards.
+    pub fn in_parts<T: Stored>(
+        &self,
+        parts: &[Part],
+        make: impl FnOnce(&[usize], Finish<'_, T>) -> Result<()>,
+    ) -> Result<Vec<T>> {
+        let folder = self.parts();
+        let mut done: Vec<Option<T>> = match folder {
+            Some(folder) => parts.iter().map(|part| folder.load(part)).collect(),
+            None => parts.iter().map(|_| None).collect(),
+        };
+        let found = done.iter().flatten().count();
+        if found > 0 {
+            let them = if found == 1 { "is" } else { "are" };
+            self.context.note(&format!("{found} of {} parts {them} done already", parts.len()));
+        }
+        let own = |part: &usize| folder.and_then(|f| f.shard).is_none_or(|shard| shard.has(*part));
+        let missing: Vec<usize> = (0..parts.len()).filter(|&i| done[i].is_none()).filter(own).collect();
+        if !missing.is_empty() {
+            make(&missing, &mut |at, result| {
+                if let Some(folder) = folder {
+                    folder.store(&parts[at], &result)?;
+                }
+                done[at] = Some(result);
+                Ok(())
+            })?;
+        }
+        let there = done.iter().flatten().count();
+        match (folder, there == parts.len()) {
+            (_, true) => Ok(done.into_iter().flatten().collect()),
+            (Some(folder), false) => {
+                Err(Unfinished { done: there, total: parts.len(), folder: folder.folder.clone() }.into())
+            }
+            (None, false) => Err(anyhow!("a part of the job was not made")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_all_parts_out() {
+        let shards = ["1/3", "2/3", "3/3"].map(|s| s.parse::<Shard>().unwrap());
+        for part in 0..10 {
+            assert_eq!(shards.iter().filter(|s| s.has(part)).count(), 1, "{part}");
+        }
+        for bad in ["", "1", "0/3", "4/3", "a/3", "1/0", "1/x"] {
+            assert!(bad.parse::<Shard>().unwrap_err().contains("1/4"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_tell_where_one_text_ends() {
+        assert_ne!(Part::new("a", &["ab", "c"]).key, Part::new("a", &["a", "bc"]).key);
+    }
+}

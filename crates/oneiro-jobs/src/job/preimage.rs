@@ -1,0 +1,116 @@
+//! Natural pre-images of photos: inversions, caricatures, accentuations.
+
+use anyhow::Result;
+use oneiro::objective::{AnySources, Objective};
+use serde::{Deserialize, Serialize};
+
+use super::render::display::Display;
+use super::render::work::Work;
+use super::render::{Setting, limits};
+use super::sheet::layout::Photo;
+use super::sheet::{Made, Row};
+use crate::source::stem;
+
+pub mod accentuation;
+pub mod caricature;
+pub mod inversion;
+
+pub use accentuation::AccentuationJob;
+pub use caricature::CaricatureJob;
+pub use inversion::InversionJob;
+
+/// How the pictures of a pre-image's sheet are rendered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rendering {
+    /// What stands above the sheet; what the network is called if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Recipes with seeds.
+    pub settings: Vec<Setting>,
+    /// A picture that is white where pictures to start from may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// Statistics of pictures other than photographs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<String>,
+    /// Whether the size stays though the network does not accept it, which is an error then.
+    #[serde(default)]
+    pub keep_size: bool,
+    /// How pictures are shown.
+    #[serde(default, skip_serializing_if = "Display::is_clip")]
+    pub display: Display,
+}
+
+impl Rendering {
+    /// The same for units that are yet to come.
+    fn work(&self) -> Work {
+        let Self { settings, mask, statistics, keep_size, display, .. } = self.clone();
+        Work { settings, mask, statistics, keep_size, display, ..Work::default() }
+    }
+
+    /// As it was done: at the sizes that the network accepts.
+    fn done(&self, made: &Made<'_>) -> Self {
+        let title = Some(made.layout.title.clone());
+        Self { title, settings: made.work.settings.clone(), keep_size: true, ..self.clone() }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.settings.iter().try_for_each(|s| limits::check_preset(&s.preset))
+    }
+
+    /// Files beside those of the objectives.
+    fn sources(&self) -> impl Iterator<Item = &String> {
+        self.mask.iter().chain(&self.statistics)
+    }
+}
+
+/// What the captions of cells name beside the picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Captions {
+    /// The recipe's weight.
+    pub strengths: bool,
+    /// The seed.
+    pub seeds: bool,
+}
+
+impl Captions {
+    /// Of a cell, a line each: the picture, the strength, the seed, as far as there are several.
+    fn of(self, image: Option<&str>, setting: &Setting) -> String {
+        let mut lines: Vec<String> = image.map(stem).into_iter().collect();
+        if self.strengths || (lines.is_empty() && !self.seeds) {
+            lines.push(format!("C = {}", setting.preset.weight));
+        }
+        if self.seeds {
+            lines.push(format!("seed {}", setting.seed));
+        }
+        lines.join("\n")
+    }
+}
+
+/// The row of the photos themselves.
+fn originals(images: &[String]) -> Row {
+    Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }
+}
+
+fn photo(path: &String) -> Photo {
+    Photo { path: path.clone(), caption: stem(path) }
+}
+
+/// Names without repetitions, in order.
+fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for name in names {
+        if !once.contains(name) {
+            once.push(name.clone());
+        }
+    }
+    once
+}
+
+/// An error if an objective, written down, could not be read again: a picture's name has a quote in it.
+fn readable(objective: &Objective) -> Result<()> {
+    Objective::parse(&objective.to_string(), &AnySources)?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Accentuations: photos changed until a unit answers more strongly.
+
+use anyhow::Result;
+use oneiro::objective::{Objective, Term, TermKind};
+use serde::{Deserialize, Serialize};
+
+use super::{Rendering, each_once, photo, readable};
+use crate::job::render::RenderReport;
+use crate::job::render::work::{UnitRequest, Work};
+use crate::job::sheet::layout::Measure;
+use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
+use crate::job::wish::Wish;
+use crate::job::{Job, Run, Sink};
+use crate::source::references::Files;
+use crate::source::stem;
+
+/// Each photo with more of each unit, a row each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccentuationJob {
+    /// Files of the photos.
+    pub images: Vec<String>,
+    /// What there is to be more of.
+    pub wishes: Vec<Wish>,
+    /// The layer at which results stay near their photo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<String>,
+    /// How strongly they do: a column each. 0 if there is no layer.
+    pub strengths: Vec<f64>,
+    /// The picture that all start from, instead of their photos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// How they are rendered.
+    pub rendering: Rendering,
+}
+
+impl AccentuationJob {
+    fn sheet(&self, run: &Run<'_>) -> Result<SheetJob> {
+        let model = run.model()?;
+        let settings = &self.rendering.settings;
+        let size = settings.first().and_then(|s| s.preset.size);
+        let wanted = self.wishes.iter().map(|wish| Ok((wish.unit.clone(), wish.objective(model, size)?)));
+        let wanted = wanted.collect::<Result<Vec<_>>>()?;
+        let files = Files::new(model, size)?;
+        let mut rows = Vec::new();
+        for image in &self.images {
+            for (name, objective) in &wanted {
+                let mut row = Row { title: name.clone(), photos: vec![photo(image)], cells: Vec::new() };
+                for &strength in &self.strengths {
+                    let mut whole = objective.clone();
+                    let mut caption = name.clone();
+                    if let (Some(layer), true) = (&self.near, strength > 0.0) {
+                        let near = Term::new(layer, TermKind::Inversion(files.reference(image)?));
+                        whole = whole + strength * Objective::from(near);
+                        caption = format!("near {layer}: {strength}");
+                    }
+                    readable(&whole)?;
+                    let mut unit = format!("{name} in {}", stem(image));
+                    if self.strengths.len() > 1 {
+                        unit += &format!(", {caption}");
+                    }
+                    let request = UnitRequest {
+                        objective: Some(whole.to_string()),
+                        start: Some(self.start.clone().unwrap_or_else(|| image.clone())),
+                        ..UnitRequest::new(unit)
+                    };
+                    row.cells.push((caption, request));
+                }
+                rows.push(row);
+            }
+        }
+        let columns = 1 + self.strengths.len();
+        let plan =
+            SheetPlan { title: None, columns, measure: Measure::Value, rows, settings: settings.clone() };
+        Ok(plan.titled(self.rendering.title.as_deref()).job(self.rendering.work()))
+    }
+}
+
+impl Job for AccentuationJob {
+    const KIND: &'static str = "accentuation";
+    type Report = RenderReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
+        let SheetJob { work, layout } = self.sheet(run)?;
+        let made = sheet::make(run, &work, &layout)?;
+        let wishes = self.wishes.iter().map(|wish| wish.completed(run)).collect::<Result<_>>()?;
+        let job = Self { wishes, rendering: self.rendering.done(&made), ..self.clone() };
+        made.write(run, &job, sink)?;
+        Ok(made.report())
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let request = |wish: &Wish| UnitRequest {
+            objective: wish.objective.clone(),
+            ..UnitRequest::new(wish.unit.clone())
+        };
+        let work = Work { units: self.wishes.iter().map(request).collect(), ..Work::default() };
+        let of_objectives = work.sources();
+        let all = self.images.iter().chain(&of_objectives).chain(&self.start);
+        each_once(all.chain(self.rendering.sources()))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.rendering.check()
+    }
+}

@@ -1,0 +1,328 @@
+//! Inversions: what a layer still knows of a photo.
+
+use anyhow::{Result, bail};
+use oneiro::objective::{Objective, Term, TermKind};
+use oneiro::preset::Preset;
+use oneiro_media::{Plot, Series};
+use serde::{Deserialize, Serialize};
+
+use super::{Captions, Rendering, each_once, originals, readable};
+use crate::job::render::Finished;
+use crate::job::render::metrics::{psnr, spread};
+use crate::job::render::report::UnitReport;
+use crate::job::render::text::push_setting;
+use crate::job::render::work::UnitRequest;
+use crate::job::sheet::layout::{Measure, relative_error};
+use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
+use crate::job::{Job, Place, Role, Run, Sink};
+use crate::numbers::Mean;
+use crate::provenance::{seal, text_of_model};
+use crate::source::materials;
+use crate::source::references::{self, Files};
+
+/// The entry under which a plot says what it is of.
+const PLOT: &str = "plot";
+
+/// Each photo reconstructed from each layer, side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InversionJob {
+    /// Files of the photos.
+    pub images: Vec<String>,
+    /// The layers.
+    pub layers: Vec<String>,
+    /// Only this many positions about the centre, of rows and columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub center: Option<usize>,
+    /// Only the channels from the first to the last of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<(usize, usize)>,
+    /// Only the positions where this picture is white.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature_mask: Option<String>,
+    /// The picture to start from; noise if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// How they are rendered.
+    pub rendering: Rendering,
+    /// What captions name.
+    #[serde(default)]
+    pub captions: Captions,
+}
+
+/// What is said of inversions.
+#[derive(Debug, Clone, Serialize)]
+pub struct InversionReport {
+    /// Row by row.
+    pub units: Vec<InvertedUnit>,
+    /// A line for each layer and strength.
+    #[serde(skip)]
+    pub summary: Vec<String>,
+}
+
+/// One inversion.
+#[derive(Debug, Clone, Serialize)]
+pub struct InvertedUnit {
+    /// As of any unit.
+    #[serde(flatten)]
+    pub report: UnitReport,
+    /// The layer.
+    pub layer: String,
+    /// The photo.
+    pub image: String,
+    /// What the features count beside the regularizers.
+    pub strength: f64,
+    /// ‖Φ − Φ0‖/‖Φ0‖.
+    pub relative_error: f64,
+    /// Of the 8-bit picture against the photo, dB.
+    pub psnr: f64,
+}
+
+/// What one cell of the sheet is about.
+struct Case {
+    layer: String,
+    image: String,
+    strength: f64,
+    seed: u64,
+}
+
+impl InversionJob {
+    /// The sheet, and what each cell is about.
+    fn sheet(&self, run: &Run<'_>) -> Result<(SheetJob, Vec<Case>)> {
+        let settings = &self.rendering.settings;
+        let files = Files::new(run.model()?, settings.first().and_then(|s| s.preset.size))?;
+        let mut rows = vec![originals(&self.images)];
+        let mut cases = Vec::new();
+        for layer in &self.layers {
+            let mut row = Row { title: layer.clone(), ..Row::default() };
+            for image in &self.images {
+                for (setting, s) in settings.iter().enumerate() {
+                    let objective = self.objective(&files, layer, image)?.to_string();
+                    let shown = (self.images.len() > 1).then_some(image.as_str());
+                    let unit = UnitRequest {
+                        objective: Some(objective.clone()),
+                        start: self.start.clone(),
+                        setting,
+                        ..UnitRequest::new(objective)
+                    };
+                    row.cells.push((self.captions.of(shown, s), unit));
+                    cases.push(Case {
+                        layer: layer.clone(),
+                        image: image.clone(),
+                        strength: s.preset.weight,
+                        seed: s.seed,
+                    });
+                }
+            }
+            rows.push(row);
+        }
+        let columns = self.images.len() * settings.len();
+        let plan = SheetPlan {
+            title: None,
+            columns,
+            measure: Measure::RelativeError,
+            rows,
+            settings: settings.clone(),
+        };
+        Ok((plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work()), cases))
+    }
+
+    /// inversion(layer, image) within the region.
+    fn objective(&self, files: &Files<'_>, layer: &str, image: &str) -> Result<Objective> {
+        let mut term = Term::new(layer, TermKind::Inversion(files.reference(image)?));
+        term.region.center = self.center;
+        if self.center == Some(0) {
+            bail!("--center 0: at least one position is needed");
+        }
+        term.region.channels = self.channels;
+        if let Some(mask) = &self.feature_mask {
+            term.region.mask = Some(files.mask(mask)?);
+        }
+        // Read again as text by whoever makes the picture again, so it has to be readable.
+        let objective = Objective::from(term);
+        readable(&objective)?;
+        Ok(objective)
+    }
+}
+
+impl Job for InversionJob {
+    const KIND: &'static str = "inversion";
+    type Report = InversionReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<InversionReport> {
+        let model = run.model()?;
+        let (SheetJob { work, layout }, cases) = self.sheet(run)?;
+        let made = sheet::make(run, &work, &layout)?;
+        let job = Self { rendering: self.rendering.done(&made), ..self.clone() };
+        made.write(run, &job, sink)?;
+        let finished = &made.finished;
+        let photos = self.images.iter().map(|path| {
+            let preset = finished_preset(&self.rendering.settings[0].preset, finished);
+            let photo = materials::start(model, &preset, path)?;
+            // Bands count as they are drawn.
+            Ok((path.as_str(), references::drawn(model, &photo)?.rgb))
+        });
+        let photos = photos.collect::<Result<Vec<_>>>()?;
+        let results = results(&cases, finished, &photos);
+        let place = Place::first(Role::Table);
+        if sink.wants(place) {
+            sink.take_bytes(place, "inversion.csv", table(&results).as_bytes())?;
+        }
+        let place = Place::first(Role::Plot);
+        if sink.wants(place) {
+            let mut text = text_of_model(model)?;
+            push_setting(&mut text, &self.rendering.settings[0])?;
+            text.push("images", serde_json::to_string(&references::hashed(&self.images, &model.places)?)?);
+            text.push(PLOT, "relative errors of inversions, a line for each strength");
+            seal(run, &mut text, &job, place)?;
+            let bytes = oneiro_media::encode_png(&plot(&job, &made.layout.title, &results)?, &text)?;
+            sink.take_bytes(place, "errors.png", &bytes)?;
+        }
+        let units = results.iter().map(|r| InvertedUnit {
+            report: r.finished.report.clone(),
+            layer: r.case.layer.clone(),
+            image: r.case.image.clone(),
+            strength: r.case.strength,
+            relative_error: r.relative_error,
+            psnr: r.psnr,
+        });
+        Ok(InversionReport { units: units.collect(), summary: summary(self, &results) })
+    }
+
+    fn sources(&self) -> Vec<String> {
+        let own = self.images.iter().chain(&self.feature_mask).chain(&self.start);
+        each_once(own.chain(self.rendering.sources()))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.rendering.check()
+    }
+}
+
+/// The preset with the size that was used in the end.
+fn finished_preset(preset: &Preset, finished: &[Finished]) -> Preset {
+    let mut preset = preset.clone();
+    if let Some(f) = finished.first() {
+        preset.picture = Some([f.picture.height, f.picture.width]);
+    }
+    preset
+}
+
+/// A case with its outcome.
+struct Outcome<'a> {
+    case: &'a Case,
+    finished: &'a Finished,
+    relative_error: f64,
+    psnr: f64,
+}
+
+fn results<'a>(cases: &'a [Case], finished: &'a [Finished], photos: &[(&str, Vec<f32>)]) -> Vec<Outcome<'a>> {
+    cases
+        .iter()
+        .zip(finished)
+        .map(|(case, finished)| {
+            let photo = photos.iter().find(|(path, _)| *path == case.image);
+            Outcome {
+                case,
+                finished,
+                relative_error: relative_error(finished.report.value),
+                psnr: photo.map_or(f64::NAN, |(_, photo)| psnr(&finished.picture, photo)),
+            }
+        })
+        .collect()
+}
+
+/// A line for each layer and strength.
+fn summary(job: &InversionJob, results: &[Outcome<'_>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for layer in &job.layers {
+        let of_layer = || results.iter().filter(|r| &r.case.layer == layer);
+        let mut strengths: Vec<f64> = of_layer().map(|r| r.case.strength).collect();
+        strengths.dedup();
+        strengths.sort_by(f64::total_cmp);
+        strengths.dedup();
+        for strength in strengths {
+            let of = || of_layer().filter(|r| r.case.strength == strength);
+            let errors: Vec<f64> = of().map(|r| r.relative_error).collect();
+            let ratios: Vec<f64> = of().map(|r| r.psnr).collect();
+            let (Some(error), Some(ratio)) = (Mean::of(&errors), Mean::of(&ratios)) else { continue };
+            let mut line = format!("{layer}: relative error {error:.3}, PSNR {ratio:.1} dB");
+            if job.captions.strengths {
+                line += &format!(", C = {strength}");
+            }
+            if let Some(spread) = mean_spread(of()) {
+                line += &format!(", seeds {spread:.3} apart (root mean square, 0-1)");
+            }
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Mean over the pictures of how far apart their seeds end.
+fn mean_spread<'a>(results: impl Iterator<Item = &'a Outcome<'a>>) -> Option<Mean> {
+    let mut by_image: Vec<(&str, Vec<&Finished>)> = Vec::new();
+    for r in results {
+        match by_image.iter_mut().find(|(image, _)| *image == r.case.image) {
+            Some((_, list)) => list.push(r.finished),
+            None => by_image.push((&r.case.image, vec![r.finished])),
+        }
+    }
+    let spreads: Vec<f64> = by_image.iter().filter_map(|(_, list)| spread(list)).collect();
+    Mean::of(&spreads)
+}
+
+fn table(results: &[Outcome<'_>]) -> String {
+    let mut text = String::from("layer,image,strength,seed,relative_error,psnr\n");
+    let field = |s: &str| match s.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", s.replace('"', "\"\"")),
+        false => s.to_owned(),
+    };
+    for r in results {
+        text += &format!(
+            "{},{},{},{},{},{}\n",
+            field(&r.case.layer),
+            field(&r.case.image),
+            r.case.strength,
+            r.case.seed,
+            r.relative_error,
+            r.psnr
+        );
+    }
+    text
+}
+
+/// How much higher than the highest error the plot is.
+const HEADROOM: f64 = 1.1;
+
+/// The relative error of each layer with its standard error, a line for each strength.
+fn plot(job: &InversionJob, title: &str, results: &[Outcome<'_>]) -> Result<oneiro_media::Image> {
+    let names: Vec<&str> = job.layers.iter().map(String::as_str).collect();
+    let mut plot = Plot::new(PLOT_SIZE[1], PLOT_SIZE[0])
+        .title(format!("{title}: what inversion leaves"))
+        .y_label("relative error of the features")
+        .x_names(&names);
+    let mut strengths: Vec<f64> = results.iter().map(|r| r.case.strength).collect();
+    strengths.sort_by(f64::total_cmp);
+    strengths.dedup();
+    let mut highest = f64::MIN_POSITIVE;
+    for strength in strengths {
+        let mut points = Vec::new();
+        let mut errors = Vec::new();
+        for (i, layer) in job.layers.iter().enumerate() {
+            let of = results.iter().filter(|r| &r.case.layer == layer && r.case.strength == strength);
+            let values: Vec<f64> = of.map(|r| r.relative_error).collect();
+            if let Some(mean) = Mean::of(&values) {
+                points.push((i as f64, mean.mean));
+                errors.push(mean.standard_error);
+                highest = highest.max(mean.mean + mean.standard_error.max(0.0));
+            }
+        }
+        plot = plot.series(Series::line(format!("C = {strength}"), &points).error_bars(&errors));
+    }
+    // From 0 on, so that lengths compare as the errors do.
+    Ok(plot.y_range(0.0, HEADROOM * highest).render()?)
+}
+
+/// Height and width of the plot.
+const PLOT_SIZE: [usize; 2] = [500, 800];

@@ -1,0 +1,206 @@
+//! The loop over batches of units.
+
+use anyhow::Result;
+use oneiro::objective::Objective;
+use oneiro::preset::Preset;
+use oneiro::probe::Probe;
+use oneiro::render::{Materials, Render};
+
+use super::film::{self, Camera};
+use super::report::UnitReport;
+use super::saved::{self, Levels, saved};
+use super::stored::{self, StoredUnit};
+use super::text::png_text;
+use super::{Finished, Options, Prepared, RenderUnit, Setting, remarks};
+use crate::context::Context;
+use crate::job::parts::Finish;
+use crate::job::{Role, Run};
+use crate::model::LoadedModel;
+use crate::observer::Task;
+use crate::source::references::picture_size;
+
+/// Pictures that are optimised together, or more so that each thread has as many. It changes memory and
+/// speed, never a bit of a picture.
+const BATCH: usize = 4;
+
+/// Renders all units in batches; the results are in their order. Those that a folder of parts has are taken
+/// from it.
+pub fn render_all(run: &Run<'_>, work: &Prepared<'_>, options: &Options) -> Result<Vec<Finished>> {
+    let context = run.context;
+    remarks::on_units(context, work);
+    let stored = if options.film.is_some() || run.parts().is_none() {
+        let all: Vec<usize> = (0..work.units.len()).collect();
+        let mut done: Vec<Option<StoredUnit>> = all.iter().map(|_| None).collect();
+        render_units(context, work, options, &all, &mut |at, unit| {
+            done[at] = Some(unit);
+            Ok(())
+        })?;
+        done.into_iter().flatten().collect()
+    } else {
+        let parts = stored::parts(work, options.robustness)?;
+        run.in_parts(&parts, |missing, finish| render_units(context, work, options, missing, finish))?
+    };
+    let finished = stored.into_iter().zip(&work.units).map(|(stored, unit)| stored.finished(&unit.objective));
+    let mut finished = finished.collect::<Result<Vec<_>>>()?;
+    options.display.settle(&mut finished)?;
+    remarks::on_results(context, work, &finished);
+    Ok(finished)
+}
+
+/// Renders these units, and those that their pictures depend on.
+fn render_units(
+    context: &Context,
+    work: &Prepared<'_>,
+    options: &Options,
+    wanted: &[usize],
+    finish: Finish<'_, StoredUnit>,
+) -> Result<()> {
+    let Prepared { model, units, settings, groups, .. } = work;
+    let mut groups: Vec<(bool, Vec<usize>)> =
+        groups.iter().map(|members| (work.is_joined(members), members.clone())).collect();
+    for (joined, members) in &mut groups {
+        let has = |i: &usize| wanted.contains(i);
+        match *joined && members.iter().any(has) {
+            true => {}
+            false => members.retain(has),
+        }
+    }
+    groups.retain(|(_, members)| !members.is_empty());
+    let all = groups.iter().flat_map(|(_, members)| members);
+    let steps: usize = all.map(|&i| settings[units[i].setting].preset.total_steps()).sum();
+    let mut progress = Task::new(context, "rendering", steps as u64);
+    for (joined, members) in groups {
+        let preset = &settings[units[members[0]].setting].preset;
+        let mut batch = if joined {
+            members.len()
+        } else {
+            let objective = &units[members[0]].objective;
+            let one = std::slice::from_ref(objective);
+            let alone = members.len() > 1
+                && context.compute(|| oneiro::render::mixes_pictures(&model.model, preset, one))?;
+            if alone {
+                context.note(&format!(
+                    "the network mixes the pictures of a batch on the way to {objective}, or may do so; each is made by itself"
+                ));
+                1
+            } else {
+                context.compute(|| batch_for(model, preset, objective, members.len()))
+            }
+        };
+        if options.film.is_some() {
+            let [h, w] = preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)?;
+            let at_once = film::films_at_once(preset.total_steps(), [h, w])?;
+            batch = if joined { batch } else { batch.min(at_once) };
+        }
+        for chunk in members.chunks(batch) {
+            progress.label(&units[chunk[0]].unit);
+            let done = context.compute(|| render_batch(context, work, chunk, options, &mut progress))?;
+            for (&i, result) in chunk.iter().zip(done) {
+                finish(i, StoredUnit::of(result))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pictures at once: as many as keep the threads busy, or what several views of each leave of that; fewer
+/// where the network does not take so many, as it may be exported for single images only.
+fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
+    let views = preset.views.max(1);
+    let accepts = |batch: usize| {
+        let shapes = model.model.input_shapes(batch * views, preset.size)?;
+        Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
+    };
+    let mut batch = wanted.min(pictures_at_once(rayon::current_num_threads(), views));
+    while batch > 1 && accepts(batch).is_err() {
+        batch /= 2;
+    }
+    batch
+}
+
+/// Pictures of so many views each that keep so many threads busy.
+fn pictures_at_once(threads: usize, views: usize) -> usize {
+    (BATCH.next_multiple_of(threads) / views).max(1)
+}
+
+fn render_batch(
+    context: &Context,
+    work: &Prepared<'_>,
+    members: &[usize],
+    options: &Options,
+    progress: &mut Task<'_>,
+) -> Result<Vec<Finished>> {
+    let units: Vec<&RenderUnit> = members.iter().map(|&i| &work.units[i]).collect();
+    let Setting { preset, seed } = &work.settings[units[0].setting];
+    let objectives: Vec<Objective> = units.iter().map(|j| j.objective.clone()).collect();
+    let starts = units.iter().map(|j| j.start.clone()).collect();
+    let copies = units.iter().map(|j| j.copy).collect();
+    let materials = Materials { starts, copies, ..work.materials.clone() };
+    let mut render = Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
+    let steps = preset.total_steps();
+    let mut camera = options.film.map(|format| Camera::new(format, steps, units.len(), options.display));
+    if let Some(camera) = &mut camera {
+        camera.watch(&mut render, &vec![true; units.len()])?;
+    }
+    while steps > 0 && !render.finished() {
+        context.check()?;
+        let changing: Vec<bool> = (0..units.len()).map(|e| !render.entry_finished(e)).collect();
+        render.step()?;
+        progress.advance(units.len() as u64);
+        if let Some(camera) = &mut camera {
+            camera.watch(&mut render, &changing)?;
+        }
+    }
+    let rendered = render.finish()?;
+    if let Some(r) = rendered.iter().find(|r| !r.value.is_finite()) {
+        return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
+    }
+    let levels = rendered.iter().map(|r| Levels::of(&r.images)).collect::<Result<Vec<_>>>()?;
+    let value_saved = saved::values_saved(&mut render, &rendered, &levels)?;
+    let robustness = if options.robustness {
+        saved::robustness(&mut render, &rendered, &levels)?.into_iter().map(Some).collect()
+    } else {
+        vec![None; units.len()]
+    };
+    let pictures = rendered.into_iter().zip(levels).enumerate();
+    pictures
+        .map(|(i, (rendered, Levels { data: levels, alpha, .. }))| {
+            let picture = saved(&rendered.images)?;
+            let job = units[i];
+            let report = UnitReport {
+                unit: job.unit.clone(),
+                objective: job.objective.to_string(),
+                start: job.start.as_ref().map(|s| s.name.clone()),
+                copy: job.copy,
+                preset: preset.name.clone(),
+                setting: job.setting,
+                seed: *seed,
+                steps: rendered.steps,
+                stop: rendered.stop.describe().into(),
+                value: rendered.value,
+                value_at_start: rendered.value_at_start,
+                value_saved: value_saved[i],
+                robustness: robustness[i],
+                display: options.display,
+                display_range: None,
+            };
+            let film = match &mut camera {
+                Some(camera) => Some(camera.develop(i, png_text(work, members[i], &report, Role::Film)?)?),
+                None => None,
+            };
+            Ok(Finished { rendered, report, picture, levels, alpha, film })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pictures_at_once;
+
+    #[test]
+    fn pictures_at_once_grow_with_the_threads_and_make_room_for_views() {
+        let at_once =
+            [(1, 1), (2, 1), (3, 1), (16, 1), (16, 8), (2, 3), (1, 100)].map(|(t, v)| pictures_at_once(t, v));
+        assert_eq!(at_once, [4, 4, 6, 16, 2, 1, 1]);
+    }
+}

@@ -1,0 +1,42 @@
+//! The largest value of an objective over pictures.
+
+use anyhow::{Result, bail};
+use oneiro::objective::Objective;
+use oneiro::preprocess::Preprocess;
+use oneiro::probe::Probe;
+
+use crate::context::Context;
+use crate::model::LoadedModel;
+use crate::observer::Task;
+use crate::source::references::Files;
+
+/// The largest value of an objective over pictures: what a unit's optimised picture is to be compared with.
+pub fn largest_value(
+    context: &Context,
+    model: &LoadedModel,
+    objective: &Objective,
+    size: Option<[usize; 2]>,
+    pictures: &[String],
+) -> Result<f64> {
+    let files = Files::new(model, size)?;
+    let shapes = model.model.input_shapes(1, size)?;
+    let mut probe =
+        context.compute(|| Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, false))?;
+    let images: Vec<usize> =
+        (0..probe.inputs().len()).filter(|&i| probe.inputs()[i].used && model.is_image(i)).collect();
+    let [input] = images[..] else {
+        bail!("--data: the network needs one picture input, it has {}", images.len());
+    };
+    let preprocess = Preprocess::from_card(&model.model.card.input[input]);
+    let mut progress = Task::new(context, "largest activation", pictures.len() as u64);
+    let mut largest = f64::NEG_INFINITY;
+    for path in pictures {
+        context.check()?;
+        let picture = files.reference(path)?;
+        preprocess.apply(&picture.data, probe.input_mut(input));
+        context.compute(|| probe.show_inputs().map(|()| probe.forward()))?;
+        largest = largest.max(probe.value(0));
+        progress.advance(1);
+    }
+    Ok(largest)
+}

@@ -1,0 +1,62 @@
+//! What is said of a rendered unit.
+
+use serde::{Deserialize, Serialize};
+
+use super::display::Display;
+use crate::numbers::short;
+
+/// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnitReport {
+    pub unit: String,
+    pub objective: String,
+    /// The picture that it started from, if not from noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Its number among pictures of the same objective.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub copy: usize,
+    pub preset: String,
+    /// Which of a sheet's settings.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub setting: usize,
+    pub seed: u64,
+    pub steps: usize,
+    pub stop: String,
+    /// The objective on the unclipped picture, transforms off.
+    pub value: f64,
+    pub value_at_start: f64,
+    /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
+    /// count whether they are drawn or not.
+    pub value_saved: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness: Option<Robustness>,
+    /// How the picture is shown.
+    #[serde(default, skip_serializing_if = "Display::is_clip")]
+    pub display: Display,
+    /// The values that are black and white in it, if not 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_range: Option<[f32; 2]>,
+}
+
+impl UnitReport {
+    /// How far the unit has come, in words.
+    pub fn line(&self) -> String {
+        format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
+    }
+}
+
+fn is_first(number: &usize) -> bool {
+    *number == 0
+}
+
+/// The objective after disturbances that a real feature survives.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Robustness {
+    /// After saving as JPEG of quality 90.
+    pub jpeg90: f64,
+    /// After a shift by 4 pixels right and down.
+    pub shift4: f64,
+    /// After a turn by 5 degrees.
+    pub turn5: f64,
+}

@@ -1,0 +1,129 @@
+//! Finished units as parts of a job that goes on.
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::objective::Objective;
+use oneiro::render::{Picture, Rendered, Stop};
+use serde::{Deserialize, Serialize};
+
+use super::report::UnitReport;
+use super::saved::{Levels, saved};
+use super::{Finished, Prepared};
+use crate::job::parts::{Part, Stored};
+use crate::job::render::work::UnitRequest;
+use crate::provenance::{VERSION, kernels};
+use crate::source::references;
+
+/// Bytes of a number that says how long the header is.
+const LENGTH: usize = size_of::<u64>();
+
+/// A finished unit, without what follows from the rest.
+pub(super) struct StoredUnit {
+    report: UnitReport,
+    images: Vec<Picture>,
+    film: Option<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    report: UnitReport,
+    images: Vec<StoredPicture>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPicture {
+    input: String,
+    shape: [usize; 3],
+    shown: [usize; 3],
+    transparent: bool,
+}
+
+impl Stored for StoredUnit {
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        if self.film.is_some() {
+            bail!("films are not kept in parts");
+        }
+        let images = self.images.iter().map(|p| StoredPicture {
+            input: p.input.clone(),
+            shape: p.shape,
+            shown: p.shown,
+            transparent: p.transparent,
+        });
+        let header = Header { report: self.report.clone(), images: images.collect() };
+        let header = serde_json::to_vec(&header)?;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(&header);
+        for picture in &self.images {
+            bytes.extend(picture.data.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        Ok(bytes)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        const SHORT: &str = "the part is cut off";
+        let (length, rest) = bytes.split_first_chunk::<LENGTH>().context(SHORT)?;
+        let length = usize::try_from(u64::from_le_bytes(*length))?;
+        let (header, mut rest) = rest.split_at_checked(length).context(SHORT)?;
+        let Header { report, images } = serde_json::from_slice(header)?;
+        let mut pictures = Vec::with_capacity(images.len());
+        for StoredPicture { input, shape, shown, transparent } in images {
+            let size = shape.iter().product::<usize>() * size_of::<f32>();
+            let (own, others) = rest.split_at_checked(size).context(SHORT)?;
+            let data = own.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            pictures.push(Picture { input, shape, data, shown, transparent });
+            rest = others;
+        }
+        Ok(Self { report, images: pictures, film: None })
+    }
+}
+
+impl StoredUnit {
+    /// What has to be kept of a finished unit.
+    pub(super) fn of(finished: Finished) -> Self {
+        Self { report: finished.report, images: finished.rendered.images, film: finished.film }
+    }
+
+    /// The finished unit, whose objective this is.
+    pub(super) fn finished(self, objective: &Objective) -> Result<Finished> {
+        let Self { report, images, film } = self;
+        let stops = [Stop::Steps, Stop::Converged, Stop::Asked];
+        let rendered = Rendered {
+            objective: objective.clone(),
+            value: report.value,
+            value_at_start: report.value_at_start,
+            steps: report.steps,
+            stop: stops.into_iter().find(|s| s.describe() == report.stop).unwrap_or(Stop::Steps),
+            images,
+        };
+        let Levels { data: levels, alpha, .. } = Levels::of(&rendered.images)?;
+        let picture = saved(&rendered.images)?;
+        Ok(Finished { rendered, report, picture, levels, alpha, film })
+    }
+}
+
+/// A part for each unit: its key holds the program, the network and its preparation, the unit, its recipe and
+/// the content of all files, and the same of those that its picture depends on.
+pub(super) fn parts(work: &Prepared<'_>, robustness: bool) -> Result<Vec<Part>> {
+    let card = work.model.recorded_card().to_toml()?;
+    let mut parts = Vec::with_capacity(work.units.len());
+    for (i, unit) in work.units.iter().enumerate() {
+        let members = work.companions(i);
+        let companions: Vec<_> = members.iter().map(|&i| &work.units[i]).collect();
+        let requests: Vec<UnitRequest> = companions.iter().map(|u| UnitRequest::of(u)).collect();
+        let names = super::text::source_names(work, &companions);
+        let key = serde_json::json!({
+            "version": VERSION,
+            "kernels": kernels(),
+            "model": work.model.hash,
+            "card": card,
+            "units": requests,
+            "place": members.iter().position(|&member| member == i),
+            "setting": work.settings[unit.setting],
+            "mask": work.materials.mask.as_ref().map(|m| &m.name),
+            "statistics": work.statistics_path,
+            "sources": references::hashed(&names, &work.model.places)?,
+            "robustness": robustness,
+        });
+        parts.push(Part::new(&unit.unit, &[&serde_json::to_string(&key)?]));
+    }
+    Ok(parts)
+}

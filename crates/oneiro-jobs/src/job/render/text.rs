@@ -1,0 +1,92 @@
+//! What the picture of a unit says of itself.
+
+use anyhow::Result;
+use oneiro::objective::Objective;
+use oneiro_media::PngText;
+
+use super::display::Display;
+use super::report::UnitReport;
+use super::work::UnitRequest;
+use super::{Prepared, RenderUnit, Setting};
+use crate::job::{Place, Role};
+use crate::provenance::text_of_model;
+use crate::source::references;
+
+/// Adds a recipe with its seed.
+pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
+    text.push("preset", &setting.preset.name);
+    text.push("settings", toml::to_string(&setting.preset)?);
+    text.push("seed", setting.seed.to_string());
+    Ok(())
+}
+
+/// Names of the files that units are made from, each once.
+pub fn source_names(work: &Prepared<'_>, units: &[&RenderUnit]) -> Vec<String> {
+    let objectives: Vec<Objective> = units.iter().map(|u| u.objective.clone()).collect();
+    let mut names = references::named(&objectives);
+    let mask = work.materials.mask.as_ref().map(|m| m.name.clone());
+    let starts = units.iter().filter_map(|u| u.start.as_ref()).map(|s| s.name.clone());
+    for name in starts.chain(mask).chain(work.statistics_path.clone()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Adds the files that pictures were made from, with their hashes; the mask and the statistics also by name.
+pub fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -> Result<()> {
+    if let Some(mask) = &work.materials.mask {
+        text.push("mask", &mask.name);
+    }
+    if let Some(path) = &work.statistics_path {
+        text.push("statistics", path);
+    }
+    if !names.is_empty() {
+        text.push("sources", serde_json::to_string(&references::hashed(names, &work.model.places)?)?);
+    }
+    Ok(())
+}
+
+/// The text of a unit's picture or film.
+pub fn png_text(work: &Prepared<'_>, unit: usize, report: &UnitReport, role: Role) -> Result<PngText> {
+    let mut text = text_of_model(work.model)?;
+    text.push("unit", &report.unit);
+    text.push("objective", &report.objective);
+    if let Some(start) = &report.start {
+        text.push("start", start);
+    }
+    if report.copy > 0 {
+        text.push("copy", report.copy.to_string());
+    }
+    let members = work.companions(unit);
+    let place = members.iter().position(|&i| i == unit).unwrap_or(0);
+    if members.len() > 1 {
+        // A picture holds one setting.
+        let of = |&i: &usize| UnitRequest { setting: 0, ..UnitRequest::of(&work.units[i]) };
+        text.push("batch", serde_json::to_string(&members.iter().map(of).collect::<Vec<_>>())?);
+        text.push("place", place.to_string());
+    }
+    let companions: Vec<&RenderUnit> = members.iter().map(|&i| &work.units[i]).collect();
+    push_sources(&mut text, work, &source_names(work, &companions))?;
+    push_setting(&mut text, &work.settings[report.setting])?;
+    text.push("steps", report.steps.to_string());
+    text.push("value", report.value.to_string());
+    text.push("value-at-start", report.value_at_start.to_string());
+    text.push("value-saved", report.value_saved.to_string());
+    push_display(&mut text, report);
+    if let Some(seal) = &work.seal {
+        seal(work, &mut text, &members, Place { role, index: place }, report)?;
+    }
+    Ok(text)
+}
+
+/// Adds how a picture is shown, if not as it is; and between which values, where that is known.
+fn push_display(text: &mut PngText, report: &UnitReport) {
+    if !report.display.is_clip() {
+        text.push("display", report.display.to_string());
+        if let Some([black, white]) = report.display_range {
+            text.push("display-range", Display::Range(black, white).to_string());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Units to render, and what comes of them.
+
+use anyhow::Result;
+use oneiro::objective::{Objective, Reference};
+use oneiro::preset::Preset;
+use oneiro::render::Rendered;
+use oneiro_media::{Image, PngText};
+use serde::{Deserialize, Serialize};
+
+use super::display::Display;
+use super::film::Format;
+use super::report::UnitReport;
+
+/// A unit to render: what to call it, what is maximised, from where, and how.
+#[derive(Debug, Clone)]
+pub struct RenderUnit {
+    pub unit: String,
+    pub objective: Objective,
+    /// The picture to start from; noise if none.
+    pub start: Option<Reference>,
+    /// Its number among jobs of the same objective, which have noise of their own.
+    pub copy: usize,
+    /// Which of the settings.
+    pub setting: usize,
+}
+
+impl RenderUnit {
+    /// From noise, by the first settings.
+    pub fn new(unit: impl Into<String>, objective: Objective) -> Self {
+        Self { unit: unit.into(), objective, start: None, copy: 0, setting: 0 }
+    }
+}
+
+/// A recipe with the seed of its random numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    pub preset: Preset,
+    pub seed: u64,
+}
+
+/// A finished unit.
+pub struct Finished {
+    pub rendered: Rendered,
+    pub report: UnitReport,
+    /// What is drawn of the picture, as an 8-bit file holds it, clipped; shown unless another display is
+    /// wanted.
+    pub picture: Image,
+    /// All that the network reads of it, in 8-bit levels.
+    pub levels: Vec<f32>,
+    /// Its opacity, if it has one.
+    pub alpha: Option<Vec<f32>>,
+    /// The way there as the bytes of a film, if one was wanted.
+    pub film: Option<Vec<u8>>,
+}
+
+impl Finished {
+    /// The picture as a PNG that says how it was made.
+    pub fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
+        Ok(match &self.alpha {
+            Some(alpha) => oneiro_media::encode_png_alpha(&self.shown()?, alpha, text)?,
+            None => oneiro_media::encode_png(&self.shown()?, text)?,
+        })
+    }
+}
+
+/// What is wanted beside pictures.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether to measure what survives disturbances.
+    pub robustness: bool,
+    /// Whether to keep a film, and as what.
+    pub film: Option<Format>,
+    /// How pictures are shown.
+    pub display: Display,
+}

@@ -1,0 +1,65 @@
+//! What a sheet says of itself.
+
+use anyhow::{Context as _, Result};
+use oneiro_media::PngText;
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use crate::job::render::limits::check_preset;
+use crate::job::render::report::UnitReport;
+use crate::job::render::text::{push_setting, push_sources, source_names};
+use crate::job::render::{Prepared, Setting};
+use crate::provenance::text_of_model;
+
+/// Names of the files that a sheet is made from: those of its units, and the pictures that it shows as they
+/// are.
+pub fn sheet_sources(work: &Prepared<'_>, layout: &Layout) -> Vec<String> {
+    let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
+    for photo in layout.rows.iter().flat_map(|r| &r.photos) {
+        if !names.contains(&photo.path) {
+            names.push(photo.path.clone());
+        }
+    }
+    names
+}
+
+/// The text of a sheet.
+pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport]) -> Result<PngText> {
+    let mut text = text_of_model(work.model)?;
+    push_setting(&mut text, &work.settings[0])?;
+    if work.settings.len() > 1 {
+        let all = work.settings.iter().map(StoredSetting::of).collect::<Result<Vec<_>>>()?;
+        text.push("all-settings", serde_json::to_string(&all)?);
+    }
+    push_sources(&mut text, work, &sheet_sources(work, layout))?;
+    if let Some(report) = reports.first().filter(|r| !r.display.is_clip()) {
+        // Between which values is each unit's own.
+        text.push("display", report.display.to_string());
+    }
+    text.push("units", serde_json::to_string(reports)?);
+    text.push("layout", serde_json::to_string(layout)?);
+    Ok(text)
+}
+
+/// One of several settings of a sheet.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredSetting {
+    /// The preset, in TOML.
+    pub settings: String,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl StoredSetting {
+    fn of(setting: &Setting) -> Result<Self> {
+        Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
+    }
+
+    /// The setting.
+    pub(crate) fn read(&self) -> Result<Setting> {
+        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
+        check_preset(&preset).context("its settings cannot be used")?;
+        Ok(Setting { preset, seed: self.seed })
+    }
+}

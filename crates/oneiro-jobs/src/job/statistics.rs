@@ -1,0 +1,257 @@
+//! The colours and frequencies of a folder of pictures, for parametrizations to start from.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::statistics::{ColorAccumulator, Statistics};
+use oneiro_media::{Bands, IMAGE_EXTENSIONS, Image};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Job, Place, Role, Run, Sink};
+use crate::context::Context;
+use crate::observer::Task;
+use crate::provenance::{seal, text_of_program};
+use crate::source::listing::entries;
+use crate::source::references::{hash, is_npy};
+
+/// The entry under which the picture of a spectrum says what it is of.
+const SPECTRUM: &str = "spectrum";
+/// Images that are read at once.
+const AT_ONCE: usize = 32;
+/// Weights of red, green and blue in grey (ITU-R BT.601).
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// Statistics of the pictures in a folder and in those below it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsJob {
+    /// The folder.
+    pub folder: String,
+    /// Side of the squares that pictures are cropped to.
+    pub size: usize,
+    /// Whether pictures are turned to grey.
+    pub gray: bool,
+    /// What the file of the statistics is called in the text of the picture.
+    pub file: String,
+}
+
+/// What is said of statistics.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The statistics.
+    pub statistics: Statistics,
+    /// Pictures that could not be read.
+    pub skipped: usize,
+}
+
+impl Serialize for Measured {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let channels = self.statistics.channels();
+        let report = Report {
+            images: self.statistics.images(),
+            skipped: self.skipped,
+            size: self.statistics.size(),
+            mean: self.statistics.mean(),
+            covariance: self.statistics.covariance().chunks_exact(channels).collect(),
+            mixing: self.statistics.mixing().rows().chunks_exact(channels).map(<[f32]>::to_vec).collect(),
+        };
+        report.serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    images: u64,
+    skipped: usize,
+    size: [usize; 2],
+    mean: &'a [f64],
+    covariance: Vec<&'a [f64]>,
+    mixing: Vec<Vec<f32>>,
+}
+
+impl StatisticsJob {
+    /// The folder's pictures, by name.
+    ///
+    /// # Errors
+    /// If there is none, or there are some of different kinds.
+    pub fn pictures(&self) -> Result<Vec<PathBuf>> {
+        let folder = Path::new(&self.folder);
+        if !folder.is_dir() {
+            bail!("{} is not a folder; name one that has images in it", self.folder);
+        }
+        let files = collect(folder)?;
+        if files.is_empty() {
+            bail!(
+                "there is no image in {} ({}), nor a .npy file of bands",
+                self.folder,
+                IMAGE_EXTENSIONS.join(", ")
+            );
+        }
+        let arrays = files.iter().filter(|f| is_npy(f)).count();
+        if arrays > 0 && arrays < files.len() {
+            bail!(
+                "{} holds {arrays} .npy files and {} pictures; statistics are of one kind: put them into folders of their own",
+                self.folder,
+                files.len() - arrays
+            );
+        }
+        if arrays > 0 && self.gray {
+            bail!("--gray: it is for pictures in colour, and {} holds bands", self.folder);
+        }
+        Ok(files)
+    }
+}
+
+impl Job for StatisticsJob {
+    const KIND: &'static str = "statistics";
+    type Report = Measured;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Measured> {
+        let files = self.pictures()?;
+        let (statistics, bad) = measure(run.context, self, &files)?;
+        let bytes = statistics.to_bytes()?;
+        sink.take_bytes(Place::first(Role::Statistics), "statistics.safetensors", &bytes)?;
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let [height, width] = statistics.size();
+            let mut text = text_of_program();
+            text.push(SPECTRUM, "logarithms of the magnitudes of each channel, the constant in the middle");
+            text.push("folder", &self.folder);
+            text.push("images", statistics.images().to_string());
+            text.push("size", format!("{height}x{width}"));
+            text.push("gray", self.gray.to_string());
+            text.push("statistics", &self.file);
+            text.push("statistics-sha256", hash(&bytes));
+            seal(run, &mut text, self, place)?;
+            let png = oneiro_media::encode_png(&picture(&statistics)?, &text)?;
+            sink.take_bytes(place, "spectrum.png", &png)?;
+        }
+        for error in &bad {
+            run.context.note(error);
+        }
+        if !bad.is_empty() {
+            run.context.note(&format!(
+                "{} of {} pictures could not be read and were skipped",
+                bad.len(),
+                files.len()
+            ));
+        }
+        Ok(Measured { statistics, skipped: bad.len() })
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(2..=2048).contains(&self.size) {
+            bail!("a side of {} pixels", self.size);
+        }
+        Ok(())
+    }
+}
+
+/// The pictures below a folder, by name.
+fn collect(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            // A link back up would never end.
+            if !path.is_symlink() {
+                found.extend(collect(&path)?);
+            }
+        } else if oneiro_media::has_image_name(&path) || is_npy(&path) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// The statistics of all pictures that can be read, and why others cannot.
+fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<(Statistics, Vec<String>)> {
+    let side = job.size;
+    let read = |path: &PathBuf| -> Result<Vec<f32>> {
+        if is_npy(path) {
+            return Ok(Bands::read(path)?.fit_center_crop(side, side)?.data);
+        }
+        let image = oneiro_media::read_image(path)?;
+        let image = oneiro_media::fit_center_crop(&image, side, side)
+            .with_context(|| format!("could not scale {}", path.display()))?;
+        Ok(if job.gray { gray(&image) } else { image.rgb })
+    };
+    let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
+    // Of bands the first file says how many there are.
+    let mut colors: Option<ColorAccumulator> = None;
+    let mut channels = 0;
+    let (mut good, mut bad): (Vec<PathBuf>, _) = (Vec::new(), Vec::new());
+    for some in files.chunks(AT_ONCE) {
+        context.check()?;
+        let images: Vec<_> = context.compute(|| some.par_iter().map(read).collect());
+        for (path, image) in some.iter().zip(images) {
+            match image {
+                Ok(image) => {
+                    let of_image = image.len() / (side * side);
+                    if let (Some(first), true) = (good.first(), of_image != channels) {
+                        bail!(
+                            "{} has {of_image} bands, {} has {channels}; put them into folders of their own",
+                            path.display(),
+                            first.display()
+                        );
+                    }
+                    channels = of_image;
+                    colors.get_or_insert_with(|| ColorAccumulator::new(channels)).add(&image);
+                    good.push(path.clone());
+                }
+                Err(error) => bad.push(format!("{error:#}")),
+            }
+        }
+        progress.advance(some.len() as u64);
+    }
+    let Some(colors) = colors else {
+        let first = bad.first().map(String::as_str).unwrap_or_default();
+        bail!("none of the {} pictures in {} can be read: {first}", files.len(), job.folder);
+    };
+    let mut spectra = colors
+        .finish([side, side])
+        .with_context(|| format!("the pictures in {} have no statistics", job.folder))?;
+    progress.label("spectra");
+    for some in good.chunks(AT_ONCE) {
+        context.check()?;
+        let images: Vec<Result<Vec<f32>>> = context.compute(|| some.par_iter().map(read).collect());
+        for image in images {
+            const CHANGED: &str = "a picture changed while it was looked at";
+            let image = image.context(CHANGED)?;
+            if image.len() != channels * side * side {
+                bail!(CHANGED);
+            }
+            spectra.add(&image);
+        }
+        progress.advance(some.len() as u64);
+    }
+    Ok((spectra.finish()?, bad))
+}
+
+fn gray(image: &Image) -> Vec<f32> {
+    let planes = image.plane(0).iter().zip(image.plane(1)).zip(image.plane(2));
+    planes.map(|((r, g), b)| LUMA[0] * r + LUMA[1] * g + LUMA[2] * b).collect()
+}
+
+/// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white (the
+/// largest of all), the constant in the middle of each.
+fn picture(statistics: &Statistics) -> Result<Image> {
+    let [height, width] = statistics.size();
+    let half = width / 2 + 1;
+    let logarithm = |m: &f32| f64::from(*m).max(f64::from(f32::MIN_POSITIVE)).ln();
+    let logarithms: Vec<f64> = statistics.spectrum().iter().map(logarithm).collect();
+    let low = logarithms.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let channels = statistics.channels();
+    let mut plane = vec![0.0; channels * height * width];
+    for (at, value) in plane.iter_mut().enumerate() {
+        let (y, x) = (at / (channels * width), at % (channels * width));
+        let (channel, x) = (x / width, x % width);
+        let (v, u) = ((y + height - height / 2) % height, (x + width - width / 2) % width);
+        // The right half of the spectrum is the left one turned about the constant.
+        let (v, u) = if u < half { (v, u) } else { ((height - v) % height, width - u) };
+        *value = ((logarithms[(channel * height + v) * half + u] - low) / (high - low).max(f64::MIN_POSITIVE))
+            as f32;
+    }
+    Ok(Image::new(channels * width, height, plane.repeat(3))?)
+}

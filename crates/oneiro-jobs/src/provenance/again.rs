@@ -1,0 +1,238 @@
+//! Making a result again from what it says of itself.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use oneiro_media::{Image, PngText};
+
+use super::{Network, Origin, Provenance, VERSION, kernels};
+use crate::context::Context;
+use crate::job::render::film::Format;
+use crate::job::{Kinds, Role, Run};
+use crate::model::{LoadedModel, ModelSpec, fed_from, load_for_shapes};
+use crate::source::references::Places;
+
+/// A result's file with what it says of itself.
+pub struct Original {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// What it says.
+    pub text: PngText,
+}
+
+impl Original {
+    /// Reads a picture or film that oneiro wrote.
+    ///
+    /// # Errors
+    /// If the file is cut off or says nothing.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = oneiro_media::read_bytes(path)?;
+        let text = oneiro_media::decode_text(&bytes, path)?;
+        if text.0.is_empty() {
+            bail!(
+                "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and \
+                 many sites, drop it)",
+                path.display()
+            );
+        }
+        // The text stands before the pixels: only decoding them tells whether the file is whole.
+        oneiro_media::decode_image(&bytes, path)?;
+        Ok(Self { path: path.to_owned(), bytes, text })
+    }
+}
+
+/// A result to be made again, its job, network and files found.
+pub struct Again {
+    original: Original,
+    provenance: Provenance,
+    /// The network, where the job has one.
+    pub model: Option<LoadedModel>,
+    places: Places,
+}
+
+/// What was made.
+pub struct Remade {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// How it differs from the original.
+    pub difference: Difference,
+}
+
+impl Again {
+    /// Finds what a result was made from. `model`: where its model is now, if not where it was; `images`: files
+    /// that it was made from, recognised by their content; `any_model`: whether another model will do.
+    ///
+    /// # Errors
+    /// If the result does not say enough, or a file that it was made from is not found.
+    pub fn find(
+        context: &Context,
+        original: Original,
+        kinds: &Kinds,
+        model: Option<&str>,
+        images: &[PathBuf],
+        any_model: bool,
+    ) -> Result<Self> {
+        let incomplete =
+            || format!("{} does not carry what it takes to make it again", original.path.display());
+        let origin = Origin::read(&original.text).with_context(incomplete)?;
+        if origin.version != VERSION || origin.kernels != kernels() {
+            context.note(&format!(
+                "the picture was made by version {} with {} kernels, this is {VERSION} with {}: bits may differ",
+                origin.version,
+                origin.kernels,
+                kernels()
+            ));
+        }
+        let format = Format::of_bytes(&original.bytes);
+        let provenance = Provenance::read(&original.text, kinds, format).with_context(incomplete)?;
+        let places = Places::find(&provenance.sources, &original.path, images)?;
+        let model = match &origin.network {
+            None => None,
+            Some(network) => {
+                let mut model = load(context, &original.path, network, model, images, any_model)?;
+                model.places = places.clone();
+                Some(model)
+            }
+        };
+        Ok(Self { original, provenance, model, places })
+    }
+
+    /// Whether it is a film.
+    pub fn is_film(&self) -> bool {
+        self.provenance.output.role == Role::Film
+    }
+
+    /// The files that it is made from, where they are now.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        let sources = self.provenance.sources.iter();
+        sources.map(|file| self.places.of(&file.path).to_owned()).collect()
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    /// As the job's own.
+    pub fn run(&self, context: &Context) -> Result<Remade> {
+        let run = match &self.model {
+            Some(model) => Run::new(model, context),
+            None => Run::without_model(context).with_places(&self.places),
+        };
+        let run = run.as_legacy(self.provenance.legacy);
+        let bytes = self.provenance.job.remake(&run, self.provenance.output)?;
+        let difference = Difference::between(&self.original.bytes, &bytes, &self.original.path)?;
+        Ok(Remade { bytes, difference })
+    }
+}
+
+/// The result's model, prepared as then: where it was, beside the result, or at `elsewhere`.
+fn load(
+    context: &Context,
+    picture: &Path,
+    network: &Network,
+    elsewhere: Option<&str>,
+    images: &[PathBuf],
+    any_model: bool,
+) -> Result<LoadedModel> {
+    let source = match elsewhere {
+        Some(path) => path.to_owned(),
+        None => {
+            let beside = picture.parent().map(|folder| folder.join(&network.model));
+            match beside {
+                Some(path) if !Path::new(&network.model).exists() && path.is_file() => {
+                    path.to_string_lossy().into_owned()
+                }
+                _ => network.model.clone(),
+            }
+        }
+    };
+    let spec = ModelSpec {
+        model: source.clone(),
+        places: Places::find(&fed_from(&network.card), picture, images)?,
+        prepared: Some(network.card.clone()),
+        ..ModelSpec::default()
+    };
+    let loaded = load_for_shapes(context, &spec);
+    let mut model = if elsewhere.is_none() {
+        loaded.with_context(|| {
+            format!(
+                "the picture was made with the model {}; if it lies elsewhere, give --model",
+                network.model
+            )
+        })?
+    } else {
+        loaded?
+    };
+    if model.hash == network.hash {
+        // The picture is the same, whatever its model is called today.
+        model.source.clone_from(&network.model);
+    } else if any_model {
+        context.note(&format!(
+            "{source} is not the model that the picture was made with ({} was, SHA-256 {})",
+            network.model, network.hash
+        ));
+    } else {
+        bail!(
+            "{source} is not the model that the picture was made with: its SHA-256 is {}…, the picture's {}…; name the \
+             right file with --model, or take this one with --any-model",
+            &model.hash.get(..12).unwrap_or_default(),
+            network.hash.get(..12).unwrap_or(&network.hash)
+        );
+    }
+    Ok(model)
+}
+
+/// How a picture made again differs from the original.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Difference {
+    /// Not at all.
+    None,
+    /// The pixels are the same, what stands beside them is not.
+    Text,
+    /// This share of the pixels, by this many of 255 levels at most.
+    Pixels {
+        /// From 0 to 1.
+        share: f64,
+        /// From 0 to 255.
+        levels: u8,
+    },
+    /// In size.
+    Size,
+}
+
+impl Difference {
+    /// Of two files; of films it compares their still images.
+    fn between(original: &[u8], again: &[u8], path: &Path) -> Result<Self> {
+        if original == again {
+            return Ok(Self::None);
+        }
+        let (a, b) = (oneiro_media::decode_image(original, path)?, oneiro_media::decode_image(again, path)?);
+        if (a.width, a.height) != (b.width, b.height) {
+            return Ok(Self::Size);
+        }
+        let (a, b) = (Image::to_rgb8(&a), Image::to_rgb8(&b));
+        let differ = a.chunks(3).zip(b.chunks(3)).filter(|(a, b)| a != b).count();
+        let levels = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+        Ok(if differ == 0 {
+            Self::Text
+        } else {
+            Self::Pixels { share: differ as f64 / (a.len() / 3) as f64, levels }
+        })
+    }
+
+    /// In words.
+    pub fn describe(self, original: &Path, film: bool) -> String {
+        let name = original.display();
+        match self {
+            Self::None => format!("identical to {name}, byte for byte"),
+            Self::Text if film => format!("its still image is that of {name}, other bytes differ"),
+            Self::Text => format!("its pixels are those of {name}, what it says of itself differs"),
+            Self::Pixels { share, levels } => format!(
+                "{:.2} % of its pixels differ from {name}, by at most {levels} of 255 levels",
+                100.0 * share
+            ),
+            Self::Size => format!("its size is not that of {name}"),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Jobs of files that version 0.1.0 wrote, read out of their entries of text.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use oneiro_media::PngText;
+
+use super::{Provenance, required};
+use crate::job::interpolation::{INTERPOLATION, SheetFilm};
+use crate::job::render::display::Display;
+use crate::job::render::film::Format;
+use crate::job::render::report::UnitReport;
+use crate::job::render::work::{UnitRequest, Work};
+use crate::job::render::{RenderJob, Setting};
+use crate::job::sheet::SheetJob;
+use crate::job::sheet::layout::Layout;
+use crate::job::sheet::text::StoredSetting;
+use crate::job::{AnyJob, Job as _, Place, Role, attribution, dream, grid};
+use crate::source::references::SourceFile;
+
+/// Drawings that 0.1.0 could not make again, by their entry, with the command that made them.
+const DRAWINGS: [(&str, &str, &str); 2] = [
+    ("plot", "a plot", "`oneiro invert … --plot`"),
+    ("spectrum", "the picture of a spectrum", "`oneiro statistics … --picture`"),
+];
+
+/// A job, which of its results it is, and the files that it is made from.
+type Found = (Box<dyn AnyJob>, Place, Vec<SourceFile>);
+
+/// Reads a file of version 0.1.0.
+pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
+    for (key, what, command) in DRAWINGS {
+        if text.get(key).is_some() {
+            bail!(
+                "it is {what} of version 0.1.0, which did not write down enough: run {command} with what `oneiro info` prints"
+            );
+        }
+    }
+    let picture = Place::picture(0);
+    let (job, output, sources): Found = if let Some((job, sources)) = grid::legacy(text)? {
+        (Box::new(job), picture, sources)
+    } else if let Some((job, sources)) = attribution::legacy(text)? {
+        (Box::new(job), picture, sources)
+    } else if let Some((job, sources)) = dream::legacy(text, format)? {
+        let is_film = text.get("film").is_some();
+        (Box::new(job), if is_film { Place::film(0) } else { picture }, sources)
+    } else {
+        units(text, format)?
+    };
+    Ok(Provenance { job, output, sources, legacy: true })
+}
+
+/// The files that a picture was made from.
+fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
+    match text.get("sources") {
+        None => Ok(Vec::new()),
+        Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read"),
+    }
+}
+
+/// The recipe with its seed.
+pub(crate) fn setting(text: &PngText) -> Result<Setting> {
+    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
+    StoredSetting { settings: required(text, "settings")?, seed }.read()
+}
+
+/// A picture, a film, a sheet or an interpolation of units.
+fn units(text: &PngText, format: Format) -> Result<Found> {
+    let settings = match text.get("all-settings") {
+        None => vec![setting(text)?],
+        Some(all) => {
+            let all: Vec<StoredSetting> = serde_json::from_str(all).context("its settings cannot be read")?;
+            all.iter().map(StoredSetting::read).collect::<Result<_>>()?
+        }
+    };
+    let display = text.get("display").map_or(Ok(Display::default()), str::parse);
+    let mut work = Work {
+        units: Vec::new(),
+        settings,
+        mask: text.get("mask").map(str::to_owned),
+        statistics: text.get("statistics").map(str::to_owned),
+        keep_size: true,
+        robustness: false,
+        display: display.map_err(|e| anyhow!("how it is shown cannot be read: {e}"))?,
+    };
+    let sources = sources(text)?;
+    let Some(layout) = text.get("layout") else {
+        work.units = single(text)?;
+        work.check()?;
+        let index = text.get("place").map_or(Ok(0), str::parse).context("its place cannot be read")?;
+        let is_film = text.get("film").is_some();
+        let role = if is_film { Role::Film } else { Role::Picture };
+        let film = is_film.then_some(format);
+        return Ok((Box::new(RenderJob { work, film }), Place { role, index }, sources));
+    };
+    let layout: Layout = serde_json::from_str(layout).context("its layout cannot be read")?;
+    let reports: Vec<UnitReport> =
+        serde_json::from_str(&required(text, "units")?).context("its list of units cannot be read")?;
+    if layout.rows.iter().map(|r| r.captions.len()).sum::<usize>() != reports.len() {
+        bail!("its layout is not one of {} units", reports.len());
+    }
+    work.robustness = reports.iter().any(|u| u.robustness.is_some());
+    work.units = reports.into_iter().map(request).collect();
+    work.check()?;
+    if text.get(INTERPOLATION).is_some() {
+        return Ok((Box::new(SheetFilm { work, layout, format }), Place::film(0), sources));
+    }
+    let job = SheetJob { work, layout };
+    job.check()?;
+    Ok((Box::new(job), Place::picture(0), sources))
+}
+
+fn request(report: UnitReport) -> UnitRequest {
+    let UnitReport { unit, objective, start, copy, setting, .. } = report;
+    UnitRequest { unit, objective: Some(objective), start, copy, setting }
+}
+
+/// The units of a picture: its own, or those that it depends on, too.
+fn single(text: &PngText) -> Result<Vec<UnitRequest>> {
+    if let Some(batch) = text.get("batch") {
+        return serde_json::from_str(batch).context("its batch cannot be read");
+    }
+    let copy = text.get("copy").map_or(Ok(0), str::parse).context("its copy cannot be read")?;
+    Ok(vec![UnitRequest {
+        unit: required(text, "unit")?,
+        objective: Some(required(text, "objective")?),
+        start: text.get("start").map(str::to_owned),
+        copy,
+        setting: 0,
+    }])
+}
