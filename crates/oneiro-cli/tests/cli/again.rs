@@ -271,6 +271,38 @@ fn another_version_or_kernel_family_is_said() {
     assert!(outcome.stdout.contains("its pixels are those of old.png"), "{outcome:#?}");
 }
 
+/// A PNG without its job, as version 0.1.0 wrote it.
+fn without_job(png: &[u8]) -> Vec<u8> {
+    const SIGNATURE: usize = 8;
+    let mut out = png[..SIGNATURE].to_vec();
+    let mut at = SIGNATURE;
+    while at < png.len() {
+        // Length, type, data, checksum.
+        let length = u32::from_be_bytes(png[at..at + 4].try_into().unwrap()) as usize;
+        let chunk = &png[at..at + 12 + length];
+        if !chunk[8..].starts_with(b"oneiro:job\0") {
+            out.extend_from_slice(chunk);
+        }
+        at += chunk.len();
+    }
+    assert!(out.len() < png.len(), "it has no job");
+    out
+}
+
+#[test]
+fn files_of_version_0_1_0_are_made_again_byte_for_byte() {
+    let place = place();
+    let mut report = Report::default();
+    for (name, args) in MADE.iter().filter(|(name, _)| !name.ends_with("gif")) {
+        place.succeed(args);
+        place.write("old.png", without_job(&place.read(name)));
+        place.succeed(&["again", "old.png", "--out", "again.png"]);
+        let same = place.read("old.png") == place.read("again.png");
+        report.case(name, check(same, || "other bytes".into()));
+    }
+    report.finish();
+}
+
 #[test]
 fn pictures_that_cannot_be_made_again_are_refused_by_name() {
     let place = place();
@@ -290,25 +322,57 @@ fn pictures_that_cannot_be_made_again_are_refused_by_name() {
         let image = oneiro_media::read_image(place.path("unit.png")).unwrap();
         oneiro_media::write_png(place.path(name), &image, &text).unwrap();
     };
-    with(|text| text.0.retain(|(key, _)| key != "settings"), "without.png");
+    // Version 0.1.0 wrote no job.
+    with(|text| text.0.retain(|(key, _)| key != "settings" && key != "job"), "without.png");
     with(
-        |text| text.0.iter_mut().filter(|(k, _)| k == "settings").for_each(|(_, v)| v.push_str("more = 1\n")),
+        |text| {
+            text.0.retain(|(key, _)| key != "job");
+            text.0.iter_mut().filter(|(k, _)| k == "settings").for_each(|(_, v)| v.push_str("more = 1\n"));
+        },
         "more.png",
     );
     with(
-        |text| text.0.iter_mut().filter(|(k, _)| k == "objective").for_each(|(_, v)| *v = "5 +".into()),
+        |text| {
+            text.0.retain(|(key, _)| key != "job");
+            text.0.iter_mut().filter(|(k, _)| k == "objective").for_each(|(_, v)| *v = "5 +".into());
+        },
         "odd.png",
     );
     with(
         |text| {
+            text.0.retain(|(key, _)| key != "job");
             let settings = text.0.iter_mut().filter(|(k, _)| k == "settings");
             settings.for_each(|(_, v)| *v = v.replace("steps = 3", "steps = 9999999999999"));
         },
         "long.png",
     );
+    let replaced = |from: &'static str, to: &'static str, name: &str| {
+        let mut text = text_of(&place.path("unit.png"));
+        let job = text.0.iter_mut().find(|(key, _)| key == "job").unwrap();
+        assert!(job.1.contains(from), "{from}: {}", job.1);
+        job.1 = job.1.replace(from, to);
+        let image = oneiro_media::read_image(place.path("unit.png")).unwrap();
+        oneiro_media::write_png(place.path(name), &image, &text).unwrap();
+    };
+    replaced("\"schema\":1", "\"schema\":2", "newer.png");
+    replaced("\"kind\":\"render\"", "\"kind\":\"séance\"", "strange.png");
+    replaced("{\"schema\"", "{{\"schema\"", "torn.png");
+    replaced("\"steps\":3", "\"steps\":9999999999999", "job-long.png");
+    replaced("\"keep_size\"", "\"keep_the_size\"", "job-more.png");
+    replaced("\"index\":0", "\"index\":7", "other.png");
     refuse_all(
         &place,
         &[
+            ("a newer schema", "again newer.png", &["newer.png", "version 2 of the schema"]),
+            (
+                "a kind that is none",
+                "again strange.png",
+                &["strange.png", "séance", "it knows render, sheet"],
+            ),
+            ("a job that is no JSON", "again torn.png", &["torn.png", "job cannot be read"]),
+            ("a job without end", "again job-long.png", &["job-long.png", "9999999999999 steps"]),
+            ("a setting of the future", "again job-more.png", &["job-more.png", "keep_the_size"]),
+            ("a result that the job has not", "again other.png", &["render", "picture 7"]),
             ("no such picture", "again none.png", &["none.png", "no such file"]),
             ("no such picture to describe", "info none.png", &["none.png", "no such file"]),
             ("not ours", "again plain.png", &["plain.png", "does not say how it was made"]),

@@ -161,7 +161,7 @@ const UNIT_KEYS: [&str; 9] =
     ["unit", "objective", "preset", "seed", "steps", "stop", "value", "value_at_start", "value_saved"];
 
 /// What a PNG of one unit says.
-const PNG_KEYS: [&str; 14] = [
+const PNG_KEYS: [&str; 15] = [
     "version",
     "kernels",
     "model",
@@ -176,6 +176,7 @@ const PNG_KEYS: [&str; 14] = [
     "value",
     "value-at-start",
     "value-saved",
+    "job",
 ];
 
 #[test]

@@ -143,23 +143,12 @@ impl Parts {
             .with_context(|| format!("could not create the folder {}", self.folder.display()))?;
         let content = result.to_bytes()?;
         let sum = hash(&[part.key.as_bytes(), &content].concat());
-        Ok(oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat())?)
-    }
-
-    /// Removes the parts, and the folder if nothing else is in it: for when the whole is written.
-    ///
-    /// # Errors
-    /// If a part can't be removed.
-    pub fn remove(&self, parts: &[Part]) -> Result<()> {
-        for part in parts {
-            let path = self.path(part);
-            if path.is_file() {
-                fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
-            }
+        let written = oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat());
+        if written.is_err() {
+            // Of a full disk not even an empty folder is left.
+            let _ = fs::remove_dir(&self.folder);
         }
-        // Another job's parts may lie in it.
-        let _ = fs::remove_dir(&self.folder);
-        Ok(())
+        Ok(written?)
     }
 
     /// Removes every part and the folder, if nothing else is in it.
