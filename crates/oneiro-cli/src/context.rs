@@ -19,7 +19,7 @@ pub struct Context {
 impl Context {
     pub fn new(threads: Option<usize>, quiet: bool, config: Config) -> Result<Self> {
         let terminal = Arc::new(Terminal::new(quiet));
-        let jobs = oneiro_jobs::Context::new(threads, terminal.clone())?;
+        let jobs = oneiro_jobs::Context::shared(threads, terminal.clone())?;
         Ok(Self { jobs, terminal, config })
     }
 

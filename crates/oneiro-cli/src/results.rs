@@ -101,32 +101,6 @@ impl Sink for Results {
     }
 }
 
-/// A folder for all results, each under its own name.
-#[derive(Debug)]
-pub struct Folder(pub PathBuf);
-
-impl Sink for Folder {
-    fn wants(&self, place: Place) -> bool {
-        matches!(place.role, Role::Picture | Role::Page)
-    }
-
-    fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()> {
-        if !self.wants(place) {
-            return Ok(());
-        }
-        create_folder(&self.0)?;
-        oneiro_media::write_atomic_with(self.0.join(name), |out: &mut dyn Write| content(out))
-    }
-
-    fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
-        if !self.wants(place) {
-            return Ok(());
-        }
-        create_folder(&self.0)?;
-        Ok(oneiro_media::write_atomic(self.0.join(name), bytes)?)
-    }
-}
-
 /// Runs a job into these files, unless one would go over what it is made from. `made_from`: files beside those
 /// that the job names, such as the recipe's.
 pub fn run<J: Job>(

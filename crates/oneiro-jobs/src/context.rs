@@ -18,7 +18,15 @@ impl Context {
     ///
     /// # Errors
     /// If the system gives no threads.
-    pub fn new(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
+    pub fn new(threads: Option<usize>, observer: impl Observer + 'static) -> Result<Self> {
+        Self::shared(threads, Arc::new(observer))
+    }
+
+    /// With an observer that others have, too.
+    ///
+    /// # Errors
+    /// As [`Context::new`].
+    pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.unwrap_or(0))
             .build()

@@ -26,7 +26,7 @@ pub mod sheet;
 pub mod statistics;
 pub mod wish;
 
-pub use outputs::{Kept, Place, Role, Sink};
+pub use outputs::{Folder, Kept, Place, Role, Sink};
 
 /// What a person can ask for.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -93,7 +93,7 @@ impl<'m> Run<'m> {
     }
 
     /// Results say of themselves what files of version 0.1.0 said.
-    pub(crate) fn as_legacy(mut self, legacy: bool) -> Self {
+    pub(crate) fn with_legacy(mut self, legacy: bool) -> Self {
         self.legacy = legacy;
         self
     }
@@ -156,7 +156,10 @@ impl<J: Job> AnyJob for J {
 }
 
 /// The kinds of jobs that files may name.
-pub struct Kinds(Vec<(&'static str, fn(Value) -> Result<Box<dyn AnyJob>>)>);
+pub struct Kinds(Vec<(&'static str, Read)>);
+
+/// Reads a job of one kind.
+type Read = fn(Value) -> Result<Box<dyn AnyJob>>;
 
 impl Default for Kinds {
     fn default() -> Self {

@@ -1,4 +1,25 @@
 //! Everything that a person can ask of oneiro, as data that runs.
+//!
+//! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an [`Observer`],
+//! which is told of progress and remarks and may end the work; results go into a [`job::Sink`], such as a
+//! [`Folder`]. A result holds its job as JSON, so that [`provenance::Again`] makes it again, byte for byte.
+//!
+//! ```no_run
+//! use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};
+//!
+//! let context = Context::new(None, Silent)?;
+//! let model = ModelSpec::named("squeezenet1_1").load(&context)?;
+//! let job = RenderJob::new(&["class:goldfish", "fire8:3"], Setting::named("lucid", 0)?);
+//! let report = job.run(&Run::new(&model, &context), &mut Folder::new("pictures"))?;
+//! println!("{}", report.units[0].value);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
+//! - [`model`]: networks by what a person calls them, with card and labels
+//! - [`source`]: the files that jobs are made from
+//! - [`provenance`]: what results say of themselves, and making them again
+//! - [`observer`], [`context`]: who watches, and the threads
 
 #![deny(unsafe_code)]
 
@@ -13,4 +34,7 @@ pub mod source;
 pub mod tensors;
 
 pub use context::Context;
+pub use job::render::{RenderJob, Setting};
+pub use job::{Folder, Job, Kept, Run};
+pub use model::{LoadedModel, ModelSpec};
 pub use observer::{Cancelled, Observer, Progress, Remark, Silent};

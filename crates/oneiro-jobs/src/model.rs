@@ -79,6 +79,19 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
+    /// A built-in network, or a file with what its card says.
+    pub fn named(model: impl Into<String>) -> Self {
+        Self { model: model.into(), ..Self::default() }
+    }
+
+    /// Reads the model with its card and labels, to feed it pictures.
+    ///
+    /// # Errors
+    /// If there is no such model, or it takes no pictures.
+    pub fn load(&self, context: &Context) -> Result<LoadedModel> {
+        load(context, self)
+    }
+
     /// An error if an input is fed by a flag and given as a raw tensor as well.
     fn check_given(&self, given: &[&str]) -> Result<()> {
         match self.feeds.iter().find(|feed| given.contains(&feed.name())) {
@@ -92,11 +105,13 @@ impl ModelSpec {
 
 /// A loaded model.
 pub struct LoadedModel {
+    /// The network.
     pub model: Model,
     /// What the person called it.
     pub source: String,
     /// SHA-256 of the model file, hexadecimal.
     pub hash: String,
+    /// Names of its classes.
     pub labels: Option<Labels>,
     /// The card's name, or the file's.
     pub title: String,
@@ -194,7 +209,7 @@ pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
         bail!(why);
     }
     if let Some(guessed) = &model.guessed {
-        context.hold(&format!("{guessed}"));
+        context.hold(guessed);
     }
     Ok(model)
 }
@@ -203,7 +218,7 @@ pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
 pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     let mut loaded = read(args, &[])?;
     for note in &loaded.notes {
-        context.hold(&format!("{note}"));
+        context.hold(note);
     }
     loaded.model = loaded.model.for_pictures();
     Ok(loaded)
@@ -215,7 +230,7 @@ pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> 
     args.check_given(given)?;
     let loaded = read(args, given)?;
     for note in &loaded.model.graph.notes {
-        context.hold(&format!("{note}"));
+        context.hold(note);
     }
     Ok(loaded)
 }

@@ -14,9 +14,11 @@ pub fn short(x: f64) -> String {
 /// A mean and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
+    /// The mean.
     pub mean: f64,
     /// Deviation over the root of the count; 0 of a single value.
     pub standard_error: f64,
+    /// How many numbers.
     pub count: usize,
 }
 

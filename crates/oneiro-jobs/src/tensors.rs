@@ -8,8 +8,11 @@ use safetensors::tensor::{Dtype, TensorView};
 
 /// A named float32 tensor of a result file.
 pub struct RawTensor {
+    /// Its name in the file.
     pub name: String,
+    /// Its extents.
     pub shape: Vec<usize>,
+    /// Its numbers, in C order.
     pub data: Vec<f32>,
 }
 
@@ -39,7 +42,9 @@ pub fn write_tensors(path: &Path, tensors: &[RawTensor], metadata: HashMap<Strin
 
 /// A tensor file as read: float tensors by name, and the metadata.
 pub struct TensorFile {
+    /// The tensors, by name.
     pub tensors: Vec<RawTensor>,
+    /// Texts beside them.
     pub metadata: HashMap<String, String>,
 }
 

@@ -1,7 +1,7 @@
+#![allow(clippy::unwrap_used)]
 //! A kind of job that is not the library's own: interruption, shards, provenance and `again` work on it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
@@ -61,7 +61,7 @@ fn job() -> GreyJob {
 }
 
 fn silent() -> Context {
-    Context::new(Some(1), Arc::new(Silent)).unwrap()
+    Context::new(Some(1), Silent).unwrap()
 }
 
 /// The strip, by a run with these parts.
@@ -96,8 +96,7 @@ fn files(folder: &Path) -> usize {
 fn an_interrupted_job_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let parts = Parts::new(folder.path().join("parts"), None);
-    let impatient =
-        Context::new(Some(1), Arc::new(Impatient { patience: 2, ..Impatient::default() })).unwrap();
+    let impatient = Context::new(Some(1), Impatient { patience: 2, ..Impatient::default() }).unwrap();
     let error = strip(&impatient, Some(&parts)).unwrap_err();
     assert!(error.is::<Cancelled>(), "{error}");
     assert_eq!(files(parts.folder()), 2);

@@ -86,11 +86,6 @@ impl ModelArgs {
             ..ModelSpec::default()
         }
     }
-
-    /// A built-in network, or a file, with nothing said of it.
-    pub fn named(model: &str) -> ModelSpec {
-        ModelSpec { model: model.to_owned(), ..ModelSpec::default() }
-    }
 }
 
 /// Reads the model with its card and labels, to feed it images.

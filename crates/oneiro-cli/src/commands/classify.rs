@@ -145,7 +145,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let [first, others @ ..] = &bad[..] else { return Ok(ExitCode::SUCCESS) };
     for error in others {
-        context.note(&format!("{error}"));
+        context.note(error);
     }
     bail!("{} of {} images could not be read: {first}", bad.len(), files.len())
 }

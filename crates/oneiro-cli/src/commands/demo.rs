@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+use oneiro_jobs::files;
 use oneiro_jobs::job::demo::{DemoJob, STEPS};
-use oneiro_jobs::job::{Job as _, Run};
-use oneiro_jobs::{files, model};
+use oneiro_jobs::job::{Folder, Job as _, Run};
+use oneiro_jobs::model::{self, ModelSpec};
 use oneiro_zoo::embedded;
 
-use crate::args::model::ModelArgs;
 use crate::context::Context;
-use crate::results::Folder;
 
 /// See it work: visualize the embedded network from edges to classes, as pictures and a page
 #[derive(clap::Args)]
@@ -34,9 +33,9 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     files::check_folder(&args.out)?;
-    let model = model::load(context, &ModelArgs::named(embedded::NAME))?;
+    let model = model::load(context, &ModelSpec::named(embedded::NAME))?;
     let job = DemoJob { seed: args.seed, steps: args.steps };
-    let report = job.run(&Run::new(&model, context), &mut Folder(args.out.clone()))?;
+    let report = job.run(&Run::new(&model, context), &mut Folder::new(&args.out))?;
     context.print(&format!(
         "{} pictures in {:.0} s. Open {}",
         report.units.len(),

@@ -172,7 +172,9 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<Sourc
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    /// What stands above the sheet.
     pub title: String,
+    /// The methods, a column each.
     pub methods: Vec<Method>,
     /// Height and width, if not the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,6 +188,7 @@ pub struct Recipe {
     pub crop: Option<f64>,
     /// Whether maps are drawn over the photo.
     pub overlay: bool,
+    /// What the methods go by.
     pub settings: Settings,
 }
 
@@ -207,19 +210,26 @@ enum Asked {
 /// One image's row, as `--json` and the picture give it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImageReport {
+    /// The image's file.
     pub file: String,
+    /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
+    /// What was asked for.
     pub unit: String,
+    /// The objective, written out.
     pub objective: String,
     /// The caption's words for the unit.
     pub label: String,
+    /// The objective on the image.
     pub value: f64,
+    /// The maps, in the order of the methods.
     pub maps: Vec<MapReport>,
 }
 
 /// One map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MapReport {
+    /// The method.
     pub method: Method,
     /// The layer of Grad-CAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,14 +237,17 @@ pub struct MapReport {
     /// The objective on the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_value: Option<f64>,
+    /// The sum of the map.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<f64>,
     /// Absent where the objective is the same on image and baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completeness_gap: Option<f64>,
+    /// The share of the map that speaks for the unit.
     pub positive_share: f64,
     /// y and x, from 0 to 1.
     pub centroid: [f64; 2],
+    /// From 0 (one pixel) to 1 (even).
     pub entropy: f64,
     /// What the strongest colour stands for.
     pub scale: f64,

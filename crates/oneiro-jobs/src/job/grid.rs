@@ -104,6 +104,7 @@ pub struct Recipe {
     pub title: String,
     /// The photo's file.
     pub image: String,
+    /// The layer.
     pub layer: String,
     /// Size at which the network sees the photo, if not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +123,7 @@ pub struct Recipe {
     pub toward_unit: Option<String>,
     /// Side of a cell or an icon, in pixels.
     pub side: usize,
+    /// What is made of it.
     pub show: Show,
 }
 
@@ -129,15 +131,19 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Show {
+    /// A picture with a cell for each position.
     Mosaic(Mosaic),
+    /// A row for each of some positions.
     Dictionary(Dictionary),
 }
 
 /// The photo as the network sees it, and what the layer makes of it.
 pub struct Seen {
+    /// The photo.
     pub photo: Image,
     /// Rows and columns of the layer's map.
     pub map: [usize; 2],
+    /// The map, averaged.
     pub cells: Cells,
     /// What objectives call the map that the cells are of: the layer, or what its ReLU makes of it.
     pub heard: String,
@@ -146,18 +152,24 @@ pub struct Seen {
 /// A cell, as `--json` and the picture give it.
 #[derive(Debug, Clone, Serialize)]
 pub struct CellReport {
+    /// Row.
     pub y: usize,
+    /// Column.
     pub x: usize,
+    /// Length of the vector of activations.
     pub magnitude: f64,
     /// What it contributes to the objective of `--toward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<f64>,
+    /// The strongest channels.
     pub top: Vec<ChannelReport>,
     /// Of its picture, if it has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_at_start: Option<f64>,
+    /// The objective on the cell's picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// The objective on its 8-bit picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value_saved: Option<f64>,
 }
@@ -165,16 +177,22 @@ pub struct CellReport {
 /// A channel at a cell.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChannelReport {
+    /// The channel.
     pub channel: usize,
+    /// Its activation.
     pub activation: f64,
+    /// Its share in what is sought.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<f64>,
 }
 
 /// What was made.
 pub struct Made {
+    /// The picture.
     pub sheet: Image,
+    /// The cells.
     pub cells: Vec<CellReport>,
+    /// The pictures that it is put together from.
     pub finished: Vec<Finished>,
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+use crate::files::create_folder;
 
 /// What a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -89,6 +92,39 @@ pub trait Sink {
     /// As [`Sink::take`].
     fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
         self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
+    }
+}
+
+/// A folder that takes results under their own names, but for tensors.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// This folder, which is made when the first result comes.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+}
+
+impl Sink for Folder {
+    fn wants(&self, place: Place) -> bool {
+        place.role != Role::Raw
+    }
+
+    fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()> {
+        if !self.wants(place) {
+            return Ok(());
+        }
+        create_folder(&self.0)?;
+        oneiro_media::write_atomic_with(self.0.join(name), |out: &mut dyn Write| content(out))
+    }
+
+    fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
+        if !self.wants(place) {
+            return Ok(());
+        }
+        create_folder(&self.0)?;
+        Ok(oneiro_media::write_atomic(self.0.join(name), bytes)?)
     }
 }
 

@@ -91,11 +91,15 @@ impl Captions {
 
 /// The row of the photos themselves.
 fn originals(images: &[String]) -> Row {
-    Row { title: "original".into(), photos: images.iter().map(photo).collect(), cells: Vec::new() }
+    Row {
+        title: "original".into(),
+        photos: images.iter().map(|image| photo(image)).collect(),
+        cells: Vec::new(),
+    }
 }
 
-fn photo(path: &String) -> Photo {
-    Photo { path: path.clone(), caption: stem(path) }
+fn photo(path: &str) -> Photo {
+    Photo { path: path.to_owned(), caption: stem(path) }
 }
 
 /// Names without repetitions, in order.

@@ -24,7 +24,7 @@ impl LoadedModel {
         if let Some(head) = self.model.head_in_use()
             && !self.output_said.swap(true, Ordering::Relaxed)
         {
-            self.output_notes(head).iter().for_each(|note| context.note(&format!("{note}")));
+            self.output_notes(head).iter().for_each(|note| context.note(note));
         }
     }
 

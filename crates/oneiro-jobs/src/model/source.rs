@@ -119,6 +119,7 @@ fn model_file(path: &Path) -> Result<Mapped> {
     }
 }
 
+/// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

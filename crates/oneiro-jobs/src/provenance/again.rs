@@ -119,7 +119,7 @@ impl Again {
             Some(model) => Run::new(model, context),
             None => Run::without_model(context).with_places(&self.places),
         };
-        let run = run.as_legacy(self.provenance.legacy);
+        let run = run.with_legacy(self.provenance.legacy);
         let bytes = self.provenance.job.remake(&run, self.provenance.output)?;
         let difference = Difference::between(&self.original.bytes, &bytes, &self.original.path)?;
         Ok(Remade { bytes, difference })

@@ -46,6 +46,10 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// What a folder holds, by name.
+///
+/// # Errors
+/// If it can't be listed.
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut entries = std::fs::read_dir(folder)
         .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())

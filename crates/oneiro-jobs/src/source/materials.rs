@@ -14,7 +14,9 @@ use crate::source::references::{Files, picture_size};
 /// What was read of them.
 #[derive(Clone, Default)]
 pub struct Extras {
+    /// What was read.
     pub materials: Materials,
+    /// The file of the statistics.
     pub statistics_path: Option<String>,
 }
 

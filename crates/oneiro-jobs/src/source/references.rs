@@ -19,7 +19,9 @@ use crate::source::framing::Framing;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
+    /// What the job calls it.
     pub path: String,
+    /// SHA-256, hexadecimal.
     pub sha256: String,
 }
 
@@ -234,6 +236,7 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
 
 /// Classes alone, where an objective cannot name files.
 pub struct Classes<'a> {
+    /// The network.
     pub model: &'a LoadedModel,
     /// Why not.
     pub why: &'static str,

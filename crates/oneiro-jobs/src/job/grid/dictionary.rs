@@ -38,7 +38,9 @@ const FRAME: usize = 3;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {
+    /// The positions.
     pub places: Positions,
+    /// Channels of each.
     pub top: usize,
 }
 

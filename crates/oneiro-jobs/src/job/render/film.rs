@@ -27,7 +27,9 @@ const MAX_BATCH_PIXELS: usize = 150_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
+    /// Animated PNG.
     Apng,
+    /// GIF.
     Gif,
 }
 

@@ -8,7 +8,9 @@ use crate::numbers::short;
 /// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitReport {
+    /// What it is called.
     pub unit: String,
+    /// What was maximised, written out.
     pub objective: String,
     /// The picture that it started from, if not from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -16,19 +18,25 @@ pub struct UnitReport {
     /// Its number among pictures of the same objective.
     #[serde(default, skip_serializing_if = "is_first")]
     pub copy: usize,
+    /// Name of the recipe.
     pub preset: String,
     /// Which of a sheet's settings.
     #[serde(default, skip_serializing_if = "is_first")]
     pub setting: usize,
+    /// Seed of all random numbers.
     pub seed: u64,
+    /// Steps taken.
     pub steps: usize,
+    /// Why it ended.
     pub stop: String,
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
+    /// The same before the first step.
     pub value_at_start: f64,
     /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
     /// count whether they are drawn or not.
     pub value_saved: f64,
+    /// What of it survives disturbances, if that was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
     /// How the picture is shown.

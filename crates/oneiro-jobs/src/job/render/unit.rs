@@ -1,6 +1,6 @@
 //! Units to render, and what comes of them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use oneiro::objective::{Objective, Reference};
 use oneiro::preset::Preset;
 use oneiro::render::Rendered;
@@ -14,7 +14,9 @@ use super::report::UnitReport;
 /// A unit to render: what to call it, what is maximised, from where, and how.
 #[derive(Debug, Clone)]
 pub struct RenderUnit {
+    /// What it is called.
     pub unit: String,
+    /// What is maximised.
     pub objective: Objective,
     /// The picture to start from; noise if none.
     pub start: Option<Reference>,
@@ -35,8 +37,24 @@ impl RenderUnit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
+    /// The recipe.
     pub preset: Preset,
+    /// The seed.
     pub seed: u64,
+}
+
+impl Setting {
+    /// A recipe by its name.
+    ///
+    /// # Errors
+    /// If there is no such recipe.
+    pub fn named(preset: &str, seed: u64) -> Result<Self> {
+        let preset = Preset::named(preset).with_context(|| {
+            let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
+            format!("there is no recipe \"{preset}\"; there are {}", names.join(", "))
+        })?;
+        Ok(Self { preset, seed })
+    }
 }
 
 /// A finished unit.

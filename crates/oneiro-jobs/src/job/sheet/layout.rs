@@ -8,13 +8,17 @@ use crate::numbers::short;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
+    /// What stands above it.
     pub title: String,
+    /// What stands below the title.
     #[serde(default)]
     pub subtitle: String,
     /// What stands below the caption of each unit.
     #[serde(default)]
     pub measure: Measure,
+    /// Pictures side by side.
     pub columns: usize,
+    /// The rows.
     pub rows: Vec<LayoutRow>,
 }
 
@@ -64,10 +68,12 @@ pub fn relative_error(value: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutRow {
+    /// What stands beside it.
     pub title: String,
     /// Pictures that are shown as they are, before the units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub photos: Vec<Photo>,
+    /// What stands below its pictures; lines are parted by newlines.
     pub captions: Vec<String>,
 }
 
@@ -75,6 +81,8 @@ pub struct LayoutRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Photo {
+    /// The picture's file.
     pub path: String,
+    /// What stands below it.
     pub caption: String,
 }

@@ -1,0 +1,28 @@
+//! Watches a job and ends it half-way: `cargo run --release --example watched`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oneiro_jobs::{Cancelled, Context, Job, Kept, ModelSpec, Observer, Progress, RenderJob, Run, Setting};
+
+/// Ends a job when half of it is done.
+#[derive(Default)]
+struct HalfWay(AtomicBool);
+
+impl Observer for HalfWay {
+    fn progress(&self, progress: &Progress<'_>) {
+        self.0.store(2 * progress.done >= progress.total, Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let context = Context::new(None, HalfWay::default())?;
+    let model = ModelSpec::named("squeezenet1_1").load(&context)?;
+    let job = RenderJob::new(&["class:goldfish"], Setting::named("lucid", 0)?);
+    let ended = job.run(&Run::new(&model, &context), &mut Kept::all());
+    anyhow::ensure!(ended.is_err_and(|error| error.is::<Cancelled>()), "the job was not ended");
+    Ok(())
+}
