@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Unit};
+use oneiro_jobs::Cancelled;
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::parts::{Parts, Shard, Unfinished};
@@ -146,6 +147,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             context
                 .print(&format!("{error}; the sheet is put together by the run that finds all of them"))?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) if error.is::<Cancelled>() && parts.folder().is_dir() => {
+            let folder = parts.folder().display();
+            context
+                .note(&format!("finished units are kept in {folder}; the same command goes on from there"));
+            return Err(error);
         }
         outcome => outcome?,
     };

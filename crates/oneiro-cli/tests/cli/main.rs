@@ -32,6 +32,7 @@ mod interruption;
 mod listing;
 mod objectives;
 mod onnx;
+mod parts;
 mod place;
 mod preimages;
 mod preparation;
