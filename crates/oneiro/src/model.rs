@@ -177,14 +177,20 @@ impl Model {
         if channels == wanted {
             return Ok(());
         }
+        let orders = match channels {
+            1 => "gray",
+            3 => "rgb or bgr",
+            _ => "bands",
+        };
         let hint = if width == wanted && self.card.layout == Layout::Nchw {
             "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
              --layout nhwc)"
         } else {
-            "; try --order rgb, bgr or gray, or bands for channels that are no colours"
+            &format!("; {channels} are --order {orders}")
         };
+        let plural = if channels == 1 { "" } else { "s" };
         Err(Error::Settings(format!(
-            "input \"{name}\" has {channels} channels, its card says {wanted}{hint}"
+            "input \"{name}\" takes {channels} channel{plural}, pictures are prepared with {wanted}{hint}"
         )))
     }
 

@@ -141,12 +141,12 @@ fn cards_and_labels_that_do_not_fit() {
             (
                 "one channel",
                 "render net.onnx --card gray.toml -u left.conv:1",
-                &["\"x\"", "3 channels", "says 1"],
+                &["\"x\"", "3 channels", "prepared with 1"],
             ),
             (
                 "one channel, to classify",
                 "classify net.onnx --card gray.toml net.onnx",
-                &["\"x\"", "3 channels", "says 1"],
+                &["\"x\"", "3 channels", "prepared with 1"],
             ),
             (
                 "a short name for nothing",
@@ -522,9 +522,9 @@ fn images_that_are_none() {
             (
                 "for a network of one channel",
                 "classify gray.onnx --order rgb photo.png",
-                &["1 channel", "says 3"],
+                &["1 channel", "prepared with 3"],
             ),
-            ("for a network of three", "classify net.onnx --order gray photo.png", &["3 channels", "says 1"]),
+            ("for a network of three", "classify net.onnx --order gray photo.png", &["3 channels", "prepared with 1"]),
             (
                 "for a network of clips",
                 "classify clip.onnx --preprocess unit photo.png",
@@ -560,7 +560,7 @@ fn networks_that_see_no_images() {
             ("a clip", "render clip.onnx -u temporal:1", &["\"clip\"", "not an image"]),
             ("a clip on a sheet", "sheet clip.onnx -l temporal", &["\"clip\"", "not an image"]),
             ("flow", "render streams.onnx -u flow_act:1", &["\"flow\"", "not an image"]),
-            ("four channels", "render streams.onnx -u rgb_act:1", &["\"rgb\"", "4 channels", "says 3"]),
+            ("four channels", "render streams.onnx -u rgb_act:1", &["\"rgb\"", "4 channels", "prepared with 3"]),
         ],
     );
 }

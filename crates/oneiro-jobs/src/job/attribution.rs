@@ -29,6 +29,8 @@ const GAP_WARNING: f64 = 0.05;
 /// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
 /// twice as bright as the other.
 const EVEN: f64 = 0.995;
+/// The strongest value up to which a map holds rounding alone, such as that of a unit that is off.
+const NOTHING: f64 = 1e-24;
 /// Columns of the sheet at most: the photo and six maps.
 const COLUMNS: usize = 7;
 /// Pictures are drawn at least so wide, each pixel as a square.
@@ -426,10 +428,10 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
                 settings.steps
             ));
         }
-        if map.scale == 0.0 {
+        if map.scale <= NOTHING {
             let why = match map.method {
                 Method::GradCam => {
-                    "nothing of that layer's map speaks for the unit here (a class token reads no patches behind the last attention)"
+                    "nothing of that layer's map speaks for the unit here; --cam-layer names another layer"
                 }
                 _ => {
                     "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"

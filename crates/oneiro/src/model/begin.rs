@@ -37,10 +37,11 @@ pub fn begin_at(
     layout: Layout,
 ) -> Result<Begun> {
     let name = graph.name(at);
-    let known = known_dims(graph, at)
+    let of_graph = known_dims(graph, at)
         .or_else(|| declared.get(name).cloned())
-        .or_else(|| Some((dims_from_readers(graph, at)?, DType::Float)))
-        .or_else(|| Some((of_card(card?, layout)?, DType::Float)));
+        .or_else(|| Some((dims_from_readers(graph, at)?, DType::Float)));
+    let by_card_alone = of_graph.is_none();
+    let known = of_graph.or_else(|| Some((of_card(card?, layout)?, DType::Float)));
     let (dims, dtype) = match known {
         Some((dims, dtype)) => (Some(dims), dtype),
         None => (None, DType::Float),
@@ -51,7 +52,8 @@ pub fn begin_at(
     if !known {
         return Err(Error::Settings(format!(
             "nothing tells the shape of \"{name}\": neither the nodes in front of it nor the file nor what reads it; describe it \
-             in a model card ([[input]] with name = \"{name}\" and size = [H, W]), or begin at a tensor behind it"
+             in a model card ([[input]] with name = \"{name}\", size = [H, W] and order = \"rgb\", \"gray\", or \"bands\" with a \
+             mean for each band), or begin at a tensor behind it"
         )));
     }
     let mut graph = cut.graph;
@@ -61,6 +63,13 @@ pub fn begin_at(
         names => format!("; left out, with all that depends on it alone: {}", list(names)),
     };
     graph.notes.push(format!("the network begins at \"{name}\"{dropped}"));
+    if let (true, Some(card)) = (by_card_alone, card) {
+        graph.notes.push(format!(
+            "nothing in the file tells how many channels \"{name}\" has: {} are taken, by the card's order and mean; if that \
+             is wrong, so are the results",
+            card.channels()
+        ));
+    }
     if !cut.missing.is_empty() {
         graph.notes.push(format!(
             "some layers also need {}, which is computed in front of \"{name}\": they are left out",
@@ -148,7 +157,9 @@ impl Model {
             }
             _ => false,
         };
-        match blocked.then(|| self.beginning(targets, Some(&error))).flatten() {
+        // Where these values cannot be reached at all, the way to most others is said.
+        let begin = |targets: &[ValueId]| self.beginning(targets, Some(&error));
+        match blocked.then(|| begin(targets).or_else(|| begin(&[]))).flatten() {
             Some(name) => {
                 Error::Settings(format!("{error}; to start behind it give --from-layer \"{name}\""))
             }

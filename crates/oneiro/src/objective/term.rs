@@ -340,6 +340,10 @@ impl Term {
         let inside = |position: &Position| match position {
             Position::Center => Ok(()),
             Position::At(at) if at.len() == space.len() && at.iter().zip(space).all(|(i, n)| i < n) => Ok(()),
+            Position::At(at) if at.len() != space.len() => Err(format!(
+                "position {at:?} of {layer}: its map is {space:?}, so {} numbers are needed, such as Y,X",
+                space.len()
+            )),
             Position::At(at) => Err(format!("position {at:?} is outside {layer}, whose map is {space:?}")),
         };
         if let Some((_, last)) = self.region.channels {
