@@ -3,10 +3,11 @@
 //! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and filter
 //! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::NamedTempFile;
 
 use crate::film::read_gif_text;
 use crate::image::{check_alpha, quantize};
@@ -192,7 +193,7 @@ fn is_latin1(text: &str) -> bool {
     text.chars().all(|c| matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{ff}'))
 }
 
-/// Writes a file so that it is complete or not there: the bytes go to `.NAME.PID.N.tmp` in the same folder,
+/// Writes a file so that it is complete or not there: the bytes go to a hidden neighbour, `.NAME.….tmp`,
 /// which is then renamed, replacing an older file of the name. On failure the temporary file is removed and
 /// an older file stays as it was. A symbolic link is followed; a device or pipe is written to directly.
 ///
@@ -241,14 +242,12 @@ pub fn write_atomic_with<E: From<MediaError>>(
     };
     check_parent(path, parent)?;
 
-    let (temporary, file) = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
-    let mut buffered = BufWriter::new(file);
-    let written = write(&mut buffered).and_then(|()| Ok(buffered.flush().map_err(refused)?));
-    drop(buffered);
-    written.and_then(|()| Ok(fs::rename(&temporary, &target).map_err(refused)?)).inspect_err(|_| {
-        // Best effort: the first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    })
+    let temporary = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
+    let mut buffered = BufWriter::new(temporary);
+    write(&mut buffered)?;
+    let temporary = buffered.into_inner().map_err(|e| refused(e.into_error()))?;
+    temporary.persist(&target).map_err(|e| refused(e.error))?;
+    Ok(())
 }
 
 /// Where a symbolic link leads, so that renaming replaces the file and not the link.
@@ -270,24 +269,16 @@ fn check_parent(path: &Path, parent: &Path) -> Result<()> {
     Err(MediaError::NoParent { path: path.to_owned(), parent: parent.to_owned(), is_file, hint })
 }
 
-/// A new file with a hidden name that no other writer uses, in this process or another.
-fn create_beside(parent: &Path, name: &str) -> io::Result<(PathBuf, File)> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name: String = name
-        .char_indices()
-        .take_while(|(at, c)| at + c.len_utf8() <= MAX_REPEATED_NAME)
-        .map(|(_, c)| c)
-        .collect();
-    loop {
-        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!(".{name}.{}.{count}.tmp", std::process::id()));
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            // Left behind by a process that was killed and had the same id.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            Err(error) => return Err(error),
-        }
-    }
+/// A new file with a hidden name that no other writer uses, which is removed unless it is renamed.
+fn create_beside(parent: &Path, name: &str) -> io::Result<NamedTempFile> {
+    let end = (0..=name.len().min(MAX_REPEATED_NAME)).rev().find(|&at| name.is_char_boundary(at));
+    let prefix = format!(".{}.", &name[..end.unwrap_or(0)]);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    // As of any new file; the system takes the umask off.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(parent)
 }
 
 fn hint(kind: io::ErrorKind) -> &'static str {

@@ -524,7 +524,11 @@ fn images_that_are_none() {
                 "classify gray.onnx --order rgb photo.png",
                 &["1 channel", "prepared with 3"],
             ),
-            ("for a network of three", "classify net.onnx --order gray photo.png", &["3 channels", "prepared with 1"]),
+            (
+                "for a network of three",
+                "classify net.onnx --order gray photo.png",
+                &["3 channels", "prepared with 1"],
+            ),
             (
                 "for a network of clips",
                 "classify clip.onnx --preprocess unit photo.png",
@@ -560,7 +564,11 @@ fn networks_that_see_no_images() {
             ("a clip", "render clip.onnx -u temporal:1", &["\"clip\"", "not an image"]),
             ("a clip on a sheet", "sheet clip.onnx -l temporal", &["\"clip\"", "not an image"]),
             ("flow", "render streams.onnx -u flow_act:1", &["\"flow\"", "not an image"]),
-            ("four channels", "render streams.onnx -u rgb_act:1", &["\"rgb\"", "4 channels", "prepared with 3"]),
+            (
+                "four channels",
+                "render streams.onnx -u rgb_act:1",
+                &["\"rgb\"", "4 channels", "prepared with 3"],
+            ),
         ],
     );
 }

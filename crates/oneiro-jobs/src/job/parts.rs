@@ -155,7 +155,9 @@ impl Parts {
     pub fn clear(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
-            if entry.path().extension().is_some_and(|e| e == EXTENSION) {
+            // What was being written when a run was killed goes, too.
+            let ours = |e: &std::ffi::OsStr| e == EXTENSION || e == "tmp";
+            if entry.path().extension().is_some_and(ours) {
                 let _ = fs::remove_file(entry.path());
             }
         }
