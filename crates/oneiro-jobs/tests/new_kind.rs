@@ -48,7 +48,7 @@ impl Job for GreyJob {
             Ok(())
         })?;
         let strip: Vec<f32> = squares.iter().map(|grey| grey.0).collect();
-        let image = Image::new(strip.len(), 1, strip.repeat(3))?;
+        let image = Image::rgb(strip.len(), 1, strip.repeat(3))?;
         let mut text = text_of_program();
         seal(run, &mut text, self, Place::picture(0))?;
         sink.take_bytes(Place::picture(0), "grey.png", &oneiro_media::encode_png(&image, &text)?)?;

@@ -3,93 +3,61 @@
 use std::path::Path;
 
 use crate::npy::{Array, read_array};
-use crate::resize::fit_planes;
-use crate::{MediaError, Result};
+use crate::{Image, MediaError, Result};
 
-/// Planes of `height` × `width` values in 0–1, rows from the top.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bands {
-    /// How many bands there are.
-    pub count: usize,
-    /// Rows.
-    pub height: usize,
-    /// Pixels a row.
-    pub width: usize,
-    /// The values, B,H,W.
-    pub data: Vec<f32>,
+/// Reads a `.npy` file of shape B,H,W as a picture of B bands. Floats are taken as they are and must lie in 0–1; 8- and
+/// 16-bit unsigned integers are divided by 255 and 65535.
+///
+/// # Errors
+///
+/// If the file cannot be read, has another shape or type, or a value is no number or outside 0–1.
+pub fn read_bands(path: impl AsRef<Path>) -> Result<Image> {
+    let path = path.as_ref();
+    of(read_array(path)?).map_err(|reason| MediaError::NoBands { path: path.into(), reason })
 }
 
-impl Bands {
-    /// Reads a `.npy` file of shape B,H,W. Floats are taken as they are and must lie in 0–1; 8- and 16-bit unsigned
-    /// integers are divided by 255 and 65535.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, has another shape or type, or a value is no number or outside 0–1.
-    pub fn read(path: impl AsRef<Path>) -> Result<Bands> {
-        let path = path.as_ref();
-        Bands::of(read_array(path)?).map_err(|reason| MediaError::NoBands { path: path.into(), reason })
+/// The picture that an array is, or why it is none.
+fn of(array: Array) -> Result<Image, String> {
+    let &[count, height, width] = &array.shape[..] else {
+        return Err(format!("its shape is {:?}; three axes are needed: bands, height, width", array.shape));
+    };
+    if array.values.is_empty() {
+        return Err(format!("its shape is {:?}: it is empty", array.shape));
     }
-
-    /// The picture that an array is, or why it is none.
-    fn of(array: Array) -> Result<Bands, String> {
-        let &[count, height, width] = &array.shape[..] else {
-            return Err(format!(
-                "its shape is {:?}; three axes are needed: bands, height, width",
-                array.shape
-            ));
-        };
-        if array.values.is_empty() {
-            return Err(format!("its shape is {:?}: it is empty", array.shape));
+    let mut data = array.values;
+    match array.kind.as_str() {
+        "|u1" => data.iter_mut().for_each(|x| *x /= f32::from(u8::MAX)),
+        "<u2" => data.iter_mut().for_each(|x| *x /= f32::from(u16::MAX)),
+        "<f4" | "<f8" => {}
+        kind => {
+            return Err(format!("its elements are of type \"{kind}\"; save float32 in 0-1, uint8 or uint16"));
         }
-        let mut data = array.values;
-        match array.kind.as_str() {
-            "|u1" => data.iter_mut().for_each(|x| *x /= f32::from(u8::MAX)),
-            "<u2" => data.iter_mut().for_each(|x| *x /= f32::from(u16::MAX)),
-            "<f4" | "<f8" => {}
-            kind => {
-                return Err(format!(
-                    "its elements are of type \"{kind}\"; save float32 in 0-1, uint8 or uint16"
-                ));
-            }
-        }
-        if data.iter().any(|x| !x.is_finite()) {
-            return Err("some of its numbers are not finite; fill the holes first".into());
-        }
-        let low = data.iter().copied().fold(f32::INFINITY, f32::min);
-        let high = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if low < 0.0 || high > 1.0 {
-            return Err(format!(
-                "its values run from {low} to {high}; divide by the value of white and clip them to 0-1"
-            ));
-        }
-        Ok(Bands { count, height, width, data })
     }
-
-    /// Scales the picture, aspect kept, until it just covers `height` × `width`, then cuts out the centre, as
-    /// [`crate::fit_center_crop`] does.
-    ///
-    /// # Errors
-    ///
-    /// [`MediaError::Shape`] if either is 0.
-    pub fn fit_center_crop(&self, height: usize, width: usize) -> Result<Bands> {
-        let data = fit_planes(&self.data, (self.height, self.width), height, width)?;
-        Ok(Bands { count: self.count, height, width, data })
+    if data.iter().any(|x| !x.is_finite()) {
+        return Err("some of its numbers are not finite; fill the holes first".into());
     }
+    let low = data.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if low < 0.0 || high > 1.0 {
+        return Err(format!(
+            "its values run from {low} to {high}; divide by the value of white and clip them to 0-1"
+        ));
+    }
+    Image::new([count, height, width], data).map_err(|error| error.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(kind: &str, shape: &[usize], values: &[f32]) -> Result<Bands, String> {
-        Bands::of(Array { shape: shape.to_vec(), values: values.to_vec(), kind: kind.to_owned() })
+    fn of(kind: &str, shape: &[usize], values: &[f32]) -> Result<Image, String> {
+        super::of(Array { shape: shape.to_vec(), values: values.to_vec(), kind: kind.to_owned() })
     }
 
     #[test]
     fn integers_are_shares_of_the_largest() {
         let bands = of("|u1", &[2, 1, 1], &[0.0, 255.0]).unwrap();
-        assert_eq!((bands.count, bands.height, bands.width), (2, 1, 1));
+        assert_eq!((bands.channels, bands.height, bands.width), (2, 1, 1));
         assert_eq!(bands.data, [0.0, 1.0]);
         assert_eq!(of("<u2", &[1, 1, 1], &[32768.0]).unwrap().data, [32768.0 / 65535.0]);
         assert_eq!(of("<f4", &[1, 1, 2], &[0.0, 0.25]).unwrap().data, [0.0, 0.25]);
@@ -113,11 +81,11 @@ mod tests {
     #[test]
     fn every_band_is_resized_as_a_colour_is() {
         let values: Vec<f32> = (0..5 * 6 * 9).map(|i| (i * 7 % 11) as f32 / 11.0).collect();
-        let bands = Bands { count: 5, height: 6, width: 9, data: values.clone() };
-        let fitted = bands.fit_center_crop(4, 4).unwrap();
+        let bands = Image::new([5, 6, 9], values.clone()).unwrap();
+        let fitted = crate::fit_center_crop(&bands, 4, 4).unwrap();
         for band in 0..5 {
             let plane = &values[band * 54..(band + 1) * 54];
-            let image = crate::Image::new(9, 6, plane.repeat(3)).unwrap();
+            let image = Image::rgb(9, 6, plane.repeat(3)).unwrap();
             let expected = crate::fit_center_crop(&image, 4, 4).unwrap();
             assert_eq!(fitted.data[band * 16..(band + 1) * 16], *expected.plane(2));
         }

@@ -56,7 +56,7 @@ pub fn colored(
 ) -> crate::Result<Image> {
     let factor = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     let colors: Vec<[f32; 3]> = map.iter().map(|&v| color((f64::from(v) * factor) as f32)).collect();
-    Image::new(width, height, (0..3).flat_map(|c| colors.iter().map(move |color| color[c])).collect())
+    Ok(Image::rgb(width, height, (0..3).flat_map(|c| colors.iter().map(move |color| color[c])).collect())?)
 }
 
 /// The same over a photo in grey: where the size of a number is small, the photo shows.
@@ -77,13 +77,13 @@ pub fn overlaid(
     let plane = map.len();
     for (i, &v) in map.iter().enumerate() {
         let size = if scale > 0.0 { ((f64::from(v) / scale).abs() as f32).clamp(0.0, 1.0) } else { 0.0 };
-        let [r, g, b] = [0, 1, 2].map(|c| photo.rgb[c * plane + i].clamp(0.0, 1.0));
+        let [r, g, b] = [0, 1, 2].map(|c| photo.data[c * plane + i].clamp(0.0, 1.0));
         // Rec. 601 luma.
         let grey = 0.5 + CONTRAST * (0.299 * r + 0.587 * g + 0.114 * b - 0.5);
         // The root lets weak places be seen, too.
         let opacity = HIDES * size.sqrt();
         for c in 0..3 {
-            let value = &mut out.rgb[c * plane + i];
+            let value = &mut out.data[c * plane + i];
             *value = grey + opacity * (*value - grey);
         }
     }

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageFormat};
 
+use crate::alpha::check_rgb;
 use crate::{Image, MediaError, Result};
 
 /// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
@@ -15,13 +16,14 @@ pub fn jpeg_round_trip(picture: &Image, quality: u8) -> Result<Image> {
         u32::try_from(n)
             .map_err(|_| MediaError::Shape { what: format!("a side of {n} pixels is too long for JPEG") })
     };
+    check_rgb(picture)?;
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
         .encode(&picture.to_rgb8(), side(picture.width)?, side(picture.height)?, ExtendedColorType::Rgb8)
         .map_err(failed)?;
     let decoded =
         image::ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg).decode().map_err(failed)?;
-    Image::from_rgb8(picture.width, picture.height, decoded.to_rgb8().as_raw())
+    Ok(Image::from_rgb8(picture.width, picture.height, decoded.to_rgb8().as_raw())?)
 }
 
 #[cfg(test)]
@@ -32,11 +34,11 @@ mod tests {
     fn high_quality_keeps_a_smooth_picture() {
         let rgb =
             (0..3 * 32 * 24).map(|i| ((i % 32) as f32 / 31.0 + (i / 32 % 24) as f32 / 23.0) / 2.0).collect();
-        let picture = Image::new(32, 24, rgb).unwrap();
+        let picture = Image::rgb(32, 24, rgb).unwrap();
         let again = jpeg_round_trip(&picture, 90).unwrap();
-        let error = picture.rgb.iter().zip(&again.rgb).map(|(a, b)| (a - b).abs()).sum::<f32>()
-            / picture.rgb.len() as f32;
+        let error = picture.data.iter().zip(&again.data).map(|(a, b)| (a - b).abs()).sum::<f32>()
+            / picture.data.len() as f32;
         assert!(error < 0.02, "mean error {error}");
-        assert_ne!(picture.rgb, again.rgb);
+        assert_ne!(picture.data, again.data);
     }
 }

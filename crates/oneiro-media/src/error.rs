@@ -144,6 +144,12 @@ pub enum MediaError {
     },
 }
 
+impl From<oneiro_image::ShapeError> for MediaError {
+    fn from(error: oneiro_image::ShapeError) -> Self {
+        MediaError::Shape { what: error.0 }
+    }
+}
+
 fn parent_is(parent: &std::path::Path, is_file: bool) -> String {
     let parent = parent.display();
     if is_file {

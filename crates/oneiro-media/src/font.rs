@@ -178,7 +178,7 @@ pub(crate) fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink
     let pixels = canvas.width * canvas.height;
     let at = y * canvas.width + x;
     for channel in 0..3 {
-        let value = &mut canvas.rgb[channel * pixels + at];
+        let value = &mut canvas.data[channel * pixels + at];
         // So that full ink is the colour itself.
         *value = *value * (1.0 - ink) + color[channel] * ink;
     }
@@ -299,6 +299,6 @@ mod tests {
     fn letters_beyond_the_edge_are_left_out() {
         let mut canvas = Image::filled(6, 4, [1.0; 3]);
         TEXT.face().draw(&mut canvas, 3, 1, 100, "Wide", [0.0; 3]);
-        assert!(canvas.rgb.iter().all(|value| (0.0..=1.0).contains(value)));
+        assert!(canvas.data.iter().all(|value| (0.0..=1.0).contains(value)));
     }
 }

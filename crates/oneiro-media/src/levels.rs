@@ -79,7 +79,7 @@ impl Levels {
     pub fn apply(self, image: &Image) -> Image {
         let span = f64::from(self.white) - f64::from(self.black);
         let shown = |v: &f32| ((f64::from(*v) - f64::from(self.black)) / span) as f32;
-        Image { width: image.width, height: image.height, rgb: image.rgb.iter().map(shown).collect() }
+        Image { data: image.data.iter().map(shown).collect(), ..*image }
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     fn standardizing_sets_mean_and_deviation() {
         let rgb: Vec<f32> = (0..3 * 64).map(|i| 3.0 + 0.02 * (i as f32 * 0.7).sin()).collect();
         let levels = Levels::standardizing(&rgb, 0.3).unwrap();
-        let shown = levels.apply(&Image::new(8, 8, rgb).unwrap()).rgb;
+        let shown = levels.apply(&Image::rgb(8, 8, rgb).unwrap()).data;
         let mean = shown.iter().sum::<f32>() / 192.0;
         let deviation = (shown.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 192.0).sqrt();
         assert!((mean - 0.5).abs() < 1e-4 && (deviation - 0.3).abs() < 1e-3, "{mean} {deviation}");
@@ -117,13 +117,13 @@ mod tests {
 
     #[test]
     fn levels_map_black_to_0_and_white_to_1_and_a_flat_picture_to_the_middle() {
-        let image = Image::new(2, 1, vec![-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]).unwrap();
+        let image = Image::rgb(2, 1, vec![-0.5, 0.0, 0.5, 1.0, 1.5, 2.0]).unwrap();
         let shown = Levels::new(-0.5, 1.5).unwrap().apply(&image);
-        assert_eq!(shown.rgb, [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]);
+        assert_eq!(shown.data, [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]);
         let flat = Image::filled(2, 2, [0.2; 3]);
-        for levels in [Levels::around(flat.rgb.clone(), 0.01), Levels::standardizing(&flat.rgb, 0.3)] {
+        for levels in [Levels::around(flat.data.clone(), 0.01), Levels::standardizing(&flat.data, 0.3)] {
             let shown = levels.unwrap().apply(&flat);
-            assert!(shown.rgb.iter().all(|v| (v - 0.5).abs() < 1e-4), "{shown:?}");
+            assert!(shown.data.iter().all(|v| (v - 0.5).abs() < 1e-4), "{shown:?}");
         }
     }
 

@@ -30,13 +30,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alpha;
 mod bands;
 pub mod colormap;
 mod disturb;
 mod error;
 mod film;
 mod font;
-mod image;
 mod levels;
 mod mosaic;
 mod npy;
@@ -47,14 +47,14 @@ mod resize;
 mod sheet;
 mod write;
 
-pub use bands::Bands;
+pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
-pub use image::{Image, MAX_PIXELS};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
+pub use oneiro_image::{Image, MAX_PIXELS};
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
 pub use read::{

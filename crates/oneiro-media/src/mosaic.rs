@@ -6,8 +6,8 @@
 //! departs from them is added with weights whose squares sum to one (Heitz & Neyret, "High-performance by-example noise using
 //! a histogram-preserving blending operator", 2018, §3.1).
 
-use crate::image::MAX_PIXELS;
 use crate::{Image, MediaError, Result};
+use oneiro_image::MAX_PIXELS;
 
 /// How a tile is drawn in its cell.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -87,7 +87,7 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
             }
         }
     }
-    for (i, value) in canvas.rgb.iter_mut().enumerate() {
+    for (i, value) in canvas.data.iter_mut().enumerate() {
         let (weight, square) = (weights[i % pixels], squares[i % pixels]);
         if weight > 0.0 {
             *value = (means[i] / weight + details[i] / square.sqrt()).clamp(0.0, 1.0);
@@ -126,14 +126,14 @@ fn shrunk(
     if w == 0 || h == 0 {
         return;
     }
-    let middle = tile.crop(overlap, overlap, width, height);
-    let Ok(small) = middle.and_then(|m| crate::resize(&m, h, w, crate::Filter::Triangle)) else { return };
+    let Ok(middle) = tile.crop(overlap, overlap, width, height) else { return };
+    let Ok(small) = crate::resize(&middle, h, w, crate::Filter::Triangle) else { return };
     let (left, top) = (left + (width - w) / 2, top + (height - h) / 2);
     let (canvas_width, pixels) = (canvas.width, canvas.width * canvas.height);
     for c in 0..3 {
         for (y, row) in small.plane(c).chunks_exact(w).enumerate() {
             let start = c * pixels + (top + y) * canvas_width + left;
-            canvas.rgb[start..start + w].copy_from_slice(row);
+            canvas.data[start..start + w].copy_from_slice(row);
         }
     }
 }
@@ -166,7 +166,7 @@ mod tests {
         let ramp = [0.0, 0.0, 0.125, 0.375, 0.625, 0.875, 1.0, 1.0];
         assert!(row.iter().zip(ramp).all(|(a, b)| (a - b).abs() < 1e-6), "{row:?}");
         let even = vec![(grey(8, 0.3), TileLook::Whole); 4];
-        assert!(mosaic(&even, 2, 2, PAPER).unwrap().rgb.iter().all(|v| (v - 0.3).abs() < 1e-6));
+        assert!(mosaic(&even, 2, 2, PAPER).unwrap().data.iter().all(|v| (v - 0.3).abs() < 1e-6));
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
         // Two checkerboards that have nothing to do with each other: columns, and rows.
         let striped = |along_x: bool| {
             let bit = |i: usize| if along_x { i % 32 % 2 } else { i / 32 % 2 };
-            Image::new(32, 32, (0..3 * 32 * 32).map(|i| 0.25 + 0.5 * bit(i) as f32).collect()).unwrap()
+            Image::rgb(32, 32, (0..3 * 32 * 32).map(|i| 0.25 + 0.5 * bit(i) as f32).collect()).unwrap()
         };
         let tiles = [(striped(true), TileLook::Whole), (striped(false), TileLook::Whole)];
         let image = mosaic(&tiles, 2, 4, PAPER).unwrap();
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!([image.pixel(0, 0), image.pixel(3, 3)], [PAPER, [0.0; 3]]);
         assert_eq!(image.pixel(12, 4), [0.75; 3]);
         let none = mosaic(&[(grey(8, 0.0), TileLook::Sized(0.0))], 1, 2, PAPER).unwrap();
-        assert!(none.rgb.iter().all(|v| *v == 1.0));
+        assert!(none.data.iter().all(|v| *v == 1.0));
     }
 
     #[test]

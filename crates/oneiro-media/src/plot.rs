@@ -37,8 +37,8 @@ mod draw;
 mod layout;
 mod series;
 
-use crate::image::MAX_PIXELS;
 use crate::{Image, MediaError, Result};
+use oneiro_image::MAX_PIXELS;
 pub use series::Series;
 
 /// The smallest plot, pixels.

@@ -10,8 +10,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use crate::image::MAX_PIXELS;
 use crate::{Image, MediaError, Result};
+use oneiro_image::MAX_PIXELS;
 
 /// The longest side that is read: what PNG encoders and viewers commonly agree on.
 const MAX_SIDE: u32 = 1 << 16;
@@ -50,7 +50,7 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
 pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
     let (mut image, alpha) = decode(bytes, path.as_ref())?;
     if let Some(alpha) = alpha {
-        for plane in image.rgb.chunks_exact_mut(alpha.len()) {
+        for plane in image.data.chunks_exact_mut(alpha.len()) {
             plane.iter_mut().zip(&alpha).for_each(|(value, alpha)| *value *= alpha);
         }
     }
@@ -251,7 +251,7 @@ fn planes(picture: &DynamicImage) -> Result<(Image, Option<Vec<f32>>)> {
             store(i, pixel.0.map(|value| f32::from(value) / 255.0));
         }
     }
-    Ok((Image::new(width, height, rgb)?, has_alpha.then_some(alpha)))
+    Ok((Image::rgb(width, height, rgb)?, has_alpha.then_some(alpha)))
 }
 
 #[cfg(test)]

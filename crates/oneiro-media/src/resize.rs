@@ -4,8 +4,8 @@
 //! `Image.resize` and torchvision's `resize(antialias=True)` do, with the same sampling points and weights,
 //! only in `f32` throughout, where theirs round to 8 bits after each direction.
 
-use crate::image::MAX_PIXELS;
 use crate::{Image, MediaError, Result};
+use oneiro_image::MAX_PIXELS;
 
 /// The share of the resized picture that the classification protocol keeps: ImageNet networks are evaluated
 /// on the central 224 of 256 pixels (torchvision's reference transforms).
@@ -65,8 +65,8 @@ fn resize_center(
     window: (usize, usize),
     filter: Filter,
 ) -> Result<Image> {
-    let rgb = planes_center(&image.rgb, (image.height, image.width), whole, window, filter)?;
-    Image::new(window.1, window.0, rgb)
+    let data = planes_center(&image.data, (image.height, image.width), whole, window, filter)?;
+    Ok(Image { height: window.0, width: window.1, data, ..*image })
 }
 
 /// The same for any number of planes of a size (height, width), one after another.
@@ -116,16 +116,6 @@ fn planes_center(
 pub fn fit_center_crop(image: &Image, height: usize, width: usize) -> Result<Image> {
     let whole = covering((image.height, image.width), height, width);
     resize_center(image, whole, (height, width), Filter::Triangle)
-}
-
-/// [`fit_center_crop`] for planes of a size (height, width), one after another, which must have pixels.
-pub(crate) fn fit_planes(
-    data: &[f32],
-    size: (usize, usize),
-    height: usize,
-    width: usize,
-) -> Result<Vec<f32>> {
-    planes_center(data, size, covering(size, height, width), (height, width), Filter::Triangle)
 }
 
 /// The classification protocol: scale the picture, aspect kept, until it just covers `ceil(side / fraction)`

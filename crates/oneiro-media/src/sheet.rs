@@ -18,7 +18,9 @@
 use std::collections::BTreeMap;
 
 use crate::font::{Face, STRONG, TEXT, TITLE};
-use crate::image::{MAX_PIXELS, check_alpha};
+use oneiro_image::MAX_PIXELS;
+
+use crate::alpha::check_alpha;
 use crate::{Image, MediaError, Result};
 
 /// Pixels between a picture and its caption.
@@ -358,7 +360,7 @@ fn paste(canvas: &mut Image, cell: &Cell, x: usize, y: usize, zoom: usize) {
         for row in 0..image.height * zoom {
             let from = row / zoom * image.width;
             let start = channel * pixels + (y + row) * width + x;
-            let target = &mut canvas.rgb[start..start + image.width * zoom];
+            let target = &mut canvas.data[start..start + image.width * zoom];
             for (column, value) in target.iter_mut().enumerate() {
                 let at = from + column / zoom;
                 *value = plane[at];

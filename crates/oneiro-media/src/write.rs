@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::film::read_gif_text;
-use crate::image::{check_alpha, quantize};
+use oneiro_image::quantize;
+
+use crate::alpha::{check_alpha, check_rgb};
 use crate::read::read_bytes;
 use crate::{Image, MediaError, Result};
 
@@ -59,6 +61,7 @@ pub fn write_png(path: impl AsRef<Path>, image: &Image, text: &PngText) -> Resul
 /// [`MediaError::Text`] for a keyword or text that PNG cannot hold (a keyword that is empty, longer than 72
 /// bytes or not printable ASCII; a text with a NUL), [`MediaError::Shape`] for an image without pixels.
 pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
+    check_rgb(image)?;
     encode(image, text, png::ColorType::Rgb, &image.to_rgb8())
 }
 
@@ -69,6 +72,7 @@ pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
 ///
 /// As [`encode_png`], and [`MediaError::Shape`] unless `alpha` has as many values as the image has pixels.
 pub fn encode_png_alpha(image: &Image, alpha: &[f32], text: &PngText) -> Result<Vec<u8>> {
+    check_rgb(image)?;
     check_alpha(image, alpha)?;
     let colors = image.to_rgb8();
     let pixels = colors.chunks_exact(3).zip(alpha);

@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let preset = Preset { size: None, steps: 64, transform: Chain::none(), ..Preset::lucid() };
     let units = [Objective::channel("active", 0), Objective::channel("active", 1)];
     for picture in render(&model, &preset, &units, 0, |_| true)? {
-        let (image, [_, h, w]) = (&picture.images[0].data, picture.images[0].shape);
+        let found = &picture.images[0].image;
+        let (image, h, w) = (&found.data, found.height, found.width);
         let change = |step: usize, last: &dyn Fn(usize) -> bool| -> f32 {
             (0..h * w).filter(|&i| !last(i)).map(|i| (image[i + step] - image[i]).abs()).sum::<f32>()
                 / (h * w) as f32

@@ -22,7 +22,8 @@
 //! | [`DreamPreset::conveiro_laplacian`] | the same | each level of g's Laplacian pyramid / its RMS |
 //!
 //! ```no_run
-//! use oneiro::dream::{Dream, DreamPreset, Goal, Image, Start};
+//! use oneiro::dream::{Dream, DreamPreset, Goal, Start};
+//! use oneiro_image::Image;
 //! use oneiro::objective::Objective;
 //!
 //! # fn dream(model: &oneiro::Model, photo: Image) -> oneiro::Result<Image> {
@@ -36,6 +37,8 @@
 //! ```
 
 use rayon::prelude::*;
+
+use oneiro_image::Image;
 
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -52,12 +55,12 @@ mod step;
 mod tiles;
 
 pub use goal::{Goal, Guide};
-pub use picture::{Image, Mask, Start};
+pub use picture::Start;
 pub use preset::{DEFAULT_NOISE_SIZE, Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart, Zoom};
 
 use network::{Network, Wish};
 use octaves::fit;
-use picture::{Scaled, check_len};
+use picture::{Scaled, check_len, check_photo};
 use planes::{for_each_row, moments, resize};
 use step::mean_value;
 use tiles::Axis;
@@ -109,7 +112,7 @@ impl<'a> Dream<'a> {
         preset: &DreamPreset,
         goal: &Goal,
         start: Start,
-        mask: Option<Mask>,
+        mask: Option<Image>,
         seed: u64,
     ) -> Result<Self> {
         preset.check()?;
@@ -127,13 +130,13 @@ impl<'a> Dream<'a> {
             }
             Start::Noise => None,
             Start::Image(image) => {
-                check_len("the picture", 3 * image.height * image.width, image.rgb.len())?;
+                check_photo("the picture", &image, 3)?;
                 Some(image)
             }
         };
         let last = preset.final_size(image.as_ref().map(|i| [i.height, i.width]))?;
         let base = image.map(|image| {
-            let mut full = resize(&image.rgb, [image.height, image.width], last);
+            let mut full = resize(&image.data, [image.height, image.width], last);
             drop(image);
             for_each_row(&mut full, last[1], |_, row| row.iter_mut().for_each(|x| *x *= WHITE));
             Scaled::new(full)
@@ -141,7 +144,7 @@ impl<'a> Dream<'a> {
         let mask = match mask {
             None => None,
             Some(mask) => {
-                check_len("the mask", mask.height * mask.width, mask.data.len())?;
+                check_photo("the mask", &mask, 1)?;
                 let mut full = resize(&mask.data, [mask.height, mask.width], last);
                 for_each_row(&mut full, last[1], |_, row| {
                     row.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
@@ -247,8 +250,8 @@ impl<'a> Dream<'a> {
     /// # Errors
     /// If it is not of that size.
     pub fn value_of(&mut self, picture: &Image) -> Result<f64> {
-        check_len("the picture", self.x.len(), picture.rgb.len())?;
-        Ok(mean_value(&mut self.network, &self.axes, &picture.rgb, 1.0))
+        check_len("the picture", self.x.len(), picture.data.len())?;
+        Ok(mean_value(&mut self.network, &self.axes, &picture.data, 1.0))
     }
 
     /// The value of the start image at the result's size, or of the noise as it was drawn.
@@ -276,7 +279,8 @@ impl<'a> Dream<'a> {
 
     fn image(&self, factor: f32, offset: f32) -> Image {
         let [height, width] = self.size();
-        Image { height, width, rgb: self.x.par_iter().map(|x| factor * x + offset).collect() }
+        let data = self.x.par_iter().map(|x| factor * x + offset).collect();
+        Image { channels: 3, frames: 1, height, width, has_alpha: false, data }
     }
 
     /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on, the

@@ -27,7 +27,7 @@
 //! let model = Model::new(graph, oneiro::card::Card::parse(&std::fs::read_to_string("model.toml")?)?)?;
 //! let pictures =
 //!     render(&model, &Preset::lucid(), &[Objective::channel("conv4_3", 5)], 0, |_: &Progress<'_>| true)?;
-//! println!("{} {:?}", pictures[0].value, pictures[0].images[0].shape);
+//! println!("{} {:?}", pictures[0].value, pictures[0].images[0].image.shape());
 //! # Ok(())
 //! # }
 //! ```
@@ -65,3 +65,4 @@ pub mod transform;
 
 pub use error::{Error, Result};
 pub use model::Model;
+pub use oneiro_image::{Extent, Image};

@@ -39,6 +39,7 @@ pub use sampled::Sampled;
 pub use values::Values;
 
 use crate::rng::Stream;
+pub use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 /// Colour outside an image that has none of its own: middle grey (Lucid, `optvis/transform.py`, `pad`).
@@ -93,31 +94,6 @@ pub enum PadMode {
     Fill,
     /// The image mirrored at its first and last pixel, which are not repeated.
     Reflect,
-}
-
-/// The shape of an image or a clip. Images are made of `[C, H, W]`, clips of `[C, T, H, W]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Colours; each has `frames` planes in a row.
-    pub channels: usize,
-    /// 1 for an image.
-    pub frames: usize,
-    /// Pixels.
-    pub height: usize,
-    /// Pixels.
-    pub width: usize,
-}
-
-impl From<[usize; 3]> for Extent {
-    fn from([channels, height, width]: [usize; 3]) -> Extent {
-        Extent { channels, frames: 1, height, width }
-    }
-}
-
-impl From<[usize; 4]> for Extent {
-    fn from([channels, frames, height, width]: [usize; 4]) -> Extent {
-        Extent { channels, frames, height, width }
-    }
 }
 
 /// Transforms one after another, and the colour outside the image.

@@ -29,7 +29,7 @@ fn planted() -> Option<PathBuf> {
 fn images(folder: &Path) -> Vec<Vec<f32>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
-    files.iter().map(|file| oneiro_media::read_image(file).unwrap().rgb).collect()
+    files.iter().map(|file| oneiro_media::read_image(file).unwrap().data).collect()
 }
 
 /// The left half of one image beside the right half of another.

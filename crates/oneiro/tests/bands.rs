@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use oneiro::Image;
 use oneiro::Model;
 use oneiro::attribution::Subject;
 use oneiro::card::Card;
@@ -58,7 +59,7 @@ fn preset() -> Preset {
 
 /// How much each band changes along x: the mean size of the second difference.
 fn changes(picture: &Picture) -> Vec<f32> {
-    let [_, h, w] = picture.shape;
+    let (h, w) = (picture.image.height, picture.image.width);
     let of = |plane: &[f32]| {
         let rows = plane.chunks_exact(w);
         rows.flat_map(|row| row.windows(3)).map(|r| (r[0] - 2.0 * r[1] + r[2]).abs()).sum::<f32>()
@@ -80,7 +81,8 @@ fn a_picture_shows_its_stripes_in_the_bands_that_the_unit_looks_at() {
         let preset = Preset { param, ..preset() };
         let rendered = render(&model, &preset, &[Objective::channel("active", 0)], 0, |_| true).unwrap();
         let picture = &rendered[0].images[0];
-        assert_eq!((picture.shape, picture.shown), ([BANDS, SIDE, SIDE], [PLUS, MINUS, 0]));
+        assert_eq!(picture.image.shape(), [BANDS, SIDE, SIDE]);
+        assert_eq!(picture.shown, [PLUS, MINUS, 0]);
         assert!(rendered[0].value > rendered[0].value_at_start);
         let changes = changes(picture);
         let (mut others, [low, high]) = (changes.clone(), [MINUS, PLUS].map(|band| changes[band]));
@@ -88,7 +90,7 @@ fn a_picture_shows_its_stripes_in_the_bands_that_the_unit_looks_at() {
         let most = others.into_iter().fold(0.0, f32::max);
         assert!(low > 2.0 * most && high > 2.0 * most, "{}: {changes:?}", preset.param.name());
         // The two bands are each other's contrary.
-        let plane = |band: usize| &picture.data[band * SIDE * SIDE..(band + 1) * SIDE * SIDE];
+        let plane = |band: usize| &picture.image.data[band * SIDE * SIDE..(band + 1) * SIDE * SIDE];
         let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
         let (a, b) = (plane(PLUS), plane(MINUS));
         let covariance = a.iter().zip(b).map(|(x, y)| (x - mean(a)) * (y - mean(b))).sum::<f32>();
@@ -101,9 +103,8 @@ fn a_picture_shows_its_stripes_in_the_bands_that_the_unit_looks_at() {
 fn what_rendering_offers_works_on_bands_too() {
     let model = model(CARD);
     let units = ["channel(active,0) - 0.1*tv".parse::<Objective>().unwrap(), Objective::channel("active", 1)];
-    let start =
-        Reference { name: "start".into(), shape: [BANDS, 32, 32], data: vec![0.4; BANDS * 1024].into() };
-    let mask = Reference { name: "mask".into(), shape: [1, 32, 32], data: vec![1.0; 1024].into() };
+    let start = Reference::new("start", Image::new([BANDS, 32, 32], vec![0.4; BANDS * 1024]).unwrap());
+    let mask = Reference::new("mask", Image::new([1, 32, 32], vec![1.0; 1024]).unwrap());
     let short = |preset: Preset| Preset { steps: 3, ..preset };
     let masked = Materials {
         starts: vec![Some(start.clone()), Some(start)],
@@ -136,8 +137,8 @@ fn what_rendering_offers_works_on_bands_too() {
         let rendered = render.finish().unwrap();
         for r in &rendered {
             let picture = &r.images[0];
-            assert_eq!(picture.shape[0], BANDS + usize::from(alpha), "{name}");
-            assert!(r.value.is_finite() && picture.data.iter().all(|x| x.is_finite()), "{name}");
+            assert_eq!(picture.image.shape()[0], BANDS + usize::from(alpha), "{name}");
+            assert!(r.value.is_finite() && picture.image.data.iter().all(|x| x.is_finite()), "{name}");
         }
         let bands: Vec<Vec<Vec<f32>>> =
             rendered.iter().map(|r| vec![r.images[0].colors().to_vec()]).collect();

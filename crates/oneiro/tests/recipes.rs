@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use oneiro::Image;
 use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::objective::{Objective, Reference, Sources};
@@ -38,7 +39,7 @@ fn photo(side: usize, seed: u64) -> Reference {
             }
         }
     }
-    Reference { name: format!("photo{seed}.png"), shape: [3, side, side], data: Arc::from(data) }
+    Reference::new(format!("photo{seed}.png"), Image::new([3, side, side], data).unwrap())
 }
 
 /// Knows two pictures, a mask and a direction, of this size.
@@ -136,7 +137,7 @@ fn every_preset_raises_a_class() {
         assert!(r.value > r.value_at_start, "{}: {} -> {}", preset.name, r.value_at_start, r.value);
         assert_eq!(r.steps, preset.total_steps());
         let side = preset.picture.map_or(64, |[h, _]| h);
-        assert_eq!(r.images[0].shape, [3, side, side]);
+        assert_eq!(r.images[0].image.shape(), [3, side, side]);
         let text = toml::to_string(&preset).unwrap();
         assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset, "{text}");
     }
@@ -169,10 +170,10 @@ impl Small for Preset {
 fn what_a_mask_covers_stays_as_it_was() {
     let start = photo(32, 1);
     let half: Vec<f32> = (0..3 * 1024).map(|i| if i % 32 < 16 { 0.0 } else { 1.0 }).collect();
-    let mask = Reference { name: "m".into(), shape: [3, 32, 32], data: Arc::from(half) };
+    let mask = Reference::new("m", Image::new([3, 32, 32], half).unwrap());
     let materials = Materials { starts: vec![Some(start.clone())], mask: Some(mask), ..Materials::default() };
     let r = &run(&plain(32, 4), &[Objective::layer("fire2")], &materials)[0];
-    let change = |i: usize| (r.images[0].data[i] - start.data[i]).abs();
+    let change = |i: usize| (r.images[0].image.data[i] - start.image.data[i]).abs();
     let (left, right): (Vec<usize>, Vec<usize>) = (0..3 * 1024).partition(|i| i % 32 < 16);
     assert!(left.into_iter().all(|i| change(i) < 1e-6));
     assert!(right.into_iter().any(|i| change(i) > 0.05));
@@ -187,8 +188,8 @@ fn opacity_is_learnt_and_can_be_made_dear() {
     let of = |text: &str| {
         let objective = Objective::parse(text, &Known(48)).unwrap();
         let r = run(&preset, &[objective], &Materials::default()).remove(0);
-        assert_eq!(r.images[0].shape, [4, 48, 48]);
-        let alpha = &r.images[0].data[3 * 48 * 48..];
+        assert_eq!(r.images[0].image.shape(), [4, 48, 48]);
+        let alpha = &r.images[0].image.data[3 * 48 * 48..];
         assert!(alpha.iter().all(|a| (0.0..=1.0).contains(a)));
         alpha.iter().sum::<f32>() / alpha.len() as f32
     };
@@ -204,10 +205,10 @@ fn a_jittered_picture_is_as_large_as_what_the_network_sees_and_settles_without_j
     let preset =
         Preset { jitter: Jitter::Pixels(5), settle: Some(Settle { steps: 3, rate: 0.1 }), ..plain(40, 4) };
     let r = &run(&preset, &[Objective::channel("fire4", 3)], &Materials::default())[0];
-    assert_eq!((r.images[0].shape, r.steps), ([3, 40, 40], 7));
+    assert_eq!((&r.images[0].image.shape()[..], r.steps), (&[3, 40, 40][..], 7));
     let by_stride = Preset { jitter: Jitter::Stride, ..preset };
     let other = &run(&by_stride, &[Objective::channel("fire4", 3)], &Materials::default())[0];
-    assert_ne!(other.images[0].data, r.images[0].data, "fire4's stride is 8, not 5");
+    assert_ne!(other.images[0].image.data, r.images[0].image.data, "fire4's stride is 8, not 5");
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn a_bounded_picture_keeps_its_bound() {
     let r = &run(&preset, &[Objective::logit(5)], &Materials::default())[0];
     // The card's mean, as RGB.
     let mean = [123.68f32, 116.779, 103.939];
-    let data = &r.images[0].data;
+    let data = &r.images[0].image.data;
     let norm = |i: usize| (0..3).map(|c| (255.0 * data[c * 2304 + i] - mean[c]).powi(2)).sum::<f32>().sqrt();
     let largest = (0..2304).map(norm).fold(0.0, f32::max);
     assert!((39.9..40.1).contains(&largest), "{largest}");
@@ -237,9 +238,12 @@ fn diversity_makes_the_pictures_of_a_batch_differ_more() {
             render.step().unwrap();
         }
         let pictures = render.finish().unwrap();
-        assert_ne!(pictures[0].images[0].data, pictures[1].images[0].data, "each has noise of its own");
+        assert_ne!(
+            pictures[0].images[0].image.data, pictures[1].images[0].image.data,
+            "each has noise of its own"
+        );
         // value = channel − weight · diversity, so two weights give both.
-        pictures[0].images[0].data.clone()
+        pictures[0].images[0].image.data.clone()
     };
     let (without, with) = (similarity(1e-9), similarity(50.0));
     assert_ne!(without, with);
@@ -256,7 +260,7 @@ fn the_pictures_of_a_batch_share_what_they_share() {
     let objectives = [Objective::channel("fire4", 5), Objective::channel("fire4", 9)];
     let run_with = |preset: &Preset| run(preset, &objectives, &Materials::default());
     let correlation = |r: &[Rendered]| {
-        let [a, b] = [0, 1].map(|i| &r[i].images[0].data);
+        let [a, b] = [0, 1].map(|i| &r[i].images[0].image.data);
         let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
         let (ma, mb) = (mean(a), mean(b));
         let product: f32 = a.iter().zip(b).map(|(x, y)| (x - ma) * (y - mb)).sum();

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use oneiro::Image;
 use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::objective::{Objective, Reference, Term, TermKind};
@@ -59,7 +60,7 @@ impl Stored {
     /// A picture of 255 levels.
     fn picture(&self, name: &str) -> Reference {
         let data: Arc<[f32]> = self.0[name].iter().map(|level| *level as f32 / 255.0).collect();
-        Reference { name: name.to_owned(), shape: [3, SIZE, SIZE], data }
+        Reference::new(name, Image::new([3, SIZE, SIZE], data.to_vec()).unwrap())
     }
 }
 
@@ -82,7 +83,7 @@ fn assert_as_pytorch(case: &str, preset: Preset, objective: Objective) {
         let error = (value - expected).abs() / expected.abs();
         assert!(error < CURVE, "{case}, step {step}: {value}, in PyTorch {expected}");
     }
-    let image = &render.pictures()[0][0].data;
+    let image = &render.pictures()[0][0].image.data;
     let expected = &stored.0["image"];
     assert_eq!(image.len(), expected.len());
     let largest = image.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);

@@ -99,7 +99,7 @@ fn pictures_on_the_way_are_what_a_line_search_accepted_not_its_trials() {
     let mut values = Vec::new();
     while !render.finished() {
         render.step().unwrap();
-        let pictures = render.pictures().into_iter().map(|p| p.into_iter().map(|p| p.data).collect());
+        let pictures = render.pictures().into_iter().map(|p| p.into_iter().map(|p| p.image.data).collect());
         let pictures: Vec<Vec<Vec<f32>>> = pictures.collect();
         values.push(render.evaluate(Some(&pictures)).unwrap()[0]);
     }
@@ -313,15 +313,15 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
 #[test]
 fn a_unit_has_one_picture_under_all_its_names() {
     let preset = small(2);
-    let of = |objective: Objective| run(&preset, &[objective])[0].images[0].data.clone();
+    let of = |objective: Objective| run(&preset, &[objective])[0].images[0].image.data.clone();
     let names = model().names().of(model().resolve("fire4.expand3x3").unwrap());
     assert!(names.len() > 1, "{names:?}");
     let pictures: Vec<_> = names.iter().map(|name| of(Objective::channel(name, 5))).collect();
     assert!(pictures.iter().all(|p| *p == pictures[0]), "{names:?}");
     // Two of them in one batch are two pictures, as the same name twice is.
     let twice = run(&preset, &[Objective::channel(&names[0], 5), Objective::channel(&names[1], 5)]);
-    assert_eq!(twice[0].images[0].data, pictures[0]);
-    assert_ne!(twice[1].images[0].data, pictures[0]);
+    assert_eq!(twice[0].images[0].image.data, pictures[0]);
+    assert_ne!(twice[1].images[0].image.data, pictures[0]);
 }
 
 #[test]
@@ -333,6 +333,7 @@ fn the_folder_of_a_file_is_no_part_of_a_picture() {
         let toward = Toward::Vector(name.to_owned(), vector.into());
         let direction = Direction { toward, minus: None, power: 0.0, at: None };
         run(&preset, &[Term::new("fire4.expand3x3", TermKind::Direction(direction)).into()])[0].images[0]
+            .image
             .data
             .clone()
     };

@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         context.compute(|| {
             for input in 0..probe.inputs().len() {
                 match input == at {
-                    true => preprocess.apply(&image.rgb, probe.input_mut(input)),
+                    true => preprocess.apply(&image.data, probe.input_mut(input)),
                     false => probe.input_mut(input).fill(0.0),
                 }
             }

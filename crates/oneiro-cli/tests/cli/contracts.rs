@@ -263,7 +263,7 @@ fn render_reports_the_same_in_json_png_and_tensors() {
         assert_eq!((picture.height, picture.width), (24, 20));
         let (_, data) = &tensors[&format!("x/{i}")];
         let worst =
-            picture.rgb.iter().zip(data).map(|(a, b)| (a - b.clamp(0.0, 1.0)).abs()).fold(0.0, f32::max);
+            picture.data.iter().zip(data).map(|(a, b)| (a - b.clamp(0.0, 1.0)).abs()).fold(0.0, f32::max);
         assert!(worst <= 0.501 / 255.0, "{worst}");
     }
 }

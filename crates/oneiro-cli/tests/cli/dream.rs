@@ -25,7 +25,7 @@ fn place() -> Place {
 /// White on the left, black on the right.
 fn half() -> Vec<u8> {
     let rgb = (0..3 * 30 * 40).map(|i| if i % 40 < 20 { 1.0 } else { 0.0 }).collect();
-    let image = oneiro_media::Image::new(40, 30, rgb).unwrap();
+    let image = oneiro_media::Image::rgb(40, 30, rgb).unwrap();
     oneiro_media::encode_png(&image, &oneiro_media::PngText::default()).unwrap()
 }
 

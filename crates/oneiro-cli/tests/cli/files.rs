@@ -54,7 +54,7 @@ pub fn read_safetensors(bytes: &[u8]) -> (Tensors, HashMap<String, String>) {
 /// A picture of a slope in each colour, as a PNG file.
 pub fn picture(width: usize, height: usize) -> Vec<u8> {
     let rgb = (0..3 * width * height).map(|i| (i % width) as f32 / width as f32).collect();
-    let image = Image::new(width, height, rgb).unwrap();
+    let image = Image::rgb(width, height, rgb).unwrap();
     oneiro_media::encode_png(&image, &PngText::default()).unwrap()
 }
 

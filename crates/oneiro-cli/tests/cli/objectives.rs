@@ -106,21 +106,21 @@ fn the_inversion_of_a_picture_by_itself_is_perfect() {
     place.write("photo.png", bytes);
     let model = ["squeezenet1_1", "--preprocess", "unit"];
     let (value, gradient) =
-        value_and_gradient(&place, &model, &[1, 3, SIDE, SIDE], &image.rgb, "inversion(fire2,photo.png)");
+        value_and_gradient(&place, &model, &[1, 3, SIDE, SIDE], &image.data, "inversion(fire2,photo.png)");
     assert!(value.abs() < 1e-9 && gradient.iter().all(|g| g.abs() < 1e-5), "{value}");
     let (value, _) =
-        value_and_gradient(&place, &model, &[1, 3, SIDE, SIDE], &image.rgb, "caricature(fire2,photo.png)");
+        value_and_gradient(&place, &model, &[1, 3, SIDE, SIDE], &image.data, "caricature(fire2,photo.png)");
     assert!((value - 1.0).abs() < 1e-5, "{value}");
     // Root mean square and summed squared differences of a known picture.
     let (with, _) = value_and_gradient(
         &place,
         &model,
         &[1, 3, SIDE, SIDE],
-        &image.rgb,
+        &image.data,
         "inversion(fire2,photo.png) - l2",
     );
-    let square: f64 = image.rgb.iter().map(|v| f64::from(*v).powi(2)).sum();
-    assert!((with + (square / image.rgb.len() as f64).sqrt()).abs() < 1e-4, "{with}");
+    let square: f64 = image.data.iter().map(|v| f64::from(*v).powi(2)).sum();
+    assert!((with + (square / image.data.len() as f64).sqrt()).abs() < 1e-4, "{with}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn place() -> Place {
     place.write("photos/cat.png", picture(70, 60));
     place.write("photos/dog.png", picture(60, 80));
     let rgb = (0..3 * 64 * 64).map(|i| if i % 64 < 32 { 1.0 } else { 0.0 }).collect();
-    let half = oneiro_media::Image::new(64, 64, rgb).unwrap();
+    let half = oneiro_media::Image::rgb(64, 64, rgb).unwrap();
     place.write("half.png", oneiro_media::encode_png(&half, &oneiro_media::PngText::default()).unwrap());
     let numbers: Vec<f32> = (0..128).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
     place.write("direction.npy", npy(&[128], &numbers));

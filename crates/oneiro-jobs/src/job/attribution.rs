@@ -315,7 +315,7 @@ fn attribute_all(
         let (unit, objective, default_label) = match asked {
             Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
             Asked::TopClass => {
-                let class = context.compute(|| top_class(&model.model, &shown.rgb, recipe.size))?;
+                let class = context.compute(|| top_class(&model.model, &shown.data, recipe.size))?;
                 let name = model.class_name(class);
                 let unique = model.labels.as_ref().is_some_and(|l| l.find(&name).is_ok());
                 let unit = if unique { format!("class:{name}") } else { format!("class:{class}") };
@@ -335,7 +335,7 @@ fn attribute_all(
                 !context.is_cancelled()
             };
             let map =
-                context.compute(|| attribute(&mut subject, &shown.rgb, method, &recipe.settings, watch));
+                context.compute(|| attribute(&mut subject, &shown.data, method, &recipe.settings, watch));
             progress.advance(1);
             let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
             match map {
@@ -517,7 +517,7 @@ fn raw(rows: &[Row]) -> Result<Vec<u8>> {
         tensors.push(RawTensor {
             name: format!("{i}/image"),
             shape: vec![3, h, w],
-            data: row.shown.rgb.clone(),
+            data: row.shown.data.clone(),
         });
         for map in &row.maps {
             let name = |what: &str| format!("{i}/{}/{what}", map.method);

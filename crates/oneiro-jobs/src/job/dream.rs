@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::card::InputKind;
-use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Image, Mask, Start, Zoom};
+use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Start, Zoom};
 use oneiro::objective::Objective;
 use oneiro::probe::Probe;
-use oneiro_media::{ApngWriter, Film, PngText};
+use oneiro_media::{ApngWriter, Film, Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use super::render::display::Display;
@@ -127,7 +127,7 @@ impl Job for DreamJob {
         let place = Place::first(Role::Raw);
         if sink.wants(place) {
             let shape = vec![3, dreamt.raw.height, dreamt.raw.width];
-            let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.rgb };
+            let tensor = RawTensor { name: format!("{}/0", dreamt.input), shape, data: dreamt.raw.data };
             let units = serde_json::to_string(&[&dreamt.report])?;
             let bytes = to_bytes(&[tensor], [("units".to_owned(), units)].into())?;
             sink.take_bytes(place, "raw.safetensors", &bytes)?;
@@ -154,7 +154,7 @@ impl DreamJob {
         match (&self.guide, &self.objective) {
             (None, Some(objective)) => objective.clone(),
             _ => {
-                let image = Image { height: 0, width: 0, rgb: Vec::new() };
+                let image = Image::filled(0, 0, [0.0; 3]);
                 Goal::Guide(Guide { layers: self.guide_layers.clone(), image }).to_string()
             }
         }
@@ -215,15 +215,14 @@ fn read(name: &str, places: &Places) -> Result<(SourceFile, Image)> {
     let path = places.of(name);
     let bytes = oneiro_media::read_bytes(path)?;
     let image = oneiro_media::decode_image(&bytes, path)?;
-    let image = Image { height: image.height, width: image.width, rgb: image.rgb };
     Ok((SourceFile { path: name.to_owned(), sha256: hash(&bytes) }, image))
 }
 
 /// A mask is white where it is white in all colours: the mean of the three.
-fn mask_of(image: &Image) -> Mask {
+fn mask_of(image: &Image) -> Image {
     let n = image.height * image.width;
-    let data = (0..n).map(|i| (0..3).map(|c| image.rgb[c * n + i]).sum::<f32>() / 3.0).collect();
-    Mask { height: image.height, width: image.width, data }
+    let data = (0..n).map(|i| (0..3).map(|c| image.data[c * n + i]).sum::<f32>() / 3.0).collect();
+    Image { channels: 1, data, ..*image }
 }
 
 /// What a dream says of itself, beside its job.
@@ -270,7 +269,7 @@ impl Text<'_> {
 struct Materials {
     goal: Goal,
     start: Start,
-    mask: Option<Mask>,
+    mask: Option<Image>,
 }
 
 /// A finished dream.
@@ -278,7 +277,7 @@ struct Dreamt {
     input: String,
     raw: Image,
     /// As it is saved: 8 bits, clipped.
-    picture: oneiro_media::Image,
+    picture: Image,
     report: UnitReport,
 }
 
@@ -309,7 +308,7 @@ impl<'w> Frames<'w> {
         })
     }
 
-    fn push(&mut self, frame: &oneiro_media::Image) -> Result<()> {
+    fn push(&mut self, frame: &Image) -> Result<()> {
         match self {
             Self::Apng(writer) => writer.push(frame, FRAME_TICKS)?,
             Self::Gif(film, ..) => film.push(frame, FRAME_TICKS)?,
@@ -382,9 +381,8 @@ fn dream(
         ));
     }
     let picture = saved(&dream)?;
-    let of_saved = Image { height: picture.height, width: picture.width, rgb: picture.rgb };
     let (value, value_saved) =
-        context.compute(|| Ok::<_, anyhow::Error>((dream.value(), dream.value_of(&of_saved)?)))?;
+        context.compute(|| Ok::<_, anyhow::Error>((dream.value(), dream.value_of(&picture)?)))?;
     let report = UnitReport {
         unit: job.unit.clone(),
         objective: text.objective.clone(),
@@ -402,13 +400,11 @@ fn dream(
         display: Display::Clip,
         display_range: None,
     };
-    let picture = oneiro_media::Image::new(of_saved.width, of_saved.height, of_saved.rgb)?;
     Ok(Dreamt { input, raw: dream.raw(), picture, report })
 }
 
 /// The picture as an 8-bit file holds it.
-fn saved(dream: &Dream<'_>) -> Result<oneiro_media::Image> {
-    let Image { height, width, rgb } = dream.picture();
-    let bytes = oneiro_media::Image::new(width, height, rgb)?.to_rgb8();
-    Ok(oneiro_media::Image::from_rgb8(width, height, &bytes)?)
+fn saved(dream: &Dream<'_>) -> Result<Image> {
+    let picture = dream.picture();
+    Ok(Image::from_rgb8(picture.width, picture.height, &picture.to_rgb8())?)
 }

@@ -205,8 +205,10 @@ impl Recipe {
         let heard = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
         let cells = context
             .compute(|| match &toward {
-                None => Cells::of(&model.model, &heard, &photo.data, Some(size)),
-                Some(objective) => Cells::toward(&model.model, &heard, objective, &photo.data, Some(size)),
+                None => Cells::of(&model.model, &heard, photo.image.colors(), Some(size)),
+                Some(objective) => {
+                    Cells::toward(&model.model, &heard, objective, photo.image.colors(), Some(size))
+                }
             })
             .with_context(|| format!("could not look at {} through {}", self.image, model.source))?;
         let [_, rows, columns] = cells.shape();

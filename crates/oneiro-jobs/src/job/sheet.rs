@@ -238,9 +238,9 @@ impl Made<'_> {
                 }
                 cell = cell.caption(layout.measure.caption(result.report.value));
                 if let Some(alpha) = &result.alpha {
-                    let plane = Image::new(result.picture.width, result.picture.height, alpha.repeat(3))?;
+                    let plane = Image::rgb(result.picture.width, result.picture.height, alpha.repeat(3))?;
                     let plane = fitted(plane, size)?;
-                    cell = cell.alpha(plane.rgb[..plane.width * plane.height].to_vec());
+                    cell = cell.alpha(plane.data[..plane.width * plane.height].to_vec());
                 }
                 sheet = sheet.cell(cell);
             }

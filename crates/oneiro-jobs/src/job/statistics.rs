@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::statistics::{ColorAccumulator, Statistics};
-use oneiro_media::{Bands, IMAGE_EXTENSIONS, Image};
+use oneiro_media::{IMAGE_EXTENSIONS, Image};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -169,12 +169,12 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
     let side = job.size;
     let read = |path: &PathBuf| -> Result<Vec<f32>> {
         if is_npy(path) {
-            return Ok(Bands::read(path)?.fit_center_crop(side, side)?.data);
+            return Ok(oneiro_media::fit_center_crop(&oneiro_media::read_bands(path)?, side, side)?.data);
         }
         let image = oneiro_media::read_image(path)?;
         let image = oneiro_media::fit_center_crop(&image, side, side)
             .with_context(|| format!("could not scale {}", path.display()))?;
-        Ok(if job.gray { gray(&image) } else { image.rgb })
+        Ok(if job.gray { gray(&image) } else { image.data })
     };
     let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
     // Of bands the first file says how many there are.
@@ -253,5 +253,5 @@ fn picture(statistics: &Statistics) -> Result<Image> {
         *value = ((logarithms[(channel * height + v) * half + u] - low) / (high - low).max(f64::MIN_POSITIVE))
             as f32;
     }
-    Ok(Image::new(channels * width, height, plane.repeat(3))?)
+    Ok(Image::rgb(channels * width, height, plane.repeat(3))?)
 }

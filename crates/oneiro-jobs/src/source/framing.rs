@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn an_image_of_the_networks_size_is_shown_as_it_is() {
-        let image = Image::new(3, 2, (0..18).map(|i| i as f32 / 18.0).collect()).unwrap();
+        let image = Image::rgb(3, 2, (0..18).map(|i| i as f32 / 18.0).collect()).unwrap();
         let (shown, framing) = framed(&image, [2, 3], None).unwrap();
         assert_eq!(shown, image);
         assert_eq!(framing.words(), "shown as it is, 2x3");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use oneiro::card::{ChannelOrder, InputCard, InputKind};
 use oneiro::objective::{Objective, Reference, Sources, Term};
-use oneiro_media::{Bands, Image};
+use oneiro_media::{Image, read_bands};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -147,24 +147,20 @@ impl<'a> Files<'a> {
 
     fn photograph(&self, name: &str) -> Result<Reference> {
         let image = self.fitted(name)?;
-        Ok(Reference {
-            name: name.to_owned(),
-            shape: [3, image.height, image.width],
-            data: Arc::from(image.rgb),
-        })
+        Ok(Reference::new(name, image))
     }
 
     /// The bands of a file, as many as the card of an input says.
     fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
-        let (bands, wanted) = (Bands::read(self.model.places.of(name))?, card.channels());
-        if bands.count != wanted {
+        let (bands, wanted) = (read_bands(self.model.places.of(name))?, card.channels());
+        if bands.channels != wanted {
             let hint = match bands.width == wanted {
                 true => "; its last axis has as many: save numpy.moveaxis(a, -1, 0)",
                 false => "",
             };
             bail!(
                 "{name}: its shape is [{}, {}, {}], the network takes {wanted} bands: [{wanted}, height, width]{hint}",
-                bands.count,
+                bands.channels,
                 bands.height,
                 bands.width
             );
@@ -172,13 +168,12 @@ impl<'a> Files<'a> {
         self.fitted_bands(name, &bands)
     }
 
-    fn fitted_bands(&self, name: &str, bands: &Bands) -> Result<Reference> {
+    fn fitted_bands(&self, name: &str, bands: &Image) -> Result<Reference> {
         let Some([h, w]) = self.size else {
             bail!("{name}: the network has no input for pictures");
         };
         self.model.framings.add(name, Framing::covering([bands.height, bands.width], [h, w]));
-        let data = bands.fit_center_crop(h, w)?.data;
-        Ok(Reference { name: name.to_owned(), shape: [bands.count, h, w], data: Arc::from(data) })
+        Ok(Reference::new(name, oneiro_media::fit_center_crop(bands, h, w)?))
     }
 
     /// A picture whose brightness is a mask: a photograph, or one band of a `.npy` file.
@@ -186,9 +181,9 @@ impl<'a> Files<'a> {
         if !is_npy(name) {
             return self.photograph(name);
         }
-        let bands = Bands::read(self.model.places.of(name))?;
-        if bands.count != 1 {
-            bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.count);
+        let bands = read_bands(self.model.places.of(name))?;
+        if bands.channels != 1 {
+            bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.channels);
         }
         self.fitted_bands(name, &bands)
     }
@@ -226,12 +221,11 @@ pub fn is_npy(path: impl AsRef<Path>) -> bool {
 
 /// What is drawn of a picture that was read: the bands that the network's card shows.
 pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
-    let [channels, height, width] = picture.shape;
-    let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == channels;
+    let image = picture.image.as_ref();
+    let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == image.channels;
     let shown = model.model.card.input.iter().find(of_bands).map_or([0, 1, 2], InputCard::shown);
-    let plane = height * width;
-    let rgb = shown.iter().flat_map(|&channel| &picture.data[channel * plane..(channel + 1) * plane]);
-    Ok(Image::new(width, height, rgb.copied().collect())?)
+    let data = shown.iter().flat_map(|&channel| image.plane(channel)).copied().collect();
+    Ok(Image::rgb(image.width, image.height, data)?)
 }
 
 /// Classes alone, where an objective cannot name files.

@@ -13,7 +13,7 @@ fn film() -> Film {
             let inside = (x as i32 - 12).pow(2) + (y as i32 - 10).pow(2) < 4 * step * step;
             if inside { [0.9, 0.1, 0.3][channel] } else { (x + y * channel) as f32 / 64.0 }
         });
-        film.push(&Image::new(24, 20, rgb.collect()).unwrap(), 5).unwrap();
+        film.push(&Image::rgb(24, 20, rgb.collect()).unwrap(), 5).unwrap();
     }
     film.set_times(7, 150);
     film

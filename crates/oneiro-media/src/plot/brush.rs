@@ -278,8 +278,8 @@ mod tests {
             let ink: f32 = canvas.plane(0).iter().map(|value| 1.0 - value).sum();
             assert!((30.0..66.0).contains(&ink), "{marker:?}: {ink}");
             assert_eq!(canvas.pixel(10, 10), [0.0; 3], "{marker:?}");
-            assert!(seen.iter().all(|(_, other)| *other != canvas.rgb), "{marker:?}");
-            seen.push((marker, canvas.rgb));
+            assert!(seen.iter().all(|(_, other)| *other != canvas.data), "{marker:?}");
+            seen.push((marker, canvas.data));
         }
         let mut corner = Image::filled(4, 4, [1.0; 3]);
         Marker::Circle.draw(&mut corner, (-2.0, 3.5), [0.0; 3], [1.0; 3]);

@@ -139,7 +139,7 @@ fn data_of_every_kind_is_drawn_without_a_panic_and_always_the_same() {
                     plot = plot.log_x().log_y();
                 }
                 let image = plot.render().unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert!(image.rgb.iter().all(|value| (0.0..=1.0).contains(value)), "{what}");
+                assert!(image.data.iter().all(|value| (0.0..=1.0).contains(value)), "{what}");
                 assert_eq!(image, plot.render().unwrap(), "{what}");
                 let narrow = plot.x_range(1.0, 1.0 + 1e-9).y_range(1e-290, 2e-290).render();
                 assert!(narrow.is_ok(), "{what}");

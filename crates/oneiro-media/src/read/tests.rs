@@ -26,7 +26,7 @@ fn every_format_gives_the_same_picture() {
     ];
     for (name, bytes) in cases {
         let image = decode_image(bytes, name).unwrap();
-        assert_eq!((image.width, image.height, image.rgb.len()), (12, 8, 3 * 96), "{name}");
+        assert_eq!((image.width, image.height, image.data.len()), (12, 8, 3 * 96), "{name}");
         assert_near(image.pixel(0, 0), RED, name);
         assert_near(image.pixel(11, 7), BLUE, name);
     }

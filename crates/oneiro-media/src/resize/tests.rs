@@ -5,7 +5,7 @@ fn pattern(height: usize, width: usize) -> Image {
     let value = |i: usize| ((7 * (i % width) + 13 * (i / width)) % 32) as f32 / 31.0;
     let plane: Vec<f32> = (0..height * width).map(value).collect();
     let rgb = [1.0, -1.0, 2.0].iter().flat_map(|k| plane.iter().map(move |v| k * v)).collect();
-    Image::new(width, height, rgb).unwrap()
+    Image::rgb(width, height, rgb).unwrap()
 }
 
 /// First, last of the first row, middle, last.
@@ -81,8 +81,11 @@ fn a_flat_picture_stays_flat_and_an_unchanged_size_changes_nothing() {
     let flat = Image::filled(13, 9, [0.25, 0.5, 1.0]);
     for filter in [Filter::Area, Filter::Triangle, Filter::Bicubic] {
         for (h, w) in [(1, 1), (4, 17), (31, 2)] {
-            for (got, expected) in
-                resize(&flat, h, w, filter).unwrap().rgb.iter().zip(Image::filled(w, h, [0.25, 0.5, 1.0]).rgb)
+            for (got, expected) in resize(&flat, h, w, filter)
+                .unwrap()
+                .data
+                .iter()
+                .zip(Image::filled(w, h, [0.25, 0.5, 1.0]).data)
             {
                 assert!((got - expected).abs() < 1e-6, "{filter:?} {h}×{w}");
             }

@@ -98,7 +98,7 @@ fn a_long_label_is_wrapped_as_far_as_its_row_is_high() {
 
 #[test]
 fn zoomed_pixels_are_squares() {
-    let image = Image::new(2, 1, vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
+    let image = Image::rgb(2, 1, vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.0]).unwrap();
     let sheet = Sheet::new(1).margin(0).zoom(3).cell(Cell::new(image)).render().unwrap();
     assert_eq!((sheet.width, sheet.height), (6, 3));
     assert!(!is_red(&sheet, 2, 2) && is_red(&sheet, 3, 0) && is_red(&sheet, 5, 2));

@@ -75,7 +75,7 @@ fn a_transparent_picture_comes_back_with_its_colours_and_text() {
 
 #[test]
 fn the_same_picture_and_text_give_the_same_bytes() {
-    let image = Image::new(32, 32, (0..3 * 1024).map(|i| (i * 37 % 256) as f32 / 255.0).collect()).unwrap();
+    let image = Image::rgb(32, 32, (0..3 * 1024).map(|i| (i * 37 % 256) as f32 / 255.0).collect()).unwrap();
     let how = text(&[("seed", "7")]);
     assert_eq!(encode_png(&image, &how).unwrap(), encode_png(&image, &how).unwrap());
 }
@@ -91,7 +91,7 @@ fn keywords_and_texts_that_png_cannot_hold_are_errors() {
         assert!(matches!(error, MediaError::Text { .. }), "{key}: {error:?}");
     }
     assert!(encode_png(&image, &text(&[(&long[..72], "x")])).is_ok());
-    assert!(encode_png(&Image { width: 0, height: 0, rgb: vec![] }, &PngText::default()).is_err());
+    assert!(encode_png(&Image::filled(0, 0, [0.0; 3]), &PngText::default()).is_err());
 }
 
 #[test]

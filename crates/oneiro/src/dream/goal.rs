@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use oneiro_net::{CpuSession, Plan, Request, Session};
 
-use super::Image;
 use super::planes::resize;
+use oneiro_image::Image;
+
 use crate::error::{Error, Result};
 use crate::model::{Model, Target, View};
 use crate::objective::Objective;
@@ -68,7 +69,7 @@ impl Guided {
             l if l > GUIDE_SIDE => (n * GUIDE_SIDE / l).max(1),
             _ => n,
         }));
-        let pixels = resize(&guide.image.rgb, [height, width], size);
+        let pixels = resize(&guide.image.data, [height, width], size);
         let names: Vec<&str> = guide.layers.iter().map(|(layer, _)| layer.as_str()).collect();
         let mut session = compile(model, &names, size, false)?;
         feed(model, &mut session, input, &pixels);

@@ -1,18 +1,9 @@
 //! What a dream begins with: a picture or noise, and a mask; planes that follow the octaves.
 
+use oneiro_image::Image;
+
 use crate::dream::planes::resize;
 use crate::error::{Error, Result};
-
-/// A colour picture: RGB in 0–1, planar (3, H, W), not necessarily clipped.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Image {
-    /// Rows.
-    pub height: usize,
-    /// Pixels a row.
-    pub width: usize,
-    /// 3·H·W values.
-    pub rgb: Vec<f32>,
-}
 
 /// What a dream starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,17 +12,6 @@ pub enum Start {
     Noise,
     /// A picture.
     Image(Image),
-}
-
-/// Where a picture may change: 1 where it dreams, 0 where it stays.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mask {
-    /// Rows.
-    pub height: usize,
-    /// Pixels a row.
-    pub width: usize,
-    /// H·W values in 0–1.
-    pub data: Vec<f32>,
 }
 
 /// Planes at the result's size, and at that of the octave where it is another.
@@ -55,6 +35,17 @@ impl Scaled {
             self.now = Some(resize(&self.full, full, now));
         }
     }
+}
+
+/// An error unless it is an opaque still of this many channels, with all its values.
+pub(super) fn check_photo(what: &str, image: &Image, channels: usize) -> Result<()> {
+    if (image.channels, image.frames, image.has_alpha) != (channels, 1, false) {
+        let shape = image.shape();
+        return Err(Error::Settings(format!(
+            "{what} has axes {shape:?}; an opaque still of {channels} channels is needed"
+        )));
+    }
+    check_len(what, channels * image.height * image.width, image.data.len())
 }
 
 pub(super) fn check_len(what: &str, expected: usize, len: usize) -> Result<()> {

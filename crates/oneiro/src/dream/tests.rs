@@ -21,7 +21,7 @@ fn photo(height: usize, width: usize) -> Image {
         (0.5 + 0.3 * wave + 0.05 * stream.normal()) as f32
     };
     let rgb = (0..3 * height * width).map(|i| value(i).clamp(0.0, 1.0)).collect();
-    Image { height, width, rgb }
+    Image::rgb(width, height, rgb).unwrap()
 }
 
 fn layer(name: &str) -> Goal {
@@ -53,9 +53,9 @@ fn every_preset_raises_the_objective_from_a_photo_and_from_noise() {
             let least = if preset.octave_start == OctaveStart::Detail { 1.2 } else { 1.0 };
             assert!(after > least * before, "{}: {before} -> {after}", preset.name);
             let shown = dream.picture();
-            assert!(shown.rgb.len() == 3 * 60 * 70 && shown.rgb.iter().all(|x| x.is_finite()));
+            assert!(shown.data.len() == 3 * 60 * 70 && shown.data.iter().all(|x| x.is_finite()));
             if preset.clip {
-                assert!(shown.rgb.iter().all(|x| (0.0..=1.0).contains(x)));
+                assert!(shown.data.iter().all(|x| (0.0..=1.0).contains(x)));
             }
         }
     }
@@ -131,7 +131,7 @@ fn no_seam_is_seen_where_tiles_meet() {
         let factor = dream.normalize();
         dream.x.iter_mut().zip(&dream.gradient).for_each(|(x, g)| *x += factor * g);
     }
-    let change: Vec<f64> = dream.x.iter().zip(&photo.rgb).map(|(x, p)| f64::from(x - WHITE * p)).collect();
+    let change: Vec<f64> = dream.x.iter().zip(&photo.data).map(|(x, p)| f64::from(x - WHITE * p)).collect();
     // The change's jump from each column to the next, summed over rows and colours.
     let jump = |x: usize| -> f64 {
         (0..3 * 192).map(|row| (change[row * 192 + (x + 1) % 192] - change[row * 192 + x]).powi(2)).sum()
@@ -147,7 +147,7 @@ fn no_seam_is_seen_where_tiles_meet() {
 fn a_mask_keeps_what_is_black_and_strength_mixes() {
     let model = model();
     let data = (0..60 * 70).map(|i| if i % 70 < 30 { 1.0 } else { 0.0 }).collect();
-    let mask = Mask { height: 60, width: 70, data };
+    let mask = Image::new([1, 60, 70], data).unwrap();
     for preset in DreamPreset::all() {
         let preset = DreamPreset { display: Display::Clip, ..quick(preset) };
         let start = || Start::Image(photo(60, 70));
@@ -155,9 +155,9 @@ fn a_mask_keeps_what_is_black_and_strength_mixes() {
         finish(&mut dream);
         let (picture, start_image) = (dream.picture(), photo(60, 70));
         let change = |column: std::ops::Range<usize>| {
-            (0..picture.rgb.len())
+            (0..picture.data.len())
                 .filter(|i| column.contains(&(i % 70)))
-                .map(|i| (picture.rgb[i] - start_image.rgb[i]).abs())
+                .map(|i| (picture.data[i] - start_image.data[i]).abs())
                 .fold(0.0, f32::max)
         };
         assert!(change(0..29) > 0.02, "{}", preset.name);
@@ -167,10 +167,10 @@ fn a_mask_keeps_what_is_black_and_strength_mixes() {
         let run = |preset: &DreamPreset| {
             let mut dream = Dream::new(&model, preset, &layer("fire3"), start(), None, 0).unwrap();
             finish(&mut dream);
-            dream.raw().rgb
+            dream.raw().data
         };
         let (all, half) = (run(&preset), run(&half));
-        let mixed = |i: usize| (0.5 * (all[i] + start_image.rgb[i]) - half[i]).abs();
+        let mixed = |i: usize| (0.5 * (all[i] + start_image.data[i]) - half[i]).abs();
         assert!((0..all.len()).all(|i| mixed(i) < 1e-5), "{}", preset.name);
     }
 }
@@ -179,7 +179,7 @@ fn a_mask_keeps_what_is_black_and_strength_mixes() {
 fn a_guide_raises_its_own_features_and_has_the_gradient_of_its_value() {
     let model = model();
     let mut image = photo(64, 64);
-    image.rgb.reverse();
+    image.data.reverse();
     let goal = Goal::Guide(Guide { layers: vec![("fire3".into(), 1.0), ("fire4".into(), 0.5)], image });
     assert_eq!(goal.to_string(), "guide(fire3) + 0.5*guide(fire4)");
     let preset = DreamPreset { octaves: 1, steps: 4, ..DreamPreset::deepdream() };
@@ -188,11 +188,11 @@ fn a_guide_raises_its_own_features_and_has_the_gradient_of_its_value() {
     // Central differences along a random direction.
     let mut stream = Stream::new(3, 3);
     let direction: Vec<f32> = (0..3 * 40 * 48).map(|_| stream.normal() as f32).collect();
-    dream.network.seen.copy_from_slice(&photo(40, 48).rgb);
+    dream.network.seen.copy_from_slice(&photo(40, 48).data);
     dream.network.look(true);
     let slope: f64 = dream.network.gradient.iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
     let mut at = |t: f32| {
-        let moved = photo(40, 48).rgb;
+        let moved = photo(40, 48).data;
         let moved = moved.iter().zip(&direction).map(|(x, d)| x + t * d);
         dream.network.seen.iter_mut().zip(moved).for_each(|(s, m)| *s = m);
         dream.network.look(false)
@@ -226,7 +226,8 @@ fn no_steps_leave_the_picture_as_it_is() {
     let start = Start::Image(photo(40, 50));
     let dream = Dream::new(&model, &preset, &layer("fire2"), start, None, 0).unwrap();
     assert!(dream.finished());
-    let worst = dream.raw().rgb.iter().zip(photo(40, 50).rgb).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst =
+        dream.raw().data.iter().zip(photo(40, 50).data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-6, "{worst}");
 }
 
@@ -244,12 +245,12 @@ fn an_octave_that_is_too_small_is_repeated_in_the_network_s_own_size() {
 #[test]
 fn what_cannot_be_dreamt_is_one_clear_error() {
     let model = model();
-    let dream = |goal: &Goal, start: Start, mask: Option<Mask>, preset: DreamPreset| {
+    let dream = |goal: &Goal, start: Start, mask: Option<Image>, preset: DreamPreset| {
         Dream::new(&model, &preset, goal, start, mask, 0).err().map(|e| e.to_string()).unwrap_or_default()
     };
     let (deep, fire) = (DreamPreset::deepdream, layer("fire2"));
-    let black = |v: f32| Some(Mask { height: 2, width: 2, data: vec![v; 4] });
-    let small = Image { height: 1, width: 1, rgb: vec![0.5; 3] };
+    let black = |v: f32| Some(Image::new([1, 2, 2], vec![v; 4]).unwrap());
+    let small = Image::filled(1, 1, [0.5; 3]);
     for (error, word) in [
         (dream(&layer("fire22"), Start::Image(photo(40, 40)), None, deep()), "fire22"),
         (dream(&fire, Start::Image(small), None, deep()), "1x1"),
@@ -258,18 +259,15 @@ fn what_cannot_be_dreamt_is_one_clear_error() {
         (dream(&fire, Start::Noise, None, DreamPreset { strength: 0.5, ..deep() }), "strength"),
         (dream(&fire, Start::Noise, None, DreamPreset { octaves: 99, ..deep() }), "octaves is 99"),
         (
-            dream(&fire, Start::Image(Image { height: 40, width: 40, rgb: vec![0.0; 7] }), None, deep()),
-            "7 values",
-        ),
-        (
             dream(
                 &fire,
-                Start::Image(Image { height: 40, width: 40, rgb: vec![f32::NAN; 4800] }),
+                Start::Image(Image { data: vec![0.0; 7], ..Image::filled(40, 40, [0.0; 3]) }),
                 None,
                 deep(),
             ),
-            "finite",
+            "7 values",
         ),
+        (dream(&fire, Start::Image(Image::filled(40, 40, [f32::NAN; 3])), None, deep()), "finite"),
     ] {
         assert!(error.contains(word), "{word}: {error}");
     }

@@ -3,20 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
+use oneiro_image::Image;
+
 /// A picture that a term compares with, planar in display units, of the size that the network sees.
 #[derive(Clone, PartialEq)]
 pub struct Reference {
     /// As the expression names it: a path, for the command line.
     pub name: String,
-    /// C, H, W.
-    pub shape: [usize; 3],
-    /// Planes, RGB or bands in 0–1.
-    pub data: Arc<[f32]>,
+    /// RGB or bands in 0–1.
+    pub image: Arc<Image>,
+}
+
+impl Reference {
+    /// A picture under its name.
+    pub fn new(name: impl Into<String>, image: Image) -> Self {
+        Self { name: name.into(), image: Arc::new(image) }
+    }
 }
 
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reference({}, {:?})", self.name, self.shape)
+        write!(f, "Reference({}, {:?})", self.name, self.image.shape())
     }
 }
 
@@ -62,7 +69,7 @@ impl Sources for AnySources {
     }
 
     fn picture(&self, name: &str) -> Result<Reference, String> {
-        Ok(Reference { name: name.to_owned(), shape: [3, 1, 1], data: Arc::from([0.0; 3]) })
+        Ok(Reference::new(name, Image::filled(1, 1, [0.0; 3])))
     }
 
     fn vector(&self, _name: &str) -> Result<Arc<[f32]>, String> {

@@ -72,7 +72,8 @@ fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usi
     }
     model.check_picture(input, &shape)?;
     let preprocess = Preprocess::from_card(&model.card.input[input]);
-    let ([channels, height, width], wanted) = (picture.shape, preprocess.channels());
+    let (image, wanted) = (picture.image.as_ref(), preprocess.channels());
+    let (channels, height, width) = (image.channels, image.height, image.width);
     if channels != wanted {
         return Err(fail(format!("it has {channels} channels, {wanted} are needed")));
     }
@@ -84,6 +85,6 @@ fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usi
     }
     let data = session.input_mut(input);
     let n = data.len() / batch.max(1);
-    data.chunks_exact_mut(n.max(1)).for_each(|entry| preprocess.apply(&picture.data, entry));
+    data.chunks_exact_mut(n.max(1)).for_each(|entry| preprocess.apply(image.colors(), entry));
     Ok(())
 }

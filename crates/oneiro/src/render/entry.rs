@@ -2,6 +2,8 @@
 
 use oneiro_net::Rules;
 
+use oneiro_image::Image;
+
 use crate::error::Result;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
@@ -175,15 +177,12 @@ impl Canvas {
         let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.shape, size);
         let mut data = vec![0.0; channels * size[0] * size[1]];
         sampled.apply(&self.image, &mut data);
-        let colors = data.len() - if self.background.is_some() { size[0] * size[1] } else { 0 };
-        self.preprocess.visible(&mut data[..colors]);
-        Picture {
-            input: input.to_owned(),
-            shape: [channels, size[0], size[1]],
-            data,
-            shown: self.preprocess.shown(),
-            transparent: self.background.is_some(),
-        }
+        let has_alpha = self.background.is_some();
+        let colors = channels - usize::from(has_alpha);
+        self.preprocess.visible(&mut data[..colors * size[0] * size[1]]);
+        let [height, width] = size;
+        let image = Image { channels: colors, frames: 1, height, width, has_alpha, data };
+        Picture { input: input.to_owned(), image, shown: self.preprocess.shown() }
     }
 
     /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use oneiro_image::Image;
+
 use crate::error::{Error, Result};
 use crate::objective::Reference;
 use crate::param::{Masked, Param, Sources};
@@ -73,7 +75,7 @@ impl Materials {
                     "a picture with a mask is opaque: leave alpha or the mask out".into(),
                 ));
             }
-            let is_gray = mask.shape[0] == 1;
+            let is_gray = mask.image.channels == 1;
             let mask = with_margin(mask, [if is_gray { 1 } else { 3 }, shape[1], shape[2]])?;
             let plane = shape[1] * shape[2];
             let luma = |i: usize| match is_gray {
@@ -94,7 +96,7 @@ impl Materials {
 
 /// A picture in the middle of a larger one, its edge repeated.
 fn with_margin(picture: &Reference, [channels, height, width]: [usize; 3]) -> Result<Vec<f32>> {
-    let [c, h, w] = picture.shape;
+    let Image { channels: c, height: h, width: w, ref data, .. } = *picture.image;
     if c != channels || h > height || w > width {
         return Err(Error::Settings(format!(
             "the picture {} is {h}x{w} with {c} channels; {height}x{width} with {channels} are needed",
@@ -103,7 +105,7 @@ fn with_margin(picture: &Reference, [channels, height, width]: [usize; 3]) -> Re
     }
     let (top, left) = ((height - h) / 2, (width - w) / 2);
     let mut out = Vec::with_capacity(channels * height * width);
-    for plane in picture.data.chunks_exact(h * w) {
+    for plane in data.chunks_exact(h * w) {
         for y in 0..height {
             let row = y.saturating_sub(top).min(h - 1) * w;
             out.extend((0..width).map(|x| plane[row + x.saturating_sub(left).min(w - 1)]));
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_margin_repeats_the_edge() {
-        let picture = Reference { name: "p".into(), shape: [1, 1, 2], data: Arc::from([1.0, 2.0]) };
+        let picture = Reference::new("p", Image::new([1, 1, 2], [1.0, 2.0].to_vec()).unwrap());
         assert_eq!(with_margin(&picture, [1, 2, 5]).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
         let error = with_margin(&picture, [1, 2, 1]).unwrap_err().to_string();
         assert!(error.contains("1x2") && error.contains("2x1"), "{error}");

@@ -1,5 +1,7 @@
 //! What comes of a rendering, and where it stands.
 
+use oneiro_image::Image;
+
 use crate::objective::Objective;
 
 /// Why the optimisation of a picture ended.
@@ -29,40 +31,26 @@ impl Stop {
 pub struct Picture {
     /// Name of the network's input.
     pub input: String,
-    /// C, H, W.
-    pub shape: [usize; 3],
-    /// RGB in 0–1, or bands, planar, not clipped; then opacity if it has one.
-    pub data: Vec<f32>,
+    /// RGB in 0–1, or bands, not clipped.
+    pub image: Image,
     /// Which planes are drawn as red, green and blue.
     pub shown: [usize; 3],
-    /// Whether the last plane is opacity.
-    pub transparent: bool,
 }
 
 impl Picture {
-    fn plane(&self) -> usize {
-        self.shape[1] * self.shape[2]
-    }
-
     /// All planes but opacity, one after another: what the network reads.
     pub fn colors(&self) -> &[f32] {
-        let opacity = if self.transparent { self.plane() } else { 0 };
-        &self.data[..self.data.len() - opacity]
+        self.image.colors()
     }
 
     /// The plane of opacity, if there is one.
     pub fn opacity(&self) -> Option<&[f32]> {
-        self.transparent.then(|| &self.data[self.data.len() - self.plane()..])
+        self.image.opacity()
     }
 
     /// The planes that are drawn, `[3, H, W]`.
     pub fn rgb(&self) -> Vec<f32> {
-        let plane = self.plane();
-        self.shown
-            .iter()
-            .flat_map(|&channel| &self.data[channel * plane..(channel + 1) * plane])
-            .copied()
-            .collect()
+        self.shown.iter().flat_map(|&channel| self.image.plane(channel)).copied().collect()
     }
 }
 
@@ -101,12 +89,9 @@ mod tests {
     #[test]
     fn a_picture_of_bands_is_drawn_by_three_of_them() {
         let data: Vec<f32> = (0..10).map(|i| i as f32).collect();
-        let picture =
-            Picture { input: "x".into(), shape: [5, 1, 2], data, shown: [3, 0, 0], transparent: true };
+        let image = Image::transparent([4, 1, 2], data).unwrap();
+        let picture = Picture { input: "x".into(), image, shown: [3, 0, 0] };
         assert_eq!(picture.rgb(), [6.0, 7.0, 0.0, 1.0, 0.0, 1.0]);
         assert_eq!(picture.opacity(), Some(&[8.0, 9.0][..]));
-        assert_eq!(picture.colors().len(), 8);
-        let opaque = Picture { transparent: false, ..picture };
-        assert_eq!((opaque.opacity(), opaque.colors().len()), (None, 10));
     }
 }

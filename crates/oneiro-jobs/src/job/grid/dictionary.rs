@@ -201,7 +201,7 @@ fn frame(image: &mut Image, square: Square, color: [f32; 3]) {
             let edge = (x - square.x).min(right - 1 - x).min(y - square.y).min(foot - 1 - y);
             if edge < FRAME {
                 for (c, value) in color.iter().enumerate() {
-                    image.rgb[c * pixels + y * width + x] = *value;
+                    image.data[c * pixels + y * width + x] = *value;
                 }
             }
         }

@@ -160,7 +160,7 @@ impl Job for InversionJob {
             let preset = finished_preset(&self.rendering.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
             // Bands count as they are drawn.
-            Ok((path.as_str(), references::drawn(model, &photo)?.rgb))
+            Ok((path.as_str(), references::drawn(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;
         let results = results(&cases, finished, &photos);

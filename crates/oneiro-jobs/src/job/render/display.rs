@@ -101,7 +101,7 @@ impl Display {
 
     /// An opaque picture as it is shown by itself.
     pub fn show(self, image: Image) -> Result<Image> {
-        Ok(match self.levels(if self.is_clip() { Vec::new() } else { image.rgb.clone() })? {
+        Ok(match self.levels(if self.is_clip() { Vec::new() } else { image.data.clone() })? {
             None => image,
             Some(levels) => levels.apply(&image),
         })
@@ -145,10 +145,10 @@ fn visible_values(result: &Finished) -> Result<Vec<f32>> {
     let image = colors(&result.rendered.images)?;
     Ok(match &result.alpha {
         Some(alpha) if alpha.iter().any(|a| *a > 0.0) => {
-            let seen = image.rgb.iter().zip(alpha.iter().cycle()).filter(|(_, a)| **a > 0.0);
+            let seen = image.data.iter().zip(alpha.iter().cycle()).filter(|(_, a)| **a > 0.0);
             seen.map(|(v, _)| *v).collect()
         }
-        _ => image.rgb,
+        _ => image.data,
     })
 }
 
@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn pictures_that_are_clipped_are_not_touched() {
-        let image = Image::new(1, 1, vec![-1.0, 0.5, 2.0]).unwrap();
+        let image = Image::rgb(1, 1, vec![-1.0, 0.5, 2.0]).unwrap();
         assert_eq!(Display::Clip.show(image.clone()).unwrap(), image);
-        assert_eq!(Display::Range(-1.0, 2.0).show(image).unwrap().rgb, [0.0, 0.5, 1.0]);
+        assert_eq!(Display::Range(-1.0, 2.0).show(image).unwrap().data, [0.0, 0.5, 1.0]);
     }
 }

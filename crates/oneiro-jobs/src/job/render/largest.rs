@@ -33,7 +33,7 @@ pub fn largest_value(
     for path in pictures {
         context.check()?;
         let picture = files.reference(path)?;
-        preprocess.apply(&picture.data, probe.input_mut(input));
+        preprocess.apply(picture.image.colors(), probe.input_mut(input));
         context.compute(|| probe.show_inputs().map(|()| probe.forward()))?;
         largest = largest.max(probe.value(0));
         progress.advance(1);

@@ -7,15 +7,15 @@ use crate::numbers::Mean;
 
 /// Peak signal-to-noise ratio of a picture against a photo of its size, in dB, both of 0–1.
 pub fn psnr(picture: &Image, photo: &[f32]) -> f64 {
-    let pairs = picture.rgb.iter().zip(photo);
+    let pairs = picture.data.iter().zip(photo);
     let square: f64 = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     -10.0 * (square / photo.len().max(1) as f64).log10()
 }
 
 /// Root mean square distance of two pictures, 0–1.
 fn distance(a: &Image, b: &Image) -> f64 {
-    let square: f64 = a.rgb.iter().zip(&b.rgb).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-    (square / a.rgb.len().max(1) as f64).sqrt()
+    let square: f64 = a.data.iter().zip(&b.data).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    (square / a.data.len().max(1) as f64).sqrt()
 }
 
 /// How far apart several pictures of the same thing are: the mean distance of two of them.
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn equal_pictures_have_no_noise() {
         let image = Image::filled(2, 2, [0.5; 3]);
-        assert_eq!(psnr(&image, &image.rgb), f64::INFINITY);
+        assert_eq!(psnr(&image, &image.data), f64::INFINITY);
         assert!((psnr(&image, &[0.6; 12]) - 20.0).abs() < 1e-4);
     }
 }

@@ -15,8 +15,8 @@ pub fn raw_bytes(finished: &[Finished]) -> Result<Vec<u8>> {
         for picture in &result.rendered.images {
             tensors.push(RawTensor {
                 name: format!("{}/{i}", picture.input),
-                shape: picture.shape.to_vec(),
-                data: picture.data.clone(),
+                shape: picture.image.shape(),
+                data: picture.image.data.clone(),
             });
         }
     }

@@ -19,8 +19,8 @@ fn level(value: f32) -> f32 {
 /// What is drawn of the first input's picture, unclipped.
 pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = first(pictures)?;
-    let [_, h, w] = picture.shape;
-    Ok(Image::new(w, h, picture.rgb())?)
+    let (h, w) = (picture.image.height, picture.image.width);
+    Ok(Image::rgb(w, h, picture.rgb())?)
 }
 
 /// The same as an 8-bit file holds it.
@@ -45,7 +45,7 @@ pub struct Levels {
 impl Levels {
     pub fn of(pictures: &[Picture]) -> Result<Self> {
         let picture = first(pictures)?;
-        let [_, height, width] = picture.shape;
+        let (height, width) = (picture.image.height, picture.image.width);
         let data: Vec<f32> = picture.colors().iter().copied().map(level).collect();
         let alpha = picture.opacity().map(|alpha| alpha.iter().copied().map(level).collect());
         Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha })
@@ -64,10 +64,10 @@ impl Levels {
     fn as_jpeg(&self) -> Result<Vec<f32>> {
         let [channels, h, w] = self.shape;
         let again = |rgb: Vec<f32>| -> Result<Image> {
-            Ok(oneiro_media::jpeg_round_trip(&Image::new(w, h, rgb)?, QUALITY)?)
+            Ok(oneiro_media::jpeg_round_trip(&Image::rgb(w, h, rgb)?, QUALITY)?)
         };
         if channels == 3 {
-            return Ok(again(self.data.clone())?.rgb);
+            return Ok(again(self.data.clone())?.data);
         }
         let mut out = Vec::with_capacity(self.data.len());
         for plane in self.data.chunks_exact(h * w) {
@@ -109,7 +109,7 @@ fn values(
         .iter()
         .zip(rendered)
         .map(|(levels, rendered)| {
-            let rest = rendered.images.iter().skip(1).map(|p| p.data.clone());
+            let rest = rendered.images.iter().skip(1).map(|p| p.image.data.clone());
             Ok(std::iter::once(levels.over_grey(disturb(levels)?)).chain(rest).collect())
         })
         .collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
@@ -138,7 +138,7 @@ mod tests {
     fn bands_that_are_not_drawn_are_rounded_and_disturbed_too() {
         let data = [0.1, 1.7, -0.2, 0.5].map(|v| [v; 64]).concat();
         let picture =
-            Picture { input: "x".into(), shape: [4, 8, 8], data, shown: [3, 3, 3], transparent: false };
+            Picture { input: "x".into(), image: Image::new([4, 8, 8], data).unwrap(), shown: [3, 3, 3] };
         let levels = Levels::of(std::slice::from_ref(&picture)).unwrap();
         let expected = [26.0, 255.0, 0.0, 128.0].map(|v| [v / 255.0; 64]).concat();
         assert_eq!(levels.data, expected);

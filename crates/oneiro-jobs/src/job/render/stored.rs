@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use oneiro::objective::Objective;
 use oneiro::render::{Picture, Rendered, Stop};
+use oneiro_image::{Extent, Image};
 use serde::{Deserialize, Serialize};
 
 use super::report::UnitReport;
@@ -32,9 +33,12 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct StoredPicture {
     input: String,
-    shape: [usize; 3],
+    channels: usize,
+    frames: usize,
+    height: usize,
+    width: usize,
+    has_alpha: bool,
     shown: [usize; 3],
-    transparent: bool,
 }
 
 impl Stored for StoredUnit {
@@ -44,16 +48,19 @@ impl Stored for StoredUnit {
         }
         let images = self.images.iter().map(|p| StoredPicture {
             input: p.input.clone(),
-            shape: p.shape,
+            channels: p.image.channels,
+            frames: p.image.frames,
+            height: p.image.height,
+            width: p.image.width,
+            has_alpha: p.image.has_alpha,
             shown: p.shown,
-            transparent: p.transparent,
         });
         let header = Header { report: self.report.clone(), images: images.collect() };
         let header = serde_json::to_vec(&header)?;
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(&header);
         for picture in &self.images {
-            bytes.extend(picture.data.iter().flat_map(|x| x.to_le_bytes()));
+            bytes.extend(picture.image.data.iter().flat_map(|x| x.to_le_bytes()));
         }
         Ok(bytes)
     }
@@ -65,11 +72,14 @@ impl Stored for StoredUnit {
         let (header, mut rest) = rest.split_at_checked(length).context(SHORT)?;
         let Header { report, images } = serde_json::from_slice(header)?;
         let mut pictures = Vec::with_capacity(images.len());
-        for StoredPicture { input, shape, shown, transparent } in images {
-            let size = shape.iter().product::<usize>() * size_of::<f32>();
+        for StoredPicture { input, channels, frames, height, width, has_alpha, shown } in images {
+            let extent = Extent { channels, frames, height, width };
+            let opacity = if has_alpha { frames * extent.plane() } else { 0 };
+            let size = (extent.values() + opacity) * size_of::<f32>();
             let (own, others) = rest.split_at_checked(size).context(SHORT)?;
             let data = own.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            pictures.push(Picture { input, shape, data, shown, transparent });
+            let image = if has_alpha { Image::transparent(extent, data)? } else { Image::new(extent, data)? };
+            pictures.push(Picture { input, image, shown });
             rest = others;
         }
         Ok(Self { report, images: pictures, film: None })

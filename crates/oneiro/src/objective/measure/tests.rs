@@ -1,9 +1,10 @@
 use super::*;
 use crate::objective::{Direction, Penalty, Position, Reference, Region, Toward};
 use crate::rng::Stream;
+use oneiro_image::Image;
 
 fn reference() -> Reference {
-    Reference { name: "p".into(), shape: [1, 1, 1], data: Arc::from([0.0]) }
+    Reference::new("p", Image::new([1, 1, 1], [0.0].to_vec()).unwrap())
 }
 
 fn direction(power: f64, at: Option<Position>) -> TermKind {
@@ -62,7 +63,7 @@ fn a_caricature_of_the_picture_itself_is_one_also_behind_a_mask() {
     let a: Vec<f32> = (0..27).map(|_| rng.uniform() as f32).collect();
     let features = [Arc::from(a.clone())];
     let grey = (0..27).map(|i| 0.1 + 0.03 * i as f32).collect();
-    let mask = Reference { name: "m".into(), shape: [3, 3, 3], data: grey };
+    let mask = Reference::new("m", Image::new([3, 3, 3], grey).unwrap());
     let region = Region { channels: Some((1, 2)), mask: Some(mask), ..Region::default() };
     for power in [0.0, 3.0] {
         let kind = TermKind::Caricature(reference(), power);
@@ -118,7 +119,7 @@ fn seeds_are_the_derivatives_of_values() {
     let shape = [3, 4, 5];
     let (a, features) = (noise(60), [Arc::from(noise(60)), Arc::from(noise(60))]);
     let mask =
-        Reference { name: "m".into(), shape: [3, 8, 9], data: noise(216).iter().map(|v| v.abs()).collect() };
+        Reference::new("m", Image::new([3, 8, 9], noise(216).iter().map(|v| v.abs()).collect()).unwrap());
     let regions = [
         Region::default(),
         Region { center: Some(2), ..Region::default() },
@@ -193,7 +194,7 @@ fn what_has_no_answer_is_refused() {
     assert!(refuse(TermKind::Penalty(Penalty::Opacity)).contains("transparency"));
     let still = Direction { toward: Toward::Numbers(vec![0.0; 3]), minus: None, power: 0.0, at: None };
     assert!(refuse(TermKind::Direction(still)).contains("points nowhere"));
-    let black = Reference { name: "m".into(), shape: [1, 2, 2], data: Arc::from([0.0; 4]) };
+    let black = Reference::new("m", Image::new([1, 2, 2], [0.0; 4].to_vec()).unwrap());
     let term = Term {
         layer: "l".into(),
         kind: TermKind::Layer,

@@ -1,5 +1,7 @@
 //! Which part of a layer a measure looks at, as weights.
 
+use oneiro_image::Image;
+
 use crate::objective::{Reference, Region};
 use crate::preprocess::REC601_LUMA;
 
@@ -72,11 +74,11 @@ fn repeated(plane: Vec<f32>, len: usize) -> Vec<f32> {
 
 /// The luma of a picture, averaged over the area of each of `h` × `w` positions.
 fn averaged_luma(picture: &Reference, h: usize, w: usize) -> Vec<f32> {
-    let [channels, height, width] = picture.shape;
+    let Image { channels, height, width, ref data, .. } = *picture.image;
     let plane = height * width;
     let luma = |i: usize| match channels {
-        3 => (0..3).map(|c| REC601_LUMA[c] * picture.data[c * plane + i]).sum(),
-        _ => picture.data[i],
+        3 => (0..3).map(|c| REC601_LUMA[c] * data[c * plane + i]).sum(),
+        _ => data[i],
     };
     // At least one source pixel, also where the map is finer than the mask.
     let span = |i: usize, n: usize, source: usize| {

@@ -1,0 +1,31 @@
+//! The one picture type: stills and clips, of any number of channels, with or without opacity.
+//!
+//! ```
+//! use oneiro_image::{Extent, Image};
+//!
+//! let still = Image::filled(4, 3, [0.2, 0.5, 0.8]);
+//! assert_eq!((still.channels, still.frames, still.plane(2)[0]), (3, 1, 0.8));
+//! let clip = Image::new(Extent { channels: 3, frames: 8, height: 3, width: 4 }, vec![0.5; 288])?;
+//! assert_eq!(clip.extent().planes(), 24);
+//! # Ok::<(), oneiro_image::ShapeError>(())
+//! ```
+//!
+//! Values are sRGB as stored in files, 0 black to 1 white, as networks are trained on them. Values outside 0–1
+//! are kept until a file is written.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod extent;
+mod image;
+
+pub use extent::Extent;
+pub use image::{Image, quantize};
+
+/// The most pixels that are read or made: 128 megapixels, 1.5 GiB as three planes of `f32`.
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// Numbers that do not make a picture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ShapeError(pub String);
