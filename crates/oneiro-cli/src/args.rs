@@ -5,3 +5,4 @@ pub mod materials;
 pub mod model;
 pub mod results;
 pub mod settings;
+pub mod size;

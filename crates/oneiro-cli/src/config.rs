@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use oneiro_jobs::job::render::limits::MAX_STEPS;
 
-use crate::args::settings::parse_size;
+use crate::args::size::parse_size;
 
 /// Names the configuration file; empty for none.
 const VARIABLE: &str = "ONEIRO_CONFIG";

@@ -4,14 +4,13 @@
 //! result says of itself ([`crate::provenance`]), so a new kind needs nothing beside its own file to be made
 //! again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among machines.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::context::Context;
 use crate::model::LoadedModel;
-use crate::source::references::Places;
+use crate::source::places::Places;
 
 pub mod attribution;
 pub mod demo;
@@ -152,59 +151,5 @@ impl<J: Job> AnyJob for J {
         Job::run(self, run, &mut kept)?;
         let bytes = kept.take(place);
         bytes.with_context(|| format!("a job of kind {} has no {place}", J::KIND))
-    }
-}
-
-/// The kinds of jobs that files may name.
-pub struct Kinds(Vec<(&'static str, Read)>);
-
-/// Reads a job of one kind.
-type Read = fn(Value) -> Result<Box<dyn AnyJob>>;
-
-impl Default for Kinds {
-    fn default() -> Self {
-        Self(Vec::new())
-            .with::<render::RenderJob>()
-            .with::<sheet::SheetJob>()
-            .with::<preimage::InversionJob>()
-            .with::<preimage::CaricatureJob>()
-            .with::<preimage::AccentuationJob>()
-            .with::<interpolation::InterpolationJob>()
-            .with::<grid::GridJob>()
-            .with::<dream::DreamJob>()
-            .with::<attribution::AttributionJob>()
-            .with::<statistics::StatisticsJob>()
-            .with::<demo::DemoJob>()
-    }
-}
-
-impl Kinds {
-    /// These kinds and one more.
-    #[must_use]
-    pub fn with<J: Job>(mut self) -> Self {
-        fn read<J: Job>(value: Value) -> Result<Box<dyn AnyJob>> {
-            let job: J = serde_json::from_value(value).context("its settings cannot be read")?;
-            job.check().context("its settings cannot be used")?;
-            Ok(Box::new(job))
-        }
-        self.0.push((J::KIND, read::<J>));
-        self
-    }
-
-    /// Reads a job of a kind.
-    ///
-    /// # Errors
-    /// If there is no such kind, or the job is not one of it.
-    pub fn read(&self, kind: &str, job: Value) -> Result<Box<dyn AnyJob>> {
-        match self.0.iter().find(|(name, _)| *name == kind) {
-            Some((_, read)) => read(job),
-            None => {
-                let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
-                bail!(
-                    "it is of kind \"{kind}\", which this version does not know; it knows {}",
-                    names.join(", ")
-                )
-            }
-        }
     }
 }

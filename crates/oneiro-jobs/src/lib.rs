@@ -2,7 +2,7 @@
 //!
 //! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an [`Observer`],
 //! which is told of progress and remarks and may end the work; results go into a [`job::Sink`], such as a
-//! [`Folder`]. A result holds its job as JSON, so that [`provenance::Again`] makes it again, byte for byte.
+//! [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it again, byte for byte.
 //!
 //! ```no_run
 //! use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -18,11 +18,12 @@
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
 //! - [`model`]: networks by what a person calls them, with card and labels
 //! - [`source`]: the files that jobs are made from
-//! - [`provenance`]: what results say of themselves, and making them again
+//! - [`provenance`], [`again`]: what results say of themselves, and making them again
 //! - [`observer`], [`context`]: who watches, and the threads
 
 #![deny(unsafe_code)]
 
+pub mod again;
 pub mod context;
 pub mod files;
 pub mod job;
@@ -31,6 +32,7 @@ pub mod numbers;
 pub mod observer;
 pub mod provenance;
 pub mod source;
+pub mod task;
 pub mod tensors;
 
 pub use context::Context;

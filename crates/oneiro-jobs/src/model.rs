@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::source::framing::Framings;
-use crate::source::references::{Classes, Files, Places};
+use crate::source::places::Places;
 
 mod beginning;
 mod feeding;
 pub mod health;
+mod inputs;
 #[allow(unsafe_code)]
 mod mapped;
 mod output;
@@ -34,7 +35,6 @@ use beginning::Beginning;
 pub use feeding::{Feed, parse_feed, sources as fed_from};
 use preparation::Prepared;
 use source::Source;
-pub use source::hex;
 
 /// A model by what a person calls it, and how its inputs are prepared where the card does not say, or
 /// differently.
@@ -150,17 +150,6 @@ impl LoadedModel {
             bail!("{no_layer}; there is a class of this name: class:{name}");
         }
         unit.objective(|name| self.class_index(name))
-    }
-
-    /// An objective from an expression, its classes found by name, its pictures read and brought to this
-    /// size, or to the model's own.
-    pub fn expression(&self, text: &str, size: Option<[usize; 2]>) -> Result<Objective> {
-        Ok(Objective::parse(text, &Files::new(self, size)?)?)
-    }
-
-    /// An objective from an expression that names classes, but no files; `why` says why there are none.
-    pub fn expression_of_classes(&self, text: &str, why: &'static str) -> Result<Objective> {
-        Ok(Objective::parse(text, &Classes { model: self, why })?)
     }
 
     /// Whether an input of the network is a picture.

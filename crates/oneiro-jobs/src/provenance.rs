@@ -1,32 +1,26 @@
-//! What results say of how they were made, and making them again.
+//! What results say of how they were made.
 //!
 //! A picture holds entries of text: the program and its kernels, the model with its hash and how its inputs
 //! were prepared, and what a person looks for first. The entry `job` is the whole of it as JSON: the schema's
 //! version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have no such
-//! entry; `legacy` reads their jobs out of the others.
+//! entry; [`crate::again`] reads their jobs out of the others.
 
-mod again;
-pub(crate) mod legacy;
-
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use oneiro::card::Card;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::job::render::film::Format;
-use crate::job::{AnyJob, Job, Kinds, Place, Run};
+use crate::job::{Job, Place, Run};
 use crate::model::LoadedModel;
-use crate::source::references::{self, SourceFile};
-
-pub use again::{Again, Difference, Original, Remade};
+use crate::source::places;
+use crate::source::places::SourceFile;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The version of the JSON that files hold.
-const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 /// The entry that holds the job.
-const JOB: &str = "job";
+pub(crate) const JOB: &str = "job";
 
 /// The kernels of this machine, which decide the last bits.
 pub fn kernels() -> &'static str {
@@ -57,14 +51,14 @@ pub fn text_of_model(model: &LoadedModel) -> Result<PngText> {
 /// The entry `job`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sealed<J> {
-    schema: u32,
-    kind: String,
-    output: Place,
+pub(crate) struct Sealed<J> {
+    pub schema: u32,
+    pub kind: String,
+    pub output: Place,
     /// Files that the job is made from, with their hashes.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    sources: Vec<SourceFile>,
-    job: J,
+    pub sources: Vec<SourceFile>,
+    pub job: J,
 }
 
 /// Adds the job to what one of its results says of itself.
@@ -76,42 +70,11 @@ pub fn seal<J: Job>(run: &Run<'_>, text: &mut PngText, job: &J, output: Place) -
         return Ok(());
     }
     let places = run.places();
-    let sources = references::hashed(&job.sources(), &places)?;
+    let sources = places::hashed(&job.sources(), &places)?;
     // Not by way of a value, which would print every f32 as the f64 that it is.
     let sealed = Sealed { schema: SCHEMA, kind: J::KIND.into(), output, sources, job };
     text.push(JOB, serde_json::to_string(&sealed)?);
     Ok(())
-}
-
-/// How a result was made, read back.
-pub struct Provenance {
-    /// The job.
-    pub job: Box<dyn AnyJob>,
-    /// Which of its results it is.
-    pub output: Place,
-    /// Files that the job is made from, with their hashes.
-    pub sources: Vec<SourceFile>,
-    /// Whether it is a file of version 0.1.0, whose job was read out of other entries.
-    pub legacy: bool,
-}
-
-impl Provenance {
-    /// Reads what a result says of itself. `format`: what its file is, if it is a film.
-    ///
-    /// # Errors
-    /// If it does not say enough, or says what this version does not know.
-    pub fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
-        let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
-        let sealed: Sealed<Value> = serde_json::from_str(json).context("its job cannot be read")?;
-        if sealed.schema > SCHEMA {
-            bail!(
-                "its job is written in version {} of the schema, this program knows {SCHEMA}: a newer oneiro made it",
-                sealed.schema
-            );
-        }
-        let job = kinds.read(&sealed.kind, sealed.job)?;
-        Ok(Self { job, output: sealed.output, sources: sealed.sources, legacy: false })
-    }
 }
 
 /// The program and the network that a result was made with.

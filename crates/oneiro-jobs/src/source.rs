@@ -5,6 +5,7 @@ use std::path::Path;
 pub mod framing;
 pub mod listing;
 pub mod materials;
+pub mod places;
 pub mod references;
 
 /// A short name of a picture's file.

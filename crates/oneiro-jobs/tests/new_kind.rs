@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
+use oneiro_jobs::again::{Again, Difference, Kinds, Original};
 use oneiro_jobs::job::parts::{Part, Parts, Shard, Stored, Unfinished};
-use oneiro_jobs::job::{Job, Kept, Kinds, Place, Run, Sink};
-use oneiro_jobs::observer::Task;
-use oneiro_jobs::provenance::{Again, Difference, Original, seal, text_of_program};
+use oneiro_jobs::job::{Job, Kept, Place, Run, Sink};
+use oneiro_jobs::provenance::{seal, text_of_program};
+use oneiro_jobs::task::Task;
 use oneiro_jobs::{Cancelled, Context, Observer, Progress, Silent};
 use oneiro_media::Image;
 use serde::{Deserialize, Serialize};

@@ -9,10 +9,11 @@ use oneiro::optimizer::{OPTIMIZERS, OptimizerKind, Schedule};
 use oneiro::preset::{Jitter, PARAMS, Preset};
 use oneiro::transform::Chain;
 
+use crate::args::size::parse_size;
 use crate::collisions::{Placed, placed};
 use crate::context::Context;
 use oneiro_jobs::files;
-use oneiro_jobs::job::render::limits::{MAX_SIDE, MAX_STEPS, check_preset};
+use oneiro_jobs::job::render::limits::{MAX_STEPS, check_preset};
 
 /// The recipe where none is chosen.
 pub const DEFAULT_PRESET: &str = "lucid";
@@ -183,25 +184,6 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
     }
     table.insert((*last).to_owned(), value);
     root.try_into().map_err(|e: toml::de::Error| anyhow!("--set {assignment}: {}", e.message()))
-}
-
-pub fn parse_size(text: &str) -> Result<[usize; 2], String> {
-    parse_size_within(text, MAX_SIDE)
-}
-
-/// A size of sides that are no longer than `most`.
-pub fn parse_size_within(text: &str, most: usize) -> Result<[usize; 2], String> {
-    let side = |t: &str| {
-        t.trim()
-            .parse::<usize>()
-            .ok()
-            .filter(|n| (1..=most).contains(n))
-            .ok_or_else(|| format!("\"{t}\" should be a whole number from 1 to {most}"))
-    };
-    match text.split_once(['x', 'X']) {
-        None => side(text).map(|n| [n, n]),
-        Some((h, w)) => Ok([side(h)?, side(w)?]),
-    }
 }
 
 impl RenderArgs {

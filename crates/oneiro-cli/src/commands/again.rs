@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use oneiro_jobs::again::{Again, Difference, Kinds, Original};
 use oneiro_jobs::files::check_writable;
-use oneiro_jobs::job::Kinds;
 use oneiro_jobs::job::render::film::Format;
-use oneiro_jobs::provenance::{Again, Difference, Original};
 
 use crate::collisions;
 use crate::context::Context;

@@ -9,7 +9,7 @@ use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
 use oneiro::objective::{AnySources, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
-use crate::args::settings::parse_size;
+use crate::args::size::parse_size;
 use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results, print_json};

@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Size of the images: N or HxW
-    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::args::settings::parse_size)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N|HxW", value_parser = crate::args::size::parse_size)]
     size: Option<[usize; 2]>,
     /// Print where the time goes, step by step
     #[arg(long)]

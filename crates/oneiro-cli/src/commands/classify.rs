@@ -16,9 +16,9 @@ use serde::Serialize;
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 use oneiro_jobs::model::LoadedModel;
-use oneiro_jobs::observer::Task;
 use oneiro_jobs::source::framing::{Framing, framed};
 use oneiro_jobs::source::listing::entries;
+use oneiro_jobs::task::Task;
 
 /// Name the classes that a network sees in images
 #[derive(clap::Args)]

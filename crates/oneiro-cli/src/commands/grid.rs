@@ -13,7 +13,8 @@ use oneiro_jobs::numbers::short;
 
 use crate::args::model::{self, ModelArgs};
 use crate::args::results::ResultArgs;
-use crate::args::settings::{DEFAULT_PRESET, RenderArgs, parse_size};
+use crate::args::settings::{DEFAULT_PRESET, RenderArgs};
+use crate::args::size::parse_size;
 use crate::context::Context;
 use crate::inputs::out_path;
 use crate::results::{self, Results, print_json};

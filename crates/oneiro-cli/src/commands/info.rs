@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use oneiro_jobs::again::Original;
 use oneiro_jobs::numbers::short;
-use oneiro_jobs::provenance::Original;
 use serde_json::{Map, Value};
 
 use crate::context::Context;

@@ -14,10 +14,10 @@ use crate::context::Context;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
 use crate::numbers::short;
-use crate::observer::Task;
 use crate::provenance::{required, seal, text_of_model};
 use crate::source::framing::{Framing, framed};
-use crate::source::references::{SourceFile, hash};
+use crate::source::places::{SourceFile, hash};
+use crate::task::Task;
 use crate::tensors::{RawTensor, to_bytes};
 
 /// The entry that has the recipe.

@@ -16,9 +16,9 @@ use super::render::report::UnitReport;
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
 use crate::model::LoadedModel;
-use crate::observer::Task;
 use crate::provenance::{required, seal, text_of_model};
-use crate::source::references::{Places, SourceFile, hash};
+use crate::source::places::{Places, SourceFile, hash};
+use crate::task::Task;
 use crate::tensors::{RawTensor, to_bytes};
 
 /// What the text of a dream says under "command".

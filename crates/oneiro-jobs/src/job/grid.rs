@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::job::render::limits::check_preset;
 use crate::job::render::report::UnitReport;
-use crate::job::render::text::push_setting;
+use crate::job::render::text::{push_setting, setting};
 use crate::job::render::{Finished, Options, RenderUnit, Setting, prepare, raw_bytes, render_all};
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::model::LoadedModel;
 use crate::provenance::{required, seal, text_of_model};
 use crate::source::materials::Extras;
-use crate::source::references::{self, Files, SourceFile, picture_size};
+use crate::source::places;
+use crate::source::places::SourceFile;
+use crate::source::references::{self, Files, picture_size};
 
 mod dictionary;
 mod mosaic;
@@ -60,7 +62,7 @@ impl Job for GridJob {
             let mut text = text_of_model(model)?;
             push_setting(&mut text, &self.setting)?;
             text.push(KEY, toml::to_string(&self.recipe)?);
-            let files = references::hashed(std::slice::from_ref(&self.recipe.image), &model.places)?;
+            let files = places::hashed(std::slice::from_ref(&self.recipe.image), &model.places)?;
             text.push("sources", serde_json::to_string(&files)?);
             text.push("cells", serde_json::to_string(&made.cells)?);
             seal(run, &mut text, self, place)?;
@@ -89,7 +91,7 @@ impl Job for GridJob {
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
     let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
-    let job = GridJob { recipe, setting: crate::provenance::legacy::setting(text)? };
+    let job = GridJob { recipe, setting: setting(text)? };
     job.check().context("its recipe cannot be used")?;
     let sources = serde_json::from_str(&required(text, "sources")?)
         .context("the files that it was made from cannot be read")?;

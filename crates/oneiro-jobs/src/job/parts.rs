@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::Run;
 use crate::files::file_name;
-use crate::source::references::hash;
+use crate::source::places::hash;
 
 /// How much of a key stands in a file's name: enough that no two parts meet.
 const KEY_LENGTH: usize = 16;

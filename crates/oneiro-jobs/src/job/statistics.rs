@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
-use crate::observer::Task;
 use crate::provenance::{seal, text_of_program};
 use crate::source::listing::entries;
-use crate::source::references::{hash, is_npy};
+use crate::source::places::{hash, is_npy};
+use crate::task::Task;
 
 /// The entry under which the picture of a spectrum says what it is of.
 const SPECTRUM: &str = "spectrum";

@@ -9,7 +9,8 @@ use oneiro::model::Fed;
 use oneiro_net::Graph;
 use serde::{Deserialize, Serialize};
 
-use crate::source::references::{self, Places};
+use crate::source::places;
+use crate::source::places::Places;
 
 /// One `--feed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub fn read(
         if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
             bail!("{}: {} holds {bad}, no finite number", what(), path.display());
         }
-        let now = references::hash(&oneiro_media::read_bytes(&path)?);
+        let now = places::hash(&oneiro_media::read_bytes(&path)?);
         if hash.is_some_and(|hash| hash != now) {
             bail!("{}: the content of {} is another than it was", what(), path.display());
         }
@@ -110,14 +111,12 @@ pub fn read(
 }
 
 /// The files that a picture's inputs were fed with.
-pub fn sources(card: &Card) -> Vec<references::SourceFile> {
+pub fn sources(card: &Card) -> Vec<places::SourceFile> {
     let hashed = card.input.iter().filter_map(|i| match &i.value {
         Some(FeedValue::Hashed(file)) => Some(file),
         _ => None,
     });
-    hashed
-        .map(|file| references::SourceFile { path: file.file.clone(), sha256: file.sha256.clone() })
-        .collect()
+    hashed.map(|file| places::SourceFile { path: file.file.clone(), sha256: file.sha256.clone() }).collect()
 }
 
 #[cfg(test)]

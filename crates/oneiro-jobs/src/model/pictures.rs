@@ -8,11 +8,11 @@ use oneiro_net::graph::Input;
 use oneiro_net::tensor::DType;
 
 use super::ModelSpec;
-use super::preparation::{self, is_read};
+use super::inputs::{self, is_read};
 
 /// What the axes of an input of rank 2 or 3 are taken for, if it is taken for a picture.
 pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
-    if !matches!(preparation::rank(input), 2 | 3) {
+    if !matches!(inputs::rank(input), 2 | 3) {
         return None;
     }
     picture_axes(graph, graph.inputs.iter().position(|i| i.value == input.value)?)
@@ -23,12 +23,12 @@ pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: Layout) 
     let Some(axes) = &card.axes else {
         return match guess(graph, input) {
             Some(guess) => guess.channels,
-            None => preparation::channels(input, layout),
+            None => inputs::channels(input, layout),
         };
     };
     let at = axes.groups().iter().position(|g| g == &[oneiro::card::Axis::C]);
     match at {
-        Some(at) => preparation::fixed(input, at),
+        Some(at) => inputs::fixed(input, at),
         None if axes.has(oneiro::card::Axis::C) => None,
         None => Some(1),
     }
@@ -58,15 +58,14 @@ pub fn apply_axes(
     notes: &mut Vec<String>,
 ) -> Result<()> {
     if let Some(axes) = axes {
-        let fits = |i: &&Input| preparation::rank(i) == axes.groups().len() && is_read(graph, i);
+        let fits = |i: &&Input| inputs::rank(i) == axes.groups().len() && is_read(graph, i);
         let names: Vec<&str> = graph.inputs.iter().filter(fits).map(|i| graph.name(i.value)).collect();
         let [name] = names[..] else {
             let wanted = axes.groups().len();
             if names.is_empty() {
                 let read = graph.inputs.iter().filter(|i| is_read(graph, i));
-                let inputs: Vec<String> = read
-                    .map(|i| format!("\"{}\" has {}", graph.name(i.value), preparation::rank(i)))
-                    .collect();
+                let inputs: Vec<String> =
+                    read.map(|i| format!("\"{}\" has {}", graph.name(i.value), inputs::rank(i))).collect();
                 bail!("--input-axes {axes} names {wanted} axes; input {}", inputs.join(", "));
             }
             bail!(
@@ -108,8 +107,7 @@ pub fn apply_axes(
 
 /// Whether all pictures come as integers, which says that they count from 0 to 255.
 pub fn all_integers(graph: &Graph) -> bool {
-    let mut pictures =
-        graph.inputs.iter().filter(|i| is_read(graph, i) && preparation::rank(i) >= 2).peekable();
+    let mut pictures = graph.inputs.iter().filter(|i| is_read(graph, i) && inputs::rank(i) >= 2).peekable();
     pictures.peek().is_some() && pictures.all(|i| i.dtype == DType::Int)
 }
 

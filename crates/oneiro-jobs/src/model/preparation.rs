@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, bail};
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, Layout, metadata};
 use oneiro_net::Graph;
-use oneiro_net::graph::{Dim, Input};
+use oneiro_net::graph::Input;
 use oneiro_zoo::labels::{self, Labels};
 
+use super::inputs::{channels, fixed, is_read, rank};
 use super::{ModelSpec, feeding, pictures};
 
 mod remark;
@@ -170,27 +171,6 @@ pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: 
 
 /// Channels of pictures that need no card.
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
-
-pub(super) fn fixed(input: &Input, axis: usize) -> Option<usize> {
-    match input.dims.as_ref()?.get(axis)? {
-        Dim::Fixed(n) => Some(*n),
-        Dim::Free(_) => None,
-    }
-}
-
-/// Whether any node reads an input: exporters leave others in the file.
-pub(super) fn is_read(graph: &Graph, input: &Input) -> bool {
-    graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
-}
-
-pub(super) fn rank(input: &Input) -> usize {
-    input.dims.as_ref().map_or(4, Vec::len)
-}
-
-/// Extent of an input's channel axis, if the model fixes it.
-pub(super) fn channels(input: &Input, layout: Layout) -> Option<usize> {
-    fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
-}
 
 /// Channels last, if an input's shape can mean nothing else.
 fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {

@@ -1,5 +1,6 @@
 //! The bytes of a model: its file, the files beside it that hold weights, and the hash of both.
 
+use crate::source::places;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,14 +33,14 @@ pub struct Source {
 /// Reads the embedded network.
 pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
-    let hash = hex(&Sha256::digest(&bytes));
+    let hash = places::hex(&Sha256::digest(&bytes));
     let graph = onnx::read(bytes).context("could not load the embedded network")?;
     Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
 
 /// Builds a feature network.
 pub fn feature(feature: Feature) -> Result<Source> {
-    let hash = hex(&Sha256::digest(feature.description()));
+    let hash = places::hex(&Sha256::digest(feature.description()));
     let graph = feature.graph().with_context(|| format!("could not build {}", feature.name()))?;
     Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
@@ -69,7 +70,7 @@ pub fn file(path: &Path) -> Result<Source> {
     let paths = [path.to_owned()].into_iter().chain(beside.keys().map(|name| folder.join(name))).collect();
     let files: Vec<Mapped> = std::iter::once(model).chain(beside.into_values()).collect();
     graph.used = Used(Some(Arc::new(move |part| files.iter().for_each(|file| file.give_back(part)))));
-    Ok(Source { graph, hash: hex(&hash.finalize()), files: paths, bytes })
+    Ok(Source { graph, hash: places::hex(&hash.finalize()), files: paths, bytes })
 }
 
 /// Bytes that are hashed at a time, then given back.
@@ -117,9 +118,4 @@ fn model_file(path: &Path) -> Result<Mapped> {
         ),
         Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::dream::{Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
 use oneiro::preset::Preset;
 
-use crate::args::settings::{is_recipe_file, parse_size_within};
+use crate::args::settings::is_recipe_file;
+use crate::args::size::parse_size_within;
 
 /// A recipe of dreaming, and what overrides it.
 #[derive(clap::Args)]

@@ -18,6 +18,7 @@ use crate::job::{Job, Place, Role, Run, Sink};
 use crate::numbers::Mean;
 use crate::provenance::{seal, text_of_model};
 use crate::source::materials;
+use crate::source::places;
 use crate::source::references::{self, Files};
 
 /// The entry under which a plot says what it is of.
@@ -172,7 +173,7 @@ impl Job for InversionJob {
         if sink.wants(place) {
             let mut text = text_of_model(model)?;
             push_setting(&mut text, &self.rendering.settings[0])?;
-            text.push("images", serde_json::to_string(&references::hashed(&self.images, &model.places)?)?);
+            text.push("images", serde_json::to_string(&places::hashed(&self.images, &model.places)?)?);
             text.push(PLOT, "relative errors of inversions, a line for each strength");
             seal(run, &mut text, &job, place)?;
             let bytes = oneiro_media::encode_png(&plot(&job, &made.layout.title, &results)?, &text)?;

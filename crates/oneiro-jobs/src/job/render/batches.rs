@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::job::parts::Finish;
 use crate::job::{Role, Run};
 use crate::model::LoadedModel;
-use crate::observer::Task;
 use crate::source::references::picture_size;
+use crate::task::Task;
 
 /// Pictures that are optimised together, or more so that each thread has as many. It changes memory and
 /// speed, never a bit of a picture.

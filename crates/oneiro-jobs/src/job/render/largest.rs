@@ -7,8 +7,8 @@ use oneiro::probe::Probe;
 
 use crate::context::Context;
 use crate::model::LoadedModel;
-use crate::observer::Task;
 use crate::source::references::Files;
+use crate::task::Task;
 
 /// The largest value of an objective over pictures: what a unit's optimised picture is to be compared with.
 pub fn largest_value(

@@ -12,7 +12,7 @@ use super::{Finished, Prepared};
 use crate::job::parts::{Part, Stored};
 use crate::job::render::work::UnitRequest;
 use crate::provenance::{VERSION, kernels};
-use crate::source::references;
+use crate::source::places;
 
 /// Bytes of a number that says how long the header is.
 const LENGTH: usize = size_of::<u64>();
@@ -130,7 +130,7 @@ pub(super) fn parts(work: &Prepared<'_>, robustness: bool) -> Result<Vec<Part>> 
             "setting": work.settings[unit.setting],
             "mask": work.materials.mask.as_ref().map(|m| &m.name),
             "statistics": work.statistics_path,
-            "sources": references::hashed(&names, &work.model.places)?,
+            "sources": places::hashed(&names, &work.model.places)?,
             "robustness": robustness,
         });
         parts.push(Part::new(&unit.unit, &[&serde_json::to_string(&key)?]));

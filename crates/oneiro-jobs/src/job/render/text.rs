@@ -1,15 +1,18 @@
 //! What the picture of a unit says of itself.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use oneiro::objective::Objective;
 use oneiro_media::PngText;
+use serde::{Deserialize, Serialize};
 
 use super::display::Display;
+use super::limits::check_preset;
 use super::report::UnitReport;
 use super::work::UnitRequest;
 use super::{Prepared, RenderUnit, Setting};
 use crate::job::{Place, Role};
-use crate::provenance::text_of_model;
+use crate::provenance::{required, text_of_model};
+use crate::source::places;
 use crate::source::references;
 
 /// Adds a recipe with its seed.
@@ -43,7 +46,7 @@ pub fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -
         text.push("statistics", path);
     }
     if !names.is_empty() {
-        text.push("sources", serde_json::to_string(&references::hashed(names, &work.model.places)?)?);
+        text.push("sources", serde_json::to_string(&places::hashed(names, &work.model.places)?)?);
     }
     Ok(())
 }
@@ -89,4 +92,33 @@ fn push_display(text: &mut PngText, report: &UnitReport) {
             text.push("display-range", Display::Range(black, white).to_string());
         }
     }
+}
+
+/// One of several settings of a sheet.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredSetting {
+    /// The preset, in TOML.
+    pub settings: String,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl StoredSetting {
+    pub(crate) fn of(setting: &Setting) -> Result<Self> {
+        Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
+    }
+
+    /// The setting.
+    pub(crate) fn read(&self) -> Result<Setting> {
+        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
+        check_preset(&preset).context("its settings cannot be used")?;
+        Ok(Setting { preset, seed: self.seed })
+    }
+}
+
+/// The recipe that [`push_setting`] added.
+pub(crate) fn setting(text: &PngText) -> Result<Setting> {
+    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
+    StoredSetting { settings: required(text, "settings")?, seed }.read()
 }

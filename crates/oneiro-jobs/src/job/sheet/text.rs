@@ -1,14 +1,12 @@
 //! What a sheet says of itself.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use oneiro_media::PngText;
-use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
-use crate::job::render::limits::check_preset;
+use crate::job::render::Prepared;
 use crate::job::render::report::UnitReport;
-use crate::job::render::text::{push_setting, push_sources, source_names};
-use crate::job::render::{Prepared, Setting};
+use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};
 use crate::provenance::text_of_model;
 
 /// Names of the files that a sheet is made from: those of its units, and the pictures that it shows as they
@@ -39,27 +37,4 @@ pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport])
     text.push("units", serde_json::to_string(reports)?);
     text.push("layout", serde_json::to_string(layout)?);
     Ok(text)
-}
-
-/// One of several settings of a sheet.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StoredSetting {
-    /// The preset, in TOML.
-    pub settings: String,
-    /// The seed.
-    pub seed: u64,
-}
-
-impl StoredSetting {
-    fn of(setting: &Setting) -> Result<Self> {
-        Ok(Self { settings: toml::to_string(&setting.preset)?, seed: setting.seed })
-    }
-
-    /// The setting.
-    pub(crate) fn read(&self) -> Result<Setting> {
-        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
-        check_preset(&preset).context("its settings cannot be used")?;
-        Ok(Setting { preset, seed: self.seed })
-    }
 }

@@ -3,18 +3,19 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro_media::PngText;
 
-use super::{Provenance, required};
+use super::Provenance;
 use crate::job::interpolation::{INTERPOLATION, SheetFilm};
+use crate::job::render::RenderJob;
 use crate::job::render::display::Display;
 use crate::job::render::film::Format;
 use crate::job::render::report::UnitReport;
+use crate::job::render::text::{StoredSetting, setting};
 use crate::job::render::work::{UnitRequest, Work};
-use crate::job::render::{RenderJob, Setting};
 use crate::job::sheet::SheetJob;
 use crate::job::sheet::layout::Layout;
-use crate::job::sheet::text::StoredSetting;
 use crate::job::{AnyJob, Job as _, Place, Role, attribution, dream, grid};
-use crate::source::references::SourceFile;
+use crate::provenance::required;
+use crate::source::places::SourceFile;
 
 /// Drawings that 0.1.0 could not make again, by their entry, with the command that made them.
 const DRAWINGS: [(&str, &str, &str); 2] = [
@@ -54,12 +55,6 @@ fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
         None => Ok(Vec::new()),
         Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read"),
     }
-}
-
-/// The recipe with its seed.
-pub(crate) fn setting(text: &PngText) -> Result<Setting> {
-    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
-    StoredSetting { settings: required(text, "settings")?, seed }.read()
 }
 
 /// A picture, a film, a sheet or an interpolation of units.

@@ -1,16 +1,53 @@
 //! Making a result again from what it says of itself.
 
+mod kinds;
+mod legacy;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use oneiro_media::{Image, PngText};
+use serde_json::Value;
 
-use super::{Network, Origin, Provenance, VERSION, kernels};
 use crate::context::Context;
 use crate::job::render::film::Format;
-use crate::job::{Kinds, Role, Run};
+use crate::job::{AnyJob, Place, Role, Run};
 use crate::model::{LoadedModel, ModelSpec, fed_from, load_for_shapes};
-use crate::source::references::Places;
+use crate::provenance::{JOB, Network, Origin, SCHEMA, Sealed, VERSION, kernels};
+use crate::source::places::{Places, SourceFile};
+
+pub use kinds::Kinds;
+
+/// How a result was made, read back.
+struct Provenance {
+    /// The job.
+    job: Box<dyn AnyJob>,
+    /// Which of its results it is.
+    output: Place,
+    /// Files that the job is made from, with their hashes.
+    sources: Vec<SourceFile>,
+    /// Whether it is a file of version 0.1.0, whose job was read out of other entries.
+    legacy: bool,
+}
+
+impl Provenance {
+    /// Reads what a result says of itself. `format`: what its file is, if it is a film.
+    ///
+    /// # Errors
+    /// If it does not say enough, or says what this version does not know.
+    fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
+        let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
+        let sealed: Sealed<Value> = serde_json::from_str(json).context("its job cannot be read")?;
+        if sealed.schema > SCHEMA {
+            bail!(
+                "its job is written in version {} of the schema, this program knows {SCHEMA}: a newer oneiro made it",
+                sealed.schema
+            );
+        }
+        let job = kinds.read(&sealed.kind, sealed.job)?;
+        Ok(Self { job, output: sealed.output, sources: sealed.sources, legacy: false })
+    }
+}
 
 /// A result's file with what it says of itself.
 pub struct Original {

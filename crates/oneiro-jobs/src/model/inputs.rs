@@ -1,0 +1,26 @@
+//! What a graph says of its inputs.
+
+use oneiro::card::Layout;
+use oneiro_net::Graph;
+use oneiro_net::graph::{Dim, Input};
+
+pub(super) fn fixed(input: &Input, axis: usize) -> Option<usize> {
+    match input.dims.as_ref()?.get(axis)? {
+        Dim::Fixed(n) => Some(*n),
+        Dim::Free(_) => None,
+    }
+}
+
+/// Whether any node reads an input: exporters leave others in the file.
+pub(super) fn is_read(graph: &Graph, input: &Input) -> bool {
+    graph.nodes.iter().any(|n| n.inputs.contains(&Some(input.value)))
+}
+
+pub(super) fn rank(input: &Input) -> usize {
+    input.dims.as_ref().map_or(4, Vec::len)
+}
+
+/// Extent of an input's channel axis, if the model fixes it.
+pub(super) fn channels(input: &Input, layout: Layout) -> Option<usize> {
+    fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
+}
