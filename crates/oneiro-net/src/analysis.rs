@@ -9,8 +9,10 @@ use crate::typed::infer;
 
 mod along;
 mod fields;
+mod weights;
 
 use fields::Fields;
+pub use weights::parameters;
 
 /// What a position of a value sees of one input, along each spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ pub struct Layer {
     pub fields: Vec<(usize, ReceptiveField)>,
     /// Numbers in the constants that the node reads.
     pub params: usize,
+    /// The tensors that those constants are computed from, each with its number of elements; a tensor may be
+    /// shared with other layers.
+    pub tensors: Vec<(ValueId, usize)>,
     /// Operations of one forward pass of the node.
     pub flops: u64,
 }
@@ -124,6 +129,7 @@ pub fn layers(
                 axes: followed.of(value).cloned(),
                 fields: of_inputs,
                 params,
+                tensors: weights::tensors(graph, &node.inputs, &facts),
                 flops: node.op.flops(Facts(&inputs), fact),
             });
         }

@@ -134,14 +134,18 @@ impl Net {
     }
 }
 
-/// Extents and strides of the field of `target`, as this module has them.
-fn analyzed(graph: &Graph, shape: &[usize], target: ValueId) -> ReceptiveField {
+/// The layers of a network.
+fn listed(graph: &Graph, shape: &[usize]) -> Vec<Layer> {
     let shapes = [shape.to_vec()];
     let facts = infer(graph, &shapes, &vec![true; graph.nodes.len()], |_, e| Err(e)).unwrap();
     let stated = [(graph.inputs[0].value, Axes::channels_first(shape))];
     let followed = crate::axes::follow(graph, &facts, &stated, 1, None);
-    let found = layers(graph, &Names::new(graph, &[]), &shapes, &followed).unwrap();
-    let layer = found.layers.into_iter().find(|l| l.value == target).unwrap();
+    layers(graph, &Names::new(graph, &[]), &shapes, &followed).unwrap().layers
+}
+
+/// Extents and strides of the field of `target`, as this module has them.
+fn analyzed(graph: &Graph, shape: &[usize], target: ValueId) -> ReceptiveField {
+    let layer = listed(graph, shape).into_iter().find(|l| l.value == target).unwrap();
     layer.fields[0].1.clone()
 }
 
@@ -451,4 +455,24 @@ fn branches_that_do_not_keep_step_are_said_to_differ() {
     let field = analyzed(&graph, &shape, sum);
     assert!(field.strides_differ);
     assert_eq!((field.extent, field.stride), (vec![46, 46], vec![4, 4]));
+}
+
+#[test]
+fn a_tensor_counts_once_in_the_total() {
+    let shape = [1, 2, 8, 8];
+    let (mut net, x) = Net::new(&shape);
+    let weights = net.weights(&[2, 2, 3, 3]);
+    let shared = |net: &mut Net, x: ValueId| net.node("Conv", &[x, weights], vec![("pads", ints(&[1; 4]))]);
+    let twice = shared(&mut net, x);
+    let twice = shared(&mut net, twice);
+    // A table that is spread over all positions.
+    let table = net.weights(&[5, 1]);
+    let indices = net.list(&(0..64).map(|i| i % 5).collect::<Vec<_>>());
+    let spread = net.node("Gather", &[table, indices], vec![]);
+    let spread = net.reshape(spread, &[1, 1, 8, 8]);
+    let sum = net.node("Add", &[twice, spread], vec![]);
+    let graph = net.builder.finish(&[sum]);
+    let found = listed(&graph, &shape);
+    assert_eq!(found.iter().map(|l| l.params).collect::<Vec<_>>(), [36, 36, 64]);
+    assert_eq!(parameters(&found), 36 + 5);
 }
