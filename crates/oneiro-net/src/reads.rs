@@ -143,6 +143,17 @@ impl Reads {
             .then(|| Self { advance: advance as i64, phases: (0..period).map(place).collect() }.reduced())
     }
 
+    /// Blocks of `old` source positions, each read for itself: what the `new` positions made of it read.
+    pub fn within(&self, old: usize, new: usize) -> Option<Self> {
+        let last = old as i64 - 1;
+        let clipped = |p: i64| {
+            let (a, b) = self.at(p)?;
+            (b >= 0 && a <= last).then(|| (a.max(0), b.min(last)))
+        };
+        let sane = (1..=MAX_PERIOD).contains(&new);
+        sane.then(|| Self { advance: old as i64, phases: (0..new as i64).map(clipped).collect() }.reduced())
+    }
+
     fn period(&self) -> i64 {
         self.phases.len() as i64
     }
@@ -352,6 +363,11 @@ mod tests {
         assert_eq!(windows.at(8), Some((7, 13)));
         // The upper factor of eight positions in pairs.
         assert_eq!(Reads::own().widened(2, 4).unwrap().at(1), Some((1, 7)));
+        // Pairs within blocks of six that are read by themselves.
+        let pooled = Reads::window(2, 2, 0).within(6, 3).unwrap();
+        assert_eq!(pooled, Reads::window(2, 2, 0));
+        let bordered = Reads::window(3, 1, 1).within(4, 4).unwrap();
+        assert_eq!((bordered.at(3), bordered.at(4)), (Some((2, 3)), Some((4, 5))));
         assert_eq!(Reads::digits(4, &[(2, 1)]).unwrap().at(3), Some((5, 5)));
     }
 

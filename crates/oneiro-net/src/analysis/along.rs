@@ -181,7 +181,9 @@ impl Along {
         }
         let of = grid_of(made, &self.kind);
         let read = |grid: &Grid| {
-            let source = grid.along(from, &self.kind)?;
+            let Some(source) = grid.along(from, &self.kind) else {
+                return grid.within(grid_of(from, &self.kind)?, of?, reads);
+            };
             grid_on(reads.of(&source)?, of.as_ref()?)
         };
         let grids: Vec<Option<Grid>> = self.grids.iter().map(read).collect();
@@ -264,6 +266,14 @@ impl Grid {
         let step = |part: &Part| if part.kind == *kind { part.step } else { 0 };
         let lower: Vec<(usize, usize)> = lower.iter().map(|part| (part.extent, step(part))).collect();
         Reads::digits(top.step, &lower)?.of(&self.freed(&own)?)
+    }
+
+    /// Windows that are read each for itself: an axis holds their positions, and others tell the windows apart.
+    fn within(&self, from: (usize, usize), to: (usize, usize), reads: &Reads) -> Option<Grid> {
+        let ((old, 1), (new, 1)) = (from, to) else { return None };
+        let windows = (self.positions / old.max(1)).checked_mul(old).filter(|n| *n == self.positions)? / old;
+        let reads = reads.within(old, new)?.of(&self.reads)?;
+        Some(Grid { positions: windows.checked_mul(new)?, reads })
     }
 
     /// With all parts free that are not among these, which are parts of the grid.

@@ -381,6 +381,18 @@ const CASES: &[Case] = &[
         let patches = net.slice(all, 1, (1, 1 << 20, 1));
         net.map(patches, &[1, 2, 32, 24])
     }),
+    ("pooling and a convolution within windows", |net, x| {
+        let x = net.stem(x, 2);
+        let x = net.reshape(x, &[1, 2, 4, 8, 3, 8]);
+        let x = net.transpose(x, &[0, 2, 4, 1, 3, 5]);
+        let x = net.reshape(x, &[12, 2, 8, 8]);
+        let pooling = vec![("kernel_shape", ints(&[2, 2])), ("strides", ints(&[2, 2]))];
+        let x = net.node("AveragePool", &[x], pooling);
+        let x = net.conv(x, (2, 2), 3, 1);
+        let x = net.reshape(x, &[1, 4, 3, 2, 4, 4]);
+        let x = net.transpose(x, &[0, 3, 1, 4, 2, 5]);
+        net.reshape(x, &[1, 2, 16, 12])
+    }),
     ("a product over tokens", |net, x| {
         let x = net.stem(x, 2);
         let flat = net.reshape(x, &[1, 2, 768]);

@@ -173,9 +173,8 @@ impl Reading<'_> {
     /// The result of an activation function of several nodes: element-wise functions of `value` and constants
     /// alone, joined again in one result, with a factor behind it. Marks its nodes in `within`.
     fn activated(&self, value: ValueId, within: &mut [bool]) -> Option<ValueId> {
-        if self.readers(value).nth(1).is_none() {
-            return None;
-        }
+        // With one reader it is no function of several nodes.
+        self.readers(value).nth(1)?;
         let mut functions = vec![value];
         let mut nodes = Vec::new();
         let mut result = None;
