@@ -1,7 +1,7 @@
 //! Which positions of a source each position along an axis reads, exactly: windows, steps, repetitions.
 //!
-//! Strides of one network are rational: behind an enlarging layer neighbours see the source at half steps, and
-//! where they see it depends on whether a position is even or odd. So [`Reads`] holds one interval for each
+//! Strides of one network are rational: behind an enlarging layer neighbours see the source at half steps.
+//! Where they see it depends on whether a position is even or odd. So [`Reads`] holds one interval for each
 //! position of a period, and how far the source moves on from period to period. Such functions compose.
 
 /// Periods beyond which nothing is followed: a period is at most about the extent of a map.
@@ -81,8 +81,8 @@ impl Reads {
         (step != 0).then(|| Self::moved(p - i * step, step))
     }
 
-    /// What the positions of a stretched axis read of one of extent `len`: `taps` has first and last index for
-    /// each, cut off at the borders.
+    /// Positions of a stretched axis over one of extent `len`: `taps` has the first and last index that each
+    /// reads, cut off at the borders.
     pub fn stretched(taps: &[Option<(usize, usize)>], len: usize) -> Option<Self> {
         let n = taps.len();
         let at = |p: usize| taps[p].map(|(a, b)| (a as i64, b as i64));
@@ -117,7 +117,7 @@ impl Reads {
                 })
             };
             if found.is_none() {
-                // Positions that no period explains: all that any of them reads.
+                // Positions that no period explains: the hull of what any reads.
                 return places.filter_map(moved).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
             }
             // The place nearest to the middle is cut off least.
@@ -164,7 +164,7 @@ impl Reads {
         self.phases[phase as usize].map(|(a, b)| (a.saturating_add(by), b.saturating_add(by)))
     }
 
-    /// What the positions from `first` to `last` read together.
+    /// Returns the hull of all that the positions from `first` to `last` read.
     fn over(&self, first: i64, last: i64) -> Option<(i64, i64)> {
         let period = self.period();
         let join = |a: Option<(i64, i64)>, b: Option<(i64, i64)>| match (a, b) {
@@ -180,7 +180,7 @@ impl Reads {
         }
     }
 
-    /// What each position reads of the source of the source. `None` if its period is too long.
+    /// Composes: reads of a source whose own reads are `source`. `None` if the period is too long.
     pub fn of(&self, source: &Reads) -> Option<Self> {
         let stretch =
             source.period() / gcd(source.period() as usize, self.advance.unsigned_abs() as usize) as i64;
@@ -215,8 +215,8 @@ impl Reads {
         Self { advance: self.stride(1) as i64, phases: vec![all] }
     }
 
-    /// What either reads, along an axis of `n` positions; whether both keep step. Where they do not, the one
-    /// with the larger stride is followed.
+    /// Returns the hull of both, along an axis of `n` positions, and whether both keep step. Where they do not,
+    /// the one with the larger stride is followed.
     pub fn with(&self, other: &Reads, n: usize) -> (Self, bool) {
         let (p, q) = (self.period(), other.period());
         let steps = |a: &Reads, b: &Reads| i128::from(a.advance.abs()) * i128::from(b.period());

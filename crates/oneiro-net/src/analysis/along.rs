@@ -92,8 +92,8 @@ impl Along {
         seen
     }
 
-    /// What both see: at the same positions, or side by side along this axis. `others`: of those side by side,
-    /// one without positions holds other tokens than patches.
+    /// Joins with another operand: at equal positions, or `beside` it along this axis. `others`: of operands
+    /// beside each other, one without positions holds other tokens than patches.
     pub fn with(&mut self, other: &Self, beside: bool, others: bool) {
         if beside && others && self.grids.is_empty() != other.grids.is_empty() {
             if self.grids.is_empty() {
@@ -124,8 +124,7 @@ impl Along {
         }
     }
 
-    /// A product of data relates the positions of two axes: with a part that stands on both, all that differ
-    /// in it are seen.
+    /// Widens by parts that stand on two axes of a product of data, as attention's scores have them.
     pub fn relate(&mut self, result: &Axes) {
         let all: Vec<Vec<Part>> = (0..result.0.len()).map(|at| parts_of(result, at, &self.kind)).collect();
         for (at, parts) in all.iter().enumerate() {
@@ -252,7 +251,7 @@ impl Along {
 }
 
 impl Grid {
-    /// What an index along an axis sees.
+    /// Returns the reads of an index along an axis.
     fn along(&self, axis: &Axis, kind: &Kind) -> Option<Reads> {
         if self.positions == 1 {
             return Some(self.reads.clone());
@@ -268,7 +267,7 @@ impl Grid {
         Reads::digits(top.step, &lower)?.of(&self.freed(&own)?)
     }
 
-    /// Windows that are read each for itself: an axis holds their positions, and others tell the windows apart.
+    /// Reads windows each for itself: an axis holds their positions, and others tell the windows apart.
     fn within(&self, from: (usize, usize), to: (usize, usize), reads: &Reads) -> Option<Grid> {
         let ((old, 1), (new, 1)) = (from, to) else { return None };
         let windows = (self.positions / old.max(1)).checked_mul(old).filter(|n| *n == self.positions)? / old;

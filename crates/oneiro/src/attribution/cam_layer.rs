@@ -1,9 +1,10 @@
 //! Where Grad-CAM looks if nobody says: the last feature map that the objective depends on.
 //!
 //! A map ends where its convolution, its sum with a shortcut, its normalisation or the concatenation of its
-//! branches ends, activation function included: one node, or several that join a value with element-wise
-//! functions of itself again, as x·sigmoid(x) does. A transformer's class token reads nothing of the patches in the layers behind the last
-//! attention; such maps have no gradient, and one before them is taken.
+//! branches ends, activation function included. That is one node, or several that join a value with
+//! element-wise functions of itself again, as x·sigmoid(x) does. A transformer's class token reads nothing of
+//! the patches in the layers behind the last attention; such maps have no gradient, and one before them is
+//! taken.
 
 use oneiro_net::axes::Axes;
 use oneiro_net::graph::Node;
