@@ -48,6 +48,7 @@ pub mod names;
 pub mod ops;
 pub mod passes;
 pub mod plan;
+pub mod reads;
 mod session;
 pub mod tensor;
 pub mod typed;

@@ -70,8 +70,9 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The one node whose weights are those of the module `name`: exporters that fold a normalisation into a convolution
-    /// keep the name of either.
+    /// The result of the one node whose weights are those of the module `name`: exporters that fold a
+    /// normalisation into a convolution keep the name of either. Where the node's own path is the end of that
+    /// name, the module's last node is meant.
     fn by_weight(&self, name: &str) -> Option<ValueId> {
         let (whole, suffix) = (format!("{name}.weight"), format!(".{name}.weight"));
         let is_weight = |v: &ValueId| {
@@ -80,7 +81,13 @@ impl<'a> Names<'a> {
         };
         let mut nodes = self.graph.nodes.iter().filter(|n| n.inputs.iter().flatten().any(is_weight));
         match (nodes.next(), nodes.next()) {
-            (Some(node), None) => first_output(node).ok(),
+            (Some(node), None) => {
+                let weight = node.inputs.iter().flatten().find(|v| is_weight(v))?;
+                let whole = self.graph.values[weight.index()].name.strip_suffix(".weight")?;
+                let ends = |path: &&str| whole.strip_suffix(*path).is_some_and(|rest| rest.ends_with('.'));
+                let last = node.module.as_deref().filter(ends).and_then(|path| self.last_of_module(path));
+                last.or_else(|| first_output(node).ok())
+            }
             _ => None,
         }
     }
@@ -156,7 +163,14 @@ impl<'a> Names<'a> {
                 push(module);
             }
             push(&node.name);
-            let weights = node.inputs.iter().flatten().map(|v| &self.graph.values[v.index()]);
+            // The weights of a module of several nodes name its last one.
+            let is_last = node.module.as_deref().is_some_and(|path| self.last_of_module(path) == Some(value));
+            let inside = |other: &&crate::graph::Node| {
+                std::ptr::eq(*other, node) || is_last && other.module == node.module
+            };
+            let readers = self.graph.nodes.iter().filter(inside);
+            let weights =
+                readers.flat_map(|n| n.inputs.iter().flatten()).map(|v| &self.graph.values[v.index()]);
             for weight in weights.filter(|v| v.constant.is_some()) {
                 if let Some(module) = weight.name.strip_suffix(".weight")
                     && self.last_of_module(module).is_none()
@@ -201,4 +215,34 @@ fn quoted(names: &[&str]) -> String {
 /// Levenshtein distance, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     strsim::levenshtein(&a.to_lowercase(), &b.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Builder, Dim};
+    use crate::ops::Attribute;
+    use crate::tensor::Tensor;
+
+    #[test]
+    fn the_weights_of_a_module_of_several_nodes_name_its_last_one() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 4, 2, 2].map(Dim::Fixed)).unwrap();
+        let weight = net.constant("head.norm.weight", Tensor::floats(&[4], vec![1.0; 4])).unwrap();
+        let turn = |order: &[i64]| vec![("perm", Attribute::Ints(order.to_vec()))];
+        let inner = net.node("Transpose", "in", &[x], turn(&[0, 2, 3, 1])).unwrap();
+        let normal = net.node("LayerNormalization", "normal", &[inner, weight], vec![]).unwrap();
+        let last = net.node("Transpose", "out", &[normal], turn(&[0, 3, 1, 2])).unwrap();
+        let mut graph = net.finish(&[last]);
+        for (path, expected) in [(Some("norm"), last), (Some("other"), normal), (None, normal)] {
+            graph.nodes.iter_mut().for_each(|node| node.module = path.map(str::to_owned));
+            let names = Names::new(&graph, &[]);
+            assert_eq!(names.resolve("head.norm").unwrap(), expected, "{path:?}");
+            let named: Vec<ValueId> = [inner, normal, last]
+                .into_iter()
+                .filter(|v| names.of(*v).contains(&"head.norm".into()))
+                .collect();
+            assert_eq!(named, [expected], "{path:?}");
+        }
+    }
 }

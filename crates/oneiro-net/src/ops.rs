@@ -22,6 +22,7 @@ use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, Ending, EndingClip, EndingSwish, blocks_of};
 use crate::kernels::{Isa, Reader, Region};
+use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
 pub use registry::build;
@@ -166,18 +167,13 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// How far an output position sees along each spatial axis (axes 2…); for receptive fields.
+/// What an output position reads of an operand's positions; for receptive fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// Position to position.
+    /// Position to position, as the axes tell them.
     Point,
-    /// A sliding window: extent (dilation counted) and step along each spatial axis.
-    Window {
-        /// Positions spanned, `dilation·(kernel−1)+1`.
-        extent: Vec<usize>,
-        /// Step.
-        stride: Vec<usize>,
-    },
+    /// Intervals along these axes, which operand and output share; position to position along the others.
+    Axes(Vec<(usize, Reads)>),
     /// Another shape for the same elements: positions in space are kept as far as the axes allow.
     Regroup,
     /// Everything (global pooling, attention).
@@ -325,6 +321,16 @@ pub trait Operator: Debug + Send + Sync + Any {
     /// How far an output position sees in input 0.
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Point
+    }
+
+    /// How far a position of output `index` sees in an operand.
+    fn reach_of(&self, inputs: Facts<'_>, _operand: usize, _index: usize) -> Reach {
+        self.reach(inputs)
+    }
+
+    /// The axes of an operand that a product sums over; `None` if the operator is no product.
+    fn sums_along(&self, _inputs: Facts<'_>, _operand: usize) -> Option<Vec<usize>> {
+        None
     }
 
     /// This operator with a larger set of attributes known to passes, for pattern matching.

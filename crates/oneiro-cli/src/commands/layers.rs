@@ -25,7 +25,7 @@ Examples:
   oneiro layers model.onnx --json | jq '.[] | select(.op == \"Conv\") | .name'
 
 The receptive field is the extent in input pixels that one position sees, the stride the input pixels between
-neighbours. Any alias names the layer on a command line.")]
+neighbours, rounded and at least 1 (docs/axes.md). The total of parameters counts a shared tensor once. Any alias names the layer on a command line.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -184,7 +184,7 @@ fn table(context: &Context, model: &LoadedModel, layers: &[&Layer], aliases: boo
 }
 
 fn summary(context: &Context, model: &LoadedModel, layers: &[Layer]) -> Result<()> {
-    let params: usize = layers.iter().map(|l| l.params).sum();
+    let params = analysis::parameters(layers);
     let flops: u64 = layers.iter().map(|l| l.flops).sum();
     context.print(&format!(
         "{}: {} layers, {:.2} million parameters, {:.2} GFLOP forward",

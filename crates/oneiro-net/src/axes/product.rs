@@ -44,7 +44,8 @@ impl Sources<'_> {
                 let at = terms[i].iter().position(|&l| l == label)?;
                 (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
             };
-            data.iter().filter_map(of).max_by_key(clarity)
+            // Of equally clear ones that of the first operand: queries, whose positions the result has.
+            data.iter().rev().filter_map(of).max_by_key(clarity)
         };
         let mut axes: Vec<Option<Axis>> = result.iter().zip(output).map(|(&l, &n)| found(l, n)).collect();
         // With weights, axes that only they have are made of those that are summed.

@@ -65,7 +65,19 @@ impl<'a> Sources<'a> {
         let Some(from) = self.get(0).filter(|a| a.0.len() == output.len()) else {
             return Axes::channels_first_in(self.batch_axis(0), output);
         };
-        Axes(from.0.iter().zip(output).map(|(axis, &n)| resized(axis, n)).collect())
+        let mut axes = Axes(from.0.iter().zip(output).map(|(axis, &n)| resized(axis, n)).collect());
+        for (at, old) in from.0.iter().enumerate() {
+            if let ([old], [new]) = (&old[..], &axes.0[at][..])
+                && old.kind.is_spatial()
+                && old.kind == new.kind
+                && !matches!(old.kind, Kind::Tokens(_))
+            {
+                // Windows that are pooled within stand nearer.
+                let [from, to] = [old, new].map(|part| part.step.saturating_mul(part.extent));
+                axes.rescale(&old.kind.clone(), from, to);
+            }
+        }
+        axes
     }
 
     /// The axes of input 0 as they are; those of convolutions where they are not known.

@@ -7,7 +7,7 @@ use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::constant::{check_volume, sizes};
 use crate::ops::origin::Origin;
-use crate::ops::{Attributes, Built, Fact, Facts, Operator, Site, axis};
+use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site, axis};
 use crate::tensor::Tensor;
 
 /// The operator; inputs: data, extents wanted.
@@ -62,6 +62,10 @@ impl Operator for CenterCropPad {
 
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError> {
         Ok(Built::new(self.origin(site.inputs)?.kernel(site.gradients), 1))
+    }
+
+    fn reach(&self, inputs: Facts<'_>) -> Reach {
+        self.origin(inputs).map_or(Reach::Whole, |origin| origin.reach())
     }
 
     fn carries_integers(&self) -> bool {

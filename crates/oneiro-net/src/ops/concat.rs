@@ -8,8 +8,9 @@ use crate::error::OpError;
 use crate::kernels::blocked::{BLOCK, blocks_of};
 use crate::ops::maps::plane_of;
 use crate::ops::{
-    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, entries, put,
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries, put,
 };
+use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
 /// The operator.
@@ -63,6 +64,14 @@ impl Operator for Concat {
         }
         let shape = self.infer(inputs)?.remove(0).shape;
         Ok(Some(vec![Tensor::ints(&shape, out)]))
+    }
+
+    fn reach_of(&self, inputs: Facts<'_>, operand: usize, _index: usize) -> Reach {
+        let Some(at) = inputs.shape(0).ok().and_then(|x| axis(self.axis, x.len()).ok()) else {
+            return Reach::Whole;
+        };
+        let extents = (0..operand).filter_map(|i| inputs.shape(i).ok()?.get(at));
+        Reach::Axes(vec![(at, Reads::moved(-(extents.sum::<usize>() as i64), 1))])
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {

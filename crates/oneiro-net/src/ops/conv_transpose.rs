@@ -13,6 +13,7 @@ use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::constant::{MAX_EXTENT, check_volume};
 use crate::ops::window::{MAX_SPATIAL, three};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, entries};
+use crate::reads::Reads;
 use crate::tensor::volume;
 
 /// Product of strides beyond which a file is taken for damaged.
@@ -210,14 +211,13 @@ impl Operator for ConvTranspose {
     }
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
-        // An output sees the inputs whose windows cover it; in the input's steps that is less than one
-        // kernel.
         let Ok((g, shape)) = self.geometry(inputs) else { return Reach::Whole };
-        let rank = shape.len() - 2;
-        let extent = (MAX_SPATIAL - rank..MAX_SPATIAL)
-            .map(|d| ((g.kernel[d] - 1) * g.dilation[d]) / g.stride[d] + 1)
-            .collect();
-        Reach::Window { extent, stride: vec![1; rank] }
+        let first = MAX_SPATIAL + 2 - shape.len();
+        let reads = |at: usize| {
+            let d = first + at - 2;
+            (at, Reads::spread(g.kernel[d], g.stride[d], g.dilation[d], g.pad_before[d]))
+        };
+        Reach::Axes((2..shape.len()).map(reads).collect())
     }
 
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {

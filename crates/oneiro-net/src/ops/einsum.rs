@@ -191,6 +191,12 @@ impl Operator for Einsum {
         Reach::Whole
     }
 
+    fn sums_along(&self, inputs: Facts<'_>, operand: usize) -> Option<Vec<usize>> {
+        let labels = self.labels(inputs).ok()?;
+        let term = labels.terms.get(operand)?;
+        Some((0..term.len()).filter(|&at| !labels.output.contains(&term[at])).collect())
+    }
+
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         let labels = self.labels(sources.facts).ok()?;
         let codes =

@@ -151,6 +151,20 @@ impl Operator for Dense {
         if inputs.shape(0).is_ok_and(|a| a.len() == 2) { Reach::Regroup } else { Reach::Point }
     }
 
+    fn sums_along(&self, inputs: Facts<'_>, operand: usize) -> Option<Vec<usize>> {
+        let rank = inputs.shape(operand).map_or(0, <[usize]>::len);
+        let (trans_a, trans_b) = match self {
+            Dense::Gemm { trans_a, trans_b, .. } => (*trans_a, *trans_b),
+            Dense::MatMul => (false, false),
+        };
+        let last = match operand {
+            0 => !trans_a,
+            1 => trans_b || rank == 1,
+            _ => return Some(Vec::new()),
+        };
+        Some(rank.checked_sub(if last || rank < 2 { 1 } else { 2 }).into_iter().collect())
+    }
+
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         let (trans_a, trans_b) = match self {
             Dense::Gemm { trans_a, trans_b, .. } => (*trans_a, *trans_b),

@@ -409,9 +409,24 @@ impl Operator for Movement {
         match self {
             Movement::Transpose(Some(order)) if moves_one_axis(order) => Reach::Point,
             Movement::Transpose(_) => Reach::Regroup,
-            Movement::Tile | Movement::Gather { .. } => Reach::Whole,
+            Movement::Tile => Reach::Whole,
+            Movement::Gather { .. } => {
+                // An index tensor of another rank than 1 moves the axes behind.
+                let row = inputs.get(1).is_some_and(|fact| fact.value.is_some() && fact.shape.len() == 1);
+                let origin = self.origin(inputs, 0).ok().filter(|_| row);
+                origin.map_or(Reach::Whole, |origin| origin.reach())
+            }
             _ if inputs.shape(0).is_err() => Reach::Whole,
             _ => Reach::Point,
+        }
+    }
+
+    fn reach_of(&self, inputs: Facts<'_>, _operand: usize, index: usize) -> Reach {
+        match self {
+            Movement::Slice { .. } | Movement::Pad { .. } | Movement::Split { .. } => {
+                self.origin(inputs, index).map_or(Reach::Whole, |origin| origin.reach())
+            }
+            _ => self.reach(inputs),
         }
     }
 

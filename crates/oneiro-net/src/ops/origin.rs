@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::axes::Axes;
-use crate::ops::{Backward, Forward, Kernel};
+use crate::ops::{Backward, Forward, Kernel, Reach};
+use crate::reads::Reads;
 use crate::tensor::volume;
 
 /// Elements a task works on; fixed, so that the split never depends on the number of threads.
@@ -45,6 +46,16 @@ impl Origin {
     /// What the output's axes mean, given those of the input.
     pub(crate) fn axes_of(&self, from: &Axes) -> Option<Axes> {
         Some(from.walked(self.axes.iter().map(|walked| (walked.axis, walked.positions.as_slice()))))
+    }
+
+    /// How far the output sees along axes that are walked in a way of their own.
+    pub(crate) fn reach(&self) -> Reach {
+        let walks = self.axes.iter().enumerate().filter(|(at, walked)| {
+            let all = walked.axis.and_then(|axis| self.input.get(axis)).copied().unwrap_or(0);
+            walked.axis == Some(*at) && !walked.positions.iter().copied().eq((0..all).map(Some))
+        });
+        let reads = walks.map(|(at, walked)| Some((at, Reads::listed(&walked.positions)?)));
+        reads.collect::<Option<Vec<_>>>().map_or(Reach::Whole, Reach::Axes)
     }
 
     fn step(&self, axis: &Walked) -> usize {

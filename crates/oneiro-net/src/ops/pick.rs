@@ -12,6 +12,7 @@ use crate::error::OpError;
 use crate::ops::constant::check_volume;
 use crate::ops::lookup::Lookup;
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
+use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
 /// Elements a task works on; fixed, so that the split never depends on the number of threads.
@@ -253,9 +254,10 @@ impl Operator for Pick {
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
+        let both = |reads: Reads| Reach::Axes(vec![(2, reads.clone()), (3, reads)]);
         match self {
-            Pick::DepthToSpace { .. } => Reach::Regroup,
-            Pick::SpaceToDepth { block: b } => Reach::Window { extent: vec![*b; 2], stride: vec![*b; 2] },
+            Pick::DepthToSpace { block, .. } => both(Reads::repeated(*block)),
+            Pick::SpaceToDepth { block } => both(Reads::window(*block, *block, 0)),
             Pick::Trilu { .. } => Reach::Point,
             _ => Reach::Whole,
         }

@@ -14,6 +14,7 @@ use crate::ops::resize::Resize;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis, entries,
 };
+use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
 /// Elements that the taps of a running sum may take.
@@ -82,6 +83,24 @@ impl Resample {
     }
 }
 
+impl Resample {
+    /// What positions along stretched axes read: the taps that have a weight.
+    fn stretched(&self, inputs: Facts<'_>) -> Option<Vec<(usize, Reads)>> {
+        let (map, x) = (self.map(inputs).ok()?, inputs.shape(0).ok()?);
+        let ends = |taps: &Taps| {
+            let mut at = taps.iter().flatten().filter(|(_, weight)| *weight != 0.0).map(|(at, _)| *at);
+            let first = at.next()?;
+            Some((first, at.next_back().unwrap_or(first)))
+        };
+        let axes = map.axes.iter().enumerate().filter_map(|(at, taps)| Some((at, taps.as_ref()?)));
+        axes.map(|(at, taps)| {
+            let ends: Vec<_> = taps.iter().map(ends).collect();
+            Some((at, Reads::stretched(&ends, x[at])?))
+        })
+        .collect()
+    }
+}
+
 impl Operator for Resample {
     fn op_type(&self) -> &str {
         match self {
@@ -127,8 +146,7 @@ impl Operator for Resample {
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self {
-            // Neighbours of the same place in the picture; positions scale with the map.
-            Resample::Resize(_) => Reach::Regroup,
+            Resample::Resize(_) => self.stretched(inputs).map_or(Reach::Whole, Reach::Axes),
             Resample::CumSum { .. } if inputs.shape(0).is_ok_and(|x| x.len() > 2) => Reach::Whole,
             Resample::CumSum { .. } => Reach::Point,
         }

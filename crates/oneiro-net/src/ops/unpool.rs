@@ -15,6 +15,7 @@ use crate::ops::lookup::index;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, exact_positions,
 };
+use crate::reads::Reads;
 use crate::tensor::{DType, Tensor, volume};
 
 /// The operator; inputs: values, positions, optional shape of the output, and the pooled tensor where it is
@@ -100,7 +101,16 @@ impl Operator for Unpool {
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
-        Reach::Regroup
+        // An element lies somewhere within the window that it was the largest of.
+        let size = |list: &Option<Vec<i64>>, i: usize, default: i64| {
+            let n = list.as_ref().and_then(|list| list.get(i).copied()).unwrap_or(default);
+            usize::try_from(n).unwrap_or(0)
+        };
+        let reads = |i: usize| {
+            let kernel = usize::try_from(self.kernel[i]).unwrap_or(1);
+            (i + 2, Reads::spread(kernel, size(&self.strides, i, 1), 1, size(&self.pads, i, 0)))
+        };
+        Reach::Axes((0..self.kernel.len()).map(reads).collect())
     }
 
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {

@@ -3,6 +3,7 @@
 use crate::error::OpError;
 use crate::ops::constant::MAX_EXTENT;
 use crate::ops::{Attributes, Reach};
+use crate::reads::Reads;
 
 /// Spatial axes beyond which no kernel exists here.
 pub const MAX_SPATIAL: usize = 3;
@@ -169,8 +170,11 @@ impl Window {
 
     /// How far one output position sees.
     pub fn reach(&self) -> Reach {
-        let extent = (0..self.kernel.len()).map(|i| self.dilation[i] * (self.kernel[i] - 1) + 1).collect();
-        Reach::Window { extent, stride: self.stride.clone() }
+        let reads = |i: usize| {
+            let extent = self.dilation[i] * (self.kernel[i] - 1) + 1;
+            (i + 2, Reads::window(extent, self.stride[i], self.before[i]))
+        };
+        Reach::Axes((0..self.kernel.len()).map(reads).collect())
     }
 }
 

@@ -1,9 +1,12 @@
 //! Where Grad-CAM looks if nobody says: the last feature map that the objective depends on.
 //!
-//! A map ends where its convolution, its sum with a shortcut or its normalisation ends, activation function
-//! included. A transformer's class token reads nothing of the patches in the layers behind the last
-//! attention; such maps have no gradient, and one before them is taken.
+//! A map ends where its convolution, its sum with a shortcut, its normalisation or the concatenation of its
+//! branches ends, activation function included. That is one node, or several that join a value with
+//! element-wise functions of itself again, as x·sigmoid(x) does. A transformer's class token reads nothing of
+//! the patches in the layers behind the last attention; such maps have no gradient, and one before them is
+//! taken.
 
+use oneiro_net::axes::Axes;
 use oneiro_net::graph::Node;
 use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
@@ -11,8 +14,8 @@ use oneiro_net::{Graph, ValueId};
 use crate::error::{Error, Result};
 use crate::model::{Layered, Model};
 
-/// Operators behind a convolution that belong to its feature map: normalisation, the sum with a shortcut,
-/// activation functions.
+/// Operators behind a convolution that belong to its feature map, beside activation functions: normalisation,
+/// the sum with a shortcut.
 const SAME_MAP: &[&str] = &[
     "BatchNormalization",
     "InstanceNormalization",
@@ -21,6 +24,10 @@ const SAME_MAP: &[&str] = &[
     "RMSNormalization",
     "Add",
     "Sum",
+];
+
+/// Activation functions that are one operator.
+const ACTIVATIONS: &[&str] = &[
     "Relu",
     "LeakyRelu",
     "PRelu",
@@ -52,22 +59,28 @@ pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize
     let has_map = |value: ValueId| {
         layered.map(value).is_some_and(|map| matches!(map.shape(), &[_, _, h, w] if h * w > 1))
     };
+    let reading = Reading { graph, layered: &layered, needed: &needed };
+    let mut within = vec![false; graph.nodes.len()];
     let mut found: Vec<ValueId> = Vec::new();
-    for (node, _) in graph.nodes.iter().zip(&needed).rev().filter(|(_, needed)| **needed) {
+    for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
         let Some(value) = node.outputs.first().copied().flatten() else { continue };
-        if !ends_a_map(graph, &layered, node) {
+        if within[i] || !ends_a_map(graph, &layered, node) {
             continue;
         }
         let mut map = value;
         let mut is_target = targets.contains(&map);
-        while !is_target && let Some(next) = only_reader(graph, &needed, map) {
+        while !is_target
+            && let Some(next) = reading.only_reader(map).or_else(|| reading.activated(map, &mut within))
+        {
             map = next;
             is_target = targets.contains(&map);
         }
-        if !is_target && has_map(map) && !found.contains(&map) {
+        if !is_target && has_map(map) {
+            found.retain(|other| *other != map);
             found.push(map);
         }
     }
+    found.reverse();
     if found.is_empty() {
         return Err(Error::Settings(
             "Grad-CAM: no convolution, nor another layer with a map of height and width, stands before the objective; name a \
@@ -89,6 +102,7 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
             node.inputs.iter().flatten().all(|&value| shape(value) == output)
         }
         "Add" | "Mul" => normalizes_in_steps(graph, layered, node),
+        "Concat" if node.inputs.iter().flatten().filter(data).count() > 1 => joins_channels(layered, node),
         op => NORMALIZES.contains(&op),
     }
 }
@@ -116,14 +130,231 @@ fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     false
 }
 
-/// The output of `value`'s only consumer, if that consumer keeps the feature map.
-fn only_reader(graph: &Graph, needed: &[bool], value: ValueId) -> Option<ValueId> {
-    let reads = |n: &Node| n.inputs.contains(&Some(value));
-    let mut readers = graph.nodes.iter().zip(needed).filter(|(n, needed)| **needed && reads(n));
-    match (readers.next(), readers.next()) {
-        (Some((node, _)), None) if SAME_MAP.contains(&node.op.op_type()) => {
-            node.outputs.first().copied().flatten()
+/// Whether operands lie side by side along the channels of the result.
+fn joins_channels(layered: &Layered, node: &Node) -> bool {
+    let Some(result) = node.outputs.first().copied().flatten() else { return false };
+    let Some((channel, shape)) = layered.axes(result).and_then(Axes::channel).zip(layered.shape(result))
+    else {
+        return false;
+    };
+    let keeps = |value: &ValueId| {
+        let others = |shape: &[usize]| [&shape[..channel], &shape[channel + 1..]].concat();
+        layered.shape(*value).is_some_and(|x| x.len() == shape.len() && others(x) == others(shape))
+    };
+    node.inputs.iter().flatten().all(keeps)
+}
+
+/// The part of a graph in which maps are looked for.
+struct Reading<'a> {
+    graph: &'a Graph,
+    layered: &'a Layered,
+    needed: &'a [bool],
+}
+
+impl Reading<'_> {
+    /// The needed nodes that read a value.
+    fn readers(&self, value: ValueId) -> impl Iterator<Item = (usize, &Node)> {
+        let nodes = self.graph.nodes.iter().enumerate();
+        nodes.filter(move |(i, node)| self.needed[*i] && node.inputs.contains(&Some(value)))
+    }
+
+    /// The output of `value`'s only consumer, if that consumer keeps the feature map.
+    fn only_reader(&self, value: ValueId) -> Option<ValueId> {
+        let mut readers = self.readers(value);
+        match (readers.next(), readers.next()) {
+            (Some((_, node)), None)
+                if [SAME_MAP, ACTIVATIONS].iter().any(|l| l.contains(&node.op.op_type())) =>
+            {
+                node.outputs.first().copied().flatten()
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    /// The result of an activation function of several nodes: element-wise functions of `value` and constants
+    /// alone, joined again in one result, with a factor behind it. Marks its nodes in `within`.
+    fn activated(&self, value: ValueId, within: &mut [bool]) -> Option<ValueId> {
+        // With one reader it is no function of several nodes.
+        self.readers(value).nth(1)?;
+        let mut functions = vec![value];
+        let mut nodes = Vec::new();
+        let mut result = None;
+        for (i, node) in self.graph.nodes.iter().enumerate().filter(|(i, _)| self.needed[*i]) {
+            let mut inputs = node.inputs.iter().flatten();
+            if !inputs.clone().any(|input| functions.contains(input)) {
+                continue;
+            }
+            let known = |input: &ValueId| functions.contains(input) || self.layered.is_constant(*input);
+            let output = node.outputs.first().copied().flatten()?;
+            let by_element = node.op.by_element() || ACTIVATIONS.contains(&node.op.op_type());
+            if !by_element || !inputs.all(known) {
+                break;
+            }
+            functions.push(output);
+            nodes.push(i);
+            let open = |value: &&ValueId| self.readers(**value).any(|(k, _)| !nodes.contains(&k));
+            let mut open = functions.iter().filter(open);
+            match result {
+                // A factor alone may follow.
+                Some(_) if !self.is_scaling(node) => break,
+                _ if open.all(|value| *value == output) => result = Some((output, nodes.len())),
+                _ => {}
+            }
+        }
+        let (output, count) = result?;
+        nodes[..count].iter().for_each(|&i| within[i] = true);
+        Some(output)
+    }
+
+    /// Whether a node multiplies with, or divides by, one number.
+    fn is_scaling(&self, node: &Node) -> bool {
+        let one = |value: &&ValueId| {
+            self.layered.is_constant(**value)
+                && self.layered.shape(**value).is_some_and(|shape| shape.iter().product::<usize>() == 1)
+        };
+        matches!(node.op.op_type(), "Mul" | "Div") && node.inputs.iter().flatten().any(|v| one(&v))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::card::Card;
+    use oneiro_net::graph::{Builder, Dim};
+    use oneiro_net::ops::Attribute;
+    use oneiro_net::tensor::Tensor;
+
+    /// A network that is being made.
+    struct Net(Builder, usize);
+
+    impl Net {
+        fn node(&mut self, op: &str, inputs: &[ValueId]) -> ValueId {
+            self.1 += 1;
+            let axis = (op == "Concat").then_some(("axis", Attribute::Int(1)));
+            self.0.node(op, &format!("{op}{}", self.1), inputs, axis.into_iter().collect()).unwrap()
+        }
+
+        fn number(&mut self, number: f32) -> ValueId {
+            self.1 += 1;
+            self.0.constant(&format!("number{}", self.1), Tensor::floats(&[], vec![number])).unwrap()
+        }
+
+        fn conv(&mut self, x: ValueId, channels: [usize; 2]) -> ValueId {
+            self.1 += 1;
+            let weights =
+                Tensor::floats(&[channels[1], channels[0], 1, 1], vec![0.5; channels[0] * channels[1]]);
+            let weights = self.0.constant(&format!("weights{}", self.1), weights).unwrap();
+            self.node("Conv", &[x, weights])
+        }
+    }
+
+    /// The first candidate behind `make`, which gets a convolution's result, and says where the map ends.
+    fn chosen(make: impl Fn(&mut Net, ValueId) -> (ValueId, ValueId)) -> (String, String) {
+        let mut net = Net(Builder::new(), 0);
+        let x = net.0.input("x", &[1, 3, 8, 8].map(Dim::Fixed)).unwrap();
+        let conv = net.conv(x, [3, 4]);
+        let (last, expected) = make(&mut net, conv);
+        let pool = net.node("GlobalAveragePool", &[last]);
+        let logits = net.node("Flatten", &[pool]);
+        let graph = net.0.finish(&[logits]);
+        let model = Model::new(graph, Card::parse("[[input]]\nname = \"x\"\n").unwrap()).unwrap();
+        let found = candidates(&model, &[logits], &[vec![1, 3, 8, 8]]).unwrap();
+        let name = |value: ValueId| model.graph.name(value).to_owned();
+        (name(found[0]), name(expected))
+    }
+
+    /// The end of an activation function that is made of a value.
+    type Function = fn(&mut Net, ValueId) -> ValueId;
+
+    const FUNCTIONS: &[(&str, Function)] = &[
+        ("none", |_, x| x),
+        ("ReLU", |net, x| net.node("Relu", &[x])),
+        ("SiLU", |net, x| {
+            let gate = net.node("Sigmoid", &[x]);
+            net.node("Mul", &[x, gate])
+        }),
+        ("GELU by erf", |net, x| {
+            let (root, one, half) = (net.number(1.414), net.number(1.0), net.number(0.5));
+            let y = net.node("Div", &[x, root]);
+            let y = net.node("Erf", &[y]);
+            let y = net.node("Add", &[y, one]);
+            let y = net.node("Mul", &[x, y]);
+            net.node("Mul", &[y, half])
+        }),
+        ("GELU by tanh", |net, x| {
+            let (three, c, d, one) = (net.number(3.0), net.number(0.044), net.number(0.797), net.number(1.0));
+            let half = net.number(0.5);
+            let half = net.node("Mul", &[half, x]);
+            let y = net.node("Pow", &[x, three]);
+            let y = net.node("Mul", &[c, y]);
+            let y = net.node("Add", &[x, y]);
+            let y = net.node("Mul", &[y, d]);
+            let y = net.node("Tanh", &[y]);
+            let y = net.node("Add", &[y, one]);
+            net.node("Mul", &[half, y])
+        }),
+        ("Mish", |net, x| {
+            let y = net.node("Softplus", &[x]);
+            let y = net.node("Tanh", &[y]);
+            net.node("Mul", &[x, y])
+        }),
+        ("Hardswish in steps", |net, x| {
+            let (three, zero, six) = (net.number(3.0), net.number(0.0), net.number(6.0));
+            let y = net.node("Add", &[x, three]);
+            let y = net.node("Clip", &[y, zero, six]);
+            let y = net.node("Mul", &[x, y]);
+            net.node("Div", &[y, six])
+        }),
+    ];
+
+    #[test]
+    fn the_activation_function_belongs_to_the_map() {
+        let mut failures = Vec::new();
+        for (name, activation) in FUNCTIONS {
+            let plain = chosen(|net, x| {
+                let end = activation(net, x);
+                (end, end)
+            });
+            // Behind a sum with a shortcut, and with a concatenation of two.
+            let sum = chosen(|net, x| {
+                let y = net.conv(x, [4, 4]);
+                let sum = net.node("Add", &[x, y]);
+                let end = activation(net, sum);
+                (end, end)
+            });
+            let beside = chosen(|net, x| {
+                let y = net.conv(x, [4, 2]);
+                let parts = [activation(net, x), activation(net, y)];
+                let end = net.node("Concat", &parts);
+                (end, end)
+            });
+            for (form, (found, expected)) in [("alone", plain), ("sum", sum), ("concatenation", beside)] {
+                if found != expected {
+                    failures.push(format!("{name}, {form}: {found}, not {expected}"));
+                }
+            }
+        }
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+
+    #[test]
+    fn weights_from_elsewhere_are_no_activation_function() {
+        // Squeeze and excitation; a gate that a convolution computes.
+        let excited: Function = |net, x| {
+            let mean = net.node("GlobalAveragePool", &[x]);
+            net.node("Mul", &[x, mean])
+        };
+        let gated: Function = |net, x| {
+            let y = net.conv(x, [4, 4]);
+            let y = net.node("Sigmoid", &[y]);
+            net.node("Mul", &[x, y])
+        };
+        for make in [excited, gated] {
+            let (found, end) = chosen(|net, x| {
+                let end = make(net, x);
+                (end, end)
+            });
+            assert_ne!(found, end);
+        }
     }
 }

@@ -50,6 +50,11 @@ impl Layered {
         self.followed.of(value)
     }
 
+    /// Whether a value is the same for all inputs.
+    pub fn is_constant(&self, value: ValueId) -> bool {
+        self.facts.get(value.index()).and_then(Option::as_ref).is_some_and(|fact| fact.value.is_some())
+    }
+
     /// The shape of a value, with the batch; `None` if it cannot be computed.
     pub fn shape(&self, value: ValueId) -> Option<&[usize]> {
         self.facts.get(value.index())?.as_ref().map(|fact| fact.shape.as_slice())

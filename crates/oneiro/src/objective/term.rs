@@ -368,12 +368,12 @@ impl Term {
         match &self.kind {
             TermKind::Channel(c) => in_range(*c, "channel"),
             TermKind::Logit(c) | TermKind::Probability(c) => {
-                in_range(*c, "class")?;
-                if positions == 1 {
-                    Ok(())
-                } else {
-                    Err(format!("the network's output has shape {shape:?} per image: it names no classes"))
+                if positions != 1 {
+                    return Err(format!(
+                        "the network's output has shape {shape:?} per image: it names no classes"
+                    ));
                 }
+                in_range(*c, "class")
             }
             TermKind::Neuron(c, position) => {
                 in_range(*c, "channel")?;
@@ -393,6 +393,24 @@ impl Term {
                 d.at.as_ref().map_or(Ok(()), inside)
             }
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::objective::Objective;
+
+    #[test]
+    fn an_output_with_positions_names_no_classes() {
+        for (class, shape, says) in [
+            (20, &[21, 8, 8][..], "names no classes"),
+            (21, &[21, 8, 8], "names no classes"),
+            (21, &[21], "0 to 20"),
+        ] {
+            let objective = Objective::logit(class);
+            let error = objective.terms()[0].check(shape).unwrap_err();
+            assert!(error.contains(says), "{error}");
         }
     }
 }

@@ -1,0 +1,149 @@
+//! The receptive fields of all values: what each sees along each spatial axis of each input.
+
+use super::ReceptiveField;
+use super::along::{Along, Pass};
+use crate::axes::{Axes, Followed, Sources, spatial_kinds};
+use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Fact, Facts, Reach};
+
+/// Operators that only pick or move: where all positions stay, so do they.
+const PICKS: &[&str] = &["Gather", "Slice", "Split", "Transpose"];
+
+/// By value: the inputs that it depends on, and what it sees along their axes.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    followed: &'a Followed,
+    seen: Vec<Vec<(usize, Vec<Along>)>>,
+    /// Axes of inputs, which are taken to be channels first where nothing is known of them.
+    inputs: Vec<(ValueId, Axes)>,
+}
+
+impl<'a> Fields<'a> {
+    /// What the inputs see: themselves.
+    pub fn new(graph: &Graph, shapes: &[Vec<usize>], followed: &'a Followed) -> Self {
+        let mut fields = Self { followed, seen: vec![Vec::new(); graph.values.len()], inputs: Vec::new() };
+        for (i, (input, shape)) in graph.inputs.iter().zip(shapes).enumerate() {
+            let known = followed.of(input.value).filter(|axes| axes.parts().any(|p| p.kind.is_spatial()));
+            let axes = known.cloned().unwrap_or_else(|| Axes::channels_first(shape));
+            let along = (2..shape.len()).map(|at| {
+                let usual = || spatial_kinds(shape.len())[at - 2].clone();
+                let kind = axes.0.get(at).and_then(|axis| match &axis[..] {
+                    [part] if part.kind.is_spatial() => Some(part.kind.clone()),
+                    _ => None,
+                });
+                Along::input(kind.unwrap_or_else(usual), shape[at])
+            });
+            fields.seen[input.value.index()].push((i, along.collect()));
+            fields.inputs.push((input.value, axes));
+        }
+        fields
+    }
+
+    /// Follows the fields through a node to its output `index`, and gives those of the inputs that it depends
+    /// on.
+    pub fn follow(
+        &mut self,
+        node: &Node,
+        inputs: &[Option<&Fact>],
+        fact: &Fact,
+        index: usize,
+    ) -> Vec<(usize, ReceptiveField)> {
+        let Some(Some(value)) = node.outputs.get(index).copied() else { return Vec::new() };
+        let facts = Facts(inputs);
+        let axes: Vec<Option<&Axes>> =
+            node.inputs.iter().map(|v| v.and_then(|v| self.followed.of(v))).collect();
+        let sources = Sources { facts, axes: &axes, batch: self.followed.batch() };
+        let known = self.followed.of(value).is_some();
+        let to = self.axes_of(value, &fact.shape);
+        let made = node.op.axes(&sources, fact, index).filter(|axes| axes.fits(&fact.shape));
+        let made = made.unwrap_or_else(|| to.clone());
+        let beside = node.op.op_type() == "Concat";
+        let data: Vec<(usize, ValueId)> = node
+            .inputs
+            .iter()
+            .enumerate()
+            .filter_map(|(k, v)| v.filter(|v| !self.seen[v.index()].is_empty()).map(|v| (k, v)))
+            .collect();
+        let mut merged: Vec<(usize, Vec<Along>)> = Vec::new();
+        // Of parts that lie side by side the largest is followed.
+        let mut order = data.clone();
+        if beside {
+            order.sort_by_key(|(k, _)| std::cmp::Reverse(inputs[*k].map_or(0, Fact::len)));
+        }
+        for (k, source) in order {
+            let from = self.axes_of(source, inputs[k].map_or(&[], |f| f.shape.as_slice()));
+            let pass = pass(node, facts, (k, index), (&from, &made, &to), known);
+            for (input, along) in &self.seen[source.index()] {
+                let seen: Vec<Along> = along.iter().map(|along| along.through(&pass)).collect();
+                match merged.iter_mut().find(|(i, _)| i == input) {
+                    None => merged.push((*input, seen)),
+                    Some((_, own)) => own.iter_mut().zip(&seen).for_each(|(own, other)| {
+                        let (beside, others) = if beside { lies_along(&pass, own) } else { (false, false) };
+                        own.with(other, beside, others);
+                    }),
+                }
+            }
+        }
+        if data.len() > 1 && node.op.sums_along(facts, 0).is_some() {
+            merged.iter_mut().flat_map(|(_, along)| along).for_each(|along| along.relate(&to));
+        }
+        merged.sort_by_key(|(i, _)| *i);
+        let fields = merged.iter().map(|(i, along)| (*i, field(along, &to))).collect();
+        self.seen[value.index()] = merged;
+        fields
+    }
+
+    fn axes_of(&self, value: ValueId, shape: &[usize]) -> Axes {
+        let input = self.inputs.iter().find(|(input, _)| *input == value).map(|(_, axes)| axes);
+        let known = input.or_else(|| self.followed.of(value));
+        let usual = || if shape.len() > 2 { Axes::channels_first(shape) } else { Axes::batch_only(shape) };
+        known.cloned().unwrap_or_else(usual)
+    }
+}
+
+/// Whether operands of a concatenation lie side by side along the axis that is followed, and whether with
+/// other tokens.
+fn lies_along(pass: &Pass<'_>, along: &Along) -> (bool, bool) {
+    match &pass.reach {
+        Reach::Axes(axes) => axes.first().map_or((false, false), |(at, _)| along.is_on(pass.made, *at)),
+        _ => (false, false),
+    }
+}
+
+fn pass<'a>(
+    node: &Node,
+    facts: Facts<'_>,
+    (operand, index): (usize, usize),
+    (from, made, to): (&'a Axes, &'a Axes, &'a Axes),
+    known: bool,
+) -> Pass<'a> {
+    let op = node.op.op_type();
+    let mixed = if operand == 0 { node.op.mixes_along(facts) } else { Vec::new() };
+    let summed = node.op.sums_along(facts, operand);
+    let reach = match node.op.reach_of(facts, operand, index) {
+        _ if summed.is_some() => Reach::Point,
+        Reach::Whole if !mixed.is_empty() => Reach::Point,
+        // Parts that are reduced are gone.
+        Reach::Whole if op.starts_with("Reduce") => Reach::Point,
+        Reach::Whole if PICKS.contains(&op) && from.positions() == to.positions() && to.has_positions() => {
+            Reach::Point
+        }
+        Reach::Regroup if !known => Reach::Whole,
+        reach => reach,
+    };
+    let rank = facts.shape(operand).map_or(0, <[usize]>::len);
+    let others = (0..node.inputs.len()).filter(|&i| facts.get(i).is_some_and(|f| f.value.is_none())).count();
+    let is_dense = summed.is_some() && rank <= 2 && others == 1;
+    Pass { reach, mixed, summed: summed.unwrap_or_default(), is_dense, from, made, to }
+}
+
+fn field(along: &[Along], axes: &Axes) -> ReceptiveField {
+    let mut field = ReceptiveField { extent: Vec::new(), stride: Vec::new(), strides_differ: false };
+    for along in along {
+        let (extent, stride, differ) = along.report(axes);
+        field.extent.push(extent);
+        field.stride.push(stride);
+        field.strides_differ |= differ;
+    }
+    field
+}

@@ -1,0 +1,50 @@
+//! The tensors of a network that the constants of its layers are made of.
+
+use std::collections::BTreeMap;
+
+use super::Layer;
+use crate::graph::{Graph, ValueId};
+use crate::ops::Fact;
+use crate::tensor::DType;
+
+/// Numbers in the tensors that these layers read, each tensor once, whoever shares it. A constant that is
+/// computed (a table of biases, expanded) counts as the tensors that it is computed from.
+pub fn parameters(layers: &[Layer]) -> usize {
+    let tensors = layers.iter().flat_map(|layer| &layer.tensors).copied();
+    tensors.collect::<BTreeMap<ValueId, usize>>().values().sum()
+}
+
+/// The tensors behind the constants among a node's operands.
+pub(super) fn tensors(
+    graph: &Graph,
+    operands: &[Option<ValueId>],
+    facts: &[Option<Fact>],
+) -> Vec<(ValueId, usize)> {
+    let fact = |value: ValueId| facts.get(value.index()).and_then(Option::as_ref);
+    let constant =
+        |value: &ValueId| fact(*value).is_some_and(|f| f.value.is_some() && f.dtype == DType::Float);
+    let mut found = Vec::new();
+    for &operand in operands.iter().flatten().filter(|v| constant(v)) {
+        let own = |value: ValueId| fact(value).map(|f| (value, f.len()));
+        let mut behind = BTreeMap::new();
+        let mut open = vec![operand];
+        while let Some(value) = open.pop() {
+            let Some(node) = graph.producer(value).map(|i| &graph.nodes[i]) else {
+                behind.extend(own(value));
+                continue;
+            };
+            let inputs = node.inputs.iter().enumerate().filter_map(|(k, input)| Some((k, (*input)?)));
+            // Whole numbers are indices and shapes, unless they stand for numbers.
+            let holds =
+                |k: usize, v: ValueId| constant(&v) || k == 0 && node.op.op_type() == "DequantizeLinear";
+            open.extend(inputs.filter(|(k, v)| holds(*k, *v)).map(|(_, v)| v));
+        }
+        // Of single numbers no layer's weights are made.
+        behind.retain(|_, n| *n > 1);
+        if behind.is_empty() {
+            behind.extend(own(operand));
+        }
+        found.extend(behind);
+    }
+    found
+}
