@@ -44,8 +44,12 @@ impl Sources<'_> {
                 let at = terms[i].iter().position(|&l| l == label)?;
                 (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
             };
-            // Of equally clear ones that of the first operand: queries, whose positions the result has.
-            data.iter().rev().filter_map(of).max_by_key(clarity)
+            // Of equally clear ones, positions are those of the first operand (queries), channels those of the
+            // last (values).
+            let last = data.iter().filter_map(of).max_by_key(clarity)?;
+            let positions = |axis: &Axis| axis.iter().any(|p| p.kind.is_spatial());
+            let first = data.iter().filter_map(of).find(|axis| clarity(axis) == clarity(&last));
+            Some(first.filter(positions).unwrap_or(last))
         };
         let mut axes: Vec<Option<Axis>> = result.iter().zip(output).map(|(&l, &n)| found(l, n)).collect();
         // With weights, axes that only they have are made of those that are summed.
