@@ -430,6 +430,9 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
         }
         if map.scale <= NOTHING {
             let why = match map.method {
+                Method::GradCam if settings.cam_layer.is_some() => {
+                    "nothing of that layer's map speaks for the unit here, or nothing behind it reads its positions"
+                }
                 Method::GradCam => {
                     "nothing of that layer's map speaks for the unit here; --cam-layer names another layer"
                 }

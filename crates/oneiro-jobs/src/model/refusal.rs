@@ -27,7 +27,7 @@ pub fn no_pictures(model: &LoadedModel) -> Option<String> {
         Dim::Free(name) => name.clone(),
     };
     let shape: Vec<String> = first.dims.iter().flatten().map(extent).collect();
-    let signal = if shape.len() == 3 { ": signals along one axis cannot be visualized yet" } else { "" };
+    let signal = if shape.len() == 3 { ": signals and tokens cannot be visualized yet" } else { "" };
     let behind = model.model.beginning(&[], None).map_or(String::new(), |name| {
         format!("; to start behind what cannot be run give --from-layer \"{name}\"")
     });

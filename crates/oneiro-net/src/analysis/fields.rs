@@ -2,7 +2,7 @@
 
 use super::ReceptiveField;
 use super::along::{Along, Pass};
-use crate::axes::{Axes, Followed, Sources, spatial_kinds};
+use crate::axes::{Axes, Followed, Kind, Part, Sources, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts, Reach};
 
@@ -24,16 +24,13 @@ impl<'a> Fields<'a> {
         let mut fields = Self { followed, seen: vec![Vec::new(); graph.values.len()], inputs: Vec::new() };
         for (i, (input, shape)) in graph.inputs.iter().zip(shapes).enumerate() {
             let known = followed.of(input.value).filter(|axes| axes.parts().any(|p| p.kind.is_spatial()));
-            let axes = known.cloned().unwrap_or_else(|| Axes::channels_first(shape));
-            let along = (2..shape.len()).map(|at| {
-                let usual = || spatial_kinds(shape.len())[at - 2].clone();
-                let kind = axes.0.get(at).and_then(|axis| match &axis[..] {
-                    [part] if part.kind.is_spatial() => Some(part.kind.clone()),
-                    _ => None,
-                });
-                Along::input(kind.unwrap_or_else(usual), shape[at])
-            });
+            let positions = known.map(positions).filter(|found| !found.is_empty());
+            let usual =
+                || spatial_kinds(shape.len()).into_iter().zip(shape.iter().skip(2).copied()).collect();
+            let positions: Vec<(Kind, usize)> = positions.unwrap_or_else(usual);
+            let along = positions.into_iter().map(|(kind, extent)| Along::input(kind, extent));
             fields.seen[input.value.index()].push((i, along.collect()));
+            let axes = known.cloned().unwrap_or_else(|| Axes::channels_first(shape));
             fields.inputs.push((input.value, axes));
         }
         fields
@@ -99,6 +96,16 @@ impl<'a> Fields<'a> {
         let usual = || if shape.len() > 2 { Axes::channels_first(shape) } else { Axes::batch_only(shape) };
         known.cloned().unwrap_or_else(usual)
     }
+}
+
+/// The positions of an input: those of its spatial axes, of patch tokens those of their grid.
+fn positions(axes: &Axes) -> Vec<(Kind, usize)> {
+    let of = |part: &Part| match &part.kind {
+        Kind::Tokens(tokens) => tokens.grid.iter().map(|p| (p.kind.clone(), p.extent)).collect(),
+        kind if kind.is_spatial() => vec![(kind.clone(), part.extent)],
+        _ => Vec::new(),
+    };
+    axes.parts().flat_map(of).collect()
 }
 
 /// Whether operands of a concatenation lie side by side along the axis that is followed, and whether with

@@ -44,6 +44,7 @@ pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     let mut model = proto::ModelProto::decode(bytes)
         .map_err(|e| Error::Format(format!("{e}; the file is truncated or not an ONNX model")))?;
     let layout = model.graph.as_mut().and_then(compositions::nchwc::annotate);
+    let merged = model.graph.as_ref().and_then(compositions::runtime::merged);
     functions::inline(&mut model)?;
     let opset = model
         .opset_import
@@ -54,7 +55,7 @@ pub fn read_with(bytes: Bytes, beside: &mut ReadBeside<'_>) -> Result<Graph> {
     let metadata = model.metadata_props.iter().map(|p| (p.key().to_owned(), p.value().to_owned())).collect();
     let mut graph = model.graph.ok_or_else(|| Error::Format("the model holds no graph".into()))?;
     let mut notes = quantized::expand(&mut graph);
-    notes.extend(layout);
+    notes.extend(layout.into_iter().chain(merged));
     Builder {
         opset,
         weights: Weights::new(beside),

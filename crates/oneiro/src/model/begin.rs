@@ -8,7 +8,7 @@ use oneiro_net::graph::Dim;
 use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
 
-use super::Model;
+use super::{DEFAULT_SIDE, Model};
 use crate::card::{Axis, Card, InputCard, InputKind, Layout};
 use crate::error::{Error, Result};
 
@@ -63,6 +63,17 @@ pub fn begin_at(
         names => format!("; left out, with all that depends on it alone: {}", list(names)),
     };
     graph.notes.push(format!("the network begins at \"{name}\"{dropped}"));
+    let is_open = |dim: &Dim| matches!(dim, Dim::Free(_));
+    let input = graph.inputs.iter().find(|i| i.value == at || graph.name(i.value) == name);
+    if let Some([_, _, h, w]) = input.and_then(|i| i.dims.as_deref())
+        && !by_card_alone
+        && (is_open(h) || is_open(w))
+        && card.is_none_or(|card| card.size.is_none())
+    {
+        graph.notes.push(format!(
+            "nothing tells the height and width of \"{name}\": {DEFAULT_SIDE} is taken where no size is given"
+        ));
+    }
     if let (true, Some(card)) = (by_card_alone, card) {
         graph.notes.push(format!(
             "nothing in the file tells how many channels \"{name}\" has: {} are taken, by the card's order and mean; if that \

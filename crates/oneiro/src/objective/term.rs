@@ -341,8 +341,13 @@ impl Term {
             Position::Center => Ok(()),
             Position::At(at) if at.len() == space.len() && at.iter().zip(space).all(|(i, n)| i < n) => Ok(()),
             Position::At(at) if at.len() != space.len() => Err(format!(
-                "position {at:?} of {layer}: its map is {space:?}, so {} numbers are needed, such as Y,X",
-                space.len()
+                "position {at:?} of {layer}: its map is {space:?}, so {} needed{}",
+                if space.len() == 1 {
+                    "one number is".to_owned()
+                } else {
+                    format!("{} numbers are", space.len())
+                },
+                if space.len() == 2 { ", Y,X" } else { "" }
             )),
             Position::At(at) => Err(format!("position {at:?} is outside {layer}, whose map is {space:?}")),
         };

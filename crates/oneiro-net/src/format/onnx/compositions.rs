@@ -8,7 +8,7 @@ use super::proto::attribute_proto::AttributeType;
 use super::proto::{AttributeProto, FunctionProto, NodeProto};
 
 pub(super) mod nchwc;
-mod runtime;
+pub(super) mod runtime;
 
 /// ONNX's code of 32-bit floats.
 const FLOAT: i64 = 1;

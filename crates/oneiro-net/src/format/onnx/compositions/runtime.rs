@@ -4,7 +4,7 @@
 
 use super::{Body, attribute, given, int, names};
 use crate::format::onnx::proto::attribute_proto::AttributeType;
-use crate::format::onnx::proto::{AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto};
+use crate::format::onnx::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto};
 
 /// The version of the default operator set that the bodies are written in.
 const OPSET: i64 = 21;
@@ -338,4 +338,19 @@ fn packed_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     }
     b.0.last_mut()?.output.extend(["k_flat".to_owned(), "v_flat".to_owned()]);
     attention(b, node, ["q_flat", "k_flat", "v_flat"], given(&node.input, 5))
+}
+/// A word where ONNX Runtime merged activation functions into the operators before them: the names of their
+/// layers mean the merged results.
+pub fn merged(graph: &GraphProto) -> Option<String> {
+    let activated = |node: &&NodeProto| {
+        node.domain().starts_with("com.microsoft") && node.attribute.iter().any(|a| a.name() == "activation")
+    };
+    let count = graph.node.iter().filter(activated).count();
+    (count > 0).then(|| {
+        let (layers, names) = if count == 1 { ("layer", "its name means") } else { ("layers", "their names mean") };
+        format!(
+            "ONNX Runtime merged activation functions into {count} {layers} when it saved the model: {names} what the \
+             activation function makes"
+        )
+    })
 }
