@@ -58,8 +58,8 @@ pub use oneiro_image::{Image, MAX_PIXELS};
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
 pub use read::{
-    IMAGE_EXTENSIONS, decode_image, decode_image_alpha, has_image_name, read_bytes, read_image,
-    read_image_alpha,
+    IMAGE_EXTENSIONS, decode_image, decode_image_alpha, decode_image_on_black, has_image_name, read_bytes,
+    read_image, read_image_alpha,
 };
 pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};

@@ -48,13 +48,21 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image> {
 ///
 /// As [`read_image`], save those of opening the file.
 pub fn decode_image(bytes: &[u8], path: impl AsRef<Path>) -> Result<Image> {
-    let (mut image, alpha) = decode(bytes, path.as_ref())?;
-    if let Some(alpha) = alpha {
-        for plane in image.data.chunks_exact_mut(alpha.len()) {
-            plane.iter_mut().zip(&alpha).for_each(|(value, alpha)| *value *= alpha);
-        }
+    Ok(decode_image_on_black(bytes, path)?.0)
+}
+
+/// The same, and whether any of it was transparent: colours times their alpha, as on black paper.
+///
+/// # Errors
+///
+/// As [`decode_image`].
+pub fn decode_image_on_black(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Image, bool)> {
+    let (mut image, alpha) = decode_image_alpha(bytes, path)?;
+    let Some(alpha) = alpha else { return Ok((image, false)) };
+    for plane in image.data.chunks_exact_mut(alpha.len()) {
+        plane.iter_mut().zip(&alpha).for_each(|(value, alpha)| *value *= alpha);
     }
-    Ok(image)
+    Ok((image, true))
 }
 
 /// Reads an image file with its transparency: the colours as they are stored, not times alpha, and a value

@@ -102,9 +102,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let mut progress = Task::new(context, "classifying", files.len() as u64);
     for (path, truth) in &files {
         context.check()?;
-        let image = oneiro_media::read_image(path).map_err(anyhow::Error::from).and_then(|image| {
-            framed(&image, [h, w], args.crop).with_context(|| format!("could not scale {}", path.display()))
-        });
+        let image = oneiro_media::read_bytes(path)
+            .and_then(|bytes| oneiro_media::decode_image_on_black(&bytes, path))
+            .map_err(anyhow::Error::from)
+            .and_then(|(image, on_black)| {
+                let (image, framing) = framed(&image, [h, w], args.crop)
+                    .with_context(|| format!("could not scale {}", path.display()))?;
+                Ok((image, framing.on_black(on_black)))
+            });
         let (image, shown) = match image {
             Ok(framed) => framed,
             // One alone is the error itself.

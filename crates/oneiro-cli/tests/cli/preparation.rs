@@ -119,6 +119,33 @@ fn at_the_border(place: &Place) {
 }
 
 #[test]
+fn what_is_transparent_counts_as_black_with_a_word() {
+    let place = Place::new();
+    at_the_border(&place);
+    let image = oneiro_media::Image::filled(SIDE, SIDE, [0.9, 0.6, 0.3]);
+    let encoded = |alpha: f32| {
+        let alpha = vec![alpha; SIDE * SIDE];
+        oneiro_media::encode_png_alpha(&image, &alpha, &oneiro_media::PngText::default()).unwrap()
+    };
+    place.write("clear.png", encoded(0.0));
+    place.write("whole.png", encoded(1.0));
+    place.write(
+        "black.png",
+        oneiro_media::encode_png(
+            &oneiro_media::Image::filled(SIDE, SIDE, [0.0; 3]),
+            &oneiro_media::PngText::default(),
+        )
+        .unwrap(),
+    );
+    let classify = |file: &str| place.json(&["classify", "net.onnx", file, "--preprocess", "unit", "--json"]);
+    assert_eq!(classify("clear.png")[0]["top"], classify("black.png")[0]["top"]);
+    assert_eq!(classify("clear.png")[0]["shown"]["on_black"], true);
+    assert!(classify("whole.png")[0]["shown"].get("on_black").is_none());
+    let said = place.run(&["classify", "net.onnx", "clear.png", "--preprocess", "unit"]).stderr;
+    assert!(said.contains("clear.png: shown as it is, 16x16; what is transparent counts as black"), "{said}");
+}
+
+#[test]
 fn images_of_the_networks_size_are_neither_resized_nor_cropped() {
     let place = Place::new();
     at_the_border(&place);

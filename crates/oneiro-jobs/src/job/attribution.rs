@@ -200,6 +200,7 @@ struct Photo {
     pub file: String,
     pub sha256: String,
     image: Image,
+    on_black: bool,
 }
 
 /// What is asked of an image: an objective and how it is called, or the class that the network itself sees.
@@ -267,9 +268,9 @@ impl Photo {
     /// Reads an image file; `file` is what it is called.
     fn read(path: &Path, file: String) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
-        let image = oneiro_media::decode_image(&bytes, path)?;
+        let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, path)?;
         let sha256 = hash(&bytes);
-        Ok(Self { file, sha256, image })
+        Ok(Self { file, sha256, image, on_black })
     }
 
     /// What the network is shown of it.
@@ -311,7 +312,7 @@ fn attribute_all(
     let size = context.compute(|| shown_size(model, recipe))?;
     for (photo, (asked, label)) in photos.iter().zip(asked) {
         let (shown, framing) = photo.framed(size, recipe)?;
-        model.framings.add(&photo.file, framing);
+        model.framings.add(&photo.file, framing.on_black(photo.on_black));
         let (unit, objective, default_label) = match asked {
             Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
             Asked::TopClass => {

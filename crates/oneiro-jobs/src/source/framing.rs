@@ -34,9 +34,17 @@ pub struct Framing {
     /// After the crop about the centre, if it was cropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     cropped: Option<[usize; 2]>,
+    /// Whether parts were transparent, which count as black.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    on_black: bool,
 }
 
 impl Framing {
+    /// Of a photo of which parts may be transparent.
+    pub fn on_black(self, on_black: bool) -> Self {
+        Self { on_black, ..self }
+    }
+
     /// Scaled so that the picture covers `size` over the fraction, then cropped to `size`.
     fn new(from: [usize; 2], size: [usize; 2], fraction: f64) -> Self {
         let (h, w) = oneiro_media::classify_scale((from[0], from[1]), size[0], size[1], fraction);
@@ -54,21 +62,27 @@ impl Framing {
     }
 
     fn by(from: [usize; 2], scaled: [usize; 2], size: [usize; 2]) -> Self {
-        Self { from, resized: (scaled != from).then_some(scaled), cropped: (size != scaled).then_some(size) }
+        Self {
+            from,
+            resized: (scaled != from).then_some(scaled),
+            cropped: (size != scaled).then_some(size),
+            on_black: false,
+        }
     }
 
     /// In words.
     fn words(&self) -> String {
         let size = |[h, w]: [usize; 2]| format!("{h}x{w}");
         let from = size(self.from);
-        match (self.resized, self.cropped) {
+        let words = match (self.resized, self.cropped) {
             (None, None) => format!("shown as it is, {from}"),
             (Some(to), None) => format!("resized from {from} to {}", size(to)),
             (None, Some(to)) => format!("cropped about the centre, from {from} to {}", size(to)),
             (Some(scaled), Some(to)) => {
                 format!("resized from {from} to {}, cropped about the centre to {}", size(scaled), size(to))
             }
-        }
+        };
+        if self.on_black { words + "; what is transparent counts as black" } else { words }
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Files<'a> {
     /// None if the network reads no pictures, which matters once one is named.
     size: Option<[usize; 2]>,
     /// Pictures that were read before.
-    known: RefCell<BTreeMap<String, Image>>,
+    known: RefCell<BTreeMap<String, (Image, bool)>>,
 }
 
 impl<'a> Files<'a> {
@@ -37,18 +37,20 @@ impl<'a> Files<'a> {
 
     fn fitted(&self, name: &str) -> Result<Image> {
         let known = self.known.borrow().get(name).cloned();
-        let image = match known {
-            Some(image) => image,
+        let (image, on_black) = match known {
+            Some(known) => known,
             None => {
-                let image = oneiro_media::read_image(self.model.places.of(name))?;
-                self.known.borrow_mut().insert(name.to_owned(), image.clone());
-                image
+                let path = self.model.places.of(name);
+                let photo = oneiro_media::decode_image_on_black(&oneiro_media::read_bytes(path)?, path)?;
+                self.known.borrow_mut().insert(name.to_owned(), photo.clone());
+                photo
             }
         };
         let Some([h, w]) = self.size else {
             bail!("{name}: the network has no input for pictures");
         };
-        self.model.framings.add(name, Framing::covering([image.height, image.width], [h, w]));
+        let framing = Framing::covering([image.height, image.width], [h, w]);
+        self.model.framings.add(name, framing.on_black(on_black));
         Ok(oneiro_media::fit_center_crop(&image, h, w)?)
     }
 
