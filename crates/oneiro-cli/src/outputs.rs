@@ -13,7 +13,7 @@ pub fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', '\\'])
 }
 
-/// Where one file goes whose place nobody chose: into the folder of the configuration file, else the current one.
+/// The place of one file without `--out`: in the folder of the configuration file, else in the current one.
 pub fn default_path(context: &Context, name: &str) -> PicturePaths {
     let folder = context.config().out.clone();
     let file = folder.as_ref().map_or(PathBuf::from(name), |folder| folder.join(name));
@@ -73,7 +73,7 @@ pub fn require_png(path: &Path) -> Result<()> {
     }
 }
 
-/// Where films go, with their format: one into the file given, several into the folder given, as animated PNG.
+/// Places of films, with their format: one in the file given, several in the folder given, as animated PNG.
 pub fn film_paths(out: &Path, names: &[String]) -> Result<(PicturePaths, Format)> {
     let flag = "--film";
     if names.len() == 1 && !is_folder(out) {

@@ -101,8 +101,10 @@ impl Sink for Results {
     }
 }
 
-/// Runs a job into these files, unless one would go over what it is made from. `made_from`: files beside those
-/// that the job names, such as the recipe's.
+/// Runs a job into these files. `made_from`: files beside those that the job names, such as the recipe's.
+///
+/// # Errors
+/// Those of the job; or if a result would go over a file that it is made from.
 pub fn run<J: Job>(
     context: &Context,
     model: Option<&LoadedModel>,

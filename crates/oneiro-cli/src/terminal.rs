@@ -135,8 +135,8 @@ fn line(progress: &Progress<'_>) -> String {
     format!("{label}: {done}/{total}, {left:.0} s left")
 }
 
-/// How much of a step is done after this many seconds, and what is left of it alone: others may take far longer
-/// or shorter.
+/// The share of a step that is done after `spent` seconds, and the time left of this step. Other steps may
+/// take far longer or shorter.
 fn share_line(share: f64, spent: f64) -> String {
     let percent = format!("{:.0} % of this one", 100.0 * share);
     // Of no work at all no time can be guessed.

@@ -58,19 +58,6 @@ impl PicturePaths {
     pub fn file(path: &Path) -> Self {
         Self { folder: None, files: vec![path.to_owned()] }
     }
-
-    /// Fails early if the pictures could not be written later.
-    pub fn check_writable(&self) -> Result<()> {
-        match &self.folder {
-            Some(folder) => check_folder(folder),
-            None => self.files.iter().try_for_each(|file| check_writable(file)),
-        }
-    }
-
-    /// Makes the folder, if there is to be one.
-    pub fn create_folder(&self) -> Result<()> {
-        self.folder.as_deref().map_or(Ok(()), create_folder)
-    }
 }
 
 /// Creates a folder for results, parents included.

@@ -15,7 +15,8 @@ use crate::context::Context;
 /// Files that a rendering may be given.
 #[derive(clap::Args, Default)]
 pub struct MaterialArgs {
-    /// Start from this picture instead of noise; a .npy file (bands, height, width) where the network takes bands
+    /// Start from this picture instead of noise; a .npy file (bands, height, width) where the network
+    /// takes bands
     #[arg(long = "from", value_name = "IMAGE")]
     pub from: Option<PathBuf>,
     /// Change the picture that it starts from only where this one is white
@@ -40,7 +41,8 @@ impl MaterialArgs {
         Ok(path)
     }
 
-    /// Makes a recipe use the statistics that are given: colours are decorrelated by them unless `--set` says how.
+    /// Makes a recipe use the statistics that are given: colours are decorrelated by them unless `--set`
+    /// says how.
     pub fn adapt(&self, context: &Context, settings: &RenderArgs, preset: &mut Preset) {
         let Some(path) = &self.statistics else { return };
         if !settings.sets("decorrelate") && preset.param.decorrelate_by_data() {
@@ -50,18 +52,13 @@ impl MaterialArgs {
 
     /// Work without units, whose settings are yet to come.
     pub fn work(&self, keep_size: bool, display: Display) -> Work {
-        let [mask, statistics] = self.files();
+        let name = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let [mask, statistics] = [&self.mask, &self.statistics].map(name);
         Work { mask, statistics, keep_size, display, ..Work::default() }
     }
 
     /// How pre-images are rendered.
     pub fn rendering(&self, settings: Vec<Setting>, keep_size: bool, display: Display) -> Rendering {
-        let [mask, statistics] = self.files();
-        Rendering { title: None, settings, mask, statistics, keep_size, display }
-    }
-
-    /// Mask and statistics.
-    fn files(&self) -> [Option<String>; 2] {
-        [&self.mask, &self.statistics].map(|p| p.as_ref().map(|p| p.to_string_lossy().into_owned()))
+        Rendering { title: None, work: Work { settings, ..self.work(keep_size, display) } }
     }
 }

@@ -102,7 +102,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
     let report = results::run(context, Some(&model), &job, &mut results, &made_from, None)?;
-    let settings = &job.rendering.settings;
+    let settings = &job.rendering.work.settings;
     let files: Vec<String> =
         results.listed().into_iter().chain(args.settings.save(&settings[0].preset)?).collect();
     args.results.print(context, &model, &report, &files, started, |r| {

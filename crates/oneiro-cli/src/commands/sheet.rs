@@ -74,7 +74,8 @@ pub struct Args {
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
-    /// Make only these units, the I-th of N parts, and keep them for a run that has all; several machines share the work
+    /// Make only these units, the I-th of N parts, and keep them for a run that has all; several machines
+    /// share the work
     #[arg(long, value_name = "I/N", conflicts_with_all = ["raw", "json"])]
     shard: Option<Shard>,
     /// Measure what survives JPEG, a shift and a turn, for --json

@@ -4,9 +4,8 @@ use anyhow::Result;
 use oneiro::objective::{AnySources, Objective};
 use serde::{Deserialize, Serialize};
 
-use super::render::display::Display;
+use super::render::Setting;
 use super::render::work::Work;
-use super::render::{Setting, limits};
 use super::sheet::layout::Photo;
 use super::sheet::{Made, Row};
 use crate::source::stem;
@@ -26,42 +25,16 @@ pub struct Rendering {
     /// What stands above the sheet; what the network is called if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Recipes with seeds.
-    pub settings: Vec<Setting>,
-    /// A picture that is white where pictures to start from may change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask: Option<String>,
-    /// Statistics of pictures other than photographs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub statistics: Option<String>,
-    /// Whether the size stays though the network does not accept it, which is an error then.
-    #[serde(default)]
-    pub keep_size: bool,
-    /// How pictures are shown.
-    #[serde(default, skip_serializing_if = "Display::is_clip")]
-    pub display: Display,
+    /// All but the units.
+    pub work: Work,
 }
 
 impl Rendering {
-    /// The same for units that are yet to come.
-    fn work(&self) -> Work {
-        let Self { settings, mask, statistics, keep_size, display, .. } = self.clone();
-        Work { settings, mask, statistics, keep_size, display, ..Work::default() }
-    }
-
     /// As it was done: at the sizes that the network accepts.
     fn done(&self, made: &Made<'_>) -> Self {
-        let title = Some(made.layout.title.clone());
-        Self { title, settings: made.work.settings.clone(), keep_size: true, ..self.clone() }
-    }
-
-    fn check(&self) -> Result<()> {
-        self.settings.iter().try_for_each(|s| limits::check_preset(&s.preset))
-    }
-
-    /// Files beside those of the objectives.
-    fn sources(&self) -> impl Iterator<Item = &String> {
-        self.mask.iter().chain(&self.statistics)
+        let settings = made.work.settings.clone();
+        let work = Work { settings, keep_size: true, ..self.work.clone() };
+        Self { title: Some(made.layout.title.clone()), work }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct AccentuationJob {
 impl AccentuationJob {
     fn sheet(&self, run: &Run<'_>) -> Result<SheetJob> {
         let model = run.model()?;
-        let settings = &self.rendering.settings;
+        let settings = &self.rendering.work.settings;
         let size = settings.first().and_then(|s| s.preset.size);
         let wanted = self.wishes.iter().map(|wish| Ok((wish.unit.clone(), wish.objective(model, size)?)));
         let wanted = wanted.collect::<Result<Vec<_>>>()?;
@@ -72,7 +72,7 @@ impl AccentuationJob {
         let columns = 1 + self.strengths.len();
         let plan =
             SheetPlan { title: None, columns, measure: Measure::Value, rows, settings: settings.clone() };
-        Ok(plan.titled(self.rendering.title.as_deref()).job(self.rendering.work()))
+        Ok(plan.titled(self.rendering.title.as_deref()).job(self.rendering.work.clone()))
     }
 }
 
@@ -97,10 +97,10 @@ impl Job for AccentuationJob {
         let work = Work { units: self.wishes.iter().map(request).collect(), ..Work::default() };
         let of_objectives = work.sources();
         let all = self.images.iter().chain(&of_objectives).chain(&self.start);
-        each_once(all.chain(self.rendering.sources()))
+        each_once(all.chain(&self.rendering.work.sources()))
     }
 
     fn check(&self) -> Result<()> {
-        self.rendering.check()
+        self.rendering.work.check()
     }
 }

@@ -37,7 +37,7 @@ pub struct CaricatureJob {
 
 impl CaricatureJob {
     fn sheet(&self, run: &Run<'_>) -> Result<SheetJob> {
-        let settings = &self.rendering.settings;
+        let settings = &self.rendering.work.settings;
         let files = Files::new(run.model()?, settings.first().and_then(|s| s.preset.size))?;
         let mut rows = vec![originals(&self.images)];
         for layer in &self.layers {
@@ -64,7 +64,7 @@ impl CaricatureJob {
         let columns = self.images.len() * settings.len();
         let plan =
             SheetPlan { title: None, columns, measure: Measure::Value, rows, settings: settings.clone() };
-        Ok(plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work()))
+        Ok(plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work.clone()))
     }
 }
 
@@ -81,10 +81,10 @@ impl Job for CaricatureJob {
     }
 
     fn sources(&self) -> Vec<String> {
-        each_once(self.images.iter().chain(&self.start).chain(self.rendering.sources()))
+        each_once(self.images.iter().chain(&self.start).chain(&self.rendering.work.sources()))
     }
 
     fn check(&self) -> Result<()> {
-        self.rendering.check()
+        self.rendering.work.check()
     }
 }

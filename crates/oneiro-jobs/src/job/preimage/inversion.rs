@@ -90,7 +90,7 @@ struct Case {
 impl InversionJob {
     /// The sheet, and what each cell is about.
     fn sheet(&self, run: &Run<'_>) -> Result<(SheetJob, Vec<Case>)> {
-        let settings = &self.rendering.settings;
+        let settings = &self.rendering.work.settings;
         let files = Files::new(run.model()?, settings.first().and_then(|s| s.preset.size))?;
         let mut rows = vec![originals(&self.images)];
         let mut cases = Vec::new();
@@ -125,7 +125,7 @@ impl InversionJob {
             rows,
             settings: settings.clone(),
         };
-        Ok((plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work()), cases))
+        Ok((plan.flattened().titled(self.rendering.title.as_deref()).job(self.rendering.work.clone()), cases))
     }
 
     /// inversion(layer, image) within the region.
@@ -158,7 +158,7 @@ impl Job for InversionJob {
         made.write(run, &job, sink)?;
         let finished = &made.finished;
         let photos = self.images.iter().map(|path| {
-            let preset = finished_preset(&self.rendering.settings[0].preset, finished);
+            let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
             // Bands count as they are drawn.
             Ok((path.as_str(), references::drawn(model, &photo)?.data))
@@ -172,7 +172,7 @@ impl Job for InversionJob {
         let place = Place::first(Role::Plot);
         if sink.wants(place) {
             let mut text = text_of_model(model)?;
-            push_setting(&mut text, &self.rendering.settings[0])?;
+            push_setting(&mut text, &self.rendering.work.settings[0])?;
             text.push("images", serde_json::to_string(&places::hashed(&self.images, &model.places)?)?);
             text.push(PLOT, "relative errors of inversions, a line for each strength");
             seal(run, &mut text, &job, place)?;
@@ -192,11 +192,11 @@ impl Job for InversionJob {
 
     fn sources(&self) -> Vec<String> {
         let own = self.images.iter().chain(&self.feature_mask).chain(&self.start);
-        each_once(own.chain(self.rendering.sources()))
+        each_once(own.chain(&self.rendering.work.sources()))
     }
 
     fn check(&self) -> Result<()> {
-        self.rendering.check()
+        self.rendering.work.check()
     }
 }
 

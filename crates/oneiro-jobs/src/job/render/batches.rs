@@ -8,7 +8,7 @@ use oneiro::render::{Materials, Render};
 
 use super::film::{self, Camera};
 use super::report::UnitReport;
-use super::saved::{self, Levels, saved};
+use super::saved::{self, Levels};
 use super::stored::{self, StoredUnit};
 use super::text::png_text;
 use super::{Finished, Options, Prepared, RenderUnit, Setting, remarks};
@@ -96,7 +96,7 @@ fn render_units(
             progress.label(&units[chunk[0]].unit);
             let done = context.compute(|| render_batch(context, work, chunk, options, &mut progress))?;
             for (&i, result) in chunk.iter().zip(done) {
-                finish(i, StoredUnit::of(result))?;
+                finish(i, result)?;
             }
         }
     }
@@ -129,7 +129,7 @@ fn render_batch(
     members: &[usize],
     options: &Options,
     progress: &mut Task<'_>,
-) -> Result<Vec<Finished>> {
+) -> Result<Vec<StoredUnit>> {
     let units: Vec<&RenderUnit> = members.iter().map(|&i| &work.units[i]).collect();
     let Setting { preset, seed } = &work.settings[units[0].setting];
     let objectives: Vec<Objective> = units.iter().map(|j| j.objective.clone()).collect();
@@ -162,18 +162,18 @@ fn render_batch(
     } else {
         vec![None; units.len()]
     };
-    let pictures = rendered.into_iter().zip(levels).enumerate();
-    pictures
-        .map(|(i, (rendered, Levels { data: levels, alpha, .. }))| {
-            let picture = saved(&rendered.images)?;
-            let job = units[i];
+    rendered
+        .into_iter()
+        .enumerate()
+        .map(|(i, rendered)| {
+            let unit = units[i];
             let report = UnitReport {
-                unit: job.unit.clone(),
-                objective: job.objective.to_string(),
-                start: job.start.as_ref().map(|s| s.name.clone()),
-                copy: job.copy,
+                unit: unit.unit.clone(),
+                objective: unit.objective.to_string(),
+                start: unit.start.as_ref().map(|s| s.name.clone()),
+                copy: unit.copy,
                 preset: preset.name.clone(),
-                setting: job.setting,
+                setting: unit.setting,
                 seed: *seed,
                 steps: rendered.steps,
                 stop: rendered.stop.describe().into(),
@@ -188,7 +188,7 @@ fn render_batch(
                 Some(camera) => Some(camera.develop(i, png_text(work, members[i], &report, Role::Film)?)?),
                 None => None,
             };
-            Ok(Finished { rendered, report, picture, levels, alpha, film })
+            Ok(StoredUnit { report, images: rendered.images, film })
         })
         .collect()
 }

@@ -19,9 +19,10 @@ const LENGTH: usize = size_of::<u64>();
 
 /// A finished unit, without what follows from the rest.
 pub(super) struct StoredUnit {
-    report: UnitReport,
-    images: Vec<Picture>,
-    film: Option<Vec<u8>>,
+    pub report: UnitReport,
+    pub images: Vec<Picture>,
+    /// The way there as the bytes of a film, if one was wanted.
+    pub film: Option<Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,11 +88,6 @@ impl Stored for StoredUnit {
 }
 
 impl StoredUnit {
-    /// What has to be kept of a finished unit.
-    pub(super) fn of(finished: Finished) -> Self {
-        Self { report: finished.report, images: finished.rendered.images, film: finished.film }
-    }
-
     /// The finished unit, whose objective this is.
     pub(super) fn finished(self, objective: &Objective) -> Result<Finished> {
         let Self { report, images, film } = self;

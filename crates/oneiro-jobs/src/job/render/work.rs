@@ -76,6 +76,7 @@ impl UnitRequest {
 #[serde(deny_unknown_fields)]
 pub struct Work {
     /// The units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitRequest>,
     /// Recipes with seeds, which units name by number.
     pub settings: Vec<Setting>,

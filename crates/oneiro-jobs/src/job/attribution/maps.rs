@@ -1,0 +1,235 @@
+//! The maps of images, and what a person should know of them.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attribute, top_class};
+use oneiro::objective::Objective;
+use oneiro_media::Image;
+
+use super::{ImageReport, MapReport, Recipe};
+use crate::context::Context;
+use crate::model::LoadedModel;
+use crate::model::health::broken_weights;
+use crate::numbers::short;
+use crate::source::framing::{Framing, framed};
+use crate::source::places::hash;
+use crate::task::Task;
+
+/// The completeness gap beyond which a person is warned.
+const GAP_WARNING: f64 = 0.05;
+/// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
+/// twice as bright as the other.
+const EVEN: f64 = 0.995;
+/// The strongest value up to which a map holds rounding alone, such as that of a unit that is off.
+const NOTHING: f64 = 1e-24;
+/// An image to attribute.
+pub(super) struct Photo {
+    /// As the person named it.
+    pub file: String,
+    pub sha256: String,
+    image: Image,
+    on_black: bool,
+}
+
+/// What is asked of an image: an objective and how it is called, or the class that the network itself sees.
+#[derive(Clone)]
+pub(super) enum Asked {
+    Unit { unit: String, objective: Objective },
+    TopClass,
+}
+
+/// An image with its maps.
+pub(super) struct Row {
+    pub report: ImageReport,
+    /// What the network was shown.
+    pub shown: Image,
+    pub maps: Vec<Attribution>,
+}
+
+impl Photo {
+    /// Reads an image file; `file` is what it is called.
+    pub(super) fn read(path: &Path, file: String) -> Result<Self> {
+        let bytes = oneiro_media::read_bytes(path)?;
+        let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, path)?;
+        let sha256 = hash(&bytes);
+        Ok(Self { file, sha256, image, on_black })
+    }
+
+    /// What the network is shown of it.
+    fn framed(&self, size: [usize; 2], recipe: &Recipe) -> Result<(Image, Framing)> {
+        let Image { height, width, .. } = self.image;
+        let framed = if recipe.full {
+            oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
+                .map(|shown| (shown, Framing::squeezed([height, width], size)))
+                .map_err(anyhow::Error::from)
+        } else {
+            framed(&self.image, size, recipe.crop)
+        };
+        framed.with_context(|| format!("could not scale {}", self.file))
+    }
+}
+
+/// Attributes every photo by every method. `asked` has one entry a photo, with the caption's words if they
+/// are known.
+///
+/// A method that fails on a photo is named in a note and leaves the other maps; so does a photo on which all
+/// fail.
+///
+/// # Errors
+///
+/// The first failure, if no map of any photo is left, or if a layer was named for Grad-CAM, which then
+/// failed.
+pub(super) fn attribute_all(
+    context: &Context,
+    model: &LoadedModel,
+    recipe: &Recipe,
+    photos: &[Photo],
+    asked: &[(Asked, Option<String>)],
+) -> Result<Vec<Row>> {
+    let mut progress = Task::new(context, "attributing", (photos.len() * recipe.methods.len()) as u64);
+    let mut compiled: Option<Subject<'_>> = None;
+    let mut rows = Vec::new();
+    let mut failures = Vec::new();
+    // The size is the same for every objective.
+    let size = context.compute(|| shown_size(model, recipe))?;
+    for (photo, (asked, label)) in photos.iter().zip(asked) {
+        let (shown, framing) = photo.framed(size, recipe)?;
+        model.framings.add(&photo.file, framing.on_black(photo.on_black));
+        let (unit, objective, default_label) = match asked {
+            Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
+            Asked::TopClass => {
+                let class = context.compute(|| top_class(&model.model, &shown.data, recipe.size))?;
+                let name = model.class_name(class);
+                let unique = model.labels.as_ref().is_some_and(|l| l.find(&name).is_ok());
+                let unit = if unique { format!("class:{name}") } else { format!("class:{class}") };
+                (unit, Objective::logit(class), format!("{name} (top class)"))
+            }
+        };
+        let mut subject = match compiled.take().filter(|s| *s.objective() == objective) {
+            Some(subject) => subject,
+            None => context.compute(|| Subject::new(&model.model, &objective, recipe.size))?,
+        };
+        let mut maps = Vec::new();
+        for &method in &recipe.methods {
+            context.check()?;
+            progress.label(method.name());
+            let watch = &mut |done, count| {
+                progress.within_step(done, count);
+                !context.is_cancelled()
+            };
+            let map =
+                context.compute(|| attribute(&mut subject, &shown.data, method, &recipe.settings, watch));
+            progress.advance(1);
+            let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
+            match map {
+                Ok(map) => maps.push(map),
+                Err(why) if named || matches!(why, oneiro::Error::Stopped) => {
+                    return Err(why).with_context(|| format!("could not attribute {}", photo.file));
+                }
+                Err(why) => failures.push((&photo.file, method, why)),
+            }
+        }
+        compiled = Some(subject);
+        if maps.is_empty() {
+            continue;
+        }
+        let report = ImageReport {
+            file: photo.file.clone(),
+            sha256: photo.sha256.clone(),
+            unit,
+            objective: objective.to_string(),
+            label: label.clone().unwrap_or(default_label),
+            value: maps.first().map_or(f64::NAN, |m| m.value),
+            maps: maps.iter().map(report_of).collect(),
+        };
+        rows.push(Row { report, shown, maps });
+    }
+    drop(progress);
+    if rows.is_empty() && !failures.is_empty() {
+        let (file, _, why) = failures.swap_remove(0);
+        let objectives = asked.iter().filter_map(|(asked, _)| match asked {
+            Asked::Unit { objective, .. } => Some(objective),
+            Asked::TopClass => None,
+        });
+        let weights = broken_weights(model, objectives)
+            .map_or(String::new(), |w| format!("; weights of the network are not finite: {w}"));
+        return Err(why).with_context(|| format!("could not attribute {file}{weights}"));
+    }
+    for (file, method, why) in failures {
+        context.note(&format!("{file}: {method} is left out: {why}"));
+    }
+    model.say_output(context);
+    model.framings.say(context);
+    for row in &rows {
+        warn(context, row, &recipe.settings);
+    }
+    Ok(rows)
+}
+
+fn shown_size(model: &LoadedModel, recipe: &Recipe) -> Result<[usize; 2]> {
+    let shapes = model.model.input_shapes(1, recipe.size)?;
+    let image = |card: &oneiro::card::InputCard| card.kind == oneiro::card::InputKind::Image;
+    match model.model.card.input.iter().position(image) {
+        Some(at) if shapes[at].len() == 4 => {
+            model.model.check_colors(at)?;
+            Ok([shapes[at][2], shapes[at][3]])
+        }
+        Some(at) => Ok(model.model.check_picture(at, &shapes[at]).map(|()| [0; 2])?),
+        None => bail!("{} has no input for images; attributions are of single images", model.source),
+    }
+}
+
+fn report_of(map: &Attribution) -> MapReport {
+    let Summary { positive_share, centroid, entropy, scale } = Summary::of(map);
+    MapReport {
+        method: map.method,
+        layer: map.layer.clone(),
+        baseline_value: map.completeness.map(|c| c.baseline_value),
+        sum: map.completeness.map(|c| c.sum),
+        completeness_gap: map.completeness.map(|c| c.gap).filter(|g| g.is_finite()),
+        positive_share,
+        centroid,
+        entropy,
+        scale,
+    }
+}
+
+/// Says where a map should not be believed, or is empty.
+fn warn(context: &Context, row: &Row, settings: &Settings) {
+    let file = &row.report.file;
+    for map in &row.report.maps {
+        if let (Method::IntegratedGradients, Some(gap)) = (map.method, map.completeness_gap)
+            && gap > GAP_WARNING
+        {
+            context.note(&format!(
+                "{file}: integrated gradients add up to {}, the objective rises by {} from {} to the image: a gap of \
+                 {:.0} %; more --steps than {} bring them together",
+                short(map.sum.unwrap_or_default()),
+                short(row.report.value - map.baseline_value.unwrap_or_default()),
+                settings.baseline,
+                100.0 * gap,
+                settings.steps
+            ));
+        }
+        if map.scale <= NOTHING {
+            let why = match map.method {
+                Method::GradCam if settings.cam_layer.is_some() => {
+                    "nothing of that layer's map speaks for the unit here, or nothing behind it reads its positions"
+                }
+                Method::GradCam => {
+                    "nothing of that layer's map speaks for the unit here; --cam-layer names another layer"
+                }
+                _ => {
+                    "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
+                }
+            };
+            context.note(&format!("{file}: {} is zero everywhere: {why}", map.method));
+        } else if map.method == Method::GradCam && map.entropy > EVEN {
+            context.note(&format!(
+                "{file}: {} is nearly even: it points at nothing; --cam-layer names another layer",
+                map.method
+            ));
+        }
+    }
+}
