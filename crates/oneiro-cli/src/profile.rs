@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use oneiro::probe::Probe;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::{Plan, Rules};
 
 /// Steps that a table shows.
@@ -31,15 +31,15 @@ impl Profile {
         Self { forward: vec![Vec::new(); steps], backward: vec![Vec::new(); steps] }
     }
 
-    pub fn forward(&mut self, probe: &mut Probe) {
+    pub fn forward(&mut self, session: &mut ObjectiveSession) {
         let mut pass = Pass::new(self.forward.len());
-        probe.forward_observed(&mut |step| pass.note(step));
+        session.forward_observed(&mut |step| pass.note(step));
         pass.end(&mut self.forward);
     }
 
-    pub fn backward(&mut self, probe: &mut Probe) {
+    pub fn backward(&mut self, session: &mut ObjectiveSession) {
         let mut pass = Pass::new(self.backward.len());
-        probe.backward_observed(&Rules::default(), &mut |step| pass.note(step));
+        session.backward_observed(&Rules::default(), &mut |step| pass.note(step));
         pass.end(&mut self.backward);
     }
 

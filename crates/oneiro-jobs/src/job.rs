@@ -17,13 +17,13 @@ pub mod demo;
 pub mod dream;
 pub mod grid;
 pub mod interpolation;
+pub mod named_objective;
 pub mod outputs;
 pub mod parts;
 pub mod preimage;
 pub mod render;
 pub mod sheet;
 pub mod statistics;
-pub mod wish;
 
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
-use oneiro::card::{Card, InputAxes, InputKind, Layout};
+use oneiro::card::{Card, InputAxes, InputKind, TensorLayout};
 use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::ValueId;
 use oneiro_net::format::onnx;
@@ -33,7 +33,7 @@ mod source;
 
 use beginning::Beginning;
 pub use feeding::{Feed, parse_feed, sources as fed_from};
-use preparation::Prepared;
+use preparation::CompletedCard;
 use source::Source;
 
 /// A model by what a person calls it, and how its inputs are prepared where the card does not say, or
@@ -58,7 +58,7 @@ pub struct ModelSpec {
     /// Bands, from 0, that are drawn as red, green and blue.
     pub show: Option<Vec<usize>>,
     /// Where the channels of the network's inputs are.
-    pub layout: Option<Layout>,
+    pub layout: Option<TensorLayout>,
     /// Axes of layers, by the layers' names ([`oneiro_net::axes::parse`]).
     pub axes: Vec<(String, String)>,
     /// Class labels: a built-in list, or a text file with one label a line.
@@ -251,7 +251,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let declared = || bytes.clone().map(onnx::declared).unwrap_or_default();
     let Beginning { graph, inside } =
         beginning::begin(graph, &mut card, args.from_layer.as_deref(), &declared)?;
-    let Prepared { mut card, labels, guessed, mut notes } =
+    let CompletedCard { mut card, labels, guessed, mut notes } =
         preparation::complete(card, args, &graph, !inside.is_empty())?;
     for (tensor, axes) in inside {
         // Pictures have axes of their own.

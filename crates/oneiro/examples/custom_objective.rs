@@ -1,5 +1,5 @@
 //! An objective that the language does not have: the variance of a channel over positions, which is high where a feature is
-//! in some places and not in others. Its gradient at the layer is given to a [`Probe`], which runs it back to the picture, and
+//! in some places and not in others. Its gradient at the layer is given to a [`ObjectiveSession`], which runs it back to the picture, and
 //! Adam moves a Fourier picture.
 //!
 //! `cargo run --release --example custom_objective`
@@ -7,10 +7,10 @@
 #![allow(clippy::print_stdout)]
 
 use oneiro::card::Card;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::optimizer::OptimizerSpec;
-use oneiro::param::{Fourier, FourierOptions, Param, Sources};
+use oneiro::param::{Fourier, FourierOptions, Param, ParamSources};
 use oneiro::preprocess::Preprocess;
-use oneiro::probe::Probe;
 use oneiro::rng::Stream;
 use oneiro_net::Rules;
 use oneiro_zoo::embedded;
@@ -38,26 +38,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = oneiro::Model::new(graph, card)?;
     let layer = model.resolve(LAYER)?;
     // No objective, one captured layer, and gradients.
-    let mut probe = Probe::new(&model, &[], &[layer], model.input_shapes(1, Some([SIDE; 2]))?, true)?;
+    let mut session =
+        ObjectiveSession::new(&model, &[], &[layer], model.input_shapes(1, Some([SIDE; 2]))?, true)?;
 
-    let channels = probe.captured(0).0[1];
+    let channels = session.captured(0).0[1];
     let preprocess = Preprocess::from_card(&model.card.input[0]);
-    let param = Fourier::new([3, SIDE, SIDE], FourierOptions::default(), &Sources::default())?;
+    let param = Fourier::new([3, SIDE, SIDE], FourierOptions::default(), &ParamSources::default())?;
     let mut params = param.init(&mut Stream::new(0, 0), &mut Stream::new(0, 1));
     let mut adam = OptimizerSpec::adam(0.05).build(param.len(), true);
     let (mut work, n) = (param.work(), 3 * SIDE * SIDE);
     let (mut image, mut grad_image, mut gradient) = (vec![0.0; n], vec![0.0; n], vec![0.0; param.len()]);
     for step in 0..STEPS {
         param.image(&params, &mut work, &mut image);
-        preprocess.apply(&image, probe.input_mut(0));
-        probe.forward();
-        let (activations, seeds) = probe.seed_captured(0)?;
+        preprocess.apply(&image, session.input_mut(0));
+        session.forward();
+        let (activations, seeds) = session.seed_captured(0)?;
         let positions = activations.len() / channels;
         let range = CHANNEL * positions..(CHANNEL + 1) * positions;
         let value = variance(&activations[range.clone()]);
         seed(&activations[range.clone()], &mut seeds[range]);
-        probe.backward(&Rules::default());
-        preprocess.adjoint(&image, probe.input_gradient(0), &mut grad_image);
+        session.backward(&Rules::default());
+        preprocess.adjoint(&image, session.input_gradient(0), &mut grad_image);
         param.adjoint(&params, &mut work, &grad_image, &mut gradient);
         adam.step(&mut params, value, &gradient);
         if step.is_multiple_of(16) || step + 1 == STEPS {

@@ -1,7 +1,7 @@
 //! What of an image made a unit fire there: heat maps.
 //!
-//! One shape for every method: `fn(&mut Subject, image, &Settings, &mut Watch) -> Result<Attribution>`. A
-//! [`Subject`] is a compiled network with one objective; the image is one display image, RGB 0–1, `[3, H,
+//! One shape for every method: `fn(&mut AttributionTarget, image, &Settings, &mut Watch) -> Result<Attribution>`. A
+//! [`AttributionTarget`] is a compiled network with one objective; the image is one display image, RGB 0–1, `[3, H,
 //! W]`; the [`Attribution`] says in the same units how much each value or pixel has to do with the objective
 //! f.
 //!
@@ -16,10 +16,10 @@
 //! | [`occlusion`] | fall of f when the surroundings are covered | the same |
 //!
 //! ```no_run
-//! use oneiro::{attribution::{attribute, Method, Settings, Subject}, objective::Objective};
+//! use oneiro::{attribution::{attribute, Method, Settings, AttributionTarget}, objective::Objective};
 //! # fn example(model: oneiro::Model, image: Vec<f32>) -> oneiro::Result<()> {
-//! let mut subject = Subject::new(&model, &Objective::logit(1), None)?;
-//! let map = attribute(&mut subject, &image, Method::IntegratedGradients, &Settings::default(), &mut |_, _| true)?;
+//! let mut target = AttributionTarget::new(&model, &Objective::logit(1), None)?;
+//! let map = attribute(&mut target, &image, Method::IntegratedGradients, &Settings::default(), &mut |_, _| true)?;
 //! println!("{:?} of {:?}", map.map, map.completeness);
 //! # Ok(())
 //! # }
@@ -44,15 +44,15 @@ pub mod gradient_x_input;
 pub mod integrated_gradients;
 pub mod occlusion;
 pub mod smoothgrad;
-mod subject;
 mod summary;
+mod target;
 #[cfg(test)]
 mod testing;
 
 pub use baseline::Baseline;
 pub(crate) use grad_cam::layer_gradient;
-pub use subject::{Subject, Watch, top_class};
 pub use summary::{Summary, scale};
+pub use target::{AttributionTarget, Watch, top_class};
 
 /// How an image is attributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -307,27 +307,27 @@ impl Attribution {
 /// `watch` is called with the passes through the network that are done and that there are; `false` ends the
 /// work with [`Error::Stopped`].
 pub fn attribute(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     method: Method,
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     settings.check()?;
-    subject.check(image)?;
+    target.check(image)?;
     match method {
-        Method::Gradient => gradient::gradient(subject, image, settings, watch),
-        Method::Guided => gradient::guided(subject, image, settings, watch),
-        Method::Deconv => gradient::deconv(subject, image, settings, watch),
-        Method::GradientXInput => gradient_x_input::gradient_x_input(subject, image, settings, watch),
+        Method::Gradient => gradient::gradient(target, image, settings, watch),
+        Method::Guided => gradient::guided(target, image, settings, watch),
+        Method::Deconv => gradient::deconv(target, image, settings, watch),
+        Method::GradientXInput => gradient_x_input::gradient_x_input(target, image, settings, watch),
         Method::IntegratedGradients => {
-            integrated_gradients::integrated_gradients(subject, image, settings, watch)
+            integrated_gradients::integrated_gradients(target, image, settings, watch)
         }
-        Method::SmoothGrad => smoothgrad::smoothgrad(subject, image, settings, watch),
-        Method::SmoothGradSquared => smoothgrad::smoothgrad_squared(subject, image, settings, watch),
-        Method::VarGrad => smoothgrad::vargrad(subject, image, settings, watch),
-        Method::GradCam => grad_cam::grad_cam(subject, image, settings, watch),
-        Method::Occlusion => occlusion::occlusion(subject, image, settings, watch),
+        Method::SmoothGrad => smoothgrad::smoothgrad(target, image, settings, watch),
+        Method::SmoothGradSquared => smoothgrad::smoothgrad_squared(target, image, settings, watch),
+        Method::VarGrad => smoothgrad::vargrad(target, image, settings, watch),
+        Method::GradCam => grad_cam::grad_cam(target, image, settings, watch),
+        Method::Occlusion => occlusion::occlusion(target, image, settings, watch),
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Card {
     pub labels: Option<String>,
     /// Where the channels of the graph's tensors are.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub layout: Layout,
+    pub layout: TensorLayout,
     /// Tokens in front of the patches (class, registers), for layers whose axes the card states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_tokens: Option<usize>,
@@ -102,7 +102,7 @@ pub struct Card {
 /// The order of a tensor's axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
+pub enum TensorLayout {
     /// Batch, channel, (time,) height, width.
     #[default]
     Nchw,
@@ -186,7 +186,7 @@ std = [1.0, 1.0, 1.0]
         let card = Card::parse(SQUEEZENET).unwrap();
         assert_eq!((card.name.as_str(), card.labels.as_deref()), ("squeezenet1_1", Some("imagenet1k")));
         assert_eq!(card.layers["conv1"], "/conv1/Conv_output_0");
-        assert_eq!(card.layout, Layout::Nchw);
+        assert_eq!(card.layout, TensorLayout::Nchw);
         let input = card.input("x").unwrap();
         assert_eq!(
             (input.kind, input.order, input.size),

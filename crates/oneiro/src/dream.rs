@@ -22,12 +22,12 @@
 //! | [`DreamPreset::conveiro_laplacian`] | the same | each level of g's Laplacian pyramid / its RMS |
 //!
 //! ```no_run
-//! use oneiro::dream::{Dream, DreamPreset, Goal, Start};
+//! use oneiro::dream::{Dream, DreamPreset, DreamGoal, Start};
 //! use oneiro_image::Image;
 //! use oneiro::objective::Objective;
 //!
 //! # fn dream(model: &oneiro::Model, photo: Image) -> oneiro::Result<Image> {
-//! let goal = Goal::Objective(Objective::layer("fire6"));
+//! let goal = DreamGoal::Objective(Objective::layer("fire6"));
 //! let mut dream = Dream::new(model, &DreamPreset::deepdream(), &goal, Start::Image(photo), None, 0)?;
 //! while !dream.finished() {
 //!     dream.step()?;
@@ -54,11 +54,11 @@ mod pyramid;
 mod step;
 mod tiles;
 
-pub use goal::{Goal, Guide};
+pub use goal::{DreamGoal, Guide};
 pub use picture::Start;
-pub use preset::{DEFAULT_NOISE_SIZE, Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart, Zoom};
+pub use preset::{DEFAULT_NOISE_SIZE, DreamDisplay, DreamPreset, MAX_SIDE, Normalize, OctaveStart, Zoom};
 
-use network::{Network, Wish};
+use network::{Network, PreparedGoal};
 use octaves::fit;
 use picture::{Scaled, check_len, check_photo};
 use planes::{for_each_row, moments, resize};
@@ -81,7 +81,7 @@ pub struct Dream<'a> {
     model: &'a Model,
     preset: DreamPreset,
     goal: String,
-    wish: Wish,
+    prepared: PreparedGoal,
     input: usize,
     /// Octaves from small to large.
     sizes: Vec<[usize; 2]>,
@@ -110,7 +110,7 @@ impl<'a> Dream<'a> {
     pub fn new(
         model: &'a Model,
         preset: &DreamPreset,
-        goal: &Goal,
+        goal: &DreamGoal,
         start: Start,
         mask: Option<Image>,
         seed: u64,
@@ -156,15 +156,15 @@ impl<'a> Dream<'a> {
             }
         };
         let sizes = preset.octave_sizes(last);
-        let wish = Wish::new(model, goal, input)?;
-        let (Some(network), axes) = fit(model, preset, &wish, input, last, None)? else {
+        let prepared = PreparedGoal::new(model, goal, input)?;
+        let (Some(network), axes) = fit(model, preset, &prepared, input, last, None)? else {
             return Err(Error::Settings("the network could not be prepared".into()));
         };
         let mut dream = Self {
             model,
             preset: preset.clone(),
             goal: goal.to_string(),
-            wish,
+            prepared,
             input,
             x: Vec::new(),
             gradient: Vec::new(),
@@ -267,8 +267,8 @@ impl<'a> Dream<'a> {
     /// The picture as it is shown, to be clipped to 0–1.
     pub fn picture(&self) -> Image {
         match self.preset.display {
-            Display::Clip => self.raw(),
-            Display::Standardize => {
+            DreamDisplay::Clip => self.raw(),
+            DreamDisplay::Standardize => {
                 let (smallest, deviation, mean) = DISPLAY;
                 let (mu, sigma) = moments(&self.x, self.size()[1]);
                 let factor = deviation / sigma.max(smallest);

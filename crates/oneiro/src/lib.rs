@@ -42,7 +42,6 @@
 
 pub mod attribution;
 pub mod card;
-pub mod cells;
 pub mod color;
 pub mod dream;
 mod eigen;
@@ -50,16 +49,17 @@ mod error;
 pub mod gradients;
 pub mod model;
 pub mod objective;
+pub mod objective_session;
 pub mod optimizer;
 mod parallel;
 pub mod param;
 pub mod preprocess;
 pub mod preset;
-pub mod probe;
 mod range;
 pub mod regularizer;
 pub mod render;
 pub mod rng;
+pub mod spatial_activations;
 pub mod statistics;
 pub mod transform;
 

@@ -8,7 +8,7 @@ use oneiro_net::layout;
 use oneiro_net::names::Names;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, Layout};
+use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 use crate::objective::{Reads, Term};
 
@@ -125,7 +125,7 @@ impl Model {
     /// The same network, fed with channels first where the card says that they are last: what whoever
     /// prepares pictures needs. Raw tensors go into the network as it is.
     pub fn for_pictures(self) -> Self {
-        if self.card.layout == Layout::Nchw {
+        if self.card.layout == TensorLayout::Nchw {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
@@ -182,7 +182,7 @@ impl Model {
             3 => "rgb or bgr",
             _ => "bands",
         };
-        let hint = if width == wanted && self.card.layout == Layout::Nchw {
+        let hint = if width == wanted && self.card.layout == TensorLayout::Nchw {
             "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
              --layout nhwc)"
         } else {
@@ -284,7 +284,7 @@ impl Model {
                 }
                 shape[0] = batch;
                 // Height, width and frames stand before the channels where those are last.
-                let last = self.card.layout == Layout::Nhwc && !self.turned;
+                let last = self.card.layout == TensorLayout::Nhwc && !self.turned;
                 let [frames_axis, y, x] =
                     if last { [1, rank - 3, rank - 2] } else { [2, rank - 2, rank - 1] };
                 match size.or(card.size) {
@@ -341,9 +341,9 @@ impl Model {
 }
 
 /// Extent of an input's channel axis, if the graph fixes it.
-fn channels(graph: &Graph, input: usize, layout: Layout) -> Option<usize> {
+fn channels(graph: &Graph, input: usize, layout: TensorLayout) -> Option<usize> {
     let dims = graph.inputs[input].dims.as_ref()?;
-    let axis = if layout == Layout::Nhwc { dims.len().checked_sub(1)? } else { 1 };
+    let axis = if layout == TensorLayout::Nhwc { dims.len().checked_sub(1)? } else { 1 };
     match dims.get(axis)? {
         Dim::Fixed(n) => Some(*n),
         Dim::Free(_) => None,

@@ -6,7 +6,7 @@
 //! entries. Terms form an algebra (sum, difference, product, multiples) whose derivative with respect to each term is
 //! found by the chain rule over the few scalars involved. Every objective prints as the expression that makes it again.
 //! Classes that have names in an expression ([`Objective::parse`]) have their index in the objective; pictures and
-//! vectors are read by [`Sources`] and travel with it.
+//! vectors are read by [`NameLookup`] and travel with it.
 //!
 //! ```
 //! use oneiro::objective::Objective;
@@ -26,7 +26,7 @@ mod term;
 mod unit;
 
 pub use expression::ExpressionError;
-pub use reference::{AnySources, NoSources, Reference, Sources};
+pub use reference::{AnyNames, NameLookup, NoNames, Reference};
 pub use term::{Direction, Penalty, Position, Reads, Region, Term, TermKind, Toward};
 pub use unit::{Unit, UnitTarget};
 
@@ -268,9 +268,9 @@ mod tests {
             "l1(a) + tv(b) + alpha_norm(3,c)",
         ];
         for text in of_pictures {
-            let o = Objective::parse(text, &AnySources).unwrap();
+            let o = Objective::parse(text, &AnyNames).unwrap();
             assert_eq!(o.to_string(), text);
-            assert_eq!(Objective::parse(&o.to_string(), &AnySources).unwrap(), o);
+            assert_eq!(Objective::parse(&o.to_string(), &AnyNames).unwrap(), o);
         }
         for text in [
             "channel(conv4_3,5) + 0.5*channel(conv4_3,9) - 0.01*layer(\"odd (name)\")",

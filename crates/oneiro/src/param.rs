@@ -64,7 +64,7 @@ pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
 
 /// What parametrizations are made from beside their options.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub struct ParamSources {
     /// Statistics of the images that a picture should resemble.
     pub statistics: Option<Arc<Statistics>>,
     /// The mean colour of pictures, display units: one number or one a channel; grey if empty.

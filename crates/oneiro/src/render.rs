@@ -17,26 +17,28 @@ use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
 use crate::preprocess::Preprocess;
 use crate::preset::Preset;
-use crate::probe::Probe;
 use crate::rng::Stream;
 use crate::transform::{Chain, Transform, Values};
 
 mod apart;
 mod background;
-mod entry;
+mod batch_item;
 mod identity;
+mod image_state;
 mod materials;
 mod result;
 mod stride;
 mod upkeep;
 
 pub use apart::mixes_pictures;
-pub use entry::MIDDLE_GREY;
-use entry::{Canvas, Entry};
+use batch_item::BatchItem;
 use identity::{identities, numbered, stream_id};
+use image_state::ImageState;
+pub use image_state::MIDDLE_GREY;
 pub use materials::{CustomParam, MakeParam, Materials};
 pub use result::{Picture, Progress, Rendered, Stop};
 
@@ -46,13 +48,13 @@ const MAX_STAGE_PIXELS: f64 = 64e6;
 /// A rendering of several objectives at once, step by step.
 #[allow(missing_debug_implementations)]
 pub struct Render {
-    probe: Probe,
+    session: ObjectiveSession,
     preset: Preset,
     /// What shows the network all of a picture but its margin.
     whole: Chain,
     margin: usize,
     objectives: Vec<Objective>,
-    entries: Vec<Entry>,
+    entries: Vec<BatchItem>,
     values: Vec<f64>,
     start: Vec<f64>,
     /// What each objective counts beside regularizers.
@@ -90,7 +92,7 @@ impl Render {
         let max_pool = preset.gradients.max_pool.rule();
         let seen: Vec<Objective> =
             objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
-        let mut probe = Probe::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
+        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
         if margin > 0 {
@@ -99,11 +101,11 @@ impl Render {
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
         let planned: Vec<(String, Vec<usize>, bool)> =
-            probe.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
+            session.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
         for (e, objective) in objectives.iter().enumerate() {
             let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
-            let mut canvases = Vec::new();
+            let mut states = Vec::new();
             for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
                 let card = &model.card.input[input];
                 if card.kind == InputKind::Tensor {
@@ -129,21 +131,21 @@ impl Render {
                 let channels = preprocess.channels();
                 let shape = [channels + usize::from(preset.alpha), picture[0], picture[1]];
                 let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
-                probe.shown().reshape(input, &shape);
-                let mut canvas = Canvas::new(input, size, param, preprocess, preset, &chain)?;
+                session.shown().reshape(input, &shape);
+                let mut state = ImageState::new(input, size, param, preprocess, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
-                canvas.params = match image {
-                    None => canvas.param.init(&mut start, &mut shared),
-                    Some(image) => canvas.param.from_image(&image).ok_or_else(|| {
+                state.params = match image {
+                    None => state.param.init(&mut start, &mut shared),
+                    Some(image) => state.param.from_image(&image).ok_or_else(|| {
                         Error::Settings(format!(
                             "the parametrization {} cannot start from a picture",
                             preset.param.name()
                         ))
                     })?,
                 };
-                canvases.push(canvas);
+                states.push(state);
             }
-            if canvases.is_empty() {
+            if states.is_empty() {
                 let bands = planned.iter().find(|(_, shape, used)| *used && shape.len() == 4);
                 let hint = bands.map_or(String::new(), |(name, shape, _)| {
                     format!(
@@ -156,25 +158,25 @@ impl Render {
                     "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
                 )));
             }
-            let unfit = |c: &&Canvas| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
-            if let Some(canvas) = canvases.iter().find(unfit) {
+            let unfit = |c: &&ImageState| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
+            if let Some(state) = states.iter().find(unfit) {
                 return Err(Error::Settings(format!(
                     "the transforms fill with {} values, but pictures of input \"{}\" have {} channels; use fill(VALUE), or a \
                      value for each",
-                    canvas.chain.fill.len(),
-                    planned[canvas.input].0,
-                    canvas.preprocess.channels()
+                    state.chain.fill.len(),
+                    planned[state.input].0,
+                    state.preprocess.channels()
                 )));
             }
             // Each input has an optimizer of its own, whose line search would see the others move.
-            if canvases.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
+            if states.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
                 return Err(Error::Settings(format!(
                     "{objective} depends on {} inputs, but the optimizer lbfgs can only move one; try adam",
-                    canvases.len()
+                    states.len()
                 )));
             }
             // What pictures share stays the same in all only if all step it alike.
-            let shares = canvases.iter().any(|canvas| !canvas.param.shared().is_empty());
+            let shares = states.iter().any(|state| !state.param.shared().is_empty());
             if objectives.len() > 1 && shares && !preset.optimizer.kind.is_elementwise() {
                 return Err(Error::Settings(format!(
                     "pictures share parameters, which the optimizer {} would move differently in each; try adam or sgd",
@@ -182,11 +184,11 @@ impl Render {
                 )));
             }
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
-            entries.push(Entry::new(canvases, transforms));
+            entries.push(BatchItem::new(states, transforms));
         }
-        probe.shown().check()?;
+        session.shown().check()?;
         let mut render = Self {
-            probe,
+            session,
             preset: preset.clone(),
             whole: if preset.picture.is_some() { whole() } else { Chain::none() },
             margin,
@@ -208,12 +210,12 @@ impl Render {
 
     /// Shape of one entry of a value that the objectives read, channels first.
     pub fn shape_of(&self, target: crate::model::Target) -> Option<&[usize]> {
-        self.probe.shape_of(target)
+        self.session.shape_of(target)
     }
 
     /// The plan of the network underneath.
     pub fn plan(&self) -> &oneiro_net::Plan {
-        self.probe.plan()
+        self.session.plan()
     }
 
     /// Whether this entry's picture is finished: it changes no more, even if others do.
@@ -242,23 +244,23 @@ impl Render {
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
         if self.step == self.preset.steps && !self.preset.alpha {
-            self.entries.iter_mut().for_each(Entry::fix_function);
+            self.entries.iter_mut().for_each(BatchItem::fix_function);
         }
         parallel::with_awake_workers(|| {
             let chain = (self.step >= self.preset.steps).then_some(&self.whole);
             parallel::each_or_within(self.entries.iter_mut(), |_, entry| entry.show(chain, progress));
             self.feed();
         });
-        self.probe.forward();
+        self.session.forward();
         for e in 0..self.entries.len() {
             if self.entries[e].stop.is_none() {
-                let sum: f64 = (0..views).map(|v| self.probe.value(e * views + v)).sum();
+                let sum: f64 = (0..views).map(|v| self.session.value(e * views + v)).sum();
                 self.values[e] = sum / views as f64;
                 self.check(e)?;
-                (0..views).for_each(|v| self.probe.seed(e * views + v, self.weights[e] / views as f64));
+                (0..views).for_each(|v| self.session.seed(e * views + v, self.weights[e] / views as f64));
             }
         }
-        self.probe.backward(&entry::rules(&self.preset, self.step));
+        self.session.backward(&batch_item::rules(&self.preset, self.step));
         parallel::with_awake_workers(|| self.move_parameters());
         self.step += 1;
         Ok(&self.values)
@@ -267,13 +269,13 @@ impl Render {
     /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
     /// move.
     fn move_parameters(&mut self) {
-        let (probe, batch) = (&self.probe, self.entries.len() * self.views());
+        let (session, batch) = (&self.session, self.entries.len() * self.views());
         let mut regularizers = vec![0.0; self.entries.len()];
         parallel::each_or_within(
             self.entries.iter_mut().zip(&mut regularizers),
             |e, (entry, regularizer)| {
                 if entry.stop.is_none() {
-                    *regularizer = entry.back(probe, e, batch);
+                    *regularizer = entry.back(session, e, batch);
                 }
             },
         );
@@ -292,17 +294,17 @@ impl Render {
     /// step alike.
     fn sum_shared(&mut self) {
         let Some(first) = self.entries.first() else { return };
-        for k in 0..first.canvases.len() {
-            let range = self.entries[0].canvases[k].param.shared();
+        for k in 0..first.states.len() {
+            let range = self.entries[0].states[k].param.shared();
             if range.is_empty() || self.entries.len() < 2 {
                 continue;
             }
             let mut sum = vec![0.0f32; range.len()];
             for entry in self.entries.iter().filter(|e| e.stop.is_none()) {
-                sum.iter_mut().zip(&entry.canvases[k].gradient[range.clone()]).for_each(|(s, g)| *s += g);
+                sum.iter_mut().zip(&entry.states[k].gradient[range.clone()]).for_each(|(s, g)| *s += g);
             }
             for entry in &mut self.entries {
-                entry.canvases[k].gradient[range.clone()].copy_from_slice(&sum);
+                entry.states[k].gradient[range.clone()].copy_from_slice(&sum);
             }
         }
     }
@@ -320,27 +322,27 @@ impl Render {
     fn feed(&mut self) {
         let views = self.views();
         let batch = self.entries.len() * views;
-        for input in 0..self.probe.inputs().len() {
+        for input in 0..self.session.inputs().len() {
             let entries = &self.entries;
-            let data = self.probe.input_mut(input);
-            if !entries.iter().any(|entry| entry.canvases.iter().any(|canvas| canvas.input == input)) {
+            let data = self.session.input_mut(input);
+            if !entries.iter().any(|entry| entry.states.iter().any(|state| state.input == input)) {
                 data.fill(0.0);
                 continue;
             }
             let n = data.len() / batch;
             parallel::each(data.chunks_mut(n), |i, data| {
-                match entries[i / views].canvases.iter().find(|c| c.input == input) {
-                    Some(canvas) => canvas.preprocess.apply(&canvas.views[i % views].seen, data),
+                match entries[i / views].states.iter().find(|c| c.input == input) {
+                    Some(state) => state.preprocess.apply(&state.views[i % views].seen, data),
                     // Nothing that is maximised depends on this input.
                     None => data.fill(0.0),
                 }
             });
         }
-        let shown = self.probe.shown();
+        let shown = self.session.shown();
         if shown.is_read() {
             for (i, entry) in self.entries.iter().enumerate() {
-                for canvas in &entry.canvases {
-                    (0..views).for_each(|v| shown.show(i * views + v, canvas.input, canvas.image()));
+                for state in &entry.states {
+                    (0..views).for_each(|v| shown.show(i * views + v, state.input, state.image()));
                 }
             }
         }
@@ -354,26 +356,26 @@ impl Render {
         parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
             entry.show_plainly(whole);
             if let Some(pictures) = pictures {
-                for (canvas, picture) in entry.canvases.iter_mut().zip(&pictures[e]) {
-                    canvas.look_at(picture, whole);
+                for (state, picture) in entry.states.iter_mut().zip(&pictures[e]) {
+                    state.view_of(picture, whole);
                 }
             }
         });
         self.feed();
-        self.probe.forward();
+        self.session.forward();
         let views = self.views();
-        Ok((0..self.entries.len()).map(|e| self.probe.value(e * views)).collect())
+        Ok((0..self.entries.len()).map(|e| self.session.value(e * views)).collect())
     }
 
     /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
-        let inputs: Vec<String> = self.probe.inputs().iter().map(|i| i.name.clone()).collect();
+        let inputs: Vec<String> = self.session.inputs().iter().map(|i| i.name.clone()).collect();
         let margin = self.margin;
         self.entries
             .par_iter_mut()
             .map(|entry| {
-                entry.canvases.iter_mut().for_each(Canvas::draw_accepted);
-                entry.canvases.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
+                entry.states.iter_mut().for_each(ImageState::draw_accepted);
+                entry.states.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
             })
             .collect()
     }
@@ -456,7 +458,7 @@ mod tests {
         let model = Model::new(net.finish(&[sum]), Card::parse(card).unwrap()).unwrap();
         let preset = Preset { size: None, outside: Outside::Mean, ..Preset::lucid() };
         let render = Render::new(&model, &preset, &[Objective::layer("sum")], 0).unwrap();
-        let fills: Vec<&[f32]> = render.entries[0].canvases.iter().map(|c| &c.chain.fill[..]).collect();
+        let fills: Vec<&[f32]> = render.entries[0].states.iter().map(|c| &c.chain.fill[..]).collect();
         assert_eq!(fills, [[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]]);
     }
 }

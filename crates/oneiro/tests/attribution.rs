@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use oneiro::Model;
-use oneiro::attribution::{Attribution, Baseline, Method, Settings, Subject, attribute};
+use oneiro::attribution::{Attribution, AttributionTarget, Baseline, Method, Settings, attribute};
 use oneiro::card::Card;
 use oneiro::objective::Objective;
 use oneiro_zoo::embedded;
@@ -65,7 +65,7 @@ fn attributions_lie_on_the_cue_that_a_class_was_taught() {
         [(Method::GradCam, 0.9), (Method::Occlusion, 0.8), (Method::IntegratedGradients, 0.55)]
     {
         let share = |class: usize| {
-            let mut subject = Subject::new(&model, &Objective::logit(class), None).unwrap();
+            let mut subject = AttributionTarget::new(&model, &Objective::logit(class), None).unwrap();
             let shares = plain.iter().zip(&green).map(|(plain, green)| {
                 let image = halves(plain, green);
                 share_on(&attribute(&mut subject, &image, method, &settings, &mut |_, _| true).unwrap(), &cue)
@@ -84,7 +84,7 @@ fn every_method_attributes_a_hidden_unit_of_the_embedded_network() {
     let graph = oneiro_net::format::onnx::read(embedded::model().into()).unwrap();
     let model = Model::new(graph, Card::parse(embedded::card()).unwrap()).unwrap();
     let objective = Objective::channel("fire4.expand3x3", 9);
-    let mut subject = Subject::new(&model, &objective, Some([48; 2])).unwrap();
+    let mut subject = AttributionTarget::new(&model, &objective, Some([48; 2])).unwrap();
     let image: Vec<f32> = (0..3 * 48 * 48).map(|i| 0.5 + 0.4 * (i as f32 * 0.13).sin()).collect();
     let settings = Settings { steps: 5, samples: 5, ..Settings::default() };
     for method in Method::ALL {

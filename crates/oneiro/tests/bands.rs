@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use oneiro::Image;
 use oneiro::Model;
-use oneiro::attribution::Subject;
+use oneiro::attribution::AttributionTarget;
 use oneiro::card::Card;
-use oneiro::cells::Cells;
 use oneiro::color::Decorrelate;
-use oneiro::dream::{Dream, DreamPreset, Goal, Start};
+use oneiro::dream::{Dream, DreamGoal, DreamPreset, Start};
 use oneiro::objective::{Objective, Reference};
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::param::{
     CppnOptions, DenseOptions, FourierOptions, LaplacianOptions, MacoOptions, PixelOptions, SharedOptions,
 };
 use oneiro::preset::{ParamSpec, Preset};
-use oneiro::probe::Probe;
 use oneiro::regularizer::Regularizer;
 use oneiro::render::{Materials, Picture, Render, render};
 use oneiro::rng::Stream;
+use oneiro::spatial_activations::SpatialActivations;
 use oneiro::statistics::{ColorAccumulator, Statistics};
 use oneiro::transform::Chain;
 use oneiro_net::graph::{Builder, Dim};
@@ -152,22 +152,22 @@ fn the_gradient_on_bands_agrees_with_differences() {
     let model = model(CARD);
     let objective = ["channel(active,0) + 0.3*channel(active,1) - 0.2*tv".parse::<Objective>().unwrap()];
     let shapes = model.input_shapes(1, None).unwrap();
-    let mut probe = Probe::new(&model, &objective, &[], shapes, true).unwrap();
+    let mut session = ObjectiveSession::new(&model, &objective, &[], shapes, true).unwrap();
     let mut rng = Stream::new(3, 0);
     let x: Vec<f32> = (0..BANDS * SIDE * SIDE).map(|_| rng.normal() as f32).collect();
     let mut value = |x: &[f32]| {
-        probe.input_mut(0).copy_from_slice(x);
-        probe.show_inputs().unwrap();
-        probe.forward();
-        probe.value(0)
+        session.input_mut(0).copy_from_slice(x);
+        session.show_inputs().unwrap();
+        session.forward();
+        session.value(0)
     };
     let direction: Vec<f32> = x.iter().map(|_| rng.normal() as f32).collect();
     let moved = |step: f32| -> Vec<f32> { x.iter().zip(&direction).map(|(x, d)| x + step * d).collect() };
     let numeric = (value(&moved(1e-3)) - value(&moved(-1e-3))) / 2e-3;
     value(&x);
-    probe.seed(0, 1.0);
-    probe.backward(&oneiro_net::Rules::default());
-    let gradient = probe.whole_input_gradient(0);
+    session.seed(0, 1.0);
+    session.backward(&oneiro_net::Rules::default());
+    let gradient = session.whole_input_gradient(0);
     let exact: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
     assert!((numeric - exact).abs() < 1e-2 * exact.abs().max(1e-2), "{numeric} {exact}");
 }
@@ -275,13 +275,14 @@ fn the_network_says_how_many_bands_there_are() {
 fn other_methods_take_bands_or_say_what_they_take() {
     let model = model(CARD);
     let picture = vec![0.5; BANDS * SIDE * SIDE];
-    let cells = Cells::of(&model, "active", &picture, None).unwrap();
+    let cells = SpatialActivations::of(&model, "active", &picture, None).unwrap();
     assert_eq!(cells.shape(), [2, 30, 30]);
-    let message = Cells::of(&model, "active", &picture[..3072], None).unwrap_err().to_string();
+    let message = SpatialActivations::of(&model, "active", &picture[..3072], None).unwrap_err().to_string();
     assert!(message.contains("8x32x32"), "{message}");
-    let message = Subject::new(&model, &Objective::channel("active", 0), None).err().unwrap().to_string();
+    let message =
+        AttributionTarget::new(&model, &Objective::channel("active", 0), None).err().unwrap().to_string();
     assert!(message.contains("8 bands") && message.contains("photographs"), "{message}");
-    let goal = Goal::Objective(Objective::channel("active", 0));
+    let goal = DreamGoal::Objective(Objective::channel("active", 0));
 
     let message = Dream::new(&model, &DreamPreset::deepdream(), &goal, Start::Noise, None, 0)
         .err()

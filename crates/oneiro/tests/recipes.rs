@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oneiro::Image;
 use oneiro::Model;
 use oneiro::card::Card;
-use oneiro::objective::{Objective, Reference, Sources};
+use oneiro::objective::{NameLookup, Objective, Reference};
 use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
 use oneiro::preset::{Jitter, ParamSpec, Preset, Settle};
 use oneiro::regularizer::Regularizer;
@@ -45,7 +45,7 @@ fn photo(side: usize, seed: u64) -> Reference {
 /// Knows two pictures, a mask and a direction, of this size.
 struct Known(usize);
 
-impl Sources for Known {
+impl NameLookup for Known {
     fn class(&self, name: &str) -> Result<usize, String> {
         Err(name.to_owned())
     }

@@ -6,9 +6,9 @@ use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
 use oneiro::preset::{CONVERGENCE_WINDOW, Preset};
-use oneiro::probe::Probe;
 use oneiro::render::{Render, Rendered, Stop, render};
 use oneiro::transform::Chain;
 use oneiro_net::Rules;
@@ -264,48 +264,48 @@ fn a_gradient_of_ones_own_runs_back_from_a_captured_layer() {
     let image: Vec<f32> = (0..3 * 32 * 32).map(|i| 60.0 * (i as f32 * 0.37).sin()).collect();
     // The mean of a channel, which the language has.
     let objective = Objective::channel("fire4.expand3x3", 9);
-    let mut known = Probe::new(&model, &[objective], &[], shapes(), true).unwrap();
+    let mut known = ObjectiveSession::new(&model, &[objective], &[], shapes(), true).unwrap();
     known.input_mut(0).copy_from_slice(&image);
     known.forward();
     known.seed(0, 1.0);
     known.backward(&Rules::default());
-    let mut probe = Probe::new(&model, &[], &[layer], shapes(), true).unwrap();
+    let mut session = ObjectiveSession::new(&model, &[], &[layer], shapes(), true).unwrap();
     // Twice, as what was seeded once must not stay.
     for _ in 0..2 {
-        probe.input_mut(0).copy_from_slice(&image);
-        probe.forward();
-        let positions = probe.captured(0).0[2..].iter().product::<usize>();
-        let (_, gradient) = probe.seed_captured(0).unwrap();
+        session.input_mut(0).copy_from_slice(&image);
+        session.forward();
+        let positions = session.captured(0).0[2..].iter().product::<usize>();
+        let (_, gradient) = session.seed_captured(0).unwrap();
         let of_channel = &mut gradient[9 * positions..10 * positions];
         of_channel.iter_mut().for_each(|g| *g += 1.0 / positions as f32);
-        probe.backward(&Rules::default());
-        let pairs = || known.input_gradient(0).iter().zip(probe.input_gradient(0));
+        session.backward(&Rules::default());
+        let pairs = || known.input_gradient(0).iter().zip(session.input_gradient(0));
         let error: f32 = pairs().map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
         let size = known.input_gradient(0).iter().map(|a| a * a).sum::<f32>().sqrt();
         assert!(size > 0.0 && error < 1e-5 * size, "{error} of {size}");
     }
     // The mean square of everything, against central differences along its own gradient.
-    let value = |probe: &mut Probe, image: &[f32]| -> f64 {
-        probe.input_mut(0).copy_from_slice(image);
-        probe.forward();
-        probe.captured(0).1.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>()
+    let value = |session: &mut ObjectiveSession, image: &[f32]| -> f64 {
+        session.input_mut(0).copy_from_slice(image);
+        session.forward();
+        session.captured(0).1.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>()
     };
-    value(&mut probe, &image);
-    let (activations, gradient) = probe.seed_captured(0).unwrap();
+    value(&mut session, &image);
+    let (activations, gradient) = session.seed_captured(0).unwrap();
     gradient.iter_mut().zip(activations).for_each(|(g, a)| *g += 2.0 * a);
-    probe.backward(&Rules::default());
-    let gradient = probe.input_gradient(0).to_vec();
+    session.backward(&Rules::default());
+    let gradient = session.input_gradient(0).to_vec();
     let length = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
     const REACH: f64 = 0.05;
     let [up, down] = [REACH, -REACH].map(|t| {
         let moved: Vec<f32> = image.iter().zip(&gradient).map(|(x, g)| x + (t / length) as f32 * g).collect();
-        value(&mut probe, &moved)
+        value(&mut session, &moved)
     });
     let slope = (up - down) / (2.0 * REACH);
     assert!((slope - length).abs() < 1e-2 * length, "{slope} {length}");
-    let error = probe.seed_captured(1).unwrap_err().to_string();
+    let error = session.seed_captured(1).unwrap_err().to_string();
     assert!(error.contains("no captured value 1"), "{error}");
-    let mut forward_only = Probe::new(&model, &[], &[layer], shapes(), false).unwrap();
+    let mut forward_only = ObjectiveSession::new(&model, &[], &[layer], shapes(), false).unwrap();
     let error = forward_only.seed_captured(0).unwrap_err().to_string();
     assert!(error.contains("without gradients"), "{error}");
 }

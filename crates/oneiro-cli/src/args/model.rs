@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use oneiro::card::{InputAxes, Layout};
+use oneiro::card::{InputAxes, TensorLayout};
 use oneiro_jobs::model::{self, Feed, LoadedModel, ModelSpec, parse_feed};
 
 use crate::context::Context;
@@ -39,7 +39,7 @@ pub struct ModelArgs {
     show: Option<Vec<usize>>,
     /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
     #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
-    layout: Option<Layout>,
+    layout: Option<TensorLayout>,
     /// What the axes of a layer are, where the network does not tell: N, C, H, W, T, L, tokens, or ? for one
     /// of no meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
     #[arg(long, value_parser = parse_axes, value_name = "LAYER=AXES")]
@@ -103,10 +103,10 @@ pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> 
     model::load_for_tensors(context, &args.spec(), given)
 }
 
-fn parse_layout(text: &str) -> Result<Layout, String> {
+fn parse_layout(text: &str) -> Result<TensorLayout, String> {
     match text {
-        "nchw" => Ok(Layout::Nchw),
-        "nhwc" => Ok(Layout::Nhwc),
+        "nchw" => Ok(TensorLayout::Nchw),
+        "nhwc" => Ok(TensorLayout::Nhwc),
         _ => Err("use nchw (channels first, as PyTorch exports) or nhwc (channels last, as TensorFlow does)"
             .into()),
     }

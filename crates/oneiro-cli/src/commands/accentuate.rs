@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective, Unit};
 use oneiro_jobs::files;
 use oneiro_jobs::job::Role;
+use oneiro_jobs::job::named_objective::NamedObjective;
 use oneiro_jobs::job::preimage::AccentuationJob;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::report::UnitReport;
-use oneiro_jobs::job::wish::Wish;
 use oneiro_jobs::source::listing::pictures;
 use oneiro_jobs::source::stem;
 
@@ -87,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         unit.parse::<Unit>()?;
     }
     for text in &args.objectives {
-        Objective::parse(text, &AnySources)?;
+        Objective::parse(text, &AnyNames)?;
     }
     let mut preset = args.settings.preset_or(context, DEFAULT_PRESET)?;
     args.materials.adapt(context, &args.settings, &mut preset);
@@ -104,15 +104,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (Some(_), list) => list.to_vec(),
     };
     let model = model::load(context, &args.model)?;
-    let mut wishes: Vec<Wish> = args.units.iter().cloned().map(Wish::unit).collect();
+    let mut objectives: Vec<NamedObjective> = args.units.iter().cloned().map(NamedObjective::unit).collect();
     for text in &args.objectives {
         // Expressions are called as they are written out.
-        wishes.push(Wish::expression(model.expression(text, preset.size)?.to_string()));
+        objectives.push(NamedObjective::expression(model.expression(text, preset.size)?.to_string()));
     }
     let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
     let job = AccentuationJob {
         images,
-        wishes,
+        objectives,
         near: args.near.clone(),
         strengths,
         start: args.materials.from.as_ref().map(|path| path.to_string_lossy().into_owned()),

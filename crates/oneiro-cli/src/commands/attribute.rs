@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::attribution::{Baseline, Method, Settings, Subject, grad_cam};
-use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro::attribution::{AttributionTarget, Baseline, Method, Settings, grad_cam};
+use oneiro::objective::{AnyNames, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
 use crate::args::size::parse_size;
@@ -15,7 +15,7 @@ use crate::outputs;
 use crate::results::{self, Results, print_json};
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
-use oneiro_jobs::job::attribution::{AttributionJob, ImageRequest, Recipe};
+use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
 
@@ -118,7 +118,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
     if let Some(text) = &args.objective {
         // Slips are found before the model is read, which alone knows its classes.
-        Objective::parse(text, &AnySources)?;
+        Objective::parse(text, &AnyNames)?;
     }
     let paths = match &args.out {
         Some(out) => {
@@ -136,7 +136,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let asked = asked(&model, args, unit.as_ref())?;
     let methods = possible(context, &model, args, asked.as_ref(), methods)?;
-    let recipe = Recipe {
+    let recipe = AttributionSettings {
         title: model.title.clone(),
         methods,
         size: args.size,
@@ -187,7 +187,7 @@ fn possible(
         return Ok(methods);
     }
     let objective = asked.map_or_else(|| Objective::logit(0), |(_, objective)| objective.clone());
-    let subject = context.compute(|| Subject::new(&model.model, &objective, args.size))?;
+    let subject = context.compute(|| AttributionTarget::new(&model.model, &objective, args.size))?;
     if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
         context.note(&format!("left out: {why}"));
         methods.retain(|&m| m != Method::GradCam);

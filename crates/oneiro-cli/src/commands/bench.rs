@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use oneiro::objective::Objective;
-use oneiro::probe::Probe;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::Rules;
 
 use crate::args::model::{self, ModelArgs};
@@ -61,33 +61,33 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     };
     let shapes = model.model.input_shapes(args.batch.into(), args.size)?;
     let (mut times, steps, fma_peak, flops, arena) = context.compute(|| -> Result<_> {
-        let probe = |channel: usize| {
+        let session = |channel: usize| {
             let objective = Objective::channel(&capture, channel);
-            Probe::new(&model.model, &[objective], &[], shapes.clone(), true)
+            ObjectiveSession::new(&model.model, &[objective], &[], shapes.clone(), true)
         };
-        let mut probe = match probe(CHANNEL) {
-            Err(oneiro::Error::Unit(_)) => probe(0)?,
+        let mut session = match session(CHANNEL) {
+            Err(oneiro::Error::Unit(_)) => session(0)?,
             result => result?,
         };
         let batch = usize::from(args.batch);
-        let mut profile = Profile::new(probe.plan());
+        let mut profile = Profile::new(session.plan());
         let mut pass = || {
-            for input in 0..probe.inputs().len() {
-                fill(probe.input_mut(input));
+            for input in 0..session.inputs().len() {
+                fill(session.input_mut(input));
             }
             let started = Instant::now();
             if args.profile {
-                profile.forward(&mut probe);
+                profile.forward(&mut session);
             } else {
-                probe.forward();
+                session.forward();
             }
             for entry in 0..batch {
-                probe.seed(entry, 1.0 / batch as f64);
+                session.seed(entry, 1.0 / batch as f64);
             }
             if args.profile {
-                profile.backward(&mut probe);
+                profile.backward(&mut session);
             } else {
-                probe.backward(&Rules::default());
+                session.backward(&Rules::default());
             }
             started.elapsed().as_secs_f64()
         };
@@ -104,7 +104,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         peaks.push(peak_rate());
         let peak = peaks.into_iter().fold(0.0, f64::max);
-        let plan = probe.plan();
+        let plan = session.plan();
         let steps = profile.medians(plan);
         Ok((times, steps, peak, plan.forward_flops() + plan.backward_flops(), plan.arena_bytes()))
     })?;

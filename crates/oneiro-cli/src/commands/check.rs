@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use oneiro::probe::Probe;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::rng::Stream;
 use oneiro_net::Rules;
 
@@ -68,7 +68,7 @@ fn one_rounding_away(data: &[Vec<f32>], seed: u64) -> Vec<Vec<f32>> {
 /// Where an activation is zero within rounding, the gradient in f32 is that of one side or the other of the
 /// kink, and either is right. A gradient that is wrong stays wrong at every one of these inputs.
 fn error_nearby(
-    probe: &mut Probe,
+    session: &mut ObjectiveSession,
     data: &[Vec<f32>],
     input: usize,
     theirs: &[f32],
@@ -76,8 +76,8 @@ fn error_nearby(
 ) -> oneiro::Result<f64> {
     let mut best = f64::INFINITY;
     for seed in 0..NEARBY {
-        value_and_gradient(probe, &one_rounding_away(data, seed), Some(&Rules::default()))?;
-        best = best.min(relative_error(&probe.whole_input_gradient(input), theirs));
+        value_and_gradient(session, &one_rounding_away(data, seed), Some(&Rules::default()))?;
+        best = best.min(relative_error(&session.whole_input_gradient(input), theirs));
         if best <= tolerance {
             break;
         }
@@ -167,20 +167,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let layers: Vec<&str> = activations.iter().map(|t| &t.name["act/".len()..]).collect();
     let captured = layers.iter().map(|l| model.model.resolve(l)).collect::<oneiro::Result<Vec<_>>>()?;
     if !captured.is_empty() {
-        let mut probe =
-            context.compute(|| Probe::new(&model.model, &[], &captured, shapes.clone(), false))?;
-        context.compute(|| value_and_gradient(&mut probe, &data, None))?;
+        let mut session =
+            context.compute(|| ObjectiveSession::new(&model.model, &[], &captured, shapes.clone(), false))?;
+        context.compute(|| value_and_gradient(&mut session, &data, None))?;
         for (i, theirs) in activations.iter().enumerate() {
-            let (shape, ours) = probe.captured(i);
+            let (shape, ours) = session.captured(i);
             report.compare(theirs, shape, ours, args.rtol);
         }
     }
     for (id, objective) in &objectives {
         context.check()?;
-        let mut probe = context.compute(|| {
-            Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
+        let mut session = context.compute(|| {
+            ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), true)
         })?;
-        let value = context.compute(|| value_and_gradient(&mut probe, &data, Some(&Rules::default())))?;
+        let value = context.compute(|| value_and_gradient(&mut session, &data, Some(&Rules::default())))?;
         if let Some(theirs) = rest.iter().find(|t| t.name == format!("value/{id}")) {
             report.compare(theirs, &[1], &[value as f32], args.rtol);
         }
@@ -192,11 +192,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 .position(|n| n == name)
                 .ok_or_else(|| anyhow!("{}: the network has no input \"{name}\"", theirs.name))?;
             let shape = raw[input].clone();
-            let ours = probe.whole_input_gradient(input);
+            let ours = session.whole_input_gradient(input);
             let here = relative_error(&ours, &theirs.data);
             if same_extents(&shape, &theirs.shape) && here > args.grad_rtol {
                 let nearby = context
-                    .compute(|| error_nearby(&mut probe, &data, input, &theirs.data, args.grad_rtol))?;
+                    .compute(|| error_nearby(&mut session, &data, input, &theirs.data, args.grad_rtol))?;
                 if nearby <= args.grad_rtol {
                     report.agrees_nearby(theirs, here, nearby, args.grad_rtol);
                     continue;

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use oneiro::model::Activation;
 use oneiro::model::{Target, View};
 use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::preprocess::Preprocess;
-use oneiro::probe::Probe;
 use oneiro_media::{IMAGE_EXTENSIONS, has_image_name};
 use oneiro_zoo::labels::Labels;
 use serde::Serialize;
@@ -90,10 +90,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let activation = model.model.head()?.activation;
     // The objective is only a reason to compile: what is read are the logits themselves.
     let objective = [Objective::logit(0)];
-    let mut probe = context.compute(|| Probe::new(&model.model, &objective, &[logits], shapes, false))?;
+    let mut session =
+        context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
     model.say_output(context);
     let target = Target { value: logits, view: View::Classes };
-    let classes = probe.shape_of(target).map_or(0, |shape| shape.iter().product());
+    let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
     model.check_labels(classes)?;
     let independent = activation.is_independent(classes);
     say_activation(context, activation, classes);
@@ -121,15 +122,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             }
         };
         context.compute(|| {
-            for input in 0..probe.inputs().len() {
+            for input in 0..session.inputs().len() {
                 match input == at {
-                    true => preprocess.apply(&image.data, probe.input_mut(input)),
-                    false => probe.input_mut(input).fill(0.0),
+                    true => preprocess.apply(&image.data, session.input_mut(input)),
+                    false => session.input_mut(input).fill(0.0),
                 }
             }
-            probe.forward();
+            session.forward();
         });
-        let logits = probe.captured(0).1;
+        let logits = session.captured(0).1;
         if logits.iter().any(|x| !x.is_finite()) {
             let graph = &model.model.graph;
             let weights = oneiro_net::broken::describe(graph, &graph.outputs)

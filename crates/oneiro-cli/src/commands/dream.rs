@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::dream::Zoom;
-use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective, Unit};
 
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
@@ -186,7 +186,7 @@ fn check_goal(args: &Args) -> Result<()> {
         unit.parse::<Unit>()?;
     }
     if let Some(text) = &args.objective {
-        Objective::parse(text, &AnySources)?;
+        Objective::parse(text, &AnyNames)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::Unit;
 use oneiro_jobs::job::Role;
-use oneiro_jobs::job::grid::{CellReport, Dictionary, GridJob, Mosaic, Positions, Recipe, Scale, Show};
+use oneiro_jobs::job::grid::{CellReport, Dictionary, GridJob, GridSettings, Mosaic, Positions, Scale, Show};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::numbers::short;
 
@@ -159,7 +159,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             Show::Mosaic(mosaic)
         }
     };
-    let recipe = Recipe {
+    let recipe = GridSettings {
         title: model.title.clone(),
         image: args.image.to_string_lossy().into_owned(),
         layer: args.layer.clone(),
@@ -212,7 +212,7 @@ fn places(texts: &[String]) -> Result<Option<Positions>> {
 }
 
 /// The cells that count most, a line each.
-fn summary(recipe: &Recipe, cells: &[CellReport]) -> Vec<String> {
+fn summary(recipe: &GridSettings, cells: &[CellReport]) -> Vec<String> {
     /// Lines for a grid.
     const LINES: usize = 5;
     let mut cells: Vec<&CellReport> = cells.iter().collect();

@@ -10,9 +10,9 @@ use oneiro::objective::Unit;
 use oneiro_jobs::files;
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::interpolation::InterpolationJob;
+use oneiro_jobs::job::named_objective::NamedObjective;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::film::Format;
-use oneiro_jobs::job::wish::Wish;
 use oneiro_jobs::numbers::short;
 
 use crate::args::display::DisplayArgs;
@@ -93,8 +93,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     results.check_writable()?;
     let job = InterpolationJob {
         title: None,
-        from: Wish::unit(args.from_unit.clone()),
-        to: Wish::unit(args.to_unit.clone()),
+        from: NamedObjective::unit(args.from_unit.clone()),
+        to: NamedObjective::unit(args.to_unit.clone()),
         frames: usize::from(args.frames),
         align,
         setting: Setting { preset, seed: args.settings.seed },

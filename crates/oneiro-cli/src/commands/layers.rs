@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use oneiro::card::Layout;
+use oneiro::card::TensorLayout;
 use oneiro_net::analysis::{self, Layer};
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let file = args.dot.as_ref().filter(|_| !to_stdout);
     collisions::check(context, Some(&model), [""; 0], placed("--dot", file))?;
     let shapes = model.model.input_shapes(1, None)?;
-    let channels_last = model.model.card.layout == Layout::Nhwc;
+    let channels_last = model.model.card.layout == TensorLayout::Nhwc;
     let layered = model.model.all_layered(&shapes)?;
     let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, layered.followed())?;
     let inputs = model.model.replaced_inputs().to_vec();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective, Unit};
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
@@ -90,7 +90,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.
-        Objective::parse(text, &AnySources)?;
+        Objective::parse(text, &AnyNames)?;
     }
     let model = model::load(context, &args.model)?;
     let mut objectives = Vec::new();

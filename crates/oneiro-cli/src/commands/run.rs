@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::gradients::{MaxPoolGradient, ReluGradient};
-use oneiro::objective::{AnySources, Objective};
-use oneiro::probe::Probe;
+use oneiro::objective::{AnyNames, Objective};
+use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::Rules;
 
 use crate::args::model::{self, ModelArgs};
@@ -84,25 +84,25 @@ pub fn picture_size(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
     shapes.iter().find(|s| s.len() >= 4).map(|s| [s[s.len() - 2], s[s.len() - 1]])
 }
 
-/// Runs a probe on data and, given rules, back from the mean of its objective over the batch; returns that
+/// Runs a session on data and, given rules, back from the mean of its objective over the batch; returns that
 /// mean.
 pub fn value_and_gradient(
-    probe: &mut Probe,
+    session: &mut ObjectiveSession,
     data: &[Vec<f32>],
     gradient: Option<&Rules>,
 ) -> oneiro::Result<f64> {
     for (i, data) in data.iter().enumerate() {
-        probe.input_mut(i).copy_from_slice(data);
+        session.input_mut(i).copy_from_slice(data);
     }
-    probe.show_inputs()?;
-    probe.forward();
-    let batch = probe.batch();
-    let value = probe.mean_value();
+    session.show_inputs()?;
+    session.forward();
+    let batch = session.batch();
+    let value = session.mean_value();
     if let Some(rules) = gradient {
         for entry in 0..batch {
-            probe.seed(entry, 1.0 / batch as f64);
+            session.seed(entry, 1.0 / batch as f64);
         }
-        probe.backward(rules);
+        session.backward(rules);
     }
     Ok(value)
 }
@@ -129,7 +129,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         given.push(RawTensor { name: name.to_owned(), shape, data });
     }
     // Slips are found before the model is read, which alone knows its classes.
-    args.grad.as_ref().map(|g| Objective::parse(g, &AnySources)).transpose()?;
+    args.grad.as_ref().map(|g| Objective::parse(g, &AnyNames)).transpose()?;
     let names: Vec<&str> = given.iter().map(|t| t.name.as_str()).collect();
     let model = model::load_for_tensors(context, &args.model, &names)?;
     collisions::check(context, Some(&model), made_from, [("--out", args.out.as_path())])?;
@@ -150,12 +150,13 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let results = context.compute(|| -> Result<Vec<RawTensor>> {
         let objectives: Vec<Objective> = objective.clone().into_iter().collect();
         let max_pool = objective.is_some().then(|| max_pool.rule());
-        let mut probe = Probe::with_max_pool(&model.model, &objectives, &captured, shapes, max_pool)?;
+        let mut session =
+            ObjectiveSession::with_max_pool(&model.model, &objectives, &captured, shapes, max_pool)?;
         let rules = Rules { relu: relu.rule() };
-        let value = value_and_gradient(&mut probe, &data, objective.is_some().then_some(&rules))?;
+        let value = value_and_gradient(&mut session, &data, objective.is_some().then_some(&rules))?;
         let mut results = Vec::new();
         for (i, layer) in captures.iter().enumerate() {
-            let (shape, data) = probe.captured(i);
+            let (shape, data) = session.captured(i);
             results.push(RawTensor {
                 name: format!("act/{layer}"),
                 shape: shape.to_vec(),
@@ -164,11 +165,11 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         }
         if objective.is_some() {
             results.push(RawTensor { name: "value".into(), shape: vec![1], data: vec![value as f32] });
-            for (i, input) in probe.inputs().iter().enumerate() {
+            for (i, input) in session.inputs().iter().enumerate() {
                 results.push(RawTensor {
                     name: format!("grad/{}", input.name),
                     shape: raw[i].clone(),
-                    data: probe.whole_input_gradient(i),
+                    data: session.whole_input_gradient(i),
                 });
             }
         }

@@ -486,8 +486,8 @@ fn a_folder_without_permission_is_refused_before_the_work() {
     let place = place();
     std::fs::create_dir(place.path("locked")).unwrap();
     std::fs::set_permissions(place.path("locked"), std::fs::Permissions::from_mode(0o555)).unwrap();
-    if std::fs::write(place.path("locked/probe"), "").is_ok() {
-        std::fs::remove_file(place.path("locked/probe")).unwrap();
+    if std::fs::write(place.path("locked/session"), "").is_ok() {
+        std::fs::remove_file(place.path("locked/session")).unwrap();
         // Root may write anywhere.
         return;
     }

@@ -12,7 +12,7 @@ use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, setting};
 use crate::job::render::work::{UnitRequest, Work};
 use crate::job::sheet::SheetJob;
-use crate::job::sheet::layout::Layout;
+use crate::job::sheet::layout::SheetLayout;
 use crate::job::{AnyJob, Job as _, Place, Role, attribution, dream, grid};
 use crate::provenance::required;
 use crate::source::places::SourceFile;
@@ -86,7 +86,7 @@ fn units(text: &PngText, format: Format) -> Result<Found> {
         let film = is_film.then_some(format);
         return Ok((Box::new(RenderJob { work, film }), Place { role, index }, sources));
     };
-    let layout: Layout = serde_json::from_str(layout).context("its layout cannot be read")?;
+    let layout: SheetLayout = serde_json::from_str(layout).context("its layout cannot be read")?;
     let reports: Vec<UnitReport> =
         serde_json::from_str(&required(text, "units")?).context("its list of units cannot be read")?;
     if layout.rows.iter().map(|r| r.captions.len()).sum::<usize>() != reports.len() {

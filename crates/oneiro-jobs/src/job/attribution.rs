@@ -9,7 +9,7 @@ use oneiro::objective::Unit;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
 
-use self::maps::{Asked, Photo, Row, attribute_all};
+use self::maps::{Asked, InputImage, Row, attribute_all};
 use super::{Job, Place, Role, Run, Sink};
 use crate::model::LoadedModel;
 use crate::provenance::{required, seal};
@@ -24,7 +24,7 @@ const OF_THE_NETWORK: &str = "an attribution is of what the network does with th
 #[serde(deny_unknown_fields)]
 pub struct AttributionJob {
     /// How all images are attributed.
-    pub recipe: Recipe,
+    pub recipe: AttributionSettings,
     /// The images, a row each.
     pub images: Vec<ImageRequest>,
 }
@@ -93,7 +93,7 @@ impl Job for AttributionJob {
         let mut photos = Vec::new();
         let mut asked = Vec::new();
         for image in &self.images {
-            photos.push(Photo::read(model.places.of(&image.file), image.file.clone())?);
+            photos.push(InputImage::read(model.places.of(&image.file), image.file.clone())?);
             asked.push((image.asked(model)?, image.label.clone()));
         }
         let rows = attribute_all(run.context, model, &self.recipe, &photos, &asked)?;
@@ -136,7 +136,7 @@ impl AttributionJob {
 /// Reads a sheet of version 0.1.0; `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
-    let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+    let recipe: AttributionSettings = toml::from_str(recipe).context("its recipe cannot be read")?;
     let images: Vec<ImageReport> =
         serde_json::from_str(&required(text, "images")?).context("its list of images cannot be read")?;
     let mut sources: Vec<SourceFile> = Vec::new();
@@ -154,7 +154,7 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<Sourc
 /// How all images of a sheet are attributed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub struct AttributionSettings {
     /// What stands above the sheet.
     pub title: String,
     /// The methods, a column each.

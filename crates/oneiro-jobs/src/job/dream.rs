@@ -4,9 +4,9 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result, bail};
 use oneiro::card::InputKind;
-use oneiro::dream::{Dream, DreamPreset, Goal, Guide, Start, Zoom};
+use oneiro::dream::{Dream, DreamGoal, DreamPreset, Guide, Start, Zoom};
 use oneiro::objective::Objective;
-use oneiro::probe::Probe;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro_media::{ApngWriter, Film, Image, PngText};
 use serde::{Deserialize, Serialize};
 
@@ -92,12 +92,12 @@ impl Job for DreamJob {
         let guide_layers = self.guide_layers.clone();
         let inputs = Inputs { image: file(&image), guide: file(&guide), guide_layers, mask: file(&mask) };
         let goal = match (guide, &self.objective) {
-            (Some((_, image)), _) => Goal::Guide(Guide { layers: self.guide_layers.clone(), image }),
-            (None, Some(text)) => Goal::Objective(self.objective(run, text)?),
+            (Some((_, image)), _) => DreamGoal::Guide(Guide { layers: self.guide_layers.clone(), image }),
+            (None, Some(text)) => DreamGoal::Objective(self.objective(run, text)?),
             (None, None) => bail!("there is nothing to dream of: neither an objective nor a guide"),
         };
         let text = Text { job: self, model, inputs, objective: goal.to_string() };
-        let mut materials = Some(Materials {
+        let mut materials = Some(DreamStart {
             goal,
             start: image.map_or(Start::Noise, |(_, image)| Start::Image(image)),
             mask: mask.map(|(_, image)| mask_of(&image)),
@@ -155,7 +155,7 @@ impl DreamJob {
             (None, Some(objective)) => objective.clone(),
             _ => {
                 let image = Image::filled(0, 0, [0.0; 3]);
-                Goal::Guide(Guide { layers: self.guide_layers.clone(), image }).to_string()
+                DreamGoal::Guide(Guide { layers: self.guide_layers.clone(), image }).to_string()
             }
         }
     }
@@ -170,10 +170,11 @@ impl DreamJob {
         }
         let shapes = model.model.input_shapes(1, None)?;
         let objectives = std::slice::from_ref(&objective);
-        let probe = run.context.compute(|| Probe::new(&model.model, objectives, &[], shapes, false))?;
+        let session =
+            run.context.compute(|| ObjectiveSession::new(&model.model, objectives, &[], shapes, false))?;
         let classes = match objective.terms().into_iter().find(|term| term.at_output()) {
             Some(term) => {
-                probe.shape_of(model.model.target_of(term)?).and_then(|s| s.first().copied()).unwrap_or(0)
+                session.shape_of(model.model.target_of(term)?).and_then(|s| s.first().copied()).unwrap_or(0)
             }
             None => 0,
         };
@@ -266,8 +267,8 @@ impl Text<'_> {
 }
 
 /// What a dream begins with, ready to be dreamt.
-struct Materials {
-    goal: Goal,
+struct DreamStart {
+    goal: DreamGoal,
     start: Start,
     mask: Option<Image>,
 }
@@ -331,13 +332,13 @@ impl<'w> Frames<'w> {
 fn dream(
     context: &Context,
     text: &Text<'_>,
-    materials: Materials,
+    materials: DreamStart,
     film: Option<(Format, &mut dyn Write, PngText)>,
 ) -> Result<Dreamt> {
     let (job, model) = (text.job, text.model);
     let preset = &job.preset;
     let frames = job.zoom.map_or(1, |zoom| zoom.frames);
-    let Materials { goal, start, mask } = materials;
+    let DreamStart { goal, start, mask } = materials;
     let mut dream = context.compute(|| Dream::new(&model.model, preset, &goal, start, mask, job.seed))?;
     let input = model.model.card.input.iter().find(|i| i.kind == InputKind::Image);
     let input = input.map(|i| i.name.clone()).unwrap_or_default();

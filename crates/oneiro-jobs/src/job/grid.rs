@@ -1,9 +1,9 @@
 //! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of the channels that
-//! speak at some. Both are made from a [`Recipe`] that the picture carries, so that they can be made again.
+//! speak at some. Both are made from a [`GridSettings`] that the picture carries, so that they can be made again.
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::cells::Cells;
 use oneiro::objective::Objective;
+use oneiro::spatial_activations::SpatialActivations;
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ const NAMED: usize = 5;
 #[serde(deny_unknown_fields)]
 pub struct GridJob {
     /// What is shown.
-    pub recipe: Recipe,
+    pub recipe: GridSettings,
     /// How the pictures are rendered.
     pub setting: Setting,
 }
@@ -90,7 +90,7 @@ impl Job for GridJob {
 /// Reads a grid of version 0.1.0; `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
-    let recipe: Recipe = toml::from_str(recipe).context("its recipe cannot be read")?;
+    let recipe: GridSettings = toml::from_str(recipe).context("its recipe cannot be read")?;
     let job = GridJob { recipe, setting: setting(text)? };
     job.check().context("its recipe cannot be used")?;
     let sources = serde_json::from_str(&required(text, "sources")?)
@@ -101,7 +101,7 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)
 /// What is shown of which layer and photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub struct GridSettings {
     /// What stands above it.
     pub title: String,
     /// The photo's file.
@@ -140,15 +140,15 @@ pub enum Show {
 }
 
 /// The photo as the network sees it, and what the layer makes of it.
-pub struct Seen {
+pub struct LayerView {
     /// The photo.
     pub photo: Image,
     /// Rows and columns of the layer's map.
     pub map: [usize; 2],
     /// The map, averaged.
-    pub cells: Cells,
+    pub cells: SpatialActivations,
     /// What objectives call the map that the cells are of: the layer, or what its ReLU makes of it.
-    pub heard: String,
+    pub objective_layer: String,
 }
 
 /// A cell, as `--json` and the picture give it.
@@ -198,19 +198,25 @@ pub struct Made {
     pub finished: Vec<Finished>,
 }
 
-impl Recipe {
+impl GridSettings {
     /// Runs the photo through the network up to the layer.
-    pub fn see(&self, context: &Context, model: &LoadedModel) -> Result<Seen> {
+    pub fn see(&self, context: &Context, model: &LoadedModel) -> Result<LayerView> {
         let size = picture_size(model, self.image_size)?;
         let photo = Files::of_size(model, size).reference(&self.image)?;
         let toward = self.toward.as_ref().map(|text| text.parse::<Objective>()).transpose()?;
-        let heard = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
+        let objective_layer = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
         let cells = context
             .compute(|| match &toward {
-                None => Cells::of(&model.model, &heard, photo.image.colors(), Some(size)),
-                Some(objective) => {
-                    Cells::toward(&model.model, &heard, objective, photo.image.colors(), Some(size))
+                None => {
+                    SpatialActivations::of(&model.model, &objective_layer, photo.image.colors(), Some(size))
                 }
+                Some(objective) => SpatialActivations::toward(
+                    &model.model,
+                    &objective_layer,
+                    objective,
+                    photo.image.colors(),
+                    Some(size),
+                ),
             })
             .with_context(|| format!("could not look at {} through {}", self.image, model.source))?;
         let [_, rows, columns] = cells.shape();
@@ -220,7 +226,7 @@ impl Recipe {
             bail!("layer \"{}\" is silent for {}: no activation of it is above zero", self.layer, self.image);
         }
         let photo = references::drawn(model, &photo)?;
-        Ok(Seen { photo, map: [rows, columns], cells, heard })
+        Ok(LayerView { photo, map: [rows, columns], cells, objective_layer })
     }
 
     /// The picture.
@@ -233,7 +239,7 @@ impl Recipe {
     }
 
     /// What the layer's map is, in words.
-    fn map_in_words(&self, seen: &Seen) -> String {
+    fn map_in_words(&self, seen: &LayerView) -> String {
         let [h, w] = seen.map;
         let [_, rows, columns] = seen.cells.shape();
         let averaged =
@@ -260,7 +266,7 @@ fn render_units(
     render_all(run, &work, &Options::default())
 }
 
-impl Seen {
+impl LayerView {
     /// What is said of a cell.
     fn report(&self, at: [usize; 2], channels: usize, of: Option<&UnitReport>) -> CellReport {
         let vector = self.cells.vector(at);

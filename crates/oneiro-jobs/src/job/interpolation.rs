@@ -5,14 +5,14 @@ use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Film, TICKS_PER_SECOND};
 use serde::{Deserialize, Serialize};
 
+use super::named_objective::NamedObjective;
 use super::render::display::Display;
 use super::render::film::Format;
 use super::render::limits::check_preset;
 use super::render::work::{UnitRequest, Work};
 use super::render::{RenderReport, Setting};
-use super::sheet::layout::{Layout, Measure};
+use super::sheet::layout::{Measure, SheetLayout};
 use super::sheet::{self, Made, Row, SheetJob, SheetPlan};
-use super::wish::Wish;
 use super::{Job, Place, Run, Sink};
 use crate::provenance::seal;
 
@@ -30,9 +30,9 @@ pub struct InterpolationJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The unit to begin with.
-    pub from: Wish,
+    pub from: NamedObjective,
     /// The unit to end with.
-    pub to: Wish,
+    pub to: NamedObjective,
     /// Number of pictures, both ends among them; at least 2.
     pub frames: usize,
     /// A layer at which pictures are aligned, and how strongly.
@@ -102,7 +102,7 @@ impl Job for InterpolationJob {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SheetFilm {
     pub work: Work,
-    pub layout: Layout,
+    pub layout: SheetLayout,
     pub format: Format,
 }
 

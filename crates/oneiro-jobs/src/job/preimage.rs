@@ -1,12 +1,12 @@
 //! Natural pre-images of photos: inversions, caricatures, accentuations.
 
 use anyhow::Result;
-use oneiro::objective::{AnySources, Objective};
+use oneiro::objective::{AnyNames, Objective};
 use serde::{Deserialize, Serialize};
 
 use super::render::Setting;
 use super::render::work::Work;
-use super::sheet::layout::Photo;
+use super::sheet::layout::SheetPhoto;
 use super::sheet::{Made, Row};
 use crate::source::stem;
 
@@ -71,8 +71,8 @@ fn originals(images: &[String]) -> Row {
     }
 }
 
-fn photo(path: &str) -> Photo {
-    Photo { path: path.to_owned(), caption: stem(path) }
+fn photo(path: &str) -> SheetPhoto {
+    SheetPhoto { path: path.to_owned(), caption: stem(path) }
 }
 
 /// Names without repetitions, in order.
@@ -88,6 +88,6 @@ fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 /// An error if an objective, written down, could not be read again: a picture's name has a quote in it.
 fn readable(objective: &Objective) -> Result<()> {
-    Objective::parse(&objective.to_string(), &AnySources)?;
+    Objective::parse(&objective.to_string(), &AnyNames)?;
     Ok(())
 }

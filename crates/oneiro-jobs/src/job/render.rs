@@ -31,7 +31,7 @@ use crate::provenance::seal;
 
 pub(crate) use batches::render_all;
 pub use largest::largest_value;
-pub(crate) use prepared::{Prepared, prepare};
+pub(crate) use prepared::{PreparedUnits, prepare};
 pub(crate) use raw::raw_bytes;
 pub(crate) use saved::colors;
 pub(crate) use unit::{Finished, Options};
@@ -64,14 +64,14 @@ impl RenderJob {
 
     /// The job that makes the picture or the film of one unit: with those that its picture depends on, their
     /// classes by number, at the size that the network accepts.
-    fn of(&self, work: &Prepared<'_>, members: &[usize], report: &UnitReport, role: Role) -> Self {
+    fn of(&self, work: &PreparedUnits<'_>, members: &[usize], report: &UnitReport, role: Role) -> Self {
         let unit = |&i: &usize| UnitRequest { setting: 0, ..UnitRequest::of(&work.units[i]) };
         let work = Work {
             units: members.iter().map(unit).collect(),
             settings: vec![work.settings[report.setting].clone()],
             keep_size: true,
             robustness: false,
-            // Levels that pictures have in common are known by now.
+            // SavedImage that pictures have in common are known by now.
             display: report.display,
             ..self.work.clone()
         };

@@ -8,11 +8,11 @@ use oneiro::objective::Objective;
 use oneiro_media::{Cell, Filter, Image, PngText, Sheet};
 use serde::{Deserialize, Serialize};
 
-use self::layout::{Layout, LayoutRow, Measure, Photo};
+use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
-use super::render::{Finished, Prepared, RenderReport, Setting, raw_bytes, render_all};
+use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
 use super::{Job, Place, Role, Run, Sink};
 use crate::model::health::healthy;
 use crate::provenance::seal;
@@ -30,7 +30,7 @@ pub struct SheetJob {
     /// The units, in the order of the layout's cells, and how they are rendered.
     pub work: Work,
     /// How they are laid out. Without a title, it is the network's, with what all settings have in common.
-    pub layout: Layout,
+    pub layout: SheetLayout,
 }
 
 impl Job for SheetJob {
@@ -58,7 +58,7 @@ impl Job for SheetJob {
 }
 
 /// Names of the files that a sheet is made from, each once.
-pub(crate) fn sources(work: &Work, layout: &Layout) -> Vec<String> {
+pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
     let mut names = work.sources();
     for photo in layout.rows.iter().flat_map(|row| &row.photos) {
         if !names.contains(&photo.path) {
@@ -74,7 +74,7 @@ pub struct Row {
     /// What stands beside it.
     pub title: String,
     /// Pictures that are shown as they are, before the others.
-    pub photos: Vec<Photo>,
+    pub photos: Vec<SheetPhoto>,
     /// Units with the captions below them.
     pub cells: Vec<(String, UnitRequest)>,
 }
@@ -128,20 +128,20 @@ impl SheetPlan {
         };
         let rows = self.rows.into_iter().map(row).collect();
         let (title, subtitle) = (self.title.unwrap_or_default(), String::new());
-        let layout = Layout { title, subtitle, measure: self.measure, columns: self.columns, rows };
+        let layout = SheetLayout { title, subtitle, measure: self.measure, columns: self.columns, rows };
         SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
     }
 }
 
 /// A rendered sheet.
 pub(crate) struct Made<'m> {
-    pub work: Prepared<'m>,
-    pub layout: Layout,
+    pub work: PreparedUnits<'m>,
+    pub layout: SheetLayout,
     pub finished: Vec<Finished>,
 }
 
 /// Renders the units of a sheet, but for those that depend on weights that are not finite.
-pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &Layout) -> Result<Made<'m>> {
+pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
     if let Some([h, w]) = work.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
         && work.units.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
     {

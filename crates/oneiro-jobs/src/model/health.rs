@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Reads};
-use oneiro::probe::Probe;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::{ValueId, broken};
 
 use crate::context::Context;
@@ -108,14 +108,15 @@ fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -
         return true;
     }
     let shapes = model.model.input_shapes(1, size);
-    let probe = shapes.and_then(|s| Probe::new(&model.model, std::slice::from_ref(objective), &[], s, false));
-    let Ok(mut probe) = probe else { return true };
-    for i in 0..probe.inputs().len() {
-        probe.input_mut(i).iter_mut().zip(FED.iter().cycle()).for_each(|(x, fed)| *x = *fed);
+    let session = shapes
+        .and_then(|s| ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], s, false));
+    let Ok(mut session) = session else { return true };
+    for i in 0..session.inputs().len() {
+        session.input_mut(i).iter_mut().zip(FED.iter().cycle()).for_each(|(x, fed)| *x = *fed);
     }
-    if probe.show_inputs().is_err() {
+    if session.show_inputs().is_err() {
         return true;
     }
-    probe.forward();
-    probe.value(0).is_finite()
+    session.forward();
+    session.value(0).is_finite()
 }

@@ -1,6 +1,6 @@
 //! What a graph says of its inputs.
 
-use oneiro::card::Layout;
+use oneiro::card::TensorLayout;
 use oneiro_net::Graph;
 use oneiro_net::graph::{Dim, Input};
 
@@ -21,6 +21,6 @@ pub(super) fn rank(input: &Input) -> usize {
 }
 
 /// Extent of an input's channel axis, if the model fixes it.
-pub(super) fn channels(input: &Input, layout: Layout) -> Option<usize> {
-    fixed(input, if layout == Layout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
+pub(super) fn channels(input: &Input, layout: TensorLayout) -> Option<usize> {
+    fixed(input, if layout == TensorLayout::Nhwc { rank(input).saturating_sub(1) } else { 1 })
 }

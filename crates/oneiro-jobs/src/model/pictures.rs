@@ -1,7 +1,7 @@
 //! Pictures whose input is not of real numbers, or not of batch, channels, height and width.
 
 use anyhow::{Result, bail};
-use oneiro::card::{Card, InputAxes, InputCard, InputKind, Layout};
+use oneiro::card::{Card, InputAxes, InputCard, InputKind, TensorLayout};
 use oneiro::model::{PictureAxes, picture_axes};
 use oneiro_net::Graph;
 use oneiro_net::graph::Input;
@@ -19,7 +19,7 @@ pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
 }
 
 /// Channels of a picture input, if the file fixes them.
-pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: Layout) -> Option<usize> {
+pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: TensorLayout) -> Option<usize> {
     let Some(axes) = &card.axes else {
         return match guess(graph, input) {
             Some(guess) => guess.channels,
@@ -36,12 +36,12 @@ pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: Layout) 
 
 /// Sets the layout to channels last where an input without a batch can mean nothing else.
 pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec<String>) {
-    if given || card.layout == Layout::Nhwc {
+    if given || card.layout == TensorLayout::Nhwc {
         return;
     }
     let last = |i: &&Input| is_read(graph, i) && guess(graph, i).is_some_and(|g| g.axes.channels_last());
     if let Some(input) = graph.inputs.iter().find(last) {
-        card.layout = Layout::Nhwc;
+        card.layout = TensorLayout::Nhwc;
         notes.push(format!(
             "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
              nchw if not)",

@@ -1,7 +1,7 @@
 //! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, Layout, metadata};
+use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;
 use oneiro_net::graph::Input;
 use oneiro_zoo::labels::{self, Labels};
@@ -12,7 +12,7 @@ use super::{ModelSpec, feeding, pictures};
 mod remark;
 
 /// What is known of the inputs.
-pub struct Prepared {
+pub struct CompletedCard {
     pub card: Card,
     /// Labels that stand in the model file.
     pub labels: Option<Labels>,
@@ -26,7 +26,12 @@ pub struct Prepared {
 ///
 /// `begins_inside`: what the file says of images holds for its own inputs, not for an inner tensor as the
 /// input.
-pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: bool) -> Result<Prepared> {
+pub fn complete(
+    mut card: Card,
+    args: &ModelSpec,
+    graph: &Graph,
+    begins_inside: bool,
+) -> Result<CompletedCard> {
     let mut notes = Vec::new();
     let mut guessed = false;
     let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
@@ -45,7 +50,7 @@ pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: 
     if !written {
         let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
         let found = if by_flags || begins_inside { None } else { found? };
-        if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == Layout::Nchw) {
+        if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == TensorLayout::Nchw) {
             guess_layout(&mut card, graph, &mut notes);
         }
         pictures::guess_layout(&mut card, graph, args.layout.is_some(), &mut notes);
@@ -85,7 +90,7 @@ pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: 
                 for (layer, axes) in own.axes {
                     card.axes.entry(layer).or_insert(axes);
                 }
-                card.layout = if own.layout == Layout::Nhwc { own.layout } else { card.layout };
+                card.layout = if own.layout == TensorLayout::Nhwc { own.layout } else { card.layout };
                 card.name = if card.name.is_empty() { own.name } else { card.name };
                 own.input
             }
@@ -166,7 +171,7 @@ pub fn complete(mut card: Card, args: &ModelSpec, graph: &Graph, begins_inside: 
         card.output = Some(output.clone());
     }
     let guessed = if guessed { remark::guessed(&card, args) } else { None };
-    Ok(Prepared { card, labels: inside, guessed, notes })
+    Ok(CompletedCard { card, labels: inside, guessed, notes })
 }
 
 /// Channels of pictures that need no card.
@@ -186,7 +191,7 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
         return;
     }
     if let Some(input) = graph.inputs.iter().find(last) {
-        card.layout = Layout::Nhwc;
+        card.layout = TensorLayout::Nhwc;
         notes.push(format!(
             "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
              nchw if not)",
@@ -196,7 +201,13 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
 }
 
 /// The card of an input that nothing is said about.
-fn usual(args: &ModelSpec, graph: &Graph, name: &str, input: &Input, layout: Layout) -> Result<InputCard> {
+fn usual(
+    args: &ModelSpec,
+    graph: &Graph,
+    name: &str,
+    input: &Input,
+    layout: TensorLayout,
+) -> Result<InputCard> {
     let guess = pictures::guess(graph, input);
     let channels = guess.as_ref().map_or_else(|| channels(input, layout), |guess| guess.channels);
     // A picture without a batch or channels is one of four axes to all else.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use oneiro::card::{ChannelOrder, InputCard, InputKind};
-use oneiro::objective::{Objective, Reference, Sources, Term};
+use oneiro::objective::{NameLookup, Objective, Reference, Term};
 use oneiro_media::{Image, read_bands};
 
 use crate::model::LoadedModel;
@@ -114,7 +114,7 @@ impl<'a> Files<'a> {
     }
 }
 
-impl Sources for Files<'_> {
+impl NameLookup for Files<'_> {
     fn class(&self, name: &str) -> Result<usize, String> {
         self.model.class_index(name).map_err(|e| e.to_string())
     }
@@ -156,7 +156,7 @@ pub struct Classes<'a> {
     pub why: &'static str,
 }
 
-impl Sources for Classes<'_> {
+impl NameLookup for Classes<'_> {
     fn class(&self, name: &str) -> Result<usize, String> {
         self.model.class_index(name).map_err(|e| e.to_string())
     }

@@ -10,9 +10,9 @@ use oneiro_net::{Graph, Rules, ValueId};
 
 use super::cam_layer;
 use super::cut::cut;
-use super::{Attribution, Method, Settings, Subject, Watch};
+use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::{Error, Result};
-use crate::probe::Probe;
+use crate::objective_session::ObjectiveSession;
 use crate::transform::resample::{self, Taps};
 
 /// Attributes by Grad-CAM at [`Settings::cam_layer`], or else at the last feature map before the objective.
@@ -20,17 +20,17 @@ use crate::transform::resample::{self, Taps};
 /// # Errors
 /// If the layer has no height and width, or the objective does not depend on it.
 pub fn grad_cam(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     let (name, found) = match &settings.cam_layer {
         Some(name) => {
-            let at = subject.model.resolve(name)?;
-            (name.clone(), layer_gradient(subject, image, at, name)?)
+            let at = target.model.resolve(name)?;
+            (name.clone(), layer_gradient(target, image, at, name)?)
         }
-        None => at_last_map(subject, image)?,
+        None => at_last_map(target, image)?,
     };
     let LayerGradient { shape, activations, gradient, value } = found;
     let &[_, channels, rows, columns] = &shape[..] else { return Err(no_map(&name, &shape)) };
@@ -51,7 +51,7 @@ pub fn grad_cam(
     if !watch(1, 1) {
         return Err(Error::Stopped);
     }
-    let size = subject.size();
+    let size = target.size();
     let (values, map) =
         (enlarged(&signed, [rows, columns], size), enlarged(&positive, [rows, columns], size));
     let attribution = Attribution::new(Method::GradCam, size, values, map, value)?;
@@ -70,14 +70,14 @@ pub(crate) struct LayerGradient {
 
 /// Runs an image forward to a layer, and the objective back to it. `name` is what errors call the layer.
 pub(crate) fn layer_gradient(
-    subject: &Subject<'_>,
+    target: &AttributionTarget<'_>,
     image: &[f32],
     at: ValueId,
     name: &str,
 ) -> Result<LayerGradient> {
-    subject.check(image)?;
-    let shapes = subject.shapes(1)?;
-    let (model, objective) = (subject.model, &subject.objective);
+    target.check(image)?;
+    let shapes = target.shapes(1)?;
+    let (model, objective) = (target.model, &target.objective);
     let terms = objective.terms();
     let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
     let needed = typed::ancestors(&model.graph, &targets);
@@ -92,16 +92,16 @@ pub(crate) fn layer_gradient(
     let shape = shape_of(&model.graph, at, &shapes)?;
     let halves = cut(model, &layers, at, &shape, &shapes)?;
     let one = std::slice::from_ref(objective);
-    let mut below = Probe::new(&halves.below, one, &[at], shapes.clone(), false)?;
-    feed(&mut below, subject, image);
+    let mut below = ObjectiveSession::new(&halves.below, one, &[at], shapes.clone(), false)?;
+    feed(&mut below, target, image);
     below.forward();
     let (shape, activations) = below.captured(0);
     let (shape, activations, value) = (shape.to_vec(), activations.to_vec(), below.value(0));
 
     let fed = shapes.len();
     let shapes = shapes.into_iter().chain([shape.clone()]).collect();
-    let mut above = Probe::new(&halves.above, one, &[], shapes, true)?;
-    feed(&mut above, subject, image);
+    let mut above = ObjectiveSession::new(&halves.above, one, &[], shapes, true)?;
+    feed(&mut above, target, image);
     above.input_mut(fed).copy_from_slice(&activations);
     above.forward();
     above.seed(0, 1.0);
@@ -114,23 +114,23 @@ pub(crate) fn layer_gradient(
 ///
 /// # Errors
 /// If there is none, in the words of [`grad_cam`].
-pub fn check_default(subject: &Subject<'_>) -> Result<()> {
-    let model = subject.model;
+pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
+    let model = target.model;
     let targets =
-        subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
-    cam_layer::candidates(model, &targets, &subject.shapes(1)?).map(|_| ())
+        target.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    cam_layer::candidates(model, &targets, &target.shapes(1)?).map(|_| ())
 }
 
 /// The last map that the objective depends on, its name first; the very last where none has a gradient.
-fn at_last_map(subject: &Subject<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
-    let model = subject.model;
+fn at_last_map(target: &AttributionTarget<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
+    let model = target.model;
     let targets =
-        subject.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+        target.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
     let mut first = None;
-    for at in cam_layer::candidates(model, &targets, &subject.shapes(1)?)? {
+    for at in cam_layer::candidates(model, &targets, &target.shapes(1)?)? {
         let name = model.names().of(at).into_iter().next();
         let name = name.unwrap_or_else(|| model.graph.name(at).to_owned());
-        let found = layer_gradient(subject, image, at, &name)?;
+        let found = layer_gradient(target, image, at, &name)?;
         if found.gradient.iter().any(|&g| g != 0.0) {
             return Ok((name, found));
         }
@@ -146,11 +146,11 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
     ))
 }
 
-fn feed(probe: &mut Probe, subject: &Subject<'_>, image: &[f32]) {
-    for i in 0..probe.inputs().len() {
-        match i == subject.input {
-            true => subject.preprocess.apply(image, probe.input_mut(i)),
-            false => probe.input_mut(i).fill(0.0),
+fn feed(session: &mut ObjectiveSession, target: &AttributionTarget<'_>, image: &[f32]) {
+    for i in 0..session.inputs().len() {
+        match i == target.input {
+            true => target.preprocess.apply(image, session.input_mut(i)),
+            false => session.input_mut(i).fill(0.0),
         }
     }
 }
@@ -181,9 +181,9 @@ mod tests {
 
     fn cam(objective: &Objective, layer: Option<&str>) -> Result<Attribution> {
         let model = rectified();
-        let mut subject = Subject::new(&model, objective, None)?;
+        let mut target = AttributionTarget::new(&model, objective, None)?;
         let settings = Settings { cam_layer: layer.map(str::to_owned), ..Settings::default() };
-        grad_cam(&mut subject, &image(), &settings, &mut |_, _| true)
+        grad_cam(&mut target, &image(), &settings, &mut |_, _| true)
     }
 
     #[test]
@@ -212,12 +212,17 @@ mod tests {
         let model = rectified();
         let objective = Objective::channel("relu2", 2);
         let value = model.resolve("relu2").unwrap();
-        let mut probe =
-            Probe::new(&model, std::slice::from_ref(&objective), &[value], vec![vec![1, 3, 6, 5]], false)
-                .unwrap();
-        feed(&mut probe, &Subject::new(&model, &objective, None).unwrap(), &image());
-        probe.forward();
-        let (shape, data) = probe.captured(0);
+        let mut session = ObjectiveSession::new(
+            &model,
+            std::slice::from_ref(&objective),
+            &[value],
+            vec![vec![1, 3, 6, 5]],
+            false,
+        )
+        .unwrap();
+        feed(&mut session, &AttributionTarget::new(&model, &objective, None).unwrap(), &image());
+        session.forward();
+        let (shape, data) = session.captured(0);
         let positions = shape[2] * shape[3];
         let own: Vec<f32> = data[2 * positions..3 * positions].iter().map(|a| a / positions as f32).collect();
         close(&a.map, &enlarged(&own, [shape[2], shape[3]], [6, 5]), 1e-6);

@@ -6,60 +6,60 @@
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, Method, Settings, Subject, Watch, largest_size, over_colors};
+use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_size, over_colors};
 use crate::error::Result;
 
 /// The gradient as it is.
 pub fn gradient(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    by_rule(subject, image, Method::Gradient, ReluRule::Exact, watch)
+    by_rule(target, image, Method::Gradient, ReluRule::Exact, watch)
 }
 
 /// What guided backpropagation gives: of the gradient, ReLUs that were on pass what is positive.
 pub fn guided(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    by_rule(subject, image, Method::Guided, ReluRule::Guided, watch)
+    by_rule(target, image, Method::Guided, ReluRule::Guided, watch)
 }
 
 /// What a deconvnet gives: of the gradient, every ReLU passes what is positive.
 pub fn deconv(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     _: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    by_rule(subject, image, Method::Deconv, ReluRule::Deconv, watch)
+    by_rule(target, image, Method::Deconv, ReluRule::Deconv, watch)
 }
 
 fn by_rule(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     method: Method,
     rule: ReluRule,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let (values, value) = gradient_at(subject, image, rule, &mut |done| watch(done, 1))?;
+    let (values, value) = gradient_at(target, image, rule, &mut |done| watch(done, 1))?;
     let map = over_colors(&values, largest_size);
-    Attribution::new(method, subject.size(), values, map, value)
+    Attribution::new(method, target.size(), values, map, value)
 }
 
 /// The gradient on the display image, and the objective's value.
 pub(super) fn gradient_at(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     rule: ReluRule,
     watch: &mut dyn FnMut(usize) -> bool,
 ) -> Result<(Vec<f32>, f64)> {
     let mut found = (Vec::new(), f64::NAN);
-    subject.gradients(
+    target.gradients(
         1,
         rule,
         |_, out| out.copy_from_slice(image),
@@ -71,7 +71,7 @@ pub(super) fn gradient_at(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{attribution, curved, image, linear, linear_weights, subject};
+    use super::super::testing::{attribution, curved, image, linear, linear_weights, target};
     use super::*;
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_central_differences() {
         let model = curved();
-        let mut s = subject(&model);
+        let mut s = target(&model);
         let mut x = image();
         let a = gradient(&mut s, &x, &Settings::default(), &mut |_, _| true).unwrap();
         let h = 1e-2;

@@ -6,25 +6,25 @@
 use oneiro_net::ReluRule;
 
 use super::gradient::gradient_at;
-use super::{Attribution, Completeness, Method, Settings, Subject, Watch, over_colors, sum};
+use super::{Attribution, AttributionTarget, Completeness, Method, Settings, Watch, over_colors, sum};
 use crate::error::Result;
 
 /// Attributes by gradient × input, relative to [`Settings::baseline`].
 pub fn gradient_x_input(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let baseline = settings.baseline.of(image, subject.size(), &subject.preprocess, settings.seed);
-    let baseline_value = subject.value(&baseline)?;
-    let (mut values, value) = gradient_at(subject, image, ReluRule::Exact, &mut |done| watch(done, 1))?;
+    let baseline = settings.baseline.of(image, target.size(), &target.preprocess, settings.seed);
+    let baseline_value = target.value(&baseline)?;
+    let (mut values, value) = gradient_at(target, image, ReluRule::Exact, &mut |done| watch(done, 1))?;
     for (v, (x, b)) in values.iter_mut().zip(image.iter().zip(&baseline)) {
         *v *= x - b;
     }
     let map = over_colors(&values, sum);
     let completeness = Some(Completeness::new(&values, value, baseline_value));
-    let attribution = Attribution::new(Method::GradientXInput, subject.size(), values, map, value)?;
+    let attribution = Attribution::new(Method::GradientXInput, target.size(), values, map, value)?;
     Ok(Attribution { completeness, ..attribution })
 }
 

@@ -6,21 +6,21 @@
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, Completeness, Method, Settings, Subject, Watch, over_colors, sum};
+use super::{Attribution, AttributionTarget, Completeness, Method, Settings, Watch, over_colors, sum};
 use crate::error::Result;
 
 /// Attributes by integrated gradients, from [`Settings::baseline`] in [`Settings::steps`] steps.
 pub fn integrated_gradients(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     let steps = settings.steps;
-    let baseline = settings.baseline.of(image, subject.size(), &subject.preprocess, settings.seed);
-    let (value, baseline_value) = (subject.value(image)?, subject.value(&baseline)?);
+    let baseline = settings.baseline.of(image, target.size(), &target.preprocess, settings.seed);
+    let (value, baseline_value) = (target.value(image)?, target.value(&baseline)?);
     let mut total = vec![0.0f64; image.len()];
-    subject.gradients(
+    target.gradients(
         steps,
         ReluRule::Exact,
         |k, out| {
@@ -36,7 +36,7 @@ pub fn integrated_gradients(
     let values: Vec<f32> = distance.zip(&total).map(|(d, t)| (d * t / steps as f64) as f32).collect();
     let map = over_colors(&values, sum);
     let completeness = Some(Completeness::new(&values, value, baseline_value));
-    let attribution = Attribution::new(Method::IntegratedGradients, subject.size(), values, map, value)?;
+    let attribution = Attribution::new(Method::IntegratedGradients, target.size(), values, map, value)?;
     Ok(Attribution { completeness, ..attribution })
 }
 

@@ -5,21 +5,21 @@
 //! f(x) − f(x covered) over the windows that cover it. It asks the network itself, without any gradient; what it says is
 //! about windows of that size.
 
-use super::{Attribution, Method, Settings, Subject, Watch};
+use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::Result;
 
 /// Attributes by covering windows with [`Settings::fill`].
 pub fn occlusion(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let size = subject.size();
+    let size = target.size();
     let (window, stride) = settings.windows(size);
     let rows = places(size[0], window[0], stride[0]);
     let columns = places(size[1], window[1], stride[1]);
-    let fill = settings.fill.of(image, size, &subject.preprocess, settings.seed);
+    let fill = settings.fill.of(image, size, &target.preprocess, settings.seed);
     let plane = size[0] * size[1];
     let count = rows.len() * columns.len();
     // Calls with every run of pixels of a window.
@@ -27,8 +27,8 @@ pub fn occlusion(
         let (row, column) = (&rows[k / columns.len()], &columns[k % columns.len()]);
         row.clone().for_each(|y| run(y * size[1] + column.start..y * size[1] + column.end));
     };
-    let value = subject.value(image)?;
-    let values = subject.values(
+    let value = target.value(image)?;
+    let values = target.values(
         count,
         |k, out| {
             out.copy_from_slice(image);
@@ -62,7 +62,7 @@ fn places(side: usize, window: usize, stride: usize) -> Vec<std::ops::Range<usiz
 #[cfg(test)]
 mod tests {
     use super::super::Baseline;
-    use super::super::testing::{attribution, close, curved, image, linear, linear_weights, subject};
+    use super::super::testing::{attribution, close, curved, image, linear, linear_weights, target};
     use super::*;
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
         let model = curved();
         let settings = Settings { window: Some([3, 2]), stride: Some(2), ..Settings::default() };
         let a = attribution(&model, Method::Occlusion, &settings);
-        let (mut s, x) = (subject(&model), image());
+        let (mut s, x) = (target(&model), image());
         let [h, w] = s.size();
         let whole = s.value(&x).unwrap();
         let (mut falls, mut counts) = (vec![0.0; h * w], vec![0.0; h * w]);

@@ -6,47 +6,47 @@
 
 use oneiro_net::ReluRule;
 
-use super::{Attribution, Method, Settings, Subject, Watch, largest_size, over_colors, sum};
+use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_size, over_colors, sum};
 use crate::error::Result;
 use crate::rng::Stream;
 
 /// The mean gradient over [`Settings::samples`] noisy copies.
 pub fn smoothgrad(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let moments = moments(subject, image, settings, watch)?;
+    let moments = moments(target, image, settings, watch)?;
     let values = moments.of(|mean, _| mean);
     let map = over_colors(&values, largest_size);
-    Attribution::new(Method::SmoothGrad, subject.size(), values, map, moments.value)
+    Attribution::new(Method::SmoothGrad, target.size(), values, map, moments.value)
 }
 
 /// The mean square of the gradient.
 pub fn smoothgrad_squared(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let moments = moments(subject, image, settings, watch)?;
+    let moments = moments(target, image, settings, watch)?;
     let values = moments.of(|_, mean_square| mean_square);
     let map = over_colors(&values, sum);
-    Attribution::new(Method::SmoothGradSquared, subject.size(), values, map, moments.value)
+    Attribution::new(Method::SmoothGradSquared, target.size(), values, map, moments.value)
 }
 
 /// The variance of the gradient.
 pub fn vargrad(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let moments = moments(subject, image, settings, watch)?;
+    let moments = moments(target, image, settings, watch)?;
     let values = moments.of(|mean, mean_square| (mean_square - mean * mean).max(0.0));
     let map = over_colors(&values, sum);
-    Attribution::new(Method::VarGrad, subject.size(), values, map, moments.value)
+    Attribution::new(Method::VarGrad, target.size(), values, map, moments.value)
 }
 
 /// Sums of the gradients under noise and of their squares.
@@ -66,18 +66,18 @@ impl Moments {
 }
 
 fn moments(
-    subject: &mut Subject<'_>,
+    target: &mut AttributionTarget<'_>,
     image: &[f32],
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Moments> {
     let samples = settings.samples;
-    let value = subject.value(image)?;
+    let value = target.value(image)?;
     let bounds = |(low, high): (f32, f32), &x: &f32| (low.min(x), high.max(x));
     let (low, high) = image.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
     let sigma = settings.noise * f64::from(high - low);
     let (mut sum, mut squares) = (vec![0.0f64; image.len()], vec![0.0f64; image.len()]);
-    subject.gradients(
+    target.gradients(
         samples,
         ReluRule::Exact,
         |i, out| {
@@ -125,7 +125,7 @@ mod tests {
             let mut stream = Stream::new(5, i as u64);
             let noisy: Vec<f32> =
                 x.iter().map(|x| x + (0.3 * f64::from(range) * stream.normal()) as f32).collect();
-            let mut s = Subject::new(&model, &crate::objective::Objective::logit(0), None).unwrap();
+            let mut s = AttributionTarget::new(&model, &crate::objective::Objective::logit(0), None).unwrap();
             let rule = ReluRule::Exact;
             gradients
                 .push(super::super::gradient::gradient_at(&mut s, &noisy, rule, &mut |_| true).unwrap().0);

@@ -7,7 +7,7 @@ use oneiro_net::ops::{Attribute, Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{Graph, ValueId};
 
-use super::{Attribution, Method, Settings, Subject, attribute};
+use super::{Attribution, AttributionTarget, Method, Settings, attribute};
 use crate::card::Card;
 use crate::model::Model;
 use crate::objective::Objective;
@@ -166,13 +166,13 @@ fn naive(x: &[f32], [from, h, w]: [usize; 3], weight: &[f32], to: usize, pad: us
 }
 
 /// Class 0 of a model.
-pub(super) fn subject(model: &Model) -> Subject<'_> {
-    Subject::new(model, &Objective::logit(0), None).unwrap()
+pub(super) fn target(model: &Model) -> AttributionTarget<'_> {
+    AttributionTarget::new(model, &Objective::logit(0), None).unwrap()
 }
 
 /// The attribution of class 0 on [`image`].
 pub(super) fn attribution(model: &Model, method: Method, settings: &Settings) -> Attribution {
-    attribute(&mut subject(model), &image(), method, settings, &mut |_, _| true).unwrap()
+    attribute(&mut target(model), &image(), method, settings, &mut |_, _| true).unwrap()
 }
 
 /// Insists that numbers are the same but for rounding, relative to the largest.

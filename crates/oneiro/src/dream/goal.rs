@@ -16,14 +16,14 @@ use crate::preprocess::Preprocess;
 
 /// What a dream makes more of.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Goal {
+pub enum DreamGoal {
     /// An objective that is maximised.
     Objective(Objective),
     /// The features of another picture ("Controlling dreams" of the DeepDream notebook).
     Guide(Guide),
 }
 
-impl fmt::Display for Goal {
+impl fmt::Display for DreamGoal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Objective(objective) => objective.fmt(f),

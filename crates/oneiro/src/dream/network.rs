@@ -2,27 +2,27 @@
 
 use oneiro_net::{CpuSession, Rules, Session};
 
-use super::goal::{Goal, Guided};
+use super::goal::{DreamGoal, Guided};
 use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::objective_session::ObjectiveSession;
 use crate::preprocess::Preprocess;
-use crate::probe::Probe;
 
 /// A goal that networks of any size can be compiled for.
 #[derive(Debug, Clone)]
-pub(super) enum Wish {
+pub(super) enum PreparedGoal {
     Objective(Objective),
     Guided(Guided),
 }
 
-impl Wish {
+impl PreparedGoal {
     /// Looks at the guide, if there is one. A network that takes no free size sees it at its own.
-    pub fn new(model: &Model, goal: &Goal, input: usize) -> Result<Self> {
+    pub fn new(model: &Model, goal: &DreamGoal, input: usize) -> Result<Self> {
         Ok(match goal {
-            Goal::Objective(objective) => Self::Objective(objective.clone()),
-            Goal::Guide(guide) => Self::Guided(match Guided::new(model, guide, input, None) {
+            DreamGoal::Objective(objective) => Self::Objective(objective.clone()),
+            DreamGoal::Guide(guide) => Self::Guided(match Guided::new(model, guide, input, None) {
                 Err(Error::Network(error)) => {
                     let own = own_size(model, input)?;
                     Guided::new(model, guide, input, Some(own)).map_err(|_| error)?
@@ -59,7 +59,7 @@ pub(super) fn picture_input(model: &Model) -> Result<usize> {
 }
 
 enum Run {
-    Objective(Box<Probe>),
+    Objective(Box<ObjectiveSession>),
     Guided(Guided, Box<CpuSession>),
 }
 
@@ -75,16 +75,18 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub fn new(model: &Model, wish: &Wish, input: usize, size: [usize; 2]) -> Result<Self> {
+    pub fn new(model: &Model, prepared: &PreparedGoal, input: usize, size: [usize; 2]) -> Result<Self> {
         let shapes = model.input_shapes(1, Some(size))?;
         model.check_picture(input, &shapes[input])?;
-        let run = match wish {
-            Wish::Objective(objective) => {
+        let run = match prepared {
+            PreparedGoal::Objective(objective) => {
                 objective.require_network_alone("a dream")?;
                 let objectives = std::slice::from_ref(objective);
-                Run::Objective(Box::new(Probe::new(model, objectives, &[], shapes, true)?))
+                Run::Objective(Box::new(ObjectiveSession::new(model, objectives, &[], shapes, true)?))
             }
-            Wish::Guided(guided) => Run::Guided(guided.clone(), Box::new(guided.session(model, size)?)),
+            PreparedGoal::Guided(guided) => {
+                Run::Guided(guided.clone(), Box::new(guided.session(model, size)?))
+            }
         };
         let used = match &run {
             Run::Objective(probe) => probe.inputs()[input].used,

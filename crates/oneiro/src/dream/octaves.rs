@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::dream::network::{self, Network, Wish};
+use crate::dream::network::{self, Network, PreparedGoal};
 use crate::dream::planes::resize;
 use crate::dream::tiles::Axis;
 use crate::dream::{Dream, DreamPreset, OctaveStart};
@@ -27,7 +27,7 @@ impl Dream<'_> {
             mask.fit(self.sizes[self.sizes.len() - 1], size);
         }
         let current = Some(&self.network);
-        let (network, axes) = fit(self.model, &self.preset, &self.wish, self.input, size, current)?;
+        let (network, axes) = fit(self.model, &self.preset, &self.prepared, self.input, size, current)?;
         if let Some(network) = network {
             self.network = network;
         }
@@ -87,14 +87,14 @@ impl Dream<'_> {
 pub(super) fn fit(
     model: &Model,
     preset: &DreamPreset,
-    wish: &Wish,
+    prepared: &PreparedGoal,
     input: usize,
     size: [usize; 2],
     current: Option<&Network>,
 ) -> Result<(Option<Network>, [Axis; 2])> {
     let network = |size: [usize; 2]| match current {
         Some(current) if current.size == size => Ok(None),
-        _ => Network::new(model, wish, input, size).map(Some),
+        _ => Network::new(model, prepared, input, size).map(Some),
     };
     let axes = size.map(|n| Axis::free(n, preset.tile, preset.overlap));
     let error = match network([axes[0].tile, axes[1].tile]) {

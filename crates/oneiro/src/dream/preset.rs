@@ -29,7 +29,7 @@ pub enum Normalize {
 /// How the optimised values become a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Display {
+pub enum DreamDisplay {
     /// 0 is black and 255 white.
     Clip,
     /// (x − μ) / max(σ, 1e-4) · 0.3 + 0.5, then clipped.
@@ -67,7 +67,7 @@ pub struct DreamPreset {
     /// Whether values stay between 0 and 255 after each step.
     pub clip: bool,
     /// How values become a picture.
-    pub display: Display,
+    pub display: DreamDisplay,
     /// Share of the dream in the result, the rest being the start image.
     pub strength: f64,
 }
@@ -113,7 +113,7 @@ impl DreamPreset {
             tile: TILE,
             overlap: OVERLAP,
             clip: true,
-            display: Display::Clip,
+            display: DreamDisplay::Clip,
             strength: 1.0,
         }
     }
@@ -129,7 +129,7 @@ impl DreamPreset {
             // A random roll over a whole tile.
             jitter: TILE / 2,
             clip: false,
-            display: Display::Standardize,
+            display: DreamDisplay::Standardize,
             ..Self::deepdream()
         }
     }

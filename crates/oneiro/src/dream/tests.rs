@@ -24,8 +24,8 @@ fn photo(height: usize, width: usize) -> Image {
     Image::rgb(width, height, rgb).unwrap()
 }
 
-fn layer(name: &str) -> Goal {
-    Goal::Objective(Objective::layer(name))
+fn layer(name: &str) -> DreamGoal {
+    DreamGoal::Objective(Objective::layer(name))
 }
 
 fn quick(preset: DreamPreset) -> DreamPreset {
@@ -149,7 +149,7 @@ fn a_mask_keeps_what_is_black_and_strength_mixes() {
     let data = (0..60 * 70).map(|i| if i % 70 < 30 { 1.0 } else { 0.0 }).collect();
     let mask = Image::new([1, 60, 70], data).unwrap();
     for preset in DreamPreset::all() {
-        let preset = DreamPreset { display: Display::Clip, ..quick(preset) };
+        let preset = DreamPreset { display: DreamDisplay::Clip, ..quick(preset) };
         let start = || Start::Image(photo(60, 70));
         let mut dream = Dream::new(&model, &preset, &layer("fire3"), start(), Some(mask.clone()), 0).unwrap();
         finish(&mut dream);
@@ -180,7 +180,7 @@ fn a_guide_raises_its_own_features_and_has_the_gradient_of_its_value() {
     let model = model();
     let mut image = photo(64, 64);
     image.data.reverse();
-    let goal = Goal::Guide(Guide { layers: vec![("fire3".into(), 1.0), ("fire4".into(), 0.5)], image });
+    let goal = DreamGoal::Guide(Guide { layers: vec![("fire3".into(), 1.0), ("fire4".into(), 0.5)], image });
     assert_eq!(goal.to_string(), "guide(fire3) + 0.5*guide(fire4)");
     let preset = DreamPreset { octaves: 1, steps: 4, ..DreamPreset::deepdream() };
     let start = Start::Image(photo(40, 48));
@@ -245,7 +245,7 @@ fn an_octave_that_is_too_small_is_repeated_in_the_network_s_own_size() {
 #[test]
 fn what_cannot_be_dreamt_is_one_clear_error() {
     let model = model();
-    let dream = |goal: &Goal, start: Start, mask: Option<Image>, preset: DreamPreset| {
+    let dream = |goal: &DreamGoal, start: Start, mask: Option<Image>, preset: DreamPreset| {
         Dream::new(&model, &preset, goal, start, mask, 0).err().map(|e| e.to_string()).unwrap_or_default()
     };
     let (deep, fire) = (DreamPreset::deepdream, layer("fire2"));

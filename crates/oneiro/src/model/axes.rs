@@ -11,7 +11,7 @@ use oneiro_net::plan::{self, Request};
 use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
-use crate::card::{Card, InputKind, Layout};
+use crate::card::{Card, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Term;
@@ -156,7 +156,7 @@ impl Model {
             InputKind::Tensor => {
                 (shape.first() > Some(&0) && shape.len() > 1).then(|| Axes::batch_only(shape))
             }
-            _ if self.card.layout == Layout::Nhwc && !self.turned => Some(Axes::channels_last(shape)),
+            _ if self.card.layout == TensorLayout::Nhwc && !self.turned => Some(Axes::channels_last(shape)),
             _ => Some(Axes::channels_first(shape)),
         }
     }

@@ -9,7 +9,7 @@ use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
 
 use super::{DEFAULT_SIDE, Model};
-use crate::card::{Axis, Card, InputCard, InputKind, Layout};
+use crate::card::{Axis, Card, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
 /// What a file declares of its inner tensors, by name: axes and element type.
@@ -34,7 +34,7 @@ pub fn begin_at(
     at: ValueId,
     declared: &Declared,
     card: Option<&InputCard>,
-    layout: Layout,
+    layout: TensorLayout,
 ) -> Result<Begun> {
     let name = graph.name(at);
     let of_graph = known_dims(graph, at)
@@ -91,7 +91,7 @@ pub fn begin_at(
 }
 
 /// The axes of a value, followed from the network's own inputs at their usual sizes.
-fn followed_axes(graph: &Graph, at: ValueId, layout: Layout) -> Option<String> {
+fn followed_axes(graph: &Graph, at: ValueId, layout: TensorLayout) -> Option<String> {
     let input = |i: usize| {
         let input = &graph.inputs[i];
         let kind = match input.dims.as_ref().map_or(4, Vec::len) {
@@ -109,7 +109,7 @@ fn followed_axes(graph: &Graph, at: ValueId, layout: Layout) -> Option<String> {
 }
 
 /// The axes of a picture that a card describes.
-fn of_card(card: &InputCard, layout: Layout) -> Option<Vec<Dim>> {
+fn of_card(card: &InputCard, layout: TensorLayout) -> Option<Vec<Dim>> {
     let free = || Dim::Free(String::new());
     let [h, w] = card.size?.map(Dim::Fixed);
     if let Some(axes) = card.axes.as_ref().filter(|_| card.kind == InputKind::Image) {
@@ -129,8 +129,8 @@ fn of_card(card: &InputCard, layout: Layout) -> Option<Vec<Dim>> {
     }
     let channels = Dim::Fixed(card.channels());
     (card.kind == InputKind::Image).then_some(match layout {
-        Layout::Nchw => vec![free(), channels, h, w],
-        Layout::Nhwc => vec![free(), h, w, channels],
+        TensorLayout::Nchw => vec![free(), channels, h, w],
+        TensorLayout::Nhwc => vec![free(), h, w, channels],
     })
 }
 

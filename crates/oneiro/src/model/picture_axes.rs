@@ -9,7 +9,7 @@ use oneiro_net::ops::view::View as ViewOp;
 use oneiro_net::tensor::Tensor;
 
 use super::Model;
-use crate::card::{Axis, InputAxes, InputCard, InputKind, Layout};
+use crate::card::{Axis, InputAxes, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
 /// Channels of pictures that need no card.
@@ -197,7 +197,7 @@ pub(super) fn axes_of(
     graph: &Graph,
     input: usize,
     card: &InputCard,
-    layout: Layout,
+    layout: TensorLayout,
 ) -> Result<Option<PictureAxes>> {
     let Some(dims) = graph.inputs[input].dims.as_deref() else { return Ok(None) };
     let fail =
@@ -221,11 +221,11 @@ pub(super) fn axes_of(
     if axes.groups().len() != dims.len() {
         return Err(fail(format!("and the axes {axes} are {}", axes.groups().len())));
     }
-    let plain = if layout == Layout::Nhwc { "N,H,W,C" } else { "N,C,H,W" };
+    let plain = if layout == TensorLayout::Nhwc { "N,H,W,C" } else { "N,C,H,W" };
     if axes.to_string() == plain {
         return Ok(None);
     }
-    if axes.has(Axis::C) && axes.channels_last() != (layout == Layout::Nhwc) {
+    if axes.has(Axis::C) && axes.channels_last() != (layout == TensorLayout::Nhwc) {
         let wanted = if axes.channels_last() { "nhwc" } else { "nchw" };
         return Err(fail(format!(
             "and the axes {axes}, which need layout = \"{wanted}\" (--layout {wanted})"
@@ -259,22 +259,22 @@ pub(super) fn axes_of(
 }
 
 /// The axes of a picture that the card says there is, though nothing in the graph tells them.
-fn by_card(dims: &[Dim], card: &InputCard, layout: Layout) -> Option<PictureAxes> {
+fn by_card(dims: &[Dim], card: &InputCard, layout: TensorLayout) -> Option<PictureAxes> {
     let of = |text: &str, size, channels| Some(PictureAxes { axes: text.parse().ok()?, size, channels });
     let channels = card.channels();
     match (dims, layout) {
-        ([c, _, _], Layout::Nchw) if *c == Dim::Fixed(channels) && channels > 1 => {
+        ([c, _, _], TensorLayout::Nchw) if *c == Dim::Fixed(channels) && channels > 1 => {
             of("C,H,W", None, Some(channels))
         }
-        ([_, _, c], Layout::Nhwc) if *c == Dim::Fixed(channels) => of("H,W,C", None, Some(channels)),
+        ([_, _, c], TensorLayout::Nhwc) if *c == Dim::Fixed(channels) => of("H,W,C", None, Some(channels)),
         ([_, _, _], _) if channels == 1 => of("N,H,W", None, Some(1)),
         ([Dim::Fixed(h), Dim::Fixed(w)], _) if card.size == Some([*h, *w]) => of("H,W", None, Some(1)),
         ([_, Dim::Fixed(all)], _) => {
             let size @ [h, w] = card.size?;
             let text = match layout {
                 _ if channels == 1 => "N,H*W",
-                Layout::Nchw => "N,C*H*W",
-                Layout::Nhwc => "N,H*W*C",
+                TensorLayout::Nchw => "N,C*H*W",
+                TensorLayout::Nhwc => "N,H*W*C",
             };
             (h.checked_mul(w)?.checked_mul(channels)? == *all)
                 .then(|| of(text, Some(size), Some(channels)))?
@@ -288,11 +288,11 @@ pub(super) fn with_all_axes(
     graph: &mut Graph,
     input: usize,
     found: &PictureAxes,
-    layout: Layout,
+    layout: TensorLayout,
 ) -> Result<ValueId> {
     let dims = graph.inputs[input].dims.clone().unwrap_or_default();
     let axes = &found.axes;
-    let last = layout == Layout::Nhwc;
+    let last = layout == TensorLayout::Nhwc;
     let order =
         if last { [Axis::N, Axis::H, Axis::W, Axis::C] } else { [Axis::N, Axis::C, Axis::H, Axis::W] };
     let own = |axis: Axis| axes.groups().iter().position(|g| g == &[axis]).map(|at| dims[at].clone());
@@ -328,7 +328,7 @@ impl Model {
     /// # Errors
     /// If a shape has another number of axes than the file's input.
     pub fn with_all_axes(&self, shapes: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
-        let last = self.card.layout == Layout::Nhwc;
+        let last = self.card.layout == TensorLayout::Nhwc;
         let order =
             if last { [Axis::N, Axis::H, Axis::W, Axis::C] } else { [Axis::N, Axis::C, Axis::H, Axis::W] };
         let full = |(input, shape): (usize, &Vec<usize>)| {

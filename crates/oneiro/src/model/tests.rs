@@ -9,7 +9,7 @@ use oneiro_net::{Graph, Rules, ValueId};
 
 use super::*;
 use crate::objective::Objective;
-use crate::probe::Probe;
+use crate::objective_session::ObjectiveSession;
 
 fn free(name: &str) -> Dim {
     Dim::Free(name.into())
@@ -51,12 +51,13 @@ fn model(graph: Graph, input: &str) -> Model {
 
 /// The objective on an input of ones and a ramp, and its gradient.
 fn value_and_gradient(model: &Model, objective: &Objective, shapes: Vec<Vec<usize>>) -> (f64, Vec<f32>) {
-    let mut probe = Probe::new(model, std::slice::from_ref(objective), &[], shapes, true).unwrap();
-    probe.input_mut(0).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 7) as f32 / 7.0);
-    probe.forward();
-    probe.seed(0, 1.0);
-    probe.backward(&Rules::default());
-    (probe.value(0), probe.input_gradient(0).to_vec())
+    let mut session =
+        ObjectiveSession::new(model, std::slice::from_ref(objective), &[], shapes, true).unwrap();
+    session.input_mut(0).iter_mut().enumerate().for_each(|(i, x)| *x = (i % 7) as f32 / 7.0);
+    session.forward();
+    session.seed(0, 1.0);
+    session.backward(&Rules::default());
+    (session.value(0), session.input_gradient(0).to_vec())
 }
 
 #[test]
@@ -187,13 +188,13 @@ fn the_batch_is_that_of_the_picture_wherever_a_single_number_stands() {
         let shapes = model.input_shapes(2, None).unwrap();
         assert_eq!(model.batch(&shapes), 2);
         let objectives = [Objective::channel("y", 0), Objective::channel("y", 1)];
-        let mut probe = Probe::new(&model, &objectives, &[], shapes, true).unwrap();
+        let mut session = ObjectiveSession::new(&model, &objectives, &[], shapes, true).unwrap();
         let (x, k) = if first { (1, 0) } else { (0, 1) };
-        probe.input_mut(x).fill(0.5);
-        probe.input_mut(k).fill(3.0);
-        probe.forward();
+        session.input_mut(x).fill(0.5);
+        session.input_mut(k).fill(3.0);
+        session.forward();
         let expected = if reads { 1.5 } else { 0.5 };
-        assert!((0..2).all(|e| (probe.value(e) - expected).abs() < 1e-6), "{first} {reads}");
+        assert!((0..2).all(|e| (session.value(e) - expected).abs() < 1e-6), "{first} {reads}");
     }
 }
 
@@ -206,10 +207,10 @@ fn a_fed_value_is_part_of_the_network_and_of_its_card() {
     assert_eq!((fed.graph.inputs.len(), fed.card.input.len()), (1, 1));
     let shapes = fed.input_shapes(1, None).unwrap();
     let objective = Objective::channel("y", 0);
-    let mut probe = Probe::new(&fed, &[objective], &[], shapes, true).unwrap();
-    probe.input_mut(0).fill(0.5);
-    probe.forward();
-    assert_eq!(probe.value(0), 2.0);
+    let mut session = ObjectiveSession::new(&fed, &[objective], &[], shapes, true).unwrap();
+    session.input_mut(0).fill(0.5);
+    session.forward();
+    assert_eq!(session.value(0), 2.0);
     let text = fed.whole_card().to_toml().unwrap();
     assert!(text.contains("value = 4"), "{text}");
     assert_eq!(Card::parse(&text).unwrap(), fed.whole_card());
@@ -260,10 +261,13 @@ fn the_error_of_a_front_that_cannot_be_run_names_where_to_begin() {
         std::sync::Arc::new(oneiro_net::ops::Unsupported { op_type: "Loop".into(), why: None });
     let model = Model::new(graph.clone(), Card::parse("[[input]]\nname = \"x\"").unwrap()).unwrap();
     let objective = [Objective::channel("conv", 1)];
-    let error = Probe::new(&model, &objective, &[], vec![vec![1, 8, 8, 3]], true).err().unwrap().to_string();
+    let error = ObjectiveSession::new(&model, &objective, &[], vec![vec![1, 8, 8, 3]], true)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("Loop") && error.contains("--from-layer \"resized\""), "{error}");
     // And there it begins.
-    let cut = begin_at(&graph, resized, &Declared::new(), None, Layout::Nchw).unwrap().graph;
+    let cut = begin_at(&graph, resized, &Declared::new(), None, TensorLayout::Nchw).unwrap().graph;
     assert!(cut.notes.iter().any(|n| n.contains("\"resized\"") && n.contains("\"x\"")), "{:?}", cut.notes);
     let model = Model::new(cut, Card::parse("[[input]]\nname = \"resized\"").unwrap()).unwrap();
     let shapes = model.input_shapes(1, Some([8, 8])).unwrap();

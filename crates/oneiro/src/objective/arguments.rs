@@ -1,7 +1,7 @@
 //! What each term of an expression takes.
 
 use crate::objective::term::TV_BETA;
-use crate::objective::{Direction, Penalty, Position, Reference, Region, Sources, Term, TermKind, Toward};
+use crate::objective::{Direction, NameLookup, Penalty, Position, Reference, Region, Term, TermKind, Toward};
 
 /// The terms that exist, as an error lists them.
 pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS), \
@@ -51,7 +51,7 @@ struct Taken<'a, 'b> {
     name: &'b str,
     positional: std::vec::IntoIter<&'a str>,
     keyed: Vec<(&'a str, &'a str)>,
-    sources: &'b dyn Sources,
+    sources: &'b dyn NameLookup,
 }
 
 impl<'a> Taken<'a, '_> {
@@ -171,7 +171,7 @@ impl<'a> Taken<'a, '_> {
 }
 
 /// A term from its name and arguments.
-pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn Sources) -> Result<Term, String> {
+pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup) -> Result<Term, String> {
     let positional: Vec<&str> = list.iter().filter(|a| a.key.is_none()).map(|a| a.text).collect();
     let keyed = list.iter().filter_map(|a| Some((a.key?, a.text))).collect();
     let mut taken = Taken { name, positional: positional.into_iter(), keyed, sources };

@@ -12,7 +12,7 @@
 use std::str::FromStr;
 
 use crate::objective::arguments::{self, Argument, TERMS};
-use crate::objective::{NoSources, Objective, Sources};
+use crate::objective::{NameLookup, NoNames, Objective};
 
 /// Why an expression or a unit cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,7 @@ impl FromStr for Objective {
     type Err = ExpressionError;
 
     fn from_str(text: &str) -> Result<Self, ExpressionError> {
-        Self::parse(text, &NoSources)
+        Self::parse(text, &NoNames)
     }
 }
 
@@ -52,7 +52,7 @@ impl Objective {
     ///
     /// # Errors
     /// What cannot be read and where, or what `sources` says.
-    pub fn parse(text: &str, sources: &dyn Sources) -> Result<Self, ExpressionError> {
+    pub fn parse(text: &str, sources: &dyn NameLookup) -> Result<Self, ExpressionError> {
         let mut parser = Parser { text, at: 0, depth: 0, parts: 0, sources };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
             None => Ok(o),
@@ -67,7 +67,7 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     parts: usize,
-    sources: &'a dyn Sources,
+    sources: &'a dyn NameLookup,
 }
 
 impl<'a> Parser<'a> {
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn classes_may_have_names() {
         struct Classes;
-        impl Sources for Classes {
+        impl NameLookup for Classes {
             fn class(&self, name: &str) -> Result<usize, String> {
                 match name {
                     "goldfish" => Ok(1),
@@ -240,10 +240,10 @@ mod tests {
                 }
             }
             fn picture(&self, name: &str) -> Result<Reference, String> {
-                NoSources.picture(name)
+                NoNames.picture(name)
             }
             fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
-                NoSources.vector(name)
+                NoNames.vector(name)
             }
         }
         let parse = |text| Objective::parse(text, &Classes);

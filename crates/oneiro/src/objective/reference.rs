@@ -28,7 +28,7 @@ impl fmt::Debug for Reference {
 }
 
 /// Finds what the names in an expression mean.
-pub trait Sources {
+pub trait NameLookup {
     /// The output's index of a class, by its name.
     fn class(&self, name: &str) -> Result<usize, String>;
     /// A picture of the size that the network sees, with its channels.
@@ -43,9 +43,9 @@ pub trait Sources {
 
 /// Knows no names: expressions of numbers and layers alone.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoSources;
+pub struct NoNames;
 
-impl Sources for NoSources {
+impl NameLookup for NoNames {
     fn class(&self, name: &str) -> Result<usize, String> {
         Err(format!("\"{name}\" should be a whole number"))
     }
@@ -61,9 +61,9 @@ impl Sources for NoSources {
 
 /// Takes every name for something: checks the form of an expression before anything is read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct AnySources;
+pub struct AnyNames;
 
-impl Sources for AnySources {
+impl NameLookup for AnyNames {
     fn class(&self, _name: &str) -> Result<usize, String> {
         Ok(0)
     }

@@ -134,19 +134,19 @@ fn parts<'a>(image: &'a [f32], background: &[f32]) -> (&'a [f32], &'a [f32]) {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        Fourier, FourierOptions, Pixel, PixelOptions, Sources, Squash, checks, normal_numbers,
+        Fourier, FourierOptions, ParamSources, Pixel, PixelOptions, Squash, checks, normal_numbers,
     };
     use super::*;
 
     fn fourier(channels: usize) -> Box<dyn Param> {
         let shape = [channels, 4, 5];
-        Box::new(Fourier::new(shape, FourierOptions::default(), &Sources::default()).unwrap())
+        Box::new(Fourier::new(shape, FourierOptions::default(), &ParamSources::default()).unwrap())
     }
 
     #[test]
     fn gradient_and_way_back() {
         let pixel = PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() };
-        let plane = Box::new(Pixel::new([1, 4, 5], pixel, &Sources::default()).unwrap());
+        let plane = Box::new(Pixel::new([1, 4, 5], pixel, &ParamSources::default()).unwrap());
         for param in [WithAlpha::new(fourier(3), fourier(1)), WithAlpha::new(fourier(1), plane)] {
             let param = param.unwrap();
             checks::assert_gradient(&param, 0.3, 1e-2, 2e-3);
@@ -167,7 +167,7 @@ mod tests {
         assert!(
             WithAlpha::new(
                 fourier(3),
-                Box::new(Pixel::new([1, 4, 4], PixelOptions::default(), &Sources::default()).unwrap())
+                Box::new(Pixel::new([1, 4, 4], PixelOptions::default(), &ParamSources::default()).unwrap())
             )
             .is_err()
         );

@@ -1,6 +1,6 @@
 //! From decorrelated coordinates to an image: the end of most parametrizations.
 
-use super::{Sources, Squash};
+use super::{ParamSources, Squash};
 use crate::color::{Decorrelate, IMAGENET_COLOR_MEAN, Mixing};
 use crate::error::{Error, Result};
 
@@ -24,7 +24,7 @@ impl Colors {
         channels: usize,
         decorrelate: Decorrelate,
         squash: Squash,
-        sources: &Sources,
+        sources: &ParamSources,
     ) -> Result<Colors> {
         if decorrelate == Decorrelate::Data {
             let Some(statistics) = &sources.statistics else {

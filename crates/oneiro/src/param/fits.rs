@@ -18,7 +18,7 @@ fn step(optimizer: &mut dyn Optimizer, params: &mut [f32], gradient: &[f32]) {
 /// edges.
 fn photograph() -> Vec<f32> {
     let options = FourierOptions { init_std: 0.6, ..FourierOptions::default() };
-    let clouds = Fourier::new([3, SIDE, SIDE], options, &Sources::default()).unwrap();
+    let clouds = Fourier::new([3, SIDE, SIDE], options, &ParamSources::default()).unwrap();
     let mut image = checks::image_of(&clouds, &checks::start_of(&clouds, 21));
     for (at, value) in image.iter_mut().enumerate() {
         let (channel, y, x) = (at / (SIDE * SIDE), at / SIDE % SIDE, at % SIDE);
@@ -77,7 +77,7 @@ const SHAPE: [usize; 3] = [3, SIDE, SIDE];
 fn pixels_fit_a_photograph() {
     for squash in [Squash::Identity, Squash::Sigmoid] {
         let param =
-            Pixel::new(SHAPE, PixelOptions { squash, ..PixelOptions::default() }, &Sources::default())
+            Pixel::new(SHAPE, PixelOptions { squash, ..PixelOptions::default() }, &ParamSources::default())
                 .unwrap();
         assert_fits("pixel", &param, adam());
     }
@@ -85,13 +85,13 @@ fn pixels_fit_a_photograph() {
 
 #[test]
 fn a_spectrum_fits_a_photograph() {
-    let param = Fourier::new(SHAPE, FourierOptions::default(), &Sources::default()).unwrap();
+    let param = Fourier::new(SHAPE, FourierOptions::default(), &ParamSources::default()).unwrap();
     assert_fits("fourier", &param, adam());
 }
 
 #[test]
 fn a_pyramid_fits_a_photograph() {
-    let param = Laplacian::new(SHAPE, LaplacianOptions::default(), &Sources::default()).unwrap();
+    let param = Laplacian::new(SHAPE, LaplacianOptions::default(), &ParamSources::default()).unwrap();
     assert_fits("laplacian", &param, adam());
 }
 
@@ -99,7 +99,7 @@ fn a_pyramid_fits_a_photograph() {
 fn shared_low_resolutions_with_detail_fit_a_photograph() {
     for detail in [Detail::Fourier, Detail::Pixel] {
         let options = SharedOptions { detail, ..SharedOptions::default() };
-        let param = Shared::new(SHAPE, options, &Sources::default()).unwrap();
+        let param = Shared::new(SHAPE, options, &ParamSources::default()).unwrap();
         assert_fits("shared", &param, adam());
     }
 }

@@ -11,7 +11,7 @@
 
 use super::colors::Colors;
 use super::spectrum::{Axis, Spectrum, natural_decay};
-use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::color::{Decorrelate, Mixing};
 use crate::error::Result;
 use crate::rng::Stream;
@@ -66,7 +66,7 @@ impl Fourier {
     /// # Errors
     ///
     /// If the colours are to be decorrelated by data that `sources` does not have for C channels.
-    pub fn new(shape: [usize; 3], options: FourierOptions, sources: &Sources) -> Result<Fourier> {
+    pub fn new(shape: [usize; 3], options: FourierOptions, sources: &ParamSources) -> Result<Fourier> {
         let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
         Ok(Fourier::with_colors(shape, options, colors))
     }
@@ -176,7 +176,7 @@ mod tests {
 
     fn linear(channels: usize, height: usize, width: usize) -> Fourier {
         let options = FourierOptions { squash: Squash::Identity, ..FourierOptions::default() };
-        Fourier::new([channels, height, width], options, &Sources::default()).unwrap()
+        Fourier::new([channels, height, width], options, &ParamSources::default()).unwrap()
     }
 
     #[test]
@@ -244,9 +244,12 @@ mod tests {
     fn gradient_and_way_back() {
         for channels in [1, 2, 3] {
             for [height, width] in SIZES {
-                let squashed =
-                    Fourier::new([channels, height, width], FourierOptions::default(), &Sources::default())
-                        .unwrap();
+                let squashed = Fourier::new(
+                    [channels, height, width],
+                    FourierOptions::default(),
+                    &ParamSources::default(),
+                )
+                .unwrap();
                 checks::assert_gradient(&squashed, 0.3, 1e-2, 2e-3);
                 checks::assert_way_back(&squashed, 1e-4);
                 checks::assert_gradient(&linear(channels, height, width), 0.3, 1e-1, 1e-3);
@@ -258,8 +261,8 @@ mod tests {
     #[test]
     fn colours_of_data_are_those_of_its_statistics() {
         let options = FourierOptions { decorrelate: Decorrelate::Data, ..FourierOptions::default() };
-        assert!(Fourier::new([3, 4, 4], options, &Sources::default()).is_err());
-        let sources = Sources { statistics: Some(Statistics::imagenet()), ..Sources::default() };
+        assert!(Fourier::new([3, 4, 4], options, &ParamSources::default()).is_err());
+        let sources = ParamSources { statistics: Some(Statistics::imagenet()), ..ParamSources::default() };
         let error = Fourier::new([2, 4, 4], options, &sources).unwrap_err().to_string();
         assert!(error.contains("3 channels") && error.contains('2'), "{error}");
         let data = Fourier::new([3, 4, 5], options, &sources).unwrap();
@@ -277,14 +280,14 @@ mod tests {
         assert_eq!(zero(&linear(3, 1, 1)), IMAGENET_COLOR_MEAN);
         assert_eq!(zero(&linear(1, 1, 1)), [0.0]);
         assert_eq!(
-            zero(&Fourier::new([3, 1, 1], FourierOptions::default(), &Sources::default()).unwrap()),
+            zero(&Fourier::new([3, 1, 1], FourierOptions::default(), &ParamSources::default()).unwrap()),
             [0.5; 3]
         );
     }
 
     #[test]
     fn a_work_can_be_used_again() {
-        let param = Fourier::new([3, 6, 9], FourierOptions::default(), &Sources::default()).unwrap();
+        let param = Fourier::new([3, 6, 9], FourierOptions::default(), &ParamSources::default()).unwrap();
         let (a, b) = (checks::start_of(&param, 1), checks::start_of(&param, 2));
         let mut work = param.work();
         let mut out = vec![0.0; 3 * 54];

@@ -9,7 +9,7 @@
 
 use super::colors::Colors;
 use super::pyramid::Pyramid;
-use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::color::Decorrelate;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
@@ -62,7 +62,7 @@ impl Laplacian {
     ///
     /// If there are no levels or more than 16, or the colours are to be decorrelated by data that `sources`
     /// does not have for C channels.
-    pub fn new(shape: [usize; 3], options: LaplacianOptions, sources: &Sources) -> Result<Laplacian> {
+    pub fn new(shape: [usize; 3], options: LaplacianOptions, sources: &ParamSources) -> Result<Laplacian> {
         if !(1..=MAX_LEVELS).contains(&options.levels) {
             return Err(Error::Settings(format!(
                 "a Laplacian pyramid of {} levels; 1 to {MAX_LEVELS} are possible",
@@ -122,7 +122,7 @@ mod tests {
         for shape in [[1, 9, 14], [3, 8, 8], [2, 1, 5], [3, 1, 1]] {
             for squash in [Squash::Sigmoid, Squash::Identity] {
                 let options = LaplacianOptions { squash, ..LaplacianOptions::default() };
-                let param = Laplacian::new(shape, options, &Sources::default()).unwrap();
+                let param = Laplacian::new(shape, options, &ParamSources::default()).unwrap();
                 checks::assert_gradient(&param, 0.3, 1e-2, 2e-3);
                 checks::assert_way_back(&param, 1e-4);
             }
@@ -136,7 +136,7 @@ mod tests {
             squash: Squash::Identity,
             ..LaplacianOptions::default()
         };
-        let param = Laplacian::new([1, 8, 8], options, &Sources::default()).unwrap();
+        let param = Laplacian::new([1, 8, 8], options, &ParamSources::default()).unwrap();
         assert_eq!(param.len(), 1 + 4 + 16 + 64);
         let mut params = vec![0.0; param.len()];
         params[0] = 1.0;
@@ -147,7 +147,7 @@ mod tests {
     fn impossible_counts_of_levels_are_refused() {
         for levels in [0, 17] {
             let options = LaplacianOptions { levels, ..LaplacianOptions::default() };
-            let error = Laplacian::new([3, 8, 8], options, &Sources::default()).unwrap_err();
+            let error = Laplacian::new([3, 8, 8], options, &ParamSources::default()).unwrap_err();
             assert!(error.to_string().contains("levels"), "{error}");
         }
     }

@@ -22,7 +22,7 @@
 
 use super::colors::Colors;
 use super::spectrum::{Axis, Spectrum, natural_decay};
-use super::{Param, Sources, Squash, Work, check_image, normal_numbers};
+use super::{Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::rng::Stream;
@@ -86,7 +86,7 @@ impl Maco {
     /// # Errors
     ///
     /// If the statistics have other channels than the image, or the contrast is no positive number.
-    pub fn new(shape: [usize; 3], options: MacoOptions, sources: &Sources) -> Result<Maco> {
+    pub fn new(shape: [usize; 3], options: MacoOptions, sources: &ParamSources) -> Result<Maco> {
         let [channels, height, width] = shape;
         assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
         if !(options.contrast.is_finite() && options.contrast > 0.0) {
@@ -320,7 +320,7 @@ mod tests {
     use std::sync::Arc;
 
     /// Statistics of noise with C channels.
-    fn sources(channels: usize, size: [usize; 2]) -> Sources {
+    fn sources(channels: usize, size: [usize; 2]) -> ParamSources {
         let mut rng = Stream::new(4, 0);
         let images: Vec<Vec<f32>> =
             (0..5).map(|_| normal_numbers(&mut rng, channels * size[0] * size[1], 0.5, 0.2)).collect();
@@ -328,7 +328,7 @@ mod tests {
         images.iter().for_each(|i| colors.add(i));
         let mut spectra = colors.finish(size).unwrap();
         images.iter().for_each(|i| spectra.add(i));
-        Sources { statistics: Some(Arc::new(spectra.finish().unwrap())), ..Sources::default() }
+        ParamSources { statistics: Some(Arc::new(spectra.finish().unwrap())), ..ParamSources::default() }
     }
 
     const SHAPES: [[usize; 3]; 6] = [[1, 8, 8], [2, 5, 6], [3, 6, 5], [1, 1, 7], [2, 4, 1], [3, 16, 12]];
@@ -365,7 +365,7 @@ mod tests {
             .iter()
             .map(|shape| Maco::new(*shape, options, &sources(shape[0], [8, 8])).unwrap())
             .collect();
-        cases.push(Maco::new([3, 50, 61], options, &Sources::default()).unwrap());
+        cases.push(Maco::new([3, 50, 61], options, &ParamSources::default()).unwrap());
         for param in cases {
             let largest = param.magnitude().iter().fold(0.0f32, |m, v| m.max(*v));
             for seed in 0..3 {
@@ -382,7 +382,7 @@ mod tests {
     fn at_the_size_of_the_statistics_the_magnitudes_are_theirs_but_for_a_factor() {
         let photographs = Statistics::imagenet();
         let [height, width] = photographs.size();
-        let param = Maco::new([3, height, width], MacoOptions::default(), &Sources::default()).unwrap();
+        let param = Maco::new([3, height, width], MacoOptions::default(), &ParamSources::default()).unwrap();
         let factor = param.magnitude()[1] / photographs.spectrum()[1];
         for (ours, theirs) in param.magnitude().iter().zip(photographs.spectrum()) {
             assert!((ours - factor * theirs).abs() <= 1e-4 * ours, "{ours} {theirs}");
@@ -393,7 +393,7 @@ mod tests {
     fn decorrelated_values_have_the_contrast_as_deviation() {
         for size in [[64, 64], [200, 131]] {
             let options = MacoOptions { contrast: 0.7, squash: Squash::Identity, ..MacoOptions::default() };
-            let param = Maco::new([3, size[0], size[1]], options, &Sources::default()).unwrap();
+            let param = Maco::new([3, size[0], size[1]], options, &ParamSources::default()).unwrap();
             let mut image = checks::image_of(&param, &checks::start_of(&param, 5));
             param.colors.unapply(&mut image);
             let variance = |plane: &[f32]| {
@@ -415,13 +415,13 @@ mod tests {
             let again = checks::image_of(&param, &param.from_image(&image).unwrap());
             assert!(image.iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-3), "{param:?}");
         }
-        let standard = Maco::new([3, 4, 4], MacoOptions::default(), &Sources::default()).unwrap();
+        let standard = Maco::new([3, 4, 4], MacoOptions::default(), &ParamSources::default()).unwrap();
         assert!(standard.from_image(&[0.5; 48]).is_none());
     }
 
     #[test]
     fn statistics_of_other_channels_are_refused() {
-        let error = Maco::new([1, 8, 8], MacoOptions::default(), &Sources::default()).unwrap_err();
+        let error = Maco::new([1, 8, 8], MacoOptions::default(), &ParamSources::default()).unwrap_err();
         assert!(error.to_string().contains("3 channels"), "{error}");
     }
 }

@@ -97,11 +97,11 @@ impl Param for Masked {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fourier, FourierOptions, Sources, checks};
+    use super::super::{Fourier, FourierOptions, ParamSources, checks};
     use super::*;
 
     fn fourier() -> Box<dyn Param> {
-        Box::new(Fourier::new([3, 2, 3], FourierOptions::default(), &Sources::default()).unwrap())
+        Box::new(Fourier::new([3, 2, 3], FourierOptions::default(), &ParamSources::default()).unwrap())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The image itself.
 
-use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ impl Pixel {
     /// # Errors
     ///
     /// If the levels are no positive number, or centred values are to be squashed.
-    pub fn new(shape: [usize; 3], options: PixelOptions, sources: &Sources) -> Result<Pixel> {
+    pub fn new(shape: [usize; 3], options: PixelOptions, sources: &ParamSources) -> Result<Pixel> {
         if !(options.levels.is_finite() && options.levels > 0.0) {
             return Err(Error::Settings(format!(
                 "{} levels of a pixel: a positive number is needed",
@@ -185,12 +185,12 @@ mod tests {
     use super::*;
 
     fn pixel(squash: Squash) -> Pixel {
-        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() }, &Sources::default())
+        Pixel::new([2, 3, 5], PixelOptions { squash, ..PixelOptions::default() }, &ParamSources::default())
             .unwrap()
     }
 
     fn preimage() -> Pixel {
-        let sources = Sources { mean: vec![0.4, 0.5], ..Sources::default() };
+        let sources = ParamSources { mean: vec![0.4, 0.5], ..ParamSources::default() };
         Pixel::new([2, 30, 50], PixelOptions::preimage(), &sources).unwrap()
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let param = Pixel::new(
             [1, 1, 2],
             PixelOptions { squash: Squash::Sigmoid, ..PixelOptions::default() },
-            &Sources::default(),
+            &ParamSources::default(),
         )
         .unwrap();
         let image = checks::image_of(&param, &param.from_image(&[0.0, 1.0]).unwrap());

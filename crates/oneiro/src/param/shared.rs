@@ -12,7 +12,7 @@
 use super::colors::Colors;
 use super::fourier::{Fourier, FourierOptions};
 use super::pyramid::Pyramid;
-use super::{INIT_STD, Param, Sources, Squash, Work, check_image, normal_numbers};
+use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::color::Decorrelate;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
@@ -83,7 +83,7 @@ impl Shared {
     ///
     /// If a factor is 0, there is nothing to optimise, the weight is no finite number or 0, or the colours are
     /// to be decorrelated by data that `sources` does not have for C channels.
-    pub fn new(shape: [usize; 3], options: SharedOptions, sources: &Sources) -> Result<Shared> {
+    pub fn new(shape: [usize; 3], options: SharedOptions, sources: &ParamSources) -> Result<Shared> {
         let wrong = |text: &str| Err(Error::Settings(format!("shared low resolutions: {text}")));
         if options.factors.contains(&0) {
             return wrong("a factor is 0; 1 is the size of the image");
@@ -209,7 +209,7 @@ mod tests {
 
     fn shared(shape: [usize; 3], detail: Detail, weight: f32) -> Shared {
         let options = SharedOptions { detail, weight, ..SharedOptions::default() };
-        Shared::new(shape, options, &Sources::default()).unwrap()
+        Shared::new(shape, options, &ParamSources::default()).unwrap()
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_change_of_the_shared_range_moves_every_image_alike() {
         let options = SharedOptions { squash: Squash::Identity, ..SharedOptions::default() };
-        let param = Shared::new([3, 16, 16], options, &Sources::default()).unwrap();
+        let param = Shared::new([3, 16, 16], options, &ParamSources::default()).unwrap();
         let moved = |own: u64| {
             let params = param.init(&mut Stream::new(own, 0), &mut Stream::new(9, 9));
             let mut other = params.clone();
@@ -260,7 +260,7 @@ mod tests {
             SharedOptions { factors: vec![], detail: Detail::None, ..SharedOptions::default() },
             SharedOptions { weight: 0.0, ..SharedOptions::default() },
         ] {
-            assert!(Shared::new([3, 8, 8], options, &Sources::default()).is_err());
+            assert!(Shared::new([3, 8, 8], options, &ParamSources::default()).is_err());
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::color::Decorrelate;
 use crate::error::Result;
 use crate::param::{
     Cppn, CppnOptions, Dense, DenseOptions, Fourier, FourierOptions, Laplacian, LaplacianOptions, Maco,
-    MacoOptions, Param, Pixel, PixelOptions, Shared, SharedOptions, Sources, Squash, WithAlpha,
+    MacoOptions, Param, ParamSources, Pixel, PixelOptions, Shared, SharedOptions, Squash, WithAlpha,
 };
 use crate::range::Range;
 
@@ -42,7 +42,7 @@ impl ParamSpec {
     /// # Errors
     ///
     /// If an option is out of its range, or statistics are missing or of other channels.
-    pub fn build(&self, shape: [usize; 3], sources: &Sources) -> Result<Box<dyn Param>> {
+    pub fn build(&self, shape: [usize; 3], sources: &ParamSources) -> Result<Box<dyn Param>> {
         Ok(match self {
             Self::Pixel(options) => Box::new(Pixel::new(shape, *options, sources)?),
             Self::Fourier(options) => Box::new(Fourier::new(shape, *options, sources)?),
@@ -97,7 +97,7 @@ impl ParamSpec {
     /// # Errors
     ///
     /// As [`ParamSpec::build`].
-    pub fn build_with_alpha(&self, shape: [usize; 3], sources: &Sources) -> Result<Box<dyn Param>> {
+    pub fn build_with_alpha(&self, shape: [usize; 3], sources: &ParamSources) -> Result<Box<dyn Param>> {
         let [_, height, width] = shape;
         let alpha = self.of_alpha().build([1, height, width], sources)?;
         Ok(Box::new(WithAlpha::new(self.build(shape, sources)?, alpha)?))
@@ -190,8 +190,8 @@ mod tests {
             assert!(text.contains(&format!("[param.{name}")), "{text}");
             assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset);
             for (param, channels) in [
-                (preset.param.build([3, 9, 6], &Sources::default()), 3),
-                (preset.param.build_with_alpha([3, 9, 6], &Sources::default()), 4),
+                (preset.param.build([3, 9, 6], &ParamSources::default()), 3),
+                (preset.param.build_with_alpha([3, 9, 6], &ParamSources::default()), 4),
             ] {
                 let param = param.unwrap();
                 assert_eq!(param.shape(), [channels, 9, 6]);

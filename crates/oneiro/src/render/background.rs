@@ -1,7 +1,7 @@
 //! What is seen through a transparent picture: a new random picture each step, so that only what must be opaque is.
 
 use crate::error::Result;
-use crate::param::{Fourier, FourierOptions, Param, Sources, Work};
+use crate::param::{Fourier, FourierOptions, Param, ParamSources, Work};
 use crate::rng::Stream;
 
 /// Deviation of the background's spectrum (Lucid, `optvis/transform.py`, `collapse_alpha_random`).
@@ -18,7 +18,7 @@ impl Background {
     /// For pictures of this shape (C, H, W), transparency not counted.
     pub fn new(shape: [usize; 3]) -> Result<Self> {
         let options = FourierOptions { init_std: BACKGROUND_STD, ..FourierOptions::default() };
-        let param = Fourier::new(shape, options, &Sources::default())?;
+        let param = Fourier::new(shape, options, &ParamSources::default())?;
         Ok(Self { work: param.work(), image: vec![0.0; shape.iter().product()], param })
     }
 

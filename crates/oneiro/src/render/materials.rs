@@ -7,7 +7,7 @@ use oneiro_image::Image;
 
 use crate::error::{Error, Result};
 use crate::objective::Reference;
-use crate::param::{Masked, Param, Sources};
+use crate::param::{Masked, Param, ParamSources};
 use crate::preprocess::REC601_LUMA;
 use crate::preset::Preset;
 use crate::statistics::Statistics;
@@ -53,7 +53,7 @@ impl Materials {
         shape: [usize; 3],
         mean: Vec<f32>,
     ) -> Result<Started> {
-        let sources = Sources { statistics: self.statistics.clone(), mean };
+        let sources = ParamSources { statistics: self.statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = [shape[0] - usize::from(preset.alpha), shape[1], shape[2]];
         // Also where a parametrization would not read them.

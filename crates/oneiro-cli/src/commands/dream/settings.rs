@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::dream::{Display, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
+use oneiro::dream::{DreamDisplay, DreamPreset, MAX_SIDE, Normalize, OctaveStart};
 use oneiro::preset::Preset;
 
 use crate::args::settings::is_recipe_file;
@@ -79,7 +79,7 @@ impl DreamArgs {
             Some(mut preset) => {
                 // Noise has neither colours nor detail of its own to keep; a photo has both.
                 if !from_noise {
-                    preset.display = Display::Clip;
+                    preset.display = DreamDisplay::Clip;
                     preset.octave_start = OctaveStart::Detail;
                 }
                 preset
@@ -133,8 +133,8 @@ impl DreamArgs {
             None => {}
         }
         match self.display.as_deref() {
-            Some("clip") => p.display = Display::Clip,
-            Some(_) => p.display = Display::Standardize,
+            Some("clip") => p.display = DreamDisplay::Clip,
+            Some(_) => p.display = DreamDisplay::Standardize,
             None => {}
         }
         p.check()?;

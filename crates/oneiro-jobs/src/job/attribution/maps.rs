@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::attribution::{Attribution, Method, Settings, Subject, Summary, attribute, top_class};
+use oneiro::attribution::{Attribution, AttributionTarget, Method, Settings, Summary, attribute, top_class};
 use oneiro::objective::Objective;
 use oneiro_media::Image;
 
-use super::{ImageReport, MapReport, Recipe};
+use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
@@ -24,7 +24,7 @@ const EVEN: f64 = 0.995;
 /// The strongest value up to which a map holds rounding alone, such as that of a unit that is off.
 const NOTHING: f64 = 1e-24;
 /// An image to attribute.
-pub(super) struct Photo {
+pub(super) struct InputImage {
     /// As the person named it.
     pub file: String,
     pub sha256: String,
@@ -47,7 +47,7 @@ pub(super) struct Row {
     pub maps: Vec<Attribution>,
 }
 
-impl Photo {
+impl InputImage {
     /// Reads an image file; `file` is what it is called.
     pub(super) fn read(path: &Path, file: String) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
@@ -57,7 +57,7 @@ impl Photo {
     }
 
     /// What the network is shown of it.
-    fn framed(&self, size: [usize; 2], recipe: &Recipe) -> Result<(Image, Framing)> {
+    fn framed(&self, size: [usize; 2], recipe: &AttributionSettings) -> Result<(Image, Framing)> {
         let Image { height, width, .. } = self.image;
         let framed = if recipe.full {
             oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
@@ -83,12 +83,12 @@ impl Photo {
 pub(super) fn attribute_all(
     context: &Context,
     model: &LoadedModel,
-    recipe: &Recipe,
-    photos: &[Photo],
+    recipe: &AttributionSettings,
+    photos: &[InputImage],
     asked: &[(Asked, Option<String>)],
 ) -> Result<Vec<Row>> {
     let mut progress = Task::new(context, "attributing", (photos.len() * recipe.methods.len()) as u64);
-    let mut compiled: Option<Subject<'_>> = None;
+    let mut compiled: Option<AttributionTarget<'_>> = None;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
     // The size is the same for every objective.
@@ -106,9 +106,9 @@ pub(super) fn attribute_all(
                 (unit, Objective::logit(class), format!("{name} (top class)"))
             }
         };
-        let mut subject = match compiled.take().filter(|s| *s.objective() == objective) {
-            Some(subject) => subject,
-            None => context.compute(|| Subject::new(&model.model, &objective, recipe.size))?,
+        let mut target = match compiled.take().filter(|s| *s.objective() == objective) {
+            Some(target) => target,
+            None => context.compute(|| AttributionTarget::new(&model.model, &objective, recipe.size))?,
         };
         let mut maps = Vec::new();
         for &method in &recipe.methods {
@@ -119,7 +119,7 @@ pub(super) fn attribute_all(
                 !context.is_cancelled()
             };
             let map =
-                context.compute(|| attribute(&mut subject, &shown.data, method, &recipe.settings, watch));
+                context.compute(|| attribute(&mut target, &shown.data, method, &recipe.settings, watch));
             progress.advance(1);
             let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
             match map {
@@ -130,7 +130,7 @@ pub(super) fn attribute_all(
                 Err(why) => failures.push((&photo.file, method, why)),
             }
         }
-        compiled = Some(subject);
+        compiled = Some(target);
         if maps.is_empty() {
             continue;
         }
@@ -167,7 +167,7 @@ pub(super) fn attribute_all(
     Ok(rows)
 }
 
-fn shown_size(model: &LoadedModel, recipe: &Recipe) -> Result<[usize; 2]> {
+fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usize; 2]> {
     let shapes = model.model.input_shapes(1, recipe.size)?;
     let image = |card: &oneiro::card::InputCard| card.kind == oneiro::card::InputKind::Image;
     match model.model.card.input.iter().position(image) {

@@ -8,7 +8,7 @@ use oneiro::attribution::{Method, Settings};
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 
 use super::maps::Row;
-use super::{ImageReport, KEY, MapReport, Recipe};
+use super::{AttributionSettings, ImageReport, KEY, MapReport};
 use crate::model::LoadedModel;
 use crate::numbers::short;
 use crate::provenance::text_of_model;
@@ -22,7 +22,11 @@ const WIDTH: usize = 192;
 const CELL_WIDTH: usize = 224;
 
 /// The sheet as a PNG that says how it was made.
-pub(super) fn sheet(model: &LoadedModel, recipe: &Recipe, rows: &[Row]) -> Result<(Image, PngText)> {
+pub(super) fn sheet(
+    model: &LoadedModel,
+    recipe: &AttributionSettings,
+    rows: &[Row],
+) -> Result<(Image, PngText)> {
     let widest = rows.iter().map(|r| r.shown.width.max(r.shown.height)).max().unwrap_or(1);
     let mut sheet = Sheet::new((recipe.methods.len() + 1).min(COLUMNS))
         .title(&recipe.title)

@@ -7,7 +7,7 @@ use oneiro_media::{Cell, Filter, Image, Sheet};
 use oneiro_net::analysis;
 use serde::{Deserialize, Serialize};
 
-use super::{CellReport, Made, Recipe, Seen, render_units};
+use super::{CellReport, GridSettings, LayerView, Made, render_units};
 use crate::job::Run;
 use crate::job::render::{RenderUnit, Setting};
 use crate::job::sheet::MIN_CELL_WIDTH;
@@ -63,7 +63,7 @@ struct Square {
 }
 
 impl Dictionary {
-    fn positions(&self, recipe: &Recipe, seen: &Seen) -> Result<Vec<[usize; 2]>> {
+    fn positions(&self, recipe: &GridSettings, seen: &LayerView) -> Result<Vec<[usize; 2]>> {
         let [_, rows, columns] = seen.cells.shape();
         match &self.places {
             Positions::Strongest(n) => Ok(seen.cells.strongest(*n)),
@@ -82,9 +82,9 @@ impl Dictionary {
         &self,
         run: &Run<'_>,
         model: &LoadedModel,
-        recipe: &Recipe,
+        recipe: &GridSettings,
         setting: &Setting,
-        seen: &Seen,
+        seen: &LayerView,
     ) -> Result<Made> {
         let positions = self.positions(recipe, seen)?;
         let cells: Vec<CellReport> = positions.iter().map(|&at| seen.report(at, self.top, None)).collect();
@@ -149,7 +149,7 @@ impl Dictionary {
 }
 
 /// The extent of the layer's receptive field on the photo, in pixels; all of it where it is not known.
-fn extent(model: &LoadedModel, recipe: &Recipe) -> Result<usize> {
+fn extent(model: &LoadedModel, recipe: &GridSettings) -> Result<usize> {
     let shapes = model.model.input_shapes(1, recipe.image_size)?;
     let value = model.model.resolve(&recipe.layer)?;
     let layered = model.model.all_layered(&shapes)?;
@@ -162,7 +162,7 @@ fn extent(model: &LoadedModel, recipe: &Recipe) -> Result<usize> {
 
 /// What a position sees of the photo, and no more than is worth showing. A position is taken for the centre
 /// of its share of the photo, which layers without padding are off by a little.
-fn square(seen: &Seen, [y, x]: [usize; 2], extent: usize) -> Square {
+fn square(seen: &LayerView, [y, x]: [usize; 2], extent: usize) -> Square {
     let (width, height) = (seen.photo.width, seen.photo.height);
     let [_, rows, columns] = seen.cells.shape();
     let shorter = width.min(height);
@@ -175,7 +175,7 @@ fn square(seen: &Seen, [y, x]: [usize; 2], extent: usize) -> Square {
 }
 
 /// The photo with a frame around what each row shows of it.
-fn overview(seen: &Seen, squares: &[Square], height: usize) -> Result<Image> {
+fn overview(seen: &LayerView, squares: &[Square], height: usize) -> Result<Image> {
     let (w, h) = (seen.photo.width, seen.photo.height);
     let width = (w * height).div_ceil(h).max(1);
     let mut photo = oneiro_media::resize(&seen.photo, height, width, Filter::Triangle)?;

@@ -5,7 +5,7 @@ use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
 use serde::{Deserialize, Serialize};
 
-use super::{Made, NAMED, Recipe, Seen, render_units};
+use super::{GridSettings, LayerView, Made, NAMED, render_units};
 use crate::job::Run;
 use crate::job::render::{RenderUnit, Setting};
 use crate::model::LoadedModel;
@@ -67,11 +67,11 @@ impl Mosaic {
     }
 
     /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they share.
-    fn job(&self, recipe: &Recipe, seen: &Seen, at: [usize; 2]) -> RenderUnit {
+    fn job(&self, recipe: &GridSettings, seen: &LayerView, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();
         let direction = Direction { toward: Toward::Numbers(unit), minus: None, power: self.power, at: None };
-        let term = Term::new(&seen.heard, TermKind::Direction(direction));
+        let term = Term::new(&seen.objective_layer, TermKind::Direction(direction));
         RenderUnit::new(format!("{} at {},{}", recipe.layer, at[0], at[1]), term.into())
     }
 
@@ -80,9 +80,9 @@ impl Mosaic {
         &self,
         run: &Run<'_>,
         model: &LoadedModel,
-        recipe: &Recipe,
+        recipe: &GridSettings,
         setting: &Setting,
-        seen: &Seen,
+        seen: &LayerView,
     ) -> Result<Made> {
         let [_, rows, columns] = seen.cells.shape();
         if ((rows * columns) as u64).saturating_mul((recipe.side * recipe.side) as u64)
@@ -95,16 +95,16 @@ impl Mosaic {
                 oneiro_media::MAX_PIXELS / 1_000_000
             );
         }
-        let heard: Vec<[usize; 2]> =
+        let active: Vec<[usize; 2]> =
             seen.cells.positions().filter(|&at| seen.cells.magnitude(at) > 0.0).collect();
-        let jobs = heard.iter().map(|&at| self.job(recipe, seen, at)).collect();
+        let jobs = active.iter().map(|&at| self.job(recipe, seen, at)).collect();
         let finished = render_units(run, model, setting, jobs)?;
         let side = recipe.side + 2 * self.overlap(recipe.side);
         let largest = seen.cells.positions().map(|at| seen.cells.weight(at)).fold(0.0, f64::max);
-        let mut results = heard.iter().zip(&finished).peekable();
+        let mut results = active.iter().zip(&finished).peekable();
         let (mut tiles, mut cells) = (Vec::new(), Vec::new());
         for at in seen.cells.positions() {
-            let result = results.next_if(|(heard, _)| **heard == at).map(|(_, result)| result);
+            let result = results.next_if(|(active, _)| **active == at).map(|(_, result)| result);
             let picture = match result {
                 Some(r) => self.tile(&r.picture, recipe.side)?,
                 None => Image::filled(side, side, SILENT),
@@ -124,7 +124,13 @@ impl Mosaic {
     }
 
     /// Photo and grid side by side.
-    fn sheet(&self, recipe: &Recipe, setting: &Setting, seen: &Seen, grid: Image) -> Result<Image> {
+    fn sheet(
+        &self,
+        recipe: &GridSettings,
+        setting: &Setting,
+        seen: &LayerView,
+        grid: Image,
+    ) -> Result<Image> {
         let photo = oneiro_media::resize(&seen.photo, grid.height, grid.width, Filter::Triangle)?;
         let preset = &setting.preset;
         let mut words =

@@ -5,11 +5,11 @@ use oneiro::objective::{Objective, Term, TermKind};
 use serde::{Deserialize, Serialize};
 
 use super::{Rendering, each_once, photo, readable};
+use crate::job::named_objective::NamedObjective;
 use crate::job::render::RenderReport;
 use crate::job::render::work::{UnitRequest, Work};
 use crate::job::sheet::layout::Measure;
 use crate::job::sheet::{self, Row, SheetJob, SheetPlan};
-use crate::job::wish::Wish;
 use crate::job::{Job, Run, Sink};
 use crate::source::references::Files;
 use crate::source::stem;
@@ -21,7 +21,8 @@ pub struct AccentuationJob {
     /// Files of the photos.
     pub images: Vec<String>,
     /// What there is to be more of.
-    pub wishes: Vec<Wish>,
+    #[serde(alias = "wishes")]
+    pub objectives: Vec<NamedObjective>,
     /// The layer at which results stay near their photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,
@@ -39,7 +40,10 @@ impl AccentuationJob {
         let model = run.model()?;
         let settings = &self.rendering.work.settings;
         let size = settings.first().and_then(|s| s.preset.size);
-        let wanted = self.wishes.iter().map(|wish| Ok((wish.unit.clone(), wish.objective(model, size)?)));
+        let wanted = self
+            .objectives
+            .iter()
+            .map(|objective| Ok((objective.unit.clone(), objective.objective(model, size)?)));
         let wanted = wanted.collect::<Result<Vec<_>>>()?;
         let files = Files::new(model, size)?;
         let mut rows = Vec::new();
@@ -83,18 +87,19 @@ impl Job for AccentuationJob {
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
         let SheetJob { work, layout } = self.sheet(run)?;
         let made = sheet::make(run, &work, &layout)?;
-        let wishes = self.wishes.iter().map(|wish| wish.completed(run)).collect::<Result<_>>()?;
-        let job = Self { wishes, rendering: self.rendering.done(&made), ..self.clone() };
+        let objectives =
+            self.objectives.iter().map(|objective| objective.completed(run)).collect::<Result<_>>()?;
+        let job = Self { objectives, rendering: self.rendering.done(&made), ..self.clone() };
         made.write(run, &job, sink)?;
         Ok(made.report())
     }
 
     fn sources(&self) -> Vec<String> {
-        let request = |wish: &Wish| UnitRequest {
-            objective: wish.objective.clone(),
-            ..UnitRequest::new(wish.unit.clone())
+        let request = |objective: &NamedObjective| UnitRequest {
+            objective: objective.objective.clone(),
+            ..UnitRequest::new(objective.unit.clone())
         };
-        let work = Work { units: self.wishes.iter().map(request).collect(), ..Work::default() };
+        let work = Work { units: self.objectives.iter().map(request).collect(), ..Work::default() };
         let of_objectives = work.sources();
         let all = self.images.iter().chain(&of_objectives).chain(&self.start);
         each_once(all.chain(&self.rendering.work.sources()))

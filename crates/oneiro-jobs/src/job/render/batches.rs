@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::preset::Preset;
-use oneiro::probe::Probe;
 use oneiro::render::{Materials, Render};
 
 use super::film::{self, Camera};
 use super::report::UnitReport;
-use super::saved::{self, Levels};
+use super::saved::{self, SavedImage};
 use super::stored::{self, StoredUnit};
 use super::text::png_text;
-use super::{Finished, Options, Prepared, RenderUnit, Setting, remarks};
+use super::{Finished, Options, PreparedUnits, RenderUnit, Setting, remarks};
 use crate::context::Context;
 use crate::job::parts::Finish;
 use crate::job::{Role, Run};
@@ -25,7 +25,7 @@ const BATCH: usize = 4;
 
 /// Renders all units in batches; the results are in their order. Those that a folder of parts has are taken
 /// from it.
-pub fn render_all(run: &Run<'_>, work: &Prepared<'_>, options: &Options) -> Result<Vec<Finished>> {
+pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) -> Result<Vec<Finished>> {
     let context = run.context;
     remarks::on_units(context, work);
     let stored = if options.film.is_some() || run.parts().is_none() {
@@ -50,12 +50,12 @@ pub fn render_all(run: &Run<'_>, work: &Prepared<'_>, options: &Options) -> Resu
 /// Renders these units, and those that their pictures depend on.
 fn render_units(
     context: &Context,
-    work: &Prepared<'_>,
+    work: &PreparedUnits<'_>,
     options: &Options,
     wanted: &[usize],
     finish: Finish<'_, StoredUnit>,
 ) -> Result<()> {
-    let Prepared { model, units, settings, groups, .. } = work;
+    let PreparedUnits { model, units, settings, groups, .. } = work;
     let mut groups: Vec<(bool, Vec<usize>)> =
         groups.iter().map(|members| (work.is_joined(members), members.clone())).collect();
     for (joined, members) in &mut groups {
@@ -109,7 +109,7 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
     let views = preset.views.max(1);
     let accepts = |batch: usize| {
         let shapes = model.model.input_shapes(batch * views, preset.size)?;
-        Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
+        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
     };
     let mut batch = wanted.min(pictures_at_once(rayon::current_num_threads(), views));
     while batch > 1 && accepts(batch).is_err() {
@@ -125,7 +125,7 @@ fn pictures_at_once(threads: usize, views: usize) -> usize {
 
 fn render_batch(
     context: &Context,
-    work: &Prepared<'_>,
+    work: &PreparedUnits<'_>,
     members: &[usize],
     options: &Options,
     progress: &mut Task<'_>,
@@ -155,7 +155,7 @@ fn render_batch(
     if let Some(r) = rendered.iter().find(|r| !r.value.is_finite()) {
         return Err(oneiro::Error::NotFinite { objective: r.objective.to_string(), step: r.steps }.into());
     }
-    let levels = rendered.iter().map(|r| Levels::of(&r.images)).collect::<Result<Vec<_>>>()?;
+    let levels = rendered.iter().map(|r| SavedImage::of(&r.images)).collect::<Result<Vec<_>>>()?;
     let value_saved = saved::values_saved(&mut render, &rendered, &levels)?;
     let robustness = if options.robustness {
         saved::robustness(&mut render, &rendered, &levels)?.into_iter().map(Some).collect()

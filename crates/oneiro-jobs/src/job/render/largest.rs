@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::preprocess::Preprocess;
-use oneiro::probe::Probe;
 
 use crate::context::Context;
 use crate::model::LoadedModel;
@@ -20,10 +20,11 @@ pub fn largest_value(
 ) -> Result<f64> {
     let files = Files::new(model, size)?;
     let shapes = model.model.input_shapes(1, size)?;
-    let mut probe =
-        context.compute(|| Probe::new(&model.model, std::slice::from_ref(objective), &[], shapes, false))?;
+    let mut session = context.compute(|| {
+        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, false)
+    })?;
     let images: Vec<usize> =
-        (0..probe.inputs().len()).filter(|&i| probe.inputs()[i].used && model.is_image(i)).collect();
+        (0..session.inputs().len()).filter(|&i| session.inputs()[i].used && model.is_image(i)).collect();
     let [input] = images[..] else {
         bail!("--data: the network needs one picture input, it has {}", images.len());
     };
@@ -33,9 +34,9 @@ pub fn largest_value(
     for path in pictures {
         context.check()?;
         let picture = files.reference(path)?;
-        preprocess.apply(picture.image.colors(), probe.input_mut(input));
-        context.compute(|| probe.show_inputs().map(|()| probe.forward()))?;
-        largest = largest.max(probe.value(0));
+        preprocess.apply(picture.image.colors(), session.input_mut(input));
+        context.compute(|| session.show_inputs().map(|()| session.forward()))?;
+        largest = largest.max(session.value(0));
         progress.advance(1);
     }
     Ok(largest)

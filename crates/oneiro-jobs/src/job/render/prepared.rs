@@ -18,11 +18,12 @@ use crate::source::materials::Extras;
 use crate::source::references::{Files, picture_size, refitted};
 
 /// Adds a job to the text of a picture: of these units that depend on each other, the one at the place.
-pub(super) type Seal<'a> =
-    Box<dyn Fn(&Prepared<'_>, &mut PngText, &[usize], Place, &UnitReport) -> Result<()> + Send + Sync + 'a>;
+pub(super) type Seal<'a> = Box<
+    dyn Fn(&PreparedUnits<'_>, &mut PngText, &[usize], Place, &UnitReport) -> Result<()> + Send + Sync + 'a,
+>;
 
 /// Units that the network accepts, so that nothing is left to be wrong but numbers.
-pub struct Prepared<'a> {
+pub struct PreparedUnits<'a> {
     pub model: &'a LoadedModel,
     pub units: Vec<RenderUnit>,
     /// The settings, their sizes such that the network accepts them.
@@ -37,7 +38,7 @@ pub struct Prepared<'a> {
     pub(super) groups: Vec<Vec<usize>>,
 }
 
-impl Prepared<'_> {
+impl PreparedUnits<'_> {
     /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they
     /// share.
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
@@ -63,7 +64,7 @@ pub fn prepare<'a>(
     mut units: Vec<RenderUnit>,
     extras: Extras,
     keep_size: bool,
-) -> Result<Prepared<'a>> {
+) -> Result<PreparedUnits<'a>> {
     let Extras { materials, statistics_path } = extras;
     if units.is_empty() {
         bail!("there is nothing to render");
@@ -103,7 +104,7 @@ pub fn prepare<'a>(
         setting.preset.size = size;
     }
     model.framings.say(context);
-    Ok(Prepared { model, units, settings, materials, statistics_path, seal: None, groups })
+    Ok(PreparedUnits { model, units, settings, materials, statistics_path, seal: None, groups })
 }
 
 /// The size of a setting, or the model's own where the network does not accept it.

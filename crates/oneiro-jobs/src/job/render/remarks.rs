@@ -6,7 +6,7 @@ use oneiro::objective::{Objective, TermKind};
 
 use crate::context::Context;
 use crate::job::render::report::UnitReport;
-use crate::job::render::{Finished, Prepared};
+use crate::job::render::{Finished, PreparedUnits};
 
 /// Units that are named in a note; more are counted.
 const NAMED: usize = 4;
@@ -14,7 +14,7 @@ const NAMED: usize = 4;
 const ENOUGH_STEPS: usize = 64;
 
 /// Says before the work what the recipe lacks.
-pub fn on_units(context: &Context, work: &Prepared<'_>) {
+pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     let guessed = work.units.iter().any(|job| {
         let preset = &work.settings[job.setting].preset;
         preset.unit_weight.is_some() && preset.max_activation == 1.0 && !job.objective.compares()
@@ -28,7 +28,7 @@ pub fn on_units(context: &Context, work: &Prepared<'_>) {
 }
 
 /// Says what the results are not.
-pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished]) {
+pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finished]) {
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
     {
@@ -101,7 +101,7 @@ pub fn on_results(context: &Context, work: &Prepared<'_>, finished: &[Finished])
 }
 
 /// A layer of which a channel's mean stayed below zero, and the ReLU behind that cuts off what is below zero.
-fn silent_on_average(work: &Prepared<'_>, finished: &[Finished]) -> Option<(String, String)> {
+fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Option<(String, String)> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
         let of_channel = matches!(term.kind, TermKind::Channel(_));

@@ -34,7 +34,7 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
 }
 
 /// The first input's picture in 8-bit levels: all that the network reads of it, whether drawn or not.
-pub struct Levels {
+pub struct SavedImage {
     /// C, H, W.
     shape: [usize; 3],
     pub data: Vec<f32>,
@@ -42,7 +42,7 @@ pub struct Levels {
     pub alpha: Option<Vec<f32>>,
 }
 
-impl Levels {
+impl SavedImage {
     pub fn of(pictures: &[Picture]) -> Result<Self> {
         let picture = first(pictures)?;
         let (height, width) = (picture.image.height, picture.image.width);
@@ -102,8 +102,8 @@ impl Levels {
 fn values(
     render: &mut Render,
     rendered: &[Rendered],
-    levels: &[Levels],
-    disturb: impl Fn(&Levels) -> Result<Vec<f32>>,
+    levels: &[SavedImage],
+    disturb: impl Fn(&SavedImage) -> Result<Vec<f32>>,
 ) -> Result<Vec<f64>> {
     let pictures = levels
         .iter()
@@ -117,13 +117,17 @@ fn values(
 }
 
 /// The objectives' values on the pictures as 8-bit files hold them.
-pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[Levels]) -> Result<Vec<f64>> {
+pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[SavedImage]) -> Result<Vec<f64>> {
     values(render, rendered, levels, |l| Ok(l.data.clone()))
 }
 
 /// What of the objectives survives JPEG, a shift and a turn.
-pub fn robustness(render: &mut Render, rendered: &[Rendered], levels: &[Levels]) -> Result<Vec<Robustness>> {
-    let jpeg90 = values(render, rendered, levels, Levels::as_jpeg)?;
+pub fn robustness(
+    render: &mut Render,
+    rendered: &[Rendered],
+    levels: &[SavedImage],
+) -> Result<Vec<Robustness>> {
+    let jpeg90 = values(render, rendered, levels, SavedImage::as_jpeg)?;
     let shift4 = values(render, rendered, levels, |l| Ok(l.shifted(4)))?;
     let turn5 = values(render, rendered, levels, |l| l.turned(5.0))?;
     let each = |i: usize| Robustness { jpeg90: jpeg90[i], shift4: shift4[i], turn5: turn5[i] };
@@ -139,7 +143,7 @@ mod tests {
         let data = [0.1, 1.7, -0.2, 0.5].map(|v| [v; 64]).concat();
         let picture =
             Picture { input: "x".into(), image: Image::new([4, 8, 8], data).unwrap(), shown: [3, 3, 3] };
-        let levels = Levels::of(std::slice::from_ref(&picture)).unwrap();
+        let levels = SavedImage::of(std::slice::from_ref(&picture)).unwrap();
         let expected = [26.0, 255.0, 0.0, 128.0].map(|v| [v / 255.0; 64]).concat();
         assert_eq!(levels.data, expected);
         assert_eq!(levels.as_jpeg().unwrap(), expected, "JPEG keeps even planes");

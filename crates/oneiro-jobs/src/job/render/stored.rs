@@ -7,8 +7,8 @@ use oneiro_image::{Extent, Image};
 use serde::{Deserialize, Serialize};
 
 use super::report::UnitReport;
-use super::saved::{Levels, saved};
-use super::{Finished, Prepared};
+use super::saved::{SavedImage, saved};
+use super::{Finished, PreparedUnits};
 use crate::job::parts::{Part, Stored};
 use crate::job::render::work::UnitRequest;
 use crate::provenance::{VERSION, kernels};
@@ -100,7 +100,7 @@ impl StoredUnit {
             stop: stops.into_iter().find(|s| s.describe() == report.stop).unwrap_or(Stop::Steps),
             images,
         };
-        let Levels { data: levels, alpha, .. } = Levels::of(&rendered.images)?;
+        let SavedImage { data: levels, alpha, .. } = SavedImage::of(&rendered.images)?;
         let picture = saved(&rendered.images)?;
         Ok(Finished { rendered, report, picture, levels, alpha, film })
     }
@@ -108,7 +108,7 @@ impl StoredUnit {
 
 /// A part for each unit: its key holds the program, the network and its preparation, the unit, its recipe and
 /// the content of all files, and the same of those that its picture depends on.
-pub(super) fn parts(work: &Prepared<'_>, robustness: bool) -> Result<Vec<Part>> {
+pub(super) fn parts(work: &PreparedUnits<'_>, robustness: bool) -> Result<Vec<Part>> {
     let card = work.model.recorded_card().to_toml()?;
     let mut parts = Vec::with_capacity(work.units.len());
     for (i, unit) in work.units.iter().enumerate() {

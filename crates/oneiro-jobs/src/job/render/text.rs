@@ -9,7 +9,7 @@ use super::display::Display;
 use super::limits::check_preset;
 use super::report::UnitReport;
 use super::work::UnitRequest;
-use super::{Prepared, RenderUnit, Setting};
+use super::{PreparedUnits, RenderUnit, Setting};
 use crate::job::{Place, Role};
 use crate::provenance::{required, text_of_model};
 use crate::source::places;
@@ -24,7 +24,7 @@ pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
 }
 
 /// Names of the files that units are made from, each once.
-pub fn source_names(work: &Prepared<'_>, units: &[&RenderUnit]) -> Vec<String> {
+pub fn source_names(work: &PreparedUnits<'_>, units: &[&RenderUnit]) -> Vec<String> {
     let objectives: Vec<Objective> = units.iter().map(|u| u.objective.clone()).collect();
     let mut names = references::named(&objectives);
     let mask = work.materials.mask.as_ref().map(|m| m.name.clone());
@@ -38,7 +38,7 @@ pub fn source_names(work: &Prepared<'_>, units: &[&RenderUnit]) -> Vec<String> {
 }
 
 /// Adds the files that pictures were made from, with their hashes; the mask and the statistics also by name.
-pub fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -> Result<()> {
+pub fn push_sources(text: &mut PngText, work: &PreparedUnits<'_>, names: &[String]) -> Result<()> {
     if let Some(mask) = &work.materials.mask {
         text.push("mask", &mask.name);
     }
@@ -52,7 +52,7 @@ pub fn push_sources(text: &mut PngText, work: &Prepared<'_>, names: &[String]) -
 }
 
 /// The text of a unit's picture or film.
-pub fn png_text(work: &Prepared<'_>, unit: usize, report: &UnitReport, role: Role) -> Result<PngText> {
+pub fn png_text(work: &PreparedUnits<'_>, unit: usize, report: &UnitReport, role: Role) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
     text.push("unit", &report.unit);
     text.push("objective", &report.objective);

@@ -1,13 +1,13 @@
 //! Units to render as plain data.
 
 use anyhow::{Context as _, Result, bail};
-use oneiro::objective::{AnySources, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
 use super::film::Format;
 use super::limits::check_preset;
-use super::{Options, Prepared, RenderUnit, Setting, prepare};
+use super::{Options, PreparedUnits, RenderUnit, Setting, prepare};
 use crate::job::Run;
 use crate::model::LoadedModel;
 use crate::source::materials;
@@ -103,7 +103,7 @@ impl Work {
     ///
     /// # Errors
     /// Names the unit, and what does not fit.
-    pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<Prepared<'m>> {
+    pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<PreparedUnits<'m>> {
         let model = run.model()?;
         let units = self.resolve(model)?;
         let Some(first) = self.settings.first() else { bail!("there are no settings to render by") };
@@ -129,7 +129,7 @@ impl Work {
         let texts = self.units.iter().filter_map(|u| u.objective.as_deref());
         // What can't be read is refused when the job is run.
         let objectives: Vec<Objective> =
-            texts.filter_map(|text| Objective::parse(text, &AnySources).ok()).collect();
+            texts.filter_map(|text| Objective::parse(text, &AnyNames).ok()).collect();
         let mut names = references::named(&objectives);
         let starts = self.units.iter().filter_map(|u| u.start.clone());
         for name in starts.chain(self.mask.clone()).chain(self.statistics.clone()) {

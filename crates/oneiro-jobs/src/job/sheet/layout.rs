@@ -7,7 +7,7 @@ use crate::numbers::short;
 /// How the pictures of a sheet are laid out. Their order is that of the units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Layout {
+pub struct SheetLayout {
     /// What stands above it.
     pub title: String,
     /// What stands below the title.
@@ -22,7 +22,7 @@ pub struct Layout {
     pub rows: Vec<LayoutRow>,
 }
 
-impl Layout {
+impl SheetLayout {
     /// Number of units.
     pub fn cells(&self) -> usize {
         self.rows.iter().map(|row| row.captions.len()).sum()
@@ -72,7 +72,7 @@ pub struct LayoutRow {
     pub title: String,
     /// Pictures that are shown as they are, before the units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub photos: Vec<Photo>,
+    pub photos: Vec<SheetPhoto>,
     /// What stands below its pictures; lines are parted by newlines.
     pub captions: Vec<String>,
 }
@@ -80,7 +80,7 @@ pub struct LayoutRow {
 /// A picture of a sheet that was not made but read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Photo {
+pub struct SheetPhoto {
     /// The picture's file.
     pub path: String,
     /// What stands below it.

@@ -3,15 +3,15 @@
 use anyhow::Result;
 use oneiro_media::PngText;
 
-use super::layout::Layout;
-use crate::job::render::Prepared;
+use super::layout::SheetLayout;
+use crate::job::render::PreparedUnits;
 use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};
 use crate::provenance::text_of_model;
 
 /// Names of the files that a sheet is made from: those of its units, and the pictures that it shows as they
 /// are.
-pub fn sheet_sources(work: &Prepared<'_>, layout: &Layout) -> Vec<String> {
+pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<String> {
     let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
     for photo in layout.rows.iter().flat_map(|r| &r.photos) {
         if !names.contains(&photo.path) {
@@ -22,7 +22,11 @@ pub fn sheet_sources(work: &Prepared<'_>, layout: &Layout) -> Vec<String> {
 }
 
 /// The text of a sheet.
-pub fn sheet_text(work: &Prepared<'_>, layout: &Layout, reports: &[&UnitReport]) -> Result<PngText> {
+pub fn sheet_text(
+    work: &PreparedUnits<'_>,
+    layout: &SheetLayout,
+    reports: &[&UnitReport],
+) -> Result<PngText> {
     let mut text = text_of_model(work.model)?;
     push_setting(&mut text, &work.settings[0])?;
     if work.settings.len() > 1 {

@@ -5,8 +5,8 @@ use oneiro_net::{Graph, Rules, ValueId};
 
 use super::*;
 use crate::card::Card;
-use crate::objective::{AnySources, Objective};
-use crate::probe::Probe;
+use crate::objective::{AnyNames, Objective};
+use crate::objective_session::ObjectiveSession;
 use crate::rng::Stream;
 
 const FEATURES: usize = 6;
@@ -216,23 +216,23 @@ fn pictures(batch: usize) -> Vec<f32> {
 
 /// Value of an expression and its gradient, for one picture.
 fn value_and_gradient(model: &Model, expression: &str) -> (f64, Vec<f32>) {
-    let objective = [Objective::parse(expression, &AnySources).unwrap()];
+    let objective = [Objective::parse(expression, &AnyNames).unwrap()];
     let shapes = model.input_shapes(1, None).unwrap();
-    let mut probe = Probe::new(model, &objective, &[], shapes, true).unwrap();
-    probe.input_mut(0).copy_from_slice(&pictures(1));
-    probe.forward();
-    probe.seed(0, 1.0);
-    probe.backward(&Rules::default());
-    (probe.value(0), probe.input_gradient(0).to_vec())
+    let mut session = ObjectiveSession::new(model, &objective, &[], shapes, true).unwrap();
+    session.input_mut(0).copy_from_slice(&pictures(1));
+    session.forward();
+    session.seed(0, 1.0);
+    session.backward(&Rules::default());
+    (session.value(0), session.input_gradient(0).to_vec())
 }
 
 /// The first output for one picture.
 fn output(model: &Model) -> Vec<f32> {
     let shapes = model.input_shapes(1, None).unwrap();
-    let mut probe = Probe::new(model, &[], &model.graph.outputs[..1], shapes, false).unwrap();
-    probe.input_mut(0).copy_from_slice(&pictures(1));
-    probe.forward();
-    probe.captured(0).1.to_vec()
+    let mut session = ObjectiveSession::new(model, &[], &model.graph.outputs[..1], shapes, false).unwrap();
+    session.input_mut(0).copy_from_slice(&pictures(1));
+    session.forward();
+    session.captured(0).1.to_vec()
 }
 
 #[test]

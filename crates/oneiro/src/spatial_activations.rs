@@ -1,22 +1,22 @@
 //! What a layer makes of one image, position by position: the vectors behind activation grids and semantic
 //! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
-//! Shape of the concept: model, layer and image → [`Cells`], a map `[C, rows, columns]` whose cells are
+//! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose cells are
 //! vectors over the channels. With an objective, every activation also has its share in it: activation times
 //! gradient, the first-order answer to what the objective would lose without it.
 
 use oneiro_net::ValueId;
 
-use crate::attribution::{Subject, layer_gradient};
+use crate::attribution::{AttributionTarget, layer_gradient};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::objective_session::ObjectiveSession;
 use crate::preprocess::Preprocess;
-use crate::probe::Probe;
 
 /// The activations of a layer for one image.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cells {
+pub struct SpatialActivations {
     /// C, rows, columns.
     shape: [usize; 3],
     /// Channel by channel, rows in them.
@@ -25,7 +25,7 @@ pub struct Cells {
     shares: Option<Vec<f32>>,
 }
 
-impl Cells {
+impl SpatialActivations {
     /// The activations of a layer for an image, planar RGB in 0–1 of the size that the network is to see (the
     /// model's own if none is given).
     ///
@@ -36,10 +36,10 @@ impl Cells {
         let value = model.resolve(layer)?;
         let shapes = model.input_shapes(1, size)?;
         let map = model.map_of(value, &shapes)?;
-        let mut probe = Probe::new(model, &[], &[value], shapes, false)?;
-        feed(model, &mut probe, image)?;
-        probe.forward();
-        Self::new(layer, map.shape(), map.gather(probe.captured(0).1), None)
+        let mut session = ObjectiveSession::new(model, &[], &[value], shapes, false)?;
+        feed(model, &mut session, image)?;
+        session.forward();
+        Self::new(layer, map.shape(), map.gather(session.captured(0).1), None)
     }
 
     /// The same with the share of every activation in an objective.
@@ -54,8 +54,8 @@ impl Cells {
         size: Option<[usize; 2]>,
     ) -> Result<Self> {
         let at: ValueId = model.resolve(layer)?;
-        let subject = Subject::new(model, objective, size)?;
-        let found = layer_gradient(&subject, image, at, layer)?;
+        let target = AttributionTarget::new(model, objective, size)?;
+        let found = layer_gradient(&target, image, at, layer)?;
         let shares = found.activations.iter().zip(&found.gradient).map(|(a, g)| a * g).collect();
         Self::new(layer, &found.shape, found.activations, Some(shares))
     }
@@ -180,12 +180,12 @@ impl Cells {
 }
 
 /// Feeds an image to the one input for pictures, zeros to others.
-fn feed(model: &Model, probe: &mut Probe, image: &[f32]) -> Result<()> {
+fn feed(model: &Model, session: &mut ObjectiveSession, image: &[f32]) -> Result<()> {
     let input = model.image_input()?;
-    for i in 0..probe.inputs().len() {
-        let shape = probe.inputs()[i].shape.clone();
+    for i in 0..session.inputs().len() {
+        let shape = session.inputs()[i].shape.clone();
         if i != input {
-            probe.input_mut(i).fill(0.0);
+            session.input_mut(i).fill(0.0);
             continue;
         }
         model.check_picture(i, &shape)?;
@@ -197,7 +197,7 @@ fn feed(model: &Model, probe: &mut Probe, image: &[f32]) -> Result<()> {
                 image.len()
             )));
         }
-        preprocess.apply(image, probe.input_mut(i));
+        preprocess.apply(image, session.input_mut(i));
     }
     Ok(())
 }
@@ -208,8 +208,8 @@ mod tests {
     use crate::card::Card;
     use oneiro_zoo::embedded;
 
-    fn cells(shape: [usize; 3], activations: &[f32]) -> Cells {
-        Cells { shape, activations: activations.to_vec(), shares: None }
+    fn cells(shape: [usize; 3], activations: &[f32]) -> SpatialActivations {
+        SpatialActivations { shape, activations: activations.to_vec(), shares: None }
     }
 
     #[test]
@@ -251,13 +251,18 @@ mod tests {
         let image: Vec<f32> = (0..3 * 64 * 64).map(|i| (i % 97) as f32 / 97.0).collect();
         // Behind the last convolution's ReLU only a mean is left.
         let layer = model.names().of(model.logits().unwrap());
-        assert!(Cells::of(&model, &layer[0], &image, size).unwrap_err().to_string().contains("no map"));
+        assert!(
+            SpatialActivations::of(&model, &layer[0], &image, size)
+                .unwrap_err()
+                .to_string()
+                .contains("no map")
+        );
         let objective = Objective::logit(1);
-        let shared = Cells::toward(&model, "relu10", &objective, &image, size).unwrap();
-        let plain = Cells::of(&model, "relu10", &image, size).unwrap();
+        let shared = SpatialActivations::toward(&model, "relu10", &objective, &image, size).unwrap();
+        let plain = SpatialActivations::of(&model, "relu10", &image, size).unwrap();
         assert_eq!(shared.activations, plain.activations);
         let sum: f64 = shared.positions().filter_map(|at| shared.share(at)).sum();
-        let value = Subject::new(&model, &objective, size).unwrap().value(&image).unwrap();
+        let value = AttributionTarget::new(&model, &objective, size).unwrap().value(&image).unwrap();
         assert!((sum - value).abs() < 1e-4 * value.abs().max(1.0), "{sum} {value}");
         let by_channel: f64 = shared.positions().filter_map(|at| shared.share_of(at, 1)).sum();
         assert!((by_channel - sum).abs() < 1e-4 * sum.abs().max(1.0), "{by_channel} {sum}");
@@ -265,7 +270,9 @@ mod tests {
 
     #[test]
     fn images_of_another_size_are_refused() {
-        let error = Cells::of(&squeezenet(), "fire2", &[0.5; 12], Some([64; 2])).unwrap_err().to_string();
+        let error = SpatialActivations::of(&squeezenet(), "fire2", &[0.5; 12], Some([64; 2]))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("3x64x64"), "{error}");
     }
 }

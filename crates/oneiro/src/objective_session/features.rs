@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oneiro_net::{CpuSession, Session};
 
-use crate::card::{InputKind, Layout};
+use crate::card::{InputKind, TensorLayout};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::{Objective, Reference, Term};
@@ -67,7 +67,7 @@ fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usi
         )));
     };
     let shape = session.plan().inputs[input].shape.clone();
-    if model.card.layout == Layout::Nhwc && shape.get(1) != Some(&model.card.input[input].channels()) {
+    if model.card.layout == TensorLayout::Nhwc && shape.get(1) != Some(&model.card.input[input].channels()) {
         return Err(fail("it cannot be given to a raw input with channels last".into()));
     }
     model.check_picture(input, &shape)?;

@@ -1,6 +1,4 @@
-//! One picture of a rendering: parameters, what the network sees of it, and the way back.
-
-use oneiro_net::Rules;
+//! One input's picture in a rendering: its parameters, the views that the network gets, and the way back.
 
 use oneiro_image::Image;
 
@@ -8,14 +6,16 @@ use crate::error::Result;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
 use crate::preprocess::Preprocess;
-use crate::preset::{CONVERGENCE_WINDOW, Outside, Preset};
-use crate::probe::Probe;
+use crate::preset::{Outside, Preset};
 use crate::regularizer::BoundRegularizer;
+use crate::render::Picture;
 use crate::render::background::Background;
 use crate::render::upkeep::Keeper;
-use crate::render::{Picture, Stop};
 use crate::rng::Stream;
 use crate::transform::{Chain, Sampled};
+
+/// Colour behind a transparent picture that is evaluated without its background.
+pub const MIDDLE_GREY: f32 = 0.5;
 
 /// What the network sees of a picture in one view, and the gradient on it.
 pub(super) struct View {
@@ -25,7 +25,7 @@ pub(super) struct View {
 }
 
 /// One input's picture on its way: parameters and everything that a step needs, allocated once.
-pub(super) struct Canvas {
+pub(super) struct ImageState {
     /// Which input of the network.
     pub input: usize,
     /// C, H, W of the picture: the network's size and a margin for jitter.
@@ -51,11 +51,11 @@ pub(super) struct Canvas {
     bound: Option<f32>,
     keeper: Option<Keeper>,
     /// What learning rates are multiplied by.
-    rate_factor: f32,
+    pub rate_factor: f32,
     background: Option<Background>,
 }
 
-impl Canvas {
+impl ImageState {
     /// Regularizers and pixels are counted from the mean colour of pictures.
     pub fn new(
         input: usize,
@@ -124,8 +124,9 @@ impl Canvas {
         &self.image
     }
 
-    /// What each view shows of the drawn picture, under its random transforms, or by `chain` instead. With `hold`, those of the last time.
-    fn look(&mut self, chain: Option<&Chain>, rng: &mut Stream, progress: f32, hold: bool) {
+    /// Samples the views of the drawn picture under its random transforms, or under `chain`. `hold` keeps the
+    /// transforms of the last call.
+    pub fn sample_views(&mut self, chain: Option<&Chain>, rng: &mut Stream, progress: f32, hold: bool) {
         let shape = self.color_shape();
         let chain = chain.unwrap_or(&self.chain);
         if let Some(background) = &mut self.background {
@@ -143,9 +144,8 @@ impl Canvas {
         }
     }
 
-    /// What the network sees without transforms, `whole` but for its middle or all of it: over grey where it is
-    /// transparent.
-    fn plain(&mut self, whole: &Chain) {
+    /// Samples the views under `whole`, without random transforms; transparent places show grey.
+    pub fn plain(&mut self, whole: &Chain) {
         let shape = self.color_shape();
         if self.background.is_some() {
             alpha::composite(&self.image, &vec![MIDDLE_GREY; self.composed.len()], &mut self.composed);
@@ -157,8 +157,8 @@ impl Canvas {
         }
     }
 
-    /// Lets the network see another picture, without a margin, in place of this one.
-    pub fn look_at(&mut self, picture: &[f32], whole: &Chain) {
+    /// Samples the views of another picture, which has no margin.
+    pub fn view_of(&mut self, picture: &[f32], whole: &Chain) {
         let [_, height, width] = self.shape;
         let channels = self.color_shape()[0];
         let plane = picture.len() / channels;
@@ -187,7 +187,7 @@ impl Canvas {
 
     /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.
     /// Returns the value of the regularizer.
-    fn back<'a>(&mut self, network: &[&[f32]], penalties: impl Iterator<Item = &'a [f32]>) -> f64 {
+    pub fn back<'a>(&mut self, network: &[&[f32]], penalties: impl Iterator<Item = &'a [f32]>) -> f64 {
         let total: &mut Vec<f32> =
             if self.background.is_some() { &mut self.composed_gradient } else { &mut self.image_gradient };
         for (i, (view, gradient)) in self.views.iter_mut().zip(network).enumerate() {
@@ -217,7 +217,7 @@ impl Canvas {
     }
 
     /// A step of the parameters, and what is done after it.
-    fn step(&mut self, value: f64, steps_done: usize) {
+    pub fn step(&mut self, value: f64, steps_done: usize) {
         self.optimizer.step(&mut self.params, value, &self.gradient);
         if let Some(keeper) = &mut self.keeper {
             keeper.after_step(&mut self.params, &self.gradient, steps_done);
@@ -226,115 +226,4 @@ impl Canvas {
             self.param.project(&mut self.params, bound);
         }
     }
-}
-
-/// What is behind a transparent picture when it is judged as it is.
-pub const MIDDLE_GREY: f32 = 0.5;
-
-/// One objective's pictures, one an input that it depends on.
-pub(super) struct Entry {
-    pub canvases: Vec<Canvas>,
-    transforms: Stream,
-    values: Vec<f64>,
-    /// Whether the last step judged a trial of a line search.
-    trial: bool,
-    pub steps: usize,
-    pub stop: Option<Stop>,
-}
-
-impl Entry {
-    /// Before its first step.
-    pub fn new(canvases: Vec<Canvas>, transforms: Stream) -> Self {
-        Self { canvases, transforms, values: Vec::new(), trial: false, steps: 0, stop: None }
-    }
-
-    /// Computes the pictures and what the network sees of them in a step, under their random transforms, or by `chain`
-    /// instead. They stay those of the last step while an optimizer searches along a line.
-    pub fn show(&mut self, chain: Option<&Chain>, progress: f32) {
-        let hold = self.holds();
-        for canvas in &mut self.canvases {
-            canvas.draw();
-            canvas.look(chain, &mut self.transforms, progress, hold);
-        }
-    }
-
-    /// Computes the pictures and what the network sees of them without transforms.
-    pub fn show_plainly(&mut self, whole: &Chain) {
-        for canvas in &mut self.canvases {
-            canvas.draw();
-            canvas.plain(whole);
-        }
-    }
-
-    /// Whether an optimizer tries a point that it may leave again.
-    pub fn holds(&self) -> bool {
-        self.canvases.iter().any(|c| c.optimizer.holds())
-    }
-
-    /// Gradients of the parameters, from those at the network's inputs. Returns the value of the regularizers.
-    pub fn back(&mut self, probe: &Probe, entry: usize, batch: usize) -> f64 {
-        let mut regularizers = 0.0;
-        for canvas in &mut self.canvases {
-            let gradient = probe.input_gradient(canvas.input);
-            let n = gradient.len() / batch;
-            let views = canvas.views.len();
-            let of_view = |v: usize| &gradient[(entry * views + v) * n..(entry * views + v + 1) * n];
-            let network: Vec<&[f32]> = (0..views).map(of_view).collect();
-            let input = canvas.input;
-            let penalties = (0..views).filter_map(|v| probe.penalty_gradient(entry * views + v, input));
-            regularizers += canvas.back(&network, penalties);
-        }
-        regularizers
-    }
-
-    /// A step of every unfinished picture, up the total value.
-    pub fn step(&mut self, total: f64, rate: f32) {
-        self.trial = self.holds();
-        for canvas in &mut self.canvases {
-            canvas.optimizer.set_learning_rate(rate * canvas.rate_factor);
-            canvas.step(total, self.steps);
-        }
-    }
-
-    /// Counts a step whose objective was `value`, and decides whether it was the last.
-    pub fn finish_step(&mut self, value: f64, preset: &Preset) {
-        self.steps += 1;
-        // A rejected trial says nothing about how far the picture has come.
-        let before = self.values.last().copied().filter(|_| self.trial);
-        self.values.push(before.map_or(value, |before| if value > before { value } else { before }));
-        let converged = preset.tolerance.is_some_and(|tolerance| {
-            let n = self.values.len();
-            n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
-                let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-                let before = mean(&self.values[n - 2 * CONVERGENCE_WINDOW..n - CONVERGENCE_WINDOW]);
-                let now = mean(&self.values[n - CONVERGENCE_WINDOW..]);
-                now - before <= tolerance * now.abs()
-            }
-        });
-        if converged {
-            self.end(Stop::Converged);
-        } else if self.steps >= preset.total_steps() {
-            self.end(Stop::Steps);
-        }
-    }
-
-    /// From here on every step maximises the same function.
-    pub fn fix_function(&mut self) {
-        for canvas in &mut self.canvases {
-            canvas.optimizer.fix_function(&mut canvas.params);
-        }
-    }
-
-    /// Nothing changes any more.
-    pub fn end(&mut self, stop: Stop) {
-        self.stop = Some(stop);
-        for canvas in &mut self.canvases {
-            canvas.optimizer.settle(&mut canvas.params);
-        }
-    }
-}
-
-/// Rules of a step.
-pub(super) fn rules(preset: &Preset, step: usize) -> Rules {
-    Rules { relu: preset.gradients.relu_at(step) }
 }

@@ -3,21 +3,21 @@
 use oneiro_net::Session;
 
 use crate::error::{Error, Result};
-use crate::probe::Probe;
+use crate::objective_session::ObjectiveSession;
 
-impl Probe {
-    /// The data of a captured value and the gradient with respect to it, both of the shape that [`Probe::captured`] says, the
-    /// batch first. The caller adds to the gradient; [`Probe::backward`] carries it to the inputs, together with what
-    /// [`Probe::seed`] adds for objectives. It is zero after [`Probe::forward`], so it is added to between the two, each time.
+impl ObjectiveSession {
+    /// The data of a captured value and the gradient with respect to it, both of the shape that [`ObjectiveSession::captured`] says, the
+    /// batch first. The caller adds to the gradient; [`ObjectiveSession::backward`] carries it to the inputs, together with what
+    /// [`ObjectiveSession::seed`] adds for objectives. It is zero after [`ObjectiveSession::forward`], so it is added to between the two, each time.
     ///
     /// Captured values are as the graph has them: where the network has its channels last, so have they.
     ///
     /// ```no_run
     /// # fn seed(model: &oneiro::Model, image: &[f32]) -> oneiro::Result<Vec<f32>> {
-    /// use oneiro::probe::Probe;
+    /// use oneiro::objective_session::ObjectiveSession;
     ///
     /// let layer = model.resolve("fire4")?;
-    /// let mut probe = Probe::new(model, &[], &[layer], model.input_shapes(1, None)?, true)?;
+    /// let mut probe = ObjectiveSession::new(model, &[], &[layer], model.input_shapes(1, None)?, true)?;
     /// probe.input_mut(0).copy_from_slice(image);
     /// probe.forward();
     /// // The gradient of the sum of all activations' fourth powers.

@@ -6,8 +6,8 @@ use oneiro_net::{ReluRule, Rules};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Objective;
+use crate::objective_session::ObjectiveSession;
 use crate::preprocess::Preprocess;
-use crate::probe::Probe;
 
 /// Told of (passes done, passes in all); `false` ends the work.
 pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
@@ -17,7 +17,7 @@ const BATCH: usize = 4;
 
 /// What is explained: an objective of a network, with images of one size.
 #[allow(missing_debug_implementations)]
-pub struct Subject<'m> {
+pub struct AttributionTarget<'m> {
     pub(super) model: &'m Model,
     pub(super) objective: Objective,
     pub(super) preprocess: Preprocess,
@@ -32,10 +32,10 @@ pub struct Subject<'m> {
 struct Compiled {
     gradients: bool,
     batch: usize,
-    probe: Probe,
+    session: ObjectiveSession,
 }
 
-impl<'m> Subject<'m> {
+impl<'m> AttributionTarget<'m> {
     /// A model with an objective, for images of the model's own size or another.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl<'m> Subject<'m> {
         let terms = objective.terms();
         let read = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
         let apart = model.keeps_pictures_apart(&read, size);
-        let mut subject = Self {
+        let mut target = Self {
             model,
             objective: objective.clone(),
             preprocess: Preprocess::from_card(&model.card.input[input]),
@@ -59,8 +59,8 @@ impl<'m> Subject<'m> {
             batch: if apart { BATCH } else { 1 },
             compiled: Vec::new(),
         };
-        subject.compile(true, 1)?;
-        Ok(subject)
+        target.compile(true, 1)?;
+        Ok(target)
     }
 
     /// Height and width of the images.
@@ -130,7 +130,7 @@ impl<'m> Subject<'m> {
     ) -> Result<()> {
         let at = self.compile(rule.is_some(), if count == 1 { 1 } else { self.batch })?;
         let Self { compiled, preprocess, input, size, objective, .. } = self;
-        let Compiled { probe, batch, .. } = &mut compiled[at];
+        let Compiled { session, batch, .. } = &mut compiled[at];
         let len = 3 * size[0] * size[1];
         let (mut images, mut gradient) = (vec![0.0; *batch * len], vec![0.0; len]);
         for start in (0..count).step_by(*batch) {
@@ -139,8 +139,8 @@ impl<'m> Subject<'m> {
                 write(start + e, image);
             }
             // Places that are left over keep what was there: entries of a batch do not know of each other.
-            for i in 0..probe.inputs().len() {
-                let fed = probe.input_mut(i);
+            for i in 0..session.inputs().len() {
+                let fed = session.input_mut(i);
                 if i != *input {
                     fed.fill(0.0);
                     continue;
@@ -150,8 +150,8 @@ impl<'m> Subject<'m> {
                     preprocess.apply(image, fed);
                 }
             }
-            probe.forward();
-            let values: Vec<f64> = (0..filled).map(|e| probe.value(e)).collect();
+            session.forward();
+            let values: Vec<f64> = (0..filled).map(|e| session.value(e)).collect();
             if let Some(value) = values.iter().find(|v| !v.is_finite()) {
                 return Err(Error::Settings(format!(
                     "the objective {objective} is {value} on this image, which is no finite number; the network's weights \
@@ -159,12 +159,12 @@ impl<'m> Subject<'m> {
                 )));
             }
             if let Some(rule) = rule {
-                (0..filled).for_each(|e| probe.seed(e, 1.0));
-                probe.backward(&Rules { relu: rule });
+                (0..filled).for_each(|e| session.seed(e, 1.0));
+                session.backward(&Rules { relu: rule });
             }
             for (e, &value) in values.iter().enumerate() {
                 if rule.is_some() {
-                    let all = probe.input_gradient(*input);
+                    let all = session.input_gradient(*input);
                     let n = all.len() / *batch;
                     let image = &images[e * len..][..len];
                     preprocess.adjoint(image, &all[e * n..][..n], &mut gradient);
@@ -178,7 +178,7 @@ impl<'m> Subject<'m> {
         Ok(())
     }
 
-    /// The place of a probe for a batch, compiled at its first use. A network that takes single images only,
+    /// The place of a session for a batch, compiled at its first use. A network that takes single images only,
     /// as it was exported so, is fed one at a time.
     fn compile(&mut self, gradients: bool, batch: usize) -> Result<usize> {
         let known =
@@ -187,10 +187,11 @@ impl<'m> Subject<'m> {
             return Ok(at);
         }
         let objective = std::slice::from_ref(&self.objective);
-        let probe = self.shapes(batch).and_then(|s| Probe::new(self.model, objective, &[], s, gradients));
-        match probe {
-            Ok(probe) => {
-                self.compiled.push(Compiled { gradients, batch, probe });
+        let session =
+            self.shapes(batch).and_then(|s| ObjectiveSession::new(self.model, objective, &[], s, gradients));
+        match session {
+            Ok(session) => {
+                self.compiled.push(Compiled { gradients, batch, session });
                 Ok(self.compiled.len() - 1)
             }
             Err(_) if batch > 1 => {
@@ -203,21 +204,21 @@ impl<'m> Subject<'m> {
 }
 
 /// The class whose logit is the largest on an image, the first of equals, and the image's size as for
-/// [`Subject::new`].
+/// [`AttributionTarget::new`].
 pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Result<usize> {
     let logits = model.logits()?;
-    let subject = Subject::new(model, &Objective::logit(0), size)?;
-    subject.check(image)?;
-    let shapes = subject.shapes(1)?;
-    let mut probe = Probe::new(model, &[Objective::logit(0)], &[logits], shapes, false)?;
-    for i in 0..probe.inputs().len() {
-        match i == subject.input {
-            true => subject.preprocess.apply(image, probe.input_mut(i)),
-            false => probe.input_mut(i).fill(0.0),
+    let target = AttributionTarget::new(model, &Objective::logit(0), size)?;
+    target.check(image)?;
+    let shapes = target.shapes(1)?;
+    let mut session = ObjectiveSession::new(model, &[Objective::logit(0)], &[logits], shapes, false)?;
+    for i in 0..session.inputs().len() {
+        match i == target.input {
+            true => target.preprocess.apply(image, session.input_mut(i)),
+            false => session.input_mut(i).fill(0.0),
         }
     }
-    probe.forward();
-    let logits = probe.captured(0).1;
+    session.forward();
+    let logits = session.captured(0).1;
     if logits.iter().any(|x| !x.is_finite()) {
         return Err(Error::Settings(
             "the network's output is not finite; its weights may not be, either".into(),

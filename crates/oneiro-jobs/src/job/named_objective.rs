@@ -10,7 +10,7 @@ use crate::model::LoadedModel;
 /// A unit, or an expression under a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wish {
+pub struct NamedObjective {
     /// What it is called: a unit such as `class:goldfish`, if there is no objective.
     pub unit: String,
     /// An expression, instead of the unit.
@@ -18,7 +18,7 @@ pub struct Wish {
     pub objective: Option<String>,
 }
 
-impl Wish {
+impl NamedObjective {
     /// A unit.
     pub fn unit(unit: impl Into<String>) -> Self {
         Self { unit: unit.into(), objective: None }

@@ -45,7 +45,7 @@ struct Coupled {
 
 /// A network compiled for objectives, ready to run.
 #[allow(missing_debug_implementations)]
-pub struct Probe {
+pub struct ObjectiveSession {
     session: CpuSession,
     bound: Vec<BoundObjective>,
     coupled: Vec<Coupled>,
@@ -62,9 +62,9 @@ pub struct Probe {
     weights: Vec<f64>,
 }
 
-impl Probe {
+impl ObjectiveSession {
     /// Compiles a model for objectives: either one for every entry of the batch, or one that holds for all
-    /// entries. `captured` are further values to keep readable (see [`Probe::captured`]).
+    /// entries. `captured` are further values to keep readable (see [`ObjectiveSession::captured`]).
     pub fn new(
         model: &Model,
         objectives: &[Objective],
@@ -280,7 +280,7 @@ impl Probe {
         self.shown.is_read().then(|| self.shown.gradient(entry, input))
     }
 
-    /// The gradient with respect to an input, that of penalties on what [`Probe::show_inputs`] showed
+    /// The gradient with respect to an input, that of penalties on what [`ObjectiveSession::show_inputs`] showed
     /// included.
     pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
         let mut gradient = self.session.input_gradient(input).to_vec();
@@ -357,7 +357,7 @@ impl Probe {
         self.session.backward(rules);
     }
 
-    /// [`Probe::forward`] that calls `observe` after each step, with its place in the plan's schedule.
+    /// [`ObjectiveSession::forward`] that calls `observe` after each step, with its place in the plan's schedule.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         self.session.forward_observed(observe);
         self.shown.clear_gradients();
@@ -367,7 +367,7 @@ impl Probe {
         }
     }
 
-    /// [`Probe::backward`] that calls `observe` after each step, with its place in the plan's schedule.
+    /// [`ObjectiveSession::backward`] that calls `observe` after each step, with its place in the plan's schedule.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         self.seed_coupled();
         self.session.backward_observed(rules, observe);
