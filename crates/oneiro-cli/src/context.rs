@@ -1,6 +1,6 @@
 //! What every command is given: threads and observer, defaults for flags, standard output.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -29,9 +29,20 @@ impl Context {
     }
 
     /// A line of the result, on stdout.
+    ///
+    /// # Errors
+    /// [`ReaderGone`], or if the system refuses.
     pub fn print(&self, text: &str) -> Result<()> {
         self.terminal.release();
-        writeln!(std::io::stdout().lock(), "{text}").context(STDOUT_FAILED)
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+            written => written.context("could not write to standard output"),
+        }
+    }
+
+    /// A remark of a command itself, on stderr.
+    pub fn note(&self, text: &str) {
+        self.terminal.note(text);
     }
 }
 
@@ -44,11 +55,7 @@ impl Deref for Context {
     }
 }
 
-const STDOUT_FAILED: &str = "could not write to standard output";
-
-/// Whether the reader of standard output is gone.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let at_stdout = error.to_string() == STDOUT_FAILED;
-    let mut causes = error.chain().filter_map(|e| e.downcast_ref::<std::io::Error>());
-    at_stdout && causes.any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-}
+/// The reader of standard output is gone.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output any more")]
+pub struct ReaderGone;

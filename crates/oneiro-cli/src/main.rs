@@ -14,6 +14,7 @@ mod commands;
 mod config;
 mod context;
 mod dot;
+mod hints;
 mod inputs;
 mod interrupt;
 mod outputs;
@@ -142,9 +143,9 @@ fn main() -> ExitCode {
             ExitCode::from(INTERRUPTED)
         }
         // The reader of our output is gone (`oneiro layers M | head`): that is no failure of ours.
-        Err(error) if context::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<context::ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::complain(&format!("error: {error:#}"));
+            terminal::complain(&format!("error: {}", hints::explained(&error)));
             ExitCode::FAILURE
         }
     }

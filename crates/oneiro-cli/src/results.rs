@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro_jobs::files::{PicturePaths, check_writable, create_folder};
+use oneiro_jobs::files::{FileError, PicturePaths, check_writable, create_folder};
 use oneiro_jobs::job::outputs::Content;
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
@@ -58,14 +58,14 @@ impl Results {
     }
 
     /// Fails early if a file could not be written later.
-    pub fn check_writable(&self) -> Result<()> {
+    pub fn check_writable(&self) -> Result<(), FileError> {
         self.folders.iter().try_for_each(|folder| oneiro_jobs::files::check_folder(folder))?;
         let in_folder = |file: &Path| self.folders.iter().any(|f| Some(f.as_path()) == file.parent());
         let alone = self.files.iter().filter(|(_, _, file)| !in_folder(file));
         alone.map(|(_, _, file)| file).try_for_each(|file| check_writable(file))
     }
 
-    fn make_folder_of(&self, file: &Path) -> Result<()> {
+    fn make_folder_of(&self, file: &Path) -> Result<(), FileError> {
         let own = self.folders.iter().filter(|f| Some(f.as_path()) == file.parent());
         own.map(PathBuf::as_path).try_for_each(create_folder)
     }
@@ -88,13 +88,13 @@ impl Sink for Results {
         self.file(place).is_some()
     }
 
-    fn take(&mut self, place: Place, _name: &str, content: Content<'_>) -> Result<()> {
+    fn take(&mut self, place: Place, _name: &str, content: Content<'_>) -> oneiro_jobs::Result<()> {
         let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
         self.make_folder_of(&file)?;
         oneiro_media::write_atomic_with(&file, |out: &mut dyn Write| content(out))
     }
 
-    fn take_bytes(&mut self, place: Place, _name: &str, bytes: &[u8]) -> Result<()> {
+    fn take_bytes(&mut self, place: Place, _name: &str, bytes: &[u8]) -> oneiro_jobs::Result<()> {
         let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
         self.make_folder_of(&file)?;
         Ok(oneiro_media::write_atomic(&file, bytes)?)
@@ -113,11 +113,39 @@ pub fn run<J: Job>(
     made_from: &[&Path],
     parts: Option<&Parts>,
 ) -> Result<J::Report> {
+    check(context, model, job, results, made_from)?;
+    Ok(run_checked(context, model, job, results, parts)?)
+}
+
+/// An error if a result would go over a file that the job is made from.
+///
+/// # Errors
+/// Names the flag that places the result.
+pub fn check<J: Job>(
+    context: &Context,
+    model: Option<&LoadedModel>,
+    job: &J,
+    results: &Results,
+    made_from: &[&Path],
+) -> Result<()> {
     let sources = job.sources();
     let sources = sources.iter().map(Path::new).chain(made_from.iter().copied());
     let placed = results.files.iter().map(|(_, flag, file)| (*flag, file.as_path()));
     let others = results.others.iter().map(|(flag, file)| (*flag, file.as_path()));
-    collisions::check(context, model, sources, placed.chain(others))?;
+    collisions::check(context, model, sources, placed.chain(others))
+}
+
+/// Runs a job into files that [`check`] found free.
+///
+/// # Errors
+/// Those of the job.
+pub fn run_checked<J: Job>(
+    context: &Context,
+    model: Option<&LoadedModel>,
+    job: &J,
+    results: &mut Results,
+    parts: Option<&Parts>,
+) -> oneiro_jobs::Result<J::Report> {
     let run = match model {
         Some(model) => Run::new(model, context),
         None => Run::without_model(context),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use oneiro_jobs::{Observer, Progress, Remark};
 
-use crate::interrupt;
+use crate::{hints, interrupt};
 
 /// Time between plain lines of progress.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -38,6 +38,14 @@ impl Terminal {
         Self { quiet, held: Mutex::default(), shown: Mutex::new(Shown::Nothing) }
     }
 
+    /// Makes a remark, after those that waited.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.release();
+            complain(&format!("note: {text}"));
+        }
+    }
+
     /// Makes the remarks that waited for the work.
     pub fn release(&self) {
         let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
@@ -50,15 +58,13 @@ impl Observer for Terminal {
         if self.quiet {
             return;
         }
-        let line = format!("note: {}", remark.text);
-        if remark.waits_for_work {
-            if let Ok(mut held) = self.held.lock() {
-                held.push(line);
-            }
-            return;
+        let text = hints::of_remark(remark);
+        if !remark.waits_for_work() {
+            return self.note(&text);
         }
-        self.release();
-        complain(&line);
+        if let Ok(mut held) = self.held.lock() {
+            held.push(format!("note: {text}"));
+        }
     }
 
     fn progress(&self, progress: &Progress<'_>) {

@@ -27,5 +27,6 @@ pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// Numbers that do not make a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{0}")]
 pub struct ShapeError(pub String);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oneiro_jobs::{Cancelled, Context, Job, Kept, ModelSpec, Observer, Progress, RenderJob, Run, Setting};
+use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, Observer, Progress, RenderJob, Run, Setting};
 
 /// Ends a job when half of it is done.
 #[derive(Default)]
@@ -23,6 +23,6 @@ fn main() -> anyhow::Result<()> {
     let model = ModelSpec::named("squeezenet1_1").load(&context)?;
     let job = RenderJob::new(&["class:goldfish"], Setting::named("lucid", 0)?);
     let ended = job.run(&Run::new(&model, &context), &mut Kept::all());
-    anyhow::ensure!(ended.is_err_and(|error| error.is::<Cancelled>()), "the job was not ended");
+    anyhow::ensure!(matches!(ended, Err(Error::Cancelled(_))), "the job was not ended");
     Ok(())
 }

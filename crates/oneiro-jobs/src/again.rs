@@ -5,15 +5,16 @@ mod legacy;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
 use oneiro_media::{Image, PngText};
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::error::{During as _, Result, Step};
 use crate::job::render::film::Format;
 use crate::job::{AnyJob, Place, Role, Run};
 use crate::model::{LoadedModel, ModelSpec, fed_from, load_for_shapes};
-use crate::provenance::{JOB, Network, Origin, SCHEMA, Sealed, VERSION, kernels};
+use crate::provenance::{self, JOB, Network, Origin, ProvenanceError, SCHEMA, Sealed, VERSION, kernels};
+use crate::remark::Remark;
 use crate::source::places::{Places, SourceFile};
 
 pub use kinds::Kinds;
@@ -37,12 +38,9 @@ impl Provenance {
     /// If it does not say enough, or says what this version does not know.
     fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
         let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
-        let sealed: Sealed<Value> = serde_json::from_str(json).context("its job cannot be read")?;
+        let sealed: Sealed<Value> = provenance::json("its job", json)?;
         if sealed.schema > SCHEMA {
-            bail!(
-                "its job is written in version {} of the schema, this program knows {SCHEMA}: a newer oneiro made it",
-                sealed.schema
-            );
+            return Err(ProvenanceError::NewerSchema { schema: sealed.schema, known: SCHEMA }.into());
         }
         let job = kinds.read(&sealed.kind, sealed.job)?;
         Ok(Self { job, output: sealed.output, sources: sealed.sources, legacy: false })
@@ -68,11 +66,7 @@ impl Original {
         let bytes = oneiro_media::read_bytes(path)?;
         let text = oneiro_media::decode_text(&bytes, path)?;
         if text.0.is_empty() {
-            bail!(
-                "{} does not say how it was made; only pictures as oneiro wrote them do (programs that save them anew, and \
-                 many sites, drop it)",
-                path.display()
-            );
+            return Err(ProvenanceError::Nothing { path: path.to_owned() }.into());
         }
         // The text stands before the pixels: only decoding them tells whether the file is whole.
         oneiro_media::decode_image(&bytes, path)?;
@@ -111,19 +105,16 @@ impl Again {
         images: &[PathBuf],
         any_model: bool,
     ) -> Result<Self> {
-        let incomplete =
-            || format!("{} does not carry what it takes to make it again", original.path.display());
-        let origin = Origin::read(&original.text).with_context(incomplete)?;
+        let reading = || Step::Remake { path: original.path.display().to_string() };
+        let origin = Origin::read(&original.text).during(reading)?;
         if origin.version != VERSION || origin.kernels != kernels() {
-            context.note(&format!(
-                "the picture was made by version {} with {} kernels, this is {VERSION} with {}: bits may differ",
-                origin.version,
-                origin.kernels,
-                kernels()
-            ));
+            context.remark(Remark::OtherProgram {
+                made_by: [origin.version.clone(), origin.kernels.clone()],
+                this: [VERSION, kernels()].map(str::to_owned),
+            });
         }
         let format = Format::of_bytes(&original.bytes);
-        let provenance = Provenance::read(&original.text, kinds, format).with_context(incomplete)?;
+        let provenance = Provenance::read(&original.text, kinds, format).during(reading)?;
         let places = Places::find(&provenance.sources, &original.path, images)?;
         let model = match &origin.network {
             None => None,
@@ -191,31 +182,19 @@ fn load(
         ..ModelSpec::default()
     };
     let loaded = load_for_shapes(context, &spec);
-    let mut model = if elsewhere.is_none() {
-        loaded.with_context(|| {
-            format!(
-                "the picture was made with the model {}; if it lies elsewhere, give --model",
-                network.model
-            )
-        })?
-    } else {
-        loaded?
+    let mut model = match elsewhere {
+        None => loaded.during(|| Step::Original { model: network.model.clone() })?,
+        Some(_) => loaded?,
     };
     if model.hash == network.hash {
         // The picture is the same, whatever its model is called today.
         model.source.clone_from(&network.model);
     } else if any_model {
-        context.note(&format!(
-            "{source} is not the model that the picture was made with ({} was, SHA-256 {})",
-            network.model, network.hash
-        ));
+        let (original, sha256) = (network.model.clone(), network.hash.clone());
+        context.remark(Remark::OtherModel { model: source, original, sha256 });
     } else {
-        bail!(
-            "{source} is not the model that the picture was made with: its SHA-256 is {}…, the picture's {}…; name the \
-             right file with --model, or take this one with --any-model",
-            &model.hash.get(..12).unwrap_or_default(),
-            network.hash.get(..12).unwrap_or(&network.hash)
-        );
+        let (sha256, original) = (model.hash, network.hash.clone());
+        return Err(ProvenanceError::OtherModel { model: source, sha256, original }.into());
     }
     Ok(model)
 }

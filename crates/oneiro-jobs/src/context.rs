@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::observer::{Cancelled, Observer, Remark};
+use crate::error::Result;
+use crate::observer::{Cancelled, Observer};
+use crate::remark::Remark;
 
 /// Threads and observer of running jobs.
 pub struct Context {
@@ -27,10 +28,7 @@ impl Context {
     /// # Errors
     /// As [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .build()
-            .context("could not start the threads to compute with")?;
+        let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
         Ok(Self { pool, observer })
     }
 
@@ -50,13 +48,8 @@ impl Context {
     }
 
     /// Makes a remark.
-    pub fn note(&self, text: &str) {
-        self.observer.remark(&Remark { text: text.to_owned(), waits_for_work: false });
-    }
-
-    /// Makes a remark that matters only once the work begins.
-    pub fn hold(&self, text: &str) {
-        self.observer.remark(&Remark { text: text.to_owned(), waits_for_work: true });
+    pub fn remark(&self, remark: impl Into<Remark>) {
+        self.observer.remark(&remark.into());
     }
 
     /// Whether the observer wants the work to end.

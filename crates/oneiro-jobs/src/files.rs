@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+mod error;
+
+pub use error::FileError;
 
 /// The longest name made of a unit's, in bytes: file systems commonly allow 255.
 const MAX_NAME: usize = 120;
@@ -61,30 +63,35 @@ impl PicturePaths {
 }
 
 /// Creates a folder for results, parents included.
-pub fn create_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("could not create the folder {}", folder.display()))
+pub fn create_folder(folder: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(folder).map_err(|source| FileError::Create { folder: folder.to_owned(), source })
+}
+
+/// The content of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
 /// Fails early if a folder could not be made or written into later. Makes nothing.
-pub fn check_folder(folder: &Path) -> Result<()> {
+pub fn check_folder(folder: &Path) -> Result<(), FileError> {
     // With a slash at its end, a file would look like nothing at all.
     let folder = &folder.components().collect::<PathBuf>();
     let existing = folder.ancestors().map(or_here).find(|p| p.exists()).unwrap_or(Path::new("."));
     if !existing.is_dir() {
-        let file = existing.display();
-        if existing == folder {
-            bail!("{file} is a file; name a folder for the results");
-        }
-        bail!("{}: {file} is a file, in which there can be no folder", folder.display());
+        let file = existing.to_owned();
+        return Err(match existing == folder {
+            true => FileError::IsFile { path: file },
+            false => FileError::InsideFile { folder: folder.clone(), file },
+        });
     }
-    check_may_write(existing).with_context(|| format!("could not make the folder {}", folder.display()))
+    check_may_write(existing)
+        .map_err(|source| FileError::Make { folder: folder.clone(), source: Box::new(source) })
 }
 
 /// Fails early if a file could not be written later, before minutes of work are spent.
-pub fn check_writable(path: &Path) -> Result<()> {
+pub fn check_writable(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
-        bail!("{} is a folder; name a file for the result", path.display());
+        return Err(FileError::IsFolder { path: path.to_owned() });
     }
     if path.exists() && !path.is_file() {
         // A device or a pipe: nothing is created.
@@ -92,11 +99,11 @@ pub fn check_writable(path: &Path) -> Result<()> {
     }
     let folder = or_here(path.parent().unwrap_or(Path::new("")));
     if !folder.is_dir() {
-        bail!("the folder {} does not exist; create it first or name another", folder.display());
+        return Err(FileError::NoFolder { folder: folder.to_owned() });
     }
     match path.symlink_metadata() {
         Err(e) if e.kind() == std::io::ErrorKind::InvalidFilename => {
-            bail!("{}: the name is too long for this file system", path.display())
+            Err(FileError::LongName { path: path.to_owned() })
         }
         _ => check_may_write(folder),
     }
@@ -107,11 +114,11 @@ fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-fn check_may_write(folder: &Path) -> Result<()> {
+fn check_may_write(folder: &Path) -> Result<(), FileError> {
     match tempfile::Builder::new().prefix(".oneiro-").tempfile_in(folder) {
         Ok(_) => Ok(()),
         // The error's own text would name the temporary file.
-        Err(e) => bail!("cannot write into the folder {}: {}", folder.display(), e.kind()),
+        Err(e) => Err(FileError::NotWritable { folder: folder.to_owned(), kind: e.kind() }),
     }
 }
 

@@ -4,17 +4,18 @@
 //! result says of itself ([`crate::provenance`]), so a new kind needs nothing beside its own file to be made
 //! again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among machines.
 
-use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::source::places::Places;
 
 pub mod attribution;
 pub mod demo;
 pub mod dream;
+pub mod error;
 pub mod grid;
 pub mod interpolation;
 pub mod named_objective;
@@ -25,6 +26,7 @@ pub mod render;
 pub mod sheet;
 pub mod statistics;
 
+pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 
 /// What a person can ask for.
@@ -102,7 +104,7 @@ impl<'m> Run<'m> {
     /// # Errors
     /// If the job is run without one.
     pub fn model(&self) -> Result<&'m LoadedModel> {
-        self.model.context("this job needs a model")
+        self.model.ok_or_else(|| JobError::NoModel.into())
     }
 
     /// Where files are now, if not where their names say.
@@ -150,6 +152,6 @@ impl<J: Job> AnyJob for J {
         let mut kept = Kept::only(place);
         Job::run(self, run, &mut kept)?;
         let bytes = kept.take(place);
-        bytes.with_context(|| format!("a job of kind {} has no {place}", J::KIND))
+        bytes.ok_or_else(|| JobError::NoResult { kind: J::KIND, result: place.to_string() }.into())
     }
 }

@@ -12,7 +12,7 @@
 //! let job = RenderJob::new(&["class:goldfish", "fire8:3"], Setting::named("lucid", 0)?);
 //! let report = job.run(&Run::new(&model, &context), &mut Folder::new("pictures"))?;
 //! println!("{}", report.units[0].value);
-//! # Ok::<(), anyhow::Error>(())
+//! # Ok::<(), oneiro_jobs::Error>(())
 //! ```
 //!
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
@@ -20,23 +20,29 @@
 //! - [`source`]: the files that jobs are made from
 //! - [`provenance`], [`again`]: what results say of themselves, and making them again
 //! - [`observer`], [`context`]: who watches, and the threads
+//! - [`remark`]: what people should know of a job or a result, told apart by kind
+//! - [`error`]: what can go wrong, told apart by kind
 
 #![deny(unsafe_code)]
 
 pub mod again;
 pub mod context;
+pub mod error;
 pub mod files;
 pub mod job;
 pub mod model;
 pub mod numbers;
 pub mod observer;
 pub mod provenance;
+pub mod remark;
 pub mod source;
 pub mod task;
 pub mod tensors;
 
 pub use context::Context;
+pub use error::{Error, Result};
 pub use job::render::{RenderJob, Setting};
 pub use job::{Folder, Job, Kept, Run};
 pub use model::{LoadedModel, ModelSpec};
-pub use observer::{Cancelled, Observer, Progress, Remark, Silent};
+pub use observer::{Cancelled, Observer, Progress, Silent};
+pub use remark::Remark;

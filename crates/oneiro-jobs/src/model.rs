@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro::Model;
 use oneiro::card::{Card, InputAxes, InputKind, TensorLayout};
 use oneiro::objective::{Objective, Unit, UnitTarget};
@@ -16,10 +15,13 @@ use oneiro_zoo::labels::{self, Labels};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::error::{During as _, Result, Step};
+use crate::remark::PreparationRemark;
 use crate::source::framing::Framings;
 use crate::source::places::Places;
 
 mod beginning;
+pub(crate) mod error;
 mod feeding;
 pub mod health;
 mod inputs;
@@ -32,6 +34,7 @@ mod refusal;
 mod source;
 
 use beginning::Beginning;
+pub use error::{FeedProblem, InputAxesProblem, ModelError};
 pub use feeding::{Feed, parse_feed, sources as fed_from};
 use preparation::CompletedCard;
 use source::Source;
@@ -92,11 +95,12 @@ impl ModelSpec {
         load(context, self)
     }
 
-    /// An error if an input is fed by a flag and given as a raw tensor as well.
+    /// An error if an input is fed with a value and given as a raw tensor as well.
     fn check_given(&self, given: &[&str]) -> Result<()> {
         match self.feeds.iter().find(|feed| given.contains(&feed.name())) {
             Some(feed) => {
-                bail!("--feed {}: this input is given as a tensor already; leave one out", feed.name())
+                let (input, problem) = (feed.name().to_owned(), FeedProblem::IsGiven);
+                Err(ModelError::Feed { input, problem }.into())
             }
             None => Ok(()),
         }
@@ -124,9 +128,9 @@ pub struct LoadedModel {
     /// Whether the class output was named to the person.
     output_said: AtomicBool,
     /// What to say of how images are prepared, if nothing says it.
-    guessed: Option<String>,
+    guessed: Option<PreparationRemark>,
     /// Remarks for people on how the model was read.
-    notes: Vec<String>,
+    notes: Vec<PreparationRemark>,
 }
 
 impl LoadedModel {
@@ -144,10 +148,10 @@ impl LoadedModel {
     /// The objective of a unit, its class found by name.
     pub fn objective(&self, unit: &Unit) -> Result<Objective> {
         if let UnitTarget::Layer(name) = &unit.target
-            && let Err(no_layer) = self.model.resolve(name)
+            && let Err(error) = self.model.resolve(name)
             && self.labels.as_ref().is_some_and(|labels| labels.find(name).is_ok())
         {
-            bail!("{no_layer}; there is a class of this name: class:{name}");
+            return Err(ModelError::IsClass { name: name.clone(), error }.into());
         }
         unit.objective(|name| self.class_index(name))
     }
@@ -161,26 +165,16 @@ impl LoadedModel {
     pub fn class_index(&self, name: &str) -> Result<usize> {
         match &self.labels {
             Some(labels) => Ok(labels.find(name)?),
-            None => name.parse().map_err(|_| {
-                anyhow!("the model has no class labels, so \"{name}\" must be an index (or give --labels)")
-            }),
+            None => name.parse().map_err(|_| ModelError::NoLabels { name: name.to_owned() }.into()),
         }
     }
 
     /// An error if the labels are not those of a network with this many classes.
-    pub fn check_labels(&self, classes: usize) -> oneiro::Result<()> {
-        match &self.labels {
-            Some(labels) if classes == 1 && labels.len() != 1 => Err(oneiro::Error::Settings(format!(
-                "{} class labels for a network with 1 output, which is a yes or no: give one label with --labels, that of \
-                 the yes{}",
-                labels.len(),
-                self.other_outputs()
-            ))),
-            Some(labels) if labels.len() != classes => Err(oneiro::Error::Settings(format!(
-                "{} class labels for a network with {classes} classes; choose the right list with --labels{}",
-                labels.len(),
-                self.other_outputs()
-            ))),
+    pub fn check_labels(&self, classes: usize) -> Result<()> {
+        match self.labels.as_ref().map(Labels::len) {
+            Some(labels) if labels != classes => {
+                Err(ModelError::LabelCount { labels, classes, outputs: self.other_outputs() }.into())
+            }
             _ => Ok(()),
         }
     }
@@ -194,11 +188,9 @@ impl LoadedModel {
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     let model = load_for_shapes(context, args)?;
-    if let Some(why) = refusal::no_pictures(&model) {
-        bail!(why);
-    }
+    refusal::require_pictures(&model)?;
     if let Some(guessed) = &model.guessed {
-        context.hold(guessed);
+        context.remark(guessed.clone());
     }
     Ok(model)
 }
@@ -207,7 +199,7 @@ pub fn load(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
 pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedModel> {
     let mut loaded = read(args, &[])?;
     for note in &loaded.notes {
-        context.hold(note);
+        context.remark(note.clone());
     }
     loaded.model = loaded.model.for_pictures();
     Ok(loaded)
@@ -219,7 +211,7 @@ pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> 
     args.check_given(given)?;
     let loaded = read(args, given)?;
     for note in &loaded.model.graph.notes {
-        context.hold(note);
+        context.remark(PreparationRemark::Graph(note.clone()));
     }
     Ok(loaded)
 }
@@ -244,7 +236,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
         (Some(card), _) => card.clone(),
         (None, Some(text)) => {
             let named = card_path.as_deref().map_or_else(|| args.model.clone(), |p| p.display().to_string());
-            Card::parse(text).with_context(|| format!("could not read the model card {named}"))?
+            Card::parse(text).during(|| Step::Card { card: named })?
         }
         (None, None) => Card::parse("name = \"\"")?,
     };
@@ -259,7 +251,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
             card.axes.entry(tensor).or_insert(axes);
         }
     }
-    notes.splice(0..0, graph.notes.iter().cloned());
+    notes.splice(0..0, graph.notes.iter().cloned().map(PreparationRemark::Graph));
     let labels = match &args.prepared {
         Some(_) => None,
         None => match load_labels(args, &card, card_path.as_deref())? {
@@ -279,10 +271,10 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let mut values = feeding::read(&mut card, &args.feeds, of_card, &args.places, &mut files)?;
     values.retain(|name, _| !given.contains(&name.as_str()));
     let is_blocked = !Blocked::new(&graph, None).is_empty();
-    let could_not = || format!("could not use {}", args.model);
-    let mut model = Model::new(graph, card).with_context(could_not)?;
+    let using = || Step::Use { model: args.model.clone() };
+    let mut model = Model::new(graph, card).during(using)?;
     if given.is_empty() || !values.is_empty() {
-        model = model.fed(&values).with_context(could_not)?;
+        model = model.fed(&values).during(using)?;
     }
     let labels = match &args.prepared {
         Some(_) => None,
@@ -290,14 +282,15 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     };
     model = model.with_labels(labels.as_ref().map(Labels::len));
     notes.extend(model.contradicted_axes().into_iter().map(|(layer, stated, found)| {
-        format!("the axes of \"{layer}\" are stated as {stated}, by the graph they are {found}: what is stated counts")
+        let (stated, found) = (stated.to_string(), found.to_string());
+        PreparationRemark::AxesContradicted { layer: layer.to_owned(), stated, found }
     }));
     if is_blocked {
         model = model.with_declared(declared());
     }
     if model.card.output.is_some() {
         // A name that stands for nothing is found before any work.
-        model.head().with_context(could_not)?;
+        model.head().during(using)?;
     }
     Ok(LoadedModel {
         model,
@@ -323,13 +316,10 @@ fn built_in(name: &str) -> Result<Option<(Source, String)>> {
 }
 
 fn read_card(path: &Path) -> Result<String> {
-    match std::fs::read_to_string(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => bail!(
-            "--card {}: there is no such file; check the path, or leave --card out for the card beside the model",
-            path.display()
-        ),
-        read => read.with_context(|| format!("could not read the model card {}", path.display())),
-    }
+    Ok(std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ModelError::NoCard { path: path.to_owned() },
+        _ => ModelError::Card { path: path.to_owned(), source },
+    })?)
 }
 
 /// The labels that a flag or the card names, with the file they are in unless they are built in.
@@ -347,16 +337,11 @@ fn load_labels(
         Some(text) => (text.to_owned(), None),
         None => {
             let path = folder.join(name);
-            let text = std::fs::read_to_string(&path).with_context(|| {
-                format!(
-                    "could not read the labels {} (built-in lists are {})",
-                    path.display(),
-                    labels::BUILTIN.join(", ")
-                )
-            })?;
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| ModelError::Labels { path: path.clone(), source })?;
             (text, Some(path))
         }
     };
-    let labels = Labels::parse(&text).with_context(|| format!("the labels {name}"))?;
+    let labels = Labels::parse(&text).during(|| Step::Labels { labels: name.clone() })?;
     Ok(Some((labels, file)))
 }

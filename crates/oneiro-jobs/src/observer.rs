@@ -2,14 +2,7 @@
 
 use std::time::Instant;
 
-/// A remark for people on what a job does or found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// One sentence, without a full stop.
-    pub text: String,
-    /// Whether the remark matters only once the work begins. A job that is refused before that needs none.
-    pub waits_for_work: bool,
-}
+use crate::remark::Remark;
 
 /// How far a task of a job is.
 #[derive(Debug, Clone)]
@@ -57,13 +50,6 @@ pub struct Silent;
 impl Observer for Silent {}
 
 /// The error of a job that its observer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
 pub struct Cancelled;
-
-impl std::fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Cancelled {}

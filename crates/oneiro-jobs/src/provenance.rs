@@ -5,15 +5,23 @@
 //! version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have no such
 //! entry; [`crate::again`] reads their jobs out of the others.
 
-use anyhow::{Context as _, Result, anyhow};
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use oneiro::card::Card;
 use oneiro_media::PngText;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::job::{Job, Place, Run};
 use crate::model::LoadedModel;
 use crate::source::places;
 use crate::source::places::SourceFile;
+
+pub(crate) mod error;
+
+pub use error::{Drawing, ProvenanceError};
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -111,8 +119,7 @@ impl Origin {
             Some(model) => Some(Network {
                 model: model.to_owned(),
                 hash: get("model-sha256")?,
-                card: Card::parse(&get("preparation")?)
-                    .context("how its inputs were prepared cannot be read")?,
+                card: Card::parse(&get("preparation")?).map_err(|source| ProvenanceError::Card { source })?,
             }),
         };
         Ok(Self { version: get("version")?, kernels: get("kernels")?, network })
@@ -124,5 +131,20 @@ impl Origin {
 /// # Errors
 /// If it is not.
 pub(crate) fn required(text: &PngText, key: &str) -> Result<String> {
-    text.get(key).map(str::to_owned).ok_or_else(|| anyhow!("it does not say its \"{key}\""))
+    text.get(key).map(str::to_owned).ok_or_else(|| ProvenanceError::Missing { entry: key.to_owned() }.into())
+}
+
+/// An entry of JSON; `what` is what it holds.
+pub(crate) fn json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
+    Ok(serde_json::from_str(text).map_err(|source| ProvenanceError::Json { what, source })?)
+}
+
+/// An entry of TOML; `what` is what it holds.
+pub(crate) fn toml<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
+    Ok(toml::from_str(text).map_err(|source| ProvenanceError::Toml { what, source: Box::new(source) })?)
+}
+
+/// An entry that is a number; `what` is what it holds.
+pub(crate) fn number<T: FromStr<Err = ParseIntError>>(what: &'static str, text: &str) -> Result<T> {
+    Ok(text.parse().map_err(|source| ProvenanceError::Number { what, source })?)
 }

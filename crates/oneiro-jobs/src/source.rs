@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+pub(crate) mod error;
 pub mod framing;
 pub mod listing;
 pub mod materials;
 pub mod places;
 pub mod references;
+
+pub use error::SourceError;
 
 /// A short name of a picture's file.
 pub fn stem(path: &str) -> String {

@@ -3,8 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+mod error;
+
+pub use error::TensorError;
+
 use safetensors::tensor::{Dtype, TensorView};
+
+type Result<T, E = TensorError> = std::result::Result<T, E>;
 
 /// A named float32 tensor of a result file.
 pub struct RawTensor {
@@ -51,23 +56,25 @@ pub struct TensorFile {
 /// Reads float32 and float64 tensors of a safetensors file.
 pub fn read_tensors(path: &Path) -> Result<TensorFile> {
     if path.is_dir() {
-        bail!("{} is a folder; a .safetensors file is needed", path.display());
+        return Err(TensorError::IsFolder { path: path.to_owned() });
     }
     let bytes = match std::fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            bail!("{}: there is no such file; check the spelling and the current folder", path.display())
+            return Err(TensorError::NotFound { path: path.to_owned() });
         }
-        read => read.with_context(|| format!("could not read {}", path.display()))?,
+        read => read.map_err(|source| TensorError::Read { path: path.to_owned(), source })?,
     };
-    let broken = || format!("{} is not a readable safetensors file", path.display());
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).with_context(broken)?;
-    let file = safetensors::SafeTensors::deserialize(&bytes).with_context(broken)?;
+    let broken = |source| TensorError::Unreadable { path: path.to_owned(), source };
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(broken)?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {
         let data = match view.dtype() {
             Dtype::F32 => view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Dtype::F64 => view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-            other => bail!("{}: tensor \"{name}\" has type {other:?}; float32 is needed", path.display()),
+            dtype => {
+                return Err(TensorError::Type { path: path.to_owned(), name: name.to_owned(), dtype });
+            }
         };
         tensors.push(RawTensor { name: name.to_owned(), shape: view.shape().to_vec(), data });
     }

@@ -24,6 +24,7 @@ pub fn builtin(name: &str) -> Option<&'static str> {
 
 /// Why a label list cannot be read, or a class not be found in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum LabelError {
     /// The list has no label at all.
     #[error("the label list is empty; it needs one label a line, in class order")]

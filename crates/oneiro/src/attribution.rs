@@ -138,10 +138,8 @@ impl FromStr for Method {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| {
-            Error::Settings(format!(
-                "there is no method \"{text}\"; there are {}",
-                Self::ALL.map(Self::name).join(", ")
-            ))
+            let known = Self::ALL.map(Self::name).to_vec();
+            Error::UnknownName { what: "method", name: text.into(), known }
         })
     }
 }
@@ -222,10 +220,10 @@ impl Settings {
     /// Checks what no type does.
     ///
     /// # Errors
-    /// [`Error::Settings`] for a count or extent of 0, and noise that is no share.
+    /// [`Error::OutOfRange`] for a count or extent of 0, and noise that is no share.
     pub fn check(&self) -> Result<()> {
         let positive = |n: usize, what: &str| match n {
-            0 => Err(Error::Settings(format!("{what}: at least 1 is needed"))),
+            0 => Err(Error::out_of_range(what, 0, "at least 1")),
             _ => Ok(()),
         };
         positive(self.steps, "steps of integrated gradients")?;
@@ -235,10 +233,8 @@ impl Settings {
         }
         positive(self.stride.unwrap_or(1), "the stride of the occluding window")?;
         if !(self.noise > 0.0 && self.noise.is_finite()) {
-            return Err(Error::Settings(format!(
-                "noise {}: a share of the image's range above 0 is needed, usually 0.1 to 0.2",
-                self.noise
-            )));
+            let needed = "a share of the image's range above 0, usually 0.1 to 0.2,";
+            return Err(Error::out_of_range("noise", self.noise, needed));
         }
         Ok(())
     }
@@ -289,9 +285,7 @@ impl Attribution {
     /// An attribution with nothing said beyond its numbers.
     fn new(method: Method, size: [usize; 2], values: Vec<f32>, map: Vec<f32>, value: f64) -> Result<Self> {
         if map.iter().chain(&values).any(|v| !v.is_finite()) {
-            return Err(Error::Settings(format!(
-                "{method}: the attribution is not finite; the network's weights may not be, either"
-            )));
+            return Err(Error::NotFiniteHere { what: format!("{method}: the attribution is not finite") });
         }
         Ok(Self { method, size, values, map, value, completeness: None, layer: None })
     }
@@ -367,8 +361,8 @@ mod tests {
             (Settings { samples: 0, ..usual.clone() }, "samples"),
             (Settings { window: Some([3, 0]), ..usual.clone() }, "window"),
             (Settings { stride: Some(0), ..usual.clone() }, "stride"),
-            (Settings { noise: f64::NAN, ..usual.clone() }, "noise NaN"),
-            (Settings { noise: 0.0, ..usual }, "noise 0"),
+            (Settings { noise: f64::NAN, ..usual.clone() }, "noise is NaN"),
+            (Settings { noise: 0.0, ..usual }, "noise is 0"),
         ] {
             let error = bad.check().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -40,6 +40,7 @@ pub use input::{
 
 /// Why a model card cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum CardError {
     /// Not TOML, an unknown key or word, or a value of the wrong type. The text says where and what is
     /// allowed.

@@ -1,7 +1,13 @@
-//! What can go wrong between a request and a picture.
+//! Errors between a request and a picture.
+//!
+//! Every error is told apart by its variant. No message names a flag of a command line: what to try there is the command
+//! line's to say.
 
 use crate::card::CardError;
-use crate::objective::ExpressionError;
+use crate::model::head::error::OutputError;
+use crate::model::input_error::InputError;
+use crate::objective::{ExpressionError, TermError};
+use crate::statistics::error::StatisticsError;
 use crate::transform::TransformError;
 
 /// Result with this crate's [`Error`].
@@ -9,20 +15,166 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why something could not be visualized.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The network could not be read, compiled or run.
     #[error(transparent)]
     Network(#[from] oneiro_net::Error),
+    /// A part of the network cannot be run, but it can begin behind that.
+    #[error("{error}; the network can begin behind it, at \"{begin_at}\"")]
+    Blocked {
+        /// The error of the part that cannot be run.
+        error: oneiro_net::Error,
+        /// Name of the tensor at which the network can begin.
+        begin_at: String,
+    },
+    /// A network whose file fixes its batch.
+    #[error(
+        "{error}; the file fixes its batch to {fixed} and this needs {needed}: export it with a batch of 1 or a free one"
+    )]
+    Batch {
+        /// Why the network could not be compiled.
+        error: oneiro_net::Error,
+        /// Entries of a batch that the file fixes.
+        fixed: usize,
+        /// Entries that are needed.
+        needed: usize,
+    },
+    /// A name that means no layer, or several.
+    #[error("{error}")]
+    Layer {
+        /// The name.
+        name: String,
+        /// Names of layers nearest in spelling, nearest first.
+        nearest: Vec<String>,
+        /// Why it means none.
+        error: oneiro_net::Error,
+    },
+    /// A layer of which no axis is known to hold the channels.
+    #[error(
+        "layer \"{layer}\" has shape {shape:?}{}, and which of its axes holds the channels is not known; choose a layer whose \
+         axes `oneiro layers` knows",
+        axes.as_ref().map_or(String::new(), |axes| format!(" (axes {axes})"))
+    )]
+    UnknownChannels {
+        /// The layer.
+        layer: String,
+        /// Its shape, with the batch.
+        shape: Vec<usize>,
+        /// Its axes, as far as they are known.
+        axes: Option<String>,
+        /// Whether axis 0 is known to be the batch.
+        has_batch: bool,
+    },
+    /// A layer without a map of height and width, where one is needed.
+    #[error(
+        "layer \"{layer}\" has shape {shape:?} per image: it has no map of height and width; choose a convolution"
+    )]
+    NoMap {
+        /// The layer.
+        layer: String,
+        /// Its shape, without the batch.
+        shape: Vec<usize>,
+    },
+    /// A tensor of unknown shape.
+    #[error("nothing is known of the shape of \"{name}\"")]
+    UnknownShape {
+        /// The tensor.
+        name: String,
+    },
+    /// Axes of a layer that the card states and that it cannot have.
+    #[error("the axes of \"{layer}\": {why}")]
+    StatedAxes {
+        /// The layer.
+        layer: String,
+        /// Why not.
+        why: String,
+    },
+    /// A network that mixes the pictures of a batch, where several would go through it at once.
+    #[error(
+        "the network mixes the pictures of a batch (it takes statistics over them, or may do so), and {}",
+        at_once(*pictures, *views)
+    )]
+    MixesPictures {
+        /// Pictures of the batch.
+        pictures: usize,
+        /// Views of each.
+        views: usize,
+    },
+    /// A picture that an objective compares with and that does not fit the network.
+    #[error("the picture {picture}: {why}")]
+    Reference {
+        /// The picture's name.
+        picture: String,
+        /// Why not.
+        why: String,
+    },
+    /// An image of another number of values than is needed.
+    #[error("{what} has {values} values, {needed} are needed")]
+    Values {
+        /// "the image", "the mask"
+        what: String,
+        /// Its values.
+        values: usize,
+        /// The values that are needed: "3x224x224", or their number.
+        needed: String,
+    },
     /// The model card cannot be used.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// An input cannot be fed as it is asked.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// No output holds the scores of classes.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// An objective or a unit cannot be read.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
     /// A chain of transforms cannot be read.
     #[error(transparent)]
     Transform(#[from] TransformError),
-    /// An objective asks for something that its layer does not have.
+    /// A term of an objective does not fit what it reads.
+    #[error(transparent)]
+    Term(#[from] TermError),
+    /// Statistics of pictures that cannot be used, or made.
+    #[error(transparent)]
+    Statistics(#[from] StatisticsError),
+    /// A value that a setting cannot have.
+    #[error("{what} is {value}; {needed} is needed")]
+    OutOfRange {
+        /// The setting: "noise", "preset lucid: weight".
+        what: String,
+        /// The value, as text.
+        value: String,
+        /// The values that it can have: "a positive number", "a number from 1 to 16".
+        needed: String,
+    },
+    /// A word that is none of those known.
+    #[error("there is no {what} \"{name}\"; there are {}", known.join(", "))]
+    UnknownName {
+        /// "method", "baseline".
+        what: &'static str,
+        /// The word.
+        name: String,
+        /// The words that are known.
+        known: Vec<&'static str>,
+    },
+    /// Settings of a preset that do not go together.
+    #[error("preset {preset}: {conflict}")]
+    Preset {
+        /// Name of the preset.
+        preset: String,
+        /// Which settings, and what to leave out.
+        conflict: String,
+    },
+    /// Activations, an output or an attribution that are not finite.
+    #[error("{what}; the network's weights may not be finite, either")]
+    NotFiniteHere {
+        /// The numbers that are not finite, and their place.
+        what: String,
+    },
+    /// An objective that asks for something that its layer does not have.
     #[error("{0}")]
     Unit(String),
     /// Settings that do not fit the model or each other.
@@ -42,4 +194,22 @@ pub enum Error {
         /// Step of the optimisation.
         step: usize,
     },
+}
+
+fn at_once(pictures: usize, views: usize) -> String {
+    match views {
+        1 => format!("{pictures} pictures go through it at once: render one at a time"),
+        n => format!("{n} views of each picture go through it at once: use 1 view"),
+    }
+}
+
+impl Error {
+    /// A value that a setting cannot have.
+    pub(crate) fn out_of_range(
+        what: impl Into<String>,
+        value: impl std::fmt::Display,
+        needed: impl Into<String>,
+    ) -> Self {
+        Self::OutOfRange { what: what.into(), value: value.to_string(), needed: needed.into() }
+    }
 }

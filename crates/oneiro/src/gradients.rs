@@ -85,6 +85,7 @@ impl fmt::Display for ReluGradient {
 
 /// What is no rule, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "there is no rule \"{0}\"; there are exact, redirected, leaky, leaky(SLOPE) with a slope from 0 to 1, guided and deconv"
 )]

@@ -16,6 +16,8 @@ mod axes;
 mod begin;
 mod fed;
 pub mod head;
+pub(crate) mod input_error;
+mod layer_name;
 mod picture_axes;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,9 @@ mod tests;
 pub use axes::{Layered, Target, View};
 pub use begin::{Begun, Declared, begin_at};
 pub use fed::Fed;
-pub use head::{Activation, Head};
+pub use head::{Activation, Head, OutputError};
+pub use input_error::{AxesProblem, InputError};
+pub use layer_name::resolve_layer;
 pub use picture_axes::{PictureAxes, picture_axes};
 
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
@@ -56,16 +60,11 @@ impl Model {
     /// Pairs a graph with its card; every input of the graph needs an entry. Bands get their number.
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
-        let listed = || card.input.iter().map(|i| i.name.clone()).collect::<Vec<_>>().join(", ");
         if names.is_empty() {
-            return Err(Error::Settings("the network has no input".into()));
+            return Err(InputError::NoInput.into());
         }
         if let Some(extra) = card.input.iter().find(|i| !names.contains(&i.name)) {
-            return Err(Error::Settings(format!(
-                "the card describes input \"{}\", which the network does not have; it has {}",
-                extra.name,
-                names.join(", ")
-            )));
+            return Err(InputError::NotInNetwork { input: extra.name.clone(), known: names }.into());
         }
         let inputs = names
             .iter()
@@ -80,11 +79,10 @@ impl Model {
                     }
                     // Exporters leave inputs in the file that no node reads.
                     None if !read => Ok(InputCard::tensor(name)),
-                    None => Err(Error::Settings(format!(
-                        "the card does not describe input \"{name}\" of the network (only {}); add an [[input]] for it, with \
-                         kind = \"tensor\" if it is no picture",
-                        listed()
-                    ))),
+                    None => {
+                        let described = card.input.iter().map(|i| i.name.clone()).collect();
+                        Err(InputError::NotInCard { input: name.clone(), described }.into())
+                    }
                 }
             })
             .collect::<Result<Vec<InputCard>>>()?;
@@ -169,29 +167,13 @@ impl Model {
         let card = &self.card.input[input];
         let (name, wanted) = (&card.name, card.channels());
         let &[_, channels, _, width] = shape else {
-            return Err(Error::Settings(format!(
-                "input \"{name}\" has shape {shape:?}; pictures need four axes: batch, channels, height, width (export the \
-                 network for a batch)"
-            )));
+            return Err(InputError::NotFourAxes { input: name.clone(), shape: shape.to_vec() }.into());
         };
         if channels == wanted {
             return Ok(());
         }
-        let orders = match channels {
-            1 => "gray",
-            3 => "rgb or bgr",
-            _ => "bands",
-        };
-        let hint = if width == wanted && self.card.layout == TensorLayout::Nchw {
-            "; its last axis has as many: if that is where the channels are, the card needs layout = \"nhwc\" (or give \
-             --layout nhwc)"
-        } else {
-            &format!("; {channels} are --order {orders}")
-        };
-        let plural = if channels == 1 { "" } else { "s" };
-        Err(Error::Settings(format!(
-            "input \"{name}\" takes {channels} channel{plural}, pictures are prepared with {wanted}{hint}"
-        )))
+        let maybe_last = width == wanted && self.card.layout == TensorLayout::Nchw;
+        Err(InputError::Channels { input: name.clone(), channels, prepared: wanted, maybe_last }.into())
     }
 
     /// The one input that takes single images.
@@ -218,7 +200,7 @@ impl Model {
                 format!("it takes several pictures at once, {}", names.join(" and "))
             }
         };
-        Err(Error::Settings(format!("the network does not take single images: {why}")))
+        Err(InputError::NotSingleImages { why }.into())
     }
 
     /// An error if an input takes bands: for those who work on photographs alone.
@@ -227,12 +209,7 @@ impl Model {
         if card.order != ChannelOrder::Bands {
             return Ok(());
         }
-        Err(Error::Settings(format!(
-            "input \"{}\" takes pictures of {} bands, and this works on photographs (order = \"rgb\", \"bgr\" or \"gray\"); \
-             `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` take bands",
-            card.name,
-            card.channels()
-        )))
+        Err(InputError::Bands { input: card.name.clone(), bands: card.channels() }.into())
     }
 
     /// The names of layers, with the card's short names.
@@ -243,8 +220,11 @@ impl Model {
     }
 
     /// The value that a layer's name means.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] with the nearest names.
     pub fn resolve(&self, layer: &str) -> Result<ValueId> {
-        Ok(self.names().resolve(layer)?)
+        resolve_layer(&self.graph, &self.card, layer)
     }
 
     /// The value that a term reads; an error for one that reads the picture.
@@ -272,15 +252,10 @@ impl Model {
                     return Ok(shape);
                 }
                 if rank < 3 {
-                    return Err(Error::Settings(format!(
-                        "input \"{name}\" has shape {shape:?}; images, clips and flow have at least 3 axes, so its card should \
-                         say kind = \"tensor\""
-                    )));
+                    return Err(InputError::FewAxes { input: name.clone(), shape }.into());
                 }
                 if self.unbatched && batch > 1 {
-                    return Err(Error::Settings(format!(
-                        "input \"{name}\" has no batch axis, so the network takes one picture at a time, not {batch}"
-                    )));
+                    return Err(InputError::Unbatched { input: name.clone(), batch }.into());
                 }
                 shape[0] = batch;
                 // Height, width and frames stand before the channels where those are last.

@@ -20,14 +20,17 @@ use std::ops::{Add, Mul, Neg, Sub};
 
 mod arguments;
 mod expression;
+mod fault;
 pub(crate) mod measure;
 mod reference;
 mod term;
+mod term_error;
 mod unit;
 
 pub use expression::ExpressionError;
-pub use reference::{AnyNames, NameLookup, NoNames, Reference};
+pub use reference::{AnyNames, LookupError, NameLookup, NoNames, Reference};
 pub use term::{Direction, Penalty, Position, Reads, Region, Term, TermKind, Toward};
+pub use term_error::TermError;
 pub use unit::{Unit, UnitTarget};
 
 /// An expression over terms.
@@ -125,7 +128,8 @@ impl Objective {
         match self.terms().iter().find_map(|term| Some((term, why(term.reads())?))) {
             None => Ok(()),
             Some((term, why)) => {
-                Err(crate::Error::Settings(format!("{term} in {what}: {why}; leave it out")))
+                let (term, place) = (term.to_string(), what.to_owned());
+                Err(TermError::NotHere { term, place, why }.into())
             }
         }
     }

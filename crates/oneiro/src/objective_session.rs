@@ -138,7 +138,7 @@ impl ObjectiveSession {
             plan.targets.iter().map(|t| t.shape.get(1..).unwrap_or_default().to_vec()).collect();
         for (objective, read) in objectives.iter().zip(&read) {
             for (term, target) in objective.terms().into_iter().zip(read) {
-                target.map_or(Ok(()), |t| term.check(&shapes[t])).map_err(Error::Unit)?;
+                target.map_or(Ok(()), |t| term.check(&shapes[t]))?;
             }
         }
         let mut session = CpuSession::new(Arc::new(plan))?;
@@ -179,8 +179,7 @@ impl ObjectiveSession {
                         Bound::Batch(match known {
                             Some(index) => index,
                             None => {
-                                let coupling =
-                                    measure::of_batch(term, &self.shapes[target]).map_err(Error::Unit)?;
+                                let coupling = measure::of_batch(term, &self.shapes[target])?;
                                 let term = term.clone();
                                 self.coupled.push(Coupled {
                                     term,
@@ -206,8 +205,7 @@ impl ObjectiveSession {
                                     }
                                     _ => measure::of_layer(term, shape, &features),
                                 };
-                                let measure =
-                                    made_now.map_err(|why| Error::Unit(format!("{term}: {why}")))?;
+                                let measure = made_now.map_err(|why| why.of(term))?;
                                 made.push((term.clone(), measure.clone()));
                                 measure
                             }
@@ -386,9 +384,7 @@ fn fixed_batch(model: &Model, batch: usize, targets: &[ValueId], error: oneiro_n
         _ => None,
     });
     match fixed {
-        Some(n) => Error::Settings(format!(
-            "{error}; the file fixes its batch to {n} and this needs {batch}: export it with a batch of 1 or a free one"
-        )),
+        Some(fixed) => Error::Batch { error, fixed, needed: batch },
         None => model.explained(error, targets),
     }
 }

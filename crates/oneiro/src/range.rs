@@ -29,9 +29,9 @@ impl Range {
         match self {
             Self::Any => "a finite number".into(),
             Self::Positive => "a positive number".into(),
-            Self::NotNegative => "0 or more".into(),
-            Self::BelowOne => "from 0 to less than 1".into(),
-            Self::Within(low, high) => format!("from {low} to {high}"),
+            Self::NotNegative => "a number of 0 or more".into(),
+            Self::BelowOne => "a number from 0 to less than 1".into(),
+            Self::Within(low, high) => format!("a number from {low} to {high}"),
         }
     }
 }

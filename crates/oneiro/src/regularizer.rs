@@ -63,11 +63,19 @@ impl Regularizer {
     pub fn validate(&self) -> Result<()> {
         let fine = |x: f64, low: f64| x.is_finite() && x >= low;
         if !fine(self.alpha, 1.0) || !fine(self.beta, 1.0) {
-            return Err(Error::Settings("the regularizer's alpha and beta must be at least 1".into()));
+            let value = format!("{} and {}", self.alpha, self.beta);
+            return Err(Error::out_of_range(
+                "the regularizer's alpha and beta",
+                value,
+                "a number of at least 1",
+            ));
         }
         if !(fine(self.alpha_weight, 0.0) && fine(self.tv_weight, 0.0) && fine(self.bound.into(), 0.0)) {
-            return Err(Error::Settings(
-                "the regularizer's weights and bound must be numbers that are not negative".into(),
+            let value = format!("{}, {} and {}", self.alpha_weight, self.tv_weight, self.bound);
+            return Err(Error::out_of_range(
+                "the regularizer's weights and bound",
+                value,
+                "a number of 0 or more",
             ));
         }
         Ok(())
@@ -79,9 +87,7 @@ impl Regularizer {
     /// If a number is out of range.
     pub fn bind(&self, shape: [usize; 3], mean: &[f32]) -> Result<BoundRegularizer> {
         self.validate()?;
-        let measure = |penalty| {
-            measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &shape).map_err(Error::Settings)
-        };
+        let measure = |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &shape);
         let mut parts = Vec::new();
         if self.alpha_weight > 0.0 {
             parts.push((self.alpha_weight, measure(Penalty::AlphaNorm(self.alpha))?));

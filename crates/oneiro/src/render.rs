@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{InputError, Model};
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
@@ -112,10 +112,7 @@ impl Render {
                     continue;
                 }
                 if card.kind != InputKind::Image {
-                    return Err(Error::Settings(format!(
-                        "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
-                        name
-                    )));
+                    return Err(InputError::NotAnImage { input: name.clone() }.into());
                 }
                 model.check_picture(input, planned)?;
                 let preprocess = Preprocess::from_card(card);
@@ -147,26 +144,17 @@ impl Render {
             }
             if states.is_empty() {
                 let bands = planned.iter().find(|(_, shape, used)| *used && shape.len() == 4);
-                let hint = bands.map_or(String::new(), |(name, shape, _)| {
-                    format!(
-                        "; if \"{name}\" is a picture of {} bands, give --order bands with --mean and --std (one number for all \
-                         or one a band), or a model card with order = \"bands\"",
-                        shape[1]
-                    )
-                });
-                return Err(Error::Settings(format!(
-                    "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
-                )));
+                let maybe_bands = bands.map(|(name, shape, _)| (name.clone(), shape[1]));
+                return Err(InputError::NoPicture { objective: objective.to_string(), maybe_bands }.into());
             }
             let unfit = |c: &&ImageState| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
             if let Some(state) = states.iter().find(unfit) {
-                return Err(Error::Settings(format!(
-                    "the transforms fill with {} values, but pictures of input \"{}\" have {} channels; use fill(VALUE), or a \
-                     value for each",
-                    state.chain.fill.len(),
-                    planned[state.input].0,
-                    state.preprocess.channels()
-                )));
+                return Err(InputError::Fill {
+                    input: planned[state.input].0.clone(),
+                    values: state.chain.fill.len(),
+                    channels: state.preprocess.channels(),
+                }
+                .into());
             }
             // Each input has an optimizer of its own, whose line search would see the others move.
             if states.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {

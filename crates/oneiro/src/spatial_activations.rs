@@ -63,14 +63,11 @@ impl SpatialActivations {
     fn new(layer: &str, shape: &[usize], activations: Vec<f32>, shares: Option<Vec<f32>>) -> Result<Self> {
         let &[1, channels, rows, columns] = shape else {
             let shape = shape.get(1..).unwrap_or_default();
-            return Err(Error::Unit(format!(
-                "layer \"{layer}\" has shape {shape:?} per image: it has no map of height and width; choose a convolution"
-            )));
+            return Err(Error::NoMap { layer: layer.to_owned(), shape: shape.to_vec() });
         };
         if activations.iter().chain(shares.iter().flatten()).any(|a| !a.is_finite()) {
-            return Err(Error::Unit(format!(
-                "some activations of layer \"{layer}\" are not finite; its weights may not be, either"
-            )));
+            let what = format!("some activations of layer \"{layer}\" are not finite");
+            return Err(Error::NotFiniteHere { what });
         }
         Ok(Self { shape: [channels, rows, columns], activations, shares })
     }
@@ -192,10 +189,8 @@ fn feed(model: &Model, session: &mut ObjectiveSession, image: &[f32]) -> Result<
         let preprocess = Preprocess::from_card(&model.card.input[i]);
         let (channels, height, width) = (preprocess.channels(), shape[2], shape[3]);
         if image.len() != channels * height * width {
-            return Err(Error::Settings(format!(
-                "the image has {} values, the network takes {channels}x{height}x{width}",
-                image.len()
-            )));
+            let (what, values) = ("the image".to_owned(), image.len());
+            return Err(Error::Values { what, values, needed: format!("{channels}x{height}x{width}") });
         }
         preprocess.apply(image, session.input_mut(i));
     }

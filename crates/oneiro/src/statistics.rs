@@ -8,6 +8,10 @@
 //! With x an image and M its [`Mixing`], the spectrum is the mean of |rfft2(M⁻¹·(x − mean colour))|, without
 //! normalisation and without a window.
 
+pub(crate) mod error;
+
+pub use error::StatisticsError;
+
 use crate::color::Mixing;
 use crate::error::{Error, Result};
 use crate::param::Work;
@@ -86,11 +90,7 @@ impl Statistics {
         if self.channels() == channels {
             return Ok(());
         }
-        Err(Error::Settings(format!(
-            "the statistics are of images with {} channels, but the picture has {channels}; \
-             use statistics of such images",
-            self.channels()
-        )))
+        Err(StatisticsError::Channels { statistics: self.channels(), picture: channels }.into())
     }
 
     /// A safetensors file: `mean` `[C]` and `covariance` `[C, C]` (float64), `spectrum` `[C, H, W/2 + 1]`
@@ -115,7 +115,7 @@ impl Statistics {
         let metadata = HashMap::from([(IMAGES.to_owned(), self.images.to_string())]);
         views
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|error| Error::Settings(format!("the statistics could not be written: {error}")))
+            .map_err(|error| StatisticsError::Write(error.to_string()).into())
     }
 
     /// Reads what [`Statistics::to_bytes`] wrote.
@@ -124,11 +124,7 @@ impl Statistics {
     ///
     /// If this is no such file, or its numbers cannot be statistics.
     pub fn from_bytes(bytes: &[u8]) -> Result<Statistics> {
-        let wrong = |what: &str| {
-            Error::Settings(format!(
-                "these are no statistics of images ({what}); `oneiro statistics` makes them"
-            ))
-        };
+        let wrong = |what: &str| Error::from(StatisticsError::Unreadable(what.to_owned()));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| wrong(&e.to_string()))?;
         let images = header.metadata().as_ref().and_then(|m| m.get(IMAGES)?.parse().ok());
         let images = images.ok_or_else(|| wrong("the count of images is missing"))?;
@@ -219,11 +215,8 @@ impl ColorAccumulator {
         let mean: Vec<f64> = self.sums.iter().map(|s| s / self.pixels).collect();
         let entry = |k: usize| self.products[k] / self.pixels - mean[k / channels] * mean[k % channels];
         let covariance: Vec<f64> = (0..channels * channels).map(entry).collect();
-        let mixing = Mixing::from_covariance(channels, &covariance).ok_or_else(|| {
-            Error::Settings(
-                "there are no images, all of their pixels are alike, or some are no numbers".into(),
-            )
-        })?;
+        let mixing = Mixing::from_covariance(channels, &covariance)
+            .ok_or_else(|| Error::from(StatisticsError::Degenerate))?;
         let spectrum = Spectrum::unscaled(height, width);
         Ok(SpectrumAccumulator {
             expected: self.images,
@@ -281,10 +274,7 @@ impl SpectrumAccumulator {
     /// If other images were counted than those whose colours were.
     pub fn finish(self) -> Result<Statistics> {
         if self.images != self.expected {
-            return Err(Error::Settings(format!(
-                "colours are of {} images, spectra of {}; both should be of the same",
-                self.expected, self.images
-            )));
+            return Err(StatisticsError::Counts { colors: self.expected, spectra: self.images }.into());
         }
         let spectrum = self.sums.iter().map(|s| (s / self.images as f64) as f32).collect();
         Ok(Statistics {

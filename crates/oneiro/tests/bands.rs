@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use oneiro::Image;
-use oneiro::Model;
 use oneiro::attribution::AttributionTarget;
 use oneiro::card::Card;
 use oneiro::color::Decorrelate;
 use oneiro::dream::{Dream, DreamGoal, DreamPreset, Start};
+use oneiro::model::InputError;
 use oneiro::objective::{Objective, Reference};
 use oneiro::objective_session::ObjectiveSession;
 use oneiro::param::{
@@ -22,6 +21,7 @@ use oneiro::rng::Stream;
 use oneiro::spatial_activations::SpatialActivations;
 use oneiro::statistics::{ColorAccumulator, Statistics};
 use oneiro::transform::Chain;
+use oneiro::{Error, Image, Model};
 use oneiro_net::graph::{Builder, Dim};
 use oneiro_net::tensor::Tensor;
 
@@ -265,9 +265,13 @@ fn the_network_says_how_many_bands_there_are() {
     // What says nothing of bands is told of them.
     for lines in ["kind = \"tensor\"", "order = \"rgb\""] {
         let model = of(lines).unwrap();
-        let message = Render::new(&model, &preset(), &[Objective::channel("active", 0)], 0).err().unwrap();
-        let message = message.to_string();
-        assert!(message.contains("bands") && message.contains("--order"), "{lines}: {message}");
+        let error = Render::new(&model, &preset(), &[Objective::channel("active", 0)], 0).err().unwrap();
+        let of_bands = match error {
+            Error::Input(InputError::NoPicture { maybe_bands, .. }) => maybe_bands == Some(("x".into(), 8)),
+            Error::Input(InputError::Channels { channels, .. }) => channels == 8,
+            _ => false,
+        };
+        assert!(of_bands, "{lines}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use oneiro::Image;
 use oneiro::Model;
 use oneiro::card::Card;
-use oneiro::objective::{NameLookup, Objective, Reference};
+use oneiro::objective::{LookupError, NameLookup, Objective, Reference, TermError};
 use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
 use oneiro::preset::{Jitter, ParamSpec, Preset, Settle};
 use oneiro::regularizer::Regularizer;
@@ -46,20 +46,20 @@ fn photo(side: usize, seed: u64) -> Reference {
 struct Known(usize);
 
 impl NameLookup for Known {
-    fn class(&self, name: &str) -> Result<usize, String> {
-        Err(name.to_owned())
+    fn class(&self, name: &str) -> Result<usize, LookupError> {
+        Err(LookupError::NoClasses { name: name.to_owned() })
     }
 
-    fn picture(&self, name: &str) -> Result<Reference, String> {
+    fn picture(&self, name: &str) -> Result<Reference, LookupError> {
         let seed = name
             .trim_start_matches("photo")
             .trim_end_matches(".png")
             .parse()
-            .map_err(|_| "no such picture")?;
+            .map_err(|_| LookupError::File { name: name.to_owned(), why: "no such picture".into() })?;
         Ok(photo(self.0, seed))
     }
 
-    fn vector(&self, _name: &str) -> Result<Arc<[f32]>, String> {
+    fn vector(&self, _name: &str) -> Result<Arc<[f32]>, LookupError> {
         Ok((0..256).map(|i| if i % 7 == 0 { 1.0 } else { 0.0 }).collect())
     }
 }
@@ -196,8 +196,8 @@ fn opacity_is_learnt_and_can_be_made_dear() {
     let (free, dear) = (of("channel(fire4,5)"), of("channel(fire4,5) - 100*opacity"));
     assert!(dear < free - 0.05, "{dear} {free}");
     let opaque = Objective::parse("layer(fire2) - opacity", &Known(32)).unwrap();
-    let error = Render::new(&model(), &plain(32, 1), &[opaque], 0).err().unwrap().to_string();
-    assert!(error.contains("--alpha"), "{error}");
+    let error = Render::new(&model(), &plain(32, 1), &[opaque], 0).err().unwrap();
+    assert!(matches!(error, oneiro::Error::Term(TermError::NoTransparency)), "{error}");
 }
 
 #[test]

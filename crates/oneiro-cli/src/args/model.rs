@@ -90,17 +90,17 @@ impl ModelArgs {
 
 /// Reads the model with its card and labels, to feed it images.
 pub fn load(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    model::load(context, &args.spec())
+    Ok(model::load(context, &args.spec())?)
 }
 
 /// Reads the model to look at its shapes: how images are prepared does not matter.
 pub fn load_for_shapes(context: &Context, args: &ModelArgs) -> Result<LoadedModel> {
-    model::load_for_shapes(context, &args.spec())
+    Ok(model::load_for_shapes(context, &args.spec())?)
 }
 
 /// Reads the model to feed it raw tensors for these inputs.
 pub fn load_for_tensors(context: &Context, args: &ModelArgs, given: &[&str]) -> Result<LoadedModel> {
-    model::load_for_tensors(context, &args.spec(), given)
+    Ok(model::load_for_tensors(context, &args.spec(), given)?)
 }
 
 fn parse_layout(text: &str) -> Result<TensorLayout, String> {

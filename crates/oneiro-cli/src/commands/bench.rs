@@ -66,7 +66,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             ObjectiveSession::new(&model.model, &[objective], &[], shapes.clone(), true)
         };
         let mut session = match session(CHANNEL) {
-            Err(oneiro::Error::Unit(_)) => session(0)?,
+            Err(oneiro::Error::Term(_)) => session(0)?,
             result => result?,
         };
         let batch = usize::from(args.batch);

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results, print_json};
 use oneiro_jobs::files;
-use oneiro_jobs::job::dream::{DreamJob, NOISE};
+use oneiro_jobs::job::dream::{DreamJob, NOISE, expression};
 use oneiro_jobs::job::render::film::Format;
 use oneiro_jobs::job::{Place, Role};
 use oneiro_jobs::model::LoadedModel;
@@ -198,11 +198,11 @@ fn weight(args: &Args, index: usize) -> f64 {
 /// The sum of layers and units, each with its weight.
 fn objective(args: &Args, model: &LoadedModel) -> Result<Objective> {
     if let Some(text) = &args.objective {
-        return model.expression_of_classes(text, "a dream cannot compare with a picture; --guide does");
+        return Ok(expression(model, text)?);
     }
     let layers = args.layers.iter().map(|layer| Ok(Objective::layer(layer.clone())));
     let units = args.units.iter().map(|unit| model.objective(&unit.parse()?));
-    let weighted = |(i, term): (usize, Result<Objective>)| -> Result<Objective> {
+    let weighted = |(i, term): (usize, oneiro_jobs::Result<Objective>)| -> Result<Objective> {
         Ok(match weight(args, i) {
             1.0 => term?,
             weight => weight * term?,

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use oneiro::objective::{Objective, Unit};
-use oneiro_jobs::Cancelled;
+use oneiro_jobs::Error;
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
-use oneiro_jobs::job::parts::{Parts, Shard, Unfinished};
+use oneiro_jobs::job::parts::{Parts, Shard};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::work::UnitRequest;
 use oneiro_jobs::job::sheet::layout::Measure;
@@ -142,18 +142,20 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let job = plan.job(work);
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
-    let outcome = results::run(context, Some(&model), &job, &mut results, &made_from, Some(&parts));
+    results::check(context, Some(&model), &job, &results, &made_from)?;
+    let outcome = results::run_checked(context, Some(&model), &job, &mut results, Some(&parts));
     let report = match outcome {
-        Err(error) if error.is::<Unfinished>() => {
-            context
-                .print(&format!("{error}; the sheet is put together by the run that finds all of them"))?;
+        Err(Error::Unfinished(unfinished)) => {
+            context.print(&format!(
+                "{unfinished}; the sheet is put together by the run that finds all of them"
+            ))?;
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error) if error.is::<Cancelled>() && parts.folder().is_dir() => {
+        Err(error @ Error::Cancelled(_)) if parts.folder().is_dir() => {
             let folder = parts.folder().display();
             context
                 .note(&format!("finished units are kept in {folder}; the same command goes on from there"));
-            return Err(error);
+            return Err(error.into());
         }
         outcome => outcome?,
     };

@@ -208,7 +208,7 @@ fn what_cannot_be_attributed_is_said() {
             (
                 "an unknown baseline",
                 "attribute net.onnx photo.png --baseline white",
-                &["\"white\"", "blur and noise"],
+                &["\"white\"", "blur, noise"],
             ),
             (
                 "no space",
@@ -236,7 +236,7 @@ fn what_cannot_be_attributed_is_said() {
                 &["--steps", "integrated-gradients"],
             ),
             ("no steps", "attribute net.onnx photo.png --steps 0", &["--steps", "1"]),
-            ("noise that is none", "attribute net.onnx photo.png --noise -1", &["noise -1"]),
+            ("noise that is none", "attribute net.onnx photo.png --noise -1", &["noise is -1"]),
             ("a crop of nothing", "attribute net.onnx photo.png --crop 0", &["--crop 0"]),
             ("crop and whole", "attribute net.onnx photo.png --crop 0.5 --full", &["--crop", "--full"]),
             (

@@ -388,7 +388,7 @@ fn what_cannot_be_made_of_pictures_is_one_message_that_names_it() {
         ("no data", "render NET -u fire2:3 --preset mahendran16 --data none", &["none"]),
         ("no pictures in data", "render NET -u fire2:3 --preset mahendran16 --data empty", &["empty"]),
         ("no copies", "render NET -u fire2:3 --batch 0", &["--batch"]),
-        ("no views", "render NET -u fire2:3 --views 0", &["views 0"]),
+        ("no views", "render NET -u fire2:3 --views 0", &["views is 0"]),
         ("no jitter", "render NET -u fire2:3 --jitter much", &["much", "stride"]),
     ];
     let commands: Vec<String> =

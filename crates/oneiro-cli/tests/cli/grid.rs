@@ -180,7 +180,7 @@ fn grids_that_cannot_be_are_errors() {
             (
                 "too many",
                 "grid net.onnx photo.png -l left.conv --cells 24x20 --cell-size 1024",
-                &["24x20 cells", "--cell-size"],
+                &["480 cells", "--cell-size"],
             ),
         ],
     );

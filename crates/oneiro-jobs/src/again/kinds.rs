@@ -1,10 +1,11 @@
 //! The kinds of jobs that files may name.
 
-use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
 use crate::job::{AnyJob, Job, attribution, demo, dream, grid, interpolation, render, sheet, statistics};
+use crate::provenance::ProvenanceError;
 
 /// The kinds of jobs that files may name.
 pub struct Kinds(Vec<(&'static str, Read)>);
@@ -34,8 +35,9 @@ impl Kinds {
     #[must_use]
     pub fn with<J: Job>(mut self) -> Self {
         fn read<J: Job>(value: Value) -> Result<Box<dyn AnyJob>> {
-            let job: J = serde_json::from_value(value).context("its settings cannot be read")?;
-            job.check().context("its settings cannot be used")?;
+            let job: J = serde_json::from_value(value)
+                .map_err(|source| ProvenanceError::Json { what: "its settings", source })?;
+            job.check().during(|| Step::Settings)?;
             Ok(Box::new(job))
         }
         self.0.push((J::KIND, read::<J>));
@@ -50,11 +52,8 @@ impl Kinds {
         match self.0.iter().find(|(name, _)| *name == kind) {
             Some((_, read)) => read(job),
             None => {
-                let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
-                bail!(
-                    "it is of kind \"{kind}\", which this version does not know; it knows {}",
-                    names.join(", ")
-                )
+                let known = self.0.iter().map(|(name, _)| *name).collect();
+                Err(ProvenanceError::UnknownKind { kind: kind.to_owned(), known }.into())
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Jobs of files that version 0.1.0 wrote, read out of their entries of text.
 
-use anyhow::{Context as _, Result, anyhow, bail};
 use oneiro_media::PngText;
 
 use super::Provenance;
+use crate::error::Result;
 use crate::job::interpolation::{INTERPOLATION, SheetFilm};
 use crate::job::render::RenderJob;
 use crate::job::render::display::Display;
@@ -14,25 +14,21 @@ use crate::job::render::work::{UnitRequest, Work};
 use crate::job::sheet::SheetJob;
 use crate::job::sheet::layout::SheetLayout;
 use crate::job::{AnyJob, Job as _, Place, Role, attribution, dream, grid};
-use crate::provenance::required;
+use crate::provenance::error::Drawing;
+use crate::provenance::{ProvenanceError, json, number, required};
 use crate::source::places::SourceFile;
 
-/// Drawings that 0.1.0 could not make again, by their entry, with the command that made them.
-const DRAWINGS: [(&str, &str, &str); 2] = [
-    ("plot", "a plot", "`oneiro invert … --plot`"),
-    ("spectrum", "the picture of a spectrum", "`oneiro statistics … --picture`"),
-];
+/// Drawings that 0.1.0 could not make again, by their entry.
+const DRAWINGS: [(&str, Drawing); 2] = [("plot", Drawing::Plot), ("spectrum", Drawing::Spectrum)];
 
 /// A job, which of its results it is, and the files that it is made from.
 type Found = (Box<dyn AnyJob>, Place, Vec<SourceFile>);
 
 /// Reads a file of version 0.1.0.
 pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
-    for (key, what, command) in DRAWINGS {
+    for (key, drawing) in DRAWINGS {
         if text.get(key).is_some() {
-            bail!(
-                "it is {what} of version 0.1.0, which did not write down enough: run {command} with what `oneiro info` prints"
-            );
+            return Err(ProvenanceError::Drawing { drawing }.into());
         }
     }
     let picture = Place::picture(0);
@@ -53,7 +49,7 @@ pub(super) fn read(text: &PngText, format: Format) -> Result<Provenance> {
 fn sources(text: &PngText) -> Result<Vec<SourceFile>> {
     match text.get("sources") {
         None => Ok(Vec::new()),
-        Some(list) => serde_json::from_str(list).context("the files that it was made from cannot be read"),
+        Some(list) => json("the list of files that it was made from", list),
     }
 }
 
@@ -62,7 +58,7 @@ fn units(text: &PngText, format: Format) -> Result<Found> {
     let settings = match text.get("all-settings") {
         None => vec![setting(text)?],
         Some(all) => {
-            let all: Vec<StoredSetting> = serde_json::from_str(all).context("its settings cannot be read")?;
+            let all: Vec<StoredSetting> = json("its settings", all)?;
             all.iter().map(StoredSetting::read).collect::<Result<_>>()?
         }
     };
@@ -74,23 +70,22 @@ fn units(text: &PngText, format: Format) -> Result<Found> {
         statistics: text.get("statistics").map(str::to_owned),
         keep_size: true,
         robustness: false,
-        display: display.map_err(|e| anyhow!("how it is shown cannot be read: {e}"))?,
+        display: display.map_err(|why| ProvenanceError::Display { why })?,
     };
     let sources = sources(text)?;
     let Some(layout) = text.get("layout") else {
         work.units = single(text)?;
         work.check()?;
-        let index = text.get("place").map_or(Ok(0), str::parse).context("its place cannot be read")?;
+        let index = text.get("place").map_or(Ok(0), |place| number("its place", place))?;
         let is_film = text.get("film").is_some();
         let role = if is_film { Role::Film } else { Role::Picture };
         let film = is_film.then_some(format);
         return Ok((Box::new(RenderJob { work, film }), Place { role, index }, sources));
     };
-    let layout: SheetLayout = serde_json::from_str(layout).context("its layout cannot be read")?;
-    let reports: Vec<UnitReport> =
-        serde_json::from_str(&required(text, "units")?).context("its list of units cannot be read")?;
+    let layout: SheetLayout = json("its layout", layout)?;
+    let reports: Vec<UnitReport> = json("its list of units", &required(text, "units")?)?;
     if layout.rows.iter().map(|r| r.captions.len()).sum::<usize>() != reports.len() {
-        bail!("its layout is not one of {} units", reports.len());
+        return Err(ProvenanceError::Layout { units: reports.len() }.into());
     }
     work.robustness = reports.iter().any(|u| u.robustness.is_some());
     work.units = reports.into_iter().map(request).collect();
@@ -111,9 +106,9 @@ fn request(report: UnitReport) -> UnitRequest {
 /// The units of a picture: its own, or those that it depends on, too.
 fn single(text: &PngText) -> Result<Vec<UnitRequest>> {
     if let Some(batch) = text.get("batch") {
-        return serde_json::from_str(batch).context("its batch cannot be read");
+        return json("its batch", batch);
     }
-    let copy = text.get("copy").map_or(Ok(0), str::parse).context("its copy cannot be read")?;
+    let copy = text.get("copy").map_or(Ok(0), |copy| number("its copy", copy))?;
     Ok(vec![UnitRequest {
         unit: required(text, "unit")?,
         objective: Some(required(text, "objective")?),

@@ -3,7 +3,6 @@
 mod maps;
 mod sheet;
 
-use anyhow::{Context as _, Result};
 use oneiro::attribution::{Method, Settings};
 use oneiro::objective::Unit;
 use oneiro_media::PngText;
@@ -11,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use self::maps::{Asked, InputImage, Row, attribute_all};
 use super::{Job, Place, Role, Run, Sink};
+use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
-use crate::provenance::{required, seal};
+use crate::provenance::{json, required, seal, toml as toml_entry};
 use crate::source::places::SourceFile;
 
 /// The entry that has the recipe.
@@ -75,7 +75,7 @@ impl ImageRequest {
             (unit, Some(text)) => {
                 let objective = model
                     .expression_of_classes(text, OF_THE_NETWORK)
-                    .with_context(|| format!("the objective {text} cannot be read"))?;
+                    .during(|| Step::Objective { of: text.clone() })?;
                 objective.require_network_alone("an attribution")?;
                 let unit = unit.clone().unwrap_or_else(|| objective.to_string());
                 Asked::Unit { unit, objective }
@@ -136,9 +136,8 @@ impl AttributionJob {
 /// Reads a sheet of version 0.1.0; `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
-    let recipe: AttributionSettings = toml::from_str(recipe).context("its recipe cannot be read")?;
-    let images: Vec<ImageReport> =
-        serde_json::from_str(&required(text, "images")?).context("its list of images cannot be read")?;
+    let recipe: AttributionSettings = toml_entry("its recipe", recipe)?;
+    let images: Vec<ImageReport> = json("its list of images", &required(text, "images")?)?;
     let mut sources: Vec<SourceFile> = Vec::new();
     for report in &images {
         let file = SourceFile { path: report.file.clone(), sha256: report.sha256.clone() };
@@ -147,7 +146,7 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<Sourc
         }
     }
     let job = AttributionJob { recipe, images: images.iter().map(ImageRequest::of).collect() };
-    job.check().context("its settings cannot be used")?;
+    job.check().during(|| Step::Settings)?;
     Ok(Some((job, sources)))
 }
 

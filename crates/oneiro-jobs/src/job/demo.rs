@@ -1,14 +1,15 @@
 //! The demo: units of the embedded network from edges to classes, as pictures and a page.
 
-use anyhow::{Context as _, Result};
 use oneiro::preset::Preset;
 use oneiro_media::{Figure, Page, Section};
 use oneiro_zoo::embedded;
 use serde::{Deserialize, Serialize};
 
+use super::error::JobError;
 use super::render::report::UnitReport;
 use super::render::{RenderJob, RenderReport, Setting};
 use super::{Job, Kept, Place, Role, Run, Sink};
+use crate::error::Result;
 use crate::files::file_name;
 use crate::model::LoadedModel;
 use crate::numbers::short;
@@ -82,7 +83,8 @@ impl Job for DemoJob {
             let mut figures = Vec::new();
             for (i, unit) in results.by_ref().take(units.len()) {
                 let file = format!("{}.png", file_name(&unit.unit));
-                let bytes = pictures.take(Place::picture(i)).context("a picture was not made")?;
+                let bytes =
+                    pictures.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
                 sink.take_bytes(Place::picture(i), &file, &bytes)?;
                 figures.push(figure(&file, unit, &preset));
             }

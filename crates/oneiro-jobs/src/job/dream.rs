@@ -2,29 +2,32 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::card::InputKind;
 use oneiro::dream::{Dream, DreamGoal, DreamPreset, Guide, Start, Zoom};
-use oneiro::objective::Objective;
+use oneiro::objective::{LookupError, Objective};
 use oneiro::objective_session::ObjectiveSession;
-use oneiro_media::{ApngWriter, Film, Image, PngText};
+use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
+use self::frames::{FRAME_TICKS, Frames};
+use super::error::JobError;
 use super::render::display::Display;
-use super::render::film::{Format, MAX_PIXELS};
+use super::render::film::Format;
 use super::render::report::UnitReport;
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
+use crate::error::{During as _, Error, Result, Step};
 use crate::model::LoadedModel;
-use crate::provenance::{required, seal, text_of_model};
+use crate::provenance::{json, number, required, seal, text_of_model, toml as toml_entry};
+use crate::remark::Remark;
 use crate::source::places::{Places, SourceFile, hash};
 use crate::task::Task;
 use crate::tensors::{RawTensor, to_bytes};
 
+mod frames;
+
 /// What the text of a dream says under "command".
 const COMMAND: &str = "dream";
-/// How long a frame of a zoom is shown, in hundredths of a second.
-const FRAME_TICKS: u16 = 10;
 
 /// A dream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +97,7 @@ impl Job for DreamJob {
         let goal = match (guide, &self.objective) {
             (Some((_, image)), _) => DreamGoal::Guide(Guide { layers: self.guide_layers.clone(), image }),
             (None, Some(text)) => DreamGoal::Objective(self.objective(run, text)?),
-            (None, None) => bail!("there is nothing to dream of: neither an objective nor a guide"),
+            (None, None) => return Err(JobError::NoDream.into()),
         };
         let text = Text { job: self, model, inputs, objective: goal.to_string() };
         let mut materials = Some(DreamStart {
@@ -108,7 +111,7 @@ impl Job for DreamJob {
             let mut of_film = text.of(None)?;
             seal(run, &mut of_film, self, place)?;
             sink.take(place, &format!("zoom.{}", format.extension()), &mut |out| {
-                let materials = materials.take().context("a film is written once")?;
+                let materials = materials.take().ok_or(JobError::NotMade { what: "the film" })?;
                 dreamt = Some(dream(run.context, &text, materials, Some((format, out, of_film.clone())))?);
                 Ok(())
             })?;
@@ -116,7 +119,7 @@ impl Job for DreamJob {
         let dreamt = match (dreamt, materials) {
             (Some(dreamt), _) => dreamt,
             (None, Some(materials)) => dream(run.context, &text, materials, None)?,
-            (None, None) => bail!("the dream did not end"),
+            (None, None) => return Err(JobError::NotMade { what: "the dream" }.into()),
         };
         let place = Place::picture(0);
         if sink.wants(place) {
@@ -163,8 +166,7 @@ impl DreamJob {
     /// The objective, checked against the classes that the network has names for.
     fn objective(&self, run: &Run<'_>, text: &str) -> Result<Objective> {
         let model = run.model()?;
-        let objective =
-            model.expression_of_classes(text, "a dream cannot compare with a picture; --guide does")?;
+        let objective = expression(model, text)?;
         if !objective.terms().iter().any(|t| t.at_output()) {
             return Ok(objective);
         }
@@ -184,30 +186,45 @@ impl DreamJob {
     }
 }
 
+/// An objective of a dream, which names classes, but no pictures.
+///
+/// # Errors
+/// [`JobError::PictureInDream`] for one that compares with a picture.
+pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
+    let parsed = model.expression_of_classes(text, "a dream cannot compare with a picture");
+    parsed.map_err(|error| match error {
+        Error::Visualization(oneiro::Error::Expression(error))
+            if matches!(error.name, Some(LookupError::NoFiles { .. })) =>
+        {
+            JobError::PictureInDream(error).into()
+        }
+        error => error,
+    })
+}
+
 /// Reads a dream of version 0.1.0, whose file has this format; `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText, format: Format) -> Result<Option<(DreamJob, Vec<SourceFile>)>> {
     if text.get("command") != Some(COMMAND) {
         return Ok(None);
     }
     let get = |key: &str| required(text, key);
-    let inputs: Inputs =
-        serde_json::from_str(&get("inputs")?).context("which files it was made from cannot be read")?;
+    let inputs: Inputs = json("the list of files that it was made from", &get("inputs")?)?;
     let Inputs { image, guide, guide_layers, mask } = inputs;
     let sources = [&image, &guide, &mask].into_iter().flatten().cloned().collect();
     let path = |file: Option<SourceFile>| file.map(|f| f.path);
     let job = DreamJob {
-        preset: toml::from_str(&get("settings")?).context("its settings cannot be read")?,
+        preset: toml_entry("its settings", &get("settings")?)?,
         unit: get("unit")?,
         objective: if guide.is_some() { None } else { Some(get("objective")?) },
         image: path(image),
         guide: path(guide),
         guide_layers,
         mask: path(mask),
-        zoom: text.get("zoom").map(toml::from_str).transpose().context("its zoom cannot be read")?,
+        zoom: text.get("zoom").map(|zoom| toml_entry("its zoom", zoom)).transpose()?,
         film: text.get("film").map(|_| format),
-        seed: get("seed")?.parse().context("its seed cannot be read")?,
+        seed: number("its seed", &get("seed")?)?,
     };
-    job.check().context("its settings cannot be used")?;
+    job.check().during(|| Step::Settings)?;
     Ok(Some((job, sources)))
 }
 
@@ -282,52 +299,6 @@ struct Dreamt {
     report: UnitReport,
 }
 
-/// Where frames of a zoom go.
-enum Frames<'w> {
-    Apng(ApngWriter<&'w mut dyn Write>),
-    Gif(Film, &'w mut dyn Write, PngText),
-}
-
-impl<'w> Frames<'w> {
-    fn new(
-        format: Format,
-        out: &'w mut dyn Write,
-        size: [usize; 2],
-        zoom: &Zoom,
-        text: PngText,
-    ) -> Result<Self> {
-        let [h, w] = size;
-        Ok(match format {
-            Format::Apng => Self::Apng(ApngWriter::new(out, w, h, zoom.frames, &text)?),
-            // Its one palette is chosen from all frames.
-            Format::Gif if h * w * zoom.frames > MAX_PIXELS => bail!(
-                "{} frames of {h}x{w} are too much for a GIF, which is in memory as a whole; choose fewer --frames, a smaller \
-                 --size, or an animated PNG (.png)",
-                zoom.frames
-            ),
-            Format::Gif => Self::Gif(Film::new(), out, text),
-        })
-    }
-
-    fn push(&mut self, frame: &Image) -> Result<()> {
-        match self {
-            Self::Apng(writer) => writer.push(frame, FRAME_TICKS)?,
-            Self::Gif(film, ..) => film.push(frame, FRAME_TICKS)?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<()> {
-        match self {
-            Self::Apng(writer) => writer.finish()?,
-            Self::Gif(film, out, text) => {
-                out.write_all(&film.to_gif(&text)?).context("could not write the film")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Dreams to the end, frame by frame into a film if one is wanted.
 fn dream(
     context: &Context,
@@ -376,14 +347,12 @@ fn dream(
     }
     drop(progress);
     film.map_or(Ok(()), Frames::finish)?;
-    if let Some([h, w]) = fixed {
-        context.note(&format!(
-            "the network does not accept every size that is dreamt on; tiles of {h}x{w}, its own size, are used there"
-        ));
+    if let Some(size) = fixed {
+        context.remark(Remark::FixedTiles { size });
     }
     let picture = saved(&dream)?;
     let (value, value_saved) =
-        context.compute(|| Ok::<_, anyhow::Error>((dream.value(), dream.value_of(&picture)?)))?;
+        context.compute(|| oneiro::Result::<_>::Ok((dream.value(), dream.value_of(&picture)?)))?;
     let report = UnitReport {
         unit: job.unit.clone(),
         objective: text.objective.clone(),

@@ -1,20 +1,21 @@
 //! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of the channels that
 //! speak at some. Both are made from a [`GridSettings`] that the picture carries, so that they can be made again.
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::objective::Objective;
 use oneiro::spatial_activations::SpatialActivations;
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::error::{During as _, Result, Step};
+use crate::job::error::{self, JobError};
 use crate::job::render::limits::check_preset;
 use crate::job::render::report::UnitReport;
 use crate::job::render::text::{push_setting, setting};
 use crate::job::render::{Finished, Options, RenderUnit, Setting, prepare, raw_bytes, render_all};
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::model::LoadedModel;
-use crate::provenance::{required, seal, text_of_model};
+use crate::provenance::{json, required, seal, text_of_model, toml as toml_entry};
 use crate::source::materials::Extras;
 use crate::source::places;
 use crate::source::places::SourceFile;
@@ -81,7 +82,9 @@ impl Job for GridJob {
 
     fn check(&self) -> Result<()> {
         if self.recipe.side == 0 || self.recipe.side > mosaic::MAX_SIDE {
-            bail!("cells of {} pixels", self.recipe.side);
+            let (setting, value) = (error::Setting::Cell, self.recipe.side);
+            let needed = format!("a number from 1 to {}", mosaic::MAX_SIDE);
+            return Err(JobError::Setting { setting, value, needed }.into());
         }
         check_preset(&self.setting.preset)
     }
@@ -90,11 +93,10 @@ impl Job for GridJob {
 /// Reads a grid of version 0.1.0; `None` for a picture of another kind.
 pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)>> {
     let Some(recipe) = text.get(KEY) else { return Ok(None) };
-    let recipe: GridSettings = toml::from_str(recipe).context("its recipe cannot be read")?;
+    let recipe: GridSettings = toml_entry("its recipe", recipe)?;
     let job = GridJob { recipe, setting: setting(text)? };
-    job.check().context("its recipe cannot be used")?;
-    let sources = serde_json::from_str(&required(text, "sources")?)
-        .context("the files that it was made from cannot be read")?;
+    job.check().during(|| Step::Settings)?;
+    let sources = json("the list of files that it was made from", &required(text, "sources")?)?;
     Ok(Some((job, sources)))
 }
 
@@ -218,12 +220,13 @@ impl GridSettings {
                     Some(size),
                 ),
             })
-            .with_context(|| format!("could not look at {} through {}", self.image, model.source))?;
+            .during(|| Step::LookAt { image: self.image.clone(), model: model.source.clone() })?;
         let [_, rows, columns] = cells.shape();
         let cells = if self.signed { cells } else { cells.rectified() };
         let cells = self.cells.map(|most| cells.averaged(most)).unwrap_or(cells);
         if cells.positions().all(|at| cells.magnitude(at) == 0.0) {
-            bail!("layer \"{}\" is silent for {}: no activation of it is above zero", self.layer, self.image);
+            let (layer, image) = (self.layer.clone(), self.image.clone());
+            return Err(JobError::SilentLayer { layer, image }.into());
         }
         let photo = references::drawn(model, &photo)?;
         Ok(LayerView { photo, map: [rows, columns], cells, objective_layer })

@@ -1,6 +1,5 @@
 //! Pictures between two units, as a strip and as a film.
 
-use anyhow::Result;
 use oneiro::objective::{Objective, Term, TermKind};
 use oneiro_media::{Film, TICKS_PER_SECOND};
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use super::render::{RenderReport, Setting};
 use super::sheet::layout::{Measure, SheetLayout};
 use super::sheet::{self, Made, Row, SheetJob, SheetPlan};
 use super::{Job, Place, Run, Sink};
+use crate::error::Result;
 use crate::provenance::seal;
 
 /// The entry under which a film between two units says how it runs.

@@ -1,10 +1,10 @@
 //! What a person wants more of.
 
-use anyhow::Result;
 use oneiro::objective::{Objective, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use crate::error::Result;
 use crate::model::LoadedModel;
 
 /// A unit, or an expression under a name.

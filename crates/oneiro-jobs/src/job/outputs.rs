@@ -4,9 +4,9 @@ use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::files::create_folder;
 
 /// What a result is.

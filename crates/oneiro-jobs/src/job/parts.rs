@@ -8,10 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result, anyhow};
-
 use super::Run;
-use crate::files::file_name;
+use super::error::JobError;
+pub use super::error::Unfinished;
+use crate::error::Result;
+use crate::files::{create_folder, file_name};
+use crate::remark::Remark;
 use crate::source::places::hash;
 
 /// How much of a key stands in a file's name: enough that no two parts meet.
@@ -81,25 +83,6 @@ impl Part {
     }
 }
 
-/// The error of a run that made its parts while others are missing: a shard's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    /// Parts that are there.
-    pub done: usize,
-    /// Parts in all.
-    pub total: usize,
-    /// Where they are.
-    pub folder: PathBuf,
-}
-
-impl std::fmt::Display for Unfinished {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} parts are done, in {}", self.done, self.total, self.folder.display())
-    }
-}
-
-impl std::error::Error for Unfinished {}
-
 /// A part's result as bytes.
 pub trait Stored: Sized {
     /// The bytes.
@@ -139,8 +122,7 @@ impl Parts {
     }
 
     fn store<T: Stored>(&self, part: &Part, result: &T) -> Result<()> {
-        fs::create_dir_all(&self.folder)
-            .with_context(|| format!("could not create the folder {}", self.folder.display()))?;
+        create_folder(&self.folder)?;
         let content = result.to_bytes()?;
         let sum = hash(&[part.key.as_bytes(), &content].concat());
         let written = oneiro_media::write_atomic(self.path(part), &[sum.as_bytes(), &content].concat());
@@ -185,8 +167,7 @@ impl Run<'_> {
         };
         let found = done.iter().flatten().count();
         if found > 0 {
-            let them = if found == 1 { "is" } else { "are" };
-            self.context.note(&format!("{found} of {} parts {them} done already", parts.len()));
+            self.context.remark(Remark::PartsDone { done: found, total: parts.len() });
         }
         let own = |part: &usize| folder.and_then(|f| f.shard).is_none_or(|shard| shard.has(*part));
         let missing: Vec<usize> = (0..parts.len()).filter(|&i| done[i].is_none()).filter(own).collect();
@@ -205,7 +186,7 @@ impl Run<'_> {
             (Some(folder), false) => {
                 Err(Unfinished { done: there, total: parts.len(), folder: folder.folder.clone() }.into())
             }
-            (None, false) => Err(anyhow!("a part of the job was not made")),
+            (None, false) => Err(JobError::NotMade { what: "a part of the job" }.into()),
         }
     }
 }

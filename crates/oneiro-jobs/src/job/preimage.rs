@@ -1,6 +1,5 @@
 //! Natural pre-images of photos: inversions, caricatures, accentuations.
 
-use anyhow::Result;
 use oneiro::objective::{AnyNames, Objective};
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +7,7 @@ use super::render::Setting;
 use super::render::work::Work;
 use super::sheet::layout::SheetPhoto;
 use super::sheet::{Made, Row};
+use crate::error::Result;
 use crate::source::stem;
 
 pub mod accentuation;

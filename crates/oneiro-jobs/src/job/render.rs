@@ -16,7 +16,6 @@ pub mod text;
 mod unit;
 pub mod work;
 
-use anyhow::Result;
 use oneiro::objective::Objective;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +24,7 @@ use self::report::UnitReport;
 use self::text::png_text;
 use self::work::{UnitRequest, Work};
 use super::{Job, Place, Role, Run, Sink};
+use crate::error::Result;
 use crate::files::unique_files;
 use crate::model::health::require_healthy;
 use crate::provenance::seal;

@@ -3,17 +3,18 @@
 pub mod layout;
 pub(crate) mod text;
 
-use anyhow::{Result, bail};
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Filter, Image, PngText, Sheet};
 use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
+use super::error::{JobError, Large};
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
 use super::{Job, Place, Role, Run, Sink};
+use crate::error::Result;
 use crate::model::health::healthy;
 use crate::provenance::seal;
 use crate::source::{materials, references};
@@ -51,7 +52,7 @@ impl Job for SheetJob {
     fn check(&self) -> Result<()> {
         self.work.check()?;
         if self.layout.cells() != self.work.units.len() {
-            bail!("the layout is not one of {} units", self.work.units.len());
+            return Err(JobError::Layout { units: self.work.units.len() }.into());
         }
         Ok(())
     }
@@ -142,15 +143,11 @@ pub(crate) struct Made<'m> {
 
 /// Renders the units of a sheet, but for those that depend on weights that are not finite.
 pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Result<Made<'m>> {
-    if let Some([h, w]) = work.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
+    if let Some(size @ [h, w]) = work.settings.iter().find_map(|s| s.preset.picture.or(s.preset.size))
         && work.units.len().saturating_mul(h * w) as u64 > oneiro_media::MAX_PIXELS
     {
-        bail!(
-            "{} pictures of {h}x{w} are too much for one sheet (at most {} million pixels); choose fewer --units, a smaller \
-             --size, or `oneiro render`",
-            work.units.len(),
-            oneiro_media::MAX_PIXELS / 1_000_000
-        );
+        let (count, result) = (work.units.len(), Large::Sheet);
+        return Err(JobError::TooLarge { count, things: "pictures", size, result }.into());
     }
     let model = run.model()?;
     let mut layout = layout.clone();

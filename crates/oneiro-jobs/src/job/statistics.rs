@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::statistics::{ColorAccumulator, Statistics};
-use oneiro_media::{IMAGE_EXTENSIONS, Image};
+use oneiro_media::Image;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::error::{JobError, Setting};
 use super::{Job, Place, Role, Run, Sink};
 use crate::context::Context;
+use crate::error::{During as _, Result, Step, chain};
 use crate::provenance::{seal, text_of_program};
+use crate::remark::Remark;
 use crate::source::listing::entries;
 use crate::source::places::{hash, is_npy};
 use crate::task::Task;
@@ -78,26 +80,19 @@ impl StatisticsJob {
     pub fn pictures(&self) -> Result<Vec<PathBuf>> {
         let folder = Path::new(&self.folder);
         if !folder.is_dir() {
-            bail!("{} is not a folder; name one that has images in it", self.folder);
+            return Err(JobError::NotAFolder { folder: self.folder.clone() }.into());
         }
         let files = collect(folder)?;
         if files.is_empty() {
-            bail!(
-                "there is no image in {} ({}), nor a .npy file of bands",
-                self.folder,
-                IMAGE_EXTENSIONS.join(", ")
-            );
+            return Err(JobError::NoImages { folder: self.folder.clone() }.into());
         }
         let arrays = files.iter().filter(|f| is_npy(f)).count();
         if arrays > 0 && arrays < files.len() {
-            bail!(
-                "{} holds {arrays} .npy files and {} pictures; statistics are of one kind: put them into folders of their own",
-                self.folder,
-                files.len() - arrays
-            );
+            let (folder, pictures) = (self.folder.clone(), files.len() - arrays);
+            return Err(JobError::MixedFolder { folder, arrays, pictures }.into());
         }
         if arrays > 0 && self.gray {
-            bail!("--gray: it is for pictures in colour, and {} holds bands", self.folder);
+            return Err(JobError::GrayBands { folder: self.folder.clone() }.into());
         }
         Ok(files)
     }
@@ -127,22 +122,19 @@ impl Job for StatisticsJob {
             let png = oneiro_media::encode_png(&picture(&statistics)?, &text)?;
             sink.take_bytes(place, "spectrum.png", &png)?;
         }
-        for error in &bad {
-            run.context.note(error);
+        for why in &bad {
+            run.context.remark(Remark::Skipped { why: why.clone() });
         }
         if !bad.is_empty() {
-            run.context.note(&format!(
-                "{} of {} pictures could not be read and were skipped",
-                bad.len(),
-                files.len()
-            ));
+            run.context.remark(Remark::SkippedInAll { skipped: bad.len(), total: files.len() });
         }
         Ok(Measured { statistics, skipped: bad.len() })
     }
 
     fn check(&self) -> Result<()> {
         if !(2..=2048).contains(&self.size) {
-            bail!("a side of {} pixels", self.size);
+            let (setting, value) = (Setting::Square, self.size);
+            return Err(JobError::Setting { setting, value, needed: "a number from 2 to 2048".into() }.into());
         }
         Ok(())
     }
@@ -173,7 +165,7 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
         }
         let image = oneiro_media::read_image(path)?;
         let image = oneiro_media::fit_center_crop(&image, side, side)
-            .with_context(|| format!("could not scale {}", path.display()))?;
+            .during(|| Step::Scale { path: path.display().to_string() })?;
         Ok(if job.gray { gray(&image) } else { image.data })
     };
     let mut progress = Task::new(context, "colours", 2 * files.len() as u64);
@@ -189,37 +181,37 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
                 Ok(image) => {
                     let of_image = image.len() / (side * side);
                     if let (Some(first), true) = (good.first(), of_image != channels) {
-                        bail!(
-                            "{} has {of_image} bands, {} has {channels}; put them into folders of their own",
-                            path.display(),
-                            first.display()
-                        );
+                        return Err(JobError::BandsDiffer {
+                            path: path.clone(),
+                            bands: of_image,
+                            first: first.clone(),
+                            first_bands: channels,
+                        }
+                        .into());
                     }
                     channels = of_image;
                     colors.get_or_insert_with(|| ColorAccumulator::new(channels)).add(&image);
                     good.push(path.clone());
                 }
-                Err(error) => bad.push(format!("{error:#}")),
+                Err(error) => bad.push(chain(&error)),
             }
         }
         progress.advance(some.len() as u64);
     }
     let Some(colors) = colors else {
-        let first = bad.first().map(String::as_str).unwrap_or_default();
-        bail!("none of the {} pictures in {} can be read: {first}", files.len(), job.folder);
+        let first = bad.swap_remove(0);
+        let (pictures, folder) = (files.len(), job.folder.clone());
+        return Err(JobError::NoneReadable { pictures, folder, first }.into());
     };
-    let mut spectra = colors
-        .finish([side, side])
-        .with_context(|| format!("the pictures in {} have no statistics", job.folder))?;
+    let mut spectra = colors.finish([side, side]).during(|| Step::Measure { folder: job.folder.clone() })?;
     progress.label("spectra");
     for some in good.chunks(AT_ONCE) {
         context.check()?;
         let images: Vec<Result<Vec<f32>>> = context.compute(|| some.par_iter().map(read).collect());
         for image in images {
-            const CHANGED: &str = "a picture changed while it was looked at";
-            let image = image.context(CHANGED)?;
+            let image = image.during(|| Step::ReadAgain)?;
             if image.len() != channels * side * side {
-                bail!(CHANGED);
+                return Err(JobError::Changed.into());
             }
             spectra.add(&image);
         }

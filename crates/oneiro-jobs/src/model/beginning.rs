@@ -1,10 +1,11 @@
-//! Where the network begins: `--from-layer`, and inputs of the card that are inner tensors.
+//! Where the network begins: at a layer, or at inputs of the card that are inner tensors.
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::card::Card;
-use oneiro::model::{Declared, begin_at};
-use oneiro_net::names::Names;
-use oneiro_net::{Graph, ValueId};
+use oneiro::model::{Declared, begin_at, resolve_layer as resolve};
+use oneiro_net::Graph;
+
+use super::error::ModelError;
+use crate::error::{During as _, Result, Step};
 
 /// A graph that begins where it was asked to.
 pub struct Beginning {
@@ -22,14 +23,11 @@ pub fn begin(
 ) -> Result<Beginning> {
     let mut graph = graph;
     let mut inside = Vec::new();
-    let resolve = |graph: &Graph, card: &Card, name: &str| -> oneiro_net::Result<ValueId> {
-        let short: Vec<(&str, &str)> = card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-        Names::new(graph, &short).resolve(name)
-    };
     let is_input =
         |graph: &Graph, name: &str| graph.inputs.iter().any(|input| graph.name(input.value) == name);
     if let Some(name) = from {
-        let at = resolve(&graph, card, name).with_context(|| format!("--from-layer {name}"))?;
+        let beginning = || Step::Begin { layer: name.to_owned() };
+        let at = resolve(&graph, card, name).during(beginning)?;
         let tensor = graph.name(at).to_owned();
         // The card may describe the tensor by another of its names.
         let same =
@@ -39,8 +37,7 @@ pub fn begin(
             card.input[described].name.clone_from(&tensor);
         }
         let said = card.input.iter().find(|i| i.name == tensor).cloned();
-        let cut = begin_at(&graph, at, &declared(), said.as_ref(), card.layout)
-            .with_context(|| format!("--from-layer {name}"))?;
+        let cut = begin_at(&graph, at, &declared(), said.as_ref(), card.layout).during(beginning)?;
         // What the card says of inputs that are gone holds for them alone.
         card.input.retain(|i| is_input(&cut.graph, &i.name) || !is_input(&graph, &i.name));
         graph = cut.graph;
@@ -55,17 +52,13 @@ pub fn begin(
         let Ok(at) = resolve(&graph, card, &name) else { continue };
         let said = card.input[i].clone();
         let cut = begin_at(&graph, at, &declared(), Some(&said), card.layout)
-            .with_context(|| format!("the model card's input \"{name}\""))?;
+            .during(|| Step::CardInput { input: name.clone() })?;
         let tensor = graph.name(at).to_owned();
         let gone = card.input.iter().enumerate().find(|(j, other)| {
             *j != i && is_input(&graph, &other.name) && !is_input(&cut.graph, &other.name)
         });
         if let Some((_, gone)) = gone {
-            bail!(
-                "the model card describes the input \"{}\" and the inner tensor \"{name}\", behind which nothing reads that \
-                 input; leave one of them out",
-                gone.name
-            );
+            return Err(ModelError::InputAndInner { input: gone.name.clone(), inner: name }.into());
         }
         card.input[i].name.clone_from(&tensor);
         inside.push((tensor, cut.axes));

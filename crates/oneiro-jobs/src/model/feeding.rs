@@ -1,18 +1,19 @@
-//! What inputs that are no pictures are fed with: `--feed`, and the card's `value`.
+//! Values for inputs that are no pictures: of the request, and the card's `value`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::card::{Card, FeedValue, HashedFile, InputCard, InputKind};
 use oneiro::model::Fed;
 use oneiro_net::Graph;
 use serde::{Deserialize, Serialize};
 
+use super::error::{FeedProblem, ModelError};
+use crate::error::{During as _, Result, Step};
 use crate::source::places;
 use crate::source::places::Places;
 
-/// One `--feed`.
+/// A value for an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feed {
     name: String,
@@ -43,20 +44,22 @@ pub fn parse_feed(text: &str) -> Result<Feed, String> {
     Ok(Feed { name: name.to_owned(), value })
 }
 
-/// Puts the values that flags give into the card.
-pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<()> {
+/// Puts the values that are given into the card.
+pub fn apply(card: &mut Card, feeds: &[Feed], graph: &Graph) -> Result<(), ModelError> {
+    let refuse = |feed: &Feed, problem| Err(ModelError::Feed { input: feed.name.clone(), problem });
     for (i, feed) in feeds.iter().enumerate() {
         if feeds[..i].iter().any(|other| other.name == feed.name) {
-            bail!("--feed {}: it is given twice", feed.name);
+            return refuse(feed, FeedProblem::Twice);
         }
         let names: Vec<&str> = graph.inputs.iter().map(|i| graph.name(i.value)).collect();
         if !names.contains(&feed.name.as_str()) {
-            bail!("--feed {}: the network has no such input; it has {}", feed.name, names.join(", "));
+            let known = names.into_iter().map(str::to_owned).collect();
+            return refuse(feed, FeedProblem::NoSuchInput { known });
         }
         let mut others = card.input.iter().filter(|i| i.name != feed.name);
         let picture = card.input.iter().any(|i| i.name == feed.name && i.kind != InputKind::Tensor);
         if picture && others.all(|i| i.kind == InputKind::Tensor) {
-            bail!("--feed {0}: \"{0}\" is the network's picture, which is what is sought", feed.name);
+            return refuse(feed, FeedProblem::IsPicture);
         }
         let input = InputCard { value: Some(feed.value.clone()), ..InputCard::tensor(&feed.name) };
         match card.input.iter_mut().find(|i| i.name == feed.name) {
@@ -94,14 +97,15 @@ pub fn read(
             }
         };
         let path = places.of(&named).to_owned();
-        let what = || format!("what input \"{}\" is to be fed with", input.name);
-        let (shape, data) = oneiro_media::read_npy(&path).with_context(what)?;
-        if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
-            bail!("{}: {} holds {bad}, no finite number", what(), path.display());
+        let refuse = |problem| Err(ModelError::Feed { input: input.name.clone(), problem }.into());
+        let reading = || Step::Feed { input: input.name.clone() };
+        let (shape, data) = oneiro_media::read_npy(&path).during(reading)?;
+        if let Some(&value) = data.iter().find(|x| !x.is_finite()) {
+            return refuse(FeedProblem::NotFinite { path, value });
         }
         let now = places::hash(&oneiro_media::read_bytes(&path)?);
         if hash.is_some_and(|hash| hash != now) {
-            bail!("{}: the content of {} is another than it was", what(), path.display());
+            return refuse(FeedProblem::OtherContent { path });
         }
         values.insert(input.name.clone(), Fed { shape, data });
         files.push(path);

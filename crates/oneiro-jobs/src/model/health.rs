@@ -1,13 +1,15 @@
 //! Units of a network some of whose weights are not finite: which of them work, and the words for those that
 //! do not.
 
-use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Reads};
 use oneiro::objective_session::ObjectiveSession;
 use oneiro_net::{ValueId, broken};
 
+use super::error::ModelError;
 use crate::context::Context;
+use crate::error::Result;
 use crate::model::LoadedModel;
+use crate::remark::Remark;
 
 /// Values that inputs are fed with to see whether a unit works; none is zero, so that no norm is.
 const FED: [f32; 5] = [0.3, -0.2, 0.7, 0.45, -0.6];
@@ -42,10 +44,7 @@ pub fn require_healthy(
 ) -> Result<()> {
     match failures(context, model, units, size) {
         Some((weights, works)) if works.contains(&false) => {
-            bail!(
-                "weights of the network are not finite: {weights}; {} on them",
-                depend(&failed(units, &works))
-            )
+            Err(refused(weights, &failed(units, &works)).into())
         }
         _ => Ok(()),
     }
@@ -67,15 +66,12 @@ pub fn healthy(
         return Ok(vec![true; units.len()]);
     };
     if !works.contains(&true) {
-        bail!("weights of the network are not finite: {weights}; {} on them", depend(&failed(units, &works)));
+        return Err(refused(weights, &failed(units, &works)).into());
     }
     let failed = failed(units, &works);
     if !failed.is_empty() {
-        let verb = if failed.len() == 1 { "is" } else { "are" };
-        context.note(&format!(
-            "weights of the network are not finite: {weights}; {} {verb} left out",
-            failed.join(", ")
-        ));
+        let units = failed.into_iter().map(str::to_owned).collect();
+        context.remark(Remark::LeftOut { weights, units });
     }
     Ok(works)
 }
@@ -97,9 +93,8 @@ fn failed<'a>(units: &[(&'a str, &Objective)], works: &[bool]) -> Vec<&'a str> {
     units.iter().zip(works).filter(|(_, works)| !**works).map(|(unit, _)| unit.0).collect()
 }
 
-fn depend(failed: &[&str]) -> String {
-    let verb = if failed.len() == 1 { "depends" } else { "depend" };
-    format!("{} {verb}", failed.join(", "))
+fn refused(weights: String, failed: &[&str]) -> ModelError {
+    ModelError::BrokenWeights { weights, units: failed.iter().map(|unit| (*unit).to_owned()).collect() }
 }
 
 /// Whether an objective is a finite number. What cannot be compiled is for others to complain of.

@@ -10,6 +10,7 @@ use oneiro_zoo::labels::Labels;
 
 use super::LoadedModel;
 use crate::context::Context;
+use crate::remark::Remark;
 
 /// The class names that stand in operators of the graph, if they are as many as the classes.
 pub fn labels_in_graph(model: &Model) -> Option<Labels> {
@@ -24,27 +25,27 @@ impl LoadedModel {
         if let Some(head) = self.model.head_in_use()
             && !self.output_said.swap(true, Ordering::Relaxed)
         {
-            self.output_notes(head).iter().for_each(|note| context.note(note));
+            self.output_notes(head).into_iter().for_each(|remark| context.remark(remark));
         }
     }
 
-    fn output_notes(&self, head: &Head) -> Vec<String> {
+    fn output_notes(&self, head: &Head) -> Vec<Remark> {
         let graph = &self.model.graph;
         let name = graph.name(head.output);
         let mut notes = Vec::new();
         if graph.outputs.len() > 1 && !head.named {
-            let count = head.classes.map_or(String::new(), |n| format!(", of {n}"));
-            notes.push(format!(
-                "classes are those of output \"{name}\"{count}; the outputs are {}; --output NAME or the card's output \
-                 takes another",
-                self.model.described_outputs()
-            ));
+            notes.push(Remark::ClassOutput {
+                output: name.to_owned(),
+                classes: head.classes,
+                outputs: self.model.described_outputs(),
+            });
         }
         if let Some(op) = &head.behind {
-            notes.push(format!(
-                "output \"{name}\" holds no scores but what {op} makes of them; the scores before it, \"{}\", are taken",
-                graph.name(head.logits)
-            ));
+            notes.push(Remark::ScoresBefore {
+                output: name.to_owned(),
+                op: op.clone(),
+                logits: graph.name(head.logits).to_owned(),
+            });
         }
         notes
     }
@@ -55,15 +56,12 @@ impl LoadedModel {
         Some(self.model.graph.name(head.output))
     }
 
-    /// Where several outputs are: that another may be meant.
-    pub(super) fn other_outputs(&self) -> String {
-        match self.model.graph.outputs.len() {
-            0 | 1 => String::new(),
-            _ => format!(", or another output with --output; there are {}", self.model.described_outputs()),
-        }
+    /// The outputs in words, where there are several: another may be meant.
+    pub(super) fn other_outputs(&self) -> Option<String> {
+        (self.model.graph.outputs.len() > 1).then(|| self.model.described_outputs())
     }
 
-    /// Adds to an object of `--json` which output classes were read from, and what was done to photos.
+    /// Adds to a report as JSON which output classes were read from, and what was done to photos.
     pub fn add_to(&self, object: &mut serde_json::Value) {
         if let Some(output) = self.output_in_use() {
             object["output"] = output.into();

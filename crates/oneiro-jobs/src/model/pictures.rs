@@ -1,6 +1,5 @@
 //! Pictures whose input is not of real numbers, or not of batch, channels, height and width.
 
-use anyhow::{Result, bail};
 use oneiro::card::{Card, InputAxes, InputCard, InputKind, TensorLayout};
 use oneiro::model::{PictureAxes, picture_axes};
 use oneiro_net::Graph;
@@ -8,7 +7,10 @@ use oneiro_net::graph::Input;
 use oneiro_net::tensor::DType;
 
 use super::ModelSpec;
+use super::error::{InputAxesProblem, ModelError};
 use super::inputs::{self, is_read};
+use crate::error::Result;
+use crate::remark::PreparationRemark;
 
 /// What the axes of an input of rank 2 or 3 are taken for, if it is taken for a picture.
 pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
@@ -35,47 +37,40 @@ pub fn channels(graph: &Graph, input: &Input, card: &InputCard, layout: TensorLa
 }
 
 /// Sets the layout to channels last where an input without a batch can mean nothing else.
-pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec<String>) {
+pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec<PreparationRemark>) {
     if given || card.layout == TensorLayout::Nhwc {
         return;
     }
     let last = |i: &&Input| is_read(graph, i) && guess(graph, i).is_some_and(|g| g.axes.channels_last());
     if let Some(input) = graph.inputs.iter().find(last) {
         card.layout = TensorLayout::Nhwc;
-        notes.push(format!(
-            "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
-             nchw if not)",
-            graph.name(input.value)
-        ));
+        notes.push(PreparationRemark::ChannelsLast { input: graph.name(input.value).to_owned() });
     }
 }
 
-/// Gives the picture input the axes that the flag says, and tells of axes that are guessed.
+/// Gives the picture input the axes that are given, and tells of axes that are guessed.
 pub fn apply_axes(
     card: &mut Card,
     axes: Option<&InputAxes>,
     graph: &Graph,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<PreparationRemark>,
 ) -> Result<()> {
     if let Some(axes) = axes {
         let fits = |i: &&Input| inputs::rank(i) == axes.groups().len() && is_read(graph, i);
         let names: Vec<&str> = graph.inputs.iter().filter(fits).map(|i| graph.name(i.value)).collect();
+        let refuse = |problem| Err(ModelError::InputAxes { axes: axes.clone(), problem }.into());
         let [name] = names[..] else {
-            let wanted = axes.groups().len();
+            let count = axes.groups().len();
             if names.is_empty() {
                 let read = graph.inputs.iter().filter(|i| is_read(graph, i));
-                let inputs: Vec<String> =
-                    read.map(|i| format!("\"{}\" has {}", graph.name(i.value), inputs::rank(i))).collect();
-                bail!("--input-axes {axes} names {wanted} axes; input {}", inputs.join(", "));
+                let ranks = read.map(|i| (graph.name(i.value).to_owned(), inputs::rank(i))).collect();
+                return refuse(InputAxesProblem::Count { count, ranks });
             }
-            bail!(
-                "--input-axes {axes}: {} inputs of the network have {wanted} axes; describe them in a model card ([[input]] with axes)",
-                names.len(),
-            );
+            return refuse(InputAxesProblem::Ambiguous { inputs: names.len(), count });
         };
         let input = card.input.iter_mut().find(|i| i.name == name);
         let Some(input) = input else {
-            bail!("--input-axes {axes}: the model card does not describe \"{name}\"")
+            return refuse(InputAxesProblem::NotInCard { input: name.to_owned() });
         };
         if input.kind == InputKind::Tensor {
             // Nothing said so far how it is prepared.
@@ -94,12 +89,11 @@ pub fn apply_axes(
             continue;
         };
         if let Some(PictureAxes { axes, .. }) = guess(graph, of_graph) {
-            notes.push(format!(
-                "input \"{}\" has {} axes, which are taken for {axes} (--input-axes if they are others; kind = \"tensor\" in \
-                 the card if it is no picture)",
-                input.name,
-                axes.groups().len()
-            ));
+            notes.push(PreparationRemark::AxesGuessed {
+                input: input.name.clone(),
+                count: axes.groups().len(),
+                axes: axes.to_string(),
+            });
         }
     }
     Ok(())
@@ -117,8 +111,8 @@ pub fn preset_for(input: &Input, args: &ModelSpec) -> &'static str {
     if input.dtype == DType::Int && unsaid { "none" } else { "imagenet" }
 }
 
-/// A word about a picture of integers.
-pub fn note_on_integers(input: &Input, card: &InputCard) -> Option<String> {
+/// A remark on a picture of integers.
+pub fn note_on_integers(input: &Input, card: &InputCard) -> Option<PreparationRemark> {
     /// Fewer different integers than this make no picture.
     const FEW: f32 = 16.0;
     if input.dtype != DType::Int || card.kind == InputKind::Tensor {
@@ -127,14 +121,6 @@ pub fn note_on_integers(input: &Input, card: &InputCard) -> Option<String> {
     let ends = |white: f32| card.mean.iter().zip(&card.std).map(move |(m, s)| (white - m) / s);
     let low = ends(0.0).fold(f32::INFINITY, f32::min);
     let high = ends(card.range).fold(f32::NEG_INFINITY, f32::max);
-    let doubt = if high - low < FEW {
-        "; pictures of integers mostly hold 0 to 255, which --preprocess none gives"
-    } else {
-        ""
-    };
-    Some(format!(
-        "input \"{}\" takes integers in the file: it is fed with the real numbers that they stand for, not rounded, black as \
-         {low} and white as {high}{doubt}",
-        card.name
-    ))
+    let (input, doubtful) = (card.name.clone(), high - low < FEW);
+    Some(PreparationRemark::Integers { input, ends: [low, high], doubtful })
 }

@@ -1,13 +1,15 @@
-//! How a network's inputs are prepared: what the model card, the flags or the model file say, else the usual.
+//! How a network's inputs are prepared: what the model card, the request or the model file say, else the usual.
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;
 use oneiro_net::graph::Input;
 use oneiro_zoo::labels::{self, Labels};
 
+use super::error::ModelError;
 use super::inputs::{channels, fixed, is_read, rank};
 use super::{ModelSpec, feeding, pictures};
+use crate::error::{During as _, Result, Step};
+use crate::remark::PreparationRemark;
 
 mod remark;
 
@@ -17,9 +19,9 @@ pub struct CompletedCard {
     /// Labels that stand in the model file.
     pub labels: Option<Labels>,
     /// Where nothing said how images are prepared: what is done, for people.
-    pub guessed: Option<String>,
+    pub guessed: Option<PreparationRemark>,
     /// Remarks for people.
-    pub notes: Vec<String>,
+    pub notes: Vec<PreparationRemark>,
 }
 
 /// Completes the card as read (empty if there is none).
@@ -37,9 +39,10 @@ pub fn complete(
     let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
     let found = metadata::read(&graph.metadata, &names);
     let inside = match &found {
-        Ok(Some(found)) if !found.labels.is_empty() => {
-            Some(Labels::parse(&found.labels.join("\n")).context("the labels in the model file")?)
-        }
+        Ok(Some(found)) if !found.labels.is_empty() => Some(
+            Labels::parse(&found.labels.join("\n"))
+                .during(|| Step::Labels { labels: "in the model file".into() })?,
+        ),
         _ => None,
     };
     if let Some(layout) = args.layout {
@@ -57,15 +60,11 @@ pub fn complete(
         guessed = !by_flags && found.is_none() && !pictures::all_integers(graph);
         card.input = match found {
             Some(found) => {
-                notes.push(format!("images are prepared as {} in the model file say", found.source));
+                notes.push(PreparationRemark::ByModelFile { source: found.source.to_string() });
                 let mut own = found.card;
                 // A file from elsewhere must not make us read what it likes.
                 if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
-                    bail!(
-                        "the card in the model file names the labels \"{name}\"; a card there may only name a built-in list \
-                         ({}): give --labels, or a card beside the model",
-                        labels::BUILTIN.join(", ")
-                    );
+                    return Err(ModelError::LabelsElsewhere { labels: name.to_owned() }.into());
                 }
                 // What is said of images does not hold for other inputs.
                 if found.source != metadata::CARD_KEY {
@@ -106,7 +105,7 @@ pub fn complete(
         let of = |i: &Input, c: &InputCard| pictures::channels(graph, i, c, card.layout);
         let mut all = (graph.inputs.iter().zip(&card.input)).map(|(i, c)| (of(i, c), c));
         if all.any(|(n, c)| n == Some(1) && c.order == ChannelOrder::Gray) {
-            notes.push("the network reads one channel: pictures are turned to grey for it".into());
+            notes.push(PreparationRemark::Gray);
         }
     }
     feeding::apply(&mut card, &args.feeds, graph)?;
@@ -114,7 +113,7 @@ pub fn complete(
     for input in &mut card.input {
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
         if input.kind != InputKind::Tensor {
-            let remark = apply_flags(
+            let remark = override_card(
                 input,
                 args,
                 read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
@@ -125,14 +124,10 @@ pub fn complete(
         let used = read.is_some_and(|i| is_read(graph, i));
         if input.kind == InputKind::Tensor && used && input.value.is_none() {
             let flat = read.is_some_and(|i| matches!(rank(i), 2 | 3));
-            let picture = if flat { "; if it is a picture, say its axes with --input-axes" } else { "" };
-            notes.push(format!(
-                "input \"{0}\" is no picture: it is fed with zeros (--feed {0}=VALUE or a .npy file for something else){picture}",
-                input.name
-            ));
+            notes.push(PreparationRemark::Zeros { input: input.name.clone(), maybe_picture: flat });
         }
         if !used && args.feeds.iter().any(|feed| feed.name() == input.name) {
-            notes.push(format!("no node reads input \"{0}\": --feed {0} changes nothing", input.name));
+            notes.push(PreparationRemark::Unread { input: input.name.clone() });
         }
         if let Some(read) = read.filter(|_| used) {
             notes.extend(pictures::note_on_integers(read, input));
@@ -145,26 +140,19 @@ pub fn complete(
         .iter()
         .find(|i| i.kind == InputKind::Image && i.range == 1.0 && i.mean.iter().any(|m| m.abs() > LARGE_MEAN))
     {
-        notes.push(format!(
-            "a mean of {} is subtracted from pixels of 0-1; if it counts from 0 to 255, give --range 255",
-            input.mean[0]
-        ));
+        notes.push(PreparationRemark::LargeMean { mean: input.mean[0] });
     }
     let bands = card.input.iter().find(|i| i.order == ChannelOrder::Bands);
     if let (Some(show), None) = (&args.show, bands) {
-        let show = show.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        bail!("--show {show}: no input takes bands; give --order bands, too");
+        return Err(ModelError::NoBands { show: show.clone() }.into());
     }
     if let (Some(bands), true) = (bands, guessed) {
         guessed = false;
         let given = args.mean.is_some() || args.std.is_some() || args.range.is_some();
+        let input = bands.name.clone();
         notes.push(match given {
-            false => format!(
-                "nothing says how the bands of \"{}\" are prepared, so they are given as they are, 0-1; if that is wrong, so \
-                 are the results: give --mean, --std and --range, or a model card",
-                bands.name
-            ),
-            true => format!("the bands of \"{}\" are prepared as {}", bands.name, remark::numbers(bands)),
+            false => PreparationRemark::GuessedBands { input },
+            true => PreparationRemark::Bands { input, numbers: remark::numbers(bands) },
         });
     }
     if let Some(output) = &args.output {
@@ -178,7 +166,7 @@ pub fn complete(
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
 
 /// Channels last, if an input's shape can mean nothing else.
-fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
+fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<PreparationRemark>) {
     let usual = |n: Option<usize>| n.is_some_and(|n| USUAL_CHANNELS.contains(&n));
     let picture = |i: &Input| matches!(rank(i), 4 | 5) && is_read(graph, i);
     let first = |i: &Input| picture(i) && usual(fixed(i, 1));
@@ -192,11 +180,7 @@ fn guess_layout(card: &mut Card, graph: &Graph, notes: &mut Vec<String>) {
     }
     if let Some(input) = graph.inputs.iter().find(last) {
         card.layout = TensorLayout::Nhwc;
-        notes.push(format!(
-            "input \"{}\" has its channels on the last axis, so the network is taken for one with channels last (--layout \
-             nchw if not)",
-            graph.name(input.value)
-        ));
+        notes.push(PreparationRemark::ChannelsLast { input: graph.name(input.value).to_owned() });
     }
 }
 
@@ -230,11 +214,15 @@ fn usual(
     Ok(card)
 }
 
-/// Flags override the card; returns a remark on numbers that are not those of the flag or the card.
+/// The request overrides the card; returns a remark on numbers that are not those of either.
 /// `channels`: those of the network's input, if its file fixes them.
-fn apply_flags(input: &mut InputCard, args: &ModelSpec, channels: Option<usize>) -> Result<Option<String>> {
+fn override_card(
+    input: &mut InputCard,
+    args: &ModelSpec,
+    channels: Option<usize>,
+) -> Result<Option<PreparationRemark>> {
     let mut remark = None;
-    // What flags replace is not worth a word.
+    // Numbers that are replaced are not worth a word.
     let replaced = args.mean.is_some() && args.std.is_some();
     let order = args.order.as_deref().map(|order| match order {
         "bgr" => ChannelOrder::Bgr,
@@ -259,13 +247,9 @@ fn apply_flags(input: &mut InputCard, args: &ModelSpec, channels: Option<usize>)
         };
     }
     if gray {
-        let source =
-            args.preprocess.as_ref().map_or("the card".to_owned(), |name| format!("--preprocess {name}"));
         if input.to_gray() == Collapsed::Averaged && !replaced {
-            remark = Some(format!(
-                "{source} has numbers for three colours; a grey network gets their means: {}",
-                remark::numbers(input)
-            ));
+            let (preprocess, numbers) = (args.preprocess.clone(), remark::numbers(input));
+            remark = Some(PreparationRemark::Averaged { preprocess, numbers });
         }
     } else if let Some(order) = order {
         let wanted = match order {
@@ -282,18 +266,17 @@ fn apply_flags(input: &mut InputCard, args: &ModelSpec, channels: Option<usize>)
                 Some(_) if takes_bands && list.windows(2).all(|pair| pair[0] == pair[1]) => {
                     list.iter().take(1).copied().collect()
                 }
-                Some(wanted) => card::spread(list, wanted).with_context(|| {
-                    format!(
-                        "--order {}: the card's numbers {} are not those of {wanted} channels; give --mean and --std, too",
-                        args.order.as_deref().unwrap_or_default(),
-                        remark::list(list)
-                    )
+                Some(wanted) => card::spread(list, wanted).ok_or_else(|| ModelError::Order {
+                    order: args.order.clone().unwrap_or_default(),
+                    numbers: remark::list(list),
+                    channels: wanted,
                 })?,
             };
         }
         if let (Some(name), false) = (&args.preprocess, takes_bands || replaced || input.order == order) {
             let turned = InputCard { order, ..input.clone() };
-            remark = Some(format!("--preprocess {name} in another order: {}", remark::numbers(&turned)));
+            let (preprocess, numbers) = (name.clone(), remark::numbers(&turned));
+            remark = Some(PreparationRemark::Reordered { preprocess, numbers });
         }
         input.order = order;
         if !takes_bands {
@@ -315,19 +298,19 @@ fn apply_flags(input: &mut InputCard, args: &ModelSpec, channels: Option<usize>)
     if let Some(range) = args.range {
         input.range = range;
     }
-    let flags = [
-        ("--mean", args.mean.is_some()),
-        ("--std", args.std.is_some()),
-        ("--range", args.range.is_some()),
-        ("--order", args.order.is_some()),
-        ("--show", args.show.is_some()),
+    let overrides = [
+        ("mean", args.mean.is_some()),
+        ("std", args.std.is_some()),
+        ("range", args.range.is_some()),
+        ("order", args.order.is_some()),
+        ("show", args.show.is_some()),
     ];
-    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let given: Vec<&str> = overrides.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     let fits = input.complete().and_then(|()| input.fit_bands(channels));
     if given.is_empty() {
         fits?;
     } else {
-        fits.with_context(|| format!("with {} as given", given.join(", ")))?;
+        fits.during(|| Step::Overrides { settings: given })?;
     }
     Ok(remark)
 }

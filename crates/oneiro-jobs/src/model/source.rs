@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use oneiro_net::Graph;
 use oneiro_net::format::onnx;
@@ -15,7 +14,10 @@ use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use sha2::{Digest, Sha256};
 
+use super::error::ModelError;
 use super::mapped::Mapped;
+use crate::error::{During as _, Result, Step};
+use crate::files::FileError;
 
 /// A model as it was read.
 pub struct Source {
@@ -34,14 +36,14 @@ pub struct Source {
 pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
     let hash = places::hex(&Sha256::digest(&bytes));
-    let graph = onnx::read(bytes).context("could not load the embedded network")?;
+    let graph = onnx::read(bytes).during(|| Step::Load { model: embedded::NAME.into() })?;
     Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
 
 /// Builds a feature network.
 pub fn feature(feature: Feature) -> Result<Source> {
     let hash = places::hex(&Sha256::digest(feature.description()));
-    let graph = feature.graph().with_context(|| format!("could not build {}", feature.name()))?;
+    let graph = feature.graph().during(|| Step::Load { model: feature.name().into() })?;
     Ok(Source { graph, hash, files: Vec::new(), bytes: None })
 }
 
@@ -57,7 +59,7 @@ pub fn file(path: &Path) -> Result<Source> {
         Ok(bytes)
     };
     let mut graph = onnx::read_with(model.bytes(), &mut read)
-        .with_context(|| format!("could not load {}", path.display()))?;
+        .during(|| Step::Load { model: path.display().to_string() })?;
     let bytes = Some(model.bytes());
     let mut hash = Sha256::new();
     update(&mut hash, &model);
@@ -85,7 +87,7 @@ fn update(hash: &mut Sha256, file: &Mapped) {
 }
 
 /// An error that says what to do with a file of another framework.
-fn refuse_other_frameworks(path: &Path) -> Result<()> {
+fn refuse_other_frameworks(path: &Path) -> Result<(), ModelError> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let (what, how) = match extension.as_str() {
         "pth" | "pt" | "ckpt" => {
@@ -100,22 +102,20 @@ fn refuse_other_frameworks(path: &Path) -> Result<()> {
         }
         _ => return Ok(()),
     };
-    bail!("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())
+    Err(ModelError::OtherFramework { path: path.to_owned(), what, how })
 }
 
 fn model_file(path: &Path) -> Result<Mapped> {
     if path.is_dir() {
-        bail!("{} is a folder; name the .onnx file in it", path.display());
+        return Err(ModelError::IsFolder { path: path.to_owned() }.into());
     }
     refuse_other_frameworks(path)?;
     match Mapped::open_any(path) {
         Ok(file) => Ok(file),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => bail!(
-            "there is no file {}, and no built-in network of that name (there are {}, {})",
-            path.display(),
-            embedded::NAME,
-            Feature::ALL.map(Feature::name).join(", ")
-        ),
-        Err(e) => Err(e).with_context(|| format!("could not read {}", path.display())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let built_in = [embedded::NAME].into_iter().chain(Feature::ALL.map(Feature::name)).collect();
+            Err(ModelError::NotFound { path: path.to_owned(), built_in }.into())
+        }
+        Err(source) => Err(FileError::Read { path: path.to_owned(), source }.into()),
     }
 }

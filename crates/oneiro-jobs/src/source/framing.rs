@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use anyhow::Result;
-use oneiro_media::Image;
+use oneiro_media::{Image, MediaError};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::remark::Remark;
 
 /// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
 const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
@@ -89,7 +89,7 @@ impl Framing {
 /// A photo for a classifier that sees `size`, by the protocol of `oneiro classify`: as it is if it has that
 /// size, else scaled and cropped. `crop`: the share of the scaled photo's shorter side that stays, if it was
 /// chosen.
-pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing)> {
+pub fn framed(image: &Image, size: [usize; 2], crop: Option<f64>) -> Result<(Image, Framing), MediaError> {
     let from = [image.height, image.width];
     let fraction = match crop {
         Some(chosen) => chosen,
@@ -112,7 +112,7 @@ impl Framings {
         }
     }
 
-    /// For `--json`: a list of files with what was done to them.
+    /// As JSON: a list of files with what was done to them.
     pub fn json(&self) -> serde_json::Value {
         let known = self.0.lock().map(|known| known.clone()).unwrap_or_default();
         known.iter().map(|(file, framing)| serde_json::json!({ "file": file, "shown": framing })).collect()
@@ -134,11 +134,11 @@ impl Framings {
                 [one] => one.to_owned(),
                 _ => format!("{} images", files.len()),
             };
-            context.note(&format!("{which}: {}", framing.words()));
+            context.remark(Remark::Framed { which, how: framing.words() });
         }
         let rest: usize = ways.iter().skip(LINES).map(|(_, files)| files.len()).sum();
         if rest > 0 {
-            context.note(&format!("{rest} images of other sizes were brought to the same size likewise"));
+            context.remark(Remark::FramedOthers { count: rest });
         }
     }
 }

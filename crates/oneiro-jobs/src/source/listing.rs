@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use oneiro_media::{IMAGE_EXTENSIONS, has_image_name};
+use oneiro_media::has_image_name;
+
+use super::error::SourceError;
+use crate::error::Result;
+use crate::files::FileError;
 
 /// The pictures that arguments name: files, and those in folders and in folders therein, by name.
 pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<String>> {
@@ -13,8 +16,7 @@ pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<Str
             let before = found.len();
             in_folder(path, &mut found)?;
             if found.len() == before {
-                let endings = IMAGE_EXTENSIONS.join(", ");
-                bail!("{}: there is no picture in this folder ({endings})", path.display());
+                return Err(SourceError::NoPicture { folder: path.clone() }.into());
             }
         } else {
             found.push(path.to_string_lossy().into_owned());
@@ -22,7 +24,7 @@ pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<Str
     }
     if let Some(at_most) = at_most {
         if at_most == 0 {
-            bail!("--limit 0: at least one picture is needed");
+            return Err(SourceError::NoneWanted.into());
         }
         found.truncate(at_most);
     }
@@ -30,13 +32,7 @@ pub fn pictures(arguments: &[PathBuf], at_most: Option<usize>) -> Result<Vec<Str
 }
 
 fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
-    let read = || format!("could not read the folder {}", folder.display());
-    let mut entries = std::fs::read_dir(folder)
-        .with_context(read)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<PathBuf>>>()?;
-    entries.sort();
-    for path in entries {
+    for path in entries(folder)? {
         if path.is_dir() {
             in_folder(&path, found)?;
         } else if has_image_name(&path) {
@@ -53,7 +49,7 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
 pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut entries = std::fs::read_dir(folder)
         .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<_>>>())
-        .with_context(|| format!("could not list the folder {}", folder.display()))?;
+        .map_err(|source| FileError::List { folder: folder.to_owned(), source })?;
     entries.sort();
     Ok(entries)
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use oneiro::objective::Reference;
 use oneiro::preset::Preset;
 use oneiro::render::Materials;
 use oneiro::statistics::Statistics;
 
+use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
@@ -40,7 +40,7 @@ pub fn extras(
     let mask = mask.map(read).transpose()?;
     let read = |path: &String| -> Result<Arc<Statistics>> {
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;
-        Ok(Arc::new(Statistics::from_bytes(&bytes).with_context(|| format!("--statistics {path}"))?))
+        Ok(Arc::new(Statistics::from_bytes(&bytes).during(|| Step::Statistics { path: path.clone() })?))
     };
     let statistics_read = statistics.as_ref().map(read).transpose()?;
     let materials = Materials { mask, statistics: statistics_read, ..Materials::default() };

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::error::SourceError;
+use crate::error::Result;
+use crate::files;
 
 /// A file that a picture was made from, as the picture's metadata has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,15 +44,8 @@ impl Places {
             let mut there: Vec<PathBuf> = known.into_iter().chain(was.into_iter().flatten()).collect();
             there.retain(|p| p.is_file());
             let Some(first) = there.first() else {
-                let others: Vec<String> = given.iter().map(|(path, _)| path.display().to_string()).collect();
-                let others = match others[..] {
-                    [] => String::new(),
-                    _ => format!(" ({}: another content)", others.join(", ")),
-                };
-                bail!(
-                    "{}: the picture was made from this file, which is not there; say with --image where it is now{others}",
-                    file.path
-                );
+                let others = given.iter().map(|(path, _)| (*path).clone()).collect();
+                return Err(SourceError::NotFound { file: file.path.clone(), others }.into());
             };
             let mut same = None;
             for path in &there {
@@ -59,11 +55,8 @@ impl Places {
                 }
             }
             let Some(same) = same else {
-                bail!(
-                    "{}: its content is not what the picture was made from (SHA-256 {}…); name the right file with --image",
-                    first.display(),
-                    file.sha256.get(..12).unwrap_or(&file.sha256)
-                );
+                let (path, sha256) = (first.clone(), file.sha256.clone());
+                return Err(SourceError::OtherContent { path, sha256 }.into());
             };
             places.insert(file.path.clone(), same.clone());
         }
@@ -78,8 +71,7 @@ pub fn hash(bytes: &[u8]) -> String {
 
 /// That of a file.
 fn hash_of(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    Ok(hash(&bytes))
+    Ok(hash(&files::read(path)?))
 }
 
 /// Whether a file is an array by its name.

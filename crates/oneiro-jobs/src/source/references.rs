@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
 use oneiro::card::{ChannelOrder, InputCard, InputKind};
-use oneiro::objective::{NameLookup, Objective, Reference, Term};
+use oneiro::objective::{LookupError, NameLookup, Objective, Reference, Term};
 use oneiro_media::{Image, read_bands};
+use oneiro_zoo::labels::LabelError;
 
+use super::error::SourceError;
+use crate::error::{Error, ModelError, Result, chain};
 use crate::model::LoadedModel;
 use crate::source::framing::Framing;
 use crate::source::places::is_npy;
@@ -47,7 +49,7 @@ impl<'a> Files<'a> {
             }
         };
         let Some([h, w]) = self.size else {
-            bail!("{name}: the network has no input for pictures");
+            return Err(SourceError::NoPictureInput { name: Some(name.to_owned()) }.into());
         };
         let framing = Framing::covering([image.height, image.width], [h, w]);
         self.model.framings.add(name, framing.on_black(on_black));
@@ -61,11 +63,9 @@ impl<'a> Files<'a> {
         let bands = images().find(|card| card.order == ChannelOrder::Bands);
         match bands {
             Some(card) if is_npy(name) => self.bands(name, card),
-            Some(card) if images().all(|card| card.order == ChannelOrder::Bands) => bail!(
-                "{name}: the network takes pictures of {0} bands, not photographs: a .npy file of shape [{0}, height, width], \
-                 float32 in 0-1",
-                card.channels()
-            ),
+            Some(card) if images().all(|card| card.order == ChannelOrder::Bands) => {
+                Err(SourceError::Photograph { name: name.to_owned(), bands: card.channels() }.into())
+            }
             _ => self.photograph(name),
         }
     }
@@ -79,23 +79,15 @@ impl<'a> Files<'a> {
     fn bands(&self, name: &str, card: &InputCard) -> Result<Reference> {
         let (bands, wanted) = (read_bands(self.model.places.of(name))?, card.channels());
         if bands.channels != wanted {
-            let hint = match bands.width == wanted {
-                true => "; its last axis has as many: save numpy.moveaxis(a, -1, 0)",
-                false => "",
-            };
-            bail!(
-                "{name}: its shape is [{}, {}, {}], the network takes {wanted} bands: [{wanted}, height, width]{hint}",
-                bands.channels,
-                bands.height,
-                bands.width
-            );
+            let shape = [bands.channels, bands.height, bands.width];
+            return Err(SourceError::Bands { name: name.to_owned(), shape, bands: wanted }.into());
         }
         self.fitted_bands(name, &bands)
     }
 
     fn fitted_bands(&self, name: &str, bands: &Image) -> Result<Reference> {
         let Some([h, w]) = self.size else {
-            bail!("{name}: the network has no input for pictures");
+            return Err(SourceError::NoPictureInput { name: Some(name.to_owned()) }.into());
         };
         self.model.framings.add(name, Framing::covering([bands.height, bands.width], [h, w]));
         Ok(Reference::new(name, oneiro_media::fit_center_crop(bands, h, w)?))
@@ -108,35 +100,56 @@ impl<'a> Files<'a> {
         }
         let bands = read_bands(self.model.places.of(name))?;
         if bands.channels != 1 {
-            bail!("{name}: it has {} bands; a mask has one: shape [1, height, width]", bands.channels);
+            return Err(SourceError::Mask { name: name.to_owned(), bands: bands.channels }.into());
         }
         self.fitted_bands(name, &bands)
     }
 }
 
 impl NameLookup for Files<'_> {
-    fn class(&self, name: &str) -> Result<usize, String> {
-        self.model.class_index(name).map_err(|e| e.to_string())
+    fn class(&self, name: &str) -> Result<usize, LookupError> {
+        class(self.model, name)
     }
 
-    fn picture(&self, name: &str) -> Result<Reference, String> {
-        self.reference(name).map_err(|e| format!("{e:#}"))
+    fn picture(&self, name: &str) -> Result<Reference, LookupError> {
+        self.reference(name).map_err(|error| unreadable(name, &error))
     }
 
-    fn mask(&self, name: &str) -> Result<Reference, String> {
-        self.mask(name).map_err(|e| format!("{e:#}"))
+    fn mask(&self, name: &str) -> Result<Reference, LookupError> {
+        self.mask(name).map_err(|error| unreadable(name, &error))
     }
 
-    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
-        let (shape, data) = oneiro_media::read_npy(self.model.places.of(name)).map_err(|e| e.to_string())?;
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError> {
+        let (shape, data) =
+            oneiro_media::read_npy(self.model.places.of(name)).map_err(|error| unreadable(name, &error))?;
+        let wrong = |why| Err(LookupError::File { name: name.to_owned(), why });
         if shape.iter().filter(|n| **n != 1).count() > 1 {
-            return Err(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
+            return wrong(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
         }
         if data.iter().any(|x| !x.is_finite()) {
-            return Err(format!("{name}: some of its numbers are not finite"));
+            return wrong(format!("{name}: some of its numbers are not finite"));
         }
         Ok(Arc::from(data))
     }
+}
+
+/// The index of a class by its name.
+fn class(model: &LoadedModel, name: &str) -> Result<usize, LookupError> {
+    model.class_index(name).map_err(|error| {
+        let name = name.to_owned();
+        let nearest = match &error {
+            Error::Model(ModelError::NoLabels { .. }) => return LookupError::NoLabels { name },
+            Error::Label(LabelError::Unknown { nearest, .. }) => nearest.clone(),
+            Error::Label(LabelError::Ambiguous { found, .. }) => found.clone(),
+            _ => Vec::new(),
+        };
+        LookupError::Class { name, nearest, why: error.to_string() }
+    })
+}
+
+/// A file that cannot be used, with all that led to it.
+fn unreadable(name: &str, error: &dyn std::error::Error) -> LookupError {
+    LookupError::File { name: name.to_owned(), why: chain(error) }
 }
 
 /// What is drawn of a picture that was read: the bands that the network's card shows.
@@ -157,16 +170,16 @@ pub struct Classes<'a> {
 }
 
 impl NameLookup for Classes<'_> {
-    fn class(&self, name: &str) -> Result<usize, String> {
-        self.model.class_index(name).map_err(|e| e.to_string())
+    fn class(&self, name: &str) -> Result<usize, LookupError> {
+        class(self.model, name)
     }
 
-    fn picture(&self, name: &str) -> Result<Reference, String> {
-        Err(format!("{name}: {}", self.why))
+    fn picture(&self, name: &str) -> Result<Reference, LookupError> {
+        Err(LookupError::NoFiles { name: name.to_owned(), why: self.why })
     }
 
-    fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
-        Err(format!("{name}: {}", self.why))
+    fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError> {
+        Err(LookupError::NoFiles { name: name.to_owned(), why: self.why })
     }
 }
 
@@ -174,7 +187,7 @@ impl NameLookup for Classes<'_> {
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
     match size_of(&model.model.input_shapes(1, size)?) {
         Some(size) => Ok(size),
-        None => bail!("the network has no input for pictures"),
+        None => Err(SourceError::NoPictureInput { name: None }.into()),
     }
 }
 

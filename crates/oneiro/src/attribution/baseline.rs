@@ -67,7 +67,8 @@ impl FromStr for Baseline {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|b| b.to_string() == text);
         found.ok_or_else(|| {
-            Error::Settings(format!("there is no baseline \"{text}\"; there are black, mean, blur and noise"))
+            let known = vec!["black", "mean", "blur", "noise"];
+            Error::UnknownName { what: "baseline", name: text.into(), known }
         })
     }
 }
@@ -107,6 +108,6 @@ mod tests {
         for baseline in Baseline::ALL {
             assert_eq!(baseline.to_string().parse::<Baseline>().unwrap(), baseline);
         }
-        assert!("white".parse::<Baseline>().unwrap_err().to_string().contains("blur and noise"));
+        assert!("white".parse::<Baseline>().unwrap_err().to_string().contains("blur, noise"));
     }
 }

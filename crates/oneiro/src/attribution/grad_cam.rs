@@ -161,7 +161,7 @@ fn shape_of(graph: &Graph, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<
     let facts = typed::infer(graph, shapes, &needed, |_, error| Err(error))?;
     match &facts[value.index()] {
         Some(fact) => Ok(fact.shape.clone()),
-        None => Err(Error::Settings(format!("nothing is known of the shape of \"{}\"", graph.name(value)))),
+        None => Err(Error::UnknownShape { name: graph.name(value).to_owned() }),
     }
 }
 

@@ -87,10 +87,8 @@ impl<'m> AttributionTarget<'m> {
     pub(super) fn check(&self, image: &[f32]) -> Result<()> {
         let [h, w] = self.size;
         if image.len() != 3 * h * w {
-            return Err(Error::Settings(format!(
-                "the image has {} values, the network takes 3x{h}x{w}",
-                image.len()
-            )));
+            let (what, values) = ("the image".to_owned(), image.len());
+            return Err(Error::Values { what, values, needed: format!("3x{h}x{w}") });
         }
         Ok(())
     }
@@ -153,10 +151,9 @@ impl<'m> AttributionTarget<'m> {
             session.forward();
             let values: Vec<f64> = (0..filled).map(|e| session.value(e)).collect();
             if let Some(value) = values.iter().find(|v| !v.is_finite()) {
-                return Err(Error::Settings(format!(
-                    "the objective {objective} is {value} on this image, which is no finite number; the network's weights \
-                     may not be finite, either"
-                )));
+                let what =
+                    format!("the objective {objective} is {value} on this image, which is no finite number");
+                return Err(Error::NotFiniteHere { what });
             }
             if let Some(rule) = rule {
                 (0..filled).for_each(|e| session.seed(e, 1.0));
@@ -220,9 +217,7 @@ pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Resu
     session.forward();
     let logits = session.captured(0).1;
     if logits.iter().any(|x| !x.is_finite()) {
-        return Err(Error::Settings(
-            "the network's output is not finite; its weights may not be, either".into(),
-        ));
+        return Err(Error::NotFiniteHere { what: "the network's output is not finite".into() });
     }
     let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
     Ok((0..logits.len()).fold(0, better))

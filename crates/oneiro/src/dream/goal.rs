@@ -79,7 +79,8 @@ impl Guided {
             let activations = session.activation(i);
             let features = Features::new(activations, channels);
             if !features.is_finite() {
-                return Err(Error::Settings(format!("the guide's activations at {layer} are not finite")));
+                let what = format!("the guide's activations at {layer} are not finite");
+                return Err(Error::NotFiniteHere { what });
             }
             Ok((layer.clone(), *weight, Arc::new(features)))
         });

@@ -52,5 +52,5 @@ pub(super) fn check_len(what: &str, expected: usize, len: usize) -> Result<()> {
     if expected == len && len > 0 {
         return Ok(());
     }
-    Err(Error::Settings(format!("{what} has {len} values, {expected} are needed")))
+    Err(Error::Values { what: what.to_owned(), values: len, needed: expected.to_string() })
 }

@@ -156,17 +156,15 @@ impl DreamPreset {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::Settings`] that names the setting and what it may be.
+    /// [`Error::OutOfRange`] that names the setting and what it may be.
     pub fn check(&self) -> Result<()> {
         let whole = |name: &str, value: usize, low: usize, high: usize| match value {
             v if (low..=high).contains(&v) => Ok(()),
-            v => Err(Error::Settings(format!("{name} is {v}; a number from {low} to {high} is needed"))),
+            v => Err(Error::out_of_range(name, v, format!("a number from {low} to {high}"))),
         };
         let real = |name: &str, value: f64, low: f64, high: f64| match value {
             v if v > low && v <= high => Ok(()),
-            v => Err(Error::Settings(format!(
-                "{name} is {v}; a number above {low} and at most {high} is needed"
-            ))),
+            v => Err(Error::out_of_range(name, v, format!("a number above {low} and at most {high}"))),
         };
         for side in self.size.iter().flatten() {
             whole("a side of the size", *side, MIN_SIDE, MAX_SIDE)?;
@@ -179,10 +177,8 @@ impl DreamPreset {
         whole("jitter", self.jitter, 0, MAX_TILE)?;
         whole("tile", self.tile, MIN_TILE, MAX_TILE)?;
         if self.overlap > self.tile / 2 {
-            return Err(Error::Settings(format!(
-                "overlap is {}; at most half the tile of {} is possible",
-                self.overlap, self.tile
-            )));
+            let needed = format!("at most half the tile of {}", self.tile);
+            return Err(Error::out_of_range("overlap", self.overlap, needed));
         }
         real("strength", self.strength, 0.0, 1.0)
     }
@@ -202,10 +198,11 @@ impl DreamPreset {
         };
         match size.iter().find(|n| !(MIN_SIDE..=MAX_SIDE).contains(n)) {
             None => Ok(size),
-            Some(_) => Err(Error::Settings(format!(
-                "the picture would be {}x{}: each side needs {MIN_SIDE} to {MAX_SIDE} pixels; choose another size",
-                size[0], size[1]
-            ))),
+            Some(_) => Err(Error::out_of_range(
+                "the size of the picture",
+                format!("{}x{}", size[0], size[1]),
+                format!("a side of {MIN_SIDE} to {MAX_SIDE} pixels"),
+            )),
         }
     }
 
@@ -240,25 +237,18 @@ impl Zoom {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::Settings`] that names the setting and what it may be.
+    /// [`Error::OutOfRange`] that names the setting and what it may be.
     pub fn check(&self) -> Result<()> {
         if !(1..=MAX_FRAMES).contains(&self.frames) {
-            return Err(Error::Settings(format!(
-                "a zoom of {} frames: 1 to {MAX_FRAMES} are possible",
-                self.frames
-            )));
+            let needed = format!("a number from 1 to {MAX_FRAMES}");
+            return Err(Error::out_of_range("the zoom's number of frames", self.frames, needed));
         }
         if !(0.5..=2.0).contains(&self.factor) {
-            return Err(Error::Settings(format!(
-                "the zoom factor is {}; a number from 0.5 to 2 is needed",
-                self.factor
-            )));
+            return Err(Error::out_of_range("the zoom factor", self.factor, "a number from 0.5 to 2"));
         }
         if !(-180.0..=180.0).contains(&self.rotate) {
-            return Err(Error::Settings(format!(
-                "the zoom rotates by {}; -180 to 180 degrees are possible",
-                self.rotate
-            )));
+            let needed = "a number from -180 to 180 degrees";
+            return Err(Error::out_of_range("the zoom's rotation", self.rotate, needed));
         }
         Ok(())
     }

@@ -163,15 +163,14 @@ impl Model {
 
     /// The axes that the card states, of the values whose shapes are known.
     fn axes_of_card(&self, facts: &[Option<Fact>], followed: &Followed) -> Result<Vec<(ValueId, Axes)>> {
-        let names = self.names();
         let mut said = Vec::new();
         for (layer, text) in &self.card.axes {
-            let value = names.resolve(layer)?;
+            let value = self.resolve(layer)?;
             let Some(fact) = facts.get(value.index()).and_then(Option::as_ref) else { continue };
             let axes = axes::parse(text, &fact.shape, followed.patches(), self.card.prefix_tokens);
             said.push((
                 value,
-                axes.map_err(|why| Error::Settings(format!("the axes of \"{layer}\": {why}")))?,
+                axes.map_err(|why| Error::StatedAxes { layer: layer.clone(), why: why.to_string() })?,
             ));
         }
         Ok(said)
@@ -266,10 +265,7 @@ impl Model {
             (None, None) => {
                 // The error of the node that cannot be computed.
                 typed::Typed::new(&self.graph, shapes, &[value])?;
-                Err(Error::Settings(format!(
-                    "nothing is known of the shape of \"{}\"",
-                    self.graph.name(value)
-                )))
+                Err(Error::UnknownShape { name: self.graph.name(value).to_owned() })
             }
         }
     }
@@ -286,19 +282,11 @@ impl Model {
                 layered.batch
             ));
         }
-        let advice = match (axes.is_some_and(|axes| axes.is_batch(0)), shape.len()) {
-            (true, rank @ 2..) => {
-                let rest = ",?".repeat(rank - 2);
-                format!(
-                    ", or state them: --axes \"{name}=N,C{rest}\" if axis 1 holds the channels, \"{name}=N{rest},C\" if the last \
-                     one does (? has no meaning), or under [axes] in the model card"
-                )
-            }
-            _ => String::new(),
-        };
-        Error::Unit(format!(
-            "layer \"{name}\" has shape {shape:?}{known}, and which of its axes holds the channels is not known; choose a layer \
-             whose axes `oneiro layers` knows{advice}"
-        ))
+        Error::UnknownChannels {
+            layer: name,
+            shape: shape.to_vec(),
+            axes: axes.map(ToString::to_string),
+            has_batch: axes.is_some_and(|axes| axes.is_batch(0)),
+        }
     }
 }

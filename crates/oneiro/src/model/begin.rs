@@ -171,9 +171,7 @@ impl Model {
         // Where these values cannot be reached at all, the way to most others is said.
         let begin = |targets: &[ValueId]| self.beginning(targets, Some(&error));
         match blocked.then(|| begin(targets).or_else(|| begin(&[]))).flatten() {
-            Some(name) => {
-                Error::Settings(format!("{error}; to start behind it give --from-layer \"{name}\""))
-            }
+            Some(begin_at) => Error::Blocked { error, begin_at },
             None => error.into(),
         }
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use oneiro_net::front::fixed_input;
 use oneiro_net::tensor::DType;
 
-use super::Model;
+use super::{InputError, Model};
 use crate::card::{Card, InputKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Numbers for an input: one for all of it (no axes), or a tensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,11 +28,8 @@ impl Model {
     pub fn fed(mut self, values: &BTreeMap<String, Fed>) -> Result<Self> {
         let zero = Fed { shape: vec![], data: vec![0.0] };
         if let Some(name) = values.keys().find(|name| self.card.input(name).is_none()) {
-            let names: Vec<&str> = self.card.input.iter().map(|i| i.name.as_str()).collect();
-            return Err(Error::Settings(format!(
-                "the network has no input \"{name}\" to feed; it has {}",
-                names.join(", ")
-            )));
+            let names = self.card.input.iter().map(|i| i.name.clone()).collect();
+            return Err(InputError::NoSuchInput { input: name.clone(), known: names }.into());
         }
         let mut at = 0;
         while at < self.graph.inputs.len() {
@@ -51,20 +48,13 @@ impl Model {
                 }
             };
             if card.kind != InputKind::Tensor {
-                return Err(Error::Settings(format!(
-                    "input \"{}\" is a picture, which is what is sought; only inputs that are none are fed with a value \
-                     (kind = \"tensor\" in the card says that it is none)",
-                    card.name
-                )));
+                return Err(InputError::IsPicture { input: card.name.clone() }.into());
             }
             let picture = self.card.input.iter().position(|i| i.kind != InputKind::Tensor);
             let picture =
                 picture.or_else(|| (0..self.graph.inputs.len()).find(|&i| i != at && self.is_read(i)));
             if self.graph.inputs.len() == 1 {
-                return Err(Error::Settings(format!(
-                    "input \"{}\" is the only one of the network: fed with a value, there is nothing left to seek",
-                    card.name
-                )));
+                return Err(InputError::OnlyInput { input: card.name.clone() }.into());
             }
             fixed_input(&mut self.graph, at, &value.shape, &value.data, picture)?;
             let card = self.card.input.remove(at);

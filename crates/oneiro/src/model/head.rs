@@ -10,10 +10,13 @@ use std::sync::OnceLock;
 use oneiro_net::{Graph, ValueId, ops};
 
 use super::Model;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 mod choice;
 mod ending;
+pub(crate) mod error;
+
+pub use error::OutputError;
 
 /// How logits become probabilities.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,7 +103,7 @@ pub struct Head {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     labels: Option<usize>,
-    found: OnceLock<std::result::Result<Head, String>>,
+    found: OnceLock<std::result::Result<Head, OutputError>>,
 }
 
 impl Model {
@@ -117,7 +120,7 @@ impl Model {
     /// If there is no output, none that could hold classes, or none of the name that the card says.
     pub fn head(&self) -> Result<&Head> {
         let found = self.known.found.get_or_init(|| choice::choose(self, self.known.labels));
-        found.as_ref().map_err(|why| Error::Unit(why.clone()))
+        found.as_ref().map_err(|why| why.clone().into())
     }
 
     /// The head, if anything has asked for it.

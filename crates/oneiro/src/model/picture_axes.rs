@@ -8,7 +8,7 @@ use oneiro_net::ops::movement::Movement;
 use oneiro_net::ops::view::View as ViewOp;
 use oneiro_net::tensor::Tensor;
 
-use super::Model;
+use super::{AxesProblem, InputError, Model};
 use crate::card::{Axis, InputAxes, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
@@ -200,8 +200,7 @@ pub(super) fn axes_of(
     layout: TensorLayout,
 ) -> Result<Option<PictureAxes>> {
     let Some(dims) = graph.inputs[input].dims.as_deref() else { return Ok(None) };
-    let fail =
-        |why: String| Error::Settings(format!("input \"{}\" has {} axes, {why}", card.name, dims.len()));
+    let fail = |problem| InputError::Axes { input: card.name.clone(), rank: dims.len(), problem }.into();
     if card.kind != InputKind::Image {
         return Ok(None);
     }
@@ -211,25 +210,19 @@ pub(super) fn axes_of(
         }
         return match picture_axes(graph, input).or_else(|| by_card(dims, card, layout)) {
             Some(found) => Ok(Some(found)),
-            None => Err(fail(
-                "and nothing tells which are batch, channels, height and width: give them (axes = \"C,H,W\" in the card's \
-                 [[input]], or --input-axes), or kind = \"tensor\" if it is no picture"
-                    .into(),
-            )),
+            None => Err(fail(AxesProblem::Unknown)),
         };
     };
     if axes.groups().len() != dims.len() {
-        return Err(fail(format!("and the axes {axes} are {}", axes.groups().len())));
+        return Err(fail(AxesProblem::Count { axes: axes.clone() }));
     }
     let plain = if layout == TensorLayout::Nhwc { "N,H,W,C" } else { "N,C,H,W" };
     if axes.to_string() == plain {
         return Ok(None);
     }
     if axes.has(Axis::C) && axes.channels_last() != (layout == TensorLayout::Nhwc) {
-        let wanted = if axes.channels_last() { "nhwc" } else { "nchw" };
-        return Err(fail(format!(
-            "and the axes {axes}, which need layout = \"{wanted}\" (--layout {wanted})"
-        )));
+        let layout = if axes.channels_last() { "nhwc" } else { "nchw" };
+        return Err(fail(AxesProblem::Layout { axes: axes.clone(), layout }));
     }
     let extent = |axis: Axis| {
         let at = axes.groups().iter().position(|g| g == &[axis])?;
@@ -240,7 +233,7 @@ pub(super) fn axes_of(
         return Ok(Some(PictureAxes { axes: axes.clone(), size: None, channels }));
     };
     let Dim::Fixed(all) = dims[joined] else {
-        return Err(fail(format!("and the file leaves open how long {axes} is")));
+        return Err(fail(AxesProblem::Open { axes: axes.clone() }));
     };
     let channels = match axes.groups()[joined].contains(&Axis::C) {
         true => Some(card.channels()),
@@ -251,9 +244,7 @@ pub(super) fn axes_of(
     let square = (all / within.max(1)).isqrt();
     let [h, w] = card.size.unwrap_or([square, square]);
     if h.checked_mul(w).and_then(|n| n.checked_mul(within)) != Some(all) {
-        return Err(fail(format!(
-            "of which {all} numbers are to be {within} channels of {h}x{w}; give size = [H, W] in the card's [[input]]"
-        )));
+        return Err(fail(AxesProblem::Extent { extent: all, channels: within, size: [h, w] }));
     }
     Ok(Some(PictureAxes { axes: axes.clone(), size: Some([h, w]), channels }))
 }

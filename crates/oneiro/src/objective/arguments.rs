@@ -1,7 +1,10 @@
 //! What each term of an expression takes.
 
+use crate::objective::fault::Fault;
 use crate::objective::term::TV_BETA;
-use crate::objective::{Direction, NameLookup, Penalty, Position, Reference, Region, Term, TermKind, Toward};
+use crate::objective::{
+    Direction, LookupError, NameLookup, Penalty, Position, Reference, Region, Term, TermKind, Toward,
+};
 
 /// The terms that exist, as an error lists them.
 pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(LAYER), logit(CLASS), prob(CLASS), \
@@ -55,11 +58,16 @@ struct Taken<'a, 'b> {
 }
 
 impl<'a> Taken<'a, '_> {
-    fn fail<T>(&self, why: impl std::fmt::Display) -> Result<T, String> {
-        Err(format!("{}: {why}", self.name))
+    fn fail<T>(&self, why: impl std::fmt::Display) -> Result<T, Fault> {
+        Err(format!("{}: {why}", self.name).into())
     }
 
-    fn next(&mut self, what: &str) -> Result<&'a str, String> {
+    /// A name that means nothing.
+    fn unknown<T>(&self, name: LookupError) -> Result<T, Fault> {
+        Err(Fault { why: format!("{}: {name}", self.name), name: Some(name) })
+    }
+
+    fn next(&mut self, what: &str) -> Result<&'a str, Fault> {
         match self.positional.next() {
             Some("") | None => self.fail(format!("{what} is missing; the terms are {TERMS}")),
             Some(text) => Ok(text),
@@ -71,7 +79,7 @@ impl<'a> Taken<'a, '_> {
         Some(self.keyed.remove(at).1)
     }
 
-    fn layer(&mut self) -> Result<String, String> {
+    fn layer(&mut self) -> Result<String, Fault> {
         let layer = self.next("the layer's name")?;
         if layer.contains('"') {
             return self.fail("a quote may only stand around a layer's name");
@@ -79,12 +87,12 @@ impl<'a> Taken<'a, '_> {
         Ok(layer.to_owned())
     }
 
-    fn whole(&self, text: &str) -> Result<usize, String> {
+    fn whole(&self, text: &str) -> Result<usize, Fault> {
         text.parse().or_else(|_| self.fail(format!("\"{text}\" should be a whole number")))
     }
 
     /// A number from `low` up.
-    fn real(&self, text: &str, low: f64) -> Result<f64, String> {
+    fn real(&self, text: &str, low: f64) -> Result<f64, Fault> {
         match text.parse::<f64>() {
             Ok(x) if (low..=MAX_POWER).contains(&x) => Ok(x),
             Ok(_) => self.fail(format!("{text} should be at least {low} and at most {MAX_POWER}")),
@@ -92,39 +100,39 @@ impl<'a> Taken<'a, '_> {
         }
     }
 
-    fn class(&mut self) -> Result<usize, String> {
+    fn class(&mut self) -> Result<usize, Fault> {
         let class = self.next("the class")?;
-        class.parse().or_else(|_| self.sources.class(class)).or_else(|why| self.fail(why))
+        class.parse().or_else(|_| self.sources.class(class)).or_else(|why| self.unknown(why))
     }
 
-    fn picture(&mut self) -> Result<Reference, String> {
+    fn picture(&mut self) -> Result<Reference, Fault> {
         let name = self.next("the picture")?;
         self.picture_named(name)
     }
 
-    fn picture_named(&self, name: &str) -> Result<Reference, String> {
+    fn picture_named(&self, name: &str) -> Result<Reference, Fault> {
         self.check_name(name)?;
-        self.sources.picture(name).or_else(|why| self.fail(why))
+        self.sources.picture(name).or_else(|why| self.unknown(why))
     }
 
-    fn mask_named(&self, name: &str) -> Result<Reference, String> {
+    fn mask_named(&self, name: &str) -> Result<Reference, Fault> {
         self.check_name(name)?;
-        self.sources.mask(name).or_else(|why| self.fail(why))
+        self.sources.mask(name).or_else(|why| self.unknown(why))
     }
 
-    fn check_name(&self, name: &str) -> Result<(), String> {
+    fn check_name(&self, name: &str) -> Result<(), Fault> {
         if name.contains('"') { self.fail("a quote may only stand around a name") } else { Ok(()) }
     }
 
     /// A position written y/x.
-    fn position(&self, text: &str) -> Result<Position, String> {
+    fn position(&self, text: &str) -> Result<Position, Fault> {
         if text == "center" {
             return Ok(Position::Center);
         }
         Ok(Position::At(text.split('/').map(|t| self.whole(t.trim())).collect::<Result<_, _>>()?))
     }
 
-    fn direction(&mut self) -> Result<Direction, String> {
+    fn direction(&mut self) -> Result<Direction, Fault> {
         let text = self.next("the direction")?;
         let toward = if let Some(list) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
             if list.trim().is_empty() {
@@ -136,7 +144,7 @@ impl<'a> Taken<'a, '_> {
             };
             Toward::Numbers(list.split(',').map(number).collect::<Result<_, _>>()?)
         } else if text.to_lowercase().ends_with(VECTOR_ENDING) {
-            Toward::Vector(text.to_owned(), self.sources.vector(text).or_else(|why| self.fail(why))?)
+            Toward::Vector(text.to_owned(), self.sources.vector(text).or_else(|why| self.unknown(why))?)
         } else {
             Toward::Picture(self.picture_named(text)?)
         };
@@ -146,7 +154,7 @@ impl<'a> Taken<'a, '_> {
         Ok(Direction { toward, minus, power, at })
     }
 
-    fn region(&mut self) -> Result<Region, String> {
+    fn region(&mut self) -> Result<Region, Fault> {
         let center = match self.key("center") {
             None => None,
             Some(text) => match self.whole(text)? {
@@ -171,7 +179,7 @@ impl<'a> Taken<'a, '_> {
 }
 
 /// A term from its name and arguments.
-pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup) -> Result<Term, String> {
+pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup) -> Result<Term, Fault> {
     let positional: Vec<&str> = list.iter().filter(|a| a.key.is_none()).map(|a| a.text).collect();
     let keyed = list.iter().filter_map(|a| Some((a.key?, a.text))).collect();
     let mut taken = Taken { name, positional: positional.into_iter(), keyed, sources };
@@ -223,7 +231,7 @@ pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup)
             let alpha = taken.next("a number")?;
             TermKind::Penalty(Penalty::AlphaNorm(taken.real(alpha, 1.0)?))
         }
-        _ => return Err(format!("there is no term \"{name}\"; the terms are {TERMS}")),
+        _ => return Err(format!("there is no term \"{name}\"; the terms are {TERMS}").into()),
     };
     if matches!(kind, TermKind::Penalty(_)) && taken.positional.len() > 0 {
         layer = taken.layer()?;
@@ -235,7 +243,7 @@ pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup)
     if let Some((key, _)) = taken.keyed.first() {
         let known = ["center", "channels", "mask", "minus", "p", "at"].contains(key);
         return if known {
-            Err(format!("{name} takes no {key}="))
+            Err(format!("{name} takes no {key}=").into())
         } else {
             taken.fail(format!("there is no \"{key}=\"; the terms are {TERMS}"))
         };

@@ -12,16 +12,20 @@
 use std::str::FromStr;
 
 use crate::objective::arguments::{self, Argument, TERMS};
-use crate::objective::{NameLookup, NoNames, Objective};
+use crate::objective::fault::Fault;
+use crate::objective::{LookupError, NameLookup, NoNames, Objective};
 
 /// Why an expression or a unit cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read \"{text}\": {why}")]
+#[non_exhaustive]
 pub struct ExpressionError {
     /// The whole text.
     pub text: String,
-    /// What is wrong, and where.
+    /// The fault, and its place.
     pub why: String,
+    /// The name that means nothing, if that is what is wrong.
+    pub name: Option<LookupError>,
 }
 
 /// Terms and operators beyond which an expression is taken for a mistake.
@@ -56,9 +60,9 @@ impl Objective {
         let mut parser = Parser { text, at: 0, depth: 0, parts: 0, sources };
         let parsed = parser.sum().and_then(|o| match parser.peek() {
             None => Ok(o),
-            Some(c) => Err(format!("unexpected \"{c}\" at character {}", parser.column())),
+            Some(c) => Err(format!("unexpected \"{c}\" at character {}", parser.column()).into()),
         });
-        parsed.map_err(|why| ExpressionError { text: text.to_owned(), why })
+        parsed.map_err(|Fault { why, name }| ExpressionError { text: text.to_owned(), why, name })
     }
 }
 
@@ -92,7 +96,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn sum(&mut self) -> Result<Objective, String> {
+    fn sum(&mut self) -> Result<Objective, Fault> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("too deeply nested".into());
@@ -110,7 +114,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn product(&mut self) -> Result<Objective, String> {
+    fn product(&mut self) -> Result<Objective, Fault> {
         let mut left = self.factor()?;
         while self.take('*') {
             left = left * self.factor()?;
@@ -118,10 +122,10 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
-    fn factor(&mut self) -> Result<Objective, String> {
+    fn factor(&mut self) -> Result<Objective, Fault> {
         self.parts += 1;
         if self.parts > MAX_PARTS {
-            return Err(format!("more than {MAX_PARTS} terms"));
+            return Err(format!("more than {MAX_PARTS} terms").into());
         }
         match self.peek() {
             None => Err("it ends where a term should stand".into()),
@@ -145,7 +149,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<Objective, String> {
+    fn number(&mut self) -> Result<Objective, Fault> {
         let rest = self.rest();
         let mut end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let exponent = rest[end..].strip_prefix(['e', 'E']);
@@ -159,10 +163,13 @@ impl<'a> Parser<'a> {
         let text = &rest[..end];
         self.at += end;
         let number: f64 = text.parse().map_err(|_| format!("\"{text}\" is not a number"))?;
-        if number.is_finite() { Ok(Objective::Number(number)) } else { Err(format!("{text} is too large")) }
+        match number.is_finite() {
+            true => Ok(Objective::Number(number)),
+            false => Err(format!("{text} is too large").into()),
+        }
     }
 
-    fn term(&mut self) -> Result<Objective, String> {
+    fn term(&mut self) -> Result<Objective, Fault> {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (name, column) = (&rest[..end], self.column());
@@ -175,18 +182,18 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 if !self.take(',') {
-                    return Err(format!("{name}(… is not closed"));
+                    return Err(format!("{name}(… is not closed").into());
                 }
             }
         } else if !arguments::stands_alone(name) {
-            return Err(format!("a term is needed at character {column}: one of {TERMS}"));
+            return Err(format!("a term is needed at character {column}: one of {TERMS}").into());
         }
         Ok(arguments::build(name, &list, self.sources)?.into())
     }
 
     /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key before it
     /// or without.
-    fn argument(&mut self) -> Result<Argument<'a>, String> {
+    fn argument(&mut self) -> Result<Argument<'a>, Fault> {
         self.peek();
         let rest = self.rest();
         let word = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
@@ -232,24 +239,29 @@ mod tests {
     fn classes_may_have_names() {
         struct Classes;
         impl NameLookup for Classes {
-            fn class(&self, name: &str) -> Result<usize, String> {
+            fn class(&self, name: &str) -> Result<usize, LookupError> {
                 match name {
                     "goldfish" => Ok(1),
                     "red fox, (Vulpes)" => Ok(277),
-                    _ => Err(format!("no class {name}")),
+                    _ => {
+                        let why = format!("no class {name}");
+                        Err(LookupError::Class { name: name.to_owned(), nearest: vec![], why })
+                    }
                 }
             }
-            fn picture(&self, name: &str) -> Result<Reference, String> {
+            fn picture(&self, name: &str) -> Result<Reference, LookupError> {
                 NoNames.picture(name)
             }
-            fn vector(&self, name: &str) -> Result<Arc<[f32]>, String> {
+            fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError> {
                 NoNames.vector(name)
             }
         }
         let parse = |text| Objective::parse(text, &Classes);
         let o = parse("logit(goldfish) - 2*prob(\"red fox, (Vulpes)\") + logit(7)").unwrap();
         assert_eq!(o.to_string(), "logit(1) - 2*prob(277) + logit(7)");
-        assert!(parse("logit(dogfish)").unwrap_err().why.contains("no class dogfish"));
+        let unknown = parse("logit(dogfish)").unwrap_err();
+        assert_eq!(unknown.why, "logit: no class dogfish");
+        assert!(matches!(unknown.name, Some(LookupError::Class { name, .. }) if name == "dogfish"));
         assert!("logit(goldfish)".parse::<Objective>().unwrap_err().why.contains("whole number"));
     }
 

@@ -17,7 +17,7 @@ mod window;
 use std::sync::Arc;
 
 use crate::model::Activation;
-use crate::objective::{Term, TermKind};
+use crate::objective::{Term, TermError, TermKind};
 
 /// A function of one entry's activations.
 pub trait Measure: Send + Sync {
@@ -38,7 +38,11 @@ pub trait Coupling: Send + Sync {
 /// The measure of a term that reads a layer or the output, whose entries have this shape (channels first).
 /// `features(picture)` are the layer's activations for a picture that the term compares with, in the order of
 /// [`Term::references`]. The term must have passed [`Term::check`].
-pub fn of_layer(term: &Term, shape: &[usize], features: &[Arc<[f32]>]) -> Result<Arc<dyn Measure>, String> {
+pub fn of_layer(
+    term: &Term,
+    shape: &[usize],
+    features: &[Arc<[f32]>],
+) -> Result<Arc<dyn Measure>, TermError> {
     let window = window::Window::new(&term.region, shape)?;
     let first = || features.first().cloned().ok_or_else(|| format!("{term}: its picture is missing"));
     Ok(match &term.kind {
@@ -54,15 +58,15 @@ pub fn of_layer(term: &Term, shape: &[usize], features: &[Arc<[f32]>]) -> Result
         TermKind::Style(_) => Arc::new(style::Style::new(&first()?, shape)?),
         TermKind::Guide(_) => Arc::new(guide::Guide::new(&first()?, style::planes(shape).0)),
         TermKind::Penalty(p) => penalty::new(*p, shape)?,
-        TermKind::Diversity | TermKind::Alignment => return Err(format!("{term} couples a batch")),
+        TermKind::Diversity | TermKind::Alignment => return Err(format!("{term} couples a batch").into()),
     })
 }
 
 /// The measure of a penalty on an input of this shape (C, H, W), display units.
-pub fn of_input(term: &Term, shape: &[usize]) -> Result<Arc<dyn Measure>, String> {
+pub fn of_input(term: &Term, shape: &[usize]) -> Result<Arc<dyn Measure>, TermError> {
     match term.kind {
         TermKind::Penalty(p) => penalty::new(p, shape),
-        _ => Err(format!("{term} is not about the input")),
+        _ => Err(format!("{term} is not about the input").into()),
     }
 }
 
@@ -75,11 +79,11 @@ pub fn probability(class: usize, activation: Activation, classes: usize) -> Arc<
 }
 
 /// The function of a term that couples a batch, at a layer whose entries have this shape.
-pub fn of_batch(term: &Term, shape: &[usize]) -> Result<Box<dyn Coupling>, String> {
+pub fn of_batch(term: &Term, shape: &[usize]) -> Result<Box<dyn Coupling>, TermError> {
     match term.kind {
         TermKind::Diversity => Ok(Box::new(coupling::Diversity::new(shape))),
         TermKind::Alignment => Ok(Box::new(coupling::Alignment)),
-        _ => Err(format!("{term} is about one entry alone")),
+        _ => Err(format!("{term} is about one entry alone").into()),
     }
 }
 

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::objective::Reference;
 use crate::objective::expression::quote;
+use crate::objective::{Reference, TermError};
 
 /// Where in space a neuron lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -322,61 +322,45 @@ impl Term {
     }
 
     /// Checks the term against the shape of one entry at its layer (channels first, no batch axis).
-    pub fn check(&self, shape: &[usize]) -> Result<(), String> {
+    pub fn check(&self, shape: &[usize]) -> Result<(), TermError> {
         let channels = shape.first().copied().unwrap_or(1);
         let space = shape.get(1..).unwrap_or_default();
         let positions: usize = space.iter().product();
-        let layer = if self.layer.is_empty() { "the output" } else { &self.layer };
-        let in_range = |c: usize, what: &str| {
-            if c < channels {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{what} {c} is out of range: {layer} has {channels} (0 to {})",
-                    channels.saturating_sub(1)
-                ))
-            }
+        let layer = || if self.layer.is_empty() { "the output".to_owned() } else { self.layer.clone() };
+        let in_range = |index: usize, what| match index < channels {
+            true => Ok(()),
+            false => Err(TermError::Index { what, index, layer: layer(), count: channels }),
         };
         let inside = |position: &Position| match position {
             Position::Center => Ok(()),
             Position::At(at) if at.len() == space.len() && at.iter().zip(space).all(|(i, n)| i < n) => Ok(()),
-            Position::At(at) if at.len() != space.len() => Err(format!(
-                "position {at:?} of {layer}: its map is {space:?}, so {} needed{}",
-                if space.len() == 1 {
-                    "one number is".to_owned()
-                } else {
-                    format!("{} numbers are", space.len())
-                },
-                if space.len() == 2 { ", Y,X" } else { "" }
-            )),
-            Position::At(at) => Err(format!("position {at:?} is outside {layer}, whose map is {space:?}")),
+            Position::At(at) => {
+                let (position, map) = (at.clone(), space.to_vec());
+                Err(match at.len() == space.len() {
+                    true => TermError::Position { position, layer: layer(), map },
+                    false => TermError::Axes { position, layer: layer(), map },
+                })
+            }
         };
         if let Some((_, last)) = self.region.channels {
             in_range(last, "channel")?;
         }
         if self.region.mask.is_some() && space.len() < 2 {
-            return Err(format!("{layer} has shape {shape:?} per image: there is no plane for a mask"));
+            return Err(TermError::NoPlane { layer: layer(), shape: shape.to_vec() });
         }
         match (self.region.center, space) {
             (None, _) => {}
             (Some(n), [.., h, w]) if n <= *h.min(w) => {}
-            (Some(n), [.., h, w]) => {
-                return Err(format!(
-                    "the map of {layer} is {h}x{w}: it has no {n}x{n} positions in its middle; use center={} or less",
-                    h.min(w)
-                ));
+            (Some(center), &[.., h, w]) => {
+                return Err(TermError::Center { layer: layer(), map: [h, w], center });
             }
-            (Some(_), _) => {
-                return Err(format!("{layer} has shape {shape:?} per image: it has no map with a center"));
-            }
+            (Some(_), _) => return Err(TermError::NoCenter { layer: layer(), shape: shape.to_vec() }),
         }
         match &self.kind {
             TermKind::Channel(c) => in_range(*c, "channel"),
             TermKind::Logit(c) | TermKind::Probability(c) => {
                 if positions != 1 {
-                    return Err(format!(
-                        "the network's output has shape {shape:?} per image: it names no classes"
-                    ));
+                    return Err(TermError::NoClasses { shape: shape.to_vec() });
                 }
                 in_range(*c, "class")
             }
@@ -385,15 +369,14 @@ impl Term {
                 inside(position)
             }
             TermKind::Direction(d) => {
-                let (what, len) = match &d.toward {
+                let (direction, numbers) = match &d.toward {
                     Toward::Numbers(numbers) => ("the direction", numbers.len()),
                     Toward::Vector(file, numbers) => (file.as_str(), numbers.len()),
                     Toward::Picture(_) => ("", channels),
                 };
-                if len != channels {
-                    return Err(format!(
-                        "{what} has {len} numbers, {layer} has {channels} channels: one each is needed"
-                    ));
+                if numbers != channels {
+                    let direction = direction.to_owned();
+                    return Err(TermError::Direction { direction, numbers, layer: layer(), channels });
                 }
                 d.at.as_ref().map_or(Ok(()), inside)
             }
@@ -414,7 +397,7 @@ mod tests {
             (21, &[21], "0 to 20"),
         ] {
             let objective = Objective::logit(class);
-            let error = objective.terms()[0].check(shape).unwrap_err();
+            let error = objective.terms()[0].check(shape).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }

@@ -45,6 +45,7 @@ impl FromStr for Unit {
         let fail = |why: &str| ExpressionError {
             text: text.to_owned(),
             why: format!("{why}; a unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X, LAYER or class:NAME"),
+            name: None,
         };
         if let Some(class) = text.strip_prefix("class:") {
             let name = class.trim().trim_matches('"');

@@ -56,7 +56,7 @@ pub(super) fn of_pictures(
 
 /// Puts a picture into every entry of the network's one picture input, and zeros elsewhere.
 fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usize) -> Result<()> {
-    let fail = |why: String| Error::Settings(format!("the picture {}: {why}", picture.name));
+    let fail = |why: String| Error::Reference { picture: picture.name.clone(), why };
     let images: Vec<usize> = (0..model.card.input.len())
         .filter(|&i| model.card.input[i].kind == InputKind::Image && session.plan().inputs[i].used)
         .collect();

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use oneiro_net::Plan;
 
 use crate::card::InputKind;
-use crate::error::Error;
 use crate::model::Model;
-use crate::objective::Term;
 use crate::objective::measure::{self, Measure};
+use crate::objective::{Term, TermError};
 use crate::preprocess::Preprocess;
 
 /// One picture a network input and entry, and the gradient of penalties on it.
@@ -25,7 +24,7 @@ struct ShownInput {
     shape: Vec<usize>,
     preprocess: Option<Preprocess>,
     /// One a term, or why there is none for this shape.
-    measures: Vec<Result<Arc<dyn Measure>, String>>,
+    measures: Vec<Result<Arc<dyn Measure>, TermError>>,
     /// All entries, one after another.
     data: Vec<f32>,
     gradient: Vec<f32>,
@@ -78,7 +77,7 @@ impl Shown {
     /// An error if a penalty does not fit what is shown.
     pub fn check(&self) -> crate::Result<()> {
         let why = self.inputs.iter().flat_map(|i| &i.measures).find_map(|m| m.as_ref().err());
-        why.map_or(Ok(()), |why| Err(Error::Unit(why.clone())))
+        why.map_or(Ok(()), |why| Err(why.clone().into()))
     }
 
     /// Shows a picture to the penalties.

@@ -30,6 +30,7 @@ pub enum Schedule {
 
 /// Why something is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "there is no schedule \"{0}\": {1}; there are constant, linear(TO), cosine(TO), exponential(TO), inverse-time(K) and \
      steps(FACTOR@FRACTION,…)"

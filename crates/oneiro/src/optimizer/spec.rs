@@ -117,6 +117,7 @@ impl fmt::Display for OptimizerKind {
 
 /// What is no optimizer, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("there is no optimizer \"{0}\"; there are {list}", list = OPTIMIZERS.join(", "))]
 pub struct UnknownOptimizer(String);
 
@@ -237,10 +238,7 @@ impl OptimizerSpec {
         ];
         let rate = f64::from(self.learning_rate);
         if !Range::Positive.contains(rate) {
-            return Err(Error::Settings(format!(
-                "the learning rate {rate} is not {}",
-                Range::Positive.words()
-            )));
+            return Err(Error::out_of_range("the learning rate", rate, Range::Positive.words()));
         }
         let has = self.kind.settings();
         for (name, value, range) in given.into_iter().filter_map(|(name, v, range)| Some((name, v?, range))) {
@@ -252,11 +250,8 @@ impl OptimizerSpec {
                 )));
             }
             if !range.contains(value) {
-                return Err(Error::Settings(format!(
-                    "{name} {value} of the optimizer {} is not {}",
-                    self.kind,
-                    range.words()
-                )));
+                let what = format!("{name} of the optimizer {}", self.kind);
+                return Err(Error::out_of_range(what, value, range.words()));
             }
         }
         self.schedule.validate().map_err(|e| Error::Settings(e.to_string()))
@@ -372,8 +367,13 @@ mod tests {
             (OptimizerSpec { history: Some(0), ..of(OptimizerKind::Lbfgs) }, "history 0"),
             (OptimizerSpec { schedule: Schedule::Steps(vec![]), ..adam }, "steps()"),
         ] {
-            let error = spec.validate().unwrap_err().to_string();
-            assert!(error.contains(word), "{word}: {error}");
+            match spec.validate().unwrap_err() {
+                Error::OutOfRange { what, value, .. } => {
+                    let (name, wrong) = word.rsplit_once(' ').unwrap();
+                    assert!(what.contains(name) && value == wrong, "{word}: {what} {value}");
+                }
+                error => assert!(error.to_string().contains(word), "{word}: {error}"),
+            }
         }
         let text = "kind = \"adam\"\nlearning_rate = 1.0\nmomentun = 0.5\n";
         assert!(toml::from_str::<OptimizerSpec>(text).unwrap_err().to_string().contains("momentun"));

@@ -2,7 +2,8 @@
 
 use super::{ParamSources, Squash};
 use crate::color::{Decorrelate, IMAGENET_COLOR_MEAN, Mixing};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::statistics::StatisticsError;
 
 /// image = squash(M·t + mean), over planes `[C, H, W]`.
 #[derive(Debug, Clone)]
@@ -28,11 +29,7 @@ impl Colors {
     ) -> Result<Colors> {
         if decorrelate == Decorrelate::Data {
             let Some(statistics) = &sources.statistics else {
-                return Err(Error::Settings(
-                    "the colours are to be decorrelated by data, but no statistics are given; \
-                     `oneiro statistics` computes them from a folder of images"
-                        .into(),
-                ));
+                return Err(StatisticsError::Missing.into());
             };
             statistics.require_channels(channels)?;
             let mean = statistics.mean().iter().map(|m| *m as f32).collect();

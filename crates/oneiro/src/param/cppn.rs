@@ -71,10 +71,11 @@ impl Cppn {
     /// Unless there are 1 to 64 hidden layers of 1 to 1024 units.
     pub fn new(shape: [usize; 3], options: CppnOptions) -> Result<Cppn> {
         if !(1..=MAX_LAYERS).contains(&options.layers) || !(1..=MAX_HIDDEN).contains(&options.hidden) {
-            return Err(Error::Settings(format!(
-                "a CPPN of {} hidden layers of {} units; 1 to {MAX_LAYERS} of 1 to {MAX_HIDDEN} are possible",
-                options.layers, options.hidden
-            )));
+            return Err(Error::out_of_range(
+                "the size of the CPPN",
+                format!("{} hidden layers of {} units", options.layers, options.hidden),
+                format!("1 to {MAX_LAYERS} of 1 to {MAX_HIDDEN}"),
+            ));
         }
         assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
         let (mut layers, mut len) = (Vec::new(), 0);

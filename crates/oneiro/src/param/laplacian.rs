@@ -64,10 +64,12 @@ impl Laplacian {
     /// does not have for C channels.
     pub fn new(shape: [usize; 3], options: LaplacianOptions, sources: &ParamSources) -> Result<Laplacian> {
         if !(1..=MAX_LEVELS).contains(&options.levels) {
-            return Err(Error::Settings(format!(
-                "a Laplacian pyramid of {} levels; 1 to {MAX_LEVELS} are possible",
-                options.levels
-            )));
+            let needed = format!("a number from 1 to {MAX_LEVELS}");
+            return Err(Error::out_of_range(
+                "the Laplacian pyramid's number of levels",
+                options.levels,
+                needed,
+            ));
         }
         let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
         let factors: Vec<usize> = (0..options.levels).rev().map(|n| 1 << n).collect();

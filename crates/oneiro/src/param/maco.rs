@@ -26,7 +26,7 @@ use super::{Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::rng::Stream;
-use crate::statistics::Statistics;
+use crate::statistics::{Statistics, StatisticsError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,10 +90,7 @@ impl Maco {
         let [channels, height, width] = shape;
         assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
         if !(options.contrast.is_finite() && options.contrast > 0.0) {
-            return Err(Error::Settings(format!(
-                "a contrast of {}: a positive number is needed",
-                options.contrast
-            )));
+            return Err(Error::out_of_range("the contrast", options.contrast, "a positive number"));
         }
         let statistics = sources.statistics.clone().unwrap_or_else(Statistics::imagenet);
         statistics.require_channels(channels)?;
@@ -204,7 +201,7 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
     let varying = if all > constants { all - constants } else { all };
     let deviation = (varying / statistics.channels() as f64).sqrt() / pixels;
     if deviation == 0.0 {
-        return Err(Error::Settings("the spectrum of the statistics is 0 everywhere".into()));
+        return Err(StatisticsError::NoSpectrum.into());
     }
     Ok(magnitudes.into_iter().map(|m| (f64::from(contrast) * m / deviation) as f32).collect())
 }

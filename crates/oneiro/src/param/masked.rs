@@ -32,9 +32,8 @@ impl Masked {
             )));
         }
         if let Some(value) = mask.iter().find(|m| !(0.0..=1.0).contains(*m)) {
-            return Err(Error::Settings(format!(
-                "a mask has the value {value}; 0 to 1 are possible, 1 where the picture is optimised"
-            )));
+            let needed = "a number from 0 to 1 (1 where the picture is optimised)";
+            return Err(Error::out_of_range("a value of the mask", value, needed));
         }
         let outside = base.iter().zip(mask.iter().cycle()).map(|(b, m)| (1.0 - m) * b).collect();
         Ok(Masked { inner, mask, outside })

@@ -86,10 +86,7 @@ impl Pixel {
     /// If the levels are no positive number, or centred values are to be squashed.
     pub fn new(shape: [usize; 3], options: PixelOptions, sources: &ParamSources) -> Result<Pixel> {
         if !(options.levels.is_finite() && options.levels > 0.0) {
-            return Err(Error::Settings(format!(
-                "{} levels of a pixel: a positive number is needed",
-                options.levels
-            )));
+            return Err(Error::out_of_range("the levels of a pixel", options.levels, "a positive number"));
         }
         if options.centred && options.squash != Squash::Identity {
             return Err(Error::Settings("pixels less the mean colour cannot be squashed".into()));

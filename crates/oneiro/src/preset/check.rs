@@ -12,39 +12,40 @@ const PERCENT: Range = Range::Within(0.0, 100.0);
 impl Preset {
     /// An error if settings do not go together.
     pub fn check(&self) -> Result<()> {
-        let fail = |why: String| Err(Error::Settings(format!("preset {}: {why}", self.name)));
+        let fail =
+            |conflict: &str| Err(Error::Preset { preset: self.name.clone(), conflict: conflict.into() });
         self.optimizer.validate()?;
         self.regularizer.map_or(Ok(()), |regularizer| regularizer.validate())?;
         for (name, value, range) in self.numbers() {
             if !range.contains(value) {
-                return fail(format!("{name} {value} is not {}", range.words()));
+                let what = format!("preset {}: {name}", self.name);
+                return Err(Error::out_of_range(what, value, range.words()));
             }
         }
         if let Some([h, w]) = self.picture.filter(|[h, w]| h != w) {
-            return fail(format!(
+            return fail(&format!(
                 "a picture of another size than the network's has to be square, not {h}x{w}"
             ));
         }
         let centred = matches!(&self.param, ParamSpec::Pixel(options) if options.centred);
         if self.upkeep.is_some() && !centred {
             return fail(
-                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred"
-                    .into(),
+                "upkeep is of pixels less the mean colour: it needs the parametrization pixel, centred",
             );
         }
         if self.regularizer.is_some_and(|r| r.bound > 0.0) && !centred {
             return fail(
-                "a bound on pixels needs the parametrization pixel, centred; set the regularizer's bound to 0".into(),
+                "a bound on pixels needs the parametrization pixel, centred; set the regularizer's bound to 0",
             );
         }
         if self.regularizer.is_some() && self.alpha {
-            return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out".into());
+            return fail("a regularizer is of opaque pictures; leave alpha or the regularizer out");
         }
         if self.tolerance.is_some() && self.param.is_shared() {
-            return fail("pictures that share parameters end together: leave the tolerance out".into());
+            return fail("pictures that share parameters end together: leave the tolerance out");
         }
         if self.upkeep.is_some() && self.alpha {
-            return fail("upkeep is of opaque pictures; leave alpha or the upkeep out".into());
+            return fail("upkeep is of opaque pictures; leave alpha or the upkeep out");
         }
         Ok(())
     }

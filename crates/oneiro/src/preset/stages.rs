@@ -49,6 +49,7 @@ impl fmt::Display for Jitter {
 
 /// What is no jitter, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("\"{0}\" is no jitter; it is a number of pixels up to {MAX_JITTER}, stride/4, stride or none")]
 pub struct UnknownJitter(String);
 

@@ -27,11 +27,5 @@ pub(super) fn check(model: &Model, preset: &Preset, objectives: &[Objective]) ->
     if alone || coupled || !mixes_pictures(model, preset, objectives)? {
         return Ok(());
     }
-    let what = match views {
-        1 => format!("{} pictures go through it at once: render one at a time", objectives.len()),
-        n => format!("{n} views of each picture go through it at once: use 1 view"),
-    };
-    Err(Error::Settings(format!(
-        "the network mixes the pictures of a batch (it takes statistics over them, or may do so), and {what}"
-    )))
+    Err(Error::MixesPictures { pictures: objectives.len(), views })
 }

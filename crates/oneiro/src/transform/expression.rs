@@ -49,6 +49,7 @@ const NOISE_BOUNDS: [f64; 2] = [0.0, 1000.0];
 
 /// Why a text is no chain of transforms.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum TransformError {
     /// A name that no transform has.
     #[error("`{0}` is no transform; there are {forms}, or `none` alone", forms = all_forms())]

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::attribution::{Attribution, AttributionTarget, Method, Settings, Summary, attribute, top_class};
 use oneiro::objective::Objective;
 use oneiro_media::Image;
 
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
+use crate::error::{During as _, Result, Step};
+use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
-use crate::numbers::short;
+use crate::remark::{ResultRemark, ZeroMap};
 use crate::source::framing::{Framing, framed};
 use crate::source::places::hash;
 use crate::task::Task;
@@ -62,11 +63,10 @@ impl InputImage {
         let framed = if recipe.full {
             oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
                 .map(|shown| (shown, Framing::squeezed([height, width], size)))
-                .map_err(anyhow::Error::from)
         } else {
             framed(&self.image, size, recipe.crop)
         };
-        framed.with_context(|| format!("could not scale {}", self.file))
+        framed.during(|| Step::Scale { path: self.file.clone() })
     }
 }
 
@@ -125,7 +125,8 @@ pub(super) fn attribute_all(
             match map {
                 Ok(map) => maps.push(map),
                 Err(why) if named || matches!(why, oneiro::Error::Stopped) => {
-                    return Err(why).with_context(|| format!("could not attribute {}", photo.file));
+                    let image = photo.file.clone();
+                    return Err(why).during(|| Step::Attribute { image, broken_weights: None });
                 }
                 Err(why) => failures.push((&photo.file, method, why)),
             }
@@ -152,12 +153,12 @@ pub(super) fn attribute_all(
             Asked::Unit { objective, .. } => Some(objective),
             Asked::TopClass => None,
         });
-        let weights = broken_weights(model, objectives)
-            .map_or(String::new(), |w| format!("; weights of the network are not finite: {w}"));
-        return Err(why).with_context(|| format!("could not attribute {file}{weights}"));
+        let (image, broken_weights) = (file.clone(), broken_weights(model, objectives));
+        return Err(why).during(|| Step::Attribute { image, broken_weights });
     }
     for (file, method, why) in failures {
-        context.note(&format!("{file}: {method} is left out: {why}"));
+        let (image, why) = (file.clone(), why.to_string());
+        context.remark(ResultRemark::MethodLeftOut { image, method: method.name(), why });
     }
     model.say_output(context);
     model.framings.say(context);
@@ -176,7 +177,7 @@ fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usiz
             Ok([shapes[at][2], shapes[at][3]])
         }
         Some(at) => Ok(model.model.check_picture(at, &shapes[at]).map(|()| [0; 2])?),
-        None => bail!("{} has no input for images; attributions are of single images", model.source),
+        None => Err(JobError::NoImageInput { model: model.source.clone() }.into()),
     }
 }
 
@@ -197,39 +198,29 @@ fn report_of(map: &Attribution) -> MapReport {
 
 /// Says where a map should not be believed, or is empty.
 fn warn(context: &Context, row: &Row, settings: &Settings) {
-    let file = &row.report.file;
+    let image = || row.report.file.clone();
     for map in &row.report.maps {
         if let (Method::IntegratedGradients, Some(gap)) = (map.method, map.completeness_gap)
             && gap > GAP_WARNING
         {
-            context.note(&format!(
-                "{file}: integrated gradients add up to {}, the objective rises by {} from {} to the image: a gap of \
-                 {:.0} %; more --steps than {} bring them together",
-                short(map.sum.unwrap_or_default()),
-                short(row.report.value - map.baseline_value.unwrap_or_default()),
-                settings.baseline,
-                100.0 * gap,
-                settings.steps
-            ));
+            context.remark(ResultRemark::Gap {
+                image: image(),
+                sum: map.sum.unwrap_or_default(),
+                rise: row.report.value - map.baseline_value.unwrap_or_default(),
+                baseline: settings.baseline.to_string(),
+                gap,
+                steps: settings.steps,
+            });
         }
         if map.scale <= NOTHING {
             let why = match map.method {
-                Method::GradCam if settings.cam_layer.is_some() => {
-                    "nothing of that layer's map speaks for the unit here, or nothing behind it reads its positions"
-                }
-                Method::GradCam => {
-                    "nothing of that layer's map speaks for the unit here; --cam-layer names another layer"
-                }
-                _ => {
-                    "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
-                }
+                Method::GradCam if settings.cam_layer.is_some() => ZeroMap::NamedLayer,
+                Method::GradCam => ZeroMap::ChosenLayer,
+                _ => ZeroMap::Gradient,
             };
-            context.note(&format!("{file}: {} is zero everywhere: {why}", map.method));
+            context.remark(ResultRemark::ZeroMap { image: image(), method: map.method.name(), why });
         } else if map.method == Method::GradCam && map.entropy > EVEN {
-            context.note(&format!(
-                "{file}: {} is nearly even: it points at nothing; --cam-layer names another layer",
-                map.method
-            ));
+            context.remark(ResultRemark::EvenMap { image: image(), method: map.method.name() });
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Result;
 use oneiro::attribution::{Method, Settings};
 use oneiro_media::{Cell, Image, PngText, Sheet, colormap};
 
 use super::maps::Row;
 use super::{AttributionSettings, ImageReport, KEY, MapReport};
+use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::numbers::short;
 use crate::provenance::text_of_model;
@@ -106,5 +106,5 @@ pub(super) fn raw(rows: &[Row]) -> Result<Vec<u8>> {
     }
     let reports: Vec<&ImageReport> = rows.iter().map(|r| &r.report).collect();
     let metadata = HashMap::from([("images".to_owned(), serde_json::to_string(&reports)?)]);
-    to_bytes(&tensors, metadata)
+    Ok(to_bytes(&tensors, metadata)?)
 }

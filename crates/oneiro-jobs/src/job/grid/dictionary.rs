@@ -1,14 +1,15 @@
 //! Semantic dictionaries: what the network sees at a position, in icons of the channels that speak there
 //! (Olah et al. 2018).
 
-use anyhow::{Result, bail};
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Filter, Image, Sheet};
 use oneiro_net::analysis;
 use serde::{Deserialize, Serialize};
 
 use super::{CellReport, GridSettings, LayerView, Made, render_units};
+use crate::error::Result;
 use crate::job::Run;
+use crate::job::error::JobError;
 use crate::job::render::{RenderUnit, Setting};
 use crate::job::sheet::MIN_CELL_WIDTH;
 use crate::model::LoadedModel;
@@ -68,10 +69,10 @@ impl Dictionary {
         match &self.places {
             Positions::Strongest(n) => Ok(seen.cells.strongest(*n)),
             Positions::At(places) => match places.iter().find(|[y, x]| *y >= rows || *x >= columns) {
-                Some([y, x]) => bail!(
-                    "--dictionary {y},{x}: the position is outside {}, whose map has {rows} rows and {columns} columns",
-                    recipe.layer
-                ),
+                Some(&position) => {
+                    let (layer, map) = (recipe.layer.clone(), [rows, columns]);
+                    Err(JobError::Position { position, layer, map }.into())
+                }
                 None => Ok(places.clone()),
             },
         }
@@ -92,7 +93,7 @@ impl Dictionary {
         channels.sort_unstable();
         channels.dedup();
         if channels.is_empty() {
-            bail!("at none of these positions of {} does any channel speak; choose others", recipe.layer);
+            return Err(JobError::SilentPositions { layer: recipe.layer.clone() }.into());
         }
         let job = |&c: &usize| {
             RenderUnit::new(format!("{}:{c}", recipe.layer), Objective::channel(&recipe.layer, c))

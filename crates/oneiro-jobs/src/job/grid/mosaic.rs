@@ -1,12 +1,13 @@
 //! Activation grids: every cell of a map as the picture of its direction (Olah et al. 2018).
 
-use anyhow::{Result, bail};
 use oneiro::objective::{Direction, Term, TermKind, Toward};
 use oneiro_media::{Cell, Filter, Image, Sheet, TileLook};
 use serde::{Deserialize, Serialize};
 
 use super::{GridSettings, LayerView, Made, NAMED, render_units};
+use crate::error::Result;
 use crate::job::Run;
+use crate::job::error::{JobError, Large};
 use crate::job::render::{RenderUnit, Setting};
 use crate::model::LoadedModel;
 
@@ -88,12 +89,8 @@ impl Mosaic {
         if ((rows * columns) as u64).saturating_mul((recipe.side * recipe.side) as u64)
             > oneiro_media::MAX_PIXELS
         {
-            bail!(
-                "{rows}x{columns} cells of {} pixels are too much for one picture (at most {} million pixels); choose fewer \
-                 --cells or a smaller --cell-size",
-                recipe.side,
-                oneiro_media::MAX_PIXELS / 1_000_000
-            );
+            let (count, size) = (rows * columns, [recipe.side; 2]);
+            return Err(JobError::TooLarge { count, things: "cells", size, result: Large::Mosaic }.into());
         }
         let active: Vec<[usize; 2]> =
             seen.cells.positions().filter(|&at| seen.cells.magnitude(at) > 0.0).collect();

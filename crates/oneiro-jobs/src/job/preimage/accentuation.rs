@@ -1,10 +1,10 @@
 //! Accentuations: photos changed until a unit answers more strongly.
 
-use anyhow::Result;
 use oneiro::objective::{Objective, Term, TermKind};
 use serde::{Deserialize, Serialize};
 
 use super::{Rendering, each_once, photo, readable};
+use crate::error::Result;
 use crate::job::named_objective::NamedObjective;
 use crate::job::render::RenderReport;
 use crate::job::render::work::{UnitRequest, Work};

@@ -1,10 +1,10 @@
 //! Caricatures: more of what a layer sees in a photo.
 
-use anyhow::Result;
 use oneiro::objective::{Objective, Term, TermKind};
 use serde::{Deserialize, Serialize};
 
 use super::{Captions, Rendering, each_once, originals, readable};
+use crate::error::Result;
 use crate::job::render::RenderReport;
 use crate::job::render::work::UnitRequest;
 use crate::job::sheet::layout::Measure;

@@ -1,12 +1,13 @@
 //! Inversions: what a layer still knows of a photo.
 
-use anyhow::{Result, bail};
 use oneiro::objective::{Objective, Term, TermKind};
 use oneiro::preset::Preset;
 use oneiro_media::{Plot, Series};
 use serde::{Deserialize, Serialize};
 
 use super::{Captions, Rendering, each_once, originals, readable};
+use crate::error::Result;
+use crate::job::error::{JobError, Setting};
 use crate::job::render::Finished;
 use crate::job::render::metrics::{psnr, spread};
 use crate::job::render::report::UnitReport;
@@ -133,7 +134,8 @@ impl InversionJob {
         let mut term = Term::new(layer, TermKind::Inversion(files.reference(image)?));
         term.region.center = self.center;
         if self.center == Some(0) {
-            bail!("--center 0: at least one position is needed");
+            let needed = "at least one position".to_owned();
+            return Err(JobError::Setting { setting: Setting::Center, value: 0, needed }.into());
         }
         term.region.channels = self.channels;
         if let Some(mask) = &self.feature_mask {

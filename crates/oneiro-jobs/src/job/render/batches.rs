@@ -1,6 +1,5 @@
 //! The loop over batches of units.
 
-use anyhow::Result;
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
 use oneiro::preset::Preset;
@@ -13,9 +12,11 @@ use super::stored::{self, StoredUnit};
 use super::text::png_text;
 use super::{Finished, Options, PreparedUnits, RenderUnit, Setting, remarks};
 use crate::context::Context;
+use crate::error::Result;
 use crate::job::parts::Finish;
 use crate::job::{Role, Run};
 use crate::model::LoadedModel;
+use crate::remark::Remark;
 use crate::source::references::picture_size;
 use crate::task::Task;
 
@@ -79,9 +80,7 @@ fn render_units(
             let alone = members.len() > 1
                 && context.compute(|| oneiro::render::mixes_pictures(&model.model, preset, one))?;
             if alone {
-                context.note(&format!(
-                    "the network mixes the pictures of a batch on the way to {objective}, or may do so; each is made by itself"
-                ));
+                context.remark(Remark::Alone { objective: objective.to_string() });
                 1
             } else {
                 context.compute(|| batch_for(model, preset, objective, members.len()))

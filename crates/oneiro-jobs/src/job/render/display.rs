@@ -4,11 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::Result;
 use oneiro_media::{Image, Levels};
 use serde::{Deserialize, Serialize};
 
 use super::{Finished, colors};
+use crate::error::Result;
 
 /// Share of the values that are shown as black or white by [`Display::Auto`]: half of it each. A few outliers, which
 /// unbounded pixels have, would else leave all others grey.

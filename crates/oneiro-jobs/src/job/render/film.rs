@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
 use oneiro::render::Render;
 use oneiro_media::{Film, PngText, TICKS_PER_SECOND};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
+use crate::job::error::{JobError, Large};
 use crate::job::render::colors;
 use crate::job::render::display::Display;
 
@@ -79,7 +80,8 @@ pub fn frame_steps(steps: usize) -> Vec<usize> {
 pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
     let (frames, pixels) = (frame_steps(steps).len(), h.saturating_mul(w));
     if pixels.saturating_mul(frames) > MAX_PIXELS {
-        bail!("{frames} frames of {h}x{w} are too much for a film; choose a smaller --size");
+        let (count, result) = (frames, Large::Film);
+        return Err(JobError::TooLarge { count, things: "frames", size: [h, w], result }.into());
     }
     Ok((MAX_BATCH_PIXELS / (pixels * frames).max(1)).max(1))
 }

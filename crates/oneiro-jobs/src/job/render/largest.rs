@@ -1,11 +1,12 @@
 //! The largest value of an objective over pictures.
 
-use anyhow::{Result, bail};
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
 use oneiro::preprocess::Preprocess;
 
 use crate::context::Context;
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::source::references::Files;
 use crate::task::Task;
@@ -26,7 +27,7 @@ pub fn largest_value(
     let images: Vec<usize> =
         (0..session.inputs().len()).filter(|&i| session.inputs()[i].used && model.is_image(i)).collect();
     let [input] = images[..] else {
-        bail!("--data: the network needs one picture input, it has {}", images.len());
+        return Err(JobError::NotOnePicture { inputs: images.len() }.into());
     };
     let preprocess = Preprocess::from_card(&model.model.card.input[input]);
     let mut progress = Task::new(context, "largest activation", pictures.len() as u64);

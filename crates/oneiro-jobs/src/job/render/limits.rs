@@ -1,7 +1,9 @@
 //! Settings that are refused whatever the network is.
 
-use anyhow::{Result, bail};
 use oneiro::preset::Preset;
+
+use crate::error::Result;
+use crate::job::error::{JobError, Setting};
 
 /// The largest side of a picture: beyond it, memory runs out before anything is seen.
 pub const MAX_SIDE: usize = 8192;
@@ -12,11 +14,13 @@ pub const MAX_STEPS: u32 = 1_000_000;
 pub fn check_preset(preset: &Preset) -> Result<()> {
     let settling = preset.settle.map_or(0, |settle| settle.steps);
     if preset.steps.saturating_add(settling) > MAX_STEPS as usize {
-        bail!("{} steps are more than {MAX_STEPS}", preset.steps);
+        let needed = format!("a number of at most {MAX_STEPS}");
+        return Err(JobError::Setting { setting: Setting::Steps, value: preset.steps, needed }.into());
     }
     for size in [preset.size, preset.picture].into_iter().flatten() {
-        if let Some(n) = size.iter().find(|n| !(1..=MAX_SIDE).contains(n)) {
-            bail!("the size {n} is not from 1 to {MAX_SIDE}");
+        if let Some(&value) = size.iter().find(|n| !(1..=MAX_SIDE).contains(n)) {
+            let needed = format!("a number from 1 to {MAX_SIDE}");
+            return Err(JobError::Setting { setting: Setting::Side, value, needed }.into());
         }
     }
     Ok(preset.check()?)

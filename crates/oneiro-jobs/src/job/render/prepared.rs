@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
 use oneiro::model::Target;
 use oneiro::objective::Reads;
 use oneiro::preset::Preset;
@@ -12,8 +11,11 @@ use oneiro_media::PngText;
 use super::report::UnitReport;
 use super::{RenderUnit, Setting};
 use crate::context::Context;
+use crate::error::{Error, Result};
 use crate::job::Place;
+use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::remark::Remark;
 use crate::source::materials::Extras;
 use crate::source::references::{Files, picture_size, refitted};
 
@@ -67,22 +69,18 @@ pub fn prepare<'a>(
 ) -> Result<PreparedUnits<'a>> {
     let Extras { materials, statistics_path } = extras;
     if units.is_empty() {
-        bail!("there is nothing to render");
+        return Err(JobError::NoUnits.into());
     }
     if let (Some(path), false) =
         (&statistics_path, settings.iter().any(|s| s.preset.param.reads_statistics()))
     {
-        let name = settings.first().map_or("fourier", |s| s.preset.param.name());
-        bail!(
-            "--statistics {path}: nothing is taken from them, as {}",
-            match name {
-                "fourier" | "laplacian" | "shared" =>
-                    format!("colours are decorrelated otherwise: add --set param.{name}.decorrelate=data"),
-                _ => format!(
-                    "--param {name} does not decorrelate colours: fourier, laplacian, shared and maco do"
-                ),
-            }
-        );
+        let param = settings.first().map_or("fourier", |s| s.preset.param.name());
+        return Err(JobError::UnusedStatistics {
+            path: path.clone(),
+            param: param.to_owned(),
+            other_colors: matches!(param, "fourier" | "laplacian" | "shared"),
+        }
+        .into());
     }
     let mut groups: BTreeMap<(usize, Vec<Target>), Vec<usize>> = BTreeMap::new();
     for (i, job) in units.iter().enumerate() {
@@ -139,19 +137,17 @@ fn accepted_size(
     };
     let Err(error) = try_size(wanted, false) else { return Ok(wanted) };
     // The card's own size tells whether the size is to blame, or something that holds for every size.
-    let Some([ph, pw]) = wanted else { return Err(error) };
-    let of_size = matches!(error.downcast_ref(), Some(oneiro::Error::Network(_))) && !keep_size;
+    let Some(wanted) = wanted else { return Err(error) };
+    let of_size = matches!(error, Error::Network(_)) && !keep_size;
     match try_size(None, true) {
         Err(other) => Err(if of_size { other } else { error }),
         Ok(()) => {
-            let [h, w] = picture_size(model, None)?;
+            let accepted = picture_size(model, None)?;
             if keep_size {
-                bail!("the network does not accept {ph}x{pw} ({error}); it does accept --size {h}x{w}");
+                return Err(Error::Size { wanted, accepted, source: Box::new(error) });
             }
-            context.note(&format!(
-                "the network does not accept {ph}x{pw} for this unit; using its own size {h}x{w}"
-            ));
-            Ok(Some([h, w]))
+            context.remark(Remark::OwnSize { wanted, own: accepted });
+            Ok(Some(accepted))
         }
     }
 }
@@ -163,7 +159,7 @@ fn check_group(
     units: &[RenderUnit],
     members: &[usize],
     materials: &Materials,
-) -> oneiro::Result<()> {
+) -> Result<()> {
     // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
     let first = &units[members[0]];
     let starts = vec![first.start.clone()];
@@ -175,7 +171,7 @@ fn check_group(
             continue;
         }
         let shape = render.shape_of(model.model.target_of(term)?).unwrap_or_default();
-        term.check(shape).map_err(oneiro::Error::Unit)?;
+        term.check(shape).map_err(oneiro::Error::from)?;
         if term.at_output() {
             model.check_labels(shape.first().copied().unwrap_or(0))?;
         }

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
-
 use super::Finished;
 use super::report::UnitReport;
+use crate::error::Result;
 use crate::tensors::{RawTensor, to_bytes};
 
 /// The optimised inputs as `INPUT/INDEX`, with the units in the metadata.
@@ -22,5 +21,5 @@ pub fn raw_bytes(finished: &[Finished]) -> Result<Vec<u8>> {
     }
     let units: Vec<&UnitReport> = finished.iter().map(|f| &f.report).collect();
     let metadata = HashMap::from([("units".to_owned(), serde_json::to_string(&units)?)]);
-    to_bytes(&tensors, metadata)
+    Ok(to_bytes(&tensors, metadata)?)
 }

@@ -7,6 +7,7 @@ use oneiro::objective::{Objective, TermKind};
 use crate::context::Context;
 use crate::job::render::report::UnitReport;
 use crate::job::render::{Finished, PreparedUnits};
+use crate::remark::{Relus, ResultRemark};
 
 /// Units that are named in a note; more are counted.
 const NAMED: usize = 4;
@@ -20,10 +21,7 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
         preset.unit_weight.is_some() && preset.max_activation == 1.0 && !job.objective.compares()
     });
     if guessed {
-        context.note(
-            "the units' largest activations are not known and taken for 1, which may be too strong; give \
-             --set max_activation=A (`oneiro render` also has --data FOLDER, whose photos show it)",
-        );
+        context.remark(ResultRemark::UnknownActivation);
     }
 }
 
@@ -32,71 +30,40 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     if let Some([first, rest @ ..]) = finished.first().map(|f| &f.rendered.images[..])
         && !rest.is_empty()
     {
-        let rest: Vec<&str> = rest.iter().map(|p| p.input.as_str()).collect();
-        context.note(&format!(
-            "several inputs are optimised together; what is written is the picture of \"{}\", and --raw keeps that of {} \
-             too",
-            first.input,
-            rest.join(", ")
-        ));
+        let others = rest.iter().map(|p| p.input.clone()).collect();
+        context.remark(ResultRemark::SeveralInputs { drawn: first.input.clone(), others });
     }
-    let note = |of: &dyn Fn(&Finished) -> bool, text: &dyn Fn(&str, bool) -> String| {
+    let remark = |of: &dyn Fn(&Finished) -> bool, remark: &dyn Fn(String, bool) -> ResultRemark| {
         let found: Vec<&UnitReport> = finished.iter().filter(|f| of(f)).map(|f| &f.report).collect();
         if !found.is_empty() {
-            context.note(&text(&names(&found), found.iter().all(|r| r.display.is_clip())));
+            context.remark(remark(names(&found), found.iter().all(|r| r.display.is_clip())));
         }
     };
-    let why = "the gradient is zero or nearly so (a dead unit, a saturated output, weights that were never trained, a mask that is \
-               black everywhere)";
     let has_relu = work.model.model.graph.nodes.iter().any(|n| matches!(n.op.op_type(), "Relu" | "Clip"));
     let is_redirected = |f: &Finished| {
         let rule = work.settings[f.report.setting].preset.gradients.relu;
         has_relu && rule == ReluGradient::Redirected
     };
-    note(&|f| is_stuck(&f.report) && !is_redirected(f), &|names, _| {
-        format!(
-            "the value of {names} did not change: {why}{}",
-            if has_relu { "; --relu-rule redirected may wake a dead unit" } else { "" }
-        )
+    let plain = if has_relu { Relus::Plain } else { Relus::None };
+    remark(&|f| is_stuck(&f.report) && !is_redirected(f), &|units, _| ResultRemark::Stuck {
+        units,
+        relus: plain,
     });
-    note(&|f| is_stuck(&f.report) && is_redirected(f), &|names, _| {
-        format!(
-            "the value of {names} did not change: {why}; what the picture shows comes from gradients that were redirected \
-             past the ReLUs, and says nothing of the unit"
-        )
+    remark(&|f| is_stuck(&f.report) && is_redirected(f), &|units, _| ResultRemark::Stuck {
+        units,
+        relus: Relus::Redirected,
     });
     if let Some((layer, behind)) = silent_on_average(work, finished) {
-        context.note(&format!(
-            "some channels of {layer} stay below zero: their mean counts all that they reject, and what comes behind, \
-             {behind}, lets none of it through; {behind} shows what makes them fire"
-        ));
+        context.remark(ResultRemark::BelowZero { layer, behind });
     }
-    note(&|f| has_fallen(&f.report), &|names, _| {
-        format!(
-            "{names} ended no higher than it began: the steps were too large, or what the recipe asks for beside the unit \
-             was stronger; try a smaller --lr, other --transform, or weaker penalties"
-        )
-    });
-    note(&|f| is_clipped(f), &|names, _| {
-        format!(
-            "most of the picture of {names} is at the end of what a picture can show: the steps were too large; try a \
-             smaller --lr or fewer --steps"
-        )
-    });
-    for (report, bands) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
-        let bands: Vec<String> = bands.iter().map(usize::to_string).collect();
-        context.note(&format!(
-            "the bands of {} that are drawn are nearly even; those that vary most are --show {}",
-            report.unit,
-            bands.join(",")
-        ));
+    remark(&|f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
+    remark(&|f| is_clipped(f), &|units, _| ResultRemark::Clipped { units });
+    for (report, vary) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
+        context.remark(ResultRemark::EvenBands { unit: report.unit.clone(), vary });
     }
-    note(&|f| is_faint(f) && !is_stuck(&f.report), &|names, clip| {
-        format!(
-            "the picture of {names} is nearly even: the steps were small for this network; try a larger --lr or more \
-             --steps{}",
-            if clip { ", or --display auto to see what there is" } else { "" }
-        )
+    remark(&|f| is_faint(f) && !is_stuck(&f.report), &|units, clipped| ResultRemark::Faint {
+        units,
+        clipped,
     });
 }
 
@@ -157,7 +124,7 @@ fn is_faint(finished: &Finished) -> bool {
     should_show(&finished.report) && deviations(finished).into_iter().fold(0.0, f64::max) < FAINT
 }
 
-/// The bands that vary most, if those that are drawn are even: as many as `--show` takes.
+/// The bands that vary most, if those that are drawn are even: as many as a picture draws.
 fn better_shown(finished: &Finished) -> Option<Vec<usize>> {
     let picture = finished.rendered.images.first()?;
     let deviations = deviations(finished);

@@ -1,12 +1,13 @@
 //! Pictures as files hold them, 8 bits a value, and what of the objective survives disturbances of those.
 
-use anyhow::{Result, anyhow};
 use oneiro::render::{MIDDLE_GREY, Picture, Render, Rendered};
 use oneiro::rng::Stream;
 use oneiro::transform::Chain;
 use oneiro_media::Image;
 
 use super::report::Robustness;
+use crate::error::Result;
+use crate::job::error::JobError;
 
 /// Quality of the JPEG that a picture should survive.
 const QUALITY: u8 = 90;
@@ -30,7 +31,7 @@ pub fn saved(pictures: &[Picture]) -> Result<Image> {
 }
 
 fn first(pictures: &[Picture]) -> Result<&Picture> {
-    pictures.first().ok_or_else(|| anyhow!("the unit depends on no image input"))
+    pictures.first().ok_or_else(|| JobError::NoPicture.into())
 }
 
 /// The first input's picture in 8-bit levels: all that the network reads of it, whether drawn or not.

@@ -1,6 +1,5 @@
 //! Finished units as parts of a job that goes on.
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::objective::Objective;
 use oneiro::render::{Picture, Rendered, Stop};
 use oneiro_image::{Extent, Image};
@@ -9,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::report::UnitReport;
 use super::saved::{SavedImage, saved};
 use super::{Finished, PreparedUnits};
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::job::parts::{Part, Stored};
 use crate::job::render::work::UnitRequest;
 use crate::provenance::{VERSION, kernels};
@@ -45,7 +46,7 @@ struct StoredPicture {
 impl Stored for StoredUnit {
     fn to_bytes(&self) -> Result<Vec<u8>> {
         if self.film.is_some() {
-            bail!("films are not kept in parts");
+            return Err(JobError::FilmInParts.into());
         }
         let images = self.images.iter().map(|p| StoredPicture {
             input: p.input.clone(),
@@ -67,17 +68,16 @@ impl Stored for StoredUnit {
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        const SHORT: &str = "the part is cut off";
-        let (length, rest) = bytes.split_first_chunk::<LENGTH>().context(SHORT)?;
-        let length = usize::try_from(u64::from_le_bytes(*length))?;
-        let (header, mut rest) = rest.split_at_checked(length).context(SHORT)?;
+        let (length, rest) = bytes.split_first_chunk::<LENGTH>().ok_or(JobError::CutOff)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| JobError::CutOff)?;
+        let (header, mut rest) = rest.split_at_checked(length).ok_or(JobError::CutOff)?;
         let Header { report, images } = serde_json::from_slice(header)?;
         let mut pictures = Vec::with_capacity(images.len());
         for StoredPicture { input, channels, frames, height, width, has_alpha, shown } in images {
             let extent = Extent { channels, frames, height, width };
             let opacity = if has_alpha { frames * extent.plane() } else { 0 };
             let size = (extent.values() + opacity) * size_of::<f32>();
-            let (own, others) = rest.split_at_checked(size).context(SHORT)?;
+            let (own, others) = rest.split_at_checked(size).ok_or(JobError::CutOff)?;
             let data = own.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
             let image = if has_alpha { Image::transparent(extent, data)? } else { Image::new(extent, data)? };
             pictures.push(Picture { input, image, shown });

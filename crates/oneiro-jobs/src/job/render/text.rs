@@ -1,6 +1,5 @@
 //! What the picture of a unit says of itself.
 
-use anyhow::{Context as _, Result};
 use oneiro::objective::Objective;
 use oneiro_media::PngText;
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,9 @@ use super::limits::check_preset;
 use super::report::UnitReport;
 use super::work::UnitRequest;
 use super::{PreparedUnits, RenderUnit, Setting};
+use crate::error::{During as _, Result, Step};
 use crate::job::{Place, Role};
-use crate::provenance::{required, text_of_model};
+use crate::provenance::{number, required, text_of_model, toml as toml_entry};
 use crate::source::places;
 use crate::source::references;
 
@@ -111,14 +111,14 @@ impl StoredSetting {
 
     /// The setting.
     pub(crate) fn read(&self) -> Result<Setting> {
-        let preset = toml::from_str(&self.settings).context("its settings cannot be read")?;
-        check_preset(&preset).context("its settings cannot be used")?;
+        let preset = toml_entry("its settings", &self.settings)?;
+        check_preset(&preset).during(|| Step::Settings)?;
         Ok(Setting { preset, seed: self.seed })
     }
 }
 
 /// The recipe that [`push_setting`] added.
 pub(crate) fn setting(text: &PngText) -> Result<Setting> {
-    let seed = required(text, "seed")?.parse().context("its seed cannot be read")?;
+    let seed = number("its seed", &required(text, "seed")?)?;
     StoredSetting { settings: required(text, "settings")?, seed }.read()
 }

@@ -1,6 +1,5 @@
 //! Units to render, and what comes of them.
 
-use anyhow::{Context as _, Result};
 use oneiro::objective::{Objective, Reference};
 use oneiro::preset::Preset;
 use oneiro::render::Rendered;
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::display::Display;
 use super::film::Format;
 use super::report::UnitReport;
+use crate::error::Result;
+use crate::job::error::JobError;
 
 /// A unit to render: what to call it, what is maximised, from where, and how.
 #[derive(Debug, Clone)]
@@ -49,9 +50,9 @@ impl Setting {
     /// # Errors
     /// If there is no such recipe.
     pub fn named(preset: &str, seed: u64) -> Result<Self> {
-        let preset = Preset::named(preset).with_context(|| {
-            let names: Vec<String> = Preset::all().into_iter().map(|p| p.name).collect();
-            format!("there is no recipe \"{preset}\"; there are {}", names.join(", "))
+        let preset = Preset::named(preset).ok_or_else(|| JobError::UnknownRecipe {
+            name: preset.to_owned(),
+            known: Preset::all().into_iter().map(|p| p.name).collect(),
         })?;
         Ok(Self { preset, seed })
     }

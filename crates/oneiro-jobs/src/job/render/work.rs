@@ -1,6 +1,5 @@
 //! Units to render as plain data.
 
-use anyhow::{Context as _, Result, bail};
 use oneiro::objective::{AnyNames, Objective, Unit};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +7,9 @@ use super::display::Display;
 use super::film::Format;
 use super::limits::check_preset;
 use super::{Options, PreparedUnits, RenderUnit, Setting, prepare};
+use crate::error::{During as _, Result, Step};
 use crate::job::Run;
+use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::source::materials;
 use crate::source::references;
@@ -57,12 +58,13 @@ impl UnitRequest {
     /// The unit for a network.
     fn resolve(&self, model: &LoadedModel, settings: &[Setting]) -> Result<RenderUnit> {
         let Some(Setting { preset, .. }) = settings.get(self.setting) else {
-            bail!("{}: there are no settings number {}", self.unit, self.setting);
+            let (unit, setting) = (self.unit.clone(), self.setting);
+            return Err(JobError::NoSuchSetting { unit, setting }.into());
         };
         let objective = match &self.objective {
-            Some(text) => model
-                .expression(text, preset.size)
-                .with_context(|| format!("the objective of {} cannot be read", self.unit))?,
+            Some(text) => {
+                model.expression(text, preset.size).during(|| Step::Objective { of: self.unit.clone() })?
+            }
             None => model.objective(&self.unit.parse::<Unit>()?)?,
         };
         let start = self.start.as_ref().map(|path| materials::start(model, preset, path)).transpose()?;
@@ -106,7 +108,7 @@ impl Work {
     pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<PreparedUnits<'m>> {
         let model = run.model()?;
         let units = self.resolve(model)?;
-        let Some(first) = self.settings.first() else { bail!("there are no settings to render by") };
+        let first = self.settings.first().ok_or(JobError::NoSettings)?;
         let extras = materials::extras(model, &first.preset, self.mask.clone(), self.statistics.clone())?;
         prepare(run.context, model, self.settings.clone(), units, extras, self.keep_size)
     }
@@ -145,8 +147,8 @@ impl Work {
     /// # Errors
     /// Names the setting.
     pub fn check(&self) -> Result<()> {
-        if self.units.iter().any(|u| u.setting >= self.settings.len()) {
-            bail!("a unit has settings that are not there");
+        if let Some(of) = self.units.iter().find(|u| u.setting >= self.settings.len()) {
+            return Err(JobError::NoSuchSetting { unit: of.unit.clone(), setting: of.setting }.into());
         }
         self.settings.iter().try_for_each(|setting| check_preset(&setting.preset))
     }

@@ -1,9 +1,9 @@
 //! What a sheet says of itself.
 
-use anyhow::Result;
 use oneiro_media::PngText;
 
 use super::layout::SheetLayout;
+use crate::error::Result;
 use crate::job::render::PreparedUnits;
 use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};

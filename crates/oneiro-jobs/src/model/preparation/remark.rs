@@ -3,24 +3,17 @@
 use oneiro::card::{Card, ChannelOrder, InputCard, InputKind};
 
 use crate::model::ModelSpec;
+use crate::remark::PreparationRemark;
 
-/// What is said where nothing says how images are prepared; `None` if the network takes no pictures.
-pub fn guessed(card: &Card, args: &ModelSpec) -> Option<String> {
+/// The remark where nothing says how images are prepared; `None` if the network takes no pictures.
+pub fn guessed(card: &Card, args: &ModelSpec) -> Option<PreparationRemark> {
     let mut ways: Vec<String> =
         card.input.iter().filter(|i| i.kind != InputKind::Tensor).map(numbers).collect();
     ways.dedup();
     if ways.is_empty() {
         return None;
     }
-    let known = match (&args.mean, &args.std) {
-        (None, None) => "nothing says how images are prepared, so it",
-        _ => "what --mean or --std does not say of how images are prepared",
-    };
-    Some(format!(
-        "{known} is done as for torchvision's ImageNet networks ({}); if that is wrong, so are the results: give \
-         --preprocess, --mean and --std, or a model card (NAME.toml beside the model)",
-        ways.join("; ")
-    ))
+    Some(PreparationRemark::Guessed { in_part: args.mean.is_some() || args.std.is_some(), ways })
 }
 
 /// The numbers of a card: `RGB in 0-1, mean .485 .456 .406, std .229 .224 .225`.

@@ -20,7 +20,7 @@ use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId, typed};
 
 use super::ending::{Ending, ending};
-use super::{Activation, Head, op_type, operand, stripped};
+use super::{Activation, Head, OutputError, op_type, operand, stripped};
 use crate::model::Model;
 
 type Facts = Vec<Option<Fact>>;
@@ -33,15 +33,15 @@ struct Candidate {
     classes: Option<usize>,
 }
 
-/// The head of a network; an error in words if no output holds classes.
-pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, String> {
+/// The head of a network; an error if no output holds classes.
+pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, OutputError> {
     let graph = &model.graph;
     let named = match &model.card.output {
         None => None,
         Some(name) => Some(output_named(model, name)?),
     };
     match graph.outputs[..] {
-        [] => return Err("the network has no output".into()),
+        [] => return Err(OutputError::None),
         [output] if named.is_none() && op_type(graph, stripped(graph, output)) != "ReduceMax" => {
             let Ending { logits, activation, behind } = ending(graph, output);
             return Ok(Head { logits, activation, output, classes: None, behind, named: false });
@@ -82,24 +82,22 @@ pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, Strin
     match (&candidates[..], named) {
         // Where nothing is known of a shape, the plan says why.
         ([first, ..], _) if !candidates.iter().any(|c| known(&c)) => Ok(head(first)),
-        (_, Some(output)) => Err(format!(
-            "the output \"{}\" holds no row of class scores; the network's outputs are {}",
-            graph.name(output),
-            described(model)
-        )),
-        _ => Err(format!("none of the network's outputs holds a row of class scores: {}", described(model))),
+        (_, Some(output)) => {
+            Err(OutputError::NoScores { output: graph.name(output).to_owned(), outputs: described(model) })
+        }
+        _ => Err(OutputError::NoneHasScores { outputs: described(model) }),
     }
 }
 
 /// The output of this name.
-fn output_named(model: &Model, name: &str) -> Result<ValueId, String> {
+fn output_named(model: &Model, name: &str) -> Result<ValueId, OutputError> {
     let graph = &model.graph;
     graph
         .outputs
         .iter()
         .copied()
         .find(|&output| graph.name(output) == name)
-        .ok_or_else(|| format!("the network has no output \"{name}\"; its outputs are {}", described(model)))
+        .ok_or_else(|| OutputError::Unknown { name: name.to_owned(), outputs: described(model) })
 }
 
 /// Entries of a value, if they are one row of numbers.

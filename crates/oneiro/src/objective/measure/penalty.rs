@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Measure, dot};
-use crate::objective::Penalty;
+use crate::objective::{Penalty, TermError};
 
 /// Channels that a picture with transparency has.
 const WITH_ALPHA: usize = 4;
@@ -12,7 +12,7 @@ const WITH_ALPHA: usize = 4;
 pub(crate) const TV_FLOOR: f64 = 1e-6;
 
 /// The measure of a penalty on values of this shape (channels first).
-pub(super) fn new(penalty: Penalty, shape: &[usize]) -> Result<Arc<dyn Measure>, String> {
+pub(super) fn new(penalty: Penalty, shape: &[usize]) -> Result<Arc<dyn Measure>, TermError> {
     let channels = shape.first().copied().unwrap_or(1);
     let positions: usize = shape.get(1..).unwrap_or_default().iter().product();
     let [.., h, w] = *shape else {
@@ -26,7 +26,7 @@ pub(super) fn new(penalty: Penalty, shape: &[usize]) -> Result<Arc<dyn Measure>,
     }
 }
 
-fn scalar(penalty: Penalty, channels: usize, positions: usize) -> Result<Arc<dyn Measure>, String> {
+fn scalar(penalty: Penalty, channels: usize, positions: usize) -> Result<Arc<dyn Measure>, TermError> {
     Ok(match penalty {
         Penalty::L1 => Arc::new(L1),
         Penalty::L2 => Arc::new(L2),
@@ -34,7 +34,7 @@ fn scalar(penalty: Penalty, channels: usize, positions: usize) -> Result<Arc<dyn
         Penalty::TotalVariation(beta) => Arc::new(TotalVariation { plane: [1, 1], positions, beta }),
         Penalty::Blur => Arc::new(Blur { plane: [1, 1] }),
         Penalty::Opacity if channels == WITH_ALPHA => Arc::new(Opacity { positions }),
-        Penalty::Opacity => return Err("opacity is that of a picture with transparency: give --alpha".into()),
+        Penalty::Opacity => return Err(TermError::NoTransparency),
     })
 }
 

@@ -187,7 +187,8 @@ fn seeds_are_the_derivatives_of_values() {
 #[test]
 fn what_has_no_answer_is_refused() {
     let zero = [Arc::from(vec![0.0f32; 12])];
-    let refuse = |kind: TermKind| of_layer(&Term::new("l", kind), &[3, 2, 2], &zero).err().unwrap();
+    let refuse =
+        |kind: TermKind| of_layer(&Term::new("l", kind), &[3, 2, 2], &zero).err().unwrap().to_string();
     assert!(refuse(TermKind::Inversion(reference())).contains("nothing to invert"));
     assert!(refuse(TermKind::Caricature(reference(), 0.0)).contains("nothing to exaggerate"));
     assert!(refuse(TermKind::Style(reference())).contains("no style"));
@@ -200,5 +201,5 @@ fn what_has_no_answer_is_refused() {
         kind: TermKind::Layer,
         region: Region { mask: Some(black), ..Region::default() },
     };
-    assert!(of_layer(&term, &[3, 2, 2], &[]).err().unwrap().contains("mask is black"));
+    assert!(of_layer(&term, &[3, 2, 2], &[]).err().unwrap().to_string().contains("mask is black"));
 }

@@ -1,0 +1,33 @@
+//! Hints for errors of jobs.
+
+use oneiro_jobs::error::JobError;
+use oneiro_jobs::job::error::{Large, Setting};
+
+use super::Hint;
+
+/// The hint for an error of a job.
+pub fn of_job(error: &JobError) -> Hint {
+    match error {
+        JobError::Setting { setting: Setting::Center, value, .. } => Hint::flag(format!("--center {value}")),
+        JobError::UnusedStatistics { param, other_colors: true, .. } => {
+            Hint::advice(format!(": add --set param.{param}.decorrelate=data, or leave --statistics out"))
+        }
+        JobError::UnusedStatistics { .. } => {
+            Hint::advice("; choose another --param, or leave --statistics out")
+        }
+        JobError::TooLarge { result, .. } => match result {
+            Large::Film => Hint::advice("; choose a smaller --size"),
+            Large::Gif => {
+                Hint::advice("; choose fewer --frames, a smaller --size, or an animated PNG (.png)")
+            }
+            Large::Sheet => Hint::advice("; choose fewer --units, a smaller --size, or `oneiro render`"),
+            Large::Mosaic => Hint::advice("; choose fewer --cells or a smaller --cell-size"),
+            _ => Hint::default(),
+        },
+        JobError::NotOnePicture { .. } => Hint::flag("--data"),
+        JobError::PictureInDream(_) => Hint::advice("; --guide does"),
+        JobError::Position { position: [y, x], .. } => Hint::flag(format!("--dictionary {y},{x}")),
+        JobError::GrayBands { .. } => Hint::flag("--gray"),
+        _ => Hint::default(),
+    }
+}

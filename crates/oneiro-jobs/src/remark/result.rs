@@ -1,0 +1,202 @@
+//! Remarks on results that show nothing, or should not be believed.
+
+use std::fmt;
+
+use crate::numbers::short;
+
+/// A remark on results that show nothing, or should not be believed.
+///
+/// `units` are the names of the units, of many the first few.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ResultRemark {
+    /// A recipe that needs the units' largest activations, which are not known.
+    UnknownActivation,
+    /// Several inputs were optimised, of which one is drawn.
+    SeveralInputs {
+        /// The input that is drawn.
+        drawn: String,
+        /// The others.
+        others: Vec<String>,
+    },
+    /// The value did not change.
+    Stuck {
+        /// The units.
+        units: String,
+        /// How gradients passed the network's ReLUs.
+        relus: Relus,
+    },
+    /// The mean of a channel stayed below zero, in front of a ReLU.
+    BelowZero {
+        /// The layer.
+        layer: String,
+        /// Its ReLU.
+        behind: String,
+    },
+    /// The value fell.
+    Fallen {
+        /// The units.
+        units: String,
+    },
+    /// Most values of the picture are the least or the most that it can hold.
+    Clipped {
+        /// The units.
+        units: String,
+    },
+    /// The bands that are drawn hardly vary, while others do.
+    EvenBands {
+        /// The unit.
+        unit: String,
+        /// The bands that vary most, from 0: three, to be drawn as red, green and blue.
+        vary: Vec<usize>,
+    },
+    /// The picture hardly varies.
+    Faint {
+        /// The units.
+        units: String,
+        /// Whether all are shown with 0 as black and 1 as white.
+        clipped: bool,
+    },
+    /// An attribution that failed, while others did not.
+    MethodLeftOut {
+        /// The photo.
+        image: String,
+        /// The method.
+        method: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// Integrated gradients that do not add up.
+    Gap {
+        /// The photo.
+        image: String,
+        /// The sum of the map.
+        sum: f64,
+        /// The objective on the photo less that on the baseline.
+        rise: f64,
+        /// The baseline.
+        baseline: String,
+        /// The gap, as a share of the rise.
+        gap: f64,
+        /// Steps from the baseline to the photo.
+        steps: usize,
+    },
+    /// A map of zeros.
+    ZeroMap {
+        /// The photo.
+        image: String,
+        /// The method.
+        method: &'static str,
+        /// Why.
+        why: ZeroMap,
+    },
+    /// A map that hardly varies.
+    EvenMap {
+        /// The photo.
+        image: String,
+        /// The method.
+        method: &'static str,
+    },
+}
+
+/// How gradients passed the ReLUs of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Relus {
+    /// There are none.
+    None,
+    /// As they are, or by another rule that leaves dead units dead.
+    Plain,
+    /// Redirected past them.
+    Redirected,
+}
+
+/// Why a map may be zero everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ZeroMap {
+    /// The layer that was named for Grad-CAM says nothing.
+    NamedLayer,
+    /// The layer that was chosen for Grad-CAM says nothing.
+    ChosenLayer,
+    /// The gradient is zero.
+    Gradient,
+}
+
+impl fmt::Display for ResultRemark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownActivation => f.write_str(
+                "the units' largest activations are not known and taken for 1, which may be too strong",
+            ),
+            Self::SeveralInputs { drawn, others } => write!(
+                f,
+                "several inputs are optimised together; the picture of \"{drawn}\" is written, not that of {}",
+                others.join(", ")
+            ),
+            Self::Stuck { units, relus } => {
+                let of_rule = match relus {
+                    Relus::Redirected => {
+                        "; what the picture shows comes from gradients that were redirected past the ReLUs, and says nothing \
+                         of the unit"
+                    }
+                    Relus::None | Relus::Plain => "",
+                };
+                write!(
+                    f,
+                    "the value of {units} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, \
+                     weights that were never trained, a mask that is black everywhere){of_rule}"
+                )
+            }
+            Self::BelowZero { layer, behind } => write!(
+                f,
+                "some channels of {layer} stay below zero: their mean counts all that they reject, and what comes behind, \
+                 {behind}, lets none of it through; {behind} shows what makes them fire"
+            ),
+            Self::Fallen { units } => write!(
+                f,
+                "{units} ended no higher than it began: the steps were too large, or what the recipe asks for beside the \
+                 unit was stronger"
+            ),
+            Self::Clipped { units } => write!(
+                f,
+                "most of the picture of {units} is at the end of what a picture can show: the steps were too large"
+            ),
+            Self::EvenBands { unit, vary } => {
+                let vary: Vec<String> = vary.iter().map(usize::to_string).collect();
+                let vary = vary.join(",");
+                write!(
+                    f,
+                    "the bands of {unit} that are drawn are nearly even; those that vary most are {vary}"
+                )
+            }
+            Self::Faint { units, .. } => {
+                write!(f, "the picture of {units} is nearly even: the steps were small for this network")
+            }
+            Self::MethodLeftOut { image, method, why } => write!(f, "{image}: {method} is left out: {why}"),
+            Self::Gap { image, sum, rise, baseline, gap, .. } => write!(
+                f,
+                "{image}: integrated gradients add up to {}, the objective rises by {} from {baseline} to the image: a gap \
+                 of {:.0} %",
+                short(*sum),
+                short(*rise),
+                100.0 * gap
+            ),
+            Self::ZeroMap { image, method, why } => {
+                let why = match why {
+                    ZeroMap::NamedLayer => {
+                        "nothing of that layer's map speaks for the unit here, or nothing behind it reads its positions"
+                    }
+                    ZeroMap::ChosenLayer => "nothing of that layer's map speaks for the unit here",
+                    ZeroMap::Gradient => {
+                        "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
+                    }
+                };
+                write!(f, "{image}: {method} is zero everywhere: {why}")
+            }
+            Self::EvenMap { image, method } => {
+                write!(f, "{image}: {method} is nearly even: it points at nothing")
+            }
+        }
+    }
+}

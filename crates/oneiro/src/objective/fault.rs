@@ -1,0 +1,22 @@
+//! A fault of a part of an expression, on its way to the whole.
+
+use crate::objective::LookupError;
+
+/// A fault of a part of an expression.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub why: String,
+    pub name: Option<LookupError>,
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self { why, name: None }
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
+}
