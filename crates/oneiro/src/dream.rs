@@ -82,7 +82,6 @@ pub struct Dream<'a> {
     preset: DreamPreset,
     goal: String,
     prepared: PreparedGoal,
-    input: usize,
     /// Octaves from small to large.
     sizes: Vec<[usize; 2]>,
     octave: usize,
@@ -116,7 +115,8 @@ impl<'a> Dream<'a> {
         seed: u64,
     ) -> Result<Self> {
         preset.check()?;
-        let input = network::picture_input(model)?;
+        // What the network takes is said before what is wrong with a picture.
+        model.check_colors(model.image_input()?)?;
         let image = match start {
             Start::Noise if mask.is_some() => {
                 return Err(Error::Settings(
@@ -156,8 +156,8 @@ impl<'a> Dream<'a> {
             }
         };
         let sizes = preset.octave_sizes(last);
-        let prepared = PreparedGoal::new(model, goal, input)?;
-        let (Some(network), axes) = fit(model, preset, &prepared, input, last, None)? else {
+        let prepared = PreparedGoal::new(model, goal)?;
+        let (Some(network), axes) = fit(model, preset, &prepared, last, None)? else {
             return Err(Error::Settings("the network could not be prepared".into()));
         };
         let mut dream = Self {
@@ -165,7 +165,6 @@ impl<'a> Dream<'a> {
             preset: preset.clone(),
             goal: goal.to_string(),
             prepared,
-            input,
             x: Vec::new(),
             gradient: Vec::new(),
             octave: 0,

@@ -47,6 +47,7 @@ pub mod dream;
 mod eigen;
 mod error;
 pub mod gradients;
+pub mod input;
 pub mod model;
 pub mod objective;
 pub mod objective_session;

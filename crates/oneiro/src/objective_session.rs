@@ -7,6 +7,7 @@ use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
+use crate::input::InputMemory;
 use crate::model::{Activation, Model, Target, View};
 use crate::objective::measure::{self, Coupling, Measure};
 use crate::objective::{Objective, Reads, Term, TermKind};
@@ -241,6 +242,11 @@ impl ObjectiveSession {
         self.session.input_mut(input)
     }
 
+    /// The gradient with respect to an input after backward.
+    pub fn input_gradient(&self, input: usize) -> &[f32] {
+        self.session.input_gradient(input)
+    }
+
     /// Shape of one entry of what an objective reads, channels first; `None` if none reads it.
     pub fn shape_of(&self, target: Target) -> Option<&[usize]> {
         // The last one, as captured values stand before those of objectives.
@@ -372,10 +378,19 @@ impl ObjectiveSession {
         self.seed_coupled();
         self.session.backward_observed(rules, observe);
     }
+}
 
-    /// The gradient with respect to an input.
-    pub fn input_gradient(&self, input: usize) -> &[f32] {
-        self.session.input_gradient(input)
+impl InputMemory for ObjectiveSession {
+    fn input_count(&self) -> usize {
+        self.inputs().len()
+    }
+
+    fn data_mut(&mut self, input: usize) -> &mut [f32] {
+        self.input_mut(input)
+    }
+
+    fn gradient_of(&self, input: usize) -> &[f32] {
+        self.input_gradient(input)
     }
 }
 

@@ -15,11 +15,11 @@ use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
+use crate::input::{InputMemory, PictureInput};
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
-use crate::preprocess::Preprocess;
 use crate::preset::Preset;
 use crate::rng::Stream;
 use crate::transform::{Chain, Transform, Values};
@@ -92,7 +92,7 @@ impl Render {
         let max_pool = preset.gradients.max_pool.rule();
         let seen: Vec<Objective> =
             objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
-        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
+        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes.clone(), Some(max_pool))?;
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
         if margin > 0 {
@@ -100,27 +100,13 @@ impl Render {
         }
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
-        let planned: Vec<(String, Vec<usize>, bool)> =
-            session.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
+        let pictures = picture_inputs(model, &session, &shapes)?;
         for (e, objective) in objectives.iter().enumerate() {
             let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut states = Vec::new();
-            for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
-                let card = &model.card.input[input];
-                if card.kind == InputKind::Tensor {
-                    continue;
-                }
-                if card.kind != InputKind::Image {
-                    return Err(Error::Settings(format!(
-                        "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
-                        name
-                    )));
-                }
-                model.check_picture(input, planned)?;
-                let preprocess = Preprocess::from_card(card);
-                let size = [planned[2], planned[3]];
-                let picture = preset.picture.unwrap_or(size).map(|n| n + margin);
+            for input in &pictures {
+                let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
                 let pixels = chain.largest_stage(picture);
                 if pixels > MAX_STAGE_PIXELS {
                     return Err(Error::Settings(format!(
@@ -128,11 +114,12 @@ impl Render {
                         pixels / 1e6
                     )));
                 }
-                let channels = preprocess.channels();
-                let shape = [channels + usize::from(preset.alpha), picture[0], picture[1]];
-                let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
-                session.shown().reshape(input, &shape);
-                let mut state = ImageState::new(input, size, param, preprocess, preset, &chain)?;
+                let channels = input.extent.channels + usize::from(preset.alpha);
+                let extent = input.extent.with_channels(channels).with_size(picture);
+                let mean = input.preprocess.natural_mean();
+                let (param, image) = materials.param(e, preset, extent, mean)?;
+                session.shown().reshape(input.index, &extent.axes());
+                let mut state = ImageState::new(input.clone(), param, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {
                     None => state.param.init(&mut start, &mut shared),
@@ -146,26 +133,16 @@ impl Render {
                 states.push(state);
             }
             if states.is_empty() {
-                let bands = planned.iter().find(|(_, shape, used)| *used && shape.len() == 4);
-                let hint = bands.map_or(String::new(), |(name, shape, _)| {
-                    format!(
-                        "; if \"{name}\" is a picture of {} bands, give --order bands with --mean and --std (one number for all \
-                         or one a band), or a model card with order = \"bands\"",
-                        shape[1]
-                    )
-                });
-                return Err(Error::Settings(format!(
-                    "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
-                )));
+                return Err(no_picture(objective, &session));
             }
-            let unfit = |c: &&ImageState| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
+            let unfit = |c: &&ImageState| !c.input.extent.channels.is_multiple_of(c.chain.fill.len());
             if let Some(state) = states.iter().find(unfit) {
                 return Err(Error::Settings(format!(
                     "the transforms fill with {} values, but pictures of input \"{}\" have {} channels; use fill(VALUE), or a \
                      value for each",
                     state.chain.fill.len(),
-                    planned[state.input].0,
-                    state.preprocess.channels()
+                    state.input.name,
+                    state.input.extent.channels
                 )));
             }
             // Each input has an optimizer of its own, whose line search would see the others move.
@@ -322,27 +299,22 @@ impl Render {
     fn feed(&mut self) {
         let views = self.views();
         let batch = self.entries.len() * views;
-        for input in 0..self.session.inputs().len() {
-            let entries = &self.entries;
-            let data = self.session.input_mut(input);
-            if !entries.iter().any(|entry| entry.states.iter().any(|state| state.input == input)) {
-                data.fill(0.0);
-                continue;
-            }
-            let n = data.len() / batch;
-            parallel::each(data.chunks_mut(n), |i, data| {
-                match entries[i / views].states.iter().find(|c| c.input == input) {
-                    Some(state) => state.preprocess.apply(&state.views[i % views].seen, data),
-                    // Nothing that is maximised depends on this input.
-                    None => data.fill(0.0),
+        let entries = &self.entries;
+        for input in 0..self.session.input_count() {
+            match entries[0].states.iter().position(|state| state.input.index == input) {
+                Some(k) => {
+                    let seen = |i: usize| entries[i / views].states[k].views[i % views].seen.as_slice();
+                    entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
-            });
+                // Nothing that is maximised depends on this input.
+                None => self.session.input_mut(input).fill(0.0),
+            }
         }
         let shown = self.session.shown();
         if shown.is_read() {
             for (i, entry) in self.entries.iter().enumerate() {
                 for state in &entry.states {
-                    (0..views).for_each(|v| shown.show(i * views + v, state.input, state.image()));
+                    (0..views).for_each(|v| shown.show(i * views + v, state.input.index, state.image()));
                 }
             }
         }
@@ -369,13 +341,12 @@ impl Render {
 
     /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
-        let inputs: Vec<String> = self.session.inputs().iter().map(|i| i.name.clone()).collect();
         let margin = self.margin;
         self.entries
             .par_iter_mut()
             .map(|entry| {
                 entry.states.iter_mut().for_each(ImageState::draw_accepted);
-                entry.states.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
+                entry.states.iter().map(|state| state.picture(margin)).collect()
             })
             .collect()
     }
@@ -440,6 +411,39 @@ pub fn render(
         }
     }
     render.finish()
+}
+
+/// The inputs whose pictures are optimised.
+fn picture_inputs(
+    model: &Model,
+    session: &ObjectiveSession,
+    shapes: &[Vec<usize>],
+) -> Result<Vec<PictureInput>> {
+    let used: Vec<bool> = session.inputs().iter().map(|input| input.used).collect();
+    let kinds = model.card.input.iter().zip(&used).filter(|(_, used)| **used);
+    if let Some((card, _)) =
+        kinds.clone().find(|(c, _)| !matches!(c.kind, InputKind::Tensor | InputKind::Image))
+    {
+        return Err(Error::Settings(format!(
+            "input \"{}\" is not an image; only image inputs can be rendered so far, and this unit depends on it",
+            card.name
+        )));
+    }
+    PictureInput::all(model, shapes, |input| used[input])
+}
+
+fn no_picture(objective: &Objective, session: &ObjectiveSession) -> Error {
+    let bands = session.inputs().iter().find(|input| input.used && input.shape.len() == 4);
+    let hint = bands.map_or(String::new(), |input| {
+        format!(
+            "; if \"{}\" is a picture of {} bands, give --order bands with --mean and --std (one number for all or one a \
+             band), or a model card with order = \"bands\"",
+            input.name, input.shape[1]
+        )
+    });
+    Error::Settings(format!(
+        "{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card{hint}"
+    ))
 }
 
 #[cfg(test)]

@@ -147,12 +147,7 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
 }
 
 fn feed(session: &mut ObjectiveSession, target: &AttributionTarget<'_>, image: &[f32]) {
-    for i in 0..session.inputs().len() {
-        match i == target.input {
-            true => target.preprocess.apply(image, session.input_mut(i)),
-            false => session.input_mut(i).fill(0.0),
-        }
-    }
+    target.input.feed(session, 1, |_| image);
 }
 
 /// The shape of a value for inputs of these shapes.

@@ -9,10 +9,10 @@ use super::planes::resize;
 use oneiro_image::Image;
 
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::model::{Model, Target, View};
 use crate::objective::Objective;
 use crate::objective::measure::guide::Guide as Features;
-use crate::preprocess::Preprocess;
 
 /// What a dream makes more of.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub(super) struct Guided {
 
 impl Guided {
     /// Captures the guide's features; `fixed` is the size of a network that takes no other.
-    pub fn new(model: &Model, guide: &Guide, input: usize, fixed: Option<[usize; 2]>) -> Result<Self> {
+    pub fn new(model: &Model, guide: &Guide, fixed: Option<[usize; 2]>) -> Result<Self> {
         let Image { height, width, .. } = guide.image;
         let longest = height.max(width);
         let size = fixed.unwrap_or([height, width].map(|n| match longest {
@@ -72,7 +72,8 @@ impl Guided {
         let pixels = resize(&guide.image.data, [height, width], size);
         let names: Vec<&str> = guide.layers.iter().map(|(layer, _)| layer.as_str()).collect();
         let mut session = compile(model, &names, size, false)?;
-        feed(model, &mut session, input, &pixels);
+        let shapes: Vec<Vec<usize>> = session.plan().inputs.iter().map(|i| i.shape.clone()).collect();
+        PictureInput::of_photographs(model, &shapes)?.feed(&mut session, 1, |_| &pixels);
         session.forward();
         let layers = guide.layers.iter().enumerate().map(|(i, (layer, weight))| {
             let channels = channels(&session, i, layer)?;
@@ -125,16 +126,5 @@ fn channels(session: &CpuSession, target: usize, layer: &str) -> Result<usize> {
         ref shape => Err(Error::Unit(format!(
             "layer \"{layer}\" has shape {shape:?}, not one image with channels; a guide needs such a layer"
         ))),
-    }
-}
-
-/// Writes a picture (RGB in 0–1) into one input and zeros into all others.
-fn feed(model: &Model, session: &mut CpuSession, input: usize, pixels: &[f32]) {
-    for i in 0..session.plan().inputs.len() {
-        let data = session.input_mut(i);
-        match i == input {
-            true => Preprocess::from_card(&model.card.input[input]).apply(pixels, data),
-            false => data.fill(0.0),
-        }
     }
 }
