@@ -10,10 +10,10 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{Graph, ValueId};
-use crate::ops::batch_norm::BatchNorm;
-use crate::ops::conv::Conv;
-use crate::ops::conv_transpose::ConvTranspose;
-use crate::ops::gemm::Dense;
+use crate::ops::cnn::batch_norm::BatchNorm;
+use crate::ops::cnn::conv::Conv;
+use crate::ops::cnn::conv_transpose::ConvTranspose;
+use crate::ops::nn::gemm::Dense;
 use crate::ops::{Attributes, Fact, Operator, build};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode, ancestors};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::kernels::blocked::EndingSwish;
 use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
-use crate::ops::activation::Bounds;
+use crate::ops::nn::activation::Bounds;
 use crate::ops::{Backward, Clip, Forward, Operand};
 use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
 use groups::Groups;

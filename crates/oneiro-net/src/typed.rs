@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Isa, Region};
-use crate::ops::activation::{Activation, Attached};
-use crate::ops::choose::Choose;
-use crate::ops::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
+use crate::ops::array::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
+use crate::ops::control_flow::Choose;
+use crate::ops::nn::activation::{Activation, Attached};
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 

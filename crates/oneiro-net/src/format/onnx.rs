@@ -213,7 +213,7 @@ impl Builder<'_> {
             }
             self.scopes.pop();
         }
-        node.op = std::sync::Arc::new(ops::choose::Choose { results });
+        node.op = std::sync::Arc::new(ops::control_flow::Choose { results });
         Ok(node)
     }
 

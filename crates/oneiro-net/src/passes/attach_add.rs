@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
-use crate::ops::binary::{Binary, Function};
-use crate::ops::conv::{ADDED, Conv};
+use crate::ops::cnn::conv::{ADDED, Conv};
+use crate::ops::math::binary::{Binary, Function};
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

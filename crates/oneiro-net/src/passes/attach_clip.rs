@@ -1,7 +1,7 @@
 //! `Relu` and `Clip` become the activation function of the step that computes their input.
 
 use super::{NotHere, Patch, Site};
-use crate::ops::activation::{Activation, Attached, Bounds};
+use crate::ops::nn::activation::{Activation, Attached, Bounds};
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

@@ -2,9 +2,9 @@
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::Smooth;
-use crate::ops::activation::Attached;
-use crate::ops::conv::Conv;
-use crate::ops::unary;
+use crate::ops::cnn::conv::Conv;
+use crate::ops::math::unary;
+use crate::ops::nn::activation::Attached;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
-use crate::ops::batch_norm::BatchNorm;
-use crate::ops::conv::Conv;
+use crate::ops::cnn::batch_norm::BatchNorm;
+use crate::ops::cnn::conv::Conv;
 use crate::tensor::Tensor;
 use crate::typed::TypedNode;
 

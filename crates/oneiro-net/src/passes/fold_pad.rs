@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
-use crate::ops::conv::Conv;
-use crate::ops::movement::Movement;
+use crate::ops::array::layout::Movement;
+use crate::ops::cnn::conv::Conv;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
-use crate::ops::activation::Activation;
-use crate::ops::activation::Attached;
-use crate::ops::quantize::clamp_of_pair;
+use crate::ops::math::quantize::clamp_of_pair;
+use crate::ops::nn::activation::Activation;
+use crate::ops::nn::activation::Attached;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

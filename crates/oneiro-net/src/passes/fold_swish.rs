@@ -3,8 +3,8 @@
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::Smooth;
-use crate::ops::binary::{Binary, Function};
-use crate::ops::unary;
+use crate::ops::math::binary::{Binary, Function};
+use crate::ops::math::unary;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::attributes::Attributes;
+use crate::ops::array::layout::Movement;
 use crate::ops::build;
-use crate::ops::movement::Movement;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::graph::ValueId;
-use crate::ops::binary::{Binary, Function};
-use crate::ops::conv::{BIAS, Conv, WEIGHTS};
-use crate::ops::pool::Pool;
+use crate::ops::cnn::conv::{BIAS, Conv, WEIGHTS};
+use crate::ops::cnn::pool::Pool;
+use crate::ops::math::binary::{Binary, Function};
 use crate::ops::{Fact, Facts};
 use crate::tensor::{Tensor, volume};
 use crate::typed::TypedNode;

@@ -2,7 +2,7 @@
 
 use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
-use crate::ops::activation::Attached;
+use crate::ops::nn::activation::Attached;
 use crate::ops::{Layout, Operand};
 use crate::plan::blocks::{Blocks, Clock, Life, lives, touch};
 use crate::plan::joining::{self, Home};

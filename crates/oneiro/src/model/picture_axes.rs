@@ -4,8 +4,8 @@
 use oneiro_net::ValueId;
 use oneiro_net::front::{View, viewed_input};
 use oneiro_net::graph::{Dim, Graph, Node};
-use oneiro_net::ops::movement::Movement;
-use oneiro_net::ops::view::View as ViewOp;
+use oneiro_net::ops::array::layout::Movement;
+use oneiro_net::ops::array::view::View as ViewOp;
 use oneiro_net::tensor::Tensor;
 
 use super::Model;

@@ -1,8 +1,8 @@
 //! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several
 //! operators, and past operators that leave positions or words instead of scores.
 
-use oneiro_net::ops::activation::{self, Bounds};
-use oneiro_net::ops::{Fact, Facts, unary};
+use oneiro_net::ops::nn::activation::{self, Bounds};
+use oneiro_net::ops::{Fact, Facts, math::unary};
 use oneiro_net::{Graph, ValueId};
 
 use super::{Activation, is_constant, op_type, operand, scalar, stripped};

@@ -1,0 +1,228 @@
+//! The interface of kernels: an operator for fixed shapes, and the slices that it computes on.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::kernels::blocked::{Ending, EndingClip, EndingSwish};
+use crate::kernels::{Reader, Region};
+
+/// An operator made concrete for fixed shapes: runs forward and back on slices of the arena.
+///
+/// Results must not depend on the number of threads, and those of one batch entry not on the other entries.
+pub trait Kernel: Debug + Send + Sync {
+    /// Words of 32 bits that forward saves for backward (for instance the positions of maxima).
+    fn saved_words(&self) -> usize {
+        0
+    }
+
+    /// Whether backward reads the operands.
+    fn backward_reads_inputs(&self) -> bool {
+        false
+    }
+
+    /// Whether backward reads the output.
+    fn backward_reads_output(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel applies the step's clamp itself (see [`Forward::clip`]).
+    fn applies_clip(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel applies the step's x·sigmoid(αx) itself (see [`Forward::swish`]).
+    fn applies_swish(&self) -> bool {
+        false
+    }
+
+    /// Whether backward, for this operand, applies the masks or the slope of the activation function that its
+    /// gradient lies behind ([`Backward::ending`]).
+    fn applies_gates(&self, _operand: usize) -> bool {
+        false
+    }
+
+    /// Whether the gradient with respect to an operand is that of the output as it is.
+    fn passes_gradient(&self, _operand: usize) -> bool {
+        false
+    }
+
+    /// For a kernel whose output is its operands one after another: where each begins and how long it is.
+    /// Operands may then lie there already, and the kernel copies the others only (see
+    /// [`Forward::in_place`]).
+    fn joins(&self) -> Option<&[(usize, usize)]> {
+        None
+    }
+
+    /// Whether there is a gradient with respect to an operand.
+    fn differentiable(&self, _operand: usize) -> bool {
+        true
+    }
+
+    /// Whether all of its parallel loops are those of a team ([`crate::kernels::team`]), forward and back.
+    fn joins_team(&self) -> bool {
+        false
+    }
+
+    /// How it computes, where there is a choice; for tables.
+    fn method(&self) -> String {
+        String::new()
+    }
+
+    /// Computes the output.
+    fn forward(&self, io: &mut Forward<'_>);
+
+    /// Vector-Jacobian product: the gradient with respect to operand `io.operand`, from that of the output.
+    fn backward(&self, io: &mut Backward<'_>);
+}
+
+/// A clamp to [low, high] after the step's own computation (ReLU is [0, ∞)), and where to mark what it cut.
+///
+/// Bits lie as [`crate::kernels::apply_clip`] says.
+#[derive(Debug)]
+pub struct Clip<'a> {
+    /// Lower bound.
+    pub low: f32,
+    /// Upper bound.
+    pub high: f32,
+    /// Marks of values at or below `low`.
+    pub below: Option<&'a mut [u32]>,
+    /// Marks of values at or above `high`.
+    pub above: Option<&'a mut [u32]>,
+}
+
+impl<'a> From<Clip<'a>> for EndingClip<'a> {
+    fn from(clip: Clip<'a>) -> Self {
+        EndingClip { low: clip.low, high: clip.high, below: clip.below, above: clip.above }
+    }
+}
+
+/// Where an operand's data is while a plan runs.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    /// A constant of the plan.
+    Constant(Arc<Vec<f32>>),
+    /// A part of the arena.
+    Arena(Region),
+}
+
+impl Operand {
+    /// Its data.
+    pub(crate) fn data<'a>(&'a self, reader: &'a Reader<'_>) -> &'a [f32] {
+        match self {
+            Operand::Constant(data) => data,
+            Operand::Arena(region) => reader.read(*region),
+        }
+    }
+}
+
+/// Slices for [`Kernel::forward`].
+#[allow(missing_debug_implementations)]
+pub struct Forward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    /// The output, to be overwritten.
+    pub output: &'a mut [f32],
+    /// What backward will need, [`Kernel::saved_words`] words; empty when no gradient is wanted.
+    pub saved: &'a mut [u32],
+    /// The step's clamp, for kernels that apply it themselves.
+    pub clip: Option<Clip<'a>>,
+    /// The step's x·sigmoid(αx), for kernels that apply it themselves.
+    pub swish: Option<EndingSwish<'a>>,
+    /// Which operands lie inside the output already; they cannot be read.
+    pub in_place: &'a [bool],
+}
+
+impl<'a> Forward<'a> {
+    /// The data of operand `i`.
+    pub fn input(&self, i: usize) -> &[f32] {
+        self.operands[i].data(&self.reader)
+    }
+
+    /// What the step does to the results of kernels over blocks.
+    pub fn ending(&mut self) -> Ending<'a> {
+        Ending { clip: self.clip.take().map(EndingClip::from), swish: self.swish.take(), ..Ending::default() }
+    }
+
+    /// The data of operand `i` beside the output to write.
+    pub fn io(&mut self, i: usize) -> (&[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.output)
+    }
+
+    /// The data of two operands beside the output to write.
+    pub fn io2(&mut self, i: usize, j: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.operands[j].data(&self.reader), self.output)
+    }
+}
+
+/// Slices for [`Kernel::backward`].
+#[allow(missing_debug_implementations)]
+pub struct Backward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    pub(crate) output: Region,
+    pub(crate) output_gradient: Region,
+    /// Which operand's gradient is wanted.
+    pub operand: usize,
+    /// That gradient.
+    pub gradient: &'a mut [f32],
+    /// Whether to add to `gradient` instead of overwriting it.
+    pub accumulate: bool,
+    /// What forward saved.
+    pub saved: &'a [u32],
+    /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient,
+    /// those of the activation function of the step that computed the operand.
+    pub gates: [Option<&'a [u32]>; 2],
+    /// For the same kernels: slopes of that function, which the finished gradient is to be multiplied by.
+    pub slopes: Option<&'a [f32]>,
+}
+
+impl<'a> Backward<'a> {
+    /// The data of operand `i`; only if [`Kernel::backward_reads_inputs`].
+    pub fn input(&self, i: usize) -> &[f32] {
+        self.operands[i].data(&self.reader)
+    }
+
+    /// What is to be done to the gradients of kernels over blocks.
+    pub fn ending(&self) -> Ending<'a> {
+        Ending { gates: self.gates, slopes: self.slopes, ..Ending::default() }
+    }
+
+    /// The output's gradient beside the gradient to write.
+    pub fn io(&mut self) -> (&[f32], &mut [f32]) {
+        (self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// Operand `i`, the output's gradient, and the gradient to write.
+    pub fn io_input(&mut self, i: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// The output, its gradient, and the gradient to write; only if [`Kernel::backward_reads_output`].
+    pub fn io_output(&mut self) -> (&[f32], &[f32], &mut [f32]) {
+        (self.reader.read(self.output), self.reader.read(self.output_gradient), self.gradient)
+    }
+}
+
+/// Writes `from` to `to`, or adds it.
+pub(crate) fn put(from: &[f32], to: &mut [f32], accumulate: bool) {
+    if accumulate {
+        for (t, f) in to.iter_mut().zip(from) {
+            *t += f;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Writes `value(i)` to every `to[i]`, or adds it.
+pub(crate) fn put_with(to: &mut [f32], accumulate: bool, value: impl Fn(usize) -> f32) {
+    if accumulate {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t += value(i);
+        }
+    } else {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t = value(i);
+        }
+    }
+}
