@@ -16,17 +16,18 @@ use crate::tensor::{DType, Tensor};
 use crate::typed::{MAX_COMPUTED, Typed};
 
 mod blocks;
-mod joining;
+mod concat_in_place;
+mod gradient_alias;
+mod lowered;
 mod lowering;
 pub mod memory;
+mod microbatch;
 mod schedule;
-mod sharing;
-mod turns;
 
-pub use turns::keeps_entries_apart;
+pub use microbatch::keeps_entries_apart;
 
 use lowering::Lowering;
-use turns::Turns;
+use microbatch::Split;
 
 /// Memory beyond which a request is refused rather than tried, unless it says otherwise.
 pub const MAX_BYTES: usize = 1 << 37;
@@ -47,11 +48,10 @@ pub struct Request {
     pub isa: Isa,
     /// Bytes that activations, gradients and weights that no file holds may take in all.
     pub max_bytes: usize,
-    /// How many entries of the batch are computed at once, a matter of time and memory, never of a bit:
-    /// chosen by what the caches hold where it is not given. All of them where the number does not divide the
-    /// batch, or where a node of the network is not known to work on each entry by itself; [`Plan::turns`]
-    /// says what came of it.
-    pub at_once: Option<usize>,
+    /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a bit.
+    /// By default the sizes of the caches decide. The whole batch is one micro-batch where the size does not
+    /// divide it, or where a node is not known to work on each entry by itself; see [`Plan::micro_batches`].
+    pub micro_batch_size: Option<usize>,
 }
 
 impl Request {
@@ -82,7 +82,7 @@ impl Request {
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
             max_bytes: MAX_BYTES,
-            at_once: None,
+            micro_batch_size: None,
         }
     }
 }
@@ -95,7 +95,7 @@ pub(crate) struct Step {
     pub kernel: Box<dyn Kernel>,
     pub flops: u64,
     pub operands: Vec<Operand>,
-    /// Which operands lie inside the output already (see [`Kernel::joins`]).
+    /// Which operands lie inside the output already (see [`Kernel::concat_parts`]).
     pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
@@ -204,11 +204,11 @@ pub struct Plan {
     /// Gradients that nothing contributes to and that have to be zeroed.
     pub(crate) zeroed: Vec<Region>,
     pub(crate) arena_len: usize,
-    /// How many turns a batch takes; the steps are those of one.
-    pub(crate) turns: usize,
-    /// How many groups of turns run side by side, each in an arena of its own, on one thread; if 1, every
-    /// turn has all threads.
-    pub(crate) groups: usize,
+    /// Micro-batches of a batch; the steps are those of one.
+    pub(crate) micro_batches: usize,
+    /// Micro-batches that run at one time, each in an arena of its own, on one thread; if 1, every micro-batch has
+    /// all threads.
+    pub(crate) replicas: usize,
 }
 
 impl Plan {
@@ -225,7 +225,7 @@ impl Plan {
         }
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
-        let whole = turns::possible(&typed, request).then(|| typed.clone());
+        let whole = microbatch::possible(&typed, request).then(|| typed.clone());
         let prepared = |typed: &mut Typed| {
             let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
             let mut rewrites: Vec<_> =
@@ -234,20 +234,20 @@ impl Plan {
             rewrites
         };
         let rewrites = prepared(&mut typed);
-        let in_turns = |wanted: Turns, whole: &Typed| {
-            let mut part = turns::part(graph, request, whole, wanted, computed)?;
+        let in_micro_batches = |wanted: Split, whole: &Typed| {
+            let mut part = microbatch::part(graph, request, whole, wanted, computed)?;
             let rewrites = prepared(&mut part.typed);
-            let turns = turns::entries(request) / wanted.at_once;
+            let micro_batches = microbatch::entries(request) / wanted.micro_batch_size;
             let plan =
-                Self::lower(graph, part.typed, &part.request, [turns, wanted.groups], rewrites).ok()?;
-            // Where threads do not get turns of their own, fewer at once have lost their reason unless they
-            // were asked for.
-            let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
+                Self::lower(graph, part.typed, &part.request, [micro_batches, wanted.replicas], rewrites)
+                    .ok()?;
+            // A size chosen for replicas has lost its reason where there are none; a requested one has not.
+            let as_wanted = plan.replicas == wanted.replicas || request.micro_batch_size.is_some();
             Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
         };
-        // Side by side; one after another, if some step's loops are not a team's or memory is short; at once.
+        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short; the whole.
         let plan = whole.and_then(|whole| {
-            Turns::choices(&typed, request).into_iter().find_map(|wanted| in_turns(wanted, &whole))
+            Split::choices(&typed, request).into_iter().find_map(|wanted| in_micro_batches(wanted, &whole))
         });
         let plan = match plan {
             Some(plan) => plan,
@@ -257,34 +257,35 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The plan of one turn's graph and request, for so many turns, of which so many are to go side by side.
+    /// Lowers and schedules one micro-batch's graph and request.
     fn lower(
         graph: &Graph,
         mut typed: Typed,
-        turn: &Request,
-        [turns, groups]: [usize; 2],
+        micro_batch: &Request,
+        [micro_batches, replicas]: [usize; 2],
         rewrites: Vec<(&'static str, String)>,
     ) -> Result<Self> {
         for node in &mut typed.nodes {
-            if let Some(ruled) = pool::under_rule(node.op.as_ref(), turn.max_pool) {
+            if let Some(ruled) = pool::under_rule(node.op.as_ref(), micro_batch.max_pool) {
                 node.op = ruled;
             }
         }
-        let plan = Lowering::new(graph, &typed, turn, [turns, groups]).lower()?;
+        let plan = Lowering::new(graph, &typed, micro_batch, [micro_batches, replicas]).lower()?.schedule();
         Ok(Self { rewrites, ..plan })
     }
 
     /// Bytes of a session: all activations, gradients and what backward needs.
     pub fn arena_bytes(&self) -> usize {
-        // What is fed and read lies apart from the arenas of several groups.
-        let apart = self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.turns));
-        let apart = if self.groups > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
-        let numbers = self.arena_len.saturating_mul(self.groups).saturating_add(apart);
+        // Inputs, targets and their gradients lie apart from the arenas of several replicas.
+        let apart =
+            self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.micro_batches));
+        let apart = if self.replicas > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
+        let numbers = self.arena_len.saturating_mul(self.replicas).saturating_add(apart);
         numbers.saturating_mul(size_of::<f32>())
     }
 
-    /// Where a turn has what is fed and read from outside: inputs, their gradients, targets, seeds. Targets
-    /// may lie in one place, which is there once.
+    /// Regions of one micro-batch that are fed and read from outside: inputs, their gradients, targets, seeds.
+    /// Targets that share a place have one entry.
     pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
         let mut all = [
             self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
@@ -299,27 +300,26 @@ impl Plan {
         all
     }
 
-    /// How many turns the entries of a batch take; 1 where they are computed at once.
-    pub fn turns(&self) -> usize {
-        self.turns
+    /// Number of micro-batches that a batch takes; 1 where it is computed as a whole.
+    pub fn micro_batches(&self) -> usize {
+        self.micro_batches
     }
 
-    /// How many of the turns run side by side, each on one thread and with memory of its own; the others run
-    /// after them, in the same memory. If 1, every turn has all threads. It is the number of threads of the
-    /// pool that the plan was made in; in a pool of another size the results are the same, but threads may
-    /// wait.
-    pub fn side_by_side(&self) -> usize {
-        self.groups
+    /// Number of micro-batches that run at one time, each on one thread and with memory of its own; the others
+    /// follow in that memory. If 1, every micro-batch has all threads. It is the number of threads that the plan
+    /// was made for; with another number the results are equal, but threads may wait.
+    pub fn replicas(&self) -> usize {
+        self.replicas
     }
 
     /// Floating-point operations of one forward pass, convolutions counted as the direct algorithm.
     pub fn forward_flops(&self) -> u64 {
-        self.steps.iter().map(|s| s.flops).sum::<u64>() * self.turns as u64
+        self.steps.iter().map(|s| s.flops).sum::<u64>() * self.micro_batches as u64
     }
 
     /// Floating-point operations of one backward pass: as many as forward for every step that it runs back.
     pub fn backward_flops(&self) -> u64 {
-        self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.turns as u64
+        self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.micro_batches as u64
     }
 
     /// Every forward step, in order.
@@ -327,7 +327,7 @@ impl Plan {
         self.steps.iter().map(|s| StepInfo {
             name: &s.name,
             op_type: &s.op_type,
-            flops: s.flops * self.turns as u64,
+            flops: s.flops * self.micro_batches as u64,
             method: s.kernel.method(),
         })
     }

@@ -1,6 +1,6 @@
 //! Runs a plan: forward on data, and back from seeds to the gradients of the inputs.
 
-mod groups;
+mod replicas;
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
 use crate::ops::nn::activation::Bounds;
 use crate::ops::{Backward, Clip, Forward, Operand};
 use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
-use groups::Groups;
+use replicas::Replicas;
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,10 +55,10 @@ pub struct CpuSession {
 
 /// Where the numbers of a plan are.
 enum Memory {
-    /// All turns, one after another, each by all threads.
+    /// All micro-batches, one after another, each by all threads.
     One(Arena),
-    /// Groups of turns side by side.
-    Groups(Groups),
+    /// Micro-batches at one time, each on one thread.
+    Replicas(Replicas),
 }
 
 impl CpuSession {
@@ -67,9 +67,9 @@ impl CpuSession {
     /// # Errors
     /// If the system does not have the memory.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
-        let memory = match plan.groups {
+        let memory = match plan.replicas {
             1 => Arena::try_new(plan.arena_len).map(Memory::One),
-            _ => Groups::new(&plan).map(Memory::Groups),
+            _ => Replicas::new(&plan).map(Memory::Replicas),
         };
         let memory = memory.ok_or_else(|| {
             Error::Request(format!(
@@ -85,17 +85,17 @@ impl CpuSession {
         &self.plan
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; once for each turn. Of turns
-    /// [side by side](Plan::side_by_side) it tells of one thread's alone.
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once for each
+    /// micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let plan = &self.plan;
         match &mut self.memory {
-            Memory::Groups(groups) => groups.forward(plan, observe),
+            Memory::Replicas(replicas) => replicas.forward(plan, observe),
             Memory::One(arena) => {
-                forward_turns(arena, plan, plan.turns, observe);
+                forward_micro_batches(arena, plan, plan.micro_batches, observe);
                 for target in &plan.targets {
                     if let Some(seed) = target.seed {
-                        arena.slice_mut(seed.of_turns(plan.turns)).fill(0.0);
+                        arena.slice_mut(seed.of_micro_batches(plan.micro_batches)).fill(0.0);
                     }
                 }
             }
@@ -107,47 +107,52 @@ impl CpuSession {
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let plan = &self.plan;
         match &mut self.memory {
-            Memory::Groups(groups) => groups.backward(plan, rules, observe),
-            Memory::One(arena) => back_turns(arena, plan, plan.turns, rules, observe),
+            Memory::Replicas(replicas) => replicas.backward(plan, rules, observe),
+            Memory::One(arena) => back_micro_batches(arena, plan, plan.micro_batches, rules, observe),
         }
     }
 }
 
-/// So many turns forward in an arena.
-fn forward_turns(arena: &mut Arena, plan: &Plan, turns: usize, observe: &mut (dyn FnMut(usize) + Send)) {
+/// Runs micro-batches forward in an arena.
+fn forward_micro_batches(
+    arena: &mut Arena,
+    plan: &Plan,
+    micro_batches: usize,
+    observe: &mut (dyn FnMut(usize) + Send),
+) {
     let steps = plan.steps.len();
     let joins = |i: usize| plan.steps[i % steps].kernel.joins_team();
-    in_teams(turns * steps, joins, |i| {
-        arena.take_turn(i / steps);
+    in_teams(micro_batches * steps, joins, |i| {
+        arena.select_micro_batch(i / steps);
         run_forward(arena, plan.isa, &plan.steps[i % steps]);
         observe(i % steps);
     });
-    arena.take_turn(0);
+    arena.select_micro_batch(0);
 }
 
-/// So many turns back.
-fn back_turns(
+/// Runs micro-batches back.
+fn back_micro_batches(
     arena: &mut Arena,
     plan: &Plan,
-    turns: usize,
+    micro_batches: usize,
     rules: &Rules,
     observe: &mut (dyn FnMut(usize) + Send),
 ) {
     for region in &plan.zeroed {
-        arena.slice_mut(region.of_turns(turns)).fill(0.0);
+        arena.slice_mut(region.of_micro_batches(micro_batches)).fill(0.0);
     }
     let steps = plan.backward.len();
     let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
-    in_teams(turns * steps, joins, |i| {
-        // The last turn forward is the first one back: what it kept is still in the caches.
-        arena.take_turn(turns - 1 - i / steps);
+    in_teams(micro_batches * steps, joins, |i| {
+        // The last micro-batch forward is the first one back: its saved values are still in the caches.
+        arena.select_micro_batch(micro_batches - 1 - i / steps);
         run_backward(arena, plan, &plan.backward[i % steps], rules);
         observe(plan.backward[i % steps].step);
     });
-    arena.take_turn(0);
+    arena.select_micro_batch(0);
 }
 
-/// Runs steps in order; neighbours that can share a team do.
+/// Runs steps in order; consecutive steps that can share a team do.
 fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize) + Send) {
     let mut first = 0;
     while first < count {
@@ -172,8 +177,8 @@ impl Session for CpuSession {
     fn input_mut(&mut self, input: usize) -> &mut [f32] {
         let region = self.plan.inputs[input].region;
         match &mut self.memory {
-            Memory::One(arena) => arena.slice_mut(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.input_mut(region),
+            Memory::One(arena) => arena.slice_mut(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.input_mut(region),
         }
     }
 
@@ -184,20 +189,20 @@ impl Session for CpuSession {
     fn activation(&self, target: usize) -> &[f32] {
         let region = self.plan.targets[target].region;
         match &self.memory {
-            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.value(region),
+            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.value(region),
         }
     }
 
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
-        let (turns, target) = (self.plan.turns, &self.plan.targets[target]);
+        let (micro_batches, target) = (self.plan.micro_batches, &self.plan.targets[target]);
         let (value, seed) = (target.region, compiled_with_gradients(target.seed));
         match &mut self.memory {
             Memory::One(arena) => {
-                let (reader, [seed]) = arena.frame([seed.of_turns(turns)]);
-                (reader.read(value.of_turns(turns)), seed)
+                let (reader, [seed]) = arena.frame([seed.of_micro_batches(micro_batches)]);
+                (reader.read(value.of_micro_batches(micro_batches)), seed)
             }
-            Memory::Groups(groups) => groups.seed(value, seed),
+            Memory::Replicas(replicas) => replicas.seed(value, seed),
         }
     }
 
@@ -208,8 +213,8 @@ impl Session for CpuSession {
     fn input_gradient(&self, input: usize) -> &[f32] {
         let region = compiled_with_gradients(self.plan.inputs[input].gradient);
         match &self.memory {
-            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.gradient(region),
+            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.gradient(region),
         }
     }
 }

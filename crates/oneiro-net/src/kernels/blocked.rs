@@ -9,14 +9,14 @@
 
 mod dense;
 mod depthwise;
-mod families;
+mod elementwise;
 mod finish;
+mod first_conv;
+mod isa_dispatch;
 mod lanes;
-mod maps;
-mod peak;
+mod peak_flops;
 mod pool;
 mod reorder;
-mod stem;
 mod swish;
 #[cfg(test)]
 mod tests;
@@ -26,11 +26,11 @@ mod winograd;
 
 pub use dense::Dense;
 pub use depthwise::Depthwise;
-pub use maps::{Map, Per, map, sum};
-pub use peak::multiply_in_cache;
+pub use elementwise::{Map, Per, map, sum};
+pub use first_conv::FirstConv;
+pub use peak_flops::multiply_in_cache;
 pub use pool::{MAX_TAPS, Pooling, pool, pool_backward, winner_words};
 pub use reorder::{block, unblock};
-pub use stem::Stem;
 pub use winograd::{LineOutputs, LineWinograd, Outputs, Winograd};
 
 use super::clip::mask_words;
@@ -38,7 +38,7 @@ use super::pages::Pages;
 use finish::Finish;
 
 /// Channels of a block.
-pub const BLOCK: usize = tile::LANES;
+pub const BLOCK: usize = lanes::LANES;
 
 /// Blocks of so many channels.
 pub const fn blocks_of(channels: usize) -> usize {

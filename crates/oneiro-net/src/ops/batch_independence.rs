@@ -1,8 +1,9 @@
-//! Operators that work on each entry of a batch by itself: what [`Operator::by_entry`](super::Operator::by_entry) is made of.
+//! Batch independence: rules for operators that work on each entry of a batch by itself
+//! ([`Operator::by_entry`](super::Operator::by_entry)).
 //!
 //! Entries lie along axis 0. An axis 0 that is a multiple of the batch (of channels folded into it, say) holds as many
 //! places for each entry, one behind the other. A view promises no more than that elements stay in order: whether axis 0 is still
-//! the entries' is seen by the shapes of all values, for the whole batch and for a part (`plan::turns`).
+//! the entries' is seen by the shapes of all values, for the whole batch and for a part (`plan::microbatch`).
 
 use crate::ops::{Facts, Site, axis};
 

@@ -11,5 +11,6 @@ pub mod norm;
 pub mod pool;
 pub mod resample;
 pub mod resize;
+pub mod taps;
 pub mod unpool;
 pub mod window;

@@ -46,10 +46,9 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// For a kernel whose output is its operands one after another: where each begins and how long it is.
-    /// Operands may then lie there already, and the kernel copies the others only (see
-    /// [`Forward::in_place`]).
-    fn joins(&self) -> Option<&[(usize, usize)]> {
+    /// For a concatenation: begin and length of each operand in the output. Operands may lie there already, and
+    /// the kernel then copies the others only ([`Forward::in_place`]).
+    fn concat_parts(&self) -> Option<&[(usize, usize)]> {
         None
     }
 

@@ -124,7 +124,7 @@ pub trait Operator: Debug + Send + Sync + Any {
     }
 
     /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of
-    /// the operands alone (`ops/entries.rs`); constants are taken to say the same of all entries. Where that
+    /// the operands alone (`ops/batch_independence.rs`); constants are taken to say the same of all entries. Where that
     /// is not known, it does not.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && batch_independence::aligned(site)

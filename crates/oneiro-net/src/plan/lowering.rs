@@ -1,52 +1,20 @@
 //! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
 //! operands.
 
-use std::sync::Arc;
-
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::blocked::BLOCK;
 use crate::ops::array::reorder::Reorder;
 use crate::ops::array::view::loses_nothing;
-use crate::ops::nn::activation::Attached;
-use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
-use crate::plan::blocks::Life;
-use crate::plan::{Plan, Request, check_memory};
+use crate::ops::{Built, Fact, Facts, Layout, Site};
+use crate::plan::lowered::{LoweredOperand, LoweredStep, Storage};
+use crate::plan::{Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
 /// Channels up to which a convolution between values of so few is computed in plain order: blocks would be
 /// mostly padding.
 const FEW_CHANNELS: usize = BLOCK / 4;
-
-/// A tensor that needs a place: its length, and the moments at which it is touched.
-#[derive(Debug, Default)]
-pub(super) struct Storage {
-    pub(super) len: usize,
-    pub(super) value: Option<Life>,
-    pub(super) gradient: Option<Life>,
-    /// Whether the gradient flows back through it to an input.
-    pub(super) differentiable: bool,
-    /// Whether an objective writes its gradient.
-    pub(super) seeded: bool,
-    /// Whether the gradient has been written, so that later contributions add.
-    pub(super) written: bool,
-}
-
-pub(super) struct LoweredStep {
-    pub(super) name: String,
-    pub(super) op_type: String,
-    pub(super) kernel: Box<dyn Kernel>,
-    pub(super) flops: u64,
-    pub(super) operands: Vec<LoweredOperand>,
-    /// Which operands lie inside the output.
-    pub(super) in_place: Vec<bool>,
-    pub(super) output: usize,
-    /// Shape under which the output lies in memory.
-    pub(super) shape: Vec<usize>,
-    pub(super) layout: Layout,
-    pub(super) attached: Option<Attached>,
-}
 
 /// Why a result cannot be lowered: for a reason of its operator, or of the whole.
 enum LoweringError {
@@ -66,11 +34,6 @@ impl From<&str> for LoweringError {
     }
 }
 
-pub(super) enum LoweredOperand {
-    Constant(Arc<Vec<f32>>),
-    Storage(usize),
-}
-
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) typed: &'a Typed,
@@ -81,10 +44,10 @@ pub(super) struct Lowering<'a> {
     /// How often each value is read.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
-    /// How many turns the whole batch takes; `request` and `typed` are those of one.
-    pub(super) turns: usize,
-    /// How many groups of turns are to run side by side.
-    pub(super) groups: usize,
+    /// Micro-batches of the whole batch; `request` and `typed` are those of one.
+    pub(super) micro_batches: usize,
+    /// Micro-batches that are to run at one time.
+    pub(super) replicas: usize,
 }
 
 /// Where a value is stored, by layout.
@@ -115,14 +78,25 @@ impl<'a> Lowering<'a> {
         graph: &'a Graph,
         typed: &'a Typed,
         request: &'a Request,
-        [turns, groups]: [usize; 2],
+        [micro_batches, replicas]: [usize; 2],
     ) -> Self {
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
-        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns, groups }
+        Self {
+            graph,
+            typed,
+            request,
+            storages: Vec::new(),
+            of_value,
+            uses,
+            steps: Vec::new(),
+            micro_batches,
+            replicas,
+        }
     }
 
-    pub(super) fn lower(mut self) -> Result<Plan> {
+    /// Lowers every node in order.
+    pub(super) fn lower(mut self) -> Result<Self> {
         for (i, &value) in self.typed.inputs.iter().enumerate() {
             // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
             let numbers = self.typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
@@ -139,7 +113,7 @@ impl<'a> Lowering<'a> {
                 return Err(Error::Graph(format!("nothing computes \"{name}\"")));
             }
         }
-        Ok(self.schedule())
+        Ok(self)
     }
 
     fn storage(&mut self, len: usize, differentiable: bool) -> usize {

@@ -4,34 +4,15 @@ use crate::graph::ValueId;
 use crate::kernels::{MaskRows, Region, mask_words};
 use crate::ops::nn::activation::Attached;
 use crate::ops::{Layout, Operand};
-use crate::plan::blocks::{Blocks, Clock, Life, lives, touch};
-use crate::plan::joining::{self, Home};
-use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
+use crate::plan::blocks::{Blocks, Clock, lives, touch};
+use crate::plan::concat_in_place;
+use crate::plan::lowered::{BackwardLowered, Contribution, Home, Life, LoweredOperand, LoweredStep, home};
+use crate::plan::lowering::Lowering;
 use crate::plan::{
     BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
 };
-use crate::plan::{sharing, turns};
+use crate::plan::{gradient_alias, microbatch};
 use crate::tensor::volume;
-
-/// A step's share in the gradient of one of its operands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Contribution {
-    pub(super) operand: usize,
-    pub(super) storage: usize,
-    /// Whether others contributed before.
-    pub(super) accumulate: bool,
-    /// The step whose masks it applies.
-    pub(super) gates_of: Option<usize>,
-    /// Whether the operand's gradient lies where the output's does, and is the same: nothing is to be done.
-    pub(super) shared: bool,
-}
-
-/// The contributions of one step.
-#[derive(Debug)]
-pub(super) struct BackwardLowered {
-    pub(super) step: usize,
-    pub(super) contributions: Vec<Contribution>,
-}
 
 impl Lowering<'_> {
     /// Lives of everything, then places, then the plan.
@@ -40,14 +21,21 @@ impl Lowering<'_> {
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
         let producers = self.producers();
-        let inside = self.join_values(&producers, &targets);
+        let inside = self.concat_values(&producers, &targets);
         self.live_forward(clock, &inputs, &targets);
         let mut backward = if self.request.gradients { self.run_back(clock) } else { Vec::new() };
-        let joined = joining::join_gradients(&self.storages, &self.steps, &inside, &mut backward);
-        let shared = sharing::share(&self.storages, &self.steps, &producers, &joined, &mut backward, clock);
+        let concatenated = concat_in_place::gradients(&self.storages, &self.steps, &inside, &mut backward);
+        let aliases = gradient_alias::alias(
+            &self.storages,
+            &self.steps,
+            &producers,
+            &concatenated,
+            &mut backward,
+            clock,
+        );
         let places = Places {
-            values: (0..self.storages.len()).map(|s| joining::home(&inside, s)).collect(),
-            gradients: (0..self.storages.len()).map(|s| joining::home(&joined, shared[s])).collect(),
+            values: (0..self.storages.len()).map(|s| home(&inside, s)).collect(),
+            gradients: (0..self.storages.len()).map(|s| home(&concatenated, aliases[s])).collect(),
         };
         let gated = gate(&self.steps, &producers, &mut backward);
         if self.request.gradients {
@@ -61,11 +49,11 @@ impl Lowering<'_> {
         self.place(clock, &inputs, &targets, &places, &backward, &gated)
     }
 
-    /// Concatenations whose parts lie inside them. Where the batch takes turns, targets stay by themselves, so that those of all
-    /// turns lie in one piece.
-    fn join_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
-        let apart = |s: usize| self.turns > 1 && targets.contains(&s);
-        joining::join_values(&self.storages, &mut self.steps, producers, apart)
+    /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target of the
+    /// whole batch lies in one piece.
+    fn concat_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
+        let apart = |s: usize| self.micro_batches > 1 && targets.contains(&s);
+        concat_in_place::values(&self.storages, &mut self.steps, producers, apart)
     }
 
     /// The storages of values in plain order.
@@ -126,7 +114,7 @@ impl Lowering<'_> {
                         storage: *s,
                         accumulate,
                         gates_of: None,
-                        shared: false,
+                        aliased: false,
                     });
                 }
             }
@@ -158,11 +146,11 @@ impl Lowering<'_> {
     ) -> Plan {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
-        let turns = self.turns;
-        // Loops that are not a team's must not run within a task, as the turns of a group do.
-        let groups = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.groups } else { 1 };
-        let mut blocks = Blocks::new(clock, turns / groups);
-        // What is fed and read from outside lies in one piece.
+        let micro_batches = self.micro_batches;
+        // A replica's micro-batches run within a task, where loops that are no team's must not.
+        let replicas = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.replicas } else { 1 };
+        let mut blocks = Blocks::new(clock, micro_batches / replicas);
+        // Inputs and targets lie in one piece.
         let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
@@ -222,7 +210,7 @@ impl Lowering<'_> {
                 let gradient = gradients.then(|| gradient_of(s));
                 Some(PlanInput {
                     name: name(v),
-                    shape: turns::of_all(&self.request.shapes[i], turns),
+                    shape: microbatch::of_all(&self.request.shapes[i], micro_batches),
                     used: self.storages[s].value.is_some_and(|(_, end)| end > 0),
                     region: value(s),
                     gradient,
@@ -238,7 +226,7 @@ impl Lowering<'_> {
                 name: name(v),
                 shape: self.typed.facts[v.index()]
                     .as_ref()
-                    .map_or(vec![], |f| turns::of_all(&f.shape, turns)),
+                    .map_or(vec![], |f| microbatch::of_all(&f.shape, micro_batches)),
                 region: value(s),
                 seed: self.storages[s].seeded.then(|| gradient_of(s)),
             })
@@ -257,7 +245,7 @@ impl Lowering<'_> {
                 gradients: b
                     .contributions
                     .iter()
-                    .filter(|c| !c.shared)
+                    .filter(|c| !c.aliased)
                     .map(|c| OperandGradient {
                         operand: c.operand,
                         region: gradient_of(c.storage),
@@ -321,8 +309,8 @@ impl Lowering<'_> {
             backward,
             zeroed,
             arena_len,
-            turns,
-            groups,
+            micro_batches,
+            replicas,
         }
     }
 }
@@ -353,7 +341,7 @@ fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [Back
             if !std::mem::replace(&mut finished[contribution.storage], true)
                 && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].attached.is_some())
                 && steps[*step].kernel.applies_gates(contribution.operand)
-                && !contribution.shared
+                && !contribution.aliased
             {
                 contribution.gates_of = Some(p);
                 gated[p] = true;
@@ -369,11 +357,11 @@ fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
     let shape = &step.shape;
     if step.layout == Layout::Blocked {
         let row_len = volume(&shape[2..]);
-        return MaskRows { entries: shape[1], per_entry: shape[0], row_len, taking_turns: true };
+        return MaskRows { entries: shape[1], per_entry: shape[0], row_len, interleaved: true };
     }
-    let batch = turns::entries(request);
+    let batch = microbatch::entries(request);
     let rows = volume(&shape[..shape.len().min(if shape.len() > 2 { 2 } else { 1 })]);
     let row_len = volume(shape) / rows.max(1);
     let entries = if batch > 0 && rows.is_multiple_of(batch) { batch } else { 1 };
-    MaskRows { entries, per_entry: rows / entries, row_len, taking_turns: false }
+    MaskRows { entries, per_entry: rows / entries, row_len, interleaved: false }
 }

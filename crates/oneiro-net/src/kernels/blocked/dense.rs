@@ -9,7 +9,7 @@ mod job;
 mod mirror;
 mod split;
 
-use super::tile::LANES;
+use super::lanes::LANES;
 use super::{Ending, Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;

@@ -1,10 +1,10 @@
 //! Depthwise convolution and its adjoint: sixteen channels at a time, each with a small kernel of its own.
 
 use super::Shared;
-use super::families::families;
 use super::finish::Finish;
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
 use super::lanes::Lanes;
-use super::tile::LANES;
 use super::windows::{LineTap, each_piece, interior};
 use super::{Ending, Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
@@ -152,7 +152,7 @@ struct Line<'a> {
     mask: usize,
 }
 
-families! {
+isa_dispatch! {
     /// One line of outputs.
     fn run_line(&Line<'_>) = line_of
 }

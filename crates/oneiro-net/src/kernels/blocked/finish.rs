@@ -1,8 +1,8 @@
 //! What is done to sums before they leave their registers.
 
+use super::lanes::LANES;
 use super::lanes::Lanes;
 use super::swish;
-use super::tile::LANES;
 
 /// Positions by which factors are fetched ahead: they were written long before, in the pass forward.
 const AHEAD: usize = 64;

@@ -7,10 +7,10 @@ mod window;
 
 use super::Ending;
 use super::Shared;
-use super::families::families;
 use super::finish::Finish;
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
 use super::lanes::Lanes;
-use super::tile::LANES;
 use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::PoolGeometry;
@@ -153,12 +153,12 @@ struct Back<'a> {
     mask: usize,
 }
 
-families! {
+isa_dispatch! {
     /// Pools some lines.
     fn run_piece(&Piece<'_>) = piece
 }
 
-families! {
+isa_dispatch! {
     /// The gradient of one plane.
     fn run_back(&Back<'_>) = back
 }

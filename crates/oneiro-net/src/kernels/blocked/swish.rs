@@ -48,8 +48,8 @@ unsafe fn exp<X: Lanes>(x: X) -> X {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::blocked::families::families;
-    use crate::kernels::blocked::tile::LANES;
+    use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+    use crate::kernels::blocked::lanes::LANES;
     use crate::kernels::isa::Isa;
 
     struct Call<'a> {
@@ -59,7 +59,7 @@ mod tests {
         slope: &'a mut [f32],
     }
 
-    families! {
+    isa_dispatch! {
         fn run(&mut Call<'_>) = each
     }
 

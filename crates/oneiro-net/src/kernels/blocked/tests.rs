@@ -234,7 +234,7 @@ fn adjoints_that_read_the_weights_of_their_convolution_have_the_same_bits() {
 #[test]
 fn first_convolutions_equal_the_definition() {
     let (mut failures, mut seen) = (Vec::new(), 0);
-    for Case { name, geometry: g } in all_cases().into_iter().filter(|c| Stem::takes(&c.geometry)) {
+    for Case { name, geometry: g } in all_cases().into_iter().filter(|c| FirstConv::takes(&c.geometry)) {
         seen += 1;
         let (w, bias) = (weights_of(&g), numbers(g.c_out, 2));
         let (x_len, y_len) = sizes(&g);
@@ -244,10 +244,10 @@ fn first_convolutions_equal_the_definition() {
         let weight = |group, out, input, tap| w[g.weight_index(group, out, input, tap)];
         reference_correlate(&forward, weight, Some(&bias), &x, &mut y, false);
         for isa in Isa::available() {
-            let stem = Stem::new(&g, isa, &w, Some(&bias), true);
+            let first_conv = FirstConv::new(&g, isa, &w, Some(&bias), true);
             let plane = volume(g.dst);
             let mut found = vec![f32::NAN; g.batch * blocks_of(g.c_out) * plane * BLOCK];
-            stem.run(&x, &mut found, &mut Ending::default());
+            first_conv.run(&x, &mut found, &mut Ending::default());
             let found = from_blocks(g.batch, g.c_out, plane, &found);
             note_difference(&mut failures, &format!("{name}, {isa:?}"), &found, &y, 4e-6);
             for accumulate in [false, true] {
@@ -259,7 +259,7 @@ fn first_convolutions_equal_the_definition() {
                     reference_correlate(&correlation, weight, None, &dy, &mut dx, accumulate);
                 }
                 let mut found = held.clone();
-                stem.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
+                first_conv.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
                 note_difference(
                     &mut failures,
                     &format!("{name}, back, {isa:?}, {accumulate}"),

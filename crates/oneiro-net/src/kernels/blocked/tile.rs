@@ -9,11 +9,8 @@
 //! number of the source is broadcast and meets V registers of weights.
 
 use super::finish::Finish;
-use super::lanes::Lanes;
+use super::lanes::{LANES, Lanes};
 use crate::kernels::isa::Isa;
-
-/// Output channels in a register block.
-pub(crate) const LANES: usize = 16;
 
 /// One product for a tile.
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@ mod transforms;
 pub use line::{LineOutputs, LineWinograd};
 
 use super::dense::{PRODUCTS, WEIGHT_COST};
-use super::tile::LANES;
+use super::lanes::LANES;
 use super::{Ending, Packed, Shared, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;

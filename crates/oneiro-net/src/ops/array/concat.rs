@@ -135,7 +135,7 @@ struct SideBySide {
 }
 
 impl Kernel for SideBySide {
-    fn joins(&self) -> Option<&[(usize, usize)]> {
+    fn concat_parts(&self) -> Option<&[(usize, usize)]> {
         self.single.then_some(&self.parts)
     }
 

@@ -17,8 +17,6 @@ use crate::tensor::{DType, volume};
 
 mod blocked;
 
-pub(crate) use blocked::Mean;
-
 /// The operator.
 #[derive(Debug, Clone)]
 pub enum Pool {

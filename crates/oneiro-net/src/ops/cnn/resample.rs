@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::cnn::resize::Resize;
+use crate::ops::cnn::taps::{Resampling, Taps};
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis,
     batch_independence,
@@ -20,19 +21,6 @@ use crate::tensor::{DType, Tensor, volume};
 
 /// Elements that the taps of a running sum may take.
 const MAX_TAPS: usize = 1 << 22;
-
-/// Taps of one output index: (input index, weight). `None` marks an index outside everything, which gets the
-/// fill value.
-pub type Taps = Option<Vec<(usize, f32)>>;
-
-/// A linear map, one list of taps an axis; `None` keeps the axis as it is.
-#[derive(Debug)]
-pub struct Resampling {
-    /// Taps of every output index of every axis.
-    pub axes: Vec<Option<Vec<Taps>>>,
-    /// What an output outside gets.
-    pub fill: f32,
-}
 
 /// The operators.
 #[derive(Debug, Clone)]

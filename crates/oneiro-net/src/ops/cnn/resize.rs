@@ -6,7 +6,7 @@
 
 use crate::error::OpError;
 use crate::ops::array::constant::{MAX_EXTENT, check_volume};
-use crate::ops::cnn::resample::{Resampling, Taps};
+use crate::ops::cnn::taps::{Resampling, Taps};
 use crate::ops::{Attributes, Facts, axis};
 
 /// Roundings of a position within which two neighbours are equally near (found by comparison with ONNX

@@ -8,12 +8,15 @@ use rayon::prelude::*;
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::blocked::{plane_of, rows_of};
-use crate::ops::cnn::pool::Mean;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis,
     batch_independence,
 };
 use crate::tensor::{DType, Tensor, volume};
+
+mod blocked;
+
+pub(crate) use blocked::Mean;
 
 /// Elements a task works on at least.
 const CHUNK: usize = 1 << 12;

@@ -3,7 +3,8 @@
 use super::{CHAIN, Dense, Panel, Weights};
 use crate::kernels::blocked::blocks_of;
 use crate::kernels::blocked::finish::Finish;
-use crate::kernels::blocked::tile::{LANES, Tile, TileCall, most_positions, tile_of};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{Tile, TileCall, most_positions, tile_of};
 use crate::kernels::correlate::slab::Slab;
 use crate::kernels::correlate::volume;
 use crate::kernels::isa::Isa;

@@ -2,8 +2,8 @@
 
 use super::window::Inner;
 use super::{Back, Piece};
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 use crate::kernels::pool::PoolGeometry;
 
 /// The largest of some numbers, and which tap it is.

@@ -5,18 +5,20 @@
 //! up before they are transformed back.
 
 mod nested;
+mod tiles;
 mod transforms;
 
 use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
-use crate::kernels::blocked::tile::LANES;
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, even, mask_plane};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
-use transforms::{Into, Lines, Matrices, OutOf, into, out_of};
+use tiles::{Into, Lines, OutOf};
+use transforms::{Matrices, into, out_of};
 
 /// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
 /// 2023 (Emerald Rapids).

@@ -1,6 +1,7 @@
 //! Transformed weights, and the products with transformed tiles at every point.
 
-use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};

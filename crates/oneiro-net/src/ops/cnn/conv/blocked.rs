@@ -1,7 +1,7 @@
 //! Convolution over blocks of channels.
 
 use crate::kernels::blocked::{
-    BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Stem, Winograd,
+    self, BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Winograd,
 };
 use crate::kernels::{ConvGeometry, Correlation, Isa};
 use crate::ops::blocked::Maps;
@@ -204,7 +204,7 @@ impl Kernel for BlockedConv {
 
 /// The first convolution of a network, from a plain image.
 #[derive(Debug)]
-pub(super) struct FirstConv(Stem);
+pub(super) struct FirstConv(blocked::FirstConv);
 
 impl FirstConv {
     /// `None` for what is no first convolution.
@@ -214,7 +214,8 @@ impl FirstConv {
         data: &[f32],
         bias: Option<&[f32]>,
     ) -> Option<Self> {
-        Stem::takes(geometry).then(|| Self(Stem::new(geometry, site.isa, data, bias, site.gradients)))
+        blocked::FirstConv::takes(geometry)
+            .then(|| Self(blocked::FirstConv::new(geometry, site.isa, data, bias, site.gradients)))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Pooling over blocks of channels.
 
 use crate::error::OpError;
-use crate::kernels::blocked::{self, MAX_TAPS, Map, Per, Pooling, winner_words};
+use crate::kernels::blocked::{self, MAX_TAPS, Pooling, winner_words};
 use crate::kernels::{Isa, MaxPoolRule, PoolGeometry};
-use crate::ops::blocked::{Maps, plane_of, rows_of};
+use crate::ops::blocked::{plane_of, rows_of};
 use crate::ops::cnn::pool::Pool;
+use crate::ops::math::reduce::Mean;
 use crate::ops::{Backward, Built, Forward, Kernel, Site};
 
 /// The kernel, where there is one: not for positions, the smoothed rule and very large windows.
@@ -71,43 +72,5 @@ impl Kernel for Windows {
             accumulate,
             &mut ending,
         );
-    }
-}
-
-/// The mean over all positions.
-#[derive(Debug)]
-pub(crate) struct Mean {
-    maps: Maps,
-    factor: f32,
-}
-
-impl Mean {
-    /// The mean over the positions of `rows` planes.
-    pub(crate) fn new(site: Site<'_>, rows: usize, plane: usize) -> Self {
-        Self { maps: Maps { isa: site.isa, rows, plane }, factor: 1.0 / plane as f32 }
-    }
-}
-
-impl Kernel for Mean {
-    fn joins_team(&self) -> bool {
-        true
-    }
-
-    fn applies_gates(&self, _operand: usize) -> bool {
-        true
-    }
-
-    fn forward(&self, io: &mut Forward<'_>) {
-        let (x, y) = io.io(0);
-        blocked::sum(self.maps.isa, self.maps.rows, self.maps.plane, x, None, self.factor, y, false);
-    }
-
-    fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, mut ending) = (io.accumulate, io.ending());
-        let (dy, dx) = io.io();
-        // dy is one number a channel, and so is the divisor.
-        let factor = [self.factor; blocked::BLOCK];
-        let operands = [Per::Channel(dy), Per::Channel(&factor), Per::None];
-        self.maps.run(Map::Mul, operands, dx, accumulate, &mut ending);
     }
 }

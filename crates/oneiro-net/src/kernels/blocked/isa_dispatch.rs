@@ -1,9 +1,9 @@
-//! Compiles one body for every family and chooses at run time.
+//! Compiles one body for every instruction set and chooses among them at run time.
 
-/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<Lanes of the family>(call)` compiled for that family.
+/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<L>(call)`, compiled for `isa` with its lanes `L`.
 ///
-/// The contract of the function is that of the body; the machine having the family is asked for inside.
-macro_rules! families {
+/// The contract of the function is that of the body; the check that the machine has `isa` is inside.
+macro_rules! isa_dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($call:ty) = $body:ident) => {
         $(#[$meta])*
         ///
@@ -47,4 +47,4 @@ macro_rules! families {
         }
     };
 }
-pub(super) use families;
+pub(super) use isa_dispatch;

@@ -1,8 +1,9 @@
-//! How many entries of a batch a plan computes at once; it takes the others in further turns, side by side on
-//! threads of their own or one after another, with the same memory for all that lives within one turn.
+//! Micro-batches: a plan computes some entries of a batch, then the next ones in the same memory.
 //!
-//! Kernels work on each entry by itself, so a turn's length decides no bit. It decides what comes from
-//! memory: all weights once a turn, and what a step reads and writes where that is more than the caches hold.
+//! Replicas of the plan's memory let several micro-batches run at one time, each on one thread.
+//!
+//! Kernels work on each entry by itself, so the micro-batch size decides no bit. It decides the traffic with
+//! memory: all weights once a micro-batch, and the operands and results of steps that exceed the caches.
 
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
@@ -15,12 +16,10 @@ use crate::typed::{Typed, TypedNode};
 /// time is.
 const CACHE_PER_THREAD: usize = 12 << 20;
 
-/// What a step costs by itself in each turn, handing its work to the threads, in bytes that could be read
-/// meanwhile: some 3 µs.
+/// Cost of handing one step's work to the threads, in bytes that could be read meanwhile: some 3 µs.
 const STEP_BYTES: usize = 64 << 10;
 
-/// The share of what steps read and write that one thread wrote and another reads, where all threads share
-/// each step.
+/// Share of the operands that another thread wrote, where all threads share each step.
 const CROSSING: f64 = 0.5;
 
 /// Entries of the batch: the extent of the first input's axis 0.
@@ -28,8 +27,8 @@ pub(super) fn entries(request: &Request) -> usize {
     request.shapes.first().and_then(|shape| shape.first()).copied().unwrap_or(1)
 }
 
-/// Whether each entry of the batch can be computed without the others: axis 0 of every input is the batch,
-/// and every node works on each entry by itself.
+/// Whether micro-batches are possible: axis 0 of every input is the batch, and every node works on each entry
+/// by itself.
 pub(super) fn possible(typed: &Typed, request: &Request) -> bool {
     let entries = entries(request);
     entries > 1
@@ -55,67 +54,67 @@ fn by_entry(typed: &Typed, request: &Request) -> bool {
     })
 }
 
-/// A network for the entries of one turn.
+/// A network for the entries of one micro-batch.
 pub(super) struct Part {
     pub(super) request: Request,
     pub(super) typed: Typed,
 }
 
-/// The network for the entries of one turn: if that is the `whole` (before passes) with as many places for
-/// each entry, and the same constants.
+/// The network for one micro-batch; `None` unless it has the nodes and constants of the `whole` (before
+/// passes), and as many places on axis 0 for each entry.
 pub(super) fn part(
     graph: &Graph,
     request: &Request,
     whole: &Typed,
-    Turns { at_once, .. }: Turns,
+    Split { micro_batch_size, .. }: Split,
     max_bytes: usize,
 ) -> Option<Part> {
     let batch = entries(request);
     let mut request = request.clone();
-    request.shapes.iter_mut().for_each(|shape| shape[0] = at_once);
+    request.shapes.iter_mut().for_each(|shape| shape[0] = micro_batch_size);
     // A network that does not take fewer entries has the batch written into it.
     let typed = Typed::within(graph, &request.shapes, &request.targets, max_bytes).ok()?;
     let fits = typed.nodes.len() == whole.nodes.len()
         && whole.nodes.iter().zip(&typed.nodes).all(|(node, same)| {
             let alike = node.name == same.name && node.inputs == same.inputs && node.outputs == same.outputs;
-            alike && agree([whole, &typed], node, [batch, at_once])
+            alike && agree([whole, &typed], node, [batch, micro_batch_size])
         })
         // An operator may work by entry at one extent and not at another.
         && by_entry(&typed, &request);
     fits.then_some(Part { request, typed })
 }
 
-/// How a batch is taken.
+/// How a batch is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turns {
-    /// Entries of a turn.
-    pub(super) at_once: usize,
-    /// Turns side by side.
-    pub(super) groups: usize,
+pub(super) struct Split {
+    /// Entries of a micro-batch.
+    pub(super) micro_batch_size: usize,
+    /// Micro-batches that run at one time.
+    pub(super) replicas: usize,
 }
 
-impl Turns {
-    /// The ways worth trying, the best first; all at once is none of them.
-    pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Turns> {
+impl Split {
+    /// Splits worth trying, the best first; the whole batch as one is not among them.
+    pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Split> {
         let (batch, threads) = (entries(request), rayon::current_num_threads());
-        let ways = match request.at_once {
+        let ways = match request.micro_batch_size {
             Some(given) if given == 0 || !batch.is_multiple_of(given) => vec![],
-            Some(at_once) => {
-                let apart = Some(threads).filter(|&n| n > 1 && (batch / at_once).is_multiple_of(n));
-                apart.into_iter().chain([1]).map(|groups| Turns { at_once, groups }).collect()
+            Some(micro_batch_size) => {
+                let apart = Some(threads).filter(|&n| n > 1 && (batch / micro_batch_size).is_multiple_of(n));
+                apart.into_iter().chain([1]).map(|replicas| Split { micro_batch_size, replicas }).collect()
             }
             None => Traffic::of(lean, batch).ways(batch, threads),
         };
-        // What is best at once needs no turns.
-        ways.into_iter().take_while(|way| way.at_once < batch).collect()
+        // A best split into one micro-batch is the whole batch.
+        ways.into_iter().take_while(|way| way.micro_batch_size < batch).collect()
     }
 }
 
-/// What comes from memory, in bytes.
+/// Traffic with memory, in bytes.
 struct Traffic {
-    /// Of weights, each turn.
+    /// Weights, once a micro-batch.
     weights: usize,
-    /// Of a step's operands and result, for each entry.
+    /// Operands and result of each step, for one entry.
     steps: Vec<usize>,
 }
 
@@ -135,21 +134,22 @@ impl Traffic {
         traffic
     }
 
-    /// For each entry, with so many at once where the caches hold so many bytes and each turn costs so much
-    /// by itself.
-    fn each(&self, at_once: usize, cache: usize, turn: usize) -> usize {
-        let large = self.steps.iter().filter(|&&step| step.saturating_mul(at_once) > cache);
-        large.fold(self.weights.saturating_add(turn) / at_once, |sum, &step| sum.saturating_add(step))
+    /// Bytes for each entry, with caches of `cache` bytes and `micro_batch` bytes of overhead a micro-batch.
+    fn each(&self, micro_batch_size: usize, cache: usize, micro_batch: usize) -> usize {
+        let large = self.steps.iter().filter(|&&step| step.saturating_mul(micro_batch_size) > cache);
+        large.fold(self.weights.saturating_add(micro_batch) / micro_batch_size, |sum, &step| {
+            sum.saturating_add(step)
+        })
     }
 
-    /// The ways to take a batch, the least traffic first: side by side, then one after another; of several
-    /// numbers of entries the best, of equal ones the largest.
-    fn ways(&self, batch: usize, threads: usize) -> Vec<Turns> {
-        let best = |groups: usize, cache: usize, turn: usize| {
-            let most = batch / groups;
+    /// Splits by traffic, the least first: with replicas, then one after another. Among equal sizes of a
+    /// micro-batch the largest wins.
+    fn ways(&self, batch: usize, threads: usize) -> Vec<Split> {
+        let best = |replicas: usize, cache: usize, micro_batch: usize| {
+            let most = batch / replicas;
             let divisors = (1..=most).rev().filter(|&n| most.is_multiple_of(n));
-            let at_once = divisors.min_by_key(|&n| self.each(n, cache, turn)).unwrap_or(most);
-            (self.each(at_once, cache, turn), Turns { at_once, groups })
+            let micro_batch_size = divisors.min_by_key(|&n| self.each(n, cache, micro_batch)).unwrap_or(most);
+            (self.each(micro_batch_size, cache, micro_batch), Split { micro_batch_size, replicas })
         };
         let handing = STEP_BYTES.saturating_mul(self.steps.len());
         let (bytes, shared) = best(1, CACHE_PER_THREAD * threads, handing);
@@ -164,18 +164,20 @@ impl Traffic {
     }
 }
 
-/// Whether a node's values have as many places for each entry in the whole as in the part, and the same
+/// Whether a node's values have as many places for each entry in the whole as in the part, and equal
 /// constants.
-fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize; 2]) -> bool {
-    let turns = batch / at_once;
+fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, micro_batch_size]: [usize; 2]) -> bool {
+    let micro_batches = batch / micro_batch_size;
     let scales = |all: &Fact, some: &Fact| {
         let extents = all.shape.first().zip(some.shape.first());
         all.shape.get(1..) == some.shape.get(1..)
-            && extents.is_some_and(|(all, some)| some.is_multiple_of(at_once) && some * turns == *all)
+            && extents.is_some_and(|(all, some)| {
+                some.is_multiple_of(micro_batch_size) && some * micro_batches == *all
+            })
     };
     let same = |all: &Tensor, some: &Tensor| {
-        // Lists have to be the same; what has entries, as a token for each, may be the same for each.
-        let repeated = all.shape().len() > 1 && all.repeats(some, turns);
+        // Lists have to be equal; a constant with a batch axis, as a token for each entry, may repeat.
+        let repeated = all.shape().len() > 1 && all.repeats(some, micro_batches);
         all.repeats(some, 1) || repeated || only_shapes(node, all, some)
     };
     let facts = |v: ValueId| (whole.facts[v.index()].as_ref(), part.facts[v.index()].as_ref());
@@ -189,8 +191,8 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, at_once]: [usize;
     })
 }
 
-/// Whether integers only say a result's shape, which is compared anyway: that of a `Reshape`; of a `Resize`
-/// the extent of axis 0, where it names all.
+/// Whether integers state nothing but a result's shape, which is compared anyway: `Reshape`, and the extent of
+/// axis 0 in a `Resize` that names all extents.
 fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
     let (Ok(all), Ok(some)) = (all.as_ints(), some.as_ints()) else { return false };
     match node.op.op_type() {
@@ -200,11 +202,11 @@ fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
     }
 }
 
-/// A shape of one turn as that of all.
-pub(super) fn of_all(shape: &[usize], turns: usize) -> Vec<usize> {
+/// The shape of the whole batch, from that of one micro-batch.
+pub(super) fn of_all(shape: &[usize], micro_batches: usize) -> Vec<usize> {
     let mut shape = shape.to_vec();
     if let Some(entries) = shape.first_mut() {
-        *entries *= turns;
+        *entries *= micro_batches;
     }
     shape
 }

@@ -1,26 +1,13 @@
-//! Concatenation without copies: parts are computed where the whole lies, and so are their gradients.
+//! Concatenation in place: parts are computed inside the whole, and their gradients inside its gradient.
 
-use crate::plan::lowering::{LoweredOperand, LoweredStep, Storage};
-use crate::plan::schedule::BackwardLowered;
+use crate::plan::lowered::{BackwardLowered, Home, LoweredOperand, LoweredStep, Storage, home};
 
-/// Where a storage lies: in the place of another one, so many numbers from its beginning.
-pub(super) type Home = (usize, usize);
-
-/// The outermost storage that `s` lies in, and where.
-pub(super) fn home(inside: &[Option<Home>], s: usize) -> Home {
-    let (mut at, mut offset) = (s, 0);
-    while let Some((outer, by)) = inside[at] {
-        (at, offset) = (outer, offset + by);
-    }
-    (at, offset)
-}
-
-/// Lets the operands of concatenations lie inside their results, where each finds one place and is not to stay apart; notes in
-/// the steps which do.
+/// Places operands of concatenations inside their results, where each finds one place and `apart` does not forbid
+/// it. Marks them in the steps' `in_place`.
 ///
 /// A part may belong to several concatenations if one continues another, as in a densely connected block: then the
 /// shorter result lies inside the longer one with all its parts.
-pub(super) fn join_values(
+pub(super) fn values(
     storages: &[Storage],
     steps: &mut [LoweredStep],
     producers: &[Option<usize>],
@@ -28,7 +15,7 @@ pub(super) fn join_values(
 ) -> Vec<Option<Home>> {
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
-        let Some(parts) = step.kernel.joins().filter(|_| step.attached.is_none()) else { continue };
+        let Some(parts) = step.kernel.concat_parts().filter(|_| step.attached.is_none()) else { continue };
         // Each operand's outermost storage, and where that would have to begin.
         let wanted: Vec<Option<(usize, isize)>> = step
             .operands
@@ -62,10 +49,11 @@ pub(super) fn join_values(
     inside
 }
 
-/// The same for gradients: those of parts lie inside that of the whole, which then need not be taken apart. Contributions
-/// to the whole add to what others have contributed to its parts. Where that does not come out even, a family of parts is
-/// left as it is.
-pub(super) fn join_gradients(
+/// Places gradients of parts inside the gradient of the whole, which then needs no copies to its parts.
+///
+/// A contribution to the whole adds to earlier contributions to its parts. Where these cover the whole only partly,
+/// all parts of that whole keep gradients of their own.
+pub(super) fn gradients(
     storages: &[Storage],
     steps: &[LoweredStep],
     inside: &[Option<Home>],
@@ -76,55 +64,55 @@ pub(super) fn join_gradients(
     for (s, storage) in storages.iter().enumerate() {
         fine[homes[s].0] &= !storage.seeded && storage.differentiable;
     }
-    // Numbers of each family that have been written, as ranges that began with a contribution.
-    let joined = |step: &LoweredStep| {
-        step.kernel.joins().is_some() && step.in_place.iter().all(|&p| p) && step.attached.is_none()
+    let concatenated = |step: &LoweredStep| {
+        step.kernel.concat_parts().is_some() && step.in_place.iter().all(|&p| p) && step.attached.is_none()
     };
-    for step in steps.iter().filter(|s| s.kernel.joins().is_some() && s.in_place.contains(&true)) {
-        fine[homes[step.output].0] &= joined(step);
+    for step in steps.iter().filter(|s| s.kernel.concat_parts().is_some() && s.in_place.contains(&true)) {
+        fine[homes[step.output].0] &= concatenated(step);
     }
+    // Ranges of each whole that contributions have written.
     let mut written: Vec<Vec<(usize, usize)>> = vec![Vec::new(); storages.len()];
     let mut accumulates: Vec<(usize, usize, bool)> = Vec::new();
     for (i, b) in backward.iter().enumerate() {
         let step = &steps[b.step];
         for (j, c) in b.contributions.iter().enumerate() {
-            let (family, begin) = homes[c.storage];
-            if !fine[family] || joined(step) {
+            let (whole, begin) = homes[c.storage];
+            if !fine[whole] || concatenated(step) {
                 continue;
             }
             let end = begin + storages[c.storage].len;
-            let covered = overlap(&written[family], begin, end);
+            let covered = overlap(&written[whole], begin, end);
             if covered != 0 && covered != end - begin {
-                fine[family] = false;
+                fine[whole] = false;
                 continue;
             }
             if covered == 0 {
-                written[family].push((begin, end));
+                written[whole].push((begin, end));
             }
             accumulates.push((i, j, covered > 0));
         }
     }
     // Storages that lie in others or hold others.
-    let mut in_family = vec![false; storages.len()];
+    let mut in_place = vec![false; storages.len()];
     for (s, &(outer, _)) in homes.iter().enumerate().filter(|(s, h)| h.0 != *s) {
-        (in_family[s], in_family[outer]) = (true, true);
+        (in_place[s], in_place[outer]) = (true, true);
     }
     for (i, j, accumulate) in accumulates {
         let c = &mut backward[i].contributions[j];
-        if fine[homes[c.storage].0] && in_family[c.storage] {
+        if fine[homes[c.storage].0] && in_place[c.storage] {
             c.accumulate = accumulate;
         }
     }
     for b in backward.iter_mut() {
         let step = &steps[b.step];
-        if joined(step) && fine[homes[step.output].0] {
-            b.contributions.iter_mut().for_each(|c| c.shared = true);
+        if concatenated(step) && fine[homes[step.output].0] {
+            b.contributions.iter_mut().for_each(|c| c.aliased = true);
         }
     }
     (0..storages.len()).map(|s| inside[s].filter(|_| fine[homes[s].0])).collect()
 }
 
-/// How many numbers of `begin .. end` disjoint ranges cover.
+/// Number of elements of `begin .. end` that disjoint ranges cover.
 fn overlap(ranges: &[(usize, usize)], begin: usize, end: usize) -> usize {
     ranges.iter().map(|&(from, to)| to.min(end).saturating_sub(from.max(begin))).sum()
 }

@@ -1,38 +1,38 @@
-//! Gradients that share one place: where a step passes its output's gradient on as it is, as a sum does to both of its
-//! terms, nothing is copied if nobody who still needs the one writes the other.
+//! Gradient aliases: a step that passes its output's gradient on unchanged, as a sum does to both terms, copies
+//! nothing. Operand and output then have their gradients in one place.
+//!
+//! An alias needs that no later write to either gradient comes before the last read of the other.
 
 use crate::plan::blocks::Clock;
-use crate::plan::joining::Home;
-use crate::plan::lowering::{LoweredStep, Storage};
-use crate::plan::schedule::BackwardLowered;
+use crate::plan::lowered::{BackwardLowered, Home, LoweredStep, Storage};
 
-/// Marks the contributions that become unnecessary, and returns for each storage the one whose gradient's place it takes.
-pub(super) fn share(
+/// Marks contributions that become unnecessary. Returns for each storage the one whose gradient's place it takes.
+pub(super) fn alias(
     storages: &[Storage],
     steps: &[LoweredStep],
     producers: &[Option<usize>],
-    joined: &[Option<Home>],
+    concatenated: &[Option<Home>],
     backward: &mut [BackwardLowered],
     clock: Clock,
 ) -> Vec<usize> {
     // Gradients that lie inside others, or hold others, stay as they are.
     let mut apart = vec![true; storages.len()];
-    for (s, inside) in joined.iter().enumerate() {
+    for (s, inside) in concatenated.iter().enumerate() {
         if let Some((outer, _)) = inside {
             (apart[s], apart[*outer]) = (false, false);
         }
     }
     let mut homes: Vec<usize> = (0..storages.len()).collect();
     let mut members: Vec<Vec<usize>> = (0..storages.len()).map(|s| vec![s]).collect();
-    // The moment at which each gradient is read by the step that computed the value, the last time that it is needed.
+    // The last read of a gradient: by the step that computed the value.
     let read = |s: usize| producers[s].map(|p| clock.backward(p));
     // The moments at which steps contribute to each gradient, in order.
     let mut writes: Vec<Vec<usize>> = vec![Vec::new(); storages.len()];
     for b in backward.iter() {
         b.contributions.iter().for_each(|c| writes[c.storage].push(clock.backward(b.step)));
     }
-    // The first moment after `time` at which a gradient is changed: by a later contribution or, where that leaves it to
-    // its reader, by the masks of the activation function.
+    // The first change of a gradient after `time`: by a later contribution, or by its reader, which applies the
+    // activation mask.
     let changed = |s: usize, time: usize| -> usize {
         let masked = producers[s].filter(|&p| steps[p].attached.is_some()).map(|p| clock.backward(p));
         writes[s].iter().copied().chain(masked).filter(|&t| t > time).min().unwrap_or(usize::MAX)
@@ -52,7 +52,7 @@ pub(super) fn share(
                 && apart[s]
                 && apart[step.output]
                 && step.kernel.passes_gradient(c.operand);
-            // Nobody changes this gradient before the others are read, nor the others' before this one is.
+            // No change of this gradient comes before the last read of the others, and vice versa.
             let undisturbed = members[home].iter().all(|&m| {
                 let read_m = if m == step.output { Some(now) } else { read(m) };
                 let quiet = m == step.output || changed(m, now) > read_s;
@@ -61,7 +61,7 @@ pub(super) fn share(
             if fits && undisturbed {
                 homes[s] = home;
                 members[home].push(s);
-                c.shared = true;
+                c.aliased = true;
             }
         }
     }

@@ -33,7 +33,7 @@ fn chosen(channels: usize, batch: usize, side: usize, threads: usize) -> [usize;
     let request = Request::of_shapes(vec![vec![batch, channels, side, side]], graph.outputs.clone());
     let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
     let way = Traffic::of(&typed, batch).ways(batch, threads)[0];
-    [way.at_once, way.groups]
+    [way.micro_batch_size, way.replicas]
 }
 
 #[test]
@@ -59,12 +59,12 @@ fn weights_that_outweigh_the_data_are_read_once() {
 fn of_the_ways_of_a_request_all_at_once_is_none() {
     let graph = convolution(16);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let choices = |at_once: Option<usize>| {
+    let choices = |micro_batch_size: Option<usize>| {
         let request = Request::of_shapes(vec![vec![4, 16, 8, 8]], graph.outputs.clone());
-        let request = Request { at_once, ..request };
+        let request = Request { micro_batch_size, ..request };
         let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
-        let ways = pool.install(|| Turns::choices(&typed, &request));
-        ways.into_iter().map(|way| [way.at_once, way.groups]).collect::<Vec<_>>()
+        let ways = pool.install(|| Split::choices(&typed, &request));
+        ways.into_iter().map(|way| [way.micro_batch_size, way.replicas]).collect::<Vec<_>>()
     };
     assert_eq!(choices(Some(1)), [[1, 2], [1, 1]]);
     assert_eq!(choices(Some(2)), [[2, 2], [2, 1]]);

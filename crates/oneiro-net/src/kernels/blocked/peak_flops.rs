@@ -1,6 +1,7 @@
-//! How fast this machine multiplies and adds at best: what other times are to be held against.
+//! Peak floating-point operations of this machine: the bound that other times are compared with.
 
-use super::tile::{LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use super::lanes::LANES;
+use super::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::AlignedBuffer;
 use crate::kernels::team;
@@ -8,8 +9,8 @@ use crate::kernels::team;
 /// Products of a tile: weights and source stay in a first-level cache.
 const DEPTH: usize = 128;
 
-/// Multiplies and adds in the first-level cache on every thread of the pool, `repetitions` tiles each, and returns how many
-/// floating-point operations that were.
+/// Multiplies and adds in the first-level cache on every thread of the pool, `repetitions` tiles each. Returns the
+/// number of floating-point operations.
 pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
     isa.require();
     let blocks = (1..=2).rev().find(|&b| most_positions(isa, b) > 0).unwrap_or(1);

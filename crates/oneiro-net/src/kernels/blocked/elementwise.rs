@@ -1,11 +1,11 @@
-//! Maps over values in blocks of channels, element by element and channel by channel.
+//! Elementwise maps over values in blocks of channels, and sums over positions.
 
 use super::Ending;
 use super::Shared;
-use super::families::families;
 use super::finish::Finish;
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
 use super::lanes::Lanes;
-use super::tile::LANES;
 use super::windows::{each_piece, part};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
@@ -14,7 +14,7 @@ use crate::kernels::team;
 /// Positions of one partial sum: the rounding error of a long sum grows with the number of partial sums only.
 const CHAIN: usize = 64;
 
-/// What is computed of a and of b, which lies as a does, or has one number a channel.
+/// A function of elements a, b, c; b and c have the shape of a, or one number a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
     /// a.
@@ -31,14 +31,14 @@ pub enum Map {
     Affine,
 }
 
-/// How an operand of a map lies.
+/// Extent of an operand of a map.
 #[derive(Clone, Copy, Debug)]
 pub enum Per<'a> {
-    /// As the result does.
+    /// One number an element.
     Element(&'a [f32]),
     /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block for all).
     Channel(&'a [f32]),
-    /// It is not needed.
+    /// Absent.
     None,
 }
 
@@ -153,12 +153,12 @@ struct Sum {
     accumulate: bool,
 }
 
-families! {
+isa_dispatch! {
     /// A map over some positions of one row.
     fn run_piece(&Piece<'_>) = piece
 }
 
-families! {
+isa_dispatch! {
     /// A sum over the positions of one row.
     fn run_sum(&Sum) = sum_of
 }

@@ -4,7 +4,7 @@
 //! (space to depth): a 7×7 convolution of step 2 over 3 channels is a 4×4 one of step 1 over 12, and in its adjoint one
 //! register holds the gradient of four pixels. With step 1 the adjoint alone gains, and steps over two outputs at a time.
 
-use super::tile::LANES;
+use super::lanes::LANES;
 use super::{Dense, Ending, LineOutputs, LineWinograd, blocks_of};
 use crate::kernels::correlate::{ConvGeometry, Correlation, volume};
 use crate::kernels::isa::Isa;
@@ -22,7 +22,7 @@ thread_local! {
 
 /// A convolution over a plain image.
 #[derive(Debug)]
-pub struct Stem {
+pub struct FirstConv {
     geometry: ConvGeometry,
     forward: Merged,
     backward: Option<Merged>,
@@ -84,7 +84,7 @@ fn backward_factor(stride: usize) -> usize {
     if stride == 1 { 2 } else { stride }
 }
 
-impl Stem {
+impl FirstConv {
     /// Whether a convolution has the form: one group, few channels, the same step in height and width, all frames, no
     /// dilation.
     pub fn takes(geometry: &ConvGeometry) -> bool {
@@ -101,18 +101,18 @@ impl Stem {
     /// Packs weights `[c_out, c_in, kernel]` and a bias `[c_out]`.
     ///
     /// # Panics
-    /// Where the convolution has not the form ([`Stem::takes`]) or the weights do not fit.
+    /// Where the convolution has not the form ([`FirstConv::takes`]) or the weights do not fit.
     pub fn new(
         geometry: &ConvGeometry,
         isa: Isa,
         data: &[f32],
         bias: Option<&[f32]>,
         gradients: bool,
-    ) -> Stem {
-        assert!(Stem::takes(geometry), "not a first convolution: {geometry:?}");
+    ) -> FirstConv {
+        assert!(FirstConv::takes(geometry), "not a first convolution: {geometry:?}");
         let forward = Merged::forward(geometry, isa, data, bias);
         let backward = gradients.then(|| Merged::backward(geometry, isa, data));
-        Stem { geometry: geometry.clone(), forward, backward }
+        FirstConv { geometry: geometry.clone(), forward, backward }
     }
 
     /// How both directions are computed.
