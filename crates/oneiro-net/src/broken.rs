@@ -212,7 +212,7 @@ impl Repair {
             op: build("Where", &Attributes::new(crate::graph::OPSET, vec![])),
             inputs: vec![Some(broken), Some(value), Some(inside)],
             outputs: vec![Some(result)],
-            attached: None,
+            epilogue: None,
         };
         typed.nodes[at].outputs[0] = Some(inside);
         typed.nodes.insert(at + 1, choice);

@@ -25,7 +25,7 @@ use crate::error::OpError;
 
 pub use crate::attributes::{Attribute, Attributes};
 pub use facts::{Fact, Facts};
-pub use kernel::{Backward, Clip, Forward, Kernel, Operand};
+pub use kernel::{Backward, Forward, Kernel, Operand};
 pub(crate) use kernel::{put, put_with};
 pub use operator::{Built, Layout, Operator, Reach, Site, Unsupported};
 pub use registry::build;

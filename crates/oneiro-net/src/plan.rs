@@ -8,8 +8,7 @@
 use crate::broken;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
-use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
-use crate::ops::nn::activation::Bounds;
+use crate::kernels::{EpilogueFunction, Isa, MaskRows, MaxPoolRule, Region};
 use crate::ops::{Kernel, Operand, cnn::pool};
 use crate::passes;
 use crate::tensor::{DType, Tensor};
@@ -99,7 +98,9 @@ pub(crate) struct Step {
     pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
-    pub attached: Option<StepActivation>,
+    pub epilogue: Option<StepEpilogue>,
+    /// How activation masks are divided.
+    pub mask_rows: MaskRows,
 }
 
 /// What is known of a step.
@@ -115,34 +116,17 @@ pub struct StepInfo<'a> {
     pub method: String,
 }
 
-/// The activation function of a step, with what backward needs of it.
-#[derive(Debug)]
-pub(crate) enum StepActivation {
-    Clip(StepClip),
-    Swish {
-        alpha: f32,
-        /// Where its slopes are kept, if the step runs back.
-        slopes: Option<Region>,
-    },
-}
-
-/// A clamp and where its masks lie.
-#[derive(Debug)]
-pub(crate) struct StepClip {
-    pub bounds: Bounds,
-    pub below: Option<Region>,
-    pub above: Option<Region>,
-    pub rows: MaskRows,
-}
+/// The activation function of a step, with the regions of its masks or slopes; none if the step does not run back.
+pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 
 /// The gradients that one step of the backward schedule computes.
 #[derive(Debug)]
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// Whether what wrote the output's gradient last has applied the masks of the step's activation function,
-    /// under the exact rule.
-    pub gated: bool,
+    /// Whether the last contribution to the output's gradient has applied the step's activation mask, under the
+    /// exact rule.
+    pub masked: bool,
     pub gradients: Vec<OperandGradient>,
 }
 
@@ -153,8 +137,8 @@ pub(crate) struct OperandGradient {
     pub region: Region,
     /// Whether others contributed before.
     pub accumulate: bool,
-    /// The step whose masks this contribution applies under the exact rule, as the last one.
-    pub gates_of: Option<usize>,
+    /// The step whose activation mask this contribution applies under the exact rule, as the last one.
+    pub activation_mask_of: Option<usize>,
 }
 
 /// A fed value.

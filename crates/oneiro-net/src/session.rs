@@ -5,11 +5,9 @@ mod replicas;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::blocked::EndingSwish;
-use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
-use crate::ops::nn::activation::Bounds;
-use crate::ops::{Backward, Clip, Forward, Operand};
-use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
+use crate::kernels::{self, Arena, Epilogue, EpilogueFunction, EpilogueSlices, Isa, Region, ReluRule, team};
+use crate::ops::{Backward, Forward};
+use crate::plan::{BackwardStep, OperandGradient, Plan, Step};
 use replicas::Replicas;
 
 /// How gradients pass through the network, as data of one run.
@@ -230,107 +228,86 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
     if !step.in_place.is_empty() && step.in_place.iter().all(|&p| p) {
         return;
     }
-    let [below, above, slopes] = match &step.attached {
-        None => [NOWHERE; 3],
-        Some(StepActivation::Clip(c)) => [c.below.unwrap_or(NOWHERE), c.above.unwrap_or(NOWHERE), NOWHERE],
-        Some(StepActivation::Swish { slopes, .. }) => [NOWHERE, NOWHERE, slopes.unwrap_or(NOWHERE)],
-    };
+    let [below, above, slopes] = match step.epilogue {
+        None => [None; 3],
+        Some(EpilogueFunction::Clip { below, above, .. }) => [below, above, None],
+        Some(EpilogueFunction::Swish { slopes, .. }) => [None, None, slopes],
+    }
+    .map(|region| region.unwrap_or(NOWHERE));
     let (reader, [output, saved, below, above, slopes]) =
         arena.frame([step.output, step.saved, below, above, slopes]);
-    let saved = bytemuck::cast_slice_mut(saved);
-    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
-    match &step.attached {
-        Some(StepActivation::Clip(c)) => {
-            let Bounds { low, high, .. } = c.bounds;
-            let (below, above) = (words(below), words(above));
-            if step.kernel.applies_clip() {
-                let clip = Some(Clip { low, high, below, above });
-                step.kernel.forward(&mut Forward {
-                    reader,
-                    operands,
-                    output,
-                    saved,
-                    clip,
-                    swish: None,
-                    in_place,
-                });
-                return;
-            }
-            let output = run_plainly(step, reader, output, saved);
-            kernels::apply_clip(isa, c.rows.rows(), c.rows.row_len, output, low, high, below, above);
+    let function: Option<EpilogueSlices<'_>> = step.epilogue.map(|function| match function {
+        EpilogueFunction::Clip { bounds, .. } => {
+            EpilogueFunction::Clip { bounds, below: words(below), above: words(above) }
         }
-        Some(StepActivation::Swish { alpha, .. }) => {
-            let alpha = *alpha;
-            let slopes = if slopes.is_empty() { None } else { Some(slopes) };
-            if step.kernel.applies_swish() {
-                let swish = Some(EndingSwish { alpha, slopes });
-                step.kernel.forward(&mut Forward {
-                    reader,
-                    operands,
-                    output,
-                    saved,
-                    clip: None,
-                    swish,
-                    in_place,
-                });
-                return;
-            }
-            let output = run_plainly(step, reader, output, saved);
-            kernels::apply_swish(isa, alpha, output, slopes);
+        EpilogueFunction::Swish { alpha, .. } => {
+            EpilogueFunction::Swish { alpha, slopes: Some(slopes).filter(|slopes| !slopes.is_empty()) }
         }
-        None => {
-            run_plainly(step, reader, output, saved);
-        }
-    }
-}
-
-/// Runs a step's kernel without its activation function.
-fn run_plainly<'a>(
-    step: &Step,
-    reader: Reader<'_>,
-    output: &'a mut [f32],
-    saved: &mut [u32],
-) -> &'a mut [f32] {
-    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
-    let to = &mut *output;
+    });
+    let applied_by_kernel = match step.epilogue {
+        None => true,
+        Some(EpilogueFunction::Clip { .. }) => step.kernel.applies_clip(),
+        Some(EpilogueFunction::Swish { .. }) => step.kernel.applies_swish(),
+    };
+    let (inside, behind) = if applied_by_kernel { (function, None) } else { (None, function) };
     step.kernel.forward(&mut Forward {
         reader,
-        operands,
-        output: to,
-        saved,
-        clip: None,
-        swish: None,
-        in_place,
+        operands: &step.operands,
+        output: &mut *output,
+        saved: bytemuck::cast_slice_mut(saved),
+        epilogue: Epilogue::of(inside),
+        in_place: &step.in_place,
     });
-    output
+    match behind {
+        None => {}
+        Some(EpilogueFunction::Clip { bounds, below, above }) => {
+            let rows = step.mask_rows;
+            kernels::apply_clip(
+                isa,
+                rows.rows(),
+                rows.row_len,
+                output,
+                bounds.low,
+                bounds.high,
+                below,
+                above,
+            );
+        }
+        Some(EpilogueFunction::Swish { alpha, slopes }) => kernels::apply_swish(isa, alpha, output, slopes),
+    }
 }
 
 fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rules) {
-    let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
+    // Contributions apply masks under the exact rule only; the range of a number format has no other rule.
+    let exact = |saturates: bool| saturates || rules.relu == ReluRule::Exact;
     let step = &plan.steps[back.step];
-    match &step.attached {
-        Some(StepActivation::Clip(clip)) if !(back.gated && exact(clip)) => {
-            let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
-            mask_gradient(arena, plan.isa, clip, back.output_gradient, rule);
-        }
-        Some(StepActivation::Swish { slopes: Some(slopes), .. }) if !back.gated => {
+    match step.epilogue {
+        Some(EpilogueFunction::Clip { bounds, below, above })
+            if !(back.masked && exact(bounds.saturates)) =>
+        {
+            let rule = if bounds.saturates { ReluRule::Exact } else { rules.relu };
             let (reader, [dy]) = arena.frame([back.output_gradient]);
-            kernels::multiply(reader.read(*slopes), dy);
+            let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
+            kernels::clip_gradient(plan.isa, rule, step.mask_rows, dy, read(below), read(above));
+        }
+        Some(EpilogueFunction::Swish { slopes: Some(slopes), .. }) if !back.masked => {
+            let (reader, [dy]) = arena.frame([back.output_gradient]);
+            kernels::multiply(reader.read(slopes), dy);
         }
         _ => {}
     }
-    for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
+    for &OperandGradient { operand, region, accumulate, activation_mask_of } in &back.gradients {
         let (reader, [gradient]) = arena.frame([region]);
         let saved = bytemuck::cast_slice(reader.read(step.saved));
-        let (gates, slopes) = match gates_of.and_then(|p| plan.steps[p].attached.as_ref()) {
-            Some(StepActivation::Clip(c)) if exact(c) => {
+        let epilogue = match activation_mask_of.and_then(|producer| plan.steps[producer].epilogue) {
+            Some(EpilogueFunction::Clip { bounds, below, above }) if exact(bounds.saturates) => {
                 let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-                ([read(c.below), read(c.above)], None)
+                Epilogue { activation_masks: [read(below), read(above)], ..Epilogue::none() }
             }
-            Some(StepActivation::Swish { slopes: Some(slopes), .. }) => {
-                ([None; 2], Some(reader.read(*slopes)))
+            Some(EpilogueFunction::Swish { slopes: Some(slopes), .. }) => {
+                Epilogue { slopes: Some(reader.read(slopes)), ..Epilogue::none() }
             }
-            _ => ([None; 2], None),
+            _ => Epilogue::none(),
         };
         step.kernel.backward(&mut Backward {
             reader,
@@ -341,14 +318,7 @@ fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rul
             gradient,
             accumulate,
             saved,
-            gates,
-            slopes,
+            epilogue,
         });
     }
-}
-
-fn mask_gradient(arena: &mut Arena, isa: Isa, clip: &StepClip, gradient: Region, rule: ReluRule) {
-    let (reader, [dy]) = arena.frame([gradient]);
-    let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-    kernels::clip_gradient(isa, rule, clip.rows, dy, read(clip.below), read(clip.above));
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
-use crate::kernels::{Arena, Isa, Region};
+use crate::kernels::{Arena, Epilogue, EpilogueFunction, Isa, Region};
 use crate::ops::array::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
 use crate::ops::control_flow::Choose;
-use crate::ops::nn::activation::{Activation, Attached};
+use crate::ops::nn::activation::Activation;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -30,8 +30,8 @@ pub struct TypedNode {
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass attached.
-    pub attached: Option<Attached>,
+    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass epilogue.
+    pub epilogue: Option<EpilogueFunction>,
 }
 
 /// A graph for given input shapes.
@@ -94,7 +94,7 @@ impl Typed {
             .map(|(node, _)| {
                 let inputs: Vec<Option<&Fact>> =
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
-                let attached =
+                let epilogue =
                     own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
                 let mut reads = node.inputs.clone();
                 if let Some(choose) = node.op.as_any().downcast_ref::<Choose>() {
@@ -108,7 +108,7 @@ impl Typed {
                     op: node.op.clone(),
                     inputs: reads,
                     outputs: node.outputs.clone(),
-                    attached,
+                    epilogue,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -169,8 +169,8 @@ impl Typed {
 }
 
 /// The clamp that an operator is in itself.
-fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<Attached>, OpError> {
-    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs).map(Attached::Clip)).transpose()
+fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
+    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs).map(EpilogueFunction::clip)).transpose()
 }
 
 /// Which nodes the targets depend on.
@@ -328,8 +328,7 @@ fn run_on_constants(
         operands: &operands,
         output: out,
         saved: &mut [],
-        clip: None,
-        swish: None,
+        epilogue: Epilogue::none(),
         in_place: &[],
     });
     Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))

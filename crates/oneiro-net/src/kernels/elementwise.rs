@@ -51,8 +51,8 @@ pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Syn
     }
 }
 
-/// Clips `rows` rows of `row_len` numbers in place and records masks, as the clip of
-/// [`Epilogue`](super::Epilogue) does: each row of a mask has [`mask_words`] words.
+/// Clips `rows` rows of `row_len` numbers in place and records masks, as
+/// [`EpilogueFunction::Clip`](super::EpilogueFunction::Clip) says.
 ///
 /// # Panics
 /// Where the slices do not fit.

@@ -1,7 +1,7 @@
 //! What operators over blocks of channels share: the extent of a value, and maps over it.
 
-use crate::kernels::Isa;
-use crate::kernels::blocked::{Ending, Map, Per, blocks_of, map};
+use crate::kernels::blocked::{Map, Per, blocks_of, map};
+use crate::kernels::{Epilogue, Isa};
 use crate::ops::Fact;
 use crate::tensor::volume;
 
@@ -42,8 +42,8 @@ impl Maps {
         operands: [Per<'_>; 3],
         dst: &mut [f32],
         accumulate: bool,
-        ending: &mut Ending<'_>,
+        epilogue: &mut Epilogue<'_>,
     ) {
-        map(self.isa, of, self.rows, self.plane, operands, dst, accumulate, ending);
+        map(self.isa, of, self.rows, self.plane, operands, dst, accumulate, epilogue);
     }
 }

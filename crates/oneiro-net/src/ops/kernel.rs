@@ -3,8 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::kernels::blocked::{Ending, EndingClip, EndingSwish};
-use crate::kernels::{Reader, Region};
+use crate::kernels::{Epilogue, Reader, Region};
 
 /// An operator made concrete for fixed shapes: runs forward and back on slices of the arena.
 ///
@@ -25,19 +24,19 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// Whether the kernel applies the step's clamp itself (see [`Forward::clip`]).
+    /// Whether the kernel applies the step's clamp itself ([`Forward::epilogue`]).
     fn applies_clip(&self) -> bool {
         false
     }
 
-    /// Whether the kernel applies the step's x·sigmoid(αx) itself (see [`Forward::swish`]).
+    /// Whether the kernel applies the step's x·sigmoid(αx) itself ([`Forward::epilogue`]).
     fn applies_swish(&self) -> bool {
         false
     }
 
-    /// Whether backward, for this operand, applies the masks or the slope of the activation function that its
-    /// gradient lies behind ([`Backward::ending`]).
-    fn applies_gates(&self, _operand: usize) -> bool {
+    /// Whether backward applies the activation masks or slopes of the step that computed this operand
+    /// ([`Backward::epilogue`]).
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         false
     }
 
@@ -74,27 +73,6 @@ pub trait Kernel: Debug + Send + Sync {
     fn backward(&self, io: &mut Backward<'_>);
 }
 
-/// A clamp to [low, high] after the step's own computation (ReLU is [0, ∞)), and where to mark what it cut.
-///
-/// Bits lie as [`crate::kernels::apply_clip`] says.
-#[derive(Debug)]
-pub struct Clip<'a> {
-    /// Lower bound.
-    pub low: f32,
-    /// Upper bound.
-    pub high: f32,
-    /// Marks of values at or below `low`.
-    pub below: Option<&'a mut [u32]>,
-    /// Marks of values at or above `high`.
-    pub above: Option<&'a mut [u32]>,
-}
-
-impl<'a> From<Clip<'a>> for EndingClip<'a> {
-    fn from(clip: Clip<'a>) -> Self {
-        EndingClip { low: clip.low, high: clip.high, below: clip.below, above: clip.above }
-    }
-}
-
 /// Where an operand's data is while a plan runs.
 #[derive(Debug, Clone)]
 pub enum Operand {
@@ -123,10 +101,9 @@ pub struct Forward<'a> {
     pub output: &'a mut [f32],
     /// What backward will need, [`Kernel::saved_words`] words; empty when no gradient is wanted.
     pub saved: &'a mut [u32],
-    /// The step's clamp, for kernels that apply it themselves.
-    pub clip: Option<Clip<'a>>,
-    /// The step's x·sigmoid(αx), for kernels that apply it themselves.
-    pub swish: Option<EndingSwish<'a>>,
+    /// The step's activation function, for kernels that apply it themselves ([`Kernel::applies_clip`],
+    /// [`Kernel::applies_swish`]).
+    pub epilogue: Epilogue<'a>,
     /// Which operands lie inside the output already; they cannot be read.
     pub in_place: &'a [bool],
 }
@@ -137,9 +114,9 @@ impl<'a> Forward<'a> {
         self.operands[i].data(&self.reader)
     }
 
-    /// What the step does to the results of kernels over blocks.
-    pub fn ending(&mut self) -> Ending<'a> {
-        Ending { clip: self.clip.take().map(EndingClip::from), swish: self.swish.take(), ..Ending::default() }
+    /// Takes the epilogue.
+    pub fn epilogue(&mut self) -> Epilogue<'a> {
+        std::mem::take(&mut self.epilogue)
     }
 
     /// The data of operand `i` beside the output to write.
@@ -168,11 +145,9 @@ pub struct Backward<'a> {
     pub accumulate: bool,
     /// What forward saved.
     pub saved: &'a [u32],
-    /// For kernels that apply them ([`Kernel::applies_gates`]): masks that are to zero the finished gradient,
-    /// those of the activation function of the step that computed the operand.
-    pub gates: [Option<&'a [u32]>; 2],
-    /// For the same kernels: slopes of that function, which the finished gradient is to be multiplied by.
-    pub slopes: Option<&'a [f32]>,
+    /// The activation masks or slopes of the step that computed the operand, for kernels that apply them to the
+    /// finished gradient ([`Kernel::applies_activation_mask`]).
+    pub epilogue: Epilogue<'a>,
 }
 
 impl<'a> Backward<'a> {
@@ -181,9 +156,9 @@ impl<'a> Backward<'a> {
         self.operands[i].data(&self.reader)
     }
 
-    /// What is to be done to the gradients of kernels over blocks.
-    pub fn ending(&self) -> Ending<'a> {
-        Ending { gates: self.gates, slopes: self.slopes, ..Ending::default() }
+    /// Takes the epilogue.
+    pub fn epilogue(&mut self) -> Epilogue<'a> {
+        std::mem::take(&mut self.epilogue)
     }
 
     /// The output's gradient beside the gradient to write.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
+use crate::kernels::EpilogueFunction;
 use crate::ops::Facts;
 use crate::ops::math::quantize::clamp_of_pair;
 use crate::ops::nn::activation::Activation;
-use crate::ops::nn::activation::Attached;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -25,7 +25,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: Arc::new(Activation::Clip(bounds)),
             inputs: producer.inputs[..1].to_vec(),
             outputs: site.node.outputs.clone(),
-            attached: Some(Attached::Clip(bounds)),
+            epilogue: Some(EpilogueFunction::clip(bounds)),
         },
         constants: vec![],
     })

@@ -15,7 +15,7 @@ pub(super) fn values(
 ) -> Vec<Option<Home>> {
     let mut inside: Vec<Option<Home>> = vec![None; storages.len()];
     for step in steps.iter_mut() {
-        let Some(parts) = step.kernel.concat_parts().filter(|_| step.attached.is_none()) else { continue };
+        let Some(parts) = step.kernel.concat_parts().filter(|_| step.epilogue.is_none()) else { continue };
         // Each operand's outermost storage, and where that would have to begin.
         let wanted: Vec<Option<(usize, isize)>> = step
             .operands
@@ -65,7 +65,7 @@ pub(super) fn gradients(
         fine[homes[s].0] &= !storage.seeded && storage.differentiable;
     }
     let concatenated = |step: &LoweredStep| {
-        step.kernel.concat_parts().is_some() && step.in_place.iter().all(|&p| p) && step.attached.is_none()
+        step.kernel.concat_parts().is_some() && step.in_place.iter().all(|&p| p) && step.epilogue.is_none()
     };
     for step in steps.iter().filter(|s| s.kernel.concat_parts().is_some() && s.in_place.contains(&true)) {
         fine[homes[step.output].0] &= concatenated(step);

@@ -34,7 +34,7 @@ pub(super) fn alias(
     // The first change of a gradient after `time`: by a later contribution, or by its reader, which applies the
     // activation mask.
     let changed = |s: usize, time: usize| -> usize {
-        let masked = producers[s].filter(|&p| steps[p].attached.is_some()).map(|p| clock.backward(p));
+        let masked = producers[s].filter(|&p| steps[p].epilogue.is_some()).map(|p| clock.backward(p));
         writes[s].iter().copied().chain(masked).filter(|&t| t > time).min().unwrap_or(usize::MAX)
     };
     for b in backward.iter_mut() {

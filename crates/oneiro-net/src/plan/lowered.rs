@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ops::nn::activation::Attached;
+use crate::kernels::EpilogueFunction;
 use crate::ops::{Kernel, Layout};
 
 /// First and last moment of need.
@@ -34,7 +34,7 @@ pub(super) struct LoweredStep {
     /// Shape under which the output lies in memory.
     pub(super) shape: Vec<usize>,
     pub(super) layout: Layout,
-    pub(super) attached: Option<Attached>,
+    pub(super) epilogue: Option<EpilogueFunction>,
 }
 
 pub(super) enum LoweredOperand {
@@ -50,7 +50,7 @@ pub(super) struct Contribution {
     /// Whether others contributed before.
     pub(super) accumulate: bool,
     /// The step whose activation mask it applies.
-    pub(super) gates_of: Option<usize>,
+    pub(super) activation_mask_of: Option<usize>,
     /// Whether the operand's gradient is the output's, in one place: nothing is left to do.
     pub(super) aliased: bool,
 }

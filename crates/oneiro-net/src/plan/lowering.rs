@@ -141,7 +141,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            attached: None,
+            epilogue: None,
         });
         Ok(Some(storage))
     }
@@ -178,7 +178,7 @@ impl<'a> Lowering<'a> {
         let inputs = self.typed.input_facts(node);
         let inputs = Facts(&inputs);
         let output = self.typed.fact(value)?;
-        if node.op.is_view() && output_index == 0 && node.attached.is_none() {
+        if node.op.is_view() && output_index == 0 && node.epilogue.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
         // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds
@@ -230,7 +230,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            attached: node.attached.filter(|_| output_index == 0),
+            epilogue: node.epilogue.filter(|_| output_index == 0),
         });
         Ok(())
     }

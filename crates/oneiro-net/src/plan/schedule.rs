@@ -1,16 +1,13 @@
 //! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
 
 use crate::graph::ValueId;
-use crate::kernels::{MaskRows, Region, mask_words};
-use crate::ops::nn::activation::Attached;
+use crate::kernels::{EpilogueFunction, MaskRows, Region, mask_words};
 use crate::ops::{Layout, Operand};
 use crate::plan::blocks::{Blocks, Clock, lives, touch};
 use crate::plan::concat_in_place;
 use crate::plan::lowered::{BackwardLowered, Contribution, Home, Life, LoweredOperand, LoweredStep, home};
 use crate::plan::lowering::Lowering;
-use crate::plan::{
-    BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
-};
+use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step};
 use crate::plan::{gradient_alias, microbatch};
 use crate::tensor::volume;
 
@@ -37,7 +34,7 @@ impl Lowering<'_> {
             values: (0..self.storages.len()).map(|s| home(&inside, s)).collect(),
             gradients: (0..self.storages.len()).map(|s| home(&concatenated, aliases[s])).collect(),
         };
-        let gated = gate(&self.steps, &producers, &mut backward);
+        let masked = fuse_activation_masks(&self.steps, &producers, &mut backward);
         if self.request.gradients {
             for &s in &inputs {
                 if !self.storages[s].written {
@@ -46,7 +43,7 @@ impl Lowering<'_> {
                 touch(&mut self.storages[s].gradient, clock.end());
             }
         }
-        self.place(clock, &inputs, &targets, &places, &backward, &gated)
+        self.place(clock, &inputs, &targets, &places, &backward, &masked)
     }
 
     /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target of the
@@ -113,7 +110,7 @@ impl Lowering<'_> {
                         operand: k,
                         storage: *s,
                         accumulate,
-                        gates_of: None,
+                        activation_mask_of: None,
                         aliased: false,
                     });
                 }
@@ -142,7 +139,7 @@ impl Lowering<'_> {
         targets: &[usize],
         places: &Places,
         backward: &[BackwardLowered],
-        gated: &[bool],
+        masked: &[bool],
     ) -> Plan {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
@@ -170,10 +167,10 @@ impl Lowering<'_> {
                 let life = goes_back[i].then_some((clock.forward(i), clock.backward(i)));
                 let rows = mask_rows(step, self.request);
                 let words = rows.rows() * mask_words(rows.row_len);
-                let bounds = step.attached.and_then(Attached::bounds);
+                let bounds = step.epilogue.and_then(|f| f.bounds());
                 let low = bounds.is_some_and(|c| c.low > f32::NEG_INFINITY);
                 let high = bounds.is_some_and(|c| c.high < f32::INFINITY);
-                let swish = matches!(step.attached, Some(Attached::Swish(_)));
+                let swish = matches!(step.epilogue, Some(EpilogueFunction::Swish { .. }));
                 Extra {
                     saved: blocks.add(step.kernel.saved_words(), life, false),
                     below: blocks.add(words, life.filter(|_| low), false),
@@ -241,7 +238,7 @@ impl Lowering<'_> {
             .map(|b| BackwardStep {
                 step: b.step,
                 output_gradient: gradient_of(self.steps[b.step].output),
-                gated: gated[b.step],
+                masked: masked[b.step],
                 gradients: b
                     .contributions
                     .iter()
@@ -250,7 +247,7 @@ impl Lowering<'_> {
                         operand: c.operand,
                         region: gradient_of(c.storage),
                         accumulate: c.accumulate,
-                        gates_of: c.gates_of,
+                        activation_mask_of: c.activation_mask_of,
                     })
                     .collect(),
             })
@@ -289,15 +286,15 @@ impl Lowering<'_> {
                 in_place: step.in_place,
                 output,
                 saved: region(extra.saved),
-                attached: step.attached.map(|attached| match attached {
-                    Attached::Clip(bounds) => StepActivation::Clip(StepClip {
-                        bounds,
-                        below: some(extra.below),
-                        above: some(extra.above),
-                        rows: extra.rows,
-                    }),
-                    Attached::Swish(alpha) => StepActivation::Swish { alpha, slopes: some(extra.slopes) },
+                epilogue: step.epilogue.map(|function| match function {
+                    EpilogueFunction::Clip { bounds, .. } => {
+                        EpilogueFunction::Clip { bounds, below: some(extra.below), above: some(extra.above) }
+                    }
+                    EpilogueFunction::Swish { alpha, .. } => {
+                        EpilogueFunction::Swish { alpha, slopes: some(extra.slopes) }
+                    }
                 }),
+                mask_rows: extra.rows,
             })
             .collect();
         Plan {
@@ -331,24 +328,28 @@ struct Extra {
     rows: MaskRows,
 }
 
-/// Lets the last contribution to a gradient behind an activation function apply its masks, where its kernel can; says of
-/// which steps the masks are applied so.
-fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [BackwardLowered]) -> Vec<bool> {
-    let mut gated = vec![false; steps.len()];
+/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value, where the
+/// contributing kernel can. Returns for each step whether its mask is applied so.
+fn fuse_activation_masks(
+    steps: &[LoweredStep],
+    producers: &[Option<usize>],
+    backward: &mut [BackwardLowered],
+) -> Vec<bool> {
+    let mut masked = vec![false; steps.len()];
     let mut finished = vec![false; producers.len()];
     for BackwardLowered { step, contributions } in backward.iter_mut().rev() {
         for contribution in contributions.iter_mut().rev() {
             if !std::mem::replace(&mut finished[contribution.storage], true)
-                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].attached.is_some())
-                && steps[*step].kernel.applies_gates(contribution.operand)
+                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].epilogue.is_some())
+                && steps[*step].kernel.applies_activation_mask(contribution.operand)
                 && !contribution.aliased
             {
-                contribution.gates_of = Some(p);
-                gated[p] = true;
+                contribution.activation_mask_of = Some(p);
+                masked[p] = true;
             }
         }
     }
-    gated
+    masked
 }
 
 /// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole entry; in

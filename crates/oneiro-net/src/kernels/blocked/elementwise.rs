@@ -1,12 +1,12 @@
 //! Elementwise maps over values in blocks of channels, and sums over positions.
 
-use super::Ending;
-use super::Shared;
-use super::finish::Finish;
 use super::isa_dispatch::isa_dispatch;
 use super::lanes::LANES;
 use super::lanes::Lanes;
 use super::windows::{each_piece, part};
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::EpilogueAddresses;
+use crate::kernels::epilogue::SharedEpilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
@@ -54,7 +54,7 @@ pub fn map(
     operands: [Per<'_>; 3],
     dst: &mut [f32],
     accumulate: bool,
-    ending: &mut Ending<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     assert_eq!(dst.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
     for operand in operands {
@@ -76,7 +76,7 @@ pub fn map(
         Map::Affine => 3,
     };
     assert!(operands[..needed].iter().all(|o| !matches!(o, Per::None)), "{map:?} lacks an operand");
-    let finish = Shared(ending.finish(dst, rows, plane));
+    let epilogue = SharedEpilogue(epilogue.addresses(dst, rows, plane));
     let dst = Disjoint::new(dst);
     each_piece(rows, plane, 1, |row, from, to| {
         let at = (row * plane + from) * LANES;
@@ -92,7 +92,7 @@ pub fn map(
             // SAFETY: pieces are disjoint, each one task's.
             dst: unsafe { part(&dst, at, (to - from) * LANES) },
             accumulate,
-            finish: finish.get(),
+            epilogue: epilogue.get(),
             mask: row * super::mask_plane(plane) + from,
         };
         // SAFETY: operands and destination have the piece's numbers (sliced above).
@@ -140,7 +140,7 @@ struct Piece<'a> {
     count: usize,
     dst: *mut f32,
     accumulate: bool,
-    finish: Option<&'a Finish>,
+    epilogue: Option<&'a EpilogueAddresses>,
     mask: usize,
 }
 
@@ -218,8 +218,8 @@ unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
             if call.accumulate {
                 value = X::load(to).add(value);
             }
-            if let Some(finish) = call.finish {
-                value = finish.apply(value, to, call.mask + at);
+            if let Some(epilogue) = call.epilogue {
+                value = epilogue.apply(value, to, call.mask + at);
             }
             value.store(to);
         }

@@ -5,8 +5,9 @@
 //! register holds the gradient of four pixels. With step 1 the adjoint alone gains, and steps over two outputs at a time.
 
 use super::lanes::LANES;
-use super::{Dense, Ending, LineOutputs, LineWinograd, blocks_of};
+use super::{Dense, LineOutputs, LineWinograd, blocks_of};
 use crate::kernels::correlate::{ConvGeometry, Correlation, volume};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use crate::kernels::team;
@@ -43,10 +44,10 @@ enum Engine {
 }
 
 impl Engine {
-    fn run(&self, src: &[f32], dst: &mut [f32], ending: &mut Ending<'_>) {
+    fn run(&self, src: &[f32], dst: &mut [f32], epilogue: &mut Epilogue<'_>) {
         match self {
-            Engine::Dense(dense) => dense.run(src, dst, false, ending),
-            Engine::Line(line) => line.run(src, dst, false, ending),
+            Engine::Dense(dense) => dense.run(src, dst, false, epilogue),
+            Engine::Line(line) => line.run(src, dst, false, epilogue),
         }
     }
 }
@@ -128,14 +129,14 @@ impl FirstConv {
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], epilogue: &mut Epilogue<'_>) {
         let g = &self.geometry;
         assert_eq!(src.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");
         let Merged { engine, pixels } = &self.forward;
         let mut buffer = MERGED.take();
         let merged = &mut buffer.at_least(pixels.len())[..pixels.len()];
         merge(pixels, src, merged);
-        engine.run(merged, dst, ending);
+        engine.run(merged, dst, epilogue);
         MERGED.set(buffer);
     }
 
@@ -151,7 +152,7 @@ impl FirstConv {
         };
         let mut buffer = MERGED.take();
         let merged = &mut buffer.at_least(pixels.len())[..pixels.len()];
-        engine.run(dy, merged, &mut Ending::default());
+        engine.run(dy, merged, &mut Epilogue::default());
         split(pixels, merged, dx, accumulate);
         MERGED.set(buffer);
     }

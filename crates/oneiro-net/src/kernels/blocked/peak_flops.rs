@@ -38,7 +38,7 @@ pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
                 out_step: LANES,
                 far: false,
                 start: weights.as_ptr(),
-                finish: std::ptr::null(),
+                epilogue: std::ptr::null(),
                 mask_at: 0,
                 mask_block: 0,
                 mask_step: 0,

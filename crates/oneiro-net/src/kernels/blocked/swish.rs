@@ -13,7 +13,7 @@ const RANGE: (f32, f32) = (-87.0, 89.0);
 /// # Safety
 /// The family's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
+pub(in crate::kernels) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
     // SAFETY: the caller has the instructions.
     unsafe {
         let one = X::splat(1.0);

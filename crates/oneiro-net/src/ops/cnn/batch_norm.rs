@@ -206,22 +206,22 @@ impl Kernel for BlockedAffine {
         true
     }
 
-    fn applies_gates(&self, _operand: usize) -> bool {
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         true
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let (x, y) = io.io(0);
         let operands = [Per::Element(x), Per::Channel(&self.scale), Per::Channel(&self.shift)];
-        self.maps.run(Map::Affine, operands, y, false, &mut ending);
+        self.maps.run(Map::Affine, operands, y, false, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (accumulate, mut epilogue) = (io.accumulate, io.epilogue());
         let (dy, dx) = io.io();
         let operands = [Per::Element(dy), Per::Channel(&self.scale), Per::None];
-        self.maps.run(Map::Mul, operands, dx, accumulate, &mut ending);
+        self.maps.run(Map::Mul, operands, dx, accumulate, &mut epilogue);
     }
 }
 
@@ -269,8 +269,7 @@ mod tests {
             operands: &[x],
             output: y,
             saved: &mut [],
-            clip: None,
-            swish: None,
+            epilogue: crate::kernels::Epilogue::none(),
             in_place: &[],
         });
         // Means 2 and 20, deviations 1 and 10.

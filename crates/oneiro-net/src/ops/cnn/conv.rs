@@ -14,7 +14,7 @@ use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::cnn::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::cnn::window::{Window, WindowAttributes, three};
 use crate::ops::{
-    Attributes, Backward, Built, Clip, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site,
+    Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site,
     batch_independence, put,
 };
 
@@ -260,10 +260,7 @@ impl Kernel for ConvKernel {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let epilogue = match io.clip.take() {
-            None => Epilogue::None,
-            Some(Clip { low, high, below, above }) => Epilogue::Clip { low, high, below, above },
-        };
+        let epilogue = io.epilogue();
         let (x, y) = io.io(0);
         self.forward.run(self.isa, self.bias.as_deref(), x, y, false, epilogue);
     }
@@ -272,7 +269,7 @@ impl Kernel for ConvKernel {
         let accumulate = io.accumulate;
         let (dy, dx) = io.io();
         for phase in &self.backward {
-            phase.run(self.isa, None, dy, dx, accumulate, Epilogue::None);
+            phase.run(self.isa, None, dy, dx, accumulate, Epilogue::none());
         }
     }
 }

@@ -243,7 +243,7 @@ impl Kernel for Transposed {
     fn forward(&self, io: &mut Forward<'_>) {
         let (x, y) = io.io(0);
         for (correlation, weights) in &self.forward {
-            correlation.run(self.isa, weights, self.bias.as_deref(), x, y, false, Epilogue::None);
+            correlation.run(self.isa, weights, self.bias.as_deref(), x, y, false, Epilogue::none());
         }
     }
 
@@ -251,7 +251,7 @@ impl Kernel for Transposed {
         let accumulate = io.accumulate;
         let (dy, dx) = io.io();
         if let Some((correlation, weights)) = &self.backward {
-            correlation.run(self.isa, weights, None, dy, dx, accumulate, Epilogue::None);
+            correlation.run(self.isa, weights, None, dy, dx, accumulate, Epilogue::none());
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
-use crate::ops::nn::activation::Bounds;
+use crate::kernels::Bounds;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, axis, batch_independence,
 };

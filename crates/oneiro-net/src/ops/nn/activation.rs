@@ -1,52 +1,22 @@
 //! `Relu` and `Clip`: clamps with a gradient of their own.
 //!
-//! They are the activation function of a step ([`crate::typed::TypedNode::attached`]): a pass attaches them
-//! to the step that computes their input where nobody asks for the value in between, and backward then needs
-//! one bit (ReLU) or two (`Clip`) a value. Standing alone they are a copy with that activation function.
-//! Which gradient rule applies (exact, redirected, …) is data of a run, see [`crate::Rules`].
+//! They are the epilogue of a step ([`crate::typed::TypedNode::epilogue`]). A pass fuses them with the step that
+//! computes their input, unless the value in between is a target. Backward then needs one bit (ReLU) or two
+//! (`Clip`) a value. Standing alone they are a copy with that epilogue.
+//! The gradient rule (exact, redirected, …) is data of a run, see [`crate::Rules`].
 
 use std::any::Any;
 use std::sync::Arc;
 
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
+use crate::kernels::Bounds;
 use crate::kernels::blocked::{Map, Per};
 use crate::ops::blocked::Maps;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, batch_independence, put,
 };
 use crate::tensor::{DType, Tensor};
-
-/// A clamp to [low, high].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bounds {
-    /// Lower bound; −∞ if there is none.
-    pub low: f32,
-    /// Upper bound; ∞ if there is none.
-    pub high: f32,
-    /// Whether this is the range of a number format rather than an activation function: rules for the
-    /// gradients of ReLUs do not apply.
-    pub saturates: bool,
-}
-
-/// What a step does to its result, element by element.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Attached {
-    /// A clamp.
-    Clip(Bounds),
-    /// x·sigmoid(αx) (Ramachandran et al. 2017), by its α.
-    Swish(f32),
-}
-
-impl Attached {
-    /// The bounds of a clamp.
-    pub fn bounds(self) -> Option<Bounds> {
-        match self {
-            Self::Clip(bounds) => Some(bounds),
-            Self::Swish(_) => None,
-        }
-    }
-}
 
 /// The operator.
 #[derive(Debug, Clone)]
@@ -161,7 +131,7 @@ impl Kernel for BlockedCopy {
         true
     }
 
-    fn applies_gates(&self, _operand: usize) -> bool {
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         true
     }
 
@@ -170,15 +140,15 @@ impl Kernel for BlockedCopy {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let (x, y) = io.io(0);
-        self.0.run(Map::Copy, [Per::Element(x), Per::None, Per::None], y, false, &mut ending);
+        self.0.run(Map::Copy, [Per::Element(x), Per::None, Per::None], y, false, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (accumulate, mut epilogue) = (io.accumulate, io.epilogue());
         let (dy, dx) = io.io();
-        self.0.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut ending);
+        self.0.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut epilogue);
     }
 }
 

@@ -1,7 +1,8 @@
 //! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several
 //! operators, and past operators that leave positions or words instead of scores.
 
-use oneiro_net::ops::nn::activation::{self, Bounds};
+use oneiro_net::kernels::Bounds;
+use oneiro_net::ops::nn::activation;
 use oneiro_net::ops::{Fact, Facts, math::unary};
 use oneiro_net::{Graph, ValueId};
 

@@ -147,7 +147,7 @@ impl Products {
                             out_step: LANES,
                             far: false,
                             start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
-                            finish: std::ptr::null(),
+                            epilogue: std::ptr::null(),
                             mask_at: 0,
                             mask_block: 0,
                             mask_step: 0,

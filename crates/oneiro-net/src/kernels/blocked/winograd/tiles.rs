@@ -1,10 +1,10 @@
 //! Source tiles of a plane to their values at the points, and products at the points back to outputs.
 
 use super::transforms::{input_line, output_line};
-use crate::kernels::blocked::finish::Finish;
 use crate::kernels::blocked::isa_dispatch::isa_dispatch;
 use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
+use crate::kernels::epilogue::EpilogueAddresses;
 
 /// The transform of the source tiles of one plane.
 pub(super) struct Into<'a> {
@@ -30,7 +30,7 @@ pub(super) struct OutOf<'a> {
     pub(super) size: [usize; 2],
     pub(super) bias: *const f32,
     pub(super) accumulate: bool,
-    pub(super) finish: Option<&'a Finish>,
+    pub(super) epilogue: Option<&'a EpilogueAddresses>,
     pub(super) mask: usize,
 }
 
@@ -170,8 +170,8 @@ unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
                         let to = call.to.add(at * LANES);
                         let before = if call.accumulate { X::load(to) } else { bias };
                         let mut value = before.add(done[i][j]);
-                        if let Some(finish) = call.finish {
-                            value = finish.apply(value, to, call.mask + at);
+                        if let Some(epilogue) = call.epilogue {
+                            value = epilogue.apply(value, to, call.mask + at);
                         }
                         value.store(to);
                     }

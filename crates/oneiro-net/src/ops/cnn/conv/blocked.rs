@@ -1,9 +1,9 @@
 //! Convolution over blocks of channels.
 
 use crate::kernels::blocked::{
-    self, BLOCK, Dense, Depthwise, Ending, LineOutputs, LineWinograd, Map, Outputs, Per, Winograd,
+    self, BLOCK, Dense, Depthwise, LineOutputs, LineWinograd, Map, Outputs, Per, Winograd,
 };
-use crate::kernels::{ConvGeometry, Correlation, Isa};
+use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa};
 use crate::ops::blocked::Maps;
 use crate::ops::{Backward, Forward, Kernel, Site};
 
@@ -96,12 +96,12 @@ impl Engine {
         }
     }
 
-    fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         match self {
-            Engine::Dense(dense) => dense.run(src, dst, accumulate, ending),
-            Engine::Winograd(winograd) => winograd.run(src, dst, accumulate, ending),
-            Engine::Line(line) => line.run(src, dst, accumulate, ending),
-            Engine::Depthwise(depthwise) => depthwise.run(src, dst, accumulate, ending),
+            Engine::Dense(dense) => dense.run(src, dst, accumulate, epilogue),
+            Engine::Winograd(winograd) => winograd.run(src, dst, accumulate, epilogue),
+            Engine::Line(line) => line.run(src, dst, accumulate, epilogue),
+            Engine::Depthwise(depthwise) => depthwise.run(src, dst, accumulate, epilogue),
         }
     }
 }
@@ -158,7 +158,7 @@ impl Kernel for BlockedConv {
         true
     }
 
-    fn applies_gates(&self, _operand: usize) -> bool {
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         true
     }
 
@@ -183,21 +183,21 @@ impl Kernel for BlockedConv {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let Forward { reader, operands, output, .. } = io;
-        ending.add = operands.get(1).map(|added| added.data(reader));
-        self.forward.run(operands[0].data(reader), output, false, &mut ending);
+        epilogue.add = operands.get(1).map(|added| added.data(reader));
+        self.forward.run(operands[0].data(reader), output, false, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, which, mut ending) = (io.accumulate, io.operand, io.ending());
+        let (accumulate, which, mut epilogue) = (io.accumulate, io.operand, io.epilogue());
         let (dy, dx) = io.io();
         if which == 1 {
-            self.maps.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut ending);
+            self.maps.run(Map::Copy, [Per::Element(dy), Per::None, Per::None], dx, accumulate, &mut epilogue);
             return;
         }
         for phase in &self.backward {
-            phase.run(dy, dx, accumulate, &mut ending);
+            phase.run(dy, dx, accumulate, &mut epilogue);
         }
     }
 }
@@ -237,9 +237,9 @@ impl Kernel for FirstConv {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let (x, y) = io.io(0);
-        self.0.run(x, y, &mut ending);
+        self.0.run(x, y, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {

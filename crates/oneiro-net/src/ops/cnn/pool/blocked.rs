@@ -48,19 +48,19 @@ impl Kernel for Windows {
         true
     }
 
-    fn applies_gates(&self, _operand: usize) -> bool {
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         true
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let saved = std::mem::take(&mut io.saved);
         let (x, y) = io.io(0);
-        blocked::pool(self.isa, self.pooling, &self.geometry, x, y, saved, &mut ending);
+        blocked::pool(self.isa, self.pooling, &self.geometry, x, y, saved, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, saved, mut ending) = (io.accumulate, io.saved, io.ending());
+        let (accumulate, saved, mut epilogue) = (io.accumulate, io.saved, io.epilogue());
         let (dy, dx) = io.io();
         blocked::pool_backward(
             self.isa,
@@ -70,7 +70,7 @@ impl Kernel for Windows {
             dy,
             dx,
             accumulate,
-            &mut ending,
+            &mut epilogue,
         );
     }
 }

@@ -105,7 +105,7 @@ impl Kernel for BlockedZip {
         true
     }
 
-    fn applies_gates(&self, operand: usize) -> bool {
+    fn applies_activation_mask(&self, operand: usize) -> bool {
         matches!(self.sides[self.side_of(operand)], Side::Element)
     }
 
@@ -116,14 +116,14 @@ impl Kernel for BlockedZip {
     }
 
     fn forward(&self, io: &mut Forward<'_>) {
-        let mut ending = io.ending();
+        let mut epilogue = io.epilogue();
         let Forward { reader, operands, output, .. } = io;
         let of = |i: usize| self.per(i, |k| operands[k].data(reader));
-        self.maps.run(self.map, [of(0), of(1), Per::None], output, false, &mut ending);
+        self.maps.run(self.map, [of(0), of(1), Per::None], output, false, &mut epilogue);
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, which, mut ending) = (io.accumulate, self.side_of(io.operand), io.ending());
+        let (accumulate, which, mut epilogue) = (io.accumulate, self.side_of(io.operand), io.epilogue());
         let Backward { reader, operands, gradient, .. } = io;
         let dy = reader.read(io.output_gradient);
         let negative = self.map == Map::Sub && which == 1;
@@ -138,6 +138,6 @@ impl Kernel for BlockedZip {
             _ if negative => (Map::Neg, Per::None),
             _ => (Map::Copy, Per::None),
         };
-        self.maps.run(map, [Per::Element(dy), other, Per::None], gradient, accumulate, &mut ending);
+        self.maps.run(map, [Per::Element(dy), other, Per::None], gradient, accumulate, &mut epilogue);
     }
 }

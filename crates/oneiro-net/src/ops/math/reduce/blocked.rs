@@ -23,7 +23,7 @@ impl Kernel for Mean {
         true
     }
 
-    fn applies_gates(&self, _operand: usize) -> bool {
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
         true
     }
 
@@ -33,11 +33,11 @@ impl Kernel for Mean {
     }
 
     fn backward(&self, io: &mut Backward<'_>) {
-        let (accumulate, mut ending) = (io.accumulate, io.ending());
+        let (accumulate, mut epilogue) = (io.accumulate, io.epilogue());
         let (dy, dx) = io.io();
         // dy is one number a channel, and so is the divisor.
         let factor = [self.factor; blocked::BLOCK];
         let operands = [Per::Channel(dy), Per::Channel(&factor), Per::None];
-        self.maps.run(Map::Mul, operands, dx, accumulate, &mut ending);
+        self.maps.run(Map::Mul, operands, dx, accumulate, &mut epilogue);
     }
 }

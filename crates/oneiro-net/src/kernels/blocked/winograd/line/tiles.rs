@@ -1,8 +1,8 @@
 //! The tiles of a plane: which numbers of the source each sees, and which outputs it makes.
 
 use super::{Form, LineWinograd};
-use crate::kernels::blocked::finish::Finish;
 use crate::kernels::blocked::lanes::{LANES, Lanes};
+use crate::kernels::epilogue::EpilogueAddresses;
 
 /// How tiles are counted.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ pub(super) struct OutOf<'a> {
     pub(super) to: *mut f32,
     pub(super) bias: *const f32,
     pub(super) accumulate: bool,
-    pub(super) finish: Option<&'a Finish>,
+    pub(super) epilogue: Option<&'a EpilogueAddresses>,
     pub(super) mask: usize,
 }
 
@@ -119,8 +119,8 @@ impl OutOf<'_> {
             let to = self.to.add(at * LANES);
             let before = if self.accumulate { X::load(to) } else { X::load(self.bias) };
             let mut value = before.add(sum);
-            if let Some(finish) = self.finish {
-                value = finish.apply(value, to, self.mask + at);
+            if let Some(epilogue) = self.epilogue {
+                value = epilogue.apply(value, to, self.mask + at);
             }
             value.store(to);
         }

@@ -1,8 +1,9 @@
-//! What engines do to their results against the same as separate steps.
+//! Epilogues of engines against separate steps.
 
 use super::*;
+use crate::kernels::{Bounds, EpilogueFunction};
 
-/// An engine with a source, and what it computes without an ending.
+/// An engine with a source, and what it computes without an epilogue.
 struct Run<'a> {
     name: &'a str,
     isa: Isa,
@@ -15,9 +16,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn with(&self, ending: &mut Ending<'_>) -> Vec<f32> {
+    fn with(&self, epilogue: &mut Epilogue<'_>) -> Vec<f32> {
         let mut found = vec![0.0; self.plain.len()];
-        self.engine.run(self.src, &mut found, false, ending);
+        self.engine.run(self.src, &mut found, false, epilogue);
         found
     }
 }
@@ -38,7 +39,7 @@ fn assert_for_each(mut check: impl FnMut(&Run<'_>) -> Option<String>) {
             for isa in Isa::available() {
                 for engine in engines(isa, &c, &weight, None) {
                     let mut plain = vec![0.0; rows * plane * BLOCK];
-                    engine.run(&src, &mut plain, false, &mut Ending::default());
+                    engine.run(&src, &mut plain, false, &mut Epilogue::default());
                     let run = Run { name, isa, engine, rows, plane, src: &src, plain };
                     if let Some(wrong) = check(&run) {
                         failures.push(format!("{}, {}, {:?}: {wrong}", run.name, run.engine.name(), run.isa));
@@ -51,25 +52,29 @@ fn assert_for_each(mut check: impl FnMut(&Run<'_>) -> Option<String>) {
 }
 
 #[test]
-fn endings_add_gate_and_clip_as_separate_steps_do() {
+fn epilogues_add_mask_and_clip_as_separate_steps_do() {
     let (low, high) = (-0.5, 0.75);
     assert_for_each(|run| {
         let (len, row) = (run.plain.len(), run.plane * BLOCK);
         let add = numbers(len, 9);
         let words = mask_words(row);
-        let gate: Vec<u32> =
+        let mask: Vec<u32> =
             numbers(run.rows * words, 10).iter().map(|x| x.to_bits().wrapping_mul(0x9E37_79B9)).collect();
         let bit = |mask: &[u32], i: usize| mask[i / row * words + i % row / 32] >> (i % row % 32) & 1 == 1;
         let expected: Vec<f32> = (0..len)
-            .map(|i| if bit(&gate, i) { 0.0 } else { run.plain[i] + add[i] })
+            .map(|i| if bit(&mask, i) { 0.0 } else { run.plain[i] + add[i] })
             .map(|x| kernels::clip::clip(x, low, high))
             .collect();
         let (mut below, mut above) = (vec![0; run.rows * words], vec![0; run.rows * words]);
-        let found = run.with(&mut Ending {
+        let found = run.with(&mut Epilogue {
             add: Some(&add),
-            gates: [None, Some(&gate)],
-            clip: Some(EndingClip { low, high, below: Some(&mut below), above: Some(&mut above) }),
-            ..Ending::default()
+            activation_masks: [None, Some(&mask)],
+            function: Some(EpilogueFunction::Clip {
+                bounds: Bounds { low, high, saturates: false },
+                below: Some(&mut below),
+                above: Some(&mut above),
+            }),
+            ..Epilogue::default()
         });
         let wrong = (0..len).find(|&i| {
             found[i] != expected[i]
@@ -81,7 +86,7 @@ fn endings_add_gate_and_clip_as_separate_steps_do() {
 }
 
 #[test]
-fn endings_multiply_by_slopes_and_apply_swish_as_separate_steps_do() {
+fn epilogues_multiply_by_slopes_and_apply_swish_as_separate_steps_do() {
     const ALPHA: f32 = 1.5;
     assert_for_each(|run| {
         let len = run.plain.len();
@@ -89,10 +94,10 @@ fn endings_multiply_by_slopes_and_apply_swish_as_separate_steps_do() {
         let mut expected: Vec<f32> = run.plain.iter().zip(&factors).map(|(x, f)| x * f).collect();
         let (mut expected_slopes, mut slopes) = (vec![0.0; len], vec![0.0; len]);
         kernels::apply_swish(run.isa, ALPHA, &mut expected, Some(&mut expected_slopes));
-        let found = run.with(&mut Ending {
+        let found = run.with(&mut Epilogue {
             slopes: Some(&factors),
-            swish: Some(EndingSwish { alpha: ALPHA, slopes: Some(&mut slopes) }),
-            ..Ending::default()
+            function: Some(EpilogueFunction::Swish { alpha: ALPHA, slopes: Some(&mut slopes) }),
+            ..Epilogue::default()
         });
         let off = |a: &[f32], b: &[f32]| {
             a.iter().zip(b).map(|(a, b)| (a - b).abs() / (b.abs() + 0.1)).fold(0.0, f32::max)
