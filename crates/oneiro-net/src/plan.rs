@@ -5,6 +5,8 @@
 //! axis, and [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are
 //! there at all; there is no gradient of anything but inputs and what lies between.
 
+use bytes::Bytes;
+
 use crate::broken;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
@@ -14,6 +16,7 @@ use crate::passes;
 use crate::tensor::{DType, Tensor};
 use crate::typed::{MAX_COMPUTED, Typed};
 
+mod accepts;
 mod blocks;
 mod concat_in_place;
 mod gradient_alias;
@@ -23,6 +26,7 @@ pub mod memory;
 mod microbatch;
 mod schedule;
 
+pub use accepts::{Accepted, accepts};
 pub use microbatch::keeps_entries_apart;
 
 use lowering::Lowering;
@@ -40,6 +44,11 @@ pub struct Request {
     pub targets: Vec<ValueId>,
     /// Whether backward will be run.
     pub gradients: bool,
+    /// Whether backward reaches the inputs. If not, it ends at the values of `inner_gradients`.
+    pub input_gradients: bool,
+    /// Values between inputs and targets whose gradients are kept ([`crate::Session::inner_gradient`]). Passes treat
+    /// them as targets: no step is merged with one behind such a value.
+    pub inner_gradients: Vec<ValueId>,
     /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
     /// maxima and another the pooled values, and the arena has room for what is needed only.
     pub max_pool: MaxPoolRule,
@@ -78,6 +87,8 @@ impl Request {
             shapes,
             targets,
             gradients: true,
+            input_gradients: true,
+            inner_gradients: vec![],
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
             max_bytes: MAX_BYTES,
@@ -172,6 +183,16 @@ impl PlanTarget {
     }
 }
 
+/// A value whose gradient is kept.
+#[derive(Debug)]
+pub struct PlanInner {
+    /// Name in the graph.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    pub(crate) gradient: Region,
+}
+
 /// A compiled network. Immutable; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {
@@ -179,8 +200,13 @@ pub struct Plan {
     pub inputs: Vec<PlanInput>,
     /// What was asked for, in the request's order.
     pub targets: Vec<PlanTarget>,
+    /// Values whose gradients are kept, in the request's order.
+    pub inner: Vec<PlanInner>,
     /// What the passes did: (pass, node).
     pub rewrites: Vec<(&'static str, String)>,
+    /// Bytes of the model's file whose content the kernels hold in packed form, so that the plan reads them no
+    /// more. A caller who maps the file can give their pages back.
+    pub packed: Vec<Bytes>,
     /// Instruction set of the kernels: part of what decides the bits.
     pub isa: Isa,
     pub(crate) steps: Vec<Step>,
@@ -200,7 +226,7 @@ impl Plan {
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
         check_shapes(graph, request)?;
         let computed = request.max_bytes.min(MAX_COMPUTED);
-        let mut typed = Typed::within(graph, &request.shapes, &request.targets, computed)?;
+        let mut typed = typed_of(graph, request, computed)?;
         for &target in request.targets.iter().filter(|_| request.gradients) {
             if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
                 let name = graph.name(target);
@@ -268,12 +294,16 @@ impl Plan {
         numbers.saturating_mul(size_of::<f32>())
     }
 
-    /// Regions of one micro-batch that are fed and read from outside: inputs, their gradients, targets, seeds.
+    /// Regions of one micro-batch that are fed and read from outside: inputs, gradients, targets, seeds.
     /// Targets that share a place have one entry.
     pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
         let mut all = [
             self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
-            self.inputs.iter().filter_map(|input| input.gradient).collect(),
+            self.inputs
+                .iter()
+                .filter_map(|input| input.gradient)
+                .chain(self.inner.iter().map(|inner| inner.gradient))
+                .collect(),
             self.targets.iter().map(|target| target.region).collect(),
             self.targets.iter().filter_map(|target| target.seed).collect(),
         ];
@@ -315,6 +345,15 @@ impl Plan {
             method: s.kernel.method(),
         })
     }
+}
+
+/// The typed graph of a request, with its inner values tapped.
+fn typed_of(graph: &Graph, request: &Request, max_computed: usize) -> Result<Typed> {
+    let mut typed = Typed::within(graph, &request.shapes, &request.targets, max_computed)?;
+    if request.gradients {
+        typed.tap(graph, &request.inner_gradients)?;
+    }
+    Ok(typed)
 }
 
 /// Bytes of the weights that the model computes by repeating one number: kernels write them out.

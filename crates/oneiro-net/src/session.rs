@@ -42,6 +42,9 @@ pub trait Session: Send {
     fn backward(&mut self, rules: &Rules);
     /// The gradient with respect to an input after backward.
     fn input_gradient(&self, input: usize) -> &[f32];
+    /// The gradient with respect to an inner value after backward, by its place in
+    /// [`Request::inner_gradients`](crate::Request::inner_gradients); the seeds of a target that it is are included.
+    fn inner_gradient(&self, inner: usize) -> &[f32];
 }
 
 /// The reference backend: this crate's kernels on the CPU, in the current `rayon` pool.
@@ -81,6 +84,13 @@ impl CpuSession {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    fn gradient(&self, region: Region) -> &[f32] {
+        match &self.memory {
+            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.gradient(region),
+        }
     }
 
     /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once for each
@@ -209,11 +219,11 @@ impl Session for CpuSession {
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {
-        let region = compiled_with_gradients(self.plan.inputs[input].gradient);
-        match &self.memory {
-            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
-            Memory::Replicas(replicas) => replicas.gradient(region),
-        }
+        self.gradient(compiled_with_gradients(self.plan.inputs[input].gradient))
+    }
+
+    fn inner_gradient(&self, inner: usize) -> &[f32] {
+        self.gradient(self.plan.inner[inner].gradient)
     }
 }
 

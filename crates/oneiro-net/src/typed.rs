@@ -7,6 +7,7 @@ use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Epilogue, EpilogueFunction, Isa, Region};
 use crate::ops::array::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
+use crate::ops::array::tap::Tap;
 use crate::ops::control_flow::Choose;
 use crate::ops::nn::activation::Activation;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
@@ -43,6 +44,8 @@ pub struct Typed {
     pub nodes: Vec<TypedNode>,
     /// The values that have to stay reachable.
     pub targets: Vec<ValueId>,
+    /// The values whose gradients are kept ([`Typed::tap`]): barriers like targets.
+    pub inner: Vec<ValueId>,
     /// The fed values, in the graph's order.
     pub inputs: Vec<ValueId>,
 }
@@ -113,7 +116,7 @@ impl Typed {
             })
             .collect::<Result<Vec<_>>>()?;
         let inputs = graph.inputs.iter().map(|i| i.value).collect();
-        let mut typed = Self { facts, nodes, targets: targets.to_vec(), inputs };
+        let mut typed = Self { facts, nodes, targets: targets.to_vec(), inner: vec![], inputs };
         typed.drop_unused();
         Ok(typed)
     }
@@ -128,10 +131,57 @@ impl Typed {
         node.inputs.iter().map(|v| v.and_then(|v| self.facts[v.index()].as_ref())).collect()
     }
 
-    /// How many times each value is read; a target counts as read once more.
+    /// Makes these values barriers whose gradients can be kept: each becomes a copy ([`Tap`]) of the value that its
+    /// node computes. Inputs need no copy.
+    ///
+    /// # Errors
+    /// If no target depends on one, or it holds no real numbers that depend on the inputs.
+    pub fn tap(&mut self, graph: &Graph, inner: &[ValueId]) -> Result<()> {
+        for &value in inner {
+            let fact = self.facts[value.index()].clone().filter(|f| f.value.is_none());
+            let read = self.targets.contains(&value)
+                || self.nodes.iter().any(|node| node.inputs.contains(&Some(value)));
+            let Some(fact) = fact.filter(|_| read) else {
+                let name = graph.name(value);
+                return Err(Error::Request(format!("no target depends on \"{name}\"")));
+            };
+            if fact.dtype != DType::Float {
+                let name = graph.name(value);
+                return Err(Error::Request(format!("\"{name}\" holds no real numbers and has no gradient")));
+            }
+            if self.inputs.contains(&value) || self.inner.contains(&value) {
+                self.inner.push(value);
+                continue;
+            }
+            let producer = self.nodes.iter().position(|node| node.outputs.contains(&Some(value)));
+            let producer = producer
+                .ok_or_else(|| Error::Graph(format!("nothing computes \"{}\"", graph.name(value))))?;
+            let source = self.add_value(fact);
+            let node = &mut self.nodes[producer];
+            let name = node.name.clone();
+            node.outputs
+                .iter_mut()
+                .filter(|output| **output == Some(value))
+                .for_each(|output| *output = Some(source));
+            let tap = TypedNode {
+                name,
+                op: Arc::new(Tap),
+                inputs: vec![Some(source)],
+                outputs: vec![Some(value)],
+                epilogue: None,
+            };
+            self.nodes.insert(producer + 1, tap);
+            self.inner.push(value);
+        }
+        Ok(())
+    }
+
+    /// How many times each value is read; a target or a tapped value counts as read once more.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.facts.len()];
-        for v in self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.targets) {
+        for v in
+            self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.targets).chain(&self.inner)
+        {
             uses[v.index()] += 1;
         }
         uses
@@ -239,7 +289,7 @@ pub fn infer_within(
                     }
                 }
             }
-            Err(why) => on_error(i, node_error(graph, node, why))?,
+            Err(why) => on_error(i, shape_error(graph, node, why))?,
         }
     }
     Ok(facts)
@@ -252,6 +302,16 @@ pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
             Error::Unsupported { op: op_type.clone(), node: node.name.clone(), opset: graph.opset }
         }
         _ => Error::Node { node: node.name.clone(), op: node.op.op_type().to_owned(), why: why.0 },
+    }
+}
+
+/// A shape rule's refusal with the node's name.
+fn shape_error(graph: &Graph, node: &Node, why: OpError) -> Error {
+    match node_error(graph, node, why) {
+        Error::Node { node: name, op, why } if !node.op.as_any().is::<Unsupported>() => {
+            Error::Shape { node: name, op, why }
+        }
+        error => error,
     }
 }
 

@@ -12,4 +12,5 @@ pub mod one_hot;
 pub(crate) mod reorder;
 pub mod scatter;
 pub mod select;
+pub(crate) mod tap;
 pub mod view;

@@ -62,7 +62,7 @@ pub(super) fn gradients(
     let homes: Vec<Home> = (0..storages.len()).map(|s| home(inside, s)).collect();
     let mut fine: Vec<bool> = vec![true; storages.len()];
     for (s, storage) in storages.iter().enumerate() {
-        fine[homes[s].0] &= !storage.seeded && storage.differentiable;
+        fine[homes[s].0] &= !storage.seeded && !storage.kept && storage.differentiable;
     }
     let concatenated = |step: &LoweredStep| {
         step.kernel.concat_parts().is_some() && step.in_place.iter().all(|&p| p) && step.epilogue.is_none()

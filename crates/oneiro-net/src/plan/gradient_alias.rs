@@ -46,6 +46,7 @@ pub(super) fn alias(
             let Some(read_s) = read(s) else { continue };
             let fits = !c.accumulate
                 && !storages[s].seeded
+                && !storages[s].kept
                 && storages[s].len == storages[step.output].len
                 && homes[s] == s
                 && members[s].len() == 1

@@ -18,6 +18,8 @@ pub(super) struct Storage {
     pub(super) differentiable: bool,
     /// Whether an objective writes its gradient.
     pub(super) seeded: bool,
+    /// Whether the gradient is kept to the end, unchanged.
+    pub(super) kept: bool,
     /// Whether the gradient has been written, so that later contributions add.
     pub(super) written: bool,
 }

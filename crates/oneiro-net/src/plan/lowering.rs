@@ -1,6 +1,8 @@
 //! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
 //! operands.
 
+use bytes::Bytes;
+
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::blocked::BLOCK;
@@ -44,6 +46,8 @@ pub(super) struct Lowering<'a> {
     /// How often each value is read.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
+    /// Bytes of the file whose content went into kernels.
+    pub(super) packed: Vec<Bytes>,
     /// Micro-batches of the whole batch; `request` and `typed` are those of one.
     pub(super) micro_batches: usize,
     /// Micro-batches that are to run at one time.
@@ -90,6 +94,7 @@ impl<'a> Lowering<'a> {
             of_value,
             uses,
             steps: Vec::new(),
+            packed: Vec::new(),
             micro_batches,
             replicas,
         }
@@ -100,7 +105,8 @@ impl<'a> Lowering<'a> {
         for (i, &value) in self.typed.inputs.iter().enumerate() {
             // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
             let numbers = self.typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
-            let differentiable = self.request.gradients && numbers;
+            let wanted = self.request.input_gradients || self.typed.inner.contains(&value);
+            let differentiable = self.request.gradients && wanted && numbers;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
             self.of_value[value.index()].plain = Some(storage);
         }
@@ -196,10 +202,8 @@ impl<'a> Lowering<'a> {
             None => (node.op.kernel(site)?, Layout::Plain),
         };
         let wanted = if layout == Layout::Blocked { built.operand_layout } else { layout };
-        if let Some(used) = &self.graph.used.0 {
-            let constants = (0..inputs.0.len()).filter_map(|i| inputs.get(i)?.value.as_ref()?.stored());
-            constants.for_each(|bytes| used(bytes));
-        }
+        let constants = (0..inputs.0.len()).filter_map(|i| inputs.get(i)?.value.as_ref()?.stored());
+        self.packed.extend(constants.cloned());
         let mut operands = Vec::new();
         let mut differentiable = false;
         for (k, &input) in built.operands.iter().enumerate() {
@@ -218,7 +222,8 @@ impl<'a> Lowering<'a> {
             });
         }
         let shape = layout.shape(&output.shape);
-        let storage = self.storage(volume(&shape), differentiable);
+        let tapped = self.typed.inner.contains(&value);
+        let storage = self.storage(volume(&shape), differentiable || tapped);
         self.of_value[value.index()].set(layout, storage);
         self.steps.push(LoweredStep {
             name: node.name.clone(),

@@ -7,7 +7,7 @@
 
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
-use crate::plan::Request;
+use crate::plan::{Request, typed_of};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode};
 
@@ -73,7 +73,7 @@ pub(super) fn part(
     let mut request = request.clone();
     request.shapes.iter_mut().for_each(|shape| shape[0] = micro_batch_size);
     // A network that does not take fewer entries has the batch written into it.
-    let typed = Typed::within(graph, &request.shapes, &request.targets, max_bytes).ok()?;
+    let typed = typed_of(graph, &request, max_bytes).ok()?;
     let fits = typed.nodes.len() == whole.nodes.len()
         && whole.nodes.iter().zip(&typed.nodes).all(|(node, same)| {
             let alike = node.name == same.name && node.inputs == same.inputs && node.outputs == same.outputs;

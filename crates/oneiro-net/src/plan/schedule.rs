@@ -7,7 +7,7 @@ use crate::plan::blocks::{Blocks, Clock, lives, touch};
 use crate::plan::concat_in_place;
 use crate::plan::lowered::{BackwardLowered, Contribution, Home, Life, LoweredOperand, LoweredStep, home};
 use crate::plan::lowering::Lowering;
-use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step};
+use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInner, PlanInput, PlanTarget, Request, Step};
 use crate::plan::{gradient_alias, microbatch};
 use crate::tensor::volume;
 
@@ -17,6 +17,8 @@ impl Lowering<'_> {
         let clock = Clock { steps: self.steps.len() };
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
+        let inner = self.plain(&self.typed.inner);
+        inner.iter().for_each(|&s| self.storages[s].kept = true);
         let producers = self.producers();
         let inside = self.concat_values(&producers, &targets);
         self.live_forward(clock, &inputs, &targets);
@@ -36,14 +38,15 @@ impl Lowering<'_> {
         };
         let masked = fuse_activation_masks(&self.steps, &producers, &mut backward);
         if self.request.gradients {
-            for &s in &inputs {
+            let inputs = inputs.iter().filter(|_| self.request.input_gradients);
+            for &s in inputs.chain(&inner) {
                 if !self.storages[s].written {
                     touch(&mut self.storages[s].gradient, clock.seed());
                 }
                 touch(&mut self.storages[s].gradient, clock.end());
             }
         }
-        self.place(clock, &inputs, &targets, &places, &backward, &masked)
+        self.place(clock, [&inputs, &targets, &inner], &places, &backward, &masked)
     }
 
     /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target of the
@@ -135,8 +138,7 @@ impl Lowering<'_> {
     fn place(
         self,
         clock: Clock,
-        inputs: &[usize],
-        targets: &[usize],
+        [inputs, targets, inner]: [&[usize]; 3],
         places: &Places,
         backward: &[BackwardLowered],
         masked: &[bool],
@@ -147,8 +149,8 @@ impl Lowering<'_> {
         // A replica's micro-batches run within a task, where loops that are no team's must not.
         let replicas = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.replicas } else { 1 };
         let mut blocks = Blocks::new(clock, micro_batches / replicas);
-        // Inputs and targets lie in one piece.
-        let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
+        // Inputs, targets and kept gradients lie in one piece.
+        let outside = |s: usize| inputs.contains(&s) || targets.contains(&s) || inner.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
         let mut own = |lives: &[Option<Life>]| -> Vec<usize> {
@@ -204,7 +206,8 @@ impl Lowering<'_> {
             .enumerate()
             .filter_map(|(i, &v)| {
                 let s = self.of_value[v.index()].plain?;
-                let gradient = gradients.then(|| gradient_of(s));
+                let wanted = gradients && (self.request.input_gradients || inner.contains(&s));
+                let gradient = wanted.then(|| gradient_of(s));
                 Some(PlanInput {
                     name: name(v),
                     shape: microbatch::of_all(&self.request.shapes[i], micro_batches),
@@ -228,8 +231,23 @@ impl Lowering<'_> {
                 seed: self.storages[s].seeded.then(|| gradient_of(s)),
             })
             .collect();
+        let plan_inner = self
+            .typed
+            .inner
+            .iter()
+            .zip(inner)
+            .map(|(&v, &s)| PlanInner {
+                name: name(v),
+                shape: self.typed.facts[v.index()]
+                    .as_ref()
+                    .map_or(vec![], |f| microbatch::of_all(&f.shape, micro_batches)),
+                gradient: gradient_of(s),
+            })
+            .collect();
         let zeroed = inputs
             .iter()
+            .filter(|_| self.request.input_gradients)
+            .chain(inner)
             .filter(|&&s| gradients && !self.storages[s].written)
             .map(|&s| gradient_of(s))
             .collect();
@@ -300,7 +318,9 @@ impl Lowering<'_> {
         Plan {
             inputs: plan_inputs,
             targets: plan_targets,
+            inner: plan_inner,
             rewrites: Vec::new(),
+            packed: self.packed,
             isa: self.request.isa,
             steps,
             backward,

@@ -23,7 +23,6 @@ fn convolution(channels: usize) -> Graph {
         opset: 17,
         notes: vec![],
         metadata: Default::default(),
-        used: Default::default(),
     }
 }
 
