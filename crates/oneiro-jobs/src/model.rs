@@ -134,9 +134,7 @@ impl LoadedModel {
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
-            (Some(node), None) if matches!(node.op.op_type(), "Relu" | "Clip") => {
-                node.outputs.first().copied().flatten()
-            }
+            (Some(node), None) if node.op.obeys_relu_rule() => node.outputs.first().copied().flatten(),
             _ => None,
         }
     }

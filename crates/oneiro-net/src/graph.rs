@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ops::Operator;
+pub use crate::kernels::Bounds;
+pub use crate::ops::{Attribute, Attributes, Fact, Facts, Normalization, Operator, build};
 use crate::tensor::{DType, Tensor};
 
 mod builder;

@@ -27,7 +27,7 @@ pub use crate::attributes::{Attribute, Attributes};
 pub use facts::{Fact, Facts};
 pub use kernel::{Backward, Forward, Kernel, Operand};
 pub(crate) use kernel::{put, put_with};
-pub use operator::{Built, Layout, Operator, Reach, Site, Unsupported};
+pub use operator::{Built, Layout, Normalization, Operator, Reach, Site, Unsupported};
 pub use registry::build;
 
 pub mod array;
@@ -43,6 +43,7 @@ mod operator;
 mod registry;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod weight_form;
 
 /// Integers below this are exact in f32.
 pub(crate) const EXACT_INTEGERS: usize = 1 << f32::MANTISSA_DIGITS;

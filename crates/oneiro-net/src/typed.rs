@@ -8,17 +8,12 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::kernels::{Arena, Epilogue, EpilogueFunction, Isa, Region};
 use crate::ops::array::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
 use crate::ops::array::tap::Tap;
-use crate::ops::control_flow::Choose;
-use crate::ops::nn::activation::Activation;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
 /// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to compute is
 /// small beside the weights, which lie in the file.
 pub const MAX_COMPUTED: usize = 1 << 30;
-
-/// Operators that read a repeated number of any size, as weights; their shape rules never look at it.
-const WEIGHTED: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// A node whose inputs and outputs have known shapes.
 #[derive(Debug, Clone)]
@@ -98,10 +93,11 @@ impl Typed {
                 let inputs: Vec<Option<&Fact>> =
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
                 let epilogue =
-                    own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                    node.op.epilogue(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
                 let mut reads = node.inputs.clone();
-                if let Some(choose) = node.op.as_any().downcast_ref::<Choose>() {
-                    let chosen = choose.chosen(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                let chosen =
+                    node.op.chosen_inputs(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                if let Some(chosen) = chosen {
                     for (i, read) in reads.iter_mut().enumerate().skip(1) {
                         *read = read.filter(|_| chosen.contains(&i));
                     }
@@ -218,11 +214,6 @@ impl Typed {
     }
 }
 
-/// The clamp that an operator is in itself.
-fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
-    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs).map(EpilogueFunction::clip)).transpose()
-}
-
 /// Which nodes the targets depend on.
 pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     let mut live = vec![false; graph.values.len()];
@@ -308,9 +299,7 @@ pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
 /// A shape rule's refusal with the node's name.
 fn shape_error(graph: &Graph, node: &Node, why: OpError) -> Error {
     match node_error(graph, node, why) {
-        Error::Node { node: name, op, why } if !node.op.as_any().is::<Unsupported>() => {
-            Error::Shape { node: name, op, why }
-        }
+        Error::Node { node: name, op, why } if node.op.is_supported() => Error::Shape { node: name, op, why },
         error => error,
     }
 }
@@ -326,7 +315,7 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     let large = constants().find(|t| t.repeated_bytes() > MAX_ELEMENTS * size_of::<f32>());
     if let Some(large) = large
         && !op.is_view()
-        && !WEIGHTED.contains(&op.op_type())
+        && !op.takes_large_constants()
     {
         return Err(OpError(format!("a constant of shape {:?} is too large", large.shape())));
     }

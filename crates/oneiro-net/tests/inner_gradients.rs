@@ -100,10 +100,8 @@ fn without_input_gradients_they_are_the_same_bits() {
 fn micro_batches_give_the_same_bits() {
     let graph = graph();
     let of = |size: usize, threads: usize| {
-        let request = Request {
-            micro_batch_size: Some(size),
-            ..request(&graph, &["sum", "mean"], &["relu", "conv"])
-        };
+        let request =
+            Request { micro_batch_size: Some(size), ..request(&graph, &["sum", "mean"], &["relu", "conv"]) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let session = run(&graph, &request);

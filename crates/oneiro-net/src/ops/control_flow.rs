@@ -60,6 +60,10 @@ impl Operator for Choose {
         sources.get(chosen.start + index).cloned()
     }
 
+    fn chosen_inputs(&self, inputs: Facts<'_>) -> Result<Option<std::ops::Range<usize>>, OpError> {
+        self.chosen(inputs).map(Some)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -2,14 +2,16 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
-use crate::kernels::Isa;
 use crate::kernels::blocked::{BLOCK, blocks_of};
+use crate::kernels::{EpilogueFunction, Isa};
 use crate::ops::batch_independence;
 use crate::ops::facts::{Fact, Facts};
 use crate::ops::kernel::Kernel;
+use crate::ops::weight_form::WeightForm;
 use crate::reads::Reads;
 use crate::tensor::Tensor;
 
@@ -89,6 +91,21 @@ impl Built {
     pub fn new(kernel: impl Kernel + 'static, n: usize) -> Self {
         Self::over(kernel, (0..n).collect())
     }
+}
+
+/// Normalizations, by the axes of their statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normalization {
+    /// Constant statistics of the training data, one a channel.
+    Batch,
+    /// A channel of an entry.
+    Instance,
+    /// A group of channels of an entry.
+    Group,
+    /// The last axes.
+    Layer,
+    /// The last axes, without a mean.
+    RootMeanSquare,
 }
 
 /// What a node computes.
@@ -179,7 +196,107 @@ pub trait Operator: Debug + Send + Sync + Any {
         None
     }
 
-    /// This operator with a larger set of attributes known to passes, for pattern matching.
+    /// Whether this runtime has the operator.
+    fn is_supported(&self) -> bool {
+        true
+    }
+
+    /// The activation function that the operator is in itself: its kernel copies, the step's epilogue computes.
+    fn epilogue(&self, _inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
+        Ok(None)
+    }
+
+    /// For a choice between inputs by a constant: the inputs chosen, of all behind input 0.
+    fn chosen_inputs(&self, _inputs: Facts<'_>) -> Result<Option<Range<usize>>, OpError> {
+        Ok(None)
+    }
+
+    /// How its constants belong to the channels of its result.
+    fn weight_form(&self) -> Option<WeightForm> {
+        None
+    }
+
+    /// Whether a constant operand may repeat one number to any size, as weights: the shape rule never reads it.
+    fn takes_large_constants(&self) -> bool {
+        false
+    }
+
+    /// Whether input 0 has a batch on axis 0, channels on axis 1 and positions behind.
+    fn reads_channels_first(&self) -> bool {
+        false
+    }
+
+    /// Whether integers that state nothing but the result's shape may differ between the whole batch and a part.
+    fn states_shape_only(&self, _whole: &[i64], _part: &[i64]) -> bool {
+        false
+    }
+
+    /// Whether it computes shapes, constants or element types, never a layer that somebody means by a name.
+    fn is_bookkeeping(&self) -> bool {
+        false
+    }
+
+    /// Whether it is an activation function.
+    fn is_activation(&self) -> bool {
+        false
+    }
+
+    /// Whether rules for the gradients of ReLUs ([`crate::ReluRule`]) apply.
+    fn obeys_relu_rule(&self) -> bool {
+        false
+    }
+
+    /// The normalization that it is.
+    fn normalization(&self) -> Option<Normalization> {
+        None
+    }
+
+    /// Whether it adds its operands.
+    fn is_sum(&self) -> bool {
+        false
+    }
+
+    /// Whether it puts its operands side by side along an axis.
+    fn concatenates(&self) -> bool {
+        false
+    }
+
+    /// Whether it reduces whole axes to one number.
+    fn reduces_axes(&self) -> bool {
+        false
+    }
+
+    /// Whether each element of the result is one of input 0, at another place.
+    fn picks_elements(&self) -> bool {
+        false
+    }
+
+    /// Whether the result has the numbers of input 0, in another shape, order or format.
+    fn keeps_numbers(&self) -> bool {
+        false
+    }
+
+    /// Whether input 0 holds integers that stand for real numbers.
+    fn decodes_integers(&self) -> bool {
+        false
+    }
+
+    /// Slope and offset of max(0, min(1, slope·x + offset)).
+    fn hard_sigmoid(&self) -> Option<(f32, f32)> {
+        None
+    }
+
+    /// The axes of extent 1 that it adds, as an attribute; `Some(None)` if input 1 says them.
+    fn unsqueezed_axes(&self) -> Option<Option<&[i64]>> {
+        None
+    }
+
+    /// The order into which it brings the axes, as an attribute.
+    fn permutation(&self) -> Option<&[usize]> {
+        None
+    }
+
+    /// This operator as its own type, for passes over operators of one family.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -203,6 +320,10 @@ impl Operator for Unsupported {
 
     fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
         Err(OpError("this operator is not supported".into()))
+    }
+
+    fn is_supported(&self) -> bool {
+        false
     }
 
     fn as_any(&self) -> &dyn Any {

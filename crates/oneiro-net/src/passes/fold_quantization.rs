@@ -10,7 +10,7 @@ use crate::ops::nn::activation::Activation;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
-    if site.node.op.op_type() != "DequantizeLinear" {
+    if !site.node.op.decodes_integers() {
         return Err("it does not dequantize".into());
     }
     let (index, producer) = site.only_producer()?;

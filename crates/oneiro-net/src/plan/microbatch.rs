@@ -191,15 +191,10 @@ fn agree([whole, part]: [&Typed; 2], node: &TypedNode, [batch, micro_batch_size]
     })
 }
 
-/// Whether integers state nothing but a result's shape, which is compared anyway: `Reshape`, and the extent of
-/// axis 0 in a `Resize` that names all extents.
+/// Whether integers state nothing but a result's shape, which is compared anyway.
 fn only_shapes(node: &TypedNode, all: &Tensor, some: &Tensor) -> bool {
     let (Ok(all), Ok(some)) = (all.as_ints(), some.as_ints()) else { return false };
-    match node.op.op_type() {
-        "Reshape" => true,
-        "Resize" => all.len() > 2 && all.len() == some.len() && all[1..] == some[1..],
-        _ => false,
-    }
+    node.op.states_shape_only(all, some)
 }
 
 /// The shape of the whole batch, from that of one micro-batch.

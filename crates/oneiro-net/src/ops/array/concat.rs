@@ -120,6 +120,10 @@ impl Operator for Concat {
         sources.concatenated(axis(self.axis, output.shape.len()).ok()?, &output.shape)
     }
 
+    fn concatenates(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -162,6 +162,10 @@ impl Operator for Folding {
         Reach::Nothing
     }
 
+    fn is_bookkeeping(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

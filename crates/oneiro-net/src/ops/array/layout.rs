@@ -461,6 +461,27 @@ impl Operator for Movement {
         self.origin(inputs, index).ok()?.axes_of(sources.get(0)?)
     }
 
+    fn picks_elements(&self) -> bool {
+        matches!(
+            self,
+            Movement::Gather { .. }
+                | Movement::Slice { .. }
+                | Movement::Split { .. }
+                | Movement::Transpose(_)
+        )
+    }
+
+    fn keeps_numbers(&self) -> bool {
+        matches!(self, Movement::Transpose(_))
+    }
+
+    fn permutation(&self) -> Option<&[usize]> {
+        match self {
+            Movement::Transpose(order) => order.as_deref(),
+            _ => None,
+        }
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

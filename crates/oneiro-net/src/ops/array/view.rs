@@ -231,6 +231,25 @@ impl Operator for View {
         }
     }
 
+    fn is_bookkeeping(&self) -> bool {
+        matches!(self, View::Cast(_) | View::CastLike)
+    }
+
+    fn keeps_numbers(&self) -> bool {
+        true
+    }
+
+    fn states_shape_only(&self, _whole: &[i64], _part: &[i64]) -> bool {
+        matches!(self, View::Reshape { .. })
+    }
+
+    fn unsqueezed_axes(&self) -> Option<Option<&[i64]>> {
+        match self {
+            View::Unsqueeze(axes) => Some(axes.as_deref()),
+            _ => None,
+        }
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -21,7 +21,9 @@ use rayon::prelude::*;
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per};
+use crate::ops::Normalization;
 use crate::ops::blocked::{Maps, padded};
+use crate::ops::weight_form::WeightForm;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, batch_independence,
     put_with,
@@ -150,6 +152,14 @@ impl Operator for BatchNorm {
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         if self.training { Reach::Whole } else { Reach::Point }
+    }
+
+    fn weight_form(&self) -> Option<WeightForm> {
+        Some(WeightForm::Channelwise)
+    }
+
+    fn normalization(&self) -> Option<Normalization> {
+        Some(Normalization::Batch)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -13,6 +13,7 @@ use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::cnn::conv::blocked::{BlockedConv, FirstConv};
 use crate::ops::cnn::window::{Window, WindowAttributes, three};
+use crate::ops::weight_form::WeightForm;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Layout, Operator, Reach, Site,
     batch_independence, put,
@@ -174,6 +175,18 @@ impl Operator for Conv {
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         let pointwise = self.resolve(sources.facts).is_ok_and(|w| w.kernel.iter().all(|&k| k == 1));
         Some(sources.convolved(&output.shape, pointwise))
+    }
+
+    fn weight_form(&self) -> Option<WeightForm> {
+        Some(WeightForm::Filters)
+    }
+
+    fn takes_large_constants(&self) -> bool {
+        true
+    }
+
+    fn reads_channels_first(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {

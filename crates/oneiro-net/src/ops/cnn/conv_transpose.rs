@@ -12,6 +12,7 @@ use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::array::constant::{MAX_EXTENT, check_volume};
 use crate::ops::cnn::window::{MAX_SPATIAL, three};
+use crate::ops::weight_form::WeightForm;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, batch_independence,
 };
@@ -224,6 +225,18 @@ impl Operator for ConvTranspose {
 
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         Some(sources.convolved(&output.shape, false))
+    }
+
+    fn weight_form(&self) -> Option<WeightForm> {
+        Some(WeightForm::Transposed { groups: self.groups() })
+    }
+
+    fn takes_large_constants(&self) -> bool {
+        true
+    }
+
+    fn reads_channels_first(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {

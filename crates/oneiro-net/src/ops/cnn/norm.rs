@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::axes::{Axes, Kind, Part, Sources};
 use crate::error::OpError;
+use crate::ops::Normalization;
 use crate::ops::array::broadcast::{Walk, broadcast};
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis,
@@ -184,6 +185,15 @@ impl Operator for Norm {
             (Rows::Group { .. }, Ok(x)) => (1..x.len()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    fn normalization(&self) -> Option<Normalization> {
+        Some(match self.rows {
+            Rows::Instance => Normalization::Instance,
+            Rows::Group { .. } => Normalization::Group,
+            Rows::From { centred: true, .. } => Normalization::Layer,
+            Rows::From { .. } => Normalization::RootMeanSquare,
+        })
     }
 
     fn as_any(&self) -> &dyn Any {

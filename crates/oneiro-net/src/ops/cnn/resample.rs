@@ -154,6 +154,11 @@ impl Operator for Resample {
         at.map_or_else(|| (0..x.len()).collect(), |at| vec![at])
     }
 
+    fn states_shape_only(&self, whole: &[i64], part: &[i64]) -> bool {
+        // The extent of axis 0, where all extents are named.
+        self.op_type() == "Resize" && whole.len() > 2 && whole.len() == part.len() && whole[1..] == part[1..]
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -210,6 +210,14 @@ impl Operator for Binary {
         blocked::built(self.function, site)
     }
 
+    fn is_activation(&self) -> bool {
+        self.function == Function::PRelu
+    }
+
+    fn is_sum(&self) -> bool {
+        self.function == Function::Add
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -225,6 +225,14 @@ impl Operator for Quantization {
         sources.get(0).cloned()
     }
 
+    fn keeps_numbers(&self) -> bool {
+        true
+    }
+
+    fn decodes_integers(&self) -> bool {
+        matches!(self, Quantization::From(_))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

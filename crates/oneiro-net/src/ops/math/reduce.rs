@@ -190,6 +190,10 @@ impl Operator for Reduce {
         sources.reduced(&Reduce::axes(self, sources.facts).ok()?, self.keep)
     }
 
+    fn reduces_axes(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -293,14 +293,6 @@ struct Unary {
     kind: Kind,
 }
 
-/// Slope and offset of clamp(slope·x + offset, 0, 1), if an operator is a `HardSigmoid`.
-pub fn hard_sigmoid(op: &dyn Operator) -> Option<(f32, f32)> {
-    match op.as_any().downcast_ref::<Unary>()?.kind {
-        Kind::Table(Function::HardSigmoid { alpha, beta }) => Some((alpha, beta)),
-        _ => None,
-    }
-}
-
 /// Where the function is: here, or with the kernels.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -320,6 +312,21 @@ pub(crate) fn smooth(op: &dyn Operator) -> Option<Smooth> {
 pub(crate) fn swish() -> Arc<dyn Operator> {
     Arc::new(Unary { name: "Swish".into(), kind: Kind::Smooth(Smooth::Swish(1.0)) })
 }
+
+/// Functions that networks have behind their layers.
+const ACTIVATIONS: &[&str] = &[
+    "Celu",
+    "Elu",
+    "Gelu",
+    "HardSwish",
+    "LeakyRelu",
+    "Mish",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Swish",
+    "Tanh",
+];
 
 impl Operator for Unary {
     fn op_type(&self) -> &str {
@@ -354,6 +361,17 @@ impl Operator for Unary {
             Kind::Smooth(function) => Built::new(Curve { isa: site.isa, function }, 1),
             Kind::Table(function) => Built::new(Map(function), 1),
         })
+    }
+
+    fn is_activation(&self) -> bool {
+        ACTIVATIONS.contains(&self.name.as_str())
+    }
+
+    fn hard_sigmoid(&self) -> Option<(f32, f32)> {
+        match self.kind {
+            Kind::Table(Function::HardSigmoid { alpha, beta }) => Some((alpha, beta)),
+            _ => None,
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

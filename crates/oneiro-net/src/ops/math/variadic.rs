@@ -125,6 +125,10 @@ impl Operator for Variadic {
         sources.broadcast(&output.shape)
     }
 
+    fn is_sum(&self) -> bool {
+        matches!(self, Variadic::Sum)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

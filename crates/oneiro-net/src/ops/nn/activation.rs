@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::axes::{Axes, Sources};
 use crate::error::OpError;
-use crate::kernels::Bounds;
 use crate::kernels::blocked::{Map, Per};
+use crate::kernels::{Bounds, EpilogueFunction};
 use crate::ops::blocked::Maps;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, batch_independence, put,
@@ -111,6 +111,18 @@ impl Operator for Activation {
 
     fn axes(&self, sources: &Sources<'_>, _output: &Fact, _index: usize) -> Option<Axes> {
         sources.get(0).cloned()
+    }
+
+    fn epilogue(&self, inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
+        self.bounds(inputs).map(EpilogueFunction::clip).map(Some)
+    }
+
+    fn is_activation(&self) -> bool {
+        true
+    }
+
+    fn obeys_relu_rule(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -11,6 +11,7 @@ use crate::error::OpError;
 use crate::kernels::{self, Isa};
 use crate::ops::array::constant::check_volume;
 use crate::ops::nn::matmul::{Pair, Product};
+use crate::ops::weight_form::WeightForm;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, batch_independence,
 };
@@ -173,6 +174,17 @@ impl Operator for Dense {
             Dense::MatMul => (false, false),
         };
         sources.multiplied([trans_a, trans_b], &output.shape)
+    }
+
+    fn weight_form(&self) -> Option<WeightForm> {
+        Some(match self {
+            Dense::Gemm { trans_b: true, .. } => WeightForm::Rows,
+            _ => WeightForm::Columns,
+        })
+    }
+
+    fn takes_large_constants(&self) -> bool {
+        true
     }
 
     fn as_any(&self) -> &dyn Any {
