@@ -134,9 +134,7 @@ impl LoadedModel {
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
-            (Some(node), None) if matches!(node.op.op_type(), "Relu" | "Clip") => {
-                node.outputs.first().copied().flatten()
-            }
+            (Some(node), None) if node.op.obeys_relu_rule() => node.outputs.first().copied().flatten(),
             _ => None,
         }
     }
@@ -238,7 +236,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
         let text = card_path.as_deref().map(read_card).transpose()?;
         (source, text, card_path)
     };
-    let Source { graph, hash, mut files, bytes } = source;
+    let Source { graph, hash, mut files, bytes, weight_files } = source;
     files.extend(card_path.clone());
     let mut card = match (&args.prepared, &card_text) {
         (Some(card), _) => card.clone(),
@@ -281,6 +279,9 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let is_blocked = !Blocked::new(&graph, None).is_empty();
     let could_not = || format!("could not use {}", args.model);
     let mut model = Model::new(graph, card).with_context(could_not)?;
+    if let Some(files) = weight_files {
+        model = model.with_weight_files(files);
+    }
     if given.is_empty() || !values.is_empty() {
         model = model.fed(&values).with_context(could_not)?;
     }

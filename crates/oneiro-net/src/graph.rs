@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ops::Operator;
+pub use crate::kernels::Bounds;
+pub use crate::ops::{Attribute, Attributes, Fact, Facts, Normalization, Operator, build};
 use crate::tensor::{DType, Tensor};
 
 mod builder;
@@ -83,23 +84,6 @@ pub struct Graph {
     pub notes: Vec<String>,
     /// The metadata that the file carries.
     pub metadata: BTreeMap<String, String>,
-    /// Told of bytes of the file that a plan has taken what it needs from.
-    pub used: Used,
-}
-
-/// Whom to tell that bytes of a model have been read and are not needed in memory for now; they may be read again.
-///
-/// A caller who maps the file into memory can then give the pages back.
-#[derive(Clone, Default)]
-pub struct Used(pub Option<Arc<OfUsed>>);
-
-/// What is told of bytes that have been read.
-pub type OfUsed = dyn Fn(&[u8]) + Send + Sync;
-
-impl std::fmt::Debug for Used {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Used(..)" } else { "Used(nobody)" })
-    }
 }
 
 impl Graph {

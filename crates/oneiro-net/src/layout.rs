@@ -99,7 +99,6 @@ mod tests {
             opset: 17,
             notes: vec![],
             metadata: Default::default(),
-            used: Default::default(),
         }
     }
 

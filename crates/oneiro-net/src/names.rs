@@ -18,9 +18,6 @@ pub struct Names<'a> {
     short: Vec<(&'a str, &'a str)>,
 }
 
-/// Operators that compute shapes and constants, never a layer somebody means by a module's name.
-const BOOKKEEPING: &[&str] = &["Constant", "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike"];
-
 impl<'a> Names<'a> {
     /// Names of a graph, with short names as (short, tensor or node).
     pub fn new(graph: &'a Graph, short: &[(&'a str, &'a str)]) -> Self {
@@ -137,7 +134,7 @@ impl<'a> Names<'a> {
             .nodes
             .iter()
             .rev()
-            .find(|n| n.module.as_deref().is_some_and(inside) && !BOOKKEEPING.contains(&n.op.op_type()))
+            .find(|n| n.module.as_deref().is_some_and(inside) && !n.op.is_bookkeeping())
             .and_then(|n| first_output(n).ok())
     }
 
@@ -187,7 +184,7 @@ impl<'a> Names<'a> {
     fn unknown(&self, name: &str) -> Error {
         let mut candidates: Vec<&str> = self.short.iter().map(|(s, _)| *s).chain(self.modules()).collect();
         if candidates.is_empty() {
-            let computed = |n: &&crate::graph::Node| !BOOKKEEPING.contains(&n.op.op_type());
+            let computed = |n: &&crate::graph::Node| !n.op.is_bookkeeping();
             candidates.extend(self.graph.nodes.iter().filter(computed).map(|n| n.name.as_str()));
         }
         candidates.sort_by_key(|c| (distance(name, c), c.len(), *c));

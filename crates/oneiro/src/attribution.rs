@@ -37,7 +37,6 @@ use crate::error::{Error, Result};
 
 mod baseline;
 mod cam_layer;
-mod cut;
 pub mod grad_cam;
 pub mod gradient;
 pub mod gradient_x_input;

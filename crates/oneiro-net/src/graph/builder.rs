@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::attributes::{Attribute, Attributes};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input, Node, Used, Value, ValueId};
+use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops::{self, Unsupported};
 use crate::tensor::{DType, Tensor};
 
@@ -137,7 +137,6 @@ impl Builder {
             opset: OPSET,
             notes: vec![],
             metadata: BTreeMap::new(),
-            used: Used::default(),
         }
     }
 }

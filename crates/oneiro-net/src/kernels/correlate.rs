@@ -19,6 +19,7 @@ pub(crate) use columns::Reading;
 pub use geometry::{ConvGeometry, Phase};
 
 use super::clip::{Clip, MASK_BITS};
+use super::epilogue::{Epilogue, EpilogueFunction};
 use super::gemm::TileShape;
 use super::isa::Isa;
 use super::scratch::Disjoint;
@@ -109,27 +110,6 @@ impl PackedWeights {
     }
 }
 
-/// What is done to every result before it leaves the cache.
-#[derive(Debug)]
-pub enum Epilogue<'a> {
-    /// Nothing.
-    None,
-    /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. ReLU is `low: 0, high: ∞`.
-    ///
-    /// Masks hold one row for each (image, channel), [`mask_words`](super::mask_words) of the plane each,
-    /// every word of which is written: bit p % 32 of word p / 32 is position p.
-    Clip {
-        /// Lower bound.
-        low: f32,
-        /// Upper bound.
-        high: f32,
-        /// Set where `x <= low`.
-        below: Option<&'a mut [u32]>,
-        /// Set where `x >= high`.
-        above: Option<&'a mut [u32]>,
-    },
-}
-
 impl Correlation {
     /// Packs weights; `weight(group, out, input, tap)` reads one.
     ///
@@ -211,11 +191,26 @@ impl Correlation {
         }
     }
 
-    /// The clip of an epilogue, checked.
+    /// The clip of an epilogue.
+    ///
+    /// # Panics
+    /// Where the epilogue has other work, or the grid is not the whole destination.
     pub(super) fn clip_of<'a>(&self, epilogue: Epilogue<'a>) -> Option<Clip<'a>> {
-        let Epilogue::Clip { low, high, below, above } = epilogue else { return None };
+        let Epilogue { add: None, slopes: None, activation_masks: [None, None], function } = epilogue else {
+            panic!("a correlation in plain order clips only");
+        };
+        let EpilogueFunction::Clip { bounds, below, above } = function? else {
+            panic!("a correlation in plain order clips only");
+        };
         assert!(self.is_whole(), "a clip needs a correlation that writes its whole destination: {self:?}");
-        Some(Clip::new(self.batch * self.groups * self.c_out, volume(self.dst), low, high, below, above))
+        Some(Clip::new(
+            self.batch * self.groups * self.c_out,
+            volume(self.dst),
+            bounds.low,
+            bounds.high,
+            below,
+            above,
+        ))
     }
 
     /// Products of one output.

@@ -213,8 +213,7 @@ impl Case {
                 operands: &operands,
                 output: out,
                 saved: bytemuck::cast_slice_mut(words),
-                clip: None,
-                swish: None,
+                epilogue: crate::kernels::Epilogue::none(),
                 in_place: &[],
             };
             kernel.forward(&mut io);
@@ -244,8 +243,7 @@ impl Case {
                     gradient,
                     accumulate,
                     saved: bytemuck::cast_slice(&words),
-                    gates: [None; 2],
-                    slopes: None,
+                    epilogue: crate::kernels::Epilogue::none(),
                 });
                 let shift = if accumulate { 1.0 } else { 0.0 };
                 let gradient = arena.slice(dx);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::graph::ValueId;
-use crate::ops::binary::{Binary, Function};
-use crate::ops::conv::{BIAS, Conv, WEIGHTS};
-use crate::ops::pool::Pool;
+use crate::ops::cnn::conv::{BIAS, Conv, WEIGHTS};
+use crate::ops::cnn::pool::Pool;
+use crate::ops::math::binary::{Binary, Function};
 use crate::ops::{Fact, Facts};
 use crate::tensor::{Tensor, volume};
 use crate::typed::TypedNode;
@@ -21,7 +21,7 @@ const TAP_COST: usize = 10;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let (index, producer) = site.only_producer()?;
-    if producer.attached.is_some() {
+    if producer.epilogue.is_some() {
         return Err("an activation function is attached to the first".into());
     }
     let (first, second) = (producer.op.as_any(), site.node.op.as_any());
@@ -54,7 +54,7 @@ impl<'a> Pair<'a> {
         }
         let pooled = Fact::float([&x.shape[..2], &y.shape[2..]].concat());
         self.check_cost(producer, [between, y], [y, &pooled], between)?;
-        let average = TypedNode { inputs: vec![producer.inputs[0]], attached: None, ..site.node.clone() };
+        let average = TypedNode { inputs: vec![producer.inputs[0]], epilogue: None, ..site.node.clone() };
         let node =
             TypedNode { op: producer.op.clone(), inputs: producer.inputs.clone(), ..site.node.clone() };
         Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
@@ -68,7 +68,7 @@ impl<'a> Pair<'a> {
         let mixed = Fact::float([&y.shape[..2], &x.shape[2..]].concat());
         self.check_cost(site.node, [y, between], [&mixed, y], x)?;
         let inputs = vec![producer.inputs[0], site.node.inputs[WEIGHTS]];
-        let convolution = TypedNode { inputs, attached: None, ..site.node.clone() };
+        let convolution = TypedNode { inputs, epilogue: None, ..site.node.clone() };
         let average = TypedNode { op: producer.op.clone(), inputs: vec![None], ..site.node.clone() };
         let facts = site.typed.input_facts(site.node);
         let Some(bias) = Facts(&facts).constant(BIAS)? else {
@@ -80,7 +80,7 @@ impl<'a> Pair<'a> {
         let sum = Binary { name: "Add".into(), function: Function::Add };
         let node = TypedNode { op: Arc::new(sum), inputs: vec![None], ..site.node.clone() };
         Ok(Patch {
-            before: vec![(convolution, mixed), (TypedNode { attached: None, ..average }, y.clone())],
+            before: vec![(convolution, mixed), (TypedNode { epilogue: None, ..average }, y.clone())],
             constants: vec![(1, bias)],
             ..Patch::new(index, node)
         })

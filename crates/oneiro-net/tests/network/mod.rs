@@ -47,7 +47,6 @@ impl Builder {
             opset: 17,
             notes: vec![],
             metadata: BTreeMap::new(),
-            used: Default::default(),
         }
     }
 

@@ -35,7 +35,6 @@ impl Builder {
                 opset: 17,
                 notes: vec![],
                 metadata: Default::default(),
-                used: Default::default(),
             },
         }
     }

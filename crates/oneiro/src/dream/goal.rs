@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oneiro_net::{CpuSession, Plan, Request, Session};
+use oneiro_net::{CpuSession, Request, Session};
 
 use super::planes::resize;
 use oneiro_image::Image;
@@ -113,7 +113,7 @@ fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) ->
     let values = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
     let (graph, targets) = model.viewed(&values, &shapes)?;
     let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
-    let plan = Plan::compile(&graph, &request).map_err(|error| {
+    let plan = model.compile(&graph, &request).map_err(|error| {
         let values: Vec<_> = values.iter().map(|target| target.value).collect();
         model.explained(error, &values)
     })?;

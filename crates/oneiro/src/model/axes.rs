@@ -265,7 +265,7 @@ impl Model {
             (None, Some(shape)) => Err(self.unknown_channels(&layered, value, &shape)),
             (None, None) => {
                 // The error of the node that cannot be computed.
-                typed::Typed::new(&self.graph, shapes, &[value])?;
+                plan::accepts(&self.graph, &Request::of_shapes(shapes.to_vec(), vec![value]))?;
                 Err(Error::Settings(format!(
                     "nothing is known of the shape of \"{}\"",
                     self.graph.name(value)

@@ -158,11 +158,9 @@ impl Model {
     pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
         let blocked = match &error {
             oneiro_net::Error::Unsupported { .. } => true,
-            oneiro_net::Error::Node { node, why, .. } => {
+            oneiro_net::Error::Shape { node, why, .. } | oneiro_net::Error::Node { node, why, .. } => {
                 let is_missing = |n: &oneiro_net::graph::Node| {
-                    n.name == *node
-                        && n.op.as_any().is::<oneiro_net::ops::Unsupported>()
-                        && !n.inputs.is_empty()
+                    n.name == *node && !n.op.is_supported() && !n.inputs.is_empty()
                 };
                 why.contains("the data") || self.graph.nodes.iter().any(is_missing)
             }

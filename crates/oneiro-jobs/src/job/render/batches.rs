@@ -109,7 +109,7 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
     let views = preset.views.max(1);
     let accepts = |batch: usize| {
         let shapes = model.model.input_shapes(batch * views, preset.size)?;
-        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
+        ObjectiveSession::accepts(&model.model, std::slice::from_ref(objective), shapes)
     };
     let mut batch = wanted.min(pictures_at_once(rayon::current_num_threads(), views));
     while batch > 1 && accepts(batch).is_err() {

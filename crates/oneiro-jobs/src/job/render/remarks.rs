@@ -48,7 +48,7 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     };
     let why = "the gradient is zero or nearly so (a dead unit, a saturated output, weights that were never trained, a mask that is \
                black everywhere)";
-    let has_relu = work.model.model.graph.nodes.iter().any(|n| matches!(n.op.op_type(), "Relu" | "Clip"));
+    let has_relu = work.model.model.graph.nodes.iter().any(|n| n.op.obeys_relu_rule());
     let is_redirected = |f: &Finished| {
         let rule = work.settings[f.report.setting].preset.gradients.relu;
         has_relu && rule == ReluGradient::Redirected

@@ -3,7 +3,7 @@
 //! A file holds either pairs of `QuantizeLinear` and `DequantizeLinear` around ordinary operators (QDQ), or operators that
 //! take integers with their scales (`QLinearConv`, ONNX Runtime's `com.microsoft.QLinearAdd`, …), or such that quantize by a
 //! scale of the data (`DynamicQuantizeLinear`, `ConvInteger`). All become the first form here. Weights are dequantized
-//! exactly; values on data are clamped to their ranges, not rounded (`ops::quantize`), and a scale of the data, which then
+//! exactly; values on data are clamped to their ranges, not rounded (`ops::math::quantize`), and a scale of the data, which then
 //! changes nothing, is 1.
 
 use std::collections::{HashMap, HashSet};

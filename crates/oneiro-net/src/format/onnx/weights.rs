@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::proto::tensor_proto::{DataLocation, DataType};
 use super::proto::{StringStringEntryProto, TensorProto};
 use crate::error::{Error, Result};
-use crate::ops::constant::MAX_CLAIM;
+use crate::ops::array::constant::MAX_CLAIM;
 use crate::tensor::{Stored, Tensor};
 
 /// Reads the whole of a file beside the model, by the name that the model gives it.

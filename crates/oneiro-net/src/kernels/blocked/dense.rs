@@ -9,9 +9,10 @@ mod job;
 mod mirror;
 mod split;
 
-use super::tile::LANES;
-use super::{Ending, Packed, blocks_of, even};
+use super::lanes::LANES;
+use super::{Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
@@ -116,7 +117,7 @@ impl Dense {
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
@@ -126,8 +127,8 @@ impl Dense {
         if columns == 0 || c.batch * c.groups * out_blocks == 0 {
             return;
         }
-        let finish = ending.finish(dst, c.batch * c.groups * out_blocks, dst_plane);
-        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, finish };
+        let epilogue = epilogue.addresses(dst, c.batch * c.groups * out_blocks, dst_plane);
+        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, epilogue };
         let split = self.split(columns);
         let tasks = c.batch * c.groups * split.column_parts * split.panel_parts;
         let run = |task: usize| {

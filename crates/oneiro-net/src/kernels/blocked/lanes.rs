@@ -2,6 +2,9 @@
 
 use crate::kernels::functions::{BIAS, MANTISSA};
 
+/// Channels of a block, numbers of a register (or of a few) and bits of a mask word's half.
+pub(crate) const LANES: usize = 16;
+
 /// The numbers of a block of channels at one position.
 ///
 /// # Safety

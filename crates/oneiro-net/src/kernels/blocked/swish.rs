@@ -13,7 +13,7 @@ const RANGE: (f32, f32) = (-87.0, 89.0);
 /// # Safety
 /// The family's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
+pub(in crate::kernels) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
     // SAFETY: the caller has the instructions.
     unsafe {
         let one = X::splat(1.0);
@@ -48,8 +48,8 @@ unsafe fn exp<X: Lanes>(x: X) -> X {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::blocked::families::families;
-    use crate::kernels::blocked::tile::LANES;
+    use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+    use crate::kernels::blocked::lanes::LANES;
     use crate::kernels::isa::Isa;
 
     struct Call<'a> {
@@ -59,7 +59,7 @@ mod tests {
         slope: &'a mut [f32],
     }
 
-    families! {
+    isa_dispatch! {
         fn run(&mut Call<'_>) = each
     }
 

@@ -8,12 +8,9 @@
 //! apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three dimensions. Each
 //! number of the source is broadcast and meets V registers of weights.
 
-use super::finish::Finish;
-use super::lanes::Lanes;
+use super::lanes::{LANES, Lanes};
+use crate::kernels::epilogue::EpilogueAddresses;
 use crate::kernels::isa::Isa;
-
-/// Output channels in a register block.
-pub(crate) const LANES: usize = 16;
 
 /// One product for a tile.
 #[derive(Clone, Copy)]
@@ -46,7 +43,7 @@ pub(crate) struct TileCall {
     /// Whether what `out` holds was written long before.
     pub(crate) far: bool,
     /// What to do with the finished sums; null: nothing.
-    pub(crate) finish: *const Finish,
+    pub(crate) epilogue: *const EpilogueAddresses,
     /// Index of the first output in masks, and from one block and one position to the next.
     pub(crate) mask_at: usize,
     pub(crate) mask_block: usize,
@@ -68,10 +65,10 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
         if call.far {
             fetch::<X, R, V>(call, call.out);
         }
-        if !call.finish.is_null() {
-            let finish = &*call.finish;
-            let place = call.out.offset_from(finish.base);
-            for also in [finish.add, finish.factors] {
+        if !call.epilogue.is_null() {
+            let epilogue = &*call.epilogue;
+            let place = call.out.offset_from(epilogue.base);
+            for also in [epilogue.add, epilogue.factors] {
                 if !also.is_null() {
                     fetch::<X, R, V>(call, also.offset(place));
                 }
@@ -102,7 +99,7 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
                 weights = weights.add(V * LANES);
             }
         }
-        if call.finish.is_null() {
+        if call.epilogue.is_null() {
             for v in 0..V {
                 let out = call.out.add(v * call.out_block);
                 let start = X::load(if call.start.is_null() { out } else { call.start.add(v * LANES) });
@@ -122,13 +119,13 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
                 sum[j][v] = before.add(sum[j][v]);
             }
         }
-        finish(call, &mut sum);
+        apply_epilogue(call, &mut sum);
         for v in 0..V {
             for j in 0..R {
                 sum[j][v].store(call.out.add(v * call.out_block + j * call.out_step));
             }
         }
-        if (*call.finish).swish.is_some() {
+        if (*call.epilogue).swish.is_some() {
             swish_of::<X>(call, R, V);
         }
     }
@@ -153,24 +150,24 @@ unsafe fn fetch<X: Lanes, const R: usize, const V: usize>(call: &TileCall, from:
 /// the sums in memory from the beginning.
 ///
 /// # Safety
-/// As for [`Tile`], with the finish there.
+/// As for [`Tile`], with the epilogue there.
 #[inline(always)]
-unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
-    // SAFETY: the caller grants the outputs, and what the finish asks for at them.
+unsafe fn apply_epilogue<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
+    // SAFETY: the caller grants the outputs, and what the epilogue asks for at them.
     unsafe {
-        let finish = &*call.finish;
-        let place = call.out.offset_from(finish.base);
+        let epilogue = &*call.epilogue;
+        let place = call.out.offset_from(epilogue.base);
         let at = |v: usize, j: usize| v * call.out_block + j * call.out_step;
-        if !finish.add.is_null() {
-            let add = finish.add.offset(place);
+        if !epilogue.add.is_null() {
+            let add = epilogue.add.offset(place);
             for v in 0..V {
                 for j in 0..R {
                     sum[j][v] = sum[j][v].add(X::load(add.add(at(v, j))));
                 }
             }
         }
-        if !finish.factors.is_null() {
-            let factors = finish.factors.offset(place);
+        if !epilogue.factors.is_null() {
+            let factors = epilogue.factors.offset(place);
             for v in 0..V {
                 for j in 0..R {
                     sum[j][v] = sum[j][v].mul(X::load(factors.add(at(v, j))));
@@ -178,28 +175,28 @@ unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum:
             }
         }
         let mask = |v: usize, j: usize| call.mask_at + v * call.mask_block + j * call.mask_step;
-        for gate in finish.gates {
-            if !gate.is_null() {
+        for activation_mask in epilogue.activation_masks {
+            if !activation_mask.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        sum[j][v] = sum[j][v].zero_where(*gate.add(mask(v, j)));
+                        sum[j][v] = sum[j][v].zero_where(*activation_mask.add(mask(v, j)));
                     }
                 }
             }
         }
-        if finish.clip {
-            let (low, high) = (X::splat(finish.low), X::splat(finish.high));
-            if !finish.below.is_null() {
+        if epilogue.clip {
+            let (low, high) = (X::splat(epilogue.low), X::splat(epilogue.high));
+            if !epilogue.below.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        *finish.below.add(mask(v, j)) = sum[j][v].clip(low, high).1;
+                        *epilogue.below.add(mask(v, j)) = sum[j][v].clip(low, high).1;
                     }
                 }
             }
-            if !finish.above.is_null() {
+            if !epilogue.above.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        *finish.above.add(mask(v, j)) = sum[j][v].clip(low, high).2;
+                        *epilogue.above.add(mask(v, j)) = sum[j][v].clip(low, high).2;
                     }
                 }
             }
@@ -215,16 +212,16 @@ unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum:
 /// x·sigmoid(αx) of the outputs of a tile, while they are in the first-level cache.
 ///
 /// # Safety
-/// As for [`Tile`], with a finish that has a swish.
+/// As for [`Tile`], with a epilogue that has a swish.
 #[inline(always)]
 unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     // SAFETY: the caller grants the outputs, and the slopes beside them.
     unsafe {
-        let finish = *call.finish;
+        let epilogue = *call.epilogue;
         for v in 0..blocks {
             for j in 0..positions {
                 let to = call.out.add(v * call.out_block + j * call.out_step);
-                finish.swish_of(X::load(to), to).store(to);
+                epilogue.swish_of(X::load(to), to).store(to);
             }
         }
     }

@@ -17,9 +17,10 @@ mod transforms;
 pub use line::{LineOutputs, LineWinograd};
 
 use super::dense::{PRODUCTS, WEIGHT_COST};
-use super::tile::LANES;
-use super::{Ending, Packed, Shared, blocks_of, even};
+use super::lanes::LANES;
+use super::{Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::{Epilogue, SharedEpilogue};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
@@ -157,7 +158,7 @@ impl Winograd {
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
@@ -166,7 +167,7 @@ impl Winograd {
         if dst.is_empty() {
             return;
         }
-        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let epilogue = SharedEpilogue(epilogue.addresses(dst, c.batch * out_blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let split = self.split();
         let tasks = c.batch * split.bands * split.panel_parts;
@@ -182,7 +183,7 @@ impl Winograd {
                 rows: even(split.bands, band, self.tiles(1)),
                 panels: even(split.panel_parts, part, panels),
                 accumulate,
-                finish: &finish,
+                epilogue: &epilogue,
             };
             SCRATCH.with_borrow_mut(|scratch| job.run(scratch));
         };
@@ -262,7 +263,7 @@ struct Job<'a> {
     rows: (usize, usize),
     panels: (usize, usize),
     accumulate: bool,
-    finish: &'a Shared,
+    epilogue: &'a SharedEpilogue,
 }
 
 impl Job<'_> {
@@ -339,7 +340,7 @@ impl Job<'_> {
                     size: [c.dst[1], c.dst[2]],
                     bias: w.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                     accumulate: self.accumulate,
-                    finish: self.finish.get(),
+                    epilogue: self.epilogue.get(),
                     mask: row * super::mask_plane(dst_plane) + start,
                 };
                 assert!(product.len() >= (points - 1) * out_point + from + tiles * LANES);

@@ -4,9 +4,9 @@
 //! are transposed in registers, into memory that stays in a first-level cache.
 
 use super::{Dense, Panel, Weights};
-use crate::kernels::blocked::families::families;
+use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
@@ -135,7 +135,7 @@ struct Transpose {
     columns: usize,
 }
 
-families! {
+isa_dispatch! {
     fn transpose(&Transpose) = transpose_in
 }
 

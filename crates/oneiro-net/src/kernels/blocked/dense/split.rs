@@ -2,7 +2,8 @@
 
 use super::{Dense, Weights};
 use crate::kernels::blocked::blocks_of;
-use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, most_positions};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{MAX_BLOCKS, most_positions};
 use crate::kernels::correlate::{Correlation, Reading};
 use crate::kernels::isa::Isa;
 use crate::kernels::team;

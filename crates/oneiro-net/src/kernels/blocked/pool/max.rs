@@ -2,8 +2,8 @@
 
 use super::window::Inner;
 use super::{Back, Piece};
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 use crate::kernels::pool::PoolGeometry;
 
 /// The largest of some numbers, and which tap it is.
@@ -238,8 +238,8 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
                         sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
                     }
                 }
-                if let Some(finish) = call.finish {
-                    sum = finish.apply(sum, dx, call.mask + to);
+                if let Some(epilogue) = call.epilogue {
+                    sum = epilogue.apply(sum, dx, call.mask + to);
                 }
                 sum.store(dx);
             }
@@ -283,8 +283,8 @@ unsafe fn gather_some<X: Lanes>(
                     }
                 }
             }
-            if let Some(finish) = call.finish {
-                sum = finish.apply(sum, dx, call.mask + at + x);
+            if let Some(epilogue) = call.epilogue {
+                sum = epilogue.apply(sum, dx, call.mask + at + x);
             }
             sum.store(dx);
         }

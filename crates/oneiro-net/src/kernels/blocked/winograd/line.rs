@@ -5,18 +5,21 @@
 //! up before they are transformed back.
 
 mod nested;
+mod tiles;
 mod transforms;
 
 use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
-use crate::kernels::blocked::tile::LANES;
-use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, even, mask_plane};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::{Packed, blocks_of, even, mask_plane};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::{Epilogue, SharedEpilogue};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
-use transforms::{Into, Lines, Matrices, OutOf, into, out_of};
+use tiles::{Into, Lines, OutOf};
+use transforms::{Matrices, into, out_of};
 
 /// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
 /// 2023 (Emerald Rapids).
@@ -238,7 +241,7 @@ impl LineWinograd {
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
@@ -248,7 +251,7 @@ impl LineWinograd {
             return;
         }
         c.check_grid();
-        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let epilogue = SharedEpilogue(epilogue.addresses(dst, c.batch * out_blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let lines = self.lines();
         let all = lines.outer * lines.tiles * lines.inner;
@@ -269,7 +272,7 @@ impl LineWinograd {
             let range = even(parts, task % parts, all);
             let panels = even(panel_parts, panel_part, panels);
             SCRATCH.with_borrow_mut(|scratch| {
-                self.task(scratch, lines, task / parts, range, panels, src, &dst, accumulate, &finish)
+                self.task(scratch, lines, task / parts, range, panels, src, &dst, accumulate, &epilogue)
             });
         });
     }
@@ -307,7 +310,7 @@ impl LineWinograd {
         src: &[f32],
         dst: &Disjoint<'_, f32>,
         accumulate: bool,
-        finish: &Shared,
+        epilogue: &SharedEpilogue,
     ) {
         let c = &self.correlation;
         let count = range.1 - range.0;
@@ -373,7 +376,7 @@ impl LineWinograd {
                 to: dst.pointer(row * dst_plane * LANES),
                 bias: self.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                 accumulate,
-                finish: finish.get(),
+                epilogue: epilogue.get(),
                 mask: row * mask_plane(dst_plane),
             };
             // SAFETY: every point has the tiles (asserted), the destination the plane (its end was asked for); outputs of a

@@ -1,6 +1,7 @@
 //! Transformed weights, and the products with transformed tiles at every point.
 
-use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
@@ -146,7 +147,7 @@ impl Products {
                             out_step: LANES,
                             far: false,
                             start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
-                            finish: std::ptr::null(),
+                            epilogue: std::ptr::null(),
                             mask_at: 0,
                             mask_block: 0,
                             mask_step: 0,

@@ -5,9 +5,9 @@
 //! takes four more, 16 instead of 28. All points are 0, ±1 and ∞, so that nothing is multiplied but by ½ in the filter: of 192
 //! channels the error is 1.6 times that of the direct sum, where F(4, 7) has 4 times.
 
-use super::transforms::{Into, OutOf, each_seen, each_tile};
+use super::tiles::{Into, OutOf, each_seen, each_tile};
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 
 /// Points of F(2, 3) times those of F(2, 2).
 pub(super) const POINTS: usize = OUTER * INNER;
