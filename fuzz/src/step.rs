@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oneiro_net::analysis::infer;
 use oneiro_net::axes::{self, Axes, FeatureMap};
 use oneiro_net::format::onnx;
 use oneiro_net::tensor::volume;
-use oneiro_net::typed::infer;
 use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, analysis, names::Names};
 
 /// Numbers that may be fed in all; larger networks are slow and show nothing else.

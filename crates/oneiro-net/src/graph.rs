@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use crate::kernels::Bounds;
-pub use crate::ops::{Attribute, Attributes, Fact, Facts, Normalization, Operator, build};
+pub use crate::ops::{Attribute, Attributes, Fact, Facts, Normalization, Operator, Unsupported, build};
 use crate::tensor::{DType, Tensor};
 
 mod builder;

@@ -14,11 +14,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oneiro_net::analysis;
 use oneiro_net::format::onnx;
+use oneiro_net::graph::Fact;
 use oneiro_net::graph::Graph;
-use oneiro_net::ops::Fact;
 use oneiro_net::tensor::{DType, Tensor};
-use oneiro_net::typed;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
 /// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
@@ -457,10 +457,10 @@ fn attempt(
     let fed: Vec<usize> = (0..inputs.len()).filter(|&i| flows(i)).collect();
     graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
     let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
-    let needed = typed::ancestors(&graph, &graph.outputs);
+    let needed = analysis::ancestors(&graph, &graph.outputs);
     // A branch of an `If` that is not taken may fail.
     let mut failure = None;
-    let facts = typed::infer(&graph, &shapes, &needed, |_, error| {
+    let facts = analysis::infer(&graph, &shapes, &needed, |_, error| {
         failure.get_or_insert(error);
         Ok(())
     })?;

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use oneiro_net::graph::{Attributes, build};
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
-use oneiro_net::ops::{Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 

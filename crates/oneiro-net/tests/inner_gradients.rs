@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim};
-use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::Tensor;
 use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, ValueId};
 

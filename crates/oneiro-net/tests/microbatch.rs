@@ -7,8 +7,8 @@ use std::sync::Arc;
 mod network;
 
 use network::{Builder, network};
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Graph, ValueId};
-use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::Tensor;
 use oneiro_net::{CpuSession, Plan, ReluRule, Request, Rules, Session};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use oneiro_net::axes::Axes;
+use oneiro_net::beginning::fed_channels_first;
 use oneiro_net::graph::Dim;
-use oneiro_net::layout;
 use oneiro_net::names::Names;
 use oneiro_net::{Graph, Plan, Request, ValueId};
 
@@ -164,7 +164,7 @@ impl Model {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
-        let (graph, turned) = layout::fed_channels_first(&self.graph, &pictures);
+        let (graph, turned) = fed_channels_first(&self.graph, &pictures);
         let replaced = self.replaced.iter().copied().chain(turned).collect();
         Self { graph, turned: true, replaced, ..self }
     }

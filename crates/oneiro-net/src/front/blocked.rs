@@ -129,6 +129,7 @@ fn trial(dims: Option<&[Dim]>) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::graph::Builder;
+    use crate::ops::Unsupported;
     use crate::tensor::Tensor;
 
     #[test]

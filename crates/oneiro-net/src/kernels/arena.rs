@@ -79,11 +79,6 @@ impl Arena {
         self.len
     }
 
-    /// Whether it holds nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// From now on regions are those of this micro-batch ([`Region::in_micro_batch`]); at first of number 0.
     pub fn select_micro_batch(&mut self, micro_batch: usize) {
         self.micro_batch = micro_batch;

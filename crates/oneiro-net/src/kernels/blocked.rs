@@ -89,8 +89,4 @@ impl Packed {
     fn as_mut_slice(&mut self) -> &mut [f32] {
         self.0.as_mut_slice()
     }
-
-    fn bytes(&self) -> usize {
-        self.0.len() * size_of::<f32>()
-    }
 }

@@ -108,13 +108,6 @@ impl Contraction {
         })
     }
 
-    /// Products of the whole contraction.
-    pub fn products(&self) -> u64 {
-        [self.batches.len(), self.rows.len(), self.columns.len(), self.depth.len()]
-            .iter()
-            .fold(1, |n, &m| n.saturating_mul(m as u64))
-    }
-
     /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. What the result's indices do not reach is 0,
     /// or stays.
     ///

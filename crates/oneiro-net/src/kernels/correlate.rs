@@ -84,16 +84,6 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// The instruction set they are packed for.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// Bytes that they take.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.data.as_slice())
-    }
-
     fn panels(&self) -> usize {
         self.rows.div_ceil(self.panel_rows)
     }

@@ -35,9 +35,9 @@ pub mod softmax;
 pub mod team;
 
 pub use arena::{Arena, Reader, Region};
-pub use clip::{MASK_BITS, mask_words};
+pub use clip::mask_words;
 pub use contract::{Contraction, Index};
-pub use correlate::{ConvGeometry, Correlation, PackedWeights, Phase};
+pub use correlate::{ConvGeometry, Correlation, PackedWeights};
 pub use elementwise::{MaskRows, ReluRule, apply_clip, clip_gradient, map, multiply, zip, zip_accumulate};
 pub use epilogue::{Bounds, Epilogue, EpilogueFunction, EpilogueSlices};
 pub use functions::{Smooth, apply_swish};

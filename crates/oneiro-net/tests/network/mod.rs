@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use oneiro_net::graph::{Attribute, Attributes, build};
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
-use oneiro_net::ops::{Attribute, Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 
 /// A network that grows node by node.

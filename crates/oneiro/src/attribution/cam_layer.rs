@@ -6,9 +6,9 @@
 //! the patches in the layers behind the last attention; such maps have no gradient, and one before them is
 //! taken.
 
+use oneiro_net::analysis;
 use oneiro_net::axes::Axes;
 use oneiro_net::graph::{Node, Normalization};
-use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::model::{Layered, Model};
 /// If there is none.
 pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize>]) -> Result<Vec<ValueId>> {
     let graph = &model.graph;
-    let needed = typed::ancestors(graph, targets);
+    let needed = analysis::ancestors(graph, targets);
     let layered = model.layered(targets, shapes)?;
     let has_map = |value: ValueId| {
         layered.map(value).is_some_and(|map| matches!(map.shape(), &[_, _, h, w] if h * w > 1))
@@ -193,8 +193,8 @@ impl Reading<'_> {
 mod tests {
     use super::*;
     use crate::card::Card;
+    use oneiro_net::graph::Attribute;
     use oneiro_net::graph::{Builder, Dim};
-    use oneiro_net::ops::Attribute;
     use oneiro_net::tensor::Tensor;
 
     /// A network that is being made.

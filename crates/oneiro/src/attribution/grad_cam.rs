@@ -5,7 +5,7 @@
 //! is max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each
 //! position for the centre of its share of the image, which layers without padding are off by a little.
 
-use oneiro_net::typed;
+use oneiro_net::analysis;
 use oneiro_net::{Rules, ValueId};
 
 use super::cam_layer;
@@ -79,7 +79,7 @@ pub(crate) fn layer_gradient(
     let (model, objective) = (target.model, &target.objective);
     let terms = objective.terms();
     let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
-    let needed = typed::ancestors(&model.graph, &targets);
+    let needed = analysis::ancestors(&model.graph, &targets);
     let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
     if !is_needed && !targets.contains(&at) {
         return Err(Error::Settings(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oneiro_net::front::{Blocked, cut_at, dims_from_readers, known_dims};
+use oneiro_net::beginning::{Blocked, cut_at, dims_from_readers, known_dims};
 use oneiro_net::graph::Dim;
 use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};

@@ -2,7 +2,7 @@
 //! width instead.
 
 use oneiro_net::ValueId;
-use oneiro_net::front::{View, viewed_input};
+use oneiro_net::beginning::{View, viewed_input};
 use oneiro_net::graph::{Dim, Graph, Node};
 use oneiro_net::tensor::Tensor;
 

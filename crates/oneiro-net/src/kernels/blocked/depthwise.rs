@@ -53,11 +53,6 @@ impl Depthwise {
         Depthwise { correlation, isa, weights: packed, bias }
     }
 
-    /// Bytes of the packed weights.
-    pub fn bytes(&self) -> usize {
-        self.weights.bytes()
-    }
-
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics

@@ -149,11 +149,6 @@ impl Winograd {
         self.outputs
     }
 
-    /// Bytes of the transformed weights.
-    pub fn bytes(&self) -> usize {
-        self.products.bytes()
-    }
-
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics

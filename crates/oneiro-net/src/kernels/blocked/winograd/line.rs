@@ -232,11 +232,6 @@ impl LineWinograd {
         self.outputs
     }
 
-    /// Bytes of the transformed weights.
-    pub fn bytes(&self) -> usize {
-        self.products.bytes() + self.last.as_ref().map_or(0, Products::bytes)
-    }
-
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics

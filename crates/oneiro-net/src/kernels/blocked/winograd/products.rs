@@ -86,10 +86,6 @@ impl Products {
         self.points * self.c_in * self.c_out * self.depth <= super::SMALL_WEIGHTS
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.weights.bytes()
-    }
-
     /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points `in_point` numbers
     /// apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are `shift` positions apart.
     pub(super) fn multiply(
