@@ -165,8 +165,8 @@ impl PictureInput {
 mod tests {
     use super::*;
     use crate::card::Card;
+    use oneiro_net::graph::Attribute;
     use oneiro_net::graph::{Builder, Dim};
-    use oneiro_net::ops::Attribute;
 
     /// Two pictures and a number: RGB, bands of another size, and a tensor.
     const CARD: &str = r#"

@@ -1,22 +1,22 @@
 //! A compiled network with objectives: values and input gradients of a batch.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use oneiro_net::graph::Dim;
 use oneiro_net::plan::{self, PlanInput};
-use oneiro_net::{CpuSession, Graph, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
+use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
 use crate::error::{Error, Result};
 use crate::input::InputMemory;
-use crate::model::{Activation, Model, Target, View};
+use crate::model::{Activation, Model, Target};
 use crate::objective::measure::{self, Coupling, Measure};
 use crate::objective::{Objective, Reads, Term, TermKind};
 
 mod features;
+mod planned;
 mod seeding;
 mod shown;
 
+use planned::{Planned, check_batch, check_terms, fixed_batch, planned};
 use shown::Shown;
 
 /// Where a term of an objective gets its value.
@@ -147,7 +147,7 @@ impl ObjectiveSession {
         let mut session = CpuSession::new(Arc::new(plan))?;
         let features = features::of_pictures(model, &mut session, objectives, &read, batch)?;
         let shown = Shown::of_inputs(model, session.plan(), batch);
-        let mut probe = Self {
+        let mut compiled = Self {
             session,
             bound: Vec::new(),
             coupled: Vec::new(),
@@ -159,8 +159,8 @@ impl ObjectiveSession {
             values: Vec::new(),
             weights: Vec::new(),
         };
-        probe.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
-        Ok(probe)
+        compiled.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
+        Ok(compiled)
     }
 
     /// Makes a measure of every term. Equal terms share theirs.
@@ -398,95 +398,6 @@ impl InputMemory for ObjectiveSession {
 
     fn gradient_of(&self, input: usize) -> &[f32] {
         self.input_gradient(input)
-    }
-}
-
-/// A network and request for objectives.
-struct Planned<'m> {
-    graph: Cow<'m, Graph>,
-    request: Request,
-    /// Captured values, then those that objectives read.
-    targets: Vec<Target>,
-    /// For every term of every objective, which target it reads.
-    read: Vec<Vec<Option<usize>>>,
-}
-
-fn planned<'m>(
-    model: &'m Model,
-    objectives: &[Objective],
-    captured: &[ValueId],
-    shapes: Vec<Vec<usize>>,
-) -> Result<Planned<'m>> {
-    let batch = model.batch(&shapes);
-    if objectives.len() > 1 && objectives.len() != batch {
-        return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
-    }
-    let as_it_is = |&value: &ValueId| Target { value, view: View::Everything };
-    let mut targets: Vec<Target> = captured.iter().map(as_it_is).collect();
-    // For every term that reads a layer, which target that is.
-    let mut read: Vec<Vec<Option<usize>>> = Vec::new();
-    for objective in objectives {
-        let terms = objective.terms();
-        if terms.iter().all(|t| t.reads() == Reads::Input) {
-            return Err(Error::Unit(format!(
-                "the objective \"{objective}\" asks for nothing of the network"
-            )));
-        }
-        let mut of_objective = Vec::new();
-        for term in terms {
-            if term.reads() == Reads::Input {
-                of_objective.push(None);
-                continue;
-            }
-            let target = model.target_of(term)?;
-            let known = targets.iter().skip(captured.len()).position(|&t| t == target);
-            of_objective.push(Some(known.map(|i| i + captured.len()).unwrap_or_else(|| {
-                targets.push(target);
-                targets.len() - 1
-            })));
-        }
-        read.push(of_objective);
-    }
-    // Captured values stay as they are in the graph; objectives read channels on axis 1.
-    let (graph, viewed) = model.viewed(&targets[captured.len()..], &shapes)?;
-    let planned = captured.iter().copied().chain(viewed).collect();
-    let request = Request::of_shapes(shapes, planned);
-    Ok(Planned { graph, request, targets, read })
-}
-
-/// Refuses targets that do not keep the entries of a batch apart; each with its name and shape.
-fn check_batch<'a>(targets: impl Iterator<Item = (&'a str, &'a [usize])>, batch: usize) -> Result<()> {
-    for (name, shape) in targets {
-        if shape.first() != Some(&batch) {
-            return Err(Error::Unit(format!(
-                "layer \"{name}\" has shape {shape:?}, whose first axis is not the batch of {batch}"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses terms that ask for something that their layer does not have. `shapes` are those of one entry.
-fn check_terms(objectives: &[Objective], read: &[Vec<Option<usize>>], shapes: &[Vec<usize>]) -> Result<()> {
-    for (objective, read) in objectives.iter().zip(read) {
-        for (term, target) in objective.terms().into_iter().zip(read) {
-            target.map_or(Ok(()), |t| term.check(&shapes[t])).map_err(Error::Unit)?;
-        }
-    }
-    Ok(())
-}
-
-/// An error of compiling, with a word about the batch if the file fixes it to another.
-fn fixed_batch(model: &Model, batch: usize, targets: &[ValueId], error: oneiro_net::Error) -> Error {
-    let fixed = model.graph.inputs.iter().find_map(|i| match i.dims.as_ref()?.first()? {
-        Dim::Fixed(n) if *n > 1 && *n != batch && i.dims.as_ref().is_some_and(|d| d.len() > 3) => Some(*n),
-        _ => None,
-    });
-    match fixed {
-        Some(n) => Error::Settings(format!(
-            "{error}; the file fixes its batch to {n} and this needs {batch}: export it with a batch of 1 or a free one"
-        )),
-        None => model.explained(error, targets),
     }
 }
 
