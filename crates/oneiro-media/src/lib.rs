@@ -43,7 +43,6 @@ mod npy;
 mod page;
 mod plot;
 mod read;
-mod resize;
 mod sheet;
 mod write;
 
@@ -54,14 +53,15 @@ pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
-pub use oneiro_image::{Image, MAX_PIXELS};
+pub use oneiro_image::{
+    CLASSIFY_CROP_FRACTION, Filter, Image, MAX_PIXELS, classify_crop, classify_scale, fit_center_crop, resize,
+};
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
 pub use read::{
     IMAGE_EXTENSIONS, decode_image, decode_image_alpha, decode_image_on_black, has_image_name, read_bytes,
     read_image, read_image_alpha,
 };
-pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
 pub use write::{
     PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_atomic_with, write_png,
