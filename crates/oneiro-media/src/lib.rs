@@ -31,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod alpha;
+mod atomic;
 mod bands;
 pub mod colormap;
 mod disturb;
@@ -38,19 +39,23 @@ mod error;
 mod film;
 mod font;
 mod levels;
+mod metadata;
 mod mosaic;
 mod npy;
 mod page;
 mod plot;
 mod read;
 mod sheet;
+mod text;
 mod write;
 
+pub use atomic::{write_atomic, write_atomic_with};
 pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
 pub use levels::{LEAST_CONTRAST, Levels};
+pub use metadata::{decode_text, read_text};
 pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
 pub use oneiro_image::{
@@ -63,6 +68,5 @@ pub use read::{
     read_image, read_image_alpha,
 };
 pub use sheet::{Cell, Sheet};
-pub use write::{
-    PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_atomic_with, write_png,
-};
+pub use text::PngText;
+pub use write::{encode_png, encode_png_alpha, write_png};
