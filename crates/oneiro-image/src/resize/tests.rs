@@ -71,8 +71,12 @@ fn a_crop_is_the_center_of_the_whole_resized_picture() {
         let whole = resize(&image, h, w, Filter::Triangle).unwrap();
         let start = |whole: usize, part: usize| ((whole - part) as f64 / 2.0).round_ties_even() as usize;
         let expected = whole.crop(start(w, width), start(h, height), width, height).unwrap();
-        assert_eq!(fit_center_crop(&image, height, width).unwrap(), expected, "{height}×{width}");
-        assert_eq!(classify_crop(&image, height, width, 1.0).unwrap(), expected, "{height}×{width}");
+        let cropped = fit_center_crop(&image, height, width).unwrap();
+        assert_eq!(cropped.shape(), expected.shape(), "{height}×{width}");
+        // Sampling points of the window are computed from its own edge, and rounded otherwise.
+        let near = cropped.data.iter().zip(&expected.data).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near, "{height}×{width}");
+        assert_eq!(classify_crop(&image, height, width, 1.0).unwrap(), cropped, "{height}×{width}");
     }
 }
 
@@ -95,10 +99,75 @@ fn a_flat_picture_stays_flat_and_an_unchanged_size_changes_nothing() {
 }
 
 #[test]
+fn extreme_ratios_are_those_of_pil() {
+    // PIL 13, mode F: height, width, new height, new width.
+    let cases = [
+        (1, 5000, 5000, 1, Filter::Triangle, [0.499897; 4], 2499.484),
+        (5000, 1, 1, 5000, Filter::Bicubic, [0.499931; 4], 2499.655),
+        (5000, 1, 3, 1, Filter::Triangle, [0.499809, 0.499809, 0.500000, 0.500014], 1.4998),
+        (1, 5000, 1, 3, Filter::Area, [0.499507, 0.499681, 0.500349, 0.499681], 1.4995),
+        (300, 400, 1, 1, Filter::Area, [0.499991; 4], 0.5000),
+        (1, 1, 500, 700, Filter::Bicubic, [0.0; 4], 0.0),
+        (2, 3, 400, 600, Filter::Triangle, [0.000000, 0.451613, 0.437097, 0.870968], 104516.13),
+        (2, 3, 400, 600, Filter::Bicubic, [-0.080543, 0.427450, 0.437331, 0.951511], 104516.13),
+        (2, 3, 400, 600, Filter::Area, [0.000000, 0.451613, 0.645161, 0.870968], 104516.13),
+    ];
+    for (h, w, new_h, new_w, filter, expected, sum) in cases {
+        let resized = resize(&pattern(h, w), new_h, new_w, filter).unwrap();
+        check(&resized, expected, sum, &format!("{h}×{w} to {new_h}×{new_w}, {filter:?}"));
+    }
+    // BILINEAR, and the centre of its result.
+    let cases = [
+        (1, 5000, 224, 224, [0.677923, 0.902722, 0.790827, 0.902722], 39655.23),
+        (5000, 1, 8, 8, [0.252016, 0.252016, 0.461694, 0.618952], 27.8710),
+        (5000, 3, 12, 40, [0.262498, 0.623793, 0.664678, 0.118143], 234.8129),
+        (3, 5000, 300, 5, [0.786935, 0.795968, 0.180645, 0.602419], 783.9516),
+    ];
+    for (h, w, new_h, new_w, expected, sum) in cases {
+        let cropped = fit_center_crop(&pattern(h, w), new_h, new_w).unwrap();
+        check(&cropped, expected, sum, &format!("{h}×{w} to {new_h}×{new_w}"));
+    }
+}
+
+#[test]
 fn a_picture_one_pixel_wide_and_very_high_is_cropped_without_being_enlarged_whole() {
     let sliver = Image::filled(1, 60_000, [0.5; 3]);
     let cropped = classify_crop(&sliver, 224, 224, CLASSIFY_CROP_FRACTION).unwrap();
     assert_eq!((cropped.height, cropped.width), (224, 224));
+}
+
+#[test]
+fn any_number_of_planes_is_resized_each_alone() {
+    let planes: Vec<Vec<f32>> =
+        (1..=9).map(|k| pattern(7, 11).plane(0).iter().map(|v| v * k as f32).collect()).collect();
+    for count in 1..=9 {
+        let bands = Image::new([count, 7, 11], planes[..count].concat()).unwrap();
+        let resized = resize(&bands, 5, 13, Filter::Triangle).unwrap();
+        assert_eq!(resized.shape(), [count, 5, 13]);
+        for (i, plane) in planes[..count].iter().enumerate() {
+            let alone = Image::new([1, 7, 11], plane.clone()).unwrap();
+            assert_eq!(resized.plane(i), resize(&alone, 5, 13, Filter::Triangle).unwrap().data);
+        }
+    }
+}
+
+/// Computed without vector instructions; sums in another order change a few of a million values.
+const BITS_OF_RESIZED_NOISE: u64 = 0xe52a_8b14_1ff6_c3a8;
+
+#[test]
+fn bits_are_the_same_on_every_instruction_set() {
+    let mut state = 1u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40 & 255) as f32 / 255.0
+    };
+    let image = Image::rgb(1500, 1500, (0..3 * 1500 * 1500).map(|_| noise()).collect()).unwrap();
+    let resized = resize(&image, 800, 900, Filter::Bicubic).unwrap();
+    // FNV-1a (Fowler, Noll, Vo).
+    let sum = resized.data.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, value| {
+        (sum ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3)
+    });
+    assert_eq!(sum, BITS_OF_RESIZED_NOISE);
 }
 
 #[test]
