@@ -61,6 +61,7 @@ pub mod regularizer;
 pub mod render;
 pub mod rng;
 pub mod spatial_activations;
+mod spectrum;
 pub mod statistics;
 pub mod transform;
 

@@ -21,6 +21,7 @@ use std::ops::{Add, Mul, Neg, Sub};
 mod arguments;
 mod expression;
 pub(crate) mod measure;
+mod quote;
 mod reference;
 mod term;
 mod unit;

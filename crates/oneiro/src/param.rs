@@ -38,7 +38,6 @@ mod masked;
 mod pixel;
 mod pyramid;
 mod shared;
-pub(crate) mod spectrum;
 
 pub use alpha::WithAlpha;
 pub use cppn::{Cppn, CppnOptions};
@@ -53,9 +52,9 @@ pub use shared::{Detail, Shared, SharedOptions};
 use crate::error::{Error, Result};
 use crate::parallel::{self, CHUNK};
 use crate::rng::Stream;
+use crate::spectrum::SpectrumWork;
 use crate::statistics::Statistics;
 use oneiro_image::Extent;
-use realfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -129,23 +128,10 @@ pub struct Work {
     squashed: Vec<f32>,
     /// An image-sized scratch buffer.
     image: Vec<f32>,
-    /// Scratch of one plane's spectrum, columns one after another.
-    columns: Vec<Complex32>,
-    /// The same, rows one after another.
-    rows: Vec<Complex32>,
-    /// Memory of each task of a Fourier transform.
-    lines: Vec<Lines>,
+    /// Of one plane's spectrum.
+    spectrum: SpectrumWork,
     /// Memory of each plane, where planes are worked on at once.
     planes: Vec<Work>,
-}
-
-/// Memory of a task of a Fourier transform.
-#[derive(Debug, Clone, Default)]
-struct Lines {
-    /// Half spectra of some rows.
-    rows: Vec<Complex32>,
-    /// Scratch of the FFT plans.
-    fft: Vec<Complex32>,
 }
 
 /// The last function before the image: what keeps values in 0–1.

@@ -30,14 +30,6 @@ const MAX_PARTS: usize = 1000;
 /// Nesting beyond which an expression is taken for a mistake.
 const MAX_DEPTH: usize = 64;
 
-/// A name in quotes if it needs them.
-pub(super) fn quote(name: &str) -> String {
-    let plain = !name.is_empty()
-        && !name.contains([',', '(', ')', '"', ':', '+', '*', '=', '[', ']'])
-        && !name.contains(char::is_whitespace);
-    if plain { name.to_owned() } else { format!("\"{name}\"") }
-}
-
 impl FromStr for Objective {
     type Err = ExpressionError;
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::objective::Reference;
-use crate::objective::expression::quote;
+use crate::objective::quote::quote;
 
 /// Where in space a neuron lies.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,11 +10,11 @@
 //! where irfft2 is normalised by 1/(H·W) and M mixes the channels ([`Mixing`]).
 
 use super::colors::Colors;
-use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::color::{Decorrelate, Mixing};
 use crate::error::Result;
 use crate::rng::Stream;
+use crate::spectrum::{Axis, Spectrum, natural_decay};
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -128,7 +128,7 @@ impl Param for Fourier {
         let mut image = image.to_vec();
         self.colors.unapply(&mut image);
         let mut params = vec![0.0; self.len()];
-        let mut work = self.work();
+        let mut work = self.spectrum.work();
         for (plane, params) in
             image.chunks_exact_mut(self.plane()).zip(params.chunks_exact_mut(self.plane_len()))
         {
@@ -138,13 +138,13 @@ impl Param for Fourier {
     }
 
     fn work(&self) -> Work {
-        Work { image: vec![0.0; self.extent.values()], ..self.spectrum.work() }
+        Work { image: vec![0.0; self.extent.values()], spectrum: self.spectrum.work(), ..Work::default() }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the spectrum of an image of {}", self.extent);
         for (plane, params) in out.chunks_exact_mut(self.plane()).zip(params.chunks_exact(self.plane_len())) {
-            self.spectrum.to_plane(params, work, plane);
+            self.spectrum.to_plane(params, &mut work.spectrum, plane);
         }
         self.colors.apply(out, &mut work.squashed);
     }
@@ -155,7 +155,7 @@ impl Param for Fourier {
         self.colors.adjoint(&mut gradient, &work.squashed);
         let planes = gradient.chunks_exact_mut(self.plane());
         for (plane, params) in planes.zip(grad_params.chunks_exact_mut(self.plane_len())) {
-            self.spectrum.to_plane_adjoint(plane, work, params);
+            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, params);
         }
         work.image = gradient;
     }

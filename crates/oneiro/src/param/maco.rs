@@ -21,11 +21,11 @@
 //! the magnitudes are fixed.
 
 use super::colors::Colors;
-use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{Param, ParamSources, Squash, Work, check_image, check_still, normal_numbers};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::rng::Stream;
+use crate::spectrum::{Axis, Spectrum, natural_decay};
 use crate::statistics::Statistics;
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,8 @@ impl Param for Maco {
             // Pairs and standardised phases as left by `image`, gradients on pairs.
             squashed: vec![0.0; 2 * self.spectrum.len()],
             image: vec![0.0; 2 * self.spectrum.len()],
-            ..self.spectrum.work()
+            spectrum: self.spectrum.work(),
+            ..Work::default()
         };
         Work {
             image: vec![0.0; self.extent.values()],
@@ -280,7 +281,7 @@ impl Param for Maco {
                 *standard = ((f64::from(*phase) - mean) / deviation) as f32;
             }
             self.entries(magnitudes, standard, &mut pairs);
-            self.spectrum.to_plane(&pairs, work, plane);
+            self.spectrum.to_plane(&pairs, &mut work.spectrum, plane);
             work.squashed = pairs;
         });
         self.colors.apply(out, &mut work.squashed);
@@ -293,7 +294,7 @@ impl Param for Maco {
         let channels = work.image.chunks_exact_mut(self.pixels()).zip(grad_params.chunks_exact_mut(entries));
         parallel::each(channels.zip(&mut work.planes), |_, ((plane, gradient), work)| {
             let mut on_pairs = std::mem::take(&mut work.image);
-            self.spectrum.to_plane_adjoint(plane, work, &mut on_pairs);
+            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, &mut on_pairs);
             self.entries_adjoint(&work.squashed, &on_pairs, gradient);
             work.image = on_pairs;
         });

@@ -3,7 +3,6 @@
 //! A half spectrum of a plane `[H, W]` has the entries `[H, W/2 + 1]` of a real Fourier transform, in numpy's
 //! order. As parameters they are pairs, `[H, W/2 + 1, (re, im)]`.
 
-use super::{Lines, Work};
 use crate::parallel;
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -13,6 +12,26 @@ use std::sync::Arc;
 /// Rows or columns that a task transforms: as many complex numbers as fill a cache line, so that those which lie across
 /// are read a line at a time.
 const LINES: usize = 8;
+
+/// Scratch memory of the transforms of one plane.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpectrumWork {
+    /// The half spectrum, columns one after another.
+    columns: Vec<Complex32>,
+    /// The half spectrum, rows one after another.
+    rows: Vec<Complex32>,
+    /// Memory of each task.
+    lines: Vec<Lines>,
+}
+
+/// Memory of a task of a transform.
+#[derive(Debug, Clone, Default)]
+struct Lines {
+    /// Half spectra of some rows.
+    rows: Vec<Complex32>,
+    /// Scratch of the FFT plans.
+    fft: Vec<Complex32>,
+}
 
 /// One axis of a transform.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +122,7 @@ impl Spectrum {
     }
 
     /// Scratch memory for one plane.
-    pub fn work(&self) -> Work {
+    pub fn work(&self) -> SpectrumWork {
         let scratch = [
             self.columns_forward.get_inplace_scratch_len(),
             self.columns_inverse.get_inplace_scratch_len(),
@@ -113,19 +132,18 @@ impl Spectrum {
         let scratch = scratch.into_iter().max().unwrap_or(0);
         let zero = Complex32::default();
         let lines = || Lines { rows: vec![zero; LINES * self.half()], fft: vec![zero; scratch] };
-        Work {
+        SpectrumWork {
             columns: vec![zero; self.scale.len()],
             rows: vec![zero; self.scale.len()],
             lines: (0..self.height.max(self.half()).div_ceil(LINES)).map(|_| lines()).collect(),
-            ..Work::default()
         }
     }
 
     /// plane = irfft2(scale · params): complex along y, then real along x, which ignores the imaginary parts
     /// of the columns that stand for themselves (numpy's convention).
-    pub fn to_plane(&self, params: &[f32], work: &mut Work, plane: &mut [f32]) {
+    pub fn to_plane(&self, params: &[f32], work: &mut SpectrumWork, plane: &mut [f32]) {
         let (half, height) = (self.half(), self.height);
-        let Work { columns, lines, .. } = work;
+        let SpectrumWork { columns, lines, .. } = work;
         parallel::each(columns.chunks_mut(LINES * height).zip(&mut *lines), |block, (columns, lines)| {
             for (k, column) in (block * LINES..).zip(columns.chunks_exact_mut(height)) {
                 let rows = params.chunks_exact(2 * half).zip(self.scale.chunks_exact(half));
@@ -156,7 +174,7 @@ impl Spectrum {
 
     /// grad_params = scale · weight · rfft2(grad_plane), where the weight is 2 for columns that stand for
     /// two. The plane is overwritten.
-    pub fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut Work, grad_params: &mut [f32]) {
+    pub fn to_plane_adjoint(&self, grad_plane: &mut [f32], work: &mut SpectrumWork, grad_params: &mut [f32]) {
         self.transform(grad_plane, work);
         self.read(work, grad_params, 2, |entry, scale, single, pair| {
             let entry = entry * if single { scale } else { 2.0 * scale };
@@ -166,7 +184,7 @@ impl Spectrum {
 
     /// The parameters whose plane this is: params = rfft2(plane) / (scale · H · W), the 1/(H·W) of the
     /// inverse transform being part of the scale. The plane is overwritten.
-    pub fn parameters_of(&self, plane: &mut [f32], work: &mut Work, params: &mut [f32]) {
+    pub fn parameters_of(&self, plane: &mut [f32], work: &mut SpectrumWork, params: &mut [f32]) {
         let pixels = (self.height * self.width) as f32;
         self.transform(plane, work);
         self.read(work, params, 2, |entry, scale, _, pair| {
@@ -176,15 +194,15 @@ impl Spectrum {
     }
 
     /// Writes the magnitudes of rfft2(plane), without normalisation, `[H, W/2 + 1]`. The plane is overwritten.
-    pub fn magnitudes_of(&self, plane: &mut [f32], work: &mut Work, magnitudes: &mut [f32]) {
+    pub fn magnitudes_of(&self, plane: &mut [f32], work: &mut SpectrumWork, magnitudes: &mut [f32]) {
         self.transform(plane, work);
         self.read(work, magnitudes, 1, |entry, _, _, magnitude| magnitude[0] = entry.norm());
     }
 
     /// rfft2 without normalisation, left in `work.columns`.
-    fn transform(&self, plane: &mut [f32], work: &mut Work) {
+    fn transform(&self, plane: &mut [f32], work: &mut SpectrumWork) {
         let (half, height) = (self.half(), self.height);
-        let Work { columns, rows, lines, .. } = work;
+        let SpectrumWork { columns, rows, lines } = work;
         let blocks = plane.chunks_mut(LINES * self.width).zip(rows.chunks_mut(LINES * half)).zip(&mut *lines);
         parallel::each(blocks, |_, ((plane, rows), lines)| {
             for (pixels, row) in plane.chunks_exact_mut(self.width).zip(rows.chunks_exact_mut(half)) {
@@ -205,7 +223,7 @@ impl Spectrum {
     /// result of `size` numbers an entry.
     fn read(
         &self,
-        work: &Work,
+        work: &SpectrumWork,
         result: &mut [f32],
         size: usize,
         write: impl Fn(Complex32, f32, bool, &mut [f32]) + Sync,
