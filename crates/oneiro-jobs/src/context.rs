@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use oneiro_net::Threads;
 
 use crate::observer::{Cancelled, Observer, Remark};
 
 /// Threads and observer of running jobs.
 pub struct Context {
-    pool: ThreadPool,
+    threads: Threads,
     observer: Arc<dyn Observer>,
 }
 
@@ -27,21 +27,24 @@ impl Context {
     /// # Errors
     /// As [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
-            .build()
-            .context("could not start the threads to compute with")?;
-        Ok(Self { pool, observer })
+        let threads =
+            Threads::new(threads.unwrap_or(0)).context("could not start the threads to compute with")?;
+        Ok(Self { threads, observer })
     }
 
     /// Runs work on these threads.
     pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(work)
+        self.threads.run(work)
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.threads.count()
+    }
+
+    /// The threads, for networks that run on them.
+    pub fn handle(&self) -> Threads {
+        self.threads.clone()
     }
 
     /// Who watches.

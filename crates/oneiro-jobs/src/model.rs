@@ -207,7 +207,7 @@ pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedMode
     for note in &loaded.notes {
         context.hold(note);
     }
-    loaded.model = loaded.model.for_pictures();
+    loaded.model = loaded.model.for_pictures().on(context.handle());
     Ok(loaded)
 }
 
@@ -215,7 +215,8 @@ pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedMode
 /// does not matter.
 pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     args.check_given(given)?;
-    let loaded = read(args, given)?;
+    let mut loaded = read(args, given)?;
+    loaded.model = loaded.model.on(context.handle());
     for note in &loaded.model.graph.notes {
         context.hold(note);
     }

@@ -55,6 +55,7 @@ pub mod plan;
 mod reads;
 mod session;
 pub mod tensor;
+mod threads;
 mod typed;
 
 /// Operations on graphs: where a network begins, and with which axes it is fed.
@@ -75,3 +76,4 @@ pub use graph::{Graph, ValueId};
 pub use kernels::{Isa, MaxPoolRule, ReluRule};
 pub use plan::{Plan, Request};
 pub use session::{CpuSession, Rules, Session};
+pub use threads::Threads;

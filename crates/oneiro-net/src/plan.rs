@@ -14,6 +14,7 @@ use crate::kernels::{EpilogueFunction, Isa, MaskRows, MaxPoolRule, Region};
 use crate::ops::{Kernel, Operand, cnn::pool};
 use crate::passes;
 use crate::tensor::{DType, Tensor};
+use crate::threads::Threads;
 use crate::typed::{MAX_COMPUTED, Typed};
 
 mod accepts;
@@ -54,6 +55,8 @@ pub struct Request {
     pub max_pool: MaxPoolRule,
     /// Instruction set of the kernels.
     pub isa: Isa,
+    /// Threads that the plan is made for and sessions run on.
+    pub threads: Threads,
     /// Bytes that activations, gradients and weights that no file holds may take in all.
     pub max_bytes: usize,
     /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a bit.
@@ -80,8 +83,7 @@ impl Request {
         Ok(Self::of_shapes(shapes, targets.to_vec()))
     }
 
-    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the current
-    /// pool.
+    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the caller.
     pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
         Self {
             shapes,
@@ -91,6 +93,7 @@ impl Request {
             inner_gradients: vec![],
             max_pool: MaxPoolRule::Exact,
             isa: Isa::detect(),
+            threads: Threads::default(),
             max_bytes: MAX_BYTES,
             micro_batch_size: None,
         }
@@ -209,6 +212,8 @@ pub struct Plan {
     pub packed: Vec<Bytes>,
     /// Instruction set of the kernels: part of what decides the bits.
     pub isa: Isa,
+    /// Threads that sessions run on.
+    pub threads: Threads,
     pub(crate) steps: Vec<Step>,
     pub(crate) backward: Vec<BackwardStep>,
     /// Gradients that nothing contributes to and that have to be zeroed.
@@ -222,8 +227,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles the part of a graph that the request's targets depend on.
+    /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
+        request.threads.run(|| Self::compile_here(graph, request))
+    }
+
+    fn compile_here(graph: &Graph, request: &Request) -> Result<Self> {
         check_shapes(graph, request)?;
         let computed = request.max_bytes.min(MAX_COMPUTED);
         let mut typed = typed_of(graph, request, computed)?;

@@ -47,7 +47,7 @@ pub trait Session: Send {
     fn inner_gradient(&self, inner: usize) -> &[f32];
 }
 
-/// The reference backend: this crate's kernels on the CPU, in the current `rayon` pool.
+/// The reference backend: this crate's kernels on the CPU, on the threads of its plan.
 #[allow(missing_debug_implementations)]
 pub struct CpuSession {
     plan: Arc<Plan>,
@@ -96,8 +96,8 @@ impl CpuSession {
     /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once for each
     /// micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
-        let plan = &self.plan;
-        match &mut self.memory {
+        let (plan, memory) = (&self.plan, &mut self.memory);
+        plan.threads.run(|| match memory {
             Memory::Replicas(replicas) => replicas.forward(plan, observe),
             Memory::One(arena) => {
                 forward_micro_batches(arena, plan, plan.micro_batches, observe);
@@ -107,17 +107,17 @@ impl CpuSession {
                     }
                 }
             }
-        }
+        });
     }
 
     /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as
     /// [`forward_observed`](Self::forward_observed) does.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
-        let plan = &self.plan;
-        match &mut self.memory {
+        let (plan, memory) = (&self.plan, &mut self.memory);
+        plan.threads.run(|| match memory {
             Memory::Replicas(replicas) => replicas.backward(plan, rules, observe),
             Memory::One(arena) => back_micro_batches(arena, plan, plan.micro_batches, rules, observe),
-        }
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use oneiro_net::axes::Axes;
 use oneiro_net::beginning::fed_channels_first;
 use oneiro_net::graph::Dim;
 use oneiro_net::names::Names;
-use oneiro_net::{Graph, Plan, Request, ValueId};
+use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
@@ -58,6 +58,8 @@ pub struct Model {
     known: head::Known,
     /// The files that hold the weights, where their memory can be given back.
     weight_files: Option<Arc<dyn WeightFiles>>,
+    /// Threads that its plans run on.
+    threads: Threads,
 }
 
 impl Model {
@@ -111,6 +113,7 @@ impl Model {
             declared,
             known,
             weight_files: None,
+            threads: Threads::default(),
         };
         model.give_all_axes()?;
         Ok(model)
@@ -122,10 +125,22 @@ impl Model {
         self
     }
 
-    /// Compiles this network's graph, or one made from it, and gives back the memory of weights that the plan has
-    /// packed.
+    /// The network with these threads for everything that is compiled of it.
+    pub fn on(mut self, threads: Threads) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Threads that sessions of this network run on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
+    /// the memory of weights that the plan has packed.
     pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
-        let mut plan = Plan::compile(graph, request)?;
+        let request = Request { threads: self.threads.clone(), ..request.clone() };
+        let mut plan = Plan::compile(graph, &request)?;
         let packed = std::mem::take(&mut plan.packed);
         if let Some(files) = &self.weight_files {
             packed.iter().for_each(|bytes| files.give_back(bytes));

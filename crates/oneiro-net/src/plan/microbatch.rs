@@ -96,7 +96,7 @@ pub(super) struct Split {
 impl Split {
     /// Splits worth trying, the best first; the whole batch as one is not among them.
     pub(super) fn choices(lean: &Typed, request: &Request) -> Vec<Split> {
-        let (batch, threads) = (entries(request), rayon::current_num_threads());
+        let (batch, threads) = (entries(request), request.threads.count());
         let ways = match request.micro_batch_size {
             Some(given) if given == 0 || !batch.is_multiple_of(given) => vec![],
             Some(micro_batch_size) => {

@@ -322,6 +322,7 @@ impl Lowering<'_> {
             rewrites: Vec::new(),
             packed: self.packed,
             isa: self.request.isa,
+            threads: self.request.threads.clone(),
             steps,
             backward,
             zeroed,
