@@ -11,6 +11,7 @@
 //! larger than what the network sees; the result is its middle.
 
 use crate::parallel;
+use oneiro_net::Threads;
 use rayon::prelude::*;
 
 use crate::card::InputKind;
@@ -60,6 +61,7 @@ pub struct Render {
     /// What each objective counts beside regularizers.
     weights: Vec<f64>,
     step: usize,
+    threads: Threads,
 }
 
 impl Render {
@@ -68,8 +70,19 @@ impl Render {
         Self::with_materials(model, preset, objectives, seed, &Materials::default())
     }
 
-    /// The same from pictures, behind a mask, or with statistics of other pictures than photographs.
+    /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than photographs. It runs
+    /// on the model's threads ([`Model::on`]).
     pub fn with_materials(
+        model: &Model,
+        preset: &Preset,
+        objectives: &[Objective],
+        seed: u64,
+        materials: &Materials,
+    ) -> Result<Self> {
+        model.threads().run(|| Self::prepare(model, preset, objectives, seed, materials))
+    }
+
+    fn prepare(
         model: &Model,
         preset: &Preset,
         objectives: &[Objective],
@@ -175,6 +188,7 @@ impl Render {
             start: vec![],
             entries,
             step: 0,
+            threads: model.threads().clone(),
         };
         render.start = render.evaluate(None)?;
         Ok(render)
@@ -217,6 +231,11 @@ impl Render {
 
     /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
+        self.threads.clone().run(|| self.advance())?;
+        Ok(&self.values)
+    }
+
+    fn advance(&mut self) -> Result<()> {
         let views = self.views();
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
@@ -240,7 +259,7 @@ impl Render {
         self.session.backward(&batch_item::rules(&self.preset, self.step));
         parallel::with_awake_workers(|| self.move_parameters());
         self.step += 1;
-        Ok(&self.values)
+        Ok(())
     }
 
     /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
@@ -324,6 +343,10 @@ impl Render {
     /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's
     /// size without its margin). Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
+        self.threads.clone().run(|| self.evaluate_here(pictures))
+    }
+
+    fn evaluate_here(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         let whole = &self.whole;
         parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
             entry.show_plainly(whole);
@@ -342,13 +365,11 @@ impl Render {
     /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
         let margin = self.margin;
-        self.entries
-            .par_iter_mut()
-            .map(|entry| {
-                entry.states.iter_mut().for_each(ImageState::draw_accepted);
-                entry.states.iter().map(|state| state.picture(margin)).collect()
-            })
-            .collect()
+        let drawn = |entry: &mut BatchItem| {
+            entry.states.iter_mut().for_each(ImageState::draw_accepted);
+            entry.states.iter().map(|state| state.picture(margin)).collect()
+        };
+        self.threads.run(|| self.entries.par_iter_mut().map(drawn).collect())
     }
 
     /// Ends the rendering: the pictures with their values.
