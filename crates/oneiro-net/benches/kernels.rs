@@ -1,7 +1,8 @@
-//! Times of the convolution kernels, each counted as the direct algorithm would do it: `cargo bench -p oneiro-net`.
+//! Times of the convolution kernels, each counted as the direct algorithm would do it:
+//! `cargo bench -p oneiro-net --features internals`.
 //!
-//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` says with how many
-//! threads.
+//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` says
+//! with how many threads.
 
 #![allow(missing_docs)] // criterion's entry points
 

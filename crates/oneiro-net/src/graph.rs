@@ -1,5 +1,5 @@
-//! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place; passes
-//! work on a [`crate::typed::Typed`] copy for given input shapes.
+//! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place;
+//! passes work on a [`crate::typed::Typed`] copy for given input shapes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Node {
     pub name: String,
     /// Path of the module of the original program that this node came from (`features.0`), if known.
     pub module: Option<String>,
-    /// What is computed.
+    /// The operator.
     pub op: Arc<dyn Operator>,
     /// Operands; `None` where an optional one is left out.
     pub inputs: Vec<Option<ValueId>>,
@@ -63,7 +63,7 @@ pub struct Input {
     pub value: ValueId,
     /// Shape as exported; `None` if the file gives none.
     pub dims: Option<Vec<Dim>>,
-    /// What the elements are.
+    /// Element type.
     pub dtype: DType,
 }
 
@@ -74,13 +74,13 @@ pub struct Graph {
     pub values: Vec<Value>,
     /// All nodes, each after the nodes it depends on.
     pub nodes: Vec<Node>,
-    /// What has to be fed, in the file's order.
+    /// Values that have to be fed, in the file's order.
     pub inputs: Vec<Input>,
-    /// What the network returns, in the file's order.
+    /// Results of the network, in the file's order.
     pub outputs: Vec<ValueId>,
     /// Version of the default operator set.
     pub opset: i64,
-    /// What a person should know of how the file was read (for instance that integers were dequantised).
+    /// Remarks for a person on how the file was read (for instance that integers were dequantised).
     pub notes: Vec<String>,
     /// The metadata that the file carries.
     pub metadata: BTreeMap<String, String>,

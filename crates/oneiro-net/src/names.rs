@@ -9,9 +9,10 @@ const SUGGESTIONS: usize = 5;
 /// The names of a graph's values.
 ///
 /// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
-/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an unambiguous
-/// suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts that Keras's exports put
-/// behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the node reads.
+/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an
+/// unambiguous suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts
+/// that Keras's exports put behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the
+/// node reads.
 #[derive(Debug)]
 pub struct Names<'a> {
     graph: &'a Graph,
@@ -89,7 +90,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is `net_1/conv3_1/Relu`.
+    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is
+    /// `net_1/conv3_1/Relu`.
     fn without_counts(&self, name: &str) -> Result<ValueId> {
         let plain = |scope: &str| match scope.rsplit_once('_') {
             Some((plain, count)) if !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()) => {

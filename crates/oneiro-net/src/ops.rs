@@ -1,4 +1,4 @@
-//! Operators: what a node computes, as ONNX defines it.
+//! Operators: the computation of a node, as ONNX defines it.
 //!
 //! | family | operators |
 //! |---|---|

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::broken;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId};
-use crate::kernels::{EpilogueFunction, Isa, MaskRows, MaxPoolRule, Region};
+use crate::graph::Graph;
+use crate::kernels::{EpilogueFunction, Isa, MaskRows, Region};
 use crate::ops::{Kernel, Operand, cnn::pool};
 use crate::passes;
 use crate::tensor::{DType, Tensor};
@@ -25,80 +25,17 @@ mod lowered;
 mod lowering;
 pub mod memory;
 mod microbatch;
+mod request;
 mod schedule;
 
 pub use accepts::{Accepted, accepts};
 pub use microbatch::keeps_entries_apart;
+pub use request::{MAX_BYTES, Request};
+
+use request::check_shapes;
 
 use lowering::Lowering;
 use microbatch::Split;
-
-/// Memory beyond which a request is refused rather than tried, unless it says otherwise.
-pub const MAX_BYTES: usize = 1 << 37;
-
-/// What to compile: input shapes, the values wanted, and whether and how gradients are wanted.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Shape of every input, in the graph's order.
-    pub shapes: Vec<Vec<usize>>,
-    /// The values that have to be readable, and from which gradients start.
-    pub targets: Vec<ValueId>,
-    /// Whether backward will be run.
-    pub gradients: bool,
-    /// Whether backward reaches the inputs. If not, it ends at the values of `inner_gradients`.
-    pub input_gradients: bool,
-    /// Values between inputs and targets whose gradients are kept ([`crate::Session::inner_gradient`]). Passes treat
-    /// them as targets: no step is merged with one behind such a value.
-    pub inner_gradients: Vec<ValueId>,
-    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
-    /// maxima and another the pooled values, and the arena has room for what is needed only.
-    pub max_pool: MaxPoolRule,
-    /// Instruction set of the kernels.
-    pub isa: Isa,
-    /// Threads that the plan is made for and sessions run on.
-    pub threads: Threads,
-    /// Bytes that activations, gradients and weights that no file holds may take in all.
-    pub max_bytes: usize,
-    /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a bit.
-    /// By default the sizes of the caches decide. The whole batch is one micro-batch where the size does not
-    /// divide it, or where a node is not known to work on each entry by itself; see [`Plan::micro_batches`].
-    pub micro_batch_size: Option<usize>,
-}
-
-impl Request {
-    /// Every input at its exported shape with this batch size; the rest as in [`Request::of_shapes`].
-    pub fn new(graph: &Graph, batch: usize, targets: &[ValueId]) -> Result<Self> {
-        let shapes = (0..graph.inputs.len())
-            .map(|i| {
-                let mut shape = graph.default_shape(i).ok_or_else(|| {
-                    let name = graph.name(graph.inputs[i].value);
-                    Error::Request(format!("the model gives no shape for input \"{name}\""))
-                })?;
-                if let Some(n) = shape.first_mut() {
-                    *n = batch;
-                }
-                Ok(shape)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self::of_shapes(shapes, targets.to_vec()))
-    }
-
-    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the caller.
-    pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
-        Self {
-            shapes,
-            targets,
-            gradients: true,
-            input_gradients: true,
-            inner_gradients: vec![],
-            max_pool: MaxPoolRule::Exact,
-            isa: Isa::detect(),
-            threads: Threads::default(),
-            max_bytes: MAX_BYTES,
-            micro_batch_size: None,
-        }
-    }
-}
 
 /// One kernel of the schedule.
 #[derive(Debug)]
@@ -117,7 +54,7 @@ pub(crate) struct Step {
     pub mask_rows: MaskRows,
 }
 
-/// What is known of a step.
+/// Name, operator and cost of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepInfo<'a> {
     /// Name of its node.
@@ -130,7 +67,8 @@ pub struct StepInfo<'a> {
     pub method: String,
 }
 
-/// The activation function of a step, with the regions of its masks or slopes; none if the step does not run back.
+/// The activation function of a step, with the regions of its masks or slopes; none if the step does not run
+/// back.
 pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 
 /// The gradients that one step of the backward schedule computes.
@@ -138,8 +76,8 @@ pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// Whether the last contribution to the output's gradient has applied the step's activation mask, under the
-    /// exact rule.
+    /// Whether the last contribution to the output's gradient has applied the step's activation mask, under
+    /// the exact rule.
     pub masked: bool,
     pub gradients: Vec<OperandGradient>,
 }
@@ -199,16 +137,16 @@ pub struct PlanInner {
 /// A compiled network. Immutable; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {
-    /// What is fed, in the graph's order.
+    /// Fed values, in the graph's order.
     pub inputs: Vec<PlanInput>,
-    /// What was asked for, in the request's order.
+    /// Values that were asked for, in the request's order.
     pub targets: Vec<PlanTarget>,
     /// Values whose gradients are kept, in the request's order.
     pub inner: Vec<PlanInner>,
-    /// What the passes did: (pass, node).
+    /// Rewrites of the passes: (pass, node).
     pub rewrites: Vec<(&'static str, String)>,
-    /// Bytes of the model's file whose content the kernels hold in packed form, so that the plan reads them no
-    /// more. A caller who maps the file can give their pages back.
+    /// Bytes of the model's file whose content the kernels hold in packed form, so that the plan reads them
+    /// no more. A caller who maps the file can give their pages back.
     pub packed: Vec<Bytes>,
     /// Instruction set of the kernels: part of what decides the bits.
     pub isa: Isa,
@@ -221,8 +159,8 @@ pub struct Plan {
     pub(crate) arena_len: usize,
     /// Micro-batches of a batch; the steps are those of one.
     pub(crate) micro_batches: usize,
-    /// Micro-batches that run at one time, each in an arena of its own, on one thread; if 1, every micro-batch has
-    /// all threads.
+    /// Micro-batches that run at one time, each in an arena of its own, on one thread; if 1, every
+    /// micro-batch has all threads.
     pub(crate) replicas: usize,
 }
 
@@ -264,7 +202,8 @@ impl Plan {
             let as_wanted = plan.replicas == wanted.replicas || request.micro_batch_size.is_some();
             Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
         };
-        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short; the whole.
+        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short; the
+        // whole.
         let plan = whole.and_then(|whole| {
             Split::choices(&typed, request).into_iter().find_map(|wanted| in_micro_batches(wanted, &whole))
         });
@@ -328,9 +267,9 @@ impl Plan {
         self.micro_batches
     }
 
-    /// Number of micro-batches that run at one time, each on one thread and with memory of its own; the others
-    /// follow in that memory. If 1, every micro-batch has all threads. It is the number of threads that the plan
-    /// was made for; with another number the results are equal, but threads may wait.
+    /// Number of micro-batches that run at one time, each on one thread and with memory of its own; the
+    /// others follow in that memory. If 1, every micro-batch has all threads. It is the number of threads
+    /// that the plan was made for; with another number the results are equal, but threads may wait.
     pub fn replicas(&self) -> usize {
         self.replicas
     }
@@ -394,30 +333,4 @@ fn check_memory(request: &Request, arena: usize, weights: usize) -> Result<()> {
             size(arena)
         )
     }))
-}
-
-fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
-    if request.shapes.len() != graph.inputs.len() {
-        return Err(Error::Request(format!(
-            "{} input shapes for a network with {} inputs",
-            request.shapes.len(),
-            graph.inputs.len()
-        )));
-    }
-    for (input, shape) in graph.inputs.iter().zip(&request.shapes) {
-        let name = graph.name(input.value);
-        if shape.contains(&0) {
-            return Err(Error::Request(format!("input \"{name}\": shape {shape:?} is empty")));
-        }
-        if let Some(dims) = &input.dims {
-            let fits = dims.len() == shape.len();
-            if !fits {
-                return Err(Error::Request(format!(
-                    "input \"{name}\" has {} axes, the shape given is {shape:?}",
-                    dims.len()
-                )));
-            }
-        }
-    }
-    Ok(())
 }

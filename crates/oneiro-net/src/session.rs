@@ -26,9 +26,9 @@ impl Default for Rules {
 
 /// A network that runs: one small contract for every backend.
 ///
-/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the seeds
-/// (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its inputs
-/// written anew, as their memory is reused.
+/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the
+/// seeds (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its
+/// inputs written anew, as their memory is reused.
 pub trait Session: Send {
     /// The data of an input, to be written: (batch, …) as compiled.
     fn input_mut(&mut self, input: usize) -> &mut [f32];
@@ -36,14 +36,16 @@ pub trait Session: Send {
     fn forward(&mut self);
     /// The activations of a target after forward.
     fn activation(&self, target: usize) -> &[f32];
-    /// The gradient of the objective with respect to a target, to be added to, beside the target's activations.
+    /// The gradient of the objective with respect to a target, to be added to, beside the target's
+    /// activations.
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]);
     /// Computes the gradients with respect to all inputs.
     fn backward(&mut self, rules: &Rules);
     /// The gradient with respect to an input after backward.
     fn input_gradient(&self, input: usize) -> &[f32];
     /// The gradient with respect to an inner value after backward, by its place in
-    /// [`Request::inner_gradients`](crate::Request::inner_gradients); the seeds of a target that it is are included.
+    /// [`Request::inner_gradients`](crate::Request::inner_gradients); the seeds of a target that it is are
+    /// included.
     fn inner_gradient(&self, inner: usize) -> &[f32];
 }
 
@@ -93,8 +95,8 @@ impl CpuSession {
         }
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once for each
-    /// micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once
+    /// for each micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         let (plan, memory) = (&self.plan, &mut self.memory);
         plan.threads.run(|| match memory {
@@ -110,8 +112,8 @@ impl CpuSession {
         });
     }
 
-    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as
-    /// [`forward_observed`](Self::forward_observed) does.
+    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as
+    /// often as [`forward_observed`](Self::forward_observed) does.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let (plan, memory) = (&self.plan, &mut self.memory);
         plan.threads.run(|| match memory {

@@ -6,11 +6,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// Threads that plans are made for and sessions run on. Clones share them. The number of threads changes no bit of a
-/// result.
+/// Threads that plans are made for and sessions run on. Clones share them. The number of threads changes no
+/// bit of a result.
 ///
-/// By default work runs on the pool that the caller runs in: outside of any pool that is `rayon`'s global one, with a
-/// thread for each core, made once.
+/// By default work runs on the pool that the caller runs in: outside of any pool that is `rayon`'s global
+/// one, with a thread for each core, made once.
 #[derive(Clone, Default)]
 pub struct Threads(Option<Arc<ThreadPool>>);
 

@@ -11,8 +11,8 @@ use crate::ops::array::tap::Tap;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
-/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to compute is
-/// small beside the weights, which lie in the file.
+/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to
+/// compute is small beside the weights, which lie in the file.
 pub const MAX_COMPUTED: usize = 1 << 30;
 
 /// A node whose inputs and outputs have known shapes.
@@ -20,20 +20,21 @@ pub const MAX_COMPUTED: usize = 1 << 30;
 pub struct TypedNode {
     /// Name of the node in the file (the last one, where several were merged).
     pub name: String,
-    /// What is computed.
+    /// The operator.
     pub op: Arc<dyn Operator>,
     /// Operands.
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass epilogue.
+    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass
+    /// epilogue.
     pub epilogue: Option<EpilogueFunction>,
 }
 
 /// A graph for given input shapes.
 #[derive(Debug, Clone)]
 pub struct Typed {
-    /// What is known of each value; `None` for values that no target needs.
+    /// Facts of each value; `None` for values that no target needs.
     pub facts: Vec<Option<Fact>>,
     /// Nodes in topological order.
     pub nodes: Vec<TypedNode>,
@@ -51,7 +52,7 @@ impl Typed {
         Self::within(graph, shapes, targets, MAX_COMPUTED)
     }
 
-    /// The same with constants of at most so many bytes to be computed.
+    /// [`Typed::new`] with a limit on the bytes of computed constants.
     pub fn within(
         graph: &Graph,
         shapes: &[Vec<usize>],
@@ -59,7 +60,8 @@ impl Typed {
         max_bytes: usize,
     ) -> Result<Self> {
         let needed = ancestors(graph, targets);
-        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken may fail.
+        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken
+        // may fail.
         let mut failure = None;
         let facts = infer_within(graph, shapes, &needed, max_bytes, |_, error| {
             failure.get_or_insert(error);
@@ -127,8 +129,8 @@ impl Typed {
         node.inputs.iter().map(|v| v.and_then(|v| self.facts[v.index()].as_ref())).collect()
     }
 
-    /// Makes these values barriers whose gradients can be kept: each becomes a copy ([`Tap`]) of the value that its
-    /// node computes. Inputs need no copy.
+    /// Makes these values barriers whose gradients can be kept: each becomes a copy ([`Tap`]) of the value
+    /// that its node computes. Inputs need no copy.
     ///
     /// # Errors
     /// If no target depends on one, or it holds no real numbers that depend on the inputs.
@@ -232,8 +234,8 @@ pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     needed
 }
 
-/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that ends
-/// everything or leaves its outputs unknown.
+/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that
+/// ends everything or leaves its outputs unknown.
 pub fn infer(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -243,7 +245,7 @@ pub fn infer(
     infer_within(graph, shapes, needed, MAX_COMPUTED, on_error)
 }
 
-/// The same with constants of at most so many bytes to be computed.
+/// [`infer`] with a limit on the bytes of computed constants.
 pub fn infer_within(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -333,8 +335,8 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS && !shares(f)) {
         return Err(OpError(format!("a constant of shape {:?} is too large", fact.shape)));
     }
-    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that repeat a
-    // number are written out while a kernel runs.
+    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that
+    // repeat a number are written out while a kernel runs.
     if !facts.iter().all(|f| shares(&f)) {
         let operands: usize = constants().map(Tensor::repeated_bytes).sum();
         let results: usize = facts.iter().map(|f| f.len() * f.dtype.size()).sum();

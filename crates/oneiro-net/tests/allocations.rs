@@ -1,4 +1,5 @@
-//! A step allocates nothing but a word to each other thread of its team: counted by an allocator of this test's own.
+//! A step allocates nothing but a word to each other thread of its team: counted by an allocator of this
+//! test's own.
 //!
 //! One test in a file of its own, since the count is of the whole process.
 
@@ -48,7 +49,8 @@ fn a_step_allocates_nothing_for_its_kernels() {
         let plan = pool.install(|| Plan::compile(&graph, &request).unwrap());
         assert_eq!((plan.micro_batches(), plan.replicas()), (batch / micro_batch_size, replicas));
         let per_step = counted(&pool, plan);
-        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large the network is.
+        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large
+        // the network is.
         assert!(per_step <= 2, "{per_step} allocations in a step, {replicas} side by side");
     }
 }

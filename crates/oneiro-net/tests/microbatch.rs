@@ -37,7 +37,8 @@ fn plan(graph: &Graph, shapes: &[Vec<usize>], targets: &[ValueId], micro_batch_s
     plan_for(1, graph, shapes, targets, micro_batch_size)
 }
 
-/// The bits of all targets and of the gradients of all inputs, the second time, when memory holds what the first left.
+/// The bits of all targets and of the gradients of all inputs, the second time, when memory holds what the
+/// first left.
 fn bits(plan: Plan) -> Vec<Vec<u32>> {
     let mut session = CpuSession::new(Arc::new(plan)).unwrap();
     let mut last = Vec::new();
@@ -124,7 +125,8 @@ fn without_gradients_only_inputs_and_targets_are_kept() {
     assert_eq!(values(whole), values(part));
 }
 
-/// A network over one input, and whether it takes micro-batches. Either way, the bits are those of the whole batch.
+/// A network over one input, and whether it takes micro-batches. Either way, the bits are those of the whole
+/// batch.
 fn takes_micro_batches(shape: &[usize], build: impl Fn(&mut Builder, ValueId) -> ValueId) -> bool {
     let mut b = Builder::default();
     let x = b.value(None);

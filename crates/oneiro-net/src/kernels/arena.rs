@@ -64,7 +64,8 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Storage for `len` numbers. Where the system has no such memory the process ends; see [`Arena::try_new`].
+    /// Storage for `len` numbers. Where the system has no such memory the process ends; see
+    /// [`Arena::try_new`].
     pub fn new(len: usize) -> Arena {
         Arena { memory: Pages::new(len), len, micro_batch: 0 }
     }

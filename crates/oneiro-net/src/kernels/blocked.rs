@@ -1,11 +1,12 @@
 //! Kernels over values in blocks of channels.
 //!
-//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one position
-//! side by side, where one register (or a few) holds them. Blocks come before images, so that channels which follow each
-//! other do so in memory, whatever the batch: the parts of a concatenation are parts of one piece. Convolutions then read their source as it is, with no copy
-//! per tap, pooling and depthwise convolution need no shuffles, and Winograd's transforms are plain additions of
-//! registers. Lanes beyond the last channel hold numbers that nothing mixes with others: convolutions write zeros
-//! there and never read them.
+//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one
+//! position side by side, where one register (or a few) holds them. Blocks come before images, so that
+//! channels which follow each other do so in memory, whatever the batch: the parts of a concatenation are
+//! parts of one piece. Convolutions then read their source as it is, with no copy per tap, pooling and
+//! depthwise convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes
+//! beyond the last channel hold numbers that nothing mixes with others: convolutions write zeros there and
+//! never read them.
 
 mod dense;
 mod depthwise;
@@ -68,7 +69,8 @@ impl Packed {
         Packed(Pages::new(len))
     }
 
-    /// A bias `[groups · channels]` with every group padded to whole blocks by zeros; all zeros where there is none.
+    /// A bias `[groups · channels]` with every group padded to whole blocks by zeros; all zeros where there
+    /// is none.
     ///
     /// # Panics
     /// Where it has another length.

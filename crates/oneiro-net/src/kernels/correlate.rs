@@ -6,9 +6,10 @@
 //! source, multiplied by packed weights in register tiles (`gemm`), and finished by an [`Epilogue`] while
 //! they are in the cache.
 //!
-//! Every output is a sum of short chains of multiply-adds in a fixed order: it starts from the bias (or from what
-//! the destination holds) and goes through channels, then taps. Where a chain ends depends on the numbers of
-//! channels and taps alone, so blocks of columns, threads and the batch cannot change a bit of the result.
+//! Every output is a sum of short chains of multiply-adds in a fixed order: it starts from the bias (or from
+//! what the destination holds) and goes through channels, then taps. Where a chain ends depends on the
+//! numbers of channels and taps alone, so blocks of columns, threads and the batch cannot change a bit of the
+//! result.
 
 mod columns;
 mod geometry;

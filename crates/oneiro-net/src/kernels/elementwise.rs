@@ -145,8 +145,8 @@ impl MaskRows {
 
 /// Turns the gradient behind a clip into the gradient before it, in place.
 ///
-/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`] words for
-/// each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
+/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`]
+/// words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
 ///
 /// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is,
 /// except that where `below` is set only positive values pass and where `above` is set only negative ones.

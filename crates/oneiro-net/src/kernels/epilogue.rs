@@ -7,8 +7,9 @@
 //! | [`Epilogue`] | everything, as slices | kernels |
 //! | `EpilogueAddresses` | everything, as addresses | loops over registers |
 //!
-//! Forward, a step adds a residual and applies an activation function. Backward, the last contribution to a gradient
-//! multiplies it by the slopes or zeroes it by the activation masks of the step that computed the value.
+//! Forward, a step adds a residual and applies an activation function. Backward, the last contribution to a
+//! gradient multiplies it by the slopes or zeroes it by the activation masks of the step that computed the
+//! value.
 
 use super::blocked::lanes::{LANES, Lanes};
 use super::blocked::swish;
@@ -31,15 +32,15 @@ pub struct Bounds {
 
 /// An activation function, element by element.
 ///
-/// `M` says where the activation masks go and `S` where the slopes go: nowhere yet (`()`), to a region of the arena,
-/// or to a slice.
+/// `M` says where the activation masks go and `S` where the slopes go: nowhere yet (`()`), to a region of the
+/// arena, or to a slice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum EpilogueFunction<M = (), S = ()> {
     /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. ReLU is [0, ∞).
     ///
-    /// A mask holds one row for each plane of positions, [`mask_words`] words each, every word of which is written:
-    /// bit p % 32 of word p / 32 is element p of the row. In blocks of channels a plane has sixteen elements a
-    /// position.
+    /// A mask holds one row for each plane of positions, [`mask_words`] words each, every word of which is
+    /// written: bit p % 32 of word p / 32 is element p of the row. In blocks of channels a plane has sixteen
+    /// elements a position.
     Clip {
         /// The bounds.
         bounds: Bounds,
@@ -202,7 +203,8 @@ impl EpilogueAddresses {
     /// Applies the epilogue to one register of sums that goes to `to`, with its index in the masks.
     ///
     /// # Safety
-    /// The machine has the instructions; the addresses that are not null have the elements at the index and at `to`.
+    /// The machine has the instructions; the addresses that are not null have the elements at the index and
+    /// at `to`.
     #[inline(always)]
     pub(crate) unsafe fn apply<X: Lanes>(&self, mut sum: X, to: *const f32, mask: usize) -> X {
         // SAFETY: the caller grants the addresses.
@@ -261,6 +263,6 @@ impl SharedEpilogue {
     }
 }
 
-// SAFETY: its addresses are of slices that outlive the call; tasks write masks and slopes at disjoint places, those of
-// their own outputs.
+// SAFETY: its addresses are of slices that outlive the call; tasks write masks and slopes at disjoint places,
+// those of their own outputs.
 unsafe impl Sync for SharedEpilogue {}

@@ -1,9 +1,10 @@
 //! Batch independence: rules for operators that work on each entry of a batch by itself
 //! ([`Operator::by_entry`](super::Operator::by_entry)).
 //!
-//! Entries lie along axis 0. An axis 0 that is a multiple of the batch (of channels folded into it, say) holds as many
-//! places for each entry, one behind the other. A view promises no more than that elements stay in order: whether axis 0 is still
-//! the entries' is seen by the shapes of all values, for the whole batch and for a part (`plan::microbatch`).
+//! Entries lie along axis 0. An axis 0 that is a multiple of the batch (of channels folded into it, say)
+//! holds as many places for each entry, one behind the other. A view promises no more than that elements stay
+//! in order: whether axis 0 is still the entries' is seen by the shapes of all values, for the whole batch
+//! and for a part (`plan::microbatch`).
 
 use crate::ops::{Facts, Site, axis};
 
@@ -17,8 +18,8 @@ pub(crate) fn alone(inputs: Facts<'_>) -> bool {
     (0..inputs.0.len()).all(|i| inputs.get(i).is_none_or(|fact| (i == 0) == fact.value.is_none()))
 }
 
-/// Whether every operand, broadcast to the result's shape, is at the result's place on axis 0, or a constant that has no
-/// such axis.
+/// Whether every operand, broadcast to the result's shape, is at the result's place on axis 0, or a constant
+/// that has no such axis.
 pub(crate) fn aligned(site: Site<'_>) -> bool {
     let output = &site.output.shape;
     (0..site.inputs.0.len()).filter_map(|i| site.inputs.get(i)).all(|fact| {

@@ -1,4 +1,4 @@
-//! What operators over blocks of channels share: the extent of a value, and maps over it.
+//! Values in blocks of channels: their extents, and elementwise maps over them.
 
 use crate::kernels::blocked::{Map, Per, blocks_of, map};
 use crate::kernels::{Epilogue, Isa};

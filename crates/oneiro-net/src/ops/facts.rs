@@ -3,10 +3,10 @@
 use crate::error::OpError;
 use crate::tensor::{DType, Tensor, volume};
 
-/// What is known of a value once the input shapes are given.
+/// Type, shape and, if constant, content of a value, once the input shapes are given.
 #[derive(Debug, Clone)]
 pub struct Fact {
-    /// What the elements are.
+    /// Element type.
     pub dtype: DType,
     /// Extent of every axis.
     pub shape: Vec<usize>,

@@ -45,8 +45,8 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// For a concatenation: begin and length of each operand in the output. Operands may lie there already, and
-    /// the kernel then copies the others only ([`Forward::in_place`]).
+    /// For a concatenation: begin and length of each operand in the output. Operands may lie there already,
+    /// and the kernel then copies the others only ([`Forward::in_place`]).
     fn concat_parts(&self) -> Option<&[(usize, usize)]> {
         None
     }
@@ -99,7 +99,7 @@ pub struct Forward<'a> {
     pub(crate) operands: &'a [Operand],
     /// The output, to be overwritten.
     pub output: &'a mut [f32],
-    /// What backward will need, [`Kernel::saved_words`] words; empty when no gradient is wanted.
+    /// Words to save for backward, [`Kernel::saved_words`]; empty when no gradient is wanted.
     pub saved: &'a mut [u32],
     /// The step's activation function, for kernels that apply it themselves ([`Kernel::applies_clip`],
     /// [`Kernel::applies_swish`]).
@@ -143,10 +143,10 @@ pub struct Backward<'a> {
     pub gradient: &'a mut [f32],
     /// Whether to add to `gradient` instead of overwriting it.
     pub accumulate: bool,
-    /// What forward saved.
+    /// Words that forward saved.
     pub saved: &'a [u32],
-    /// The activation masks or slopes of the step that computed the operand, for kernels that apply them to the
-    /// finished gradient ([`Kernel::applies_activation_mask`]).
+    /// The activation masks or slopes of the step that computed the operand, for kernels that apply them to
+    /// the finished gradient ([`Kernel::applies_activation_mask`]).
     pub epilogue: Epilogue<'a>,
 }
 

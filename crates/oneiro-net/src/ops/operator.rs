@@ -15,7 +15,7 @@ use crate::ops::weight_form::WeightForm;
 use crate::reads::Reads;
 use crate::tensor::Tensor;
 
-/// What an output position reads of an operand's positions; for receptive fields.
+/// Positions of an operand that an output position reads; for receptive fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
     /// Position to position, as the axes tell them.
@@ -30,7 +30,7 @@ pub enum Reach {
     Nothing,
 }
 
-/// What an operator is asked to make a kernel for.
+/// Facts and settings that an operator makes a kernel for.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
     /// Facts of the node's inputs.
@@ -108,7 +108,7 @@ pub enum Normalization {
     RootMeanSquare,
 }
 
-/// What a node computes.
+/// Computation of a node.
 pub trait Operator: Debug + Send + Sync + Any {
     /// ONNX's name of the operator.
     fn op_type(&self) -> &str;
@@ -141,13 +141,13 @@ pub trait Operator: Debug + Send + Sync + Any {
     }
 
     /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of
-    /// the operands alone (`ops/batch_independence.rs`); constants are taken to say the same of all entries. Where that
-    /// is not known, it does not.
+    /// the operands alone (`ops/batch_independence.rs`); constants are taken to say the same of all entries.
+    /// Where that is not known, it does not.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && batch_independence::aligned(site)
     }
 
-    /// What the axes of output `index` mean, given those of the inputs ([`crate::axes`]); `None` where that
+    /// Meaning of the axes of output `index`, given those of the inputs ([`crate::axes`]); `None` where that
     /// is not known.
     fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
         if self.by_element() { sources.broadcast(&output.shape) } else { None }
@@ -201,7 +201,8 @@ pub trait Operator: Debug + Send + Sync + Any {
         true
     }
 
-    /// The activation function that the operator is in itself: its kernel copies, the step's epilogue computes.
+    /// The activation function that the operator is in itself: its kernel copies, the step's epilogue
+    /// computes.
     fn epilogue(&self, _inputs: Facts<'_>) -> Result<Option<EpilogueFunction>, OpError> {
         Ok(None)
     }
@@ -216,7 +217,8 @@ pub trait Operator: Debug + Send + Sync + Any {
         None
     }
 
-    /// Whether a constant operand may repeat one number to any size, as weights: the shape rule never reads it.
+    /// Whether a constant operand may repeat one number to any size, as weights: the shape rule never reads
+    /// it.
     fn takes_large_constants(&self) -> bool {
         false
     }
@@ -226,7 +228,8 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// Whether integers that state nothing but the result's shape may differ between the whole batch and a part.
+    /// Whether integers that state nothing but the result's shape may differ between the whole batch and a
+    /// part.
     fn states_shape_only(&self, _whole: &[i64], _part: &[i64]) -> bool {
         false
     }

@@ -1,4 +1,5 @@
-//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of them.
+//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of
+//! them.
 
 use crate::attributes::{Attribute, Attributes};
 use crate::kernels::blocked::BLOCK;
@@ -132,8 +133,8 @@ impl Case {
         self
     }
 
-    /// Panics unless the gradient of a random linear functional of the output agrees with central differences,
-    /// overwritten and accumulated, on every instruction set.
+    /// Panics unless the gradient of a random linear functional of the output agrees with central
+    /// differences, overwritten and accumulated, on every instruction set.
     pub(crate) fn check(self) {
         for isa in Isa::available() {
             self.check_on(isa);

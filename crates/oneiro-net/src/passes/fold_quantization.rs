@@ -1,4 +1,5 @@
-//! A value that is quantized and at once dequantized by the same scale is a clamped value: nothing is rounded on data.
+//! A value that is quantized and at once dequantized by the same scale is a clamped value: nothing is rounded
+//! on data.
 
 use std::sync::Arc;
 

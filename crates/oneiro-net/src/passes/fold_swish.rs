@@ -1,5 +1,5 @@
-//! x · sigmoid(x), as exporters write it in two nodes, is one function (Ramachandran et al. 2017): it reads x once and
-//! keeps nothing else for backward.
+//! x · sigmoid(x), as exporters write it in two nodes, is one function (Ramachandran et al. 2017): it reads x
+//! once and keeps nothing else for backward.
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::Smooth;

@@ -1,8 +1,9 @@
 //! A convolution of single positions and an average over windows change places where that costs less.
 //!
-//! Both are linear, and neither cares about what the other does: one mixes channels at each position, the other positions of
-//! each channel. A transition of DenseNet (convolution, then average) convolves a quarter of the positions this way; a branch
-//! of Inception (average, then convolution) averages a quarter of the channels.
+//! Both are linear, and neither cares about what the other does: one mixes channels at each position, the
+//! other positions of each channel. A transition of DenseNet (convolution, then average) convolves a quarter
+//! of the positions this way; a branch of Inception (average, then convolution) averages a quarter of the
+//! channels.
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use crate::ops::{Fact, Facts};
 use crate::tensor::{Tensor, volume};
 use crate::typed::TypedNode;
 
-/// What a tap of a window costs, in multiply-adds of a convolution: 24 against 250 thousand million a second (AMD Zen 5, two
-/// threads, Inception-v3 at 299²).
+/// Cost of a tap of a window, in multiply-adds of a convolution: 24 against 250 thousand million a second
+/// (AMD Zen 5, two threads, Inception-v3 at 299²).
 const TAP_COST: usize = 10;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -60,8 +61,8 @@ impl<'a> Pair<'a> {
         Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
     }
 
-    /// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its average would be
-    /// another number at the border, where padding counts.
+    /// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its
+    /// average would be another number at the border, where padding counts.
     fn average_last(&self) -> Result<Patch, NotHere> {
         let Pair { site, index, producer, .. } = *self;
         let [x, between, y] = self.values()?;
@@ -86,7 +87,7 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// What is known of what the first node reads, of what lies between, and of the second's result.
+    /// Facts of the first node's operand, of the value between, and of the second's result.
     fn values(&self) -> Result<[&'a Fact; 3], NotHere> {
         let fact = |values: &[Option<ValueId>]| -> Result<&'a Fact, NotHere> {
             let value = values.first().copied().flatten().ok_or("it has no input or result")?;
@@ -96,8 +97,8 @@ impl<'a> Pair<'a> {
         Ok([fact(&self.producer.inputs)?, fact(&node.inputs)?, fact(&node.outputs)?])
     }
 
-    /// An error where the results of convolution and average, as they would be, cost no less than those of now; or where the
-    /// convolution looks at more than one position, or the pooling is none that is linear.
+    /// An error where the results of convolution and average, as they would be, cost no less than those of
+    /// now; or where the convolution looks at more than one position, or the pooling is none that is linear.
     fn check_cost(
         &self,
         conv_node: &TypedNode,
@@ -128,7 +129,7 @@ mod tests {
     use crate::tensor::Tensor;
     use crate::{CpuSession, Plan, Request, Rules, Session};
 
-    /// What stands where: the operators in their order, and how the average counts its padding.
+    /// The operators in their order, and how the average counts its padding.
     struct Net {
         conv_first: bool,
         channels: [usize; 2],
@@ -173,7 +174,8 @@ mod tests {
         b.finish(&[active])
     }
 
-    /// The result, its gradient, and whether the nodes changed places; with the value in the middle as a target or not.
+    /// The result, its gradient, and whether the nodes changed places; with the value in the middle as a
+    /// target or not.
     fn run(net: &Net, keep_between: bool) -> (Vec<f32>, Vec<f32>, bool) {
         let graph = graph(net);
         let mut targets = graph.outputs.clone();

@@ -6,8 +6,8 @@ use crate::kernels::Region;
 use crate::plan::lowered::{Home, Life};
 use crate::plan::memory::{self, Block};
 
-/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the steps run
-/// back.
+/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the
+/// steps run back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     pub(super) steps: usize,
@@ -30,9 +30,9 @@ impl Clock {
         2 * self.steps + 2
     }
 
-    /// The life, over all micro-batches, of a block that each micro-batch has its own of: all run forward before the
-    /// seeds are written, and all run back after. `None` if the block lives within one way forward or back, so that
-    /// the next micro-batch reuses it.
+    /// The life, over all micro-batches, of a block that each micro-batch has its own of: all run forward
+    /// before the seeds are written, and all run back after. `None` if the block lives within one way forward
+    /// or back, so that the next micro-batch reuses it.
     fn over_micro_batches(self, (start, end): Life) -> Option<Life> {
         let (seed, last) = (self.seed(), self.end());
         let own = start == 0 || end == last || (start <= seed && seed <= end);
@@ -79,8 +79,9 @@ impl Blocks {
         Self { clock, micro_batches, blocks: Vec::new(), of_micro_batch: Vec::new() }
     }
 
-    /// Adds a block of `len` elements a micro-batch, none without a life; returns its number. Where each micro-batch
-    /// has its own, they lie one behind another: without gaps if `packed`, else each at an aligned place.
+    /// Adds a block of `len` elements a micro-batch, none without a life; returns its number. Where each
+    /// micro-batch has its own, they lie one behind another: without gaps if `packed`, else each at an
+    /// aligned place.
     pub(super) fn add(&mut self, len: usize, life: Option<Life>, packed: bool) -> usize {
         let len = if life.is_some() { len } else { 0 };
         let life = life.unwrap_or((0, 0));
@@ -116,7 +117,8 @@ mod tests {
         // 0 inputs, 1 to 3 forward, 4 seeds, 5 to 7 back, 8 the end.
         let clock = Clock { steps: 3 };
         assert_eq!((clock.forward(0), clock.seed(), clock.backward(2), clock.end()), (1, 4, 5, 8));
-        // Inputs, also those that backward reads or that go unread; targets; what crosses the seeds, and seeds.
+        // Inputs, also those that backward reads or that go unread; targets; what crosses the seeds, and
+        // seeds.
         assert_eq!(clock.over_micro_batches((0, 1)), Some((0, 3)));
         assert_eq!(clock.over_micro_batches((0, 0)), Some((0, 3)));
         assert_eq!(clock.over_micro_batches((0, 7)), Some((0, 8)));
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(clock.over_micro_batches((4, 4)), Some((4, 4)));
         // Gradients of inputs.
         assert_eq!(clock.over_micro_batches((7, 8)), Some((5, 8)));
-        // What one way needs.
+        // Blocks of one way.
         assert_eq!(clock.over_micro_batches((1, 3)), None);
         assert_eq!(clock.over_micro_batches((5, 7)), None);
     }

@@ -2,11 +2,11 @@
 
 use crate::plan::lowered::{BackwardLowered, Home, LoweredOperand, LoweredStep, Storage, home};
 
-/// Places operands of concatenations inside their results, where each finds one place and `apart` does not forbid
-/// it. Marks them in the steps' `in_place`.
+/// Places operands of concatenations inside their results, where each finds one place and `apart` does not
+/// forbid it. Marks them in the steps' `in_place`.
 ///
-/// A part may belong to several concatenations if one continues another, as in a densely connected block: then the
-/// shorter result lies inside the longer one with all its parts.
+/// A part may belong to several concatenations if one continues another, as in a densely connected block:
+/// then the shorter result lies inside the longer one with all its parts.
 pub(super) fn values(
     storages: &[Storage],
     steps: &mut [LoweredStep],
@@ -51,8 +51,8 @@ pub(super) fn values(
 
 /// Places gradients of parts inside the gradient of the whole, which then needs no copies to its parts.
 ///
-/// A contribution to the whole adds to earlier contributions to its parts. Where these cover the whole only partly,
-/// all parts of that whole keep gradients of their own.
+/// A contribution to the whole adds to earlier contributions to its parts. Where these cover the whole only
+/// partly, all parts of that whole keep gradients of their own.
 pub(super) fn gradients(
     storages: &[Storage],
     steps: &[LoweredStep],

@@ -1,12 +1,13 @@
-//! Gradient aliases: a step that passes its output's gradient on unchanged, as a sum does to both terms, copies
-//! nothing. Operand and output then have their gradients in one place.
+//! Gradient aliases: a step that passes its output's gradient on unchanged, as a sum does to both terms,
+//! copies nothing. Operand and output then have their gradients in one place.
 //!
 //! An alias needs that no later write to either gradient comes before the last read of the other.
 
 use crate::plan::blocks::Clock;
 use crate::plan::lowered::{BackwardLowered, Home, LoweredStep, Storage};
 
-/// Marks contributions that become unnecessary. Returns for each storage the one whose gradient's place it takes.
+/// Marks contributions that become unnecessary. Returns for each storage the one whose gradient's place it
+/// takes.
 pub(super) fn alias(
     storages: &[Storage],
     steps: &[LoweredStep],
@@ -31,8 +32,8 @@ pub(super) fn alias(
     for b in backward.iter() {
         b.contributions.iter().for_each(|c| writes[c.storage].push(clock.backward(b.step)));
     }
-    // The first change of a gradient after `time`: by a later contribution, or by its reader, which applies the
-    // activation mask.
+    // The first change of a gradient after `time`: by a later contribution, or by its reader, which applies
+    // the activation mask.
     let changed = |s: usize, time: usize| -> usize {
         let masked = producers[s].filter(|&p| steps[p].epilogue.is_some()).map(|p| clock.backward(p));
         writes[s].iter().copied().chain(masked).filter(|&t| t > time).min().unwrap_or(usize::MAX)

@@ -49,8 +49,8 @@ impl Lowering<'_> {
         self.place(clock, [&inputs, &targets, &inner], &places, &backward, &masked)
     }
 
-    /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target of the
-    /// whole batch lies in one piece.
+    /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target
+    /// of the whole batch lies in one piece.
     fn concat_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
         let apart = |s: usize| self.micro_batches > 1 && targets.contains(&s);
         concat_in_place::values(&self.storages, &mut self.steps, producers, apart)
@@ -93,7 +93,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Which steps run back, in order, with their contributions; the lives of gradients and of what backward reads.
+    /// Which steps run back, in order, with their contributions; the lives of gradients and of what backward
+    /// reads.
     fn run_back(&mut self, clock: Clock) -> Vec<BackwardLowered> {
         let mut backward = Vec::new();
         for i in (0..self.steps.len()).rev() {
@@ -188,7 +189,7 @@ impl Lowering<'_> {
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
             let whole = region(blocks[home]);
-            // What nobody touches has no place.
+            // A block without a life has no place.
             if whole.len == 0 {
                 whole
             } else {
@@ -349,8 +350,8 @@ struct Extra {
     rows: MaskRows,
 }
 
-/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value, where the
-/// contributing kernel can. Returns for each step whether its mask is applied so.
+/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value,
+/// where the contributing kernel can. Returns for each step whether its mask is applied so.
 fn fuse_activation_masks(
     steps: &[LoweredStep],
     producers: &[Option<usize>],
@@ -373,8 +374,8 @@ fn fuse_activation_masks(
     masked
 }
 
-/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole entry; in
-/// blocks of channels one image of a block.
+/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole
+/// entry; in blocks of channels one image of a block.
 fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
     let shape = &step.shape;
     if step.layout == Layout::Blocked {

@@ -1,9 +1,10 @@
-//! Replicas of a plan's memory, one for each thread: a thread that computes pictures of its own reads its own writes.
+//! Replicas of a plan's memory, one for each thread: a thread that computes pictures of its own reads its own
+//! writes.
 //!
 //! Sharing every loop among threads costs more: a thread then reads results that another core wrote. Within a
-//! shared cache that is cheap; across two caches a word takes 400 ns against 50, there and back, where this was
-//! measured. Each replica has an arena of its own. Inputs, targets and their gradients lie apart from the arenas,
-//! in one piece for the whole batch.
+//! shared cache that is cheap; across two caches a word takes 400 ns against 50, there and back, where this
+//! was measured. Each replica has an arena of its own. Inputs, targets and their gradients lie apart from the
+//! arenas, in one piece for the whole batch.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

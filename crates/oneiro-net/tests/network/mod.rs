@@ -66,8 +66,8 @@ impl Builder {
     }
 }
 
-/// Convolutions of every engine (merged pixels, direct, transformed in the plane and along a line, depthwise), pooling, a
-/// sum, a concatenation and a mean.
+/// Convolutions of every engine (merged pixels, direct, transformed in the plane and along a line,
+/// depthwise), pooling, a sum, a concatenation and a mean.
 pub fn network() -> Graph {
     let mut b = Builder::default();
     let x = b.value(None);

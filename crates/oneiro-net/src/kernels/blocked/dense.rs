@@ -1,9 +1,9 @@
 //! Dense convolution and its adjoint between values in blocks of channels.
 //!
-//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of output
-//! blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab, and tiles
-//! ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the numbers of channels
-//! and taps alone: neither threads nor the batch can change a bit.
+//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of
+//! output blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab,
+//! and tiles ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the
+//! numbers of channels and taps alone: neither threads nor the batch can change a bit.
 
 mod job;
 mod mirror;
@@ -76,7 +76,8 @@ impl Dense {
             || correlation.c_in.is_multiple_of(LANES) && correlation.c_out.is_multiple_of(LANES)
     }
 
-    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
+    /// kernels.
     pub fn cost(correlation: &Correlation) -> f64 {
         let Correlation { groups, c_in, c_out, .. } = *correlation;
         let weights = (groups * c_out * c_in * correlation.taps.len()) as f64;
@@ -96,14 +97,14 @@ impl Dense {
         Dense { correlation, isa, panels, weights, bias }
     }
 
-    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy of few weights, or
-    /// for few positions, costs less than putting them in another order for every run.
+    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy
+    /// of few weights, or for few positions, costs less than putting them in another order for every run.
     pub fn shares_weights(adjoint: &Correlation) -> bool {
         Mirror::pays(adjoint)
     }
 
-    /// The adjoint of this convolution, or a phase of it, that reads the convolution's weights: `kernel_taps` says which of
-    /// its taps each tap of the adjoint is. `None` where this one has no weights of its own.
+    /// The adjoint of this convolution, or a phase of it, that reads the convolution's weights: `kernel_taps`
+    /// says which of its taps each tap of the adjoint is. `None` where this one has no weights of its own.
     pub fn adjoint_of(&self, adjoint: Correlation, kernel_taps: &[usize]) -> Option<Dense> {
         let weights = Weights::Mirrored(Mirror::new(self, kernel_taps)?);
         let panels = panels_of(&adjoint, self.isa);
@@ -175,7 +176,8 @@ fn panels_of(correlation: &Correlation, isa: Isa) -> Vec<Panel> {
     (0..blocks).step_by(width).map(panel).collect()
 }
 
-/// Weights in the order in which tiles read them: groups, panels, blocks of inputs, taps, inputs, outputs of the panel.
+/// Weights in the order in which tiles read them: groups, panels, blocks of inputs, taps, inputs, outputs of
+/// the panel.
 fn pack(
     correlation: &Correlation,
     panels: &[Panel],

@@ -125,8 +125,9 @@ impl Depthwise {
             epilogue: epilogue.get(),
             mask: plane * super::mask_plane(dst_plane) + to,
         };
-        // SAFETY: lines of the source exist (their taps were filtered), `interior` and the checks at the border keep to
-        // the line; the outputs lie in the plane (checked above) and belong to this task alone.
+        // SAFETY: lines of the source exist (their taps were filtered), `interior` and the checks at the
+        // border keep to the line; the outputs lie in the plane (checked above) and belong to this task
+        // alone.
         unsafe { run_line(self.isa, &call) };
     }
 }

@@ -36,7 +36,8 @@ pub enum Map {
 pub enum Per<'a> {
     /// One number an element.
     Element(&'a [f32]),
-    /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block for all).
+    /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block
+    /// for all).
     Channel(&'a [f32]),
     /// Absent.
     None,
@@ -163,7 +164,8 @@ isa_dispatch! {
     fn run_sum(&Sum) = sum_of
 }
 
-// No closures below: one that is not inlined has no instructions of the family, and its registers go through memory.
+// No closures below: one that is not inlined has no instructions of the family, and its registers go through
+// memory.
 
 /// # Safety
 /// The addresses of the call have `count` positions.

@@ -1,8 +1,9 @@
 //! The first convolution of a network: from a plain image of few channels to blocks of channels, and back.
 //!
-//! Three channels would leave thirteen of sixteen lanes empty. So f×f pixels become one position of f²·C channels
-//! (space to depth): a 7×7 convolution of step 2 over 3 channels is a 4×4 one of step 1 over 12, and in its adjoint one
-//! register holds the gradient of four pixels. With step 1 the adjoint alone gains, and steps over two outputs at a time.
+//! Three channels would leave thirteen of sixteen lanes empty. So f×f pixels become one position of f²·C
+//! channels (space to depth): a 7×7 convolution of step 2 over 3 channels is a 4×4 one of step 1 over 12, and
+//! in its adjoint one register holds the gradient of four pixels. With step 1 the adjoint alone gains, and
+//! steps over two outputs at a time.
 
 use super::lanes::LANES;
 use super::{Dense, LineOutputs, LineWinograd, blocks_of};
@@ -36,7 +37,7 @@ struct Merged {
     pixels: Pixels,
 }
 
-/// What computes it.
+/// The algorithm.
 #[derive(Debug)]
 enum Engine {
     Dense(Box<Dense>),
@@ -86,8 +87,8 @@ fn backward_factor(stride: usize) -> usize {
 }
 
 impl FirstConv {
-    /// Whether a convolution has the form: one group, few channels, the same step in height and width, all frames, no
-    /// dilation.
+    /// Whether a convolution has the form: one group, few channels, the same step in height and width, all
+    /// frames, no dilation.
     pub fn takes(geometry: &ConvGeometry) -> bool {
         let step = geometry.stride[1];
         geometry.groups == 1
@@ -296,8 +297,8 @@ fn each_line(pixels: &Pixels, work: impl Fn(Line) + Sync) {
 }
 
 impl Line {
-    /// For each lane that holds a channel: the lane, and where its pixels begin in the plain image and how many there are;
-    /// one lies `factor` pixels from the next.
+    /// For each lane that holds a channel: the lane, and where its pixels begin in the plain image and how
+    /// many there are; one lies `factor` pixels from the next.
     fn lanes(&self, pixels: &Pixels) -> impl Iterator<Item = (usize, usize, usize)> {
         let Pixels { factor, channels, plane: [depth, height, width], .. } = *pixels;
         let lanes = LANES.min(pixels.merged_channels() - self.block * LANES);
@@ -338,8 +339,8 @@ fn split(pixels: &Pixels, merged: &[f32], plain: &mut [f32], accumulate: bool) {
             let end = to + (count - 1) * pixels.factor + 1;
             plain.pointer(end);
             for (i, from) in from.chunks_exact(LANES).take(count).enumerate() {
-                // SAFETY: the last pixel is in bounds (just asked for), so those before it are; every pixel has one lane of
-                // one line, and a line one task.
+                // SAFETY: the last pixel is in bounds (just asked for), so those before it are; every pixel
+                // has one lane of one line, and a line one task.
                 unsafe {
                     let to = plain.pointer(to + i * pixels.factor);
                     *to = if accumulate { *to + from[lane] } else { from[lane] };

@@ -1,6 +1,7 @@
 //! Compiles one body for every instruction set and chooses among them at run time.
 
-/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<L>(call)`, compiled for `isa` with its lanes `L`.
+/// Defines `unsafe fn $name(isa, call)`, which runs `$body::<L>(call)`, compiled for `isa` with its lanes
+/// `L`.
 ///
 /// The contract of the function is that of the body; the check that the machine has `isa` is inside.
 macro_rules! isa_dispatch {
@@ -8,7 +9,7 @@ macro_rules! isa_dispatch {
         $(#[$meta])*
         ///
         /// # Safety
-        /// What the call says of its addresses holds.
+        /// The addresses of the call are valid as its type says.
         $vis unsafe fn $name(isa: $crate::kernels::isa::Isa, call: $call) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]

@@ -9,8 +9,8 @@ use crate::kernels::team;
 /// Products of a tile: weights and source stay in a first-level cache.
 const DEPTH: usize = 128;
 
-/// Multiplies and adds in the first-level cache on every thread of the pool, `repetitions` tiles each. Returns the
-/// number of floating-point operations.
+/// Multiplies and adds in the first-level cache on every thread of the pool, `repetitions` tiles each.
+/// Returns the number of floating-point operations.
 pub fn multiply_in_cache(isa: Isa, repetitions: usize) -> u64 {
     isa.require();
     let blocks = (1..=2).rev().find(|&b| most_positions(isa, b) > 0).unwrap_or(1);

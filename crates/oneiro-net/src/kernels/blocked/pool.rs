@@ -26,7 +26,7 @@ pub fn winner_words(geometry: &PoolGeometry) -> usize {
     geometry.planes * volume(geometry.dst) * LANES / size_of::<u32>()
 }
 
-/// What a pooling computes.
+/// Kind of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The largest; the first of equals, and a NaN beats all.

@@ -4,11 +4,12 @@ use super::lanes::Lanes;
 use crate::kernels::functions::{EXP_TERMS, LN_2, ROUND};
 use std::f32::consts::LOG2_E;
 
-/// Where e⁻ˣ is cut: below, 1 + e⁻ˣ is 1; above, e⁻ˣ is ∞, and has the largest exponent that one power of two has.
+/// Where e⁻ˣ is cut: below, 1 + e⁻ˣ is 1; above, e⁻ˣ is ∞, and has the largest exponent that one power of two
+/// has.
 const RANGE: (f32, f32) = (-87.0, 89.0);
 
-/// x·sigmoid(αx) and its derivative, each within four units in the last place of what [`crate::kernels::functions`] computes
-/// without fused products.
+/// x·sigmoid(αx) and its derivative, each within four units in the last place of what
+/// [`crate::kernels::functions`] computes without fused products.
 ///
 /// # Safety
 /// The family's instructions are there.

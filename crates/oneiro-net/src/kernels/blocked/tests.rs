@@ -1,5 +1,5 @@
-//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every instruction set
-//! that the machine has; the same bits however the work is cut.
+//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every
+//! instruction set that the machine has; the same bits however the work is cut.
 
 use super::*;
 use crate::kernels::Epilogue;
@@ -63,12 +63,13 @@ fn from_blocks(batch: usize, channels: usize, plane: usize, blocked: &[f32]) -> 
     plain
 }
 
-/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are taken.
+/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are
+/// taken.
 fn channels(c: &Correlation) -> (usize, usize) {
     (c.groups * c.c_in, c.groups * c.c_out)
 }
 
-/// What computes a correlation, with the relative error that it may have.
+/// An algorithm for a correlation, with the relative error that it may have.
 enum Engine {
     Dense(Dense),
     Winograd(Winograd, f64),

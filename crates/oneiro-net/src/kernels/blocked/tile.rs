@@ -4,9 +4,9 @@
 //! out[v][j] = start[v] + Σ_r Σ_i w[r][i][v] · src[offsets[r] + 16·j + i]        j < R, v < V
 //! ```
 //!
-//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie sixteen
-//! apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three dimensions. Each
-//! number of the source is broadcast and meets V registers of weights.
+//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie
+//! sixteen apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three
+//! dimensions. Each number of the source is broadcast and meets V registers of weights.
 
 use super::lanes::{LANES, Lanes};
 use crate::kernels::epilogue::EpilogueAddresses;
@@ -15,7 +15,7 @@ use crate::kernels::isa::Isa;
 /// One product for a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct TileCall {
-    /// What offsets count from.
+    /// Origin of the offsets.
     pub(crate) src: *const f32,
     /// Where each run begins.
     pub(crate) offsets: *const usize,
@@ -29,8 +29,8 @@ pub(crate) struct TileCall {
     pub(crate) ahead: *const f32,
     /// Numbers by which that goes on with each product.
     pub(crate) pace: usize,
-    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well, a position for
-    /// each product.
+    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well,
+    /// a position for each product.
     pub(crate) next: usize,
     /// The first output.
     pub(crate) out: *mut f32,
@@ -42,7 +42,7 @@ pub(crate) struct TileCall {
     pub(crate) start: *const f32,
     /// Whether what `out` holds was written long before.
     pub(crate) far: bool,
-    /// What to do with the finished sums; null: nothing.
+    /// Epilogue of the sums; null: none.
     pub(crate) epilogue: *const EpilogueAddresses,
     /// Index of the first output in masks, and from one block and one position to the next.
     pub(crate) mask_at: usize,
@@ -53,7 +53,8 @@ pub(crate) struct TileCall {
 /// A compiled tile.
 ///
 /// # Safety
-/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts say.
+/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts
+/// say.
 pub(crate) type Tile = unsafe fn(&TileCall);
 
 /// # Safety
@@ -131,7 +132,8 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
     }
 }
 
-/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its products are done.
+/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its
+/// products are done.
 ///
 /// # Safety
 /// The family's instructions are there.
@@ -145,9 +147,9 @@ unsafe fn fetch<X: Lanes, const R: usize, const V: usize>(call: &TileCall, from:
     }
 }
 
-/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem to depend on
-/// stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or the compiler would keep
-/// the sums in memory from the beginning.
+/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem
+/// to depend on stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or
+/// the compiler would keep the sums in memory from the beginning.
 ///
 /// # Safety
 /// As for [`Tile`], with the epilogue there.
@@ -227,7 +229,8 @@ unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     }
 }
 
-/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it takes.
+/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it
+/// takes.
 pub(crate) fn most_positions(isa: Isa, blocks: usize) -> usize {
     let by_blocks: &[usize] = match isa {
         // 32 registers: sums, one register of weights a block, one number of the source.

@@ -43,7 +43,8 @@ impl Walk {
         let full = [stride(operands[0]), stride(operands[1])];
         let mut walk = Walk { dims: vec![], strides: [vec![], vec![]] };
         for i in (0..out.len()).rev().filter(|&i| out[i] != 1) {
-            // Dimensions are collected innermost first; one merges if it continues the last for both operands.
+            // Dimensions are collected innermost first; one merges if it continues the last for both
+            // operands.
             let merges = walk.dims.last().is_some_and(|&n| {
                 (0..2).all(|k| full[k][i] == walk.strides[k].last().copied().unwrap_or(0) * n)
             });
@@ -101,8 +102,8 @@ impl Walk {
         });
     }
 
-    /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part of, whose
-    /// operands lie at i and j.
+    /// The gradient of operand `which`: every element sums `term(dy, i, j)` of the outputs that it is part
+    /// of, whose operands lie at i and j.
     pub(crate) fn sum_back(
         &self,
         which: usize,

@@ -7,17 +7,17 @@ use crate::error::OpError;
 use crate::ops::{Attributes, Built, Fact, Facts, Operator, Reach, Site};
 use crate::tensor::{DType, Tensor};
 
-/// Elements beyond which a computed constant is taken for a damaged file, which must not ask for more memory than it
-/// is worth.
+/// Elements beyond which a computed constant is taken for a damaged file, which must not ask for more memory
+/// than it is worth.
 pub const MAX_ELEMENTS: usize = 1 << 26;
-/// The same for one number repeated, which takes memory only in a plan, whose size is checked.
+/// Limit for one number repeated, which takes memory only in a plan, whose size is checked.
 const MAX_REPEATED: usize = 1 << 30;
-/// The same for the extent of one axis that an operator makes longer.
+/// Limit for the extent of one axis that an operator makes longer.
 pub const MAX_EXTENT: usize = 1 << 24;
-/// Extent of any axis of any tensor, weights included: the product of two still fits. A tensor without elements may claim
-/// any extents, and arithmetic on them must not overflow.
+/// Extent of any axis of any tensor, weights included: the product of two still fits. A tensor without
+/// elements may claim any extents, and arithmetic on them must not overflow.
 pub const MAX_CLAIM: usize = 1 << 31;
-/// The same for a tensor that depends on the data.
+/// Limit for a tensor that depends on the data.
 const MAX_VOLUME: usize = 1 << 33;
 
 /// The operators.

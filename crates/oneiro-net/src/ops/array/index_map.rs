@@ -27,7 +27,7 @@ pub(crate) struct Origin {
     pub input: Vec<usize>,
     /// Every axis of the output.
     pub axes: Vec<Walked>,
-    /// What lies outside the input.
+    /// Value of elements outside the input.
     pub fill: f32,
 }
 
@@ -43,7 +43,7 @@ impl Origin {
         self.axes.iter().map(|a| a.positions.len()).collect()
     }
 
-    /// What the output's axes mean, given those of the input.
+    /// Meaning of the output's axes, given those of the input.
     pub(crate) fn axes_of(&self, from: &Axes) -> Option<Axes> {
         Some(from.walked(self.axes.iter().map(|walked| (walked.axis, walked.positions.as_slice()))))
     }

@@ -1,7 +1,7 @@
 //! `Gather`, `GatherElements` and `GatherND` by indices that depend on the data, for instance on an `ArgMax`.
 //!
-//! Indices flow as whole numbers. One that is outside its axis is an error in ONNX that only a run can find: its
-//! elements are NaN.
+//! Indices flow as whole numbers. One that is outside its axis is an error in ONNX that only a run can find:
+//! its elements are NaN.
 
 use rayon::prelude::*;
 
@@ -17,9 +17,11 @@ const CHUNK: usize = 1 << 14;
 pub(crate) enum Lookup {
     /// For each of `count` indices a slice of `inner` elements of an axis of extent `n`.
     Slices { n: usize, inner: usize, count: usize },
-    /// For every element an index along one axis: (extent of the output, extent and step of the data) of all axes.
+    /// For every element an index along one axis: (extent of the output, extent and step of the data) of all
+    /// axes.
     Elements { axes: Vec<(usize, usize, usize)>, along: usize },
-    /// For every tuple of indices a slice of `inner` elements; extents and steps of the axes that the tuple names.
+    /// For every tuple of indices a slice of `inner` elements; extents and steps of the axes that the tuple
+    /// names.
     Tuples { axes: Vec<(usize, usize)>, inner: usize, per_batch: usize, batch_step: usize },
 }
 

@@ -1,7 +1,7 @@
 //! `ScatterElements` and `ScatterND`: a copy in which elements at constant indices are replaced by updates,
 //! or combined with them (`reduction`).
 //!
-//! What meets at one position is a group: the element of the data first, then its updates in order.
+//! Elements that meet at one position are a group: the element of the data first, then its updates in order.
 
 use std::any::Any;
 use std::sync::Arc;

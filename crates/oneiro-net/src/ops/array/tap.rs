@@ -1,4 +1,5 @@
-//! A tap: a copy of a value in plain order, behind which a plan keeps the gradient with respect to that value.
+//! A tap: a copy of a value in plain order, behind which a plan keeps the gradient with respect to that
+//! value.
 //!
 //! It is no operator of ONNX. A plan puts it where a request asks for an inner gradient
 //! ([`crate::Request::inner_gradients`]).

@@ -199,7 +199,7 @@ impl Kernel for Affine {
     }
 }
 
-/// The same in blocks of channels.
+/// Scale and shift in blocks of channels.
 #[derive(Debug)]
 struct BlockedAffine {
     maps: Maps,

@@ -27,7 +27,7 @@ enum Mode {
     Cubic,
 }
 
-/// What lies outside.
+/// Treatment of positions outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outside {
     Zeros,

@@ -73,7 +73,7 @@ impl Resample {
 }
 
 impl Resample {
-    /// What positions along stretched axes read: the taps that have a weight.
+    /// Positions that are read along stretched axes: the taps that have a weight.
     fn stretched(&self, inputs: Facts<'_>) -> Option<Vec<(usize, Reads)>> {
         let (map, x) = (self.map(inputs).ok()?, inputs.shape(0).ok()?);
         let ends = |taps: &Taps| {
@@ -217,7 +217,7 @@ impl Kron {
         Self { outer, inner, plane_in: volume(&x[first..]), plane_out, fill: map.fill }
     }
 
-    /// What row `row` of a plane of the output sums: offsets with weights; false if it lies outside.
+    /// Summands of row `row` of a plane of the output: offsets with weights; false if it lies outside.
     fn row(&self, mut row: usize, terms: &mut Vec<(usize, f32)>) -> bool {
         terms.clear();
         terms.push((0, 1.0));

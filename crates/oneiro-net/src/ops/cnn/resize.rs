@@ -236,7 +236,7 @@ impl Resize {
         Ok(Resampling { axes: out, fill: self.extrapolation })
     }
 
-    /// What index `k` of `n` is made of, on an axis of extent `len`.
+    /// Taps of index `k` of `n`, on an axis of extent `len`.
     fn taps(&self, len: usize, scale: f64, n: usize, k: usize, crop: Option<(f64, f64)>) -> Taps {
         let crop = crop.unwrap_or((0.0, 1.0));
         let exact = position!(f64, self.coordinates, len, scale, n, k, crop);
@@ -310,7 +310,7 @@ mod tests {
     use crate::ops::Fact;
     use crate::tensor::Tensor;
 
-    /// What a row of the table asks for: the ramp 0, 1, … resized along its last axis.
+    /// Result that a row of the table asks for: the ramp 0, 1, … resized along its last axis.
     fn resized(row: &[&str]) -> Vec<f32> {
         let [opset, mode, coordinates, rounding, len, scale, size] = row else { panic!("{row:?}") };
         let text = |name, value: &str| (value != "-").then(|| (name, Attribute::Text(value.to_owned())));

@@ -1,4 +1,5 @@
-//! Linear maps along single axes, as lists of taps: [`super::resize`] makes them, [`super::resample`] applies them.
+//! Linear maps along single axes, as lists of taps: [`super::resize`] makes them, [`super::resample`] applies
+//! them.
 
 /// Taps of one output index: (input index, weight). `None` marks an index outside everything, which gets the
 /// fill value.
@@ -9,6 +10,6 @@ pub type Taps = Option<Vec<(usize, f32)>>;
 pub struct Resampling {
     /// Taps of every output index of every axis.
     pub axes: Vec<Option<Vec<Taps>>>,
-    /// What an output outside gets.
+    /// Value of outputs outside.
     pub fill: f32,
 }

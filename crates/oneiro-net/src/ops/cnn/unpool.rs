@@ -145,7 +145,7 @@ impl Back {
 }
 
 impl Kernel for Back {
-    /// Who wrote an element last, counted from 1.
+    /// Number of the last writer of an element, counted from 1.
     fn saved_words(&self) -> usize {
         self.out.iter().product()
     }

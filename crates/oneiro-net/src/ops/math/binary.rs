@@ -154,7 +154,7 @@ impl Function {
 pub(crate) struct Binary {
     /// ONNX's name of the operator.
     pub name: String,
-    /// What is computed.
+    /// The function.
     pub function: Function,
 }
 

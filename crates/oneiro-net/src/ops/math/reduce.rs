@@ -21,7 +21,7 @@ pub(crate) use blocked::Mean;
 /// Elements a task works on at least.
 const CHUNK: usize = 1 << 12;
 
-/// What is computed of the elements x that fall together.
+/// Function of the elements x that are reduced to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Σ x.

@@ -1,9 +1,9 @@
 //! `Relu` and `Clip`: clamps with a gradient of their own.
 //!
-//! They are the epilogue of a step ([`crate::typed::TypedNode::epilogue`]). A pass fuses them with the step that
-//! computes their input, unless the value in between is a target. Backward then needs one bit (ReLU) or two
-//! (`Clip`) a value. Standing alone they are a copy with that epilogue.
-//! The gradient rule (exact, redirected, …) is data of a run, see [`crate::Rules`].
+//! They are the epilogue of a step ([`crate::typed::TypedNode::epilogue`]). A pass fuses them with the step
+//! that computes their input, unless the value in between is a target. Backward then needs one bit (ReLU) or
+//! two (`Clip`) a value. Standing alone they are a copy with that epilogue. The gradient rule (exact,
+//! redirected, …) is data of a run, see [`crate::Rules`].
 
 use std::any::Any;
 use std::sync::Arc;

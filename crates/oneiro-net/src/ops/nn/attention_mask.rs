@@ -1,4 +1,4 @@
-//! What `Attention` does to its scores before the softmax: adds a mask, or takes positions out.
+//! The mask of `Attention` on its scores, before the softmax: adds numbers, or takes positions out.
 //!
 //! `MaskedScores` is no operator of ONNX's; `Attention` is rewritten into it and others.
 

@@ -221,7 +221,7 @@ fn offset(mut index: usize, extents: &[usize], steps: &[usize]) -> usize {
 }
 
 impl Loops {
-    /// The same as a contraction, with two operands.
+    /// The sum of two operands as a contraction.
     fn pair(&self, site: Site<'_>) -> Option<Contracted> {
         let [a, b] = self.steps.as_slice() else { return None };
         let kept = (0..self.kept.len()).map(|i| Index {

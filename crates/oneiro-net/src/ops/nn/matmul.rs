@@ -1,6 +1,8 @@
-//! Products of two matrices that both may depend on the data: attention, and forms of `Gemm` beside dense layers.
+//! Products of two matrices that both may depend on the data: attention, and forms of `Gemm` beside dense
+//! layers.
 //!
-//! Y = α·A'·B' + β·C for every batch, batches broadcast. dA' = α·dY·B'ᵀ, dB' = α·A'ᵀ·dY, each a contraction of its own.
+//! Y = α·A'·B' + β·C for every batch, batches broadcast. dA' = α·dY·B'ᵀ, dB' = α·A'ᵀ·dY, each a contraction
+//! of its own.
 
 use crate::error::OpError;
 use crate::kernels::{Contraction, Index, Isa};
@@ -29,7 +31,8 @@ fn steps(shape: &[usize], rank: usize) -> Vec<usize> {
 }
 
 impl Product {
-    /// `MatMul`: the last two axes multiply, the others broadcast; a vector is a row (first) or a column (second).
+    /// `MatMul`: the last two axes multiply, the others broadcast; a vector is a row (first) or a column
+    /// (second).
     pub fn batched(a: &[usize], b: &[usize]) -> Result<Self, OpError> {
         let fail = || OpError(format!("shapes {a:?} and {b:?} do not multiply"));
         if a.is_empty() || b.is_empty() {

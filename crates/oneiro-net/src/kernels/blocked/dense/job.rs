@@ -40,8 +40,8 @@ pub(super) struct Job<'a> {
     pub(super) epilogue: Option<EpilogueAddresses>,
 }
 
-// SAFETY: the addresses in `epilogue` are of slices that outlive the job; tasks write masks at disjoint places, those of
-// their own outputs.
+// SAFETY: the addresses in `epilogue` are of slices that outlive the job; tasks write masks at disjoint
+// places, those of their own outputs.
 unsafe impl Sync for Job<'_> {}
 
 impl Job<'_> {
@@ -183,8 +183,8 @@ impl Job<'_> {
                     mask_block: c.batch * mask_plane,
                     mask_step: step,
                 };
-                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
-                // what the segment asks for (checked above); no other task writes these outputs.
+                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the
+                // outputs what the segment asks for (checked above); no other task writes these outputs.
                 unsafe { tiles.get(end - x)(&call) };
                 tiles_run += 1;
             }
@@ -221,8 +221,8 @@ impl Products {
         }
     }
 
-    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far that goes on with
-    /// each product, so that all tiles together bring everything.
+    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far
+    /// that goes on with each product, so that all tiles together bring everything.
     fn ahead(
         &self,
         dense: &Dense,

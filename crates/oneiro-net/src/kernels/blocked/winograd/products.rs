@@ -8,7 +8,7 @@ use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// What a task of either transform works in.
+/// Memory of a task of either transform.
 pub(super) struct Scratch {
     pub(super) source: AlignedBuffer,
     pub(super) product: AlignedBuffer,
@@ -86,8 +86,9 @@ impl Products {
         self.points * self.c_in * self.c_out * self.depth <= super::SMALL_WEIGHTS
     }
 
-    /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points `in_point` numbers
-    /// apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are `shift` positions apart.
+    /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points
+    /// `in_point` numbers apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are
+    /// `shift` positions apart.
     pub(super) fn multiply(
         &self,
         panels: (usize, usize),
@@ -148,7 +149,8 @@ impl Products {
                             mask_block: 0,
                             mask_step: 0,
                         };
-                        // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
+                        // SAFETY: the source has every block and frame (asserted), weights and products are
+                        // sliced.
                         unsafe { tile_of(self.isa, end - at, blocks)(&call) };
                         ahead = ahead.wrapping_add(runs.len() * steps * pace);
                     }

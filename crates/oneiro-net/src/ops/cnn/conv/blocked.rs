@@ -17,14 +17,14 @@ pub(super) struct BlockedConv {
     maps: Maps,
 }
 
-/// What computes a correlation.
+/// An algorithm for a correlation.
 #[derive(Debug)]
 enum Engine {
     /// Tiles straight over the source.
     Dense(Dense),
     /// Fewer products by Winograd's transforms.
     Winograd(Winograd),
-    /// The same along one axis.
+    /// Winograd's transform along one axis.
     Line(Box<LineWinograd>),
     /// Each channel with a kernel of its own.
     Depthwise(Depthwise),
@@ -39,9 +39,9 @@ enum Transform {
 }
 
 impl Engine {
-    /// The engine for a correlation that mixes channels: the one that costs least. `exact` leaves out the transform that
-    /// rounds worse than the direct convolution. The adjoint of a direct convolution, `of` with its taps, may read the
-    /// weights of that.
+    /// The engine for a correlation that mixes channels: the one that costs least. `exact` leaves out the
+    /// transform that rounds worse than the direct convolution. The adjoint of a direct convolution, `of`
+    /// with its taps, may read the weights of that.
     fn dense(
         correlation: Correlation,
         isa: Isa,

@@ -1,4 +1,5 @@
-//! Sums and products of two values in blocks of channels: of one shape, or one of them with one number a channel.
+//! Sums and products of two values in blocks of channels: of one shape, or one of them with one number a
+//! channel.
 
 use crate::error::OpError;
 use crate::kernels::blocked::{Map, Per, sum};

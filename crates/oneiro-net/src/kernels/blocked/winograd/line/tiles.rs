@@ -40,7 +40,7 @@ pub(super) struct Into<'a> {
     pub(super) plane: &'a [f32],
     pub(super) to: *mut f32,
     pub(super) point: usize,
-    /// What the last tap has by itself.
+    /// Products of the last tap, which has points of its own.
     pub(super) last: *mut f32,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct OutOf<'a> {
     pub(super) range: (usize, usize),
     pub(super) from: *const f32,
     pub(super) point: usize,
-    /// What the last tap has by itself.
+    /// Products of the last tap, which has points of its own.
     pub(super) last: *const f32,
     pub(super) to: *mut f32,
     pub(super) bias: *const f32,
