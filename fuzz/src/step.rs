@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oneiro_net::analysis::infer;
 use oneiro_net::axes::{self, Axes, FeatureMap};
 use oneiro_net::format::onnx;
 use oneiro_net::tensor::volume;
-use oneiro_net::typed::infer;
 use oneiro_net::{CpuSession, Graph, Plan, Request, Rules, Session, analysis, names::Names};
 
 /// Numbers that may be fed in all; larger networks are slow and show nothing else.
@@ -39,23 +39,24 @@ pub fn step_graph(graph: &Graph) -> usize {
         for gradients in [true, false] {
             let mut request = Request::of_shapes(shapes.clone(), vec![target]);
             (request.gradients, request.max_bytes) = (gradients, MAX_BYTES);
-            request.at_once = Some(usize::MAX);
+            request.micro_batch_size = Some(usize::MAX);
             match Plan::compile(graph, &request) {
                 Ok(plan) => {
                     let whole = run(plan, gradients);
                     taken += usize::from(whole.is_some());
-                    for at_once in [None, Some(1), Some(2)] {
-                        request.at_once = at_once;
+                    for micro_batch_size in [None, Some(1), Some(2)] {
+                        request.micro_batch_size = micro_batch_size;
                         let Some(whole) = &whole else { break };
                         let plan = Plan::compile(graph, &request).expect("the whole compiles");
-                        if plan.turns() == 1 {
+                        if plan.micro_batches() == 1 {
                             continue;
                         }
-                        let turns = run(plan, gradients).expect("it is as large as the whole");
+                        let micro_batches = run(plan, gradients).expect("it is as large as the whole");
                         let same =
                             |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
-                        let alike = turns.len() == whole.len() && turns.iter().zip(whole).all(same);
-                        assert!(alike, "entries in turns give other numbers than all at once");
+                        let alike =
+                            micro_batches.len() == whole.len() && micro_batches.iter().zip(whole).all(same);
+                        assert!(alike, "entries in micro_batches give other numbers than all at once");
                     }
                     break;
                 }

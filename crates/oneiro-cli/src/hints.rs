@@ -127,7 +127,7 @@ fn of_input(error: &InputError) -> Hint {
 }
 
 fn of_expression(error: &ExpressionError) -> Hint {
-    match error.name {
+    match error.name.as_deref() {
         Some(LookupError::NoLabels { .. }) => Hint::advice(" (or give --labels)"),
         _ => Hint::default(),
     }

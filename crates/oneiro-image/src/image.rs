@@ -75,11 +75,7 @@ impl Image {
 
     /// Axes of the values, opacity counted as a channel: `[C, H, W]` of a still, `[C, T, H, W]` of a clip.
     pub fn shape(&self) -> Vec<usize> {
-        let channels = self.channels + usize::from(self.has_alpha);
-        match self.frames {
-            1 => vec![channels, self.height, self.width],
-            frames => vec![channels, frames, self.height, self.width],
-        }
+        self.extent().with_channels(self.channels + usize::from(self.has_alpha)).axes()
     }
 
     /// Whether it is an opaque still in three colours: what files of pictures hold.

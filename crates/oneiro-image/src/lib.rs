@@ -1,4 +1,4 @@
-//! The one picture type: stills and clips, of any number of channels, with or without opacity.
+//! The one picture type: stills and clips, of any number of channels, with or without opacity; and its resizing.
 //!
 //! ```
 //! use oneiro_image::{Extent, Image};
@@ -18,9 +18,11 @@
 
 mod extent;
 mod image;
+mod resize;
 
 pub use extent::Extent;
 pub use image::{Image, quantize};
+pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 
 /// The most pixels that are read or made: 128 megapixels, 1.5 GiB as three planes of `f32`.
 pub const MAX_PIXELS: u64 = 1 << 27;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use oneiro_net::Threads;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::observer::{Cancelled, Observer};
 use crate::remark::Remark;
 
 /// Threads and observer of running jobs.
 pub struct Context {
-    pool: ThreadPool,
+    threads: Threads,
     observer: Arc<dyn Observer>,
 }
 
@@ -28,18 +28,23 @@ impl Context {
     /// # Errors
     /// As [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
-        Ok(Self { pool, observer })
+        let threads = Threads::new(threads.unwrap_or(0)).map_err(Error::Threads)?;
+        Ok(Self { threads, observer })
     }
 
     /// Runs work on these threads.
     pub fn compute<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(work)
+        self.threads.run(work)
     }
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.threads.count()
+    }
+
+    /// The threads, for networks that run on them.
+    pub fn handle(&self) -> Threads {
+        self.threads.clone()
     }
 
     /// Who watches.

@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// The system gives no threads.
     #[error("could not start the threads to compute with")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    Threads(#[source] oneiro_net::Error),
     /// A result could not be written where it goes.
     #[error("could not write a result")]
     Write(#[from] std::io::Error),

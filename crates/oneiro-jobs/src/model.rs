@@ -7,8 +7,8 @@ use oneiro::Model;
 use oneiro::card::{Card, InputAxes, InputKind, TensorLayout};
 use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::ValueId;
+use oneiro_net::beginning::Blocked;
 use oneiro_net::format::onnx;
-use oneiro_net::front::Blocked;
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
@@ -138,9 +138,7 @@ impl LoadedModel {
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
-            (Some(node), None) if matches!(node.op.op_type(), "Relu" | "Clip") => {
-                node.outputs.first().copied().flatten()
-            }
+            (Some(node), None) if node.op.obeys_relu_rule() => node.outputs.first().copied().flatten(),
             _ => None,
         }
     }
@@ -151,7 +149,7 @@ impl LoadedModel {
             && let Err(error) = self.model.resolve(name)
             && self.labels.as_ref().is_some_and(|labels| labels.find(name).is_ok())
         {
-            return Err(ModelError::IsClass { name: name.clone(), error }.into());
+            return Err(ModelError::IsClass { name: name.clone(), error: Box::new(error) }.into());
         }
         unit.objective(|name| self.class_index(name))
     }
@@ -201,7 +199,7 @@ pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedMode
     for note in &loaded.notes {
         context.remark(note.clone());
     }
-    loaded.model = loaded.model.for_pictures();
+    loaded.model = loaded.model.for_pictures().on(context.handle());
     Ok(loaded)
 }
 
@@ -209,7 +207,8 @@ pub fn load_for_shapes(context: &Context, args: &ModelSpec) -> Result<LoadedMode
 /// does not matter.
 pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     args.check_given(given)?;
-    let loaded = read(args, given)?;
+    let mut loaded = read(args, given)?;
+    loaded.model = loaded.model.on(context.handle());
     for note in &loaded.model.graph.notes {
         context.remark(PreparationRemark::Graph(note.clone()));
     }
@@ -230,7 +229,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
         let text = card_path.as_deref().map(read_card).transpose()?;
         (source, text, card_path)
     };
-    let Source { graph, hash, mut files, bytes } = source;
+    let Source { graph, hash, mut files, bytes, weight_files } = source;
     files.extend(card_path.clone());
     let mut card = match (&args.prepared, &card_text) {
         (Some(card), _) => card.clone(),
@@ -273,6 +272,9 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let is_blocked = !Blocked::new(&graph, None).is_empty();
     let using = || Step::Use { model: args.model.clone() };
     let mut model = Model::new(graph, card).during(using)?;
+    if let Some(files) = weight_files {
+        model = model.with_weight_files(files);
+    }
     if given.is_empty() || !values.is_empty() {
         model = model.fed(&values).during(using)?;
     }

@@ -8,6 +8,7 @@
 use color_quant::NeuQuant;
 use gif::{AnyExtension, DisposalMethod, Extension, Repeat};
 
+use crate::text::{comment, entries};
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
@@ -27,8 +28,6 @@ const NEUQUANT_SAMPLING: i32 = 3;
 const DITHER: f32 = 8.0;
 /// Bits of each channel that tell colours apart when the nearest of the palette is looked up.
 const LOOKUP_BITS: u32 = 6;
-/// What every comment of ours begins with in a GIF.
-const COMMENT: &str = "oneiro:";
 
 /// Pictures of one size, each with the time that it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -209,26 +208,6 @@ impl<'a> Nearest<'a> {
             self.palette.index_of(&[r, g, b, u8::MAX]) as u8
         })
     }
-}
-
-/// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand there.
-fn comment(text: &PngText) -> String {
-    let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
-    std::iter::once(format!("{COMMENT}\n")).chain(text.0.iter().map(entry)).collect()
-}
-
-/// The entries of [`comment`]; `None` if it is another program's, or damaged.
-fn entries(comment: &[u8]) -> Option<PngText> {
-    let mut rest = std::str::from_utf8(comment).ok()?.strip_prefix(COMMENT)?.strip_prefix('\n')?;
-    let mut text = PngText::default();
-    while !rest.is_empty() {
-        let (head, tail) = rest.split_once('\n')?;
-        let (key, length) = head.rsplit_once(' ')?;
-        let length: usize = length.parse().ok()?;
-        text.push(key, tail.get(..length)?);
-        rest = tail.get(length..)?.strip_prefix('\n')?;
-    }
-    Some(text)
 }
 
 /// How a GIF was made: the entries of its first comment of ours, none if it has no such comment. `Err` says what is

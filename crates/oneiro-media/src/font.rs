@@ -1,82 +1,73 @@
-//! The letters of sheets and plots: three faces rasterised beforehand (`assets/bake_font.py`), with grey edges.
+//! The letters of sheets and plots, drawn from the outlines of DejaVu Sans Condensed by `ab_glyph`.
 //!
-//! A character that the faces lack is drawn as an empty box.
+//! Letters stand at whole pixels, so that each looks the same wherever it stands, and sizes are such that small
+//! letters are whole pixels high. Widths are whole pixels, too. Bits depend on no instruction set: outlines are
+//! filled by plain arithmetic. A character that the font lacks is drawn as an empty box.
 
 use std::sync::LazyLock;
 
+use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, point};
+
 use crate::Image;
 
-/// Rendered from DejaVu Sans Condensed; see `NOTICE` for its licence.
-static DATA: &[u8] = include_bytes!("../assets/letters.bin");
+/// Outlines of the characters that `assets/subset_font.py` lists; see `NOTICE` for their licence.
+static REGULAR: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| embedded(include_bytes!("../assets/DejaVuSansCondensed.ttf")));
+static BOLD: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| embedded(include_bytes!("../assets/DejaVuSansCondensed-Bold.ttf")));
 
-static FACES: LazyLock<Vec<Glyphs>> = LazyLock::new(|| parse(DATA).unwrap_or_default());
-
-/// Drawn for a character that no face has.
+/// Drawn for a character that the font lacks.
 const MISSING: char = '\u{25a1}';
 /// Ends a text that was cut.
 const ELLIPSIS: char = '…';
 
-/// One of the faces, by its place in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Face(usize);
+/// A font at a size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Face {
+    font: &'static LazyLock<FontRef<'static>>,
+    /// Pixels of an em. DejaVu's small letters are 0.547 of it high.
+    size: f32,
+    /// Pixels from the top of the tallest letter to the line that letters stand on.
+    ascent: usize,
+    /// Pixels from there to the foot of the deepest letter.
+    descent: usize,
+}
 
-/// Regular, 13 pixels: captions.
-pub(crate) const TEXT: Face = Face(0);
-/// Bold, 13 pixels: row labels.
-pub(crate) const STRONG: Face = Face(1);
-/// Bold, 20 pixels: titles.
-pub(crate) const TITLE: Face = Face(2);
+/// Regular; small letters are 7 pixels high: captions.
+pub(crate) const TEXT: Face = Face { font: &REGULAR, size: 12.8, ascent: 13, descent: 4 };
+/// Bold; small letters are 7 pixels high: row labels.
+pub(crate) const STRONG: Face = Face { font: &BOLD, size: 12.8, ascent: 13, descent: 4 };
+/// Bold; small letters are 11 pixels high: titles.
+pub(crate) const TITLE: Face = Face { font: &BOLD, size: 20.1, ascent: 19, descent: 5 };
+
+/// A font of this crate's own.
+fn embedded(bytes: &'static [u8]) -> FontRef<'static> {
+    // The files are part of the program, and a test reads them.
+    FontRef::try_from_slice(bytes).expect("the embedded font is whole")
+}
 
 impl Face {
-    pub(crate) fn face(self) -> &'static Glyphs {
-        static NONE: Glyphs = Glyphs { ascent: 0, descent: 0, glyphs: Vec::new() };
-        FACES.get(self.0).unwrap_or(&NONE)
-    }
-}
-
-/// A face: its glyphs in order of their code points.
-#[derive(Debug)]
-pub(crate) struct Glyphs {
-    ascent: usize,
-    descent: usize,
-    glyphs: Vec<Glyph>,
-}
-
-#[derive(Debug)]
-struct Glyph {
-    code: u32,
-    advance: usize,
-    left: i8,
-    /// Rows from the top of the line.
-    top: i8,
-    width: usize,
-    /// Row by row, 0 paper to 255 ink.
-    coverage: &'static [u8],
-}
-
-impl Glyphs {
     /// From the top of the tallest letter to the foot of the deepest.
-    pub(crate) fn height(&self) -> usize {
+    pub(crate) fn height(self) -> usize {
         self.ascent + self.descent
     }
 
     /// How many pixels a text takes.
-    pub(crate) fn width(&self, text: &str) -> usize {
-        text.chars().filter_map(|c| self.glyph(c)).map(|glyph| glyph.advance).sum()
+    pub(crate) fn width(self, text: &str) -> usize {
+        text.chars().map(|c| self.advance(c)).sum()
     }
 
     /// The text, or as much of its beginning as fits into `room` pixels with an ellipsis after it.
-    pub(crate) fn cut(&self, text: &str, room: usize) -> String {
+    pub(crate) fn cut(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
         }
-        let advance = |c: char| self.glyph(c).map_or(0, |glyph| glyph.advance);
-        let mut used = advance(ELLIPSIS);
+        let mut used = self.advance(ELLIPSIS);
         if used > room {
             return String::new();
         }
         let fits = |c: &char| {
-            used += advance(*c);
+            used += self.advance(*c);
             used <= room
         };
         let mut kept: String = text.chars().take_while(fits).collect();
@@ -86,7 +77,7 @@ impl Glyphs {
     }
 
     /// The text, or an ellipsis and as much of its end as fits into `room` pixels: names of layers differ there.
-    pub(crate) fn cut_front(&self, text: &str, room: usize) -> String {
+    pub(crate) fn cut_front(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
         }
@@ -97,7 +88,7 @@ impl Glyphs {
     /// The text in at most `lines` lines (at least one) that fit into `room` pixels. Lines break at spaces and
     /// behind `. _ / : -`, as between the parts of a layer's name; a word wider than a line, and what the last
     /// line has no room for, end in an ellipsis.
-    pub(crate) fn wrap(&self, text: &str, room: usize, lines: usize) -> Vec<String> {
+    pub(crate) fn wrap(self, text: &str, room: usize, lines: usize) -> Vec<String> {
         let mut wrapped = Vec::new();
         let mut rest = text.trim();
         while wrapped.len() + 1 < lines && self.width(rest) > room {
@@ -116,7 +107,7 @@ impl Glyphs {
 
     /// Draws a text, cut to `room` pixels, with the top left of its line at `x`, `y`.
     pub(crate) fn draw(
-        &self,
+        self,
         canvas: &mut Image,
         x: usize,
         y: usize,
@@ -134,7 +125,7 @@ impl Glyphs {
     /// Draws a text, cut to `room` pixels, that reads upwards: its first letter is at the foot, `x` is the
     /// column of its letters' tops, and the row `y` is the first below it.
     pub(crate) fn draw_upwards(
-        &self,
+        self,
         canvas: &mut Image,
         x: usize,
         y: usize,
@@ -150,24 +141,45 @@ impl Glyphs {
     }
 
     /// Visits the pixels of a text's letters: how far along the line, how far below its top, how much ink.
-    fn ink(&self, text: &str, mut visit: impl FnMut(isize, isize, f32)) {
+    fn ink(self, text: &str, mut visit: impl FnMut(isize, isize, f32)) {
         let mut pen = 0;
-        for glyph in text.chars().filter_map(|c| self.glyph(c)) {
-            for (row, coverage) in glyph.coverage.chunks_exact(glyph.width.max(1)).enumerate() {
-                for (column, &ink) in coverage.iter().enumerate() {
-                    let along = (pen + column) as isize + isize::from(glyph.left);
-                    visit(along, row as isize + isize::from(glyph.top), f32::from(ink) / 255.0);
-                }
+        for c in text.chars() {
+            let glyph =
+                Glyph { id: self.glyph(c), scale: self.scale(), position: point(0.0, self.ascent as f32) };
+            if let Some(outline) = self.font.outline_glyph(glyph) {
+                let corner = outline.px_bounds().min;
+                let (left, top) = (pen as isize + corner.x as isize, corner.y as isize);
+                outline
+                    .draw(|x, y, covered| visit(left + x as isize, top + y as isize, strengthened(covered)));
             }
-            pen += glyph.advance;
+            pen += self.advance(c);
         }
     }
 
-    fn glyph(&self, c: char) -> Option<&Glyph> {
-        let c = if c.is_control() { ' ' } else { c };
-        let find = |c: char| self.glyphs.binary_search_by_key(&u32::from(c), |glyph| glyph.code).ok();
-        find(c).or_else(|| find(MISSING)).map(|i| &self.glyphs[i])
+    /// How far the next letter stands from this one, pixels.
+    fn advance(self, c: char) -> usize {
+        let units = self.font.units_per_em().unwrap_or(1.0);
+        (self.font.h_advance_unscaled(self.glyph(c)) * self.size / units).round() as usize
     }
+
+    fn glyph(self, c: char) -> GlyphId {
+        let id = self.font.glyph_id(if c.is_control() { ' ' } else { c });
+        // The first glyph of a font stands for all that it lacks.
+        if id == GlyphId(0) { self.font.glyph_id(MISSING) } else { id }
+    }
+
+    /// The size in the unit of `ab_glyph`, the font's height.
+    fn scale(self) -> PxScale {
+        let units = self.font.units_per_em().unwrap_or(1.0);
+        PxScale::from(self.size * self.font.height_unscaled() / units)
+    }
+}
+
+/// Coverage to the power of 3/4: thin strokes that lie between two pixels keep their weight. Roots are rounded
+/// the same everywhere, as powers are not.
+fn strengthened(covered: f32) -> f32 {
+    let root = covered.clamp(0.0, 1.0).sqrt();
+    root * root.sqrt()
 }
 
 /// Lays a colour over a pixel, `ink` of it; beyond the canvas nothing happens.
@@ -184,68 +196,45 @@ pub(crate) fn blend(canvas: &mut Image, x: usize, y: usize, color: [f32; 3], ink
     }
 }
 
-/// Reads the file that `assets/bake_font.py` describes; `None` if it is not one.
-fn parse(data: &'static [u8]) -> Option<Vec<Glyphs>> {
-    let mut rest = data.strip_prefix(b"ONFT1")?;
-    let faces = take(&mut rest, 1)?[0];
-    (0..faces).map(|_| parse_face(&mut rest)).collect()
-}
-
-fn parse_face(rest: &mut &'static [u8]) -> Option<Glyphs> {
-    let head = take(rest, 4)?;
-    let count = u16::from_le_bytes([head[2], head[3]]);
-    let glyphs = (0..count).map(|_| parse_glyph(rest)).collect::<Option<Vec<_>>>()?;
-    Some(Glyphs { ascent: head[0].into(), descent: head[1].into(), glyphs })
-}
-
-fn parse_glyph(rest: &mut &'static [u8]) -> Option<Glyph> {
-    let head = take(rest, 7)?;
-    let (width, height) = (usize::from(head[5]), usize::from(head[6]));
-    Some(Glyph {
-        code: u16::from_le_bytes([head[0], head[1]]).into(),
-        advance: head[2].into(),
-        left: i8::from_le_bytes([head[3]]),
-        top: i8::from_le_bytes([head[4]]),
-        width,
-        coverage: take(rest, width * height)?,
-    })
-}
-
-fn take(rest: &mut &'static [u8], count: usize) -> Option<&'static [u8]> {
-    let (taken, left) = rest.split_at_checked(count)?;
-    *rest = left;
-    Some(taken)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_embedded_faces_are_whole_and_in_order() {
-        let faces = parse(DATA).expect("the file is whole");
-        assert_eq!(faces.len(), 3);
-        for face in &faces {
-            assert!(face.glyphs.is_sorted_by_key(|glyph| glyph.code));
+    fn the_embedded_fonts_hold_every_character_that_stays_in_its_line() {
+        for face in [TEXT, STRONG, TITLE] {
             for c in ('!'..='~').chain("éßκγ→–…×²□−⁻⁰⁴⁵⁶⁷⁸⁹".chars()) {
-                let glyph = face.glyph(c).unwrap();
-                assert_eq!(glyph.code, u32::from(c));
-                assert!(glyph.coverage.iter().any(|&ink| ink > 128), "{c} is blank");
-                assert!(
-                    glyph.top >= 0
-                        && glyph.top as usize + glyph.coverage.len() / glyph.width <= face.height(),
-                    "{c} leaves its line"
-                );
+                assert!(c == MISSING || face.glyph(c) != face.glyph(MISSING), "{c} is missing");
+                let (mut darkest, mut inside) = (0.0f32, true);
+                face.ink(&c.to_string(), |_, down, ink| {
+                    darkest = darkest.max(ink);
+                    inside &= ink < 0.05 || (0..face.height() as isize).contains(&down);
+                });
+                assert!(darkest > 0.5, "{c} is blank");
+                assert!(inside, "{c} leaves its line");
             }
         }
-        assert!(TITLE.face().height() > TEXT.face().height());
-        assert!(parse(&DATA[..DATA.len() - 1]).is_none());
-        assert!(parse(b"png").is_none());
+        assert!(TITLE.height() > TEXT.height());
+    }
+
+    /// A test on any machine has these.
+    const BITS_OF_LETTERS: u64 = 0x77f81621d68ca02;
+
+    #[test]
+    fn letters_have_the_same_bits_everywhere() {
+        let mut canvas = Image::filled(400, 40, [1.0; 3]);
+        TEXT.draw(&mut canvas, 3, 2, 390, "fire8.expand3x3:40 κ = 0.5 → Größe −1.5×10⁻³", [0.0; 3]);
+        TITLE.draw(&mut canvas, 3, 18, 390, "Similarity of trainings", [0.0; 3]);
+        // FNV-1a (Fowler, Noll, Vo).
+        let sum = canvas.plane(0).iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, value| {
+            (sum ^ u64::from(value.to_bits())).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(sum, BITS_OF_LETTERS);
     }
 
     #[test]
     fn a_text_too_wide_is_cut_with_an_ellipsis() {
-        let face = TEXT.face();
+        let face = TEXT;
         let text = "great white shark, Carcharodon carcharias";
         assert_eq!(face.cut(text, face.width(text)), text);
         let room = face.width(text) - 1;
@@ -261,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_wrapped_text_breaks_between_words_and_ends_in_an_ellipsis_if_it_must() {
-        let face = TEXT.face();
+        let face = TEXT;
         let name = "features.denseblock4.denselayer16";
         assert_eq!(face.wrap(name, face.width(name), 3), [name]);
         let parts = ["features.", "denseblock4.", "denselayer16"];
@@ -279,8 +268,8 @@ mod tests {
         let (width, height) = (60, 20);
         let (mut level, mut upright) =
             (Image::filled(width, height, [1.0; 3]), Image::filled(height, width, [1.0; 3]));
-        TEXT.face().draw(&mut level, 3, 2, 50, "Äg7½", [0.0; 3]);
-        TEXT.face().draw_upwards(&mut upright, 2, width - 3, 50, "Äg7½", [0.0; 3]);
+        TEXT.draw(&mut level, 3, 2, 50, "Äg7½", [0.0; 3]);
+        TEXT.draw_upwards(&mut upright, 2, width - 3, 50, "Äg7½", [0.0; 3]);
         for y in 0..height {
             for x in 0..width {
                 assert_eq!(level.pixel(x, y), upright.pixel(y, width - 1 - x), "{x},{y}");
@@ -290,15 +279,15 @@ mod tests {
 
     #[test]
     fn unknown_characters_become_boxes_and_control_characters_spaces() {
-        let face = TEXT.face();
-        assert_eq!(face.glyph('漢').unwrap().code, u32::from(MISSING));
+        let face = TEXT;
+        assert_eq!(face.glyph('漢'), face.glyph(MISSING));
         assert_eq!(face.width("a\tb"), face.width("a b"));
     }
 
     #[test]
     fn letters_beyond_the_edge_are_left_out() {
         let mut canvas = Image::filled(6, 4, [1.0; 3]);
-        TEXT.face().draw(&mut canvas, 3, 1, 100, "Wide", [0.0; 3]);
+        TEXT.draw(&mut canvas, 3, 1, 100, "Wide", [0.0; 3]);
         assert!(canvas.data.iter().all(|value| (0.0..=1.0).contains(value)));
     }
 }

@@ -31,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod alpha;
+mod atomic;
 mod bands;
 pub mod colormap;
 mod disturb;
@@ -38,31 +39,34 @@ mod error;
 mod film;
 mod font;
 mod levels;
+mod metadata;
 mod mosaic;
 mod npy;
 mod page;
 mod plot;
 mod read;
-mod resize;
 mod sheet;
+mod text;
 mod write;
 
+pub use atomic::{write_atomic, write_atomic_with};
 pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
 pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
 pub use levels::{LEAST_CONTRAST, Levels};
+pub use metadata::{decode_text, read_text};
 pub use mosaic::{TileLook, mosaic};
 pub use npy::read_npy;
-pub use oneiro_image::{Image, MAX_PIXELS};
+pub use oneiro_image::{
+    CLASSIFY_CROP_FRACTION, Filter, Image, MAX_PIXELS, classify_crop, classify_scale, fit_center_crop, resize,
+};
 pub use page::{Figure, Page, Section};
 pub use plot::{Plot, Series};
 pub use read::{
     IMAGE_EXTENSIONS, decode_image, decode_image_alpha, decode_image_on_black, has_image_name, read_bytes,
     read_image, read_image_alpha,
 };
-pub use resize::{CLASSIFY_CROP_FRACTION, Filter, classify_crop, classify_scale, fit_center_crop, resize};
 pub use sheet::{Cell, Sheet};
-pub use write::{
-    PngText, decode_text, encode_png, encode_png_alpha, read_text, write_atomic, write_atomic_with, write_png,
-};
+pub use text::PngText;
+pub use write::{encode_png, encode_png_alpha, write_png};

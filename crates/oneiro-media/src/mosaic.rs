@@ -103,7 +103,7 @@ fn smoothed(tile: &Image, overlap: usize) -> Result<Image> {
     }
     let coarse = |n: usize| n.div_ceil(2 * overlap);
     let small = crate::resize(tile, coarse(tile.height), coarse(tile.width), crate::Filter::Triangle)?;
-    crate::resize(&small, tile.height, tile.width, crate::Filter::Triangle)
+    Ok(crate::resize(&small, tile.height, tile.width, crate::Filter::Triangle)?)
 }
 
 /// The weight of a tile along one axis: from 0 to 1 over twice the overlap, and back.

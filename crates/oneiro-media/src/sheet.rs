@@ -195,12 +195,12 @@ impl Sheet {
         let mut y = self.margin;
         for (text, face, color) in [(&self.title, TITLE, ink.text), (&self.subtitle, TEXT, ink.pale)] {
             if !text.is_empty() {
-                face.face().draw(&mut canvas, self.margin, y, right - self.margin, text, color);
-                y += face.face().height() + TITLE_SPACE;
+                face.draw(&mut canvas, self.margin, y, right - self.margin, text, color);
+                y += face.height() + TITLE_SPACE;
             }
         }
         for line in &layout.lines {
-            let face = STRONG.face();
+            let face = STRONG;
             let middle = line.top + (line.picture_height - line.label.len() * face.height()) / 2;
             for (i, label) in line.label.iter().enumerate() {
                 let y = middle + i * face.height();
@@ -213,7 +213,7 @@ impl Sheet {
                 for (i, text) in cell.caption.iter().enumerate() {
                     let color = if i == 0 { ink.text } else { ink.pale };
                     let top = foot + CAPTION_SPACE + i * CAPTION_LINE;
-                    TEXT.face().draw(&mut canvas, x, top, width, text, color);
+                    TEXT.draw(&mut canvas, x, top, width, text, color);
                 }
                 x += width + self.gap;
             }
@@ -231,9 +231,8 @@ impl Sheet {
         for cell in cells() {
             cell.alpha.as_ref().map_or(Ok(()), |alpha| check_alpha(&cell.image, alpha))?;
         }
-        let face = STRONG.face();
-        let title_width =
-            TITLE.face().width(&self.title).max(TEXT.face().width(&self.subtitle)).min(MAX_TITLE);
+        let face = STRONG;
+        let title_width = TITLE.width(&self.title).max(TEXT.width(&self.subtitle)).min(MAX_TITLE);
 
         let mut lines: Vec<Line<'_>> = Vec::new();
         // The widths of the columns of all rows that have so many.
@@ -301,8 +300,7 @@ impl Sheet {
     }
 
     fn heading_height(&self) -> usize {
-        let line =
-            |text: &str, face: Face| if text.is_empty() { 0 } else { face.face().height() + TITLE_SPACE };
+        let line = |text: &str, face: Face| if text.is_empty() { 0 } else { face.height() + TITLE_SPACE };
         let lines = line(&self.title, TITLE) + line(&self.subtitle, TEXT);
         if lines == 0 { 0 } else { lines + HEADING_SPACE - TITLE_SPACE }
     }

@@ -1,13 +1,15 @@
-//! Times of the convolution kernels, each counted as the direct algorithm would do it: `cargo bench -p oneiro-net`.
+//! Times of the convolution kernels, each counted as the direct algorithm would do it:
+//! `cargo bench -p oneiro-net --features internals`.
 //!
-//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` says with how many
-//! threads.
+//! Shapes are those of VGG-16, ResNet-50, Inception-v3, MobileNet-v2 and R(2+1)D. `RAYON_NUM_THREADS` says
+//! with how many threads.
 
 #![allow(missing_docs)] // criterion's entry points
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use oneiro_net::kernels::Epilogue;
 use oneiro_net::kernels::blocked::{
-    Dense, Depthwise, Ending, LineOutputs, LineWinograd, Outputs, Winograd, blocks_of,
+    Dense, Depthwise, LineOutputs, LineWinograd, Outputs, Winograd, blocks_of,
 };
 use oneiro_net::kernels::{ConvGeometry, Correlation, Isa};
 
@@ -53,21 +55,21 @@ fn convolutions(criterion: &mut Criterion) {
         let correlation = Correlation::forward_of(&g);
         let dense = Dense::new(correlation.clone(), isa, |g_, o, i, t| w[g.weight_index(g_, o, i, t)], None);
         group.bench_function("direct", |b| {
-            b.iter(|| dense.run(&src, &mut dst, false, &mut Ending::default()))
+            b.iter(|| dense.run(&src, &mut dst, false, &mut Epilogue::default()))
         });
         let weight = |o: usize, i: usize, t: usize| w[g.weight_index(0, o, i, t)];
         if Winograd::takes(&correlation) {
             for outputs in [Outputs::Two, Outputs::Four] {
                 let engine = Winograd::new(correlation.clone(), isa, outputs, weight, None);
                 group.bench_function(BenchmarkId::new("plane", format!("{outputs:?}")), |b| {
-                    b.iter(|| engine.run(&src, &mut dst, false, &mut Ending::default()));
+                    b.iter(|| engine.run(&src, &mut dst, false, &mut Epilogue::default()));
                 });
             }
         }
         for outputs in LineOutputs::ALL.into_iter().filter(|&o| LineWinograd::takes(&correlation, o)) {
             let engine = LineWinograd::new(correlation.clone(), isa, outputs, weight, None);
             group.bench_function(BenchmarkId::new("line", format!("{outputs:?}")), |b| {
-                b.iter(|| engine.run(&src, &mut dst, false, &mut Ending::default()));
+                b.iter(|| engine.run(&src, &mut dst, false, &mut Epilogue::default()));
             });
         }
         group.finish();
@@ -83,7 +85,7 @@ fn depthwise(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mobilenet depthwise 3x3");
     group.throughput(Throughput::Elements((2 * channels * 9 * volume(plane)) as u64));
     group.bench_function("depthwise", |b| {
-        b.iter(|| engine.run(&src, &mut dst, false, &mut Ending::default()))
+        b.iter(|| engine.run(&src, &mut dst, false, &mut Epilogue::default()))
     });
     group.finish();
 }

@@ -2,10 +2,12 @@
 
 use crate::axes::{Axes, Followed};
 use crate::graph::{Graph, ValueId};
+pub use crate::kernels::blocked::multiply_in_cache;
 use crate::names::Names;
 use crate::ops::{Fact, Facts};
+pub use crate::reads::Reads;
 use crate::tensor::DType;
-use crate::typed::infer;
+pub use crate::typed::{ancestors, infer};
 
 mod along;
 mod fields;

@@ -206,7 +206,8 @@ impl Axes {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }
 
-    /// What positions there are: kinds and extents of all spatial parts, in the order of their kinds and steps.
+    /// What positions there are: kinds and extents of all spatial parts, in the order of their kinds and
+    /// steps.
     pub(crate) fn positions(&self) -> Vec<(String, usize, usize)> {
         let spatial = self.parts().filter(|p| p.kind.is_spatial() && p.extent > 1);
         let mut positions: Vec<_> = spatial.map(|p| (format!("{:?}", p.kind), p.step, p.extent)).collect();

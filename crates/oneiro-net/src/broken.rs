@@ -10,84 +10,16 @@
 use std::collections::BTreeSet;
 
 use crate::graph::{Graph, ValueId};
-use crate::ops::batch_norm::BatchNorm;
-use crate::ops::conv::Conv;
-use crate::ops::conv_transpose::ConvTranspose;
-use crate::ops::gemm::Dense;
-use crate::ops::{Attributes, Fact, Operator, build};
+use crate::ops::weight_form::{VARIANCE, WeightForm};
+use crate::ops::{Attributes, Fact, build};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode, ancestors};
 
 /// Channels that a message lists for a tensor.
 const LISTED: usize = 8;
-/// Position of the variance among the inputs of `BatchNormalization`.
-const VARIANCE: usize = 4;
-
-/// How the constants of an operator belong to the channels of its result.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    /// Filters (O, …) and a bias.
-    Filters,
-    /// Filters (I, O/groups, …) of a grouped transposed convolution, and a bias.
-    Transposed { groups: usize },
-    /// A matrix with a row a channel, and a bias.
-    Rows,
-    /// A matrix with a column a channel, and a bias.
-    Columns,
-    /// One number a channel in each.
-    Channelwise,
-}
-
-impl Form {
-    fn of(op: &dyn Operator) -> Option<Self> {
-        let any = op.as_any();
-        if any.is::<Conv>() {
-            Some(Form::Filters)
-        } else if let Some(conv) = any.downcast_ref::<ConvTranspose>() {
-            Some(Form::Transposed { groups: conv.groups() })
-        } else if any.is::<BatchNorm>() {
-            Some(Form::Channelwise)
-        } else {
-            any.downcast_ref::<Dense>().map(|dense| match dense {
-                Dense::Gemm { trans_b: true, .. } => Form::Rows,
-                _ => Form::Columns,
-            })
-        }
-    }
-
-    /// Whether input `i` is one of the constants.
-    fn holds(self, i: usize) -> bool {
-        match self {
-            Form::Channelwise => (1..=VARIANCE).contains(&i),
-            _ => i == 1 || i == 2,
-        }
-    }
-
-    /// The channel that element `at` of input `i`, of this shape, belongs to.
-    fn channel(self, i: usize, shape: &[usize], at: usize) -> usize {
-        let after = |axis: usize| shape.iter().skip(axis).product::<usize>().max(1);
-        match self {
-            Form::Filters | Form::Rows if i == 1 => at / after(1),
-            Form::Transposed { groups } if i == 1 => {
-                let outputs = shape.get(1).copied().unwrap_or(1).max(1);
-                let inputs = shape.first().map_or(1, |n| n / groups.max(1)).max(1);
-                at / after(1) / inputs * outputs + at / after(2) % outputs
-            }
-            _ => at % shape.last().copied().unwrap_or(1).max(1),
-        }
-    }
-
-    /// The axis of the channels in a result of this rank.
-    fn axis(self, rank: usize) -> Option<usize> {
-        match self {
-            Form::Columns | Form::Rows => rank.checked_sub(1),
-            _ => (rank > 1).then_some(1),
-        }
-    }
-}
 
 /// The channels of a constant that hold a number that is not finite, ascending.
-fn channels(form: Form, i: usize, tensor: &Tensor) -> Vec<usize> {
+fn channels(form: WeightForm, i: usize, tensor: &Tensor) -> Vec<usize> {
     let mut channels = BTreeSet::new();
     tensor.each_not_finite(&mut |at| {
         channels.insert(form.channel(i, tensor.shape(), at));
@@ -101,7 +33,7 @@ pub fn describe(graph: &Graph, targets: &[ValueId]) -> Option<String> {
     let mut named: Vec<ValueId> = Vec::new();
     let mut parts = Vec::new();
     for (node, _) in graph.nodes.iter().zip(ancestors(graph, targets)).filter(|(_, needed)| *needed) {
-        let form = Form::of(node.op.as_ref());
+        let form = node.op.weight_form();
         for (i, value) in node.inputs.iter().enumerate() {
             let Some((value, tensor)) =
                 value.and_then(|v| graph.values[v.index()].constant.as_ref().map(|t| (v, t)))
@@ -158,7 +90,7 @@ struct Repair {
 
 impl Repair {
     fn of(typed: &Typed, node: &TypedNode) -> Option<Self> {
-        let form = Form::of(node.op.as_ref())?;
+        let form = node.op.weight_form()?;
         let facts = typed.input_facts(node);
         let output = node.outputs.first().copied().flatten()?;
         let result = typed.fact(output).ok()?;
@@ -176,7 +108,7 @@ impl Repair {
         let mut values = vec![0.0; count];
         for (&(i, tensor), broken) in constants.iter().zip(&broken_in) {
             for &c in broken {
-                let bias = !matches!(form, Form::Channelwise) && i == 2;
+                let bias = !matches!(form, WeightForm::Channelwise) && i == 2;
                 // A bias of ±∞ on finite weights is the channel's value.
                 let infinite = bias && values[c] == 0.0 && tensor.len() == count;
                 let own = if infinite { tensor.as_floats().ok()?[c] } else { f32::NAN };
@@ -185,7 +117,7 @@ impl Repair {
         }
         let broken: Vec<bool> = values.iter().map(|v: &f32| !v.is_finite()).collect();
         let repaired = constants.iter().map(|&(i, tensor)| {
-            let whole = if matches!(form, Form::Channelwise) && i == VARIANCE { 1.0 } else { 0.0 };
+            let whole = if matches!(form, WeightForm::Channelwise) && i == VARIANCE { 1.0 } else { 0.0 };
             let data = tensor.as_floats().ok()?.into_owned();
             // Constants of other shapes than the layer's are for its kernel to refuse.
             let is_broken = |at| broken.get(form.channel(i, tensor.shape(), at)).is_some_and(|b| *b);
@@ -212,7 +144,7 @@ impl Repair {
             op: build("Where", &Attributes::new(crate::graph::OPSET, vec![])),
             inputs: vec![Some(broken), Some(value), Some(inside)],
             outputs: vec![Some(result)],
-            attached: None,
+            epilogue: None,
         };
         typed.nodes[at].outputs[0] = Some(inside);
         typed.nodes.insert(at + 1, choice);
@@ -302,13 +234,13 @@ mod tests {
     #[test]
     fn every_form_of_weights_belongs_to_its_channels() {
         let (groups, shape) = (2, [4, 3, 2, 2]);
-        let transposed = Form::Transposed { groups };
+        let transposed = WeightForm::Transposed { groups };
         // Inputs 0 and 1 feed channels 0 to 2, inputs 2 and 3 channels 3 to 5.
         assert_eq!(transposed.channel(1, &shape, 3 * 12 + 2 * 4 + 1), 5);
         assert_eq!(transposed.channel(1, &shape, 12 + 4), 1);
-        assert_eq!(Form::Rows.channel(1, &[5, 7], 8), 1);
-        assert_eq!(Form::Columns.channel(1, &[7, 5], 8), 3);
-        assert_eq!(Form::Filters.channel(2, &[6], 4), 4);
-        assert_eq!(Form::Channelwise.channel(3, &[6], 4), 4);
+        assert_eq!(WeightForm::Rows.channel(1, &[5, 7], 8), 1);
+        assert_eq!(WeightForm::Columns.channel(1, &[7, 5], 8), 3);
+        assert_eq!(WeightForm::Filters.channel(2, &[6], 4), 4);
+        assert_eq!(WeightForm::Channelwise.channel(3, &[6], 4), 4);
     }
 }

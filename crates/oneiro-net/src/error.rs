@@ -36,6 +36,16 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// The shape rule of a node refuses the shapes of its inputs: another size or batch may be accepted.
+    #[error("node \"{node}\" ({op}): {why}")]
+    Shape {
+        /// Name of the node.
+        node: String,
+        /// ONNX operator type.
+        op: String,
+        /// What does not fit.
+        why: String,
+    },
     /// A name that is not (unambiguously) in the network.
     #[error("{0}")]
     Name(String),

@@ -1,10 +1,11 @@
-//! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place; passes
-//! work on a [`crate::typed::Typed`] copy for given input shapes.
+//! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place;
+//! passes work on a [`crate::typed::Typed`] copy for given input shapes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::ops::Operator;
+pub use crate::kernels::Bounds;
+pub use crate::ops::{Attribute, Attributes, Fact, Facts, Normalization, Operator, Unsupported, build};
 use crate::tensor::{DType, Tensor};
 
 mod builder;
@@ -38,7 +39,7 @@ pub struct Node {
     pub name: String,
     /// Path of the module of the original program that this node came from (`features.0`), if known.
     pub module: Option<String>,
-    /// What is computed.
+    /// The operator.
     pub op: Arc<dyn Operator>,
     /// Operands; `None` where an optional one is left out.
     pub inputs: Vec<Option<ValueId>>,
@@ -62,7 +63,7 @@ pub struct Input {
     pub value: ValueId,
     /// Shape as exported; `None` if the file gives none.
     pub dims: Option<Vec<Dim>>,
-    /// What the elements are.
+    /// Element type.
     pub dtype: DType,
 }
 
@@ -73,33 +74,16 @@ pub struct Graph {
     pub values: Vec<Value>,
     /// All nodes, each after the nodes it depends on.
     pub nodes: Vec<Node>,
-    /// What has to be fed, in the file's order.
+    /// Values that have to be fed, in the file's order.
     pub inputs: Vec<Input>,
-    /// What the network returns, in the file's order.
+    /// Results of the network, in the file's order.
     pub outputs: Vec<ValueId>,
     /// Version of the default operator set.
     pub opset: i64,
-    /// What a person should know of how the file was read (for instance that integers were dequantised).
+    /// Remarks for a person on how the file was read (for instance that integers were dequantised).
     pub notes: Vec<String>,
     /// The metadata that the file carries.
     pub metadata: BTreeMap<String, String>,
-    /// Told of bytes of the file that a plan has taken what it needs from.
-    pub used: Used,
-}
-
-/// Whom to tell that bytes of a model have been read and are not needed in memory for now; they may be read again.
-///
-/// A caller who maps the file into memory can then give the pages back.
-#[derive(Clone, Default)]
-pub struct Used(pub Option<Arc<OfUsed>>);
-
-/// What is told of bytes that have been read.
-pub type OfUsed = dyn Fn(&[u8]) + Send + Sync;
-
-impl std::fmt::Debug for Used {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Used(..)" } else { "Used(nobody)" })
-    }
 }
 
 impl Graph {

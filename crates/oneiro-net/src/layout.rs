@@ -10,9 +10,9 @@ use crate::attributes::{Attribute, Attributes};
 use crate::graph::{Dim, Graph, Node, Value, ValueId};
 use crate::ops::{Operator, build};
 
-/// A copy of the graph that is fed with channels first: each input marked in `turned` (and of at least three axes) is
-/// replaced by one of the same name whose axis 1 holds the channels, and a `Transpose` behind it. Also the
-/// values that were the inputs.
+/// A copy of the graph that is fed with channels first: each input marked in `turned` (and of at least three
+/// axes) is replaced by one of the same name whose axis 1 holds the channels, and a `Transpose` behind it.
+/// Also the values that were the inputs.
 pub fn fed_channels_first(graph: &Graph, turned: &[bool]) -> (Graph, Vec<ValueId>) {
     let mut graph = graph.clone();
     let mut replaced = Vec::new();
@@ -99,7 +99,6 @@ mod tests {
             opset: 17,
             notes: vec![],
             metadata: Default::default(),
-            used: Default::default(),
         }
     }
 

@@ -39,22 +39,41 @@ pub mod axes;
 pub mod broken;
 mod error;
 pub mod format;
-pub mod front;
+mod front;
 pub mod graph;
+#[cfg(feature = "internals")]
 #[allow(unsafe_code)]
 pub mod kernels;
-pub mod layout;
+#[cfg(not(feature = "internals"))]
+#[allow(unsafe_code)]
+mod kernels;
+mod layout;
 pub mod names;
-pub mod ops;
-pub mod passes;
+mod ops;
+mod passes;
 pub mod plan;
-pub mod reads;
+mod reads;
 mod session;
 pub mod tensor;
-pub mod typed;
+mod threads;
+mod typed;
+
+/// Operations on graphs: where a network begins, and with which axes it is fed.
+pub mod beginning {
+    pub use crate::front::{
+        Blocked, Cut, Declarations, View, cut_at, dims_from_readers, fixed_input, known_dims, viewed_input,
+    };
+    pub use crate::layout::fed_channels_first;
+}
+
+/// Loops over slices on the workers that a session keeps awake.
+pub mod team {
+    pub use crate::kernels::team::{chunks, run};
+}
 
 pub use error::{Error, OpError, Result};
 pub use graph::{Graph, ValueId};
 pub use kernels::{Isa, MaxPoolRule, ReluRule};
 pub use plan::{Plan, Request};
 pub use session::{CpuSession, Rules, Session};
+pub use threads::Threads;

@@ -9,17 +9,15 @@ const SUGGESTIONS: usize = 5;
 /// The names of a graph's values.
 ///
 /// A name is, by the first that matches: a short name given by the caller (a model card), the exact name of a
-/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an unambiguous
-/// suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts that Keras's exports put
-/// behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the node reads.
+/// tensor, the name of a node, the path of a module (`features.0`, meaning the module's last node), an
+/// unambiguous suffix of whole path components (`0.conv1` for `layer1.0.conv1`), the same without the counts
+/// that Keras's exports put behind each component (`conv3` for `net_1.conv3_1`), the module whose weights the
+/// node reads.
 #[derive(Debug)]
 pub struct Names<'a> {
     graph: &'a Graph,
     short: Vec<(&'a str, &'a str)>,
 }
-
-/// Operators that compute shapes and constants, never a layer somebody means by a module's name.
-const BOOKKEEPING: &[&str] = &["Constant", "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike"];
 
 impl<'a> Names<'a> {
     /// Names of a graph, with short names as (short, tensor or node).
@@ -92,7 +90,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is `net_1/conv3_1/Relu`.
+    /// The layer of this name where an exporter has put a count behind each scope: Keras's `conv3` is
+    /// `net_1/conv3_1/Relu`.
     fn without_counts(&self, name: &str) -> Result<ValueId> {
         let plain = |scope: &str| match scope.rsplit_once('_') {
             Some((plain, count)) if !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()) => {
@@ -137,7 +136,7 @@ impl<'a> Names<'a> {
             .nodes
             .iter()
             .rev()
-            .find(|n| n.module.as_deref().is_some_and(inside) && !BOOKKEEPING.contains(&n.op.op_type()))
+            .find(|n| n.module.as_deref().is_some_and(inside) && !n.op.is_bookkeeping())
             .and_then(|n| first_output(n).ok())
     }
 
@@ -187,7 +186,7 @@ impl<'a> Names<'a> {
     fn unknown(&self, name: &str) -> Error {
         let mut candidates: Vec<&str> = self.short.iter().map(|(s, _)| *s).chain(self.modules()).collect();
         if candidates.is_empty() {
-            let computed = |n: &&crate::graph::Node| !BOOKKEEPING.contains(&n.op.op_type());
+            let computed = |n: &&crate::graph::Node| !n.op.is_bookkeeping();
             candidates.extend(self.graph.nodes.iter().filter(computed).map(|n| n.name.as_str()));
         }
         candidates.sort_by_key(|c| (distance(name, c), c.len(), *c));

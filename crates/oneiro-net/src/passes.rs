@@ -1,8 +1,9 @@
 //! Rewrites of a typed graph that make it cheaper and change no target.
 //!
-//! Each pass looks at one node and returns a [`Patch`], or why it does not apply there. Passes never touch the
-//! graph: [`optimise`] applies the patches, until no pass applies anywhere. A value that somebody asks for (a
-//! target) is a barrier: it counts as read once more, so [`Site::only_producer`] never offers it for removal.
+//! Each pass looks at one node and returns a [`Patch`], or why it does not apply there. Passes never touch
+//! the graph: [`optimise`] applies the patches, until no pass applies anywhere. A value that somebody asks
+//! for (a target) is a barrier: it counts as read once more, so [`Site::only_producer`] never offers it for
+//! removal.
 
 use crate::error::OpError;
 use crate::graph::ValueId;
@@ -25,10 +26,10 @@ mod swap_average;
 pub struct Patch {
     /// The node that goes: its work is now done by `node`.
     pub swallowed: usize,
-    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, has the result of the
-    /// one before as its input 0.
+    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, has the
+    /// result of the one before as its input 0.
     pub before: Vec<(TypedNode, Fact)>,
-    /// What stands in the place of the node that was looked at.
+    /// The node that replaces the one looked at.
     pub node: TypedNode,
     /// New constants for its inputs: (position of the input, content).
     pub constants: Vec<(usize, Tensor)>,
@@ -69,12 +70,14 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The node that computes input 0 as its first output, if nothing else reads that value and it is no target.
+    /// The node that computes input 0 as its first output, if nothing else reads that value and it is no
+    /// target.
     pub fn only_producer(&self) -> Result<(usize, &'a TypedNode), NotHere> {
         self.only_producer_of(0)
     }
 
-    /// The same for another input.
+    /// The node that computes input `input` as its first output, under the conditions of
+    /// [`Site::only_producer`].
     pub fn only_producer_of(&self, input: usize) -> Result<(usize, &'a TypedNode), NotHere> {
         let value = self.node.inputs.get(input).copied().flatten().ok_or("it has no such input")?;
         let index = self.producers[value.index()].ok_or("the input is fed")?;

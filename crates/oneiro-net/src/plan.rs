@@ -5,87 +5,37 @@
 //! axis, and [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are
 //! there at all; there is no gradient of anything but inputs and what lies between.
 
+use bytes::Bytes;
+
 use crate::broken;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId};
-use crate::kernels::{Isa, MaskRows, MaxPoolRule, Region};
-use crate::ops::activation::Bounds;
-use crate::ops::{Kernel, Operand, pool};
+use crate::graph::Graph;
+use crate::kernels::{EpilogueFunction, Isa, MaskRows, Region};
+use crate::ops::{Kernel, Operand, cnn::pool};
 use crate::passes;
 use crate::tensor::{DType, Tensor};
+use crate::threads::Threads;
 use crate::typed::{MAX_COMPUTED, Typed};
 
+mod accepts;
 mod blocks;
-mod joining;
+mod concat_in_place;
+mod gradient_alias;
+mod lowered;
 mod lowering;
 pub mod memory;
+mod microbatch;
+mod request;
 mod schedule;
-mod sharing;
-mod turns;
 
-pub use turns::keeps_entries_apart;
+pub use accepts::{Accepted, accepts};
+pub use microbatch::keeps_entries_apart;
+pub use request::{MAX_BYTES, Request};
+
+use request::check_shapes;
 
 use lowering::Lowering;
-use turns::Turns;
-
-/// Memory beyond which a request is refused rather than tried, unless it says otherwise.
-pub const MAX_BYTES: usize = 1 << 37;
-
-/// What to compile: input shapes, the values wanted, and whether and how gradients are wanted.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Shape of every input, in the graph's order.
-    pub shapes: Vec<Vec<usize>>,
-    /// The values that have to be readable, and from which gradients start.
-    pub targets: Vec<ValueId>,
-    /// Whether backward will be run.
-    pub gradients: bool,
-    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
-    /// maxima and another the pooled values, and the arena has room for what is needed only.
-    pub max_pool: MaxPoolRule,
-    /// Instruction set of the kernels.
-    pub isa: Isa,
-    /// Bytes that activations, gradients and weights that no file holds may take in all.
-    pub max_bytes: usize,
-    /// How many entries of the batch are computed at once, a matter of time and memory, never of a bit:
-    /// chosen by what the caches hold where it is not given. All of them where the number does not divide the
-    /// batch, or where a node of the network is not known to work on each entry by itself; [`Plan::turns`]
-    /// says what came of it.
-    pub at_once: Option<usize>,
-}
-
-impl Request {
-    /// Every input at its exported shape with this batch size; the rest as in [`Request::of_shapes`].
-    pub fn new(graph: &Graph, batch: usize, targets: &[ValueId]) -> Result<Self> {
-        let shapes = (0..graph.inputs.len())
-            .map(|i| {
-                let mut shape = graph.default_shape(i).ok_or_else(|| {
-                    let name = graph.name(graph.inputs[i].value);
-                    Error::Request(format!("the model gives no shape for input \"{name}\""))
-                })?;
-                if let Some(n) = shape.first_mut() {
-                    *n = batch;
-                }
-                Ok(shape)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self::of_shapes(shapes, targets.to_vec()))
-    }
-
-    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the current
-    /// pool.
-    pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
-        Self {
-            shapes,
-            targets,
-            gradients: true,
-            max_pool: MaxPoolRule::Exact,
-            isa: Isa::detect(),
-            max_bytes: MAX_BYTES,
-            at_once: None,
-        }
-    }
-}
+use microbatch::Split;
 
 /// One kernel of the schedule.
 #[derive(Debug)]
@@ -95,14 +45,16 @@ pub(crate) struct Step {
     pub kernel: Box<dyn Kernel>,
     pub flops: u64,
     pub operands: Vec<Operand>,
-    /// Which operands lie inside the output already (see [`Kernel::joins`]).
+    /// Which operands lie inside the output already (see [`Kernel::concat_parts`]).
     pub in_place: Vec<bool>,
     pub output: Region,
     pub saved: Region,
-    pub attached: Option<StepActivation>,
+    pub epilogue: Option<StepEpilogue>,
+    /// How activation masks are divided.
+    pub mask_rows: MaskRows,
 }
 
-/// What is known of a step.
+/// Name, operator and cost of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepInfo<'a> {
     /// Name of its node.
@@ -115,34 +67,18 @@ pub struct StepInfo<'a> {
     pub method: String,
 }
 
-/// The activation function of a step, with what backward needs of it.
-#[derive(Debug)]
-pub(crate) enum StepActivation {
-    Clip(StepClip),
-    Swish {
-        alpha: f32,
-        /// Where its slopes are kept, if the step runs back.
-        slopes: Option<Region>,
-    },
-}
-
-/// A clamp and where its masks lie.
-#[derive(Debug)]
-pub(crate) struct StepClip {
-    pub bounds: Bounds,
-    pub below: Option<Region>,
-    pub above: Option<Region>,
-    pub rows: MaskRows,
-}
+/// The activation function of a step, with the regions of its masks or slopes; none if the step does not run
+/// back.
+pub(crate) type StepEpilogue = EpilogueFunction<Option<Region>, Option<Region>>;
 
 /// The gradients that one step of the backward schedule computes.
 #[derive(Debug)]
 pub(crate) struct BackwardStep {
     pub step: usize,
     pub output_gradient: Region,
-    /// Whether what wrote the output's gradient last has applied the masks of the step's activation function,
-    /// under the exact rule.
-    pub gated: bool,
+    /// Whether the last contribution to the output's gradient has applied the step's activation mask, under
+    /// the exact rule.
+    pub masked: bool,
     pub gradients: Vec<OperandGradient>,
 }
 
@@ -153,8 +89,8 @@ pub(crate) struct OperandGradient {
     pub region: Region,
     /// Whether others contributed before.
     pub accumulate: bool,
-    /// The step whose masks this contribution applies under the exact rule, as the last one.
-    pub gates_of: Option<usize>,
+    /// The step whose activation mask this contribution applies under the exact rule, as the last one.
+    pub activation_mask_of: Option<usize>,
 }
 
 /// A fed value.
@@ -188,35 +124,56 @@ impl PlanTarget {
     }
 }
 
+/// A value whose gradient is kept.
+#[derive(Debug)]
+pub struct PlanInner {
+    /// Name in the graph.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    pub(crate) gradient: Region,
+}
+
 /// A compiled network. Immutable; [`crate::Session`]s run it.
 #[derive(Debug)]
 pub struct Plan {
-    /// What is fed, in the graph's order.
+    /// Fed values, in the graph's order.
     pub inputs: Vec<PlanInput>,
-    /// What was asked for, in the request's order.
+    /// Values that were asked for, in the request's order.
     pub targets: Vec<PlanTarget>,
-    /// What the passes did: (pass, node).
+    /// Values whose gradients are kept, in the request's order.
+    pub inner: Vec<PlanInner>,
+    /// Rewrites of the passes: (pass, node).
     pub rewrites: Vec<(&'static str, String)>,
+    /// Bytes of the model's file whose content the kernels hold in packed form, so that the plan reads them
+    /// no more. A caller who maps the file can give their pages back.
+    pub packed: Vec<Bytes>,
     /// Instruction set of the kernels: part of what decides the bits.
     pub isa: Isa,
+    /// Threads that sessions run on.
+    pub threads: Threads,
     pub(crate) steps: Vec<Step>,
     pub(crate) backward: Vec<BackwardStep>,
     /// Gradients that nothing contributes to and that have to be zeroed.
     pub(crate) zeroed: Vec<Region>,
     pub(crate) arena_len: usize,
-    /// How many turns a batch takes; the steps are those of one.
-    pub(crate) turns: usize,
-    /// How many groups of turns run side by side, each in an arena of its own, on one thread; if 1, every
-    /// turn has all threads.
-    pub(crate) groups: usize,
+    /// Micro-batches of a batch; the steps are those of one.
+    pub(crate) micro_batches: usize,
+    /// Micro-batches that run at one time, each in an arena of its own, on one thread; if 1, every
+    /// micro-batch has all threads.
+    pub(crate) replicas: usize,
 }
 
 impl Plan {
-    /// Compiles the part of a graph that the request's targets depend on.
+    /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
+        request.threads.run(|| Self::compile_here(graph, request))
+    }
+
+    fn compile_here(graph: &Graph, request: &Request) -> Result<Self> {
         check_shapes(graph, request)?;
         let computed = request.max_bytes.min(MAX_COMPUTED);
-        let mut typed = Typed::within(graph, &request.shapes, &request.targets, computed)?;
+        let mut typed = typed_of(graph, request, computed)?;
         for &target in request.targets.iter().filter(|_| request.gradients) {
             if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
                 let name = graph.name(target);
@@ -225,7 +182,7 @@ impl Plan {
         }
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
-        let whole = turns::possible(&typed, request).then(|| typed.clone());
+        let whole = microbatch::possible(&typed, request).then(|| typed.clone());
         let prepared = |typed: &mut Typed| {
             let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
             let mut rewrites: Vec<_> =
@@ -234,20 +191,21 @@ impl Plan {
             rewrites
         };
         let rewrites = prepared(&mut typed);
-        let in_turns = |wanted: Turns, whole: &Typed| {
-            let mut part = turns::part(graph, request, whole, wanted, computed)?;
+        let in_micro_batches = |wanted: Split, whole: &Typed| {
+            let mut part = microbatch::part(graph, request, whole, wanted, computed)?;
             let rewrites = prepared(&mut part.typed);
-            let turns = turns::entries(request) / wanted.at_once;
+            let micro_batches = microbatch::entries(request) / wanted.micro_batch_size;
             let plan =
-                Self::lower(graph, part.typed, &part.request, [turns, wanted.groups], rewrites).ok()?;
-            // Where threads do not get turns of their own, fewer at once have lost their reason unless they
-            // were asked for.
-            let as_wanted = plan.groups == wanted.groups || request.at_once.is_some();
+                Self::lower(graph, part.typed, &part.request, [micro_batches, wanted.replicas], rewrites)
+                    .ok()?;
+            // A size chosen for replicas has lost its reason where there are none; a requested one has not.
+            let as_wanted = plan.replicas == wanted.replicas || request.micro_batch_size.is_some();
             Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
         };
-        // Side by side; one after another, if some step's loops are not a team's or memory is short; at once.
+        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short; the
+        // whole.
         let plan = whole.and_then(|whole| {
-            Turns::choices(&typed, request).into_iter().find_map(|wanted| in_turns(wanted, &whole))
+            Split::choices(&typed, request).into_iter().find_map(|wanted| in_micro_batches(wanted, &whole))
         });
         let plan = match plan {
             Some(plan) => plan,
@@ -257,38 +215,43 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The plan of one turn's graph and request, for so many turns, of which so many are to go side by side.
+    /// Lowers and schedules one micro-batch's graph and request.
     fn lower(
         graph: &Graph,
         mut typed: Typed,
-        turn: &Request,
-        [turns, groups]: [usize; 2],
+        micro_batch: &Request,
+        [micro_batches, replicas]: [usize; 2],
         rewrites: Vec<(&'static str, String)>,
     ) -> Result<Self> {
         for node in &mut typed.nodes {
-            if let Some(ruled) = pool::under_rule(node.op.as_ref(), turn.max_pool) {
+            if let Some(ruled) = pool::under_rule(node.op.as_ref(), micro_batch.max_pool) {
                 node.op = ruled;
             }
         }
-        let plan = Lowering::new(graph, &typed, turn, [turns, groups]).lower()?;
+        let plan = Lowering::new(graph, &typed, micro_batch, [micro_batches, replicas]).lower()?.schedule();
         Ok(Self { rewrites, ..plan })
     }
 
     /// Bytes of a session: all activations, gradients and what backward needs.
     pub fn arena_bytes(&self) -> usize {
-        // What is fed and read lies apart from the arenas of several groups.
-        let apart = self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.turns));
-        let apart = if self.groups > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
-        let numbers = self.arena_len.saturating_mul(self.groups).saturating_add(apart);
+        // Inputs, targets and their gradients lie apart from the arenas of several replicas.
+        let apart =
+            self.outside().into_iter().flatten().map(|region| region.len.saturating_mul(self.micro_batches));
+        let apart = if self.replicas > 1 { apart.fold(0, usize::saturating_add) } else { 0 };
+        let numbers = self.arena_len.saturating_mul(self.replicas).saturating_add(apart);
         numbers.saturating_mul(size_of::<f32>())
     }
 
-    /// Where a turn has what is fed and read from outside: inputs, their gradients, targets, seeds. Targets
-    /// may lie in one place, which is there once.
+    /// Regions of one micro-batch that are fed and read from outside: inputs, gradients, targets, seeds.
+    /// Targets that share a place have one entry.
     pub(crate) fn outside(&self) -> [Vec<Region>; 4] {
         let mut all = [
             self.inputs.iter().map(|input| input.region).collect::<Vec<_>>(),
-            self.inputs.iter().filter_map(|input| input.gradient).collect(),
+            self.inputs
+                .iter()
+                .filter_map(|input| input.gradient)
+                .chain(self.inner.iter().map(|inner| inner.gradient))
+                .collect(),
             self.targets.iter().map(|target| target.region).collect(),
             self.targets.iter().filter_map(|target| target.seed).collect(),
         ];
@@ -299,27 +262,26 @@ impl Plan {
         all
     }
 
-    /// How many turns the entries of a batch take; 1 where they are computed at once.
-    pub fn turns(&self) -> usize {
-        self.turns
+    /// Number of micro-batches that a batch takes; 1 where it is computed as a whole.
+    pub fn micro_batches(&self) -> usize {
+        self.micro_batches
     }
 
-    /// How many of the turns run side by side, each on one thread and with memory of its own; the others run
-    /// after them, in the same memory. If 1, every turn has all threads. It is the number of threads of the
-    /// pool that the plan was made in; in a pool of another size the results are the same, but threads may
-    /// wait.
-    pub fn side_by_side(&self) -> usize {
-        self.groups
+    /// Number of micro-batches that run at one time, each on one thread and with memory of its own; the
+    /// others follow in that memory. If 1, every micro-batch has all threads. It is the number of threads
+    /// that the plan was made for; with another number the results are equal, but threads may wait.
+    pub fn replicas(&self) -> usize {
+        self.replicas
     }
 
     /// Floating-point operations of one forward pass, convolutions counted as the direct algorithm.
     pub fn forward_flops(&self) -> u64 {
-        self.steps.iter().map(|s| s.flops).sum::<u64>() * self.turns as u64
+        self.steps.iter().map(|s| s.flops).sum::<u64>() * self.micro_batches as u64
     }
 
     /// Floating-point operations of one backward pass: as many as forward for every step that it runs back.
     pub fn backward_flops(&self) -> u64 {
-        self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.turns as u64
+        self.backward.iter().map(|b| self.steps[b.step].flops).sum::<u64>() * self.micro_batches as u64
     }
 
     /// Every forward step, in order.
@@ -327,10 +289,19 @@ impl Plan {
         self.steps.iter().map(|s| StepInfo {
             name: &s.name,
             op_type: &s.op_type,
-            flops: s.flops * self.turns as u64,
+            flops: s.flops * self.micro_batches as u64,
             method: s.kernel.method(),
         })
     }
+}
+
+/// The typed graph of a request, with its inner values tapped.
+fn typed_of(graph: &Graph, request: &Request, max_computed: usize) -> Result<Typed> {
+    let mut typed = Typed::within(graph, &request.shapes, &request.targets, max_computed)?;
+    if request.gradients {
+        typed.tap(graph, &request.inner_gradients)?;
+    }
+    Ok(typed)
 }
 
 /// Bytes of the weights that the model computes by repeating one number: kernels write them out.
@@ -362,30 +333,4 @@ fn check_memory(request: &Request, arena: usize, weights: usize) -> Result<()> {
             size(arena)
         )
     }))
-}
-
-fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
-    if request.shapes.len() != graph.inputs.len() {
-        return Err(Error::Request(format!(
-            "{} input shapes for a network with {} inputs",
-            request.shapes.len(),
-            graph.inputs.len()
-        )));
-    }
-    for (input, shape) in graph.inputs.iter().zip(&request.shapes) {
-        let name = graph.name(input.value);
-        if shape.contains(&0) {
-            return Err(Error::Request(format!("input \"{name}\": shape {shape:?} is empty")));
-        }
-        if let Some(dims) = &input.dims {
-            let fits = dims.len() == shape.len();
-            if !fits {
-                return Err(Error::Request(format!(
-                    "input \"{name}\" has {} axes, the shape given is {shape:?}",
-                    dims.len()
-                )));
-            }
-        }
-    }
-    Ok(())
 }

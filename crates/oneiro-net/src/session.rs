@@ -1,16 +1,14 @@
 //! Runs a plan: forward on data, and back from seeds to the gradients of the inputs.
 
-mod groups;
+mod replicas;
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::kernels::blocked::EndingSwish;
-use crate::kernels::{self, Arena, Isa, Reader, Region, ReluRule, team};
-use crate::ops::activation::Bounds;
-use crate::ops::{Backward, Clip, Forward, Operand};
-use crate::plan::{BackwardStep, OperandGradient, Plan, Step, StepActivation, StepClip};
-use groups::Groups;
+use crate::kernels::{self, Arena, Epilogue, EpilogueFunction, EpilogueSlices, Isa, Region, ReluRule, team};
+use crate::ops::{Backward, Forward};
+use crate::plan::{BackwardStep, OperandGradient, Plan, Step};
+use replicas::Replicas;
 
 /// How gradients pass through the network, as data of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,9 +26,9 @@ impl Default for Rules {
 
 /// A network that runs: one small contract for every backend.
 ///
-/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the seeds
-/// (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its inputs
-/// written anew, as their memory is reused.
+/// The order of calls is: write every input, [`forward`](Session::forward), read activations, add to the
+/// seeds (zero after every forward), [`backward`](Session::backward), read gradients. Every forward needs its
+/// inputs written anew, as their memory is reused.
 pub trait Session: Send {
     /// The data of an input, to be written: (batch, …) as compiled.
     fn input_mut(&mut self, input: usize) -> &mut [f32];
@@ -38,15 +36,20 @@ pub trait Session: Send {
     fn forward(&mut self);
     /// The activations of a target after forward.
     fn activation(&self, target: usize) -> &[f32];
-    /// The gradient of the objective with respect to a target, to be added to, beside the target's activations.
+    /// The gradient of the objective with respect to a target, to be added to, beside the target's
+    /// activations.
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]);
     /// Computes the gradients with respect to all inputs.
     fn backward(&mut self, rules: &Rules);
     /// The gradient with respect to an input after backward.
     fn input_gradient(&self, input: usize) -> &[f32];
+    /// The gradient with respect to an inner value after backward, by its place in
+    /// [`Request::inner_gradients`](crate::Request::inner_gradients); the seeds of a target that it is are
+    /// included.
+    fn inner_gradient(&self, inner: usize) -> &[f32];
 }
 
-/// The reference backend: this crate's kernels on the CPU, in the current `rayon` pool.
+/// The reference backend: this crate's kernels on the CPU, on the threads of its plan.
 #[allow(missing_debug_implementations)]
 pub struct CpuSession {
     plan: Arc<Plan>,
@@ -55,10 +58,10 @@ pub struct CpuSession {
 
 /// Where the numbers of a plan are.
 enum Memory {
-    /// All turns, one after another, each by all threads.
+    /// All micro-batches, one after another, each by all threads.
     One(Arena),
-    /// Groups of turns side by side.
-    Groups(Groups),
+    /// Micro-batches at one time, each on one thread.
+    Replicas(Replicas),
 }
 
 impl CpuSession {
@@ -67,9 +70,9 @@ impl CpuSession {
     /// # Errors
     /// If the system does not have the memory.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
-        let memory = match plan.groups {
+        let memory = match plan.replicas {
             1 => Arena::try_new(plan.arena_len).map(Memory::One),
-            _ => Groups::new(&plan).map(Memory::Groups),
+            _ => Replicas::new(&plan).map(Memory::Replicas),
         };
         let memory = memory.ok_or_else(|| {
             Error::Request(format!(
@@ -85,69 +88,81 @@ impl CpuSession {
         &self.plan
     }
 
-    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; once for each turn. Of turns
-    /// [side by side](Plan::side_by_side) it tells of one thread's alone.
+    fn gradient(&self, region: Region) -> &[f32] {
+        match &self.memory {
+            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.gradient(region),
+        }
+    }
+
+    /// [`Session::forward`] that calls `observe` after each step, with its place in [`Plan::schedule`], once
+    /// for each micro-batch. Of several [replicas](Plan::replicas) it sees the first one's steps alone.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
-        let plan = &self.plan;
-        match &mut self.memory {
-            Memory::Groups(groups) => groups.forward(plan, observe),
+        let (plan, memory) = (&self.plan, &mut self.memory);
+        plan.threads.run(|| match memory {
+            Memory::Replicas(replicas) => replicas.forward(plan, observe),
             Memory::One(arena) => {
-                forward_turns(arena, plan, plan.turns, observe);
+                forward_micro_batches(arena, plan, plan.micro_batches, observe);
                 for target in &plan.targets {
                     if let Some(seed) = target.seed {
-                        arena.slice_mut(seed.of_turns(plan.turns)).fill(0.0);
+                        arena.slice_mut(seed.of_micro_batches(plan.micro_batches)).fill(0.0);
                     }
                 }
             }
-        }
+        });
     }
 
-    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as often as
-    /// [`forward_observed`](Self::forward_observed) does.
+    /// [`Session::backward`] that calls `observe` after each step, with its place in [`Plan::schedule`]; as
+    /// often as [`forward_observed`](Self::forward_observed) does.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
-        let plan = &self.plan;
-        match &mut self.memory {
-            Memory::Groups(groups) => groups.backward(plan, rules, observe),
-            Memory::One(arena) => back_turns(arena, plan, plan.turns, rules, observe),
-        }
+        let (plan, memory) = (&self.plan, &mut self.memory);
+        plan.threads.run(|| match memory {
+            Memory::Replicas(replicas) => replicas.backward(plan, rules, observe),
+            Memory::One(arena) => back_micro_batches(arena, plan, plan.micro_batches, rules, observe),
+        });
     }
 }
 
-/// So many turns forward in an arena.
-fn forward_turns(arena: &mut Arena, plan: &Plan, turns: usize, observe: &mut (dyn FnMut(usize) + Send)) {
+/// Runs micro-batches forward in an arena.
+fn forward_micro_batches(
+    arena: &mut Arena,
+    plan: &Plan,
+    micro_batches: usize,
+    observe: &mut (dyn FnMut(usize) + Send),
+) {
     let steps = plan.steps.len();
     let joins = |i: usize| plan.steps[i % steps].kernel.joins_team();
-    in_teams(turns * steps, joins, |i| {
-        arena.take_turn(i / steps);
+    in_teams(micro_batches * steps, joins, |i| {
+        arena.select_micro_batch(i / steps);
         run_forward(arena, plan.isa, &plan.steps[i % steps]);
         observe(i % steps);
     });
-    arena.take_turn(0);
+    arena.select_micro_batch(0);
 }
 
-/// So many turns back.
-fn back_turns(
+/// Runs micro-batches back.
+fn back_micro_batches(
     arena: &mut Arena,
     plan: &Plan,
-    turns: usize,
+    micro_batches: usize,
     rules: &Rules,
     observe: &mut (dyn FnMut(usize) + Send),
 ) {
     for region in &plan.zeroed {
-        arena.slice_mut(region.of_turns(turns)).fill(0.0);
+        arena.slice_mut(region.of_micro_batches(micro_batches)).fill(0.0);
     }
     let steps = plan.backward.len();
     let joins = |i: usize| plan.steps[plan.backward[i % steps].step].kernel.joins_team();
-    in_teams(turns * steps, joins, |i| {
-        // The last turn forward is the first one back: what it kept is still in the caches.
-        arena.take_turn(turns - 1 - i / steps);
+    in_teams(micro_batches * steps, joins, |i| {
+        // The last micro-batch forward is the first one back: its saved values are still in the caches.
+        arena.select_micro_batch(micro_batches - 1 - i / steps);
         run_backward(arena, plan, &plan.backward[i % steps], rules);
         observe(plan.backward[i % steps].step);
     });
-    arena.take_turn(0);
+    arena.select_micro_batch(0);
 }
 
-/// Runs steps in order; neighbours that can share a team do.
+/// Runs steps in order; consecutive steps that can share a team do.
 fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usize) + Send) {
     let mut first = 0;
     while first < count {
@@ -172,8 +187,8 @@ impl Session for CpuSession {
     fn input_mut(&mut self, input: usize) -> &mut [f32] {
         let region = self.plan.inputs[input].region;
         match &mut self.memory {
-            Memory::One(arena) => arena.slice_mut(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.input_mut(region),
+            Memory::One(arena) => arena.slice_mut(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.input_mut(region),
         }
     }
 
@@ -184,20 +199,20 @@ impl Session for CpuSession {
     fn activation(&self, target: usize) -> &[f32] {
         let region = self.plan.targets[target].region;
         match &self.memory {
-            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.value(region),
+            Memory::One(arena) => arena.slice(region.of_micro_batches(self.plan.micro_batches)),
+            Memory::Replicas(replicas) => replicas.value(region),
         }
     }
 
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]) {
-        let (turns, target) = (self.plan.turns, &self.plan.targets[target]);
+        let (micro_batches, target) = (self.plan.micro_batches, &self.plan.targets[target]);
         let (value, seed) = (target.region, compiled_with_gradients(target.seed));
         match &mut self.memory {
             Memory::One(arena) => {
-                let (reader, [seed]) = arena.frame([seed.of_turns(turns)]);
-                (reader.read(value.of_turns(turns)), seed)
+                let (reader, [seed]) = arena.frame([seed.of_micro_batches(micro_batches)]);
+                (reader.read(value.of_micro_batches(micro_batches)), seed)
             }
-            Memory::Groups(groups) => groups.seed(value, seed),
+            Memory::Replicas(replicas) => replicas.seed(value, seed),
         }
     }
 
@@ -206,11 +221,11 @@ impl Session for CpuSession {
     }
 
     fn input_gradient(&self, input: usize) -> &[f32] {
-        let region = compiled_with_gradients(self.plan.inputs[input].gradient);
-        match &self.memory {
-            Memory::One(arena) => arena.slice(region.of_turns(self.plan.turns)),
-            Memory::Groups(groups) => groups.gradient(region),
-        }
+        self.gradient(compiled_with_gradients(self.plan.inputs[input].gradient))
+    }
+
+    fn inner_gradient(&self, inner: usize) -> &[f32] {
+        self.gradient(self.plan.inner[inner].gradient)
     }
 }
 
@@ -225,107 +240,86 @@ fn run_forward(arena: &mut Arena, isa: Isa, step: &Step) {
     if !step.in_place.is_empty() && step.in_place.iter().all(|&p| p) {
         return;
     }
-    let [below, above, slopes] = match &step.attached {
-        None => [NOWHERE; 3],
-        Some(StepActivation::Clip(c)) => [c.below.unwrap_or(NOWHERE), c.above.unwrap_or(NOWHERE), NOWHERE],
-        Some(StepActivation::Swish { slopes, .. }) => [NOWHERE, NOWHERE, slopes.unwrap_or(NOWHERE)],
-    };
+    let [below, above, slopes] = match step.epilogue {
+        None => [None; 3],
+        Some(EpilogueFunction::Clip { below, above, .. }) => [below, above, None],
+        Some(EpilogueFunction::Swish { slopes, .. }) => [None, None, slopes],
+    }
+    .map(|region| region.unwrap_or(NOWHERE));
     let (reader, [output, saved, below, above, slopes]) =
         arena.frame([step.output, step.saved, below, above, slopes]);
-    let saved = bytemuck::cast_slice_mut(saved);
-    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
-    match &step.attached {
-        Some(StepActivation::Clip(c)) => {
-            let Bounds { low, high, .. } = c.bounds;
-            let (below, above) = (words(below), words(above));
-            if step.kernel.applies_clip() {
-                let clip = Some(Clip { low, high, below, above });
-                step.kernel.forward(&mut Forward {
-                    reader,
-                    operands,
-                    output,
-                    saved,
-                    clip,
-                    swish: None,
-                    in_place,
-                });
-                return;
-            }
-            let output = run_plainly(step, reader, output, saved);
-            kernels::apply_clip(isa, c.rows.rows(), c.rows.row_len, output, low, high, below, above);
+    let function: Option<EpilogueSlices<'_>> = step.epilogue.map(|function| match function {
+        EpilogueFunction::Clip { bounds, .. } => {
+            EpilogueFunction::Clip { bounds, below: words(below), above: words(above) }
         }
-        Some(StepActivation::Swish { alpha, .. }) => {
-            let alpha = *alpha;
-            let slopes = if slopes.is_empty() { None } else { Some(slopes) };
-            if step.kernel.applies_swish() {
-                let swish = Some(EndingSwish { alpha, slopes });
-                step.kernel.forward(&mut Forward {
-                    reader,
-                    operands,
-                    output,
-                    saved,
-                    clip: None,
-                    swish,
-                    in_place,
-                });
-                return;
-            }
-            let output = run_plainly(step, reader, output, saved);
-            kernels::apply_swish(isa, alpha, output, slopes);
+        EpilogueFunction::Swish { alpha, .. } => {
+            EpilogueFunction::Swish { alpha, slopes: Some(slopes).filter(|slopes| !slopes.is_empty()) }
         }
-        None => {
-            run_plainly(step, reader, output, saved);
-        }
-    }
-}
-
-/// Runs a step's kernel without its activation function.
-fn run_plainly<'a>(
-    step: &Step,
-    reader: Reader<'_>,
-    output: &'a mut [f32],
-    saved: &mut [u32],
-) -> &'a mut [f32] {
-    let (operands, in_place): (&[Operand], &[bool]) = (&step.operands, &step.in_place);
-    let to = &mut *output;
+    });
+    let applied_by_kernel = match step.epilogue {
+        None => true,
+        Some(EpilogueFunction::Clip { .. }) => step.kernel.applies_clip(),
+        Some(EpilogueFunction::Swish { .. }) => step.kernel.applies_swish(),
+    };
+    let (inside, behind) = if applied_by_kernel { (function, None) } else { (None, function) };
     step.kernel.forward(&mut Forward {
         reader,
-        operands,
-        output: to,
-        saved,
-        clip: None,
-        swish: None,
-        in_place,
+        operands: &step.operands,
+        output: &mut *output,
+        saved: bytemuck::cast_slice_mut(saved),
+        epilogue: Epilogue::of(inside),
+        in_place: &step.in_place,
     });
-    output
+    match behind {
+        None => {}
+        Some(EpilogueFunction::Clip { bounds, below, above }) => {
+            let rows = step.mask_rows;
+            kernels::apply_clip(
+                isa,
+                rows.rows(),
+                rows.row_len,
+                output,
+                bounds.low,
+                bounds.high,
+                below,
+                above,
+            );
+        }
+        Some(EpilogueFunction::Swish { alpha, slopes }) => kernels::apply_swish(isa, alpha, output, slopes),
+    }
 }
 
 fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rules) {
-    let exact = |clip: &StepClip| clip.bounds.saturates || rules.relu == ReluRule::Exact;
+    // Contributions apply masks under the exact rule only; the range of a number format has no other rule.
+    let exact = |saturates: bool| saturates || rules.relu == ReluRule::Exact;
     let step = &plan.steps[back.step];
-    match &step.attached {
-        Some(StepActivation::Clip(clip)) if !(back.gated && exact(clip)) => {
-            let rule = if clip.bounds.saturates { ReluRule::Exact } else { rules.relu };
-            mask_gradient(arena, plan.isa, clip, back.output_gradient, rule);
-        }
-        Some(StepActivation::Swish { slopes: Some(slopes), .. }) if !back.gated => {
+    match step.epilogue {
+        Some(EpilogueFunction::Clip { bounds, below, above })
+            if !(back.masked && exact(bounds.saturates)) =>
+        {
+            let rule = if bounds.saturates { ReluRule::Exact } else { rules.relu };
             let (reader, [dy]) = arena.frame([back.output_gradient]);
-            kernels::multiply(reader.read(*slopes), dy);
+            let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
+            kernels::clip_gradient(plan.isa, rule, step.mask_rows, dy, read(below), read(above));
+        }
+        Some(EpilogueFunction::Swish { slopes: Some(slopes), .. }) if !back.masked => {
+            let (reader, [dy]) = arena.frame([back.output_gradient]);
+            kernels::multiply(reader.read(slopes), dy);
         }
         _ => {}
     }
-    for &OperandGradient { operand, region, accumulate, gates_of } in &back.gradients {
+    for &OperandGradient { operand, region, accumulate, activation_mask_of } in &back.gradients {
         let (reader, [gradient]) = arena.frame([region]);
         let saved = bytemuck::cast_slice(reader.read(step.saved));
-        let (gates, slopes) = match gates_of.and_then(|p| plan.steps[p].attached.as_ref()) {
-            Some(StepActivation::Clip(c)) if exact(c) => {
+        let epilogue = match activation_mask_of.and_then(|producer| plan.steps[producer].epilogue) {
+            Some(EpilogueFunction::Clip { bounds, below, above }) if exact(bounds.saturates) => {
                 let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-                ([read(c.below), read(c.above)], None)
+                Epilogue { activation_masks: [read(below), read(above)], ..Epilogue::none() }
             }
-            Some(StepActivation::Swish { slopes: Some(slopes), .. }) => {
-                ([None; 2], Some(reader.read(*slopes)))
+            Some(EpilogueFunction::Swish { slopes: Some(slopes), .. }) => {
+                Epilogue { slopes: Some(reader.read(slopes)), ..Epilogue::none() }
             }
-            _ => ([None; 2], None),
+            _ => Epilogue::none(),
         };
         step.kernel.backward(&mut Backward {
             reader,
@@ -336,14 +330,7 @@ fn run_backward(arena: &mut Arena, plan: &Plan, back: &BackwardStep, rules: &Rul
             gradient,
             accumulate,
             saved,
-            gates,
-            slopes,
+            epilogue,
         });
     }
-}
-
-fn mask_gradient(arena: &mut Arena, isa: Isa, clip: &StepClip, gradient: Region, rule: ReluRule) {
-    let (reader, [dy]) = arena.frame([gradient]);
-    let read = |r: Option<Region>| r.map(|r| bytemuck::cast_slice(reader.read(r)));
-    kernels::clip_gradient(isa, rule, clip.rows, dy, read(clip.below), read(clip.above));
 }

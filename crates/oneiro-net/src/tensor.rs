@@ -176,7 +176,7 @@ impl Tensor {
     }
 
     /// The bytes of the file that hold the elements, if they lie there.
-    pub fn stored(&self) -> Option<&[u8]> {
+    pub fn stored(&self) -> Option<&Bytes> {
         match &self.data {
             Data::Raw(_, bytes) => Some(bytes),
             _ => None,

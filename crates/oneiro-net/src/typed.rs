@@ -5,44 +5,43 @@ use std::sync::Arc;
 
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, Node, ValueId};
-use crate::kernels::{Arena, Isa, Region};
-use crate::ops::activation::{Activation, Attached};
-use crate::ops::choose::Choose;
-use crate::ops::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
+use crate::kernels::{Arena, Epilogue, EpilogueFunction, Isa, Region};
+use crate::ops::array::constant::{MAX_CLAIM, MAX_ELEMENTS, check_volume};
+use crate::ops::array::tap::Tap;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
-/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to compute is
-/// small beside the weights, which lie in the file.
+/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to
+/// compute is small beside the weights, which lie in the file.
 pub const MAX_COMPUTED: usize = 1 << 30;
-
-/// Operators that read a repeated number of any size, as weights; their shape rules never look at it.
-const WEIGHTED: &[&str] = &["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 /// A node whose inputs and outputs have known shapes.
 #[derive(Debug, Clone)]
 pub struct TypedNode {
     /// Name of the node in the file (the last one, where several were merged).
     pub name: String,
-    /// What is computed.
+    /// The operator.
     pub op: Arc<dyn Operator>,
     /// Operands.
     pub inputs: Vec<Option<ValueId>>,
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
-    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass attached.
-    pub attached: Option<Attached>,
+    /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass
+    /// epilogue.
+    pub epilogue: Option<EpilogueFunction>,
 }
 
 /// A graph for given input shapes.
 #[derive(Debug, Clone)]
 pub struct Typed {
-    /// What is known of each value; `None` for values that no target needs.
+    /// Facts of each value; `None` for values that no target needs.
     pub facts: Vec<Option<Fact>>,
     /// Nodes in topological order.
     pub nodes: Vec<TypedNode>,
     /// The values that have to stay reachable.
     pub targets: Vec<ValueId>,
+    /// The values whose gradients are kept ([`Typed::tap`]): barriers like targets.
+    pub inner: Vec<ValueId>,
     /// The fed values, in the graph's order.
     pub inputs: Vec<ValueId>,
 }
@@ -53,7 +52,7 @@ impl Typed {
         Self::within(graph, shapes, targets, MAX_COMPUTED)
     }
 
-    /// The same with constants of at most so many bytes to be computed.
+    /// [`Typed::new`] with a limit on the bytes of computed constants.
     pub fn within(
         graph: &Graph,
         shapes: &[Vec<usize>],
@@ -61,7 +60,8 @@ impl Typed {
         max_bytes: usize,
     ) -> Result<Self> {
         let needed = ancestors(graph, targets);
-        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken may fail.
+        // A node that fails is an error only if a target needs it: the branch of an `If` that is not taken
+        // may fail.
         let mut failure = None;
         let facts = infer_within(graph, shapes, &needed, max_bytes, |_, error| {
             failure.get_or_insert(error);
@@ -94,11 +94,12 @@ impl Typed {
             .map(|(node, _)| {
                 let inputs: Vec<Option<&Fact>> =
                     node.inputs.iter().map(|v| v.and_then(|v| facts[v.index()].as_ref())).collect();
-                let attached =
-                    own_clip(node.op.as_ref(), Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                let epilogue =
+                    node.op.epilogue(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
                 let mut reads = node.inputs.clone();
-                if let Some(choose) = node.op.as_any().downcast_ref::<Choose>() {
-                    let chosen = choose.chosen(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                let chosen =
+                    node.op.chosen_inputs(Facts(&inputs)).map_err(|why| node_error(graph, node, why))?;
+                if let Some(chosen) = chosen {
                     for (i, read) in reads.iter_mut().enumerate().skip(1) {
                         *read = read.filter(|_| chosen.contains(&i));
                     }
@@ -108,12 +109,12 @@ impl Typed {
                     op: node.op.clone(),
                     inputs: reads,
                     outputs: node.outputs.clone(),
-                    attached,
+                    epilogue,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
         let inputs = graph.inputs.iter().map(|i| i.value).collect();
-        let mut typed = Self { facts, nodes, targets: targets.to_vec(), inputs };
+        let mut typed = Self { facts, nodes, targets: targets.to_vec(), inner: vec![], inputs };
         typed.drop_unused();
         Ok(typed)
     }
@@ -128,10 +129,57 @@ impl Typed {
         node.inputs.iter().map(|v| v.and_then(|v| self.facts[v.index()].as_ref())).collect()
     }
 
-    /// How many times each value is read; a target counts as read once more.
+    /// Makes these values barriers whose gradients can be kept: each becomes a copy ([`Tap`]) of the value
+    /// that its node computes. Inputs need no copy.
+    ///
+    /// # Errors
+    /// If no target depends on one, or it holds no real numbers that depend on the inputs.
+    pub fn tap(&mut self, graph: &Graph, inner: &[ValueId]) -> Result<()> {
+        for &value in inner {
+            let fact = self.facts[value.index()].clone().filter(|f| f.value.is_none());
+            let read = self.targets.contains(&value)
+                || self.nodes.iter().any(|node| node.inputs.contains(&Some(value)));
+            let Some(fact) = fact.filter(|_| read) else {
+                let name = graph.name(value);
+                return Err(Error::Request(format!("no target depends on \"{name}\"")));
+            };
+            if fact.dtype != DType::Float {
+                let name = graph.name(value);
+                return Err(Error::Request(format!("\"{name}\" holds no real numbers and has no gradient")));
+            }
+            if self.inputs.contains(&value) || self.inner.contains(&value) {
+                self.inner.push(value);
+                continue;
+            }
+            let producer = self.nodes.iter().position(|node| node.outputs.contains(&Some(value)));
+            let producer = producer
+                .ok_or_else(|| Error::Graph(format!("nothing computes \"{}\"", graph.name(value))))?;
+            let source = self.add_value(fact);
+            let node = &mut self.nodes[producer];
+            let name = node.name.clone();
+            node.outputs
+                .iter_mut()
+                .filter(|output| **output == Some(value))
+                .for_each(|output| *output = Some(source));
+            let tap = TypedNode {
+                name,
+                op: Arc::new(Tap),
+                inputs: vec![Some(source)],
+                outputs: vec![Some(value)],
+                epilogue: None,
+            };
+            self.nodes.insert(producer + 1, tap);
+            self.inner.push(value);
+        }
+        Ok(())
+    }
+
+    /// How many times each value is read; a target or a tapped value counts as read once more.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.facts.len()];
-        for v in self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.targets) {
+        for v in
+            self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.targets).chain(&self.inner)
+        {
             uses[v.index()] += 1;
         }
         uses
@@ -168,11 +216,6 @@ impl Typed {
     }
 }
 
-/// The clamp that an operator is in itself.
-fn own_clip(op: &dyn Operator, inputs: Facts<'_>) -> Result<Option<Attached>, OpError> {
-    op.as_any().downcast_ref::<Activation>().map(|a| a.bounds(inputs).map(Attached::Clip)).transpose()
-}
-
 /// Which nodes the targets depend on.
 pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     let mut live = vec![false; graph.values.len()];
@@ -191,8 +234,8 @@ pub fn ancestors(graph: &Graph, targets: &[ValueId]) -> Vec<bool> {
     needed
 }
 
-/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that ends
-/// everything or leaves its outputs unknown.
+/// Facts of all values that the needed nodes compute. Where a node fails, `on_error` decides whether that
+/// ends everything or leaves its outputs unknown.
 pub fn infer(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -202,7 +245,7 @@ pub fn infer(
     infer_within(graph, shapes, needed, MAX_COMPUTED, on_error)
 }
 
-/// The same with constants of at most so many bytes to be computed.
+/// [`infer`] with a limit on the bytes of computed constants.
 pub fn infer_within(
     graph: &Graph,
     shapes: &[Vec<usize>],
@@ -239,7 +282,7 @@ pub fn infer_within(
                     }
                 }
             }
-            Err(why) => on_error(i, node_error(graph, node, why))?,
+            Err(why) => on_error(i, shape_error(graph, node, why))?,
         }
     }
     Ok(facts)
@@ -255,6 +298,14 @@ pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
     }
 }
 
+/// A shape rule's refusal with the node's name.
+fn shape_error(graph: &Graph, node: &Node, why: OpError) -> Error {
+    match node_error(graph, node, why) {
+        Error::Node { node: name, op, why } if node.op.is_supported() => Error::Shape { node: name, op, why },
+        error => error,
+    }
+}
+
 /// Facts of a node's outputs. `left` is how many bytes of constants may still be computed.
 fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<Vec<Fact>, OpError> {
     let spend = |left: &mut usize, bytes: usize| {
@@ -266,7 +317,7 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     let large = constants().find(|t| t.repeated_bytes() > MAX_ELEMENTS * size_of::<f32>());
     if let Some(large) = large
         && !op.is_view()
-        && !WEIGHTED.contains(&op.op_type())
+        && !op.takes_large_constants()
     {
         return Err(OpError(format!("a constant of shape {:?} is too large", large.shape())));
     }
@@ -284,8 +335,8 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS && !shares(f)) {
         return Err(OpError(format!("a constant of shape {:?} is too large", fact.shape)));
     }
-    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that repeat a
-    // number are written out while a kernel runs.
+    // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that
+    // repeat a number are written out while a kernel runs.
     if !facts.iter().all(|f| shares(&f)) {
         let operands: usize = constants().map(Tensor::repeated_bytes).sum();
         let results: usize = facts.iter().map(|f| f.len() * f.dtype.size()).sum();
@@ -328,8 +379,7 @@ fn run_on_constants(
         operands: &operands,
         output: out,
         saved: &mut [],
-        clip: None,
-        swish: None,
+        epilogue: Epilogue::none(),
         in_place: &[],
     });
     Ok(Tensor::floats(&output.shape, arena.slice(region).to_vec()).cast(output.dtype))

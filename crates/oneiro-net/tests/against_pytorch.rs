@@ -1,5 +1,5 @@
-//! Whole networks against the numbers that PyTorch computes for them in float64, and what must hold of any network:
-//! threads, the batch and the choice of targets do not change a result.
+//! Whole networks against the numbers that PyTorch computes for them in float64, and what must hold of any
+//! network: threads, the batch and the choice of targets do not change a result.
 //!
 //! The networks in `data/` are made by `data/make.py`. Trained ones are compared too where the folder
 //! `../shared/models` lies beside the repository. Run with `--nocapture` to see every error measured.
@@ -20,9 +20,9 @@ use oneiro_net::{Graph, Isa, Plan, Request, ValueId};
 const TOLERANCE: f64 = 1e-4;
 /// The same of gradients: they jump where an activation crosses zero within rounding.
 const GRADIENT_TOLERANCE: f64 = 1e-3;
-/// Inputs one rounding away that are tried where a gradient disagrees: some references lie on a kink (in `sick_filters` an
-/// input of `relu2` is 1.9e-8), and PyTorch's own float32 differs from its float64 by 8.4e-3 there. A gradient that is wrong
-/// stays wrong at every one of these inputs.
+/// Inputs one rounding away that are tried where a gradient disagrees: some references lie on a kink (in
+/// `sick_filters` an input of `relu2` is 1.9e-8), and PyTorch's own float32 differs from its float64 by
+/// 8.4e-3 there. A gradient that is wrong stays wrong at every one of these inputs.
 const NEARBY: u64 = 64;
 /// The same between two plans of one network that fold different normalisations into their convolutions.
 const REWRITE_TOLERANCE: f64 = 1e-5;
@@ -235,8 +235,8 @@ fn one_rounding_away(x: &Array, seed: u64) -> Array {
 /// Trained networks that are wide enough for work to be shared out among threads in every way.
 const WIDE: [&str; 2] = ["squeezenet1_1", "planted/two_stream_fusion/final.dynamo.bn"];
 
-/// Networks on their references' inputs: those of `data/`, the wide ones where they are there, and one that is free in
-/// height and width on a larger picture.
+/// Networks on their references' inputs: those of `data/`, the wide ones where they are there, and one that
+/// is free in height and width on a larger picture.
 fn varied_networks() -> Vec<(String, Network, Vec<Array>)> {
     let wide = golden::trained().into_iter().flatten().filter(|case| WIDE.contains(&case.name.as_str()));
     let mut varied = Vec::new();

@@ -1,4 +1,5 @@
-//! A step allocates nothing but a word to each other thread of its team: counted by an allocator of this test's own.
+//! A step allocates nothing but a word to each other thread of its team: counted by an allocator of this
+//! test's own.
 //!
 //! One test in a file of its own, since the count is of the whole process.
 
@@ -39,14 +40,18 @@ fn a_step_allocates_nothing_for_its_kernels() {
     let graph = network();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     // All at once, one after another, side by side.
-    for (batch, at_once, groups) in [(2, 2, 1), (3, 1, 1), (2, 1, 2)] {
+    for (batch, micro_batch_size, replicas) in [(2, 2, 1), (3, 1, 1), (2, 1, 2)] {
         let shapes = vec![vec![batch, 3, 64, 64]];
-        let request = Request { at_once: Some(at_once), ..Request::of_shapes(shapes, graph.outputs.clone()) };
+        let request = Request {
+            micro_batch_size: Some(micro_batch_size),
+            ..Request::of_shapes(shapes, graph.outputs.clone())
+        };
         let plan = pool.install(|| Plan::compile(&graph, &request).unwrap());
-        assert_eq!((plan.turns(), plan.side_by_side()), (batch / at_once, groups));
+        assert_eq!((plan.micro_batches(), plan.replicas()), (batch / micro_batch_size, replicas));
         let per_step = counted(&pool, plan);
-        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large the network is.
-        assert!(per_step <= 2, "{per_step} allocations in a step, {groups} side by side");
+        // One job for the other thread of the team, forward and back: `rayon`'s, and the same however large
+        // the network is.
+        assert!(per_step <= 2, "{per_step} allocations in a step, {replicas} side by side");
     }
 }
 

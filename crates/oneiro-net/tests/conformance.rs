@@ -14,11 +14,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oneiro_net::analysis;
 use oneiro_net::format::onnx;
+use oneiro_net::graph::Fact;
 use oneiro_net::graph::Graph;
-use oneiro_net::ops::Fact;
 use oneiro_net::tensor::{DType, Tensor};
-use oneiro_net::typed;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
 /// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
@@ -326,36 +326,36 @@ fn no_shape_makes_an_operator_panic() {
 
 /// Axis 0 of these cases is hardly ever a batch, so whatever couples its places has to be noticed.
 #[test]
-fn entries_in_turns_give_the_same_bits() {
+fn entries_in_micro_batches_give_the_same_bits() {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    let (mut in_turns, mut wrong) = (BTreeMap::<String, usize>::new(), Vec::new());
+    let (mut in_micro_batches, mut wrong) = (BTreeMap::<String, usize>::new(), Vec::new());
     for case in cases() {
         let Ok(graph) = onnx::read(std::fs::read(case.join("model.onnx")).unwrap().into()) else { continue };
         let Ok(inputs) = tensors(&case, "input", graph.inputs.len()) else { continue };
         for way in [Way::AllData, Way::FirstIsData] {
             let Ok(all) = attempt(&graph, &inputs, way, Some(usize::MAX)) else { continue };
-            for at_once in [1, 2, 3] {
-                let turns = attempt(&graph, &inputs, way, Some(at_once)).unwrap();
-                if turns.turns == 1 {
+            for micro_batch_size in [1, 2, 3] {
+                let parts = attempt(&graph, &inputs, way, Some(micro_batch_size)).unwrap();
+                if parts.micro_batches == 1 {
                     continue;
                 }
                 for node in &graph.nodes {
-                    *in_turns.entry(node.op.op_type().to_owned()).or_default() += 1;
+                    *in_micro_batches.entry(node.op.op_type().to_owned()).or_default() += 1;
                 }
                 let floats = |t: &Tensor| t.cast(DType::Float).as_floats().unwrap().into_owned();
                 let same_results = all
                     .results
                     .iter()
-                    .zip(&turns.results)
+                    .zip(&parts.results)
                     .all(|(a, b)| a.shape() == b.shape() && bits(&floats(a)) == bits(&floats(b)));
-                let mut gradients = all.gradients.iter().zip(&turns.gradients);
+                let mut gradients = all.gradients.iter().zip(&parts.gradients);
                 if !same_results || !gradients.all(|(a, b)| bits(a) == bits(b)) {
-                    wrong.push(format!("{}, {way:?}, {at_once} at once", case.display()));
+                    wrong.push(format!("{}, {way:?}, {micro_batch_size} at once", case.display()));
                 }
             }
         }
     }
-    println!("in turns: {in_turns:?}");
+    println!("in turns: {in_micro_batches:?}");
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -430,7 +430,7 @@ struct Attempt {
     /// Whether a plan computed any of them (else everything folded).
     ran: bool,
     /// The turns that its entries took.
-    turns: usize,
+    micro_batches: usize,
 }
 
 /// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this
@@ -439,7 +439,7 @@ fn attempt(
     graph: &Graph,
     inputs: &[Tensor],
     way: Way,
-    at_once: Option<usize>,
+    micro_batch_size: Option<usize>,
 ) -> oneiro_net::Result<Attempt> {
     let mut graph = graph.clone();
     let flows = |i: usize| {
@@ -457,10 +457,10 @@ fn attempt(
     let fed: Vec<usize> = (0..inputs.len()).filter(|&i| flows(i)).collect();
     graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
     let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
-    let needed = typed::ancestors(&graph, &graph.outputs);
+    let needed = analysis::ancestors(&graph, &graph.outputs);
     // A branch of an `If` that is not taken may fail.
     let mut failure = None;
-    let facts = typed::infer(&graph, &shapes, &needed, |_, error| {
+    let facts = analysis::infer(&graph, &shapes, &needed, |_, error| {
         failure.get_or_insert(error);
         Ok(())
     })?;
@@ -476,7 +476,7 @@ fn attempt(
     let reals: Vec<_> = targets.iter().copied().filter(real).collect();
     let run = |targets: &[oneiro_net::ValueId], gradients: bool| -> oneiro_net::Result<CpuSession> {
         let request = Request::of_shapes(shapes.clone(), targets.to_vec());
-        let request = Request { gradients, at_once, ..request };
+        let request = Request { gradients, micro_batch_size, ..request };
         let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
         for (slot, &i) in fed.iter().enumerate() {
             if session.plan().inputs[slot].used {
@@ -506,7 +506,7 @@ fn attempt(
     if session.is_none() && !reals.is_empty() {
         session = Some(run(&reals, true)?);
     }
-    let (mut gradients, mut turns) = (Vec::new(), 1);
+    let (mut gradients, mut micro_batches) = (Vec::new(), 1);
     if let Some(session) = &mut session {
         for i in 0..reals.len() {
             if session.plan().targets[i].has_seed() {
@@ -516,9 +516,9 @@ fn attempt(
         }
         session.backward(&Rules::default());
         gradients.extend((0..fed.len()).map(|i| session.input_gradient(i).to_vec()));
-        turns = session.plan().turns();
+        micro_batches = session.plan().micro_batches();
     }
-    Ok(Attempt { results, gradients, ran: !targets.is_empty(), turns })
+    Ok(Attempt { results, gradients, ran: !targets.is_empty(), micro_batches })
 }
 
 fn difference(got: &Tensor, wanted: &Tensor) -> Option<String> {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use oneiro_net::graph::{Attributes, build};
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
-use oneiro_net::ops::{Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
@@ -59,16 +59,7 @@ fn block() -> Graph {
     let gate = node("Sigmoid", &[mean]);
     let y = node("Mul", &[down, gate]);
     let inputs = [x, t].map(|value| Input { value, dims: None, dtype: DType::Float }).to_vec();
-    Graph {
-        values,
-        nodes,
-        inputs,
-        outputs: vec![y],
-        opset: 20,
-        notes: vec![],
-        metadata: BTreeMap::new(),
-        used: Default::default(),
-    }
+    Graph { values, nodes, inputs, outputs: vec![y], opset: 20, notes: vec![], metadata: BTreeMap::new() }
 }
 
 /// The result and both gradients.

@@ -1,4 +1,5 @@
-//! Replays the corpus of the fuzz targets, and what they once found, on the stable toolchain: no panic, no hang.
+//! Replays the corpus of the fuzz targets, and what they once found, on the stable toolchain: no panic, no
+//! hang.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 

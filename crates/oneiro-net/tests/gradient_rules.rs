@@ -1,5 +1,5 @@
-//! Gradient rules that are part of a plan: the result stays, the gradient follows the rule, and memory is taken where a
-//! rule needs it only.
+//! Gradient rules that are part of a plan: the result stays, the gradient follows the rule, and memory is
+//! taken where a rule needs it only.
 
 // What goes wrong in a helper is a test that fails.
 #![allow(clippy::unwrap_used)]
@@ -14,7 +14,8 @@ fn graph() -> Graph {
     oneiro_net::format::onnx::read(std::fs::read(file).unwrap().into()).unwrap()
 }
 
-/// Activations of a layer, the input gradient of their sum, and the plan, whose targets are the layer and `more`.
+/// Activations of a layer, the input gradient of their sum, and the plan, whose targets are the layer and
+/// `more`.
 fn run(graph: &Graph, layer: &str, more: &[&str], rule: MaxPoolRule) -> (Vec<f32>, Vec<f32>, Arc<Plan>) {
     let names = Names::new(graph, &[]);
     let targets: Vec<_> = std::iter::once(&layer).chain(more).map(|l| names.resolve(l).unwrap()).collect();

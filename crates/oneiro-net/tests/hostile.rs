@@ -1,4 +1,5 @@
-//! Small files that ask for much: each is refused by a message that names the node, without the memory it asks for.
+//! Small files that ask for much: each is refused by a message that names the node, without the memory it
+//! asks for.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

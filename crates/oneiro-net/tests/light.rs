@@ -7,11 +7,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use oneiro_net::analysis::infer;
 use oneiro_net::axes::{self, Axes};
 use oneiro_net::format::onnx;
 use oneiro_net::names::Names;
 use oneiro_net::tensor::volume;
-use oneiro_net::typed::infer;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session, analysis};
 
 /// Tolerance relative to the largest value of the output.

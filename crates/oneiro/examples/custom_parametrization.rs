@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use oneiro::Model;
 use oneiro::card::Card;
 use oneiro::objective::Objective;
 use oneiro::param::{Param, Work};
 use oneiro::preset::Preset;
 use oneiro::render::{CustomParam, Materials, Render};
 use oneiro::rng::Stream;
+use oneiro::{Extent, Model};
 use oneiro_zoo::embedded;
 
 /// Side of a tile, in pixels.
@@ -20,17 +20,17 @@ const TILE: usize = 6;
 
 #[derive(Debug)]
 struct Mosaic {
-    shape: [usize; 3],
+    extent: Extent,
 }
 
 impl Mosaic {
     fn tiles(&self) -> [usize; 2] {
-        [self.shape[1].div_ceil(TILE), self.shape[2].div_ceil(TILE)]
+        [self.extent.height.div_ceil(TILE), self.extent.width.div_ceil(TILE)]
     }
 
     /// The parameter of a value of the image.
     fn tile_of(&self, i: usize) -> usize {
-        let [_, h, w] = self.shape;
+        let [h, w] = self.extent.size();
         let [rows, columns] = self.tiles();
         let (c, y, x) = (i / (h * w), i / w % h, i % w);
         (c * rows + y / TILE) * columns + x / TILE
@@ -43,11 +43,11 @@ fn sigmoid(t: f32) -> f32 {
 
 impl Param for Mosaic {
     fn len(&self) -> usize {
-        self.shape[0] * self.tiles()[0] * self.tiles()[1]
+        self.extent.channels * self.tiles()[0] * self.tiles()[1]
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let graph = oneiro_net::format::onnx::read(embedded::model().into())?;
     let model = Model::new(graph, Card::parse(embedded::card())?)?;
     let preset = Preset { size: Some([96; 2]), steps: 64, ..Preset::lucid() };
-    let mosaic = CustomParam(Arc::new(|shape| Ok(Box::new(Mosaic { shape }))));
+    let mosaic = CustomParam(Arc::new(|extent| Ok(Box::new(Mosaic { extent }))));
     let materials = Materials { param: Some(mosaic), ..Materials::default() };
     let objective = Objective::channel("fire5.expand3x3", 12);
     let mut render = Render::with_materials(&model, &preset, &[objective], 0, &materials)?;

@@ -37,7 +37,6 @@ use crate::error::{Error, Result};
 
 mod baseline;
 mod cam_layer;
-mod cut;
 pub mod grad_cam;
 pub mod gradient;
 pub mod gradient_x_input;
@@ -296,7 +295,7 @@ impl Attribution {
     }
 }
 
-/// Attributes an image by any method.
+/// Attributes an image by any method, on the model's threads ([`Model::on`](crate::Model::on)).
 ///
 /// `watch` is called with the passes through the network that are done and that there are; `false` ends the
 /// work with [`Error::Stopped`].
@@ -309,6 +308,17 @@ pub fn attribute(
 ) -> Result<Attribution> {
     settings.check()?;
     target.check(image)?;
+    let model = target.model;
+    model.threads().run(|| by_method(target, image, method, settings, watch))
+}
+
+fn by_method(
+    target: &mut AttributionTarget<'_>,
+    image: &[f32],
+    method: Method,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Attribution> {
     match method {
         Method::Gradient => gradient::gradient(target, image, settings, watch),
         Method::Guided => gradient::guided(target, image, settings, watch),

@@ -82,7 +82,6 @@ pub struct Dream<'a> {
     preset: DreamPreset,
     goal: String,
     prepared: PreparedGoal,
-    input: usize,
     /// Octaves from small to large.
     sizes: Vec<[usize; 2]>,
     octave: usize,
@@ -102,7 +101,7 @@ pub struct Dream<'a> {
 }
 
 impl<'a> Dream<'a> {
-    /// Prepares a dream.
+    /// Prepares a dream. It runs on the model's threads ([`Model::on`]).
     ///
     /// # Errors
     /// If a setting is out of range, a layer is unknown, the picture is too small, a mask is given without a picture, or
@@ -115,8 +114,20 @@ impl<'a> Dream<'a> {
         mask: Option<Image>,
         seed: u64,
     ) -> Result<Self> {
+        model.threads().run(|| Self::prepare(model, preset, goal, start, mask, seed))
+    }
+
+    fn prepare(
+        model: &'a Model,
+        preset: &DreamPreset,
+        goal: &DreamGoal,
+        start: Start,
+        mask: Option<Image>,
+        seed: u64,
+    ) -> Result<Self> {
         preset.check()?;
-        let input = network::picture_input(model)?;
+        // What the network takes is said before what is wrong with a picture.
+        model.check_colors(model.image_input()?)?;
         let image = match start {
             Start::Noise if mask.is_some() => {
                 return Err(Error::Settings(
@@ -156,8 +167,8 @@ impl<'a> Dream<'a> {
             }
         };
         let sizes = preset.octave_sizes(last);
-        let prepared = PreparedGoal::new(model, goal, input)?;
-        let (Some(network), axes) = fit(model, preset, &prepared, input, last, None)? else {
+        let prepared = PreparedGoal::new(model, goal)?;
+        let (Some(network), axes) = fit(model, preset, &prepared, last, None)? else {
             return Err(Error::Settings("the network could not be prepared".into()));
         };
         let mut dream = Self {
@@ -165,7 +176,6 @@ impl<'a> Dream<'a> {
             preset: preset.clone(),
             goal: goal.to_string(),
             prepared,
-            input,
             x: Vec::new(),
             gradient: Vec::new(),
             octave: 0,
@@ -242,7 +252,8 @@ impl<'a> Dream<'a> {
 
     /// The value of the picture as it stands: the mean over all tiles, not rolled.
     pub fn value(&mut self) -> f64 {
-        mean_value(&mut self.network, &self.axes, &self.x, 1.0 / WHITE)
+        let Self { model, network, axes, x, .. } = self;
+        model.threads().run(|| mean_value(network, axes, x, 1.0 / WHITE))
     }
 
     /// The same of another picture of the same size, such as this one after it was saved.
@@ -251,7 +262,8 @@ impl<'a> Dream<'a> {
     /// If it is not of that size.
     pub fn value_of(&mut self, picture: &Image) -> Result<f64> {
         check_len("the picture", self.x.len(), picture.data.len())?;
-        Ok(mean_value(&mut self.network, &self.axes, &picture.data, 1.0))
+        let Self { model, network, axes, .. } = self;
+        Ok(model.threads().run(|| mean_value(network, axes, &picture.data, 1.0)))
     }
 
     /// The value of the start image at the result's size, or of the noise as it was drawn.
@@ -290,6 +302,10 @@ impl<'a> Dream<'a> {
     /// If a number of the zoom is out of range, or the network of the first octave cannot be made.
     pub fn zoom(&mut self, zoom: &Zoom) -> Result<()> {
         zoom.check()?;
+        self.model.threads().run(|| self.next_frame(zoom))
+    }
+
+    fn next_frame(&mut self, zoom: &Zoom) -> Result<()> {
         while !self.finished() {
             self.step()?;
         }

@@ -24,7 +24,7 @@ pub enum Error {
     #[error("{error}; the network can begin behind it, at \"{begin_at}\"")]
     Blocked {
         /// The error of the part that cannot be run.
-        error: oneiro_net::Error,
+        error: Box<oneiro_net::Error>,
         /// Name of the tensor at which the network can begin.
         begin_at: String,
     },
@@ -34,7 +34,7 @@ pub enum Error {
     )]
     Batch {
         /// Why the network could not be compiled.
-        error: oneiro_net::Error,
+        error: Box<oneiro_net::Error>,
         /// Entries of a batch that the file fixes.
         fixed: usize,
         /// Entries that are needed.
@@ -48,7 +48,7 @@ pub enum Error {
         /// Names of layers nearest in spelling, nearest first.
         nearest: Vec<String>,
         /// Why it means none.
-        error: oneiro_net::Error,
+        error: Box<oneiro_net::Error>,
     },
     /// A layer of which no axis is known to hold the channels.
     #[error(

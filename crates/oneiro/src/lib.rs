@@ -47,6 +47,7 @@ pub mod dream;
 mod eigen;
 mod error;
 pub mod gradients;
+pub mod input;
 pub mod model;
 pub mod objective;
 pub mod objective_session;
@@ -60,6 +61,7 @@ pub mod regularizer;
 pub mod render;
 pub mod rng;
 pub mod spatial_activations;
+mod spectrum;
 pub mod statistics;
 pub mod transform;
 

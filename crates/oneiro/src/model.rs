@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use oneiro_net::axes::Axes;
+use oneiro_net::beginning::fed_channels_first;
 use oneiro_net::graph::Dim;
-use oneiro_net::layout;
 use oneiro_net::names::Names;
-use oneiro_net::{Graph, ValueId};
+use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
@@ -33,6 +33,12 @@ pub use picture_axes::{PictureAxes, picture_axes};
 /// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
 pub const DEFAULT_SIDE: usize = 224;
 
+/// The files that hold a model's weights.
+pub trait WeightFiles: std::fmt::Debug + Send + Sync {
+    /// Gives the memory of these bytes back, if they lie in one of the files. They come in again when they are read.
+    fn give_back(&self, bytes: &[u8]);
+}
+
 /// A graph and the card that describes its inputs.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -54,6 +60,10 @@ pub struct Model {
     declared: Arc<Declared>,
     /// What is known of the class output.
     known: head::Known,
+    /// The files that hold the weights, where their memory can be given back.
+    weight_files: Option<Arc<dyn WeightFiles>>,
+    /// Threads that its plans run on.
+    threads: Threads,
 }
 
 impl Model {
@@ -90,10 +100,50 @@ impl Model {
         let (turned, replaced, unbatched, constant) = (false, Vec::new(), false, Vec::new());
         let stated_axes = Vec::new();
         let (declared, known) = (Arc::default(), head::Known::default());
-        let mut model =
-            Self { graph, card, turned, replaced, stated_axes, unbatched, constant, declared, known };
+        let mut model = Self {
+            graph,
+            card,
+            turned,
+            replaced,
+            stated_axes,
+            unbatched,
+            constant,
+            declared,
+            known,
+            weight_files: None,
+            threads: Threads::default(),
+        };
         model.give_all_axes()?;
         Ok(model)
+    }
+
+    /// The network whose weights lie in these files; memory of packed weights is given back.
+    pub fn with_weight_files(mut self, files: Arc<dyn WeightFiles>) -> Self {
+        self.weight_files = Some(files);
+        self
+    }
+
+    /// The network with these threads for everything that is compiled of it.
+    pub fn on(mut self, threads: Threads) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Threads that sessions of this network run on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
+    /// the memory of weights that the plan has packed.
+    pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
+        let request = Request { threads: self.threads.clone(), ..request.clone() };
+        let mut plan = Plan::compile(graph, &request)?;
+        let packed = std::mem::take(&mut plan.packed);
+        if let Some(files) = &self.weight_files {
+            packed.iter().for_each(|bytes| files.give_back(bytes));
+        }
+        Ok(plan)
     }
 
     /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other
@@ -127,7 +177,7 @@ impl Model {
             return self;
         }
         let pictures: Vec<bool> = self.card.input.iter().map(|i| i.kind != InputKind::Tensor).collect();
-        let (graph, turned) = layout::fed_channels_first(&self.graph, &pictures);
+        let (graph, turned) = fed_channels_first(&self.graph, &pictures);
         let replaced = self.replaced.iter().copied().chain(turned).collect();
         Self { graph, turned: true, replaced, ..self }
     }

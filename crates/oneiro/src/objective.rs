@@ -22,6 +22,7 @@ mod arguments;
 mod expression;
 mod fault;
 pub(crate) mod measure;
+mod quote;
 mod reference;
 mod term;
 mod term_error;

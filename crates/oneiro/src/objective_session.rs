@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use oneiro_net::graph::Dim;
-use oneiro_net::plan::PlanInput;
+use oneiro_net::plan::{self, PlanInput};
 use oneiro_net::{CpuSession, MaxPoolRule, Plan, Request, Rules, Session, ValueId};
 
-use crate::error::{Error, Result};
-use crate::model::{Activation, Model, Target, View};
+use crate::error::Result;
+use crate::input::InputMemory;
+use crate::model::{Activation, Model, Target};
 use crate::objective::measure::{self, Coupling, Measure};
 use crate::objective::{Objective, Reads, Term, TermKind};
 
 mod features;
+mod planned;
 mod seeding;
 mod shown;
 
+use planned::{Planned, check_batch, check_terms, fixed_batch, planned};
 use shown::Shown;
 
 /// Where a term of an objective gets its value.
@@ -76,7 +78,7 @@ impl ObjectiveSession {
         Self::with_max_pool(model, objectives, captured, shapes, max_pool)
     }
 
-    /// The same with gradients under a rule for max-pooling, or without gradients.
+    /// Compiles with gradients under a rule for max-pooling, or without gradients.
     pub fn with_max_pool(
         model: &Model,
         objectives: &[Objective],
@@ -84,67 +86,68 @@ impl ObjectiveSession {
         shapes: Vec<Vec<usize>>,
         gradients: Option<MaxPoolRule>,
     ) -> Result<Self> {
-        let batch = model.batch(&shapes);
-        if objectives.len() > 1 && objectives.len() != batch {
-            return Err(Error::Settings(format!("{} objectives for a batch of {batch}", objectives.len())));
-        }
-        let as_it_is = |&value: &ValueId| Target { value, view: View::Everything };
-        let mut targets: Vec<Target> = captured.iter().map(as_it_is).collect();
-        // For every term that reads a layer, which target that is.
-        let mut read: Vec<Vec<Option<usize>>> = Vec::new();
-        for objective in objectives {
-            let terms = objective.terms();
-            if terms.iter().all(|t| t.reads() == Reads::Input) {
-                return Err(Error::Unit(format!(
-                    "the objective \"{objective}\" asks for nothing of the network"
-                )));
-            }
-            let mut of_objective = Vec::new();
-            for term in terms {
-                if term.reads() == Reads::Input {
-                    of_objective.push(None);
-                    continue;
-                }
-                let target = model.target_of(term)?;
-                let known = targets.iter().skip(captured.len()).position(|&t| t == target);
-                of_objective.push(Some(known.map(|i| i + captured.len()).unwrap_or_else(|| {
-                    targets.push(target);
-                    targets.len() - 1
-                })));
-            }
-            read.push(of_objective);
-        }
-        let values: Vec<ValueId> = targets.iter().map(|t| t.value).collect();
-        // Captured values stay as they are in the graph; objectives read channels on axis 1.
-        let (graph, viewed) = model.viewed(&targets[captured.len()..], &shapes)?;
-        let planned = captured.iter().copied().chain(viewed).collect();
-        let request = Request {
+        Self::compile(model, objectives, captured, shapes, |request| Request {
             gradients: gradients.is_some(),
             max_pool: gradients.unwrap_or_default(),
-            ..Request::of_shapes(shapes, planned)
-        };
-        let plan = Plan::compile(&graph, &request).map_err(|e| fixed_batch(model, batch, &values, e))?;
+            ..request
+        })
+    }
+
+    /// Compiles for the gradient at a layer, which is captured ([`ObjectiveSession::inner_gradient`]). There is no gradient with
+    /// respect to the inputs.
+    pub fn at_layer(
+        model: &Model,
+        objectives: &[Objective],
+        layer: ValueId,
+        shapes: Vec<Vec<usize>>,
+    ) -> Result<Self> {
+        Self::compile(model, objectives, &[layer], shapes, |request| Request {
+            input_gradients: false,
+            inner_gradients: vec![layer],
+            ..request
+        })
+    }
+
+    /// Whether the network accepts these shapes and objectives, by shape inference alone.
+    ///
+    /// # Errors
+    /// As for [`ObjectiveSession::new`], except where kernels are missing or memory does not suffice.
+    pub fn accepts(model: &Model, objectives: &[Objective], shapes: Vec<Vec<usize>>) -> Result<()> {
+        let batch = model.batch(&shapes);
+        let planned = planned(model, objectives, &[], shapes)?;
+        let values: Vec<ValueId> = planned.targets.iter().map(|t| t.value).collect();
+        let accepted = plan::accepts(&planned.graph, &planned.request)
+            .map_err(|e| fixed_batch(model, batch, &values, e))?;
+        let names = planned.request.targets.iter().map(|&v| planned.graph.name(v));
+        check_batch(names.zip(accepted.targets.iter().map(Vec::as_slice)), batch)?;
+        let shapes: Vec<Vec<usize>> =
+            accepted.targets.iter().map(|shape| shape.get(1..).unwrap_or_default().to_vec()).collect();
+        check_terms(objectives, &planned.read, &shapes)
+    }
+
+    fn compile(
+        model: &Model,
+        objectives: &[Objective],
+        captured: &[ValueId],
+        shapes: Vec<Vec<usize>>,
+        set: impl FnOnce(Request) -> Request,
+    ) -> Result<Self> {
+        let batch = model.batch(&shapes);
+        let Planned { graph, request, targets, read } = planned(model, objectives, captured, shapes)?;
+        let request = set(request);
+        let values: Vec<ValueId> = targets.iter().map(|t| t.value).collect();
+        let plan = model.compile(&graph, &request).map_err(|e| fixed_batch(model, batch, &values, e))?;
         let at_output = objectives.iter().flat_map(Objective::terms).any(Term::at_output);
         let head = at_output.then(|| model.head()).transpose()?;
-        for target in &plan.targets[captured.len()..] {
-            if target.shape.first() != Some(&batch) {
-                return Err(Error::Unit(format!(
-                    "layer \"{}\" has shape {:?}, whose first axis is not the batch of {batch}",
-                    target.name, target.shape
-                )));
-            }
-        }
+        let behind = plan.targets.iter().skip(captured.len());
+        check_batch(behind.map(|t| (t.name.as_str(), t.shape.as_slice())), batch)?;
         let shapes: Vec<Vec<usize>> =
             plan.targets.iter().map(|t| t.shape.get(1..).unwrap_or_default().to_vec()).collect();
-        for (objective, read) in objectives.iter().zip(&read) {
-            for (term, target) in objective.terms().into_iter().zip(read) {
-                target.map_or(Ok(()), |t| term.check(&shapes[t]))?;
-            }
-        }
+        check_terms(objectives, &read, &shapes)?;
         let mut session = CpuSession::new(Arc::new(plan))?;
         let features = features::of_pictures(model, &mut session, objectives, &read, batch)?;
         let shown = Shown::of_inputs(model, session.plan(), batch);
-        let mut probe = Self {
+        let mut compiled = Self {
             session,
             bound: Vec::new(),
             coupled: Vec::new(),
@@ -156,8 +159,8 @@ impl ObjectiveSession {
             values: Vec::new(),
             weights: Vec::new(),
         };
-        probe.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
-        Ok(probe)
+        compiled.bind(objectives, &read, &features, head.map_or(Activation::None, |h| h.activation))?;
+        Ok(compiled)
     }
 
     /// Makes a measure of every term. Equal terms share theirs.
@@ -237,6 +240,11 @@ impl ObjectiveSession {
     /// The data of an input, to be written before every forward.
     pub fn input_mut(&mut self, input: usize) -> &mut [f32] {
         self.session.input_mut(input)
+    }
+
+    /// The gradient with respect to an input after backward.
+    pub fn input_gradient(&self, input: usize) -> &[f32] {
+        self.session.input_gradient(input)
     }
 
     /// Shape of one entry of what an objective reads, channels first; `None` if none reads it.
@@ -371,21 +379,23 @@ impl ObjectiveSession {
         self.session.backward_observed(rules, observe);
     }
 
-    /// The gradient with respect to an input.
-    pub fn input_gradient(&self, input: usize) -> &[f32] {
-        self.session.input_gradient(input)
+    /// The gradient with respect to the layer of [`ObjectiveSession::at_layer`], in the order of the network.
+    pub fn inner_gradient(&self) -> &[f32] {
+        self.session.inner_gradient(0)
     }
 }
 
-/// An error of compiling, with a word about the batch if the file fixes it to another.
-fn fixed_batch(model: &Model, batch: usize, targets: &[ValueId], error: oneiro_net::Error) -> Error {
-    let fixed = model.graph.inputs.iter().find_map(|i| match i.dims.as_ref()?.first()? {
-        Dim::Fixed(n) if *n > 1 && *n != batch && i.dims.as_ref().is_some_and(|d| d.len() > 3) => Some(*n),
-        _ => None,
-    });
-    match fixed {
-        Some(fixed) => Error::Batch { error, fixed, needed: batch },
-        None => model.explained(error, targets),
+impl InputMemory for ObjectiveSession {
+    fn input_count(&self) -> usize {
+        self.inputs().len()
+    }
+
+    fn data_mut(&mut self, input: usize) -> &mut [f32] {
+        self.input_mut(input)
+    }
+
+    fn gradient_of(&self, input: usize) -> &[f32] {
+        self.input_gradient(input)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Loops that are shared out among threads: by the workers that a step keeps awake, where it does, else by `rayon`.
 //!
 //! A step is many short loops, and a worker of `rayon` that has gone to sleep takes longer to wake than many of them take
-//! (see [`oneiro_net::kernels::team`]). Which thread does what never changes a bit.
+//! (see [`oneiro_net::team`]). Which thread does what never changes a bit.
 
-use oneiro_net::kernels::team;
+use oneiro_net::team;
 
 pub(crate) use team::run as with_awake_workers;
 

@@ -5,7 +5,8 @@
 //! shared between threads; what one evaluation needs to remember lies in a [`Work`] that belongs to the
 //! caller, one for each image.
 //!
-//! An image is planar `[C, H, W]` in display units: RGB from 0 (black) to 1 (white).
+//! An image is planar, `[C, H, W]` or `[C, T, H, W]`, in display units: RGB from 0 (black) to 1 (white). The frames of
+//! a clip are made each by itself, unless a parametrization says otherwise; [`Cppn`] and [`Maco`] make stills alone.
 //!
 //! | kind | parameters | good for |
 //! |---|---|---|
@@ -23,6 +24,8 @@
 //! the others have (a gradient check and the way back from an image).
 
 pub mod alpha;
+#[cfg(test)]
+mod clips;
 mod colors;
 mod cppn;
 mod dense;
@@ -35,7 +38,6 @@ mod masked;
 mod pixel;
 mod pyramid;
 mod shared;
-pub(crate) mod spectrum;
 
 pub use alpha::WithAlpha;
 pub use cppn::{Cppn, CppnOptions};
@@ -47,10 +49,12 @@ pub use masked::Masked;
 pub use pixel::{Pixel, PixelInit, PixelOptions};
 pub use shared::{Detail, Shared, SharedOptions};
 
+use crate::error::{Error, Result};
 use crate::parallel::{self, CHUNK};
 use crate::rng::Stream;
+use crate::spectrum::SpectrumWork;
 use crate::statistics::Statistics;
-use realfft::num_complex::Complex32;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -84,8 +88,8 @@ pub trait Param: Send + Sync + Debug {
         self.len() == 0
     }
 
-    /// `[C, H, W]` of the image.
-    fn shape(&self) -> [usize; 3];
+    /// Channels, frames, height and width of the image.
+    fn extent(&self) -> Extent;
 
     /// Brings every pixel whose norm is larger than `bound`, in the parameters' units, back to it. Only parameters that
     /// are pixels have such a norm; others stay as they are.
@@ -124,23 +128,10 @@ pub struct Work {
     squashed: Vec<f32>,
     /// An image-sized scratch buffer.
     image: Vec<f32>,
-    /// Scratch of one plane's spectrum, columns one after another.
-    columns: Vec<Complex32>,
-    /// The same, rows one after another.
-    rows: Vec<Complex32>,
-    /// Memory of each task of a Fourier transform.
-    lines: Vec<Lines>,
+    /// Of one plane's spectrum.
+    spectrum: SpectrumWork,
     /// Memory of each plane, where planes are worked on at once.
     planes: Vec<Work>,
-}
-
-/// Memory of a task of a Fourier transform.
-#[derive(Debug, Clone, Default)]
-struct Lines {
-    /// Half spectra of some rows.
-    rows: Vec<Complex32>,
-    /// Scratch of the FFT plans.
-    fft: Vec<Complex32>,
 }
 
 /// The last function before the image: what keeps values in 0–1.
@@ -187,8 +178,18 @@ impl Squash {
     }
 }
 
-fn check_image(image: &[f32], shape: [usize; 3]) {
-    assert_eq!(image.len(), shape.iter().product::<usize>(), "from_image takes an image of {shape:?}");
+fn check_image(image: &[f32], extent: Extent) {
+    assert_eq!(image.len(), extent.values(), "from_image takes an image of {extent}");
+}
+
+/// An error if a parametrization that makes stills alone is asked for a clip.
+fn check_still(kind: &str, extent: Extent) -> Result<()> {
+    match extent.frames {
+        1 => Ok(()),
+        frames => Err(Error::Settings(format!(
+            "the parametrization {kind} makes stills, not clips of {frames} frames; choose pixel, fourier or laplacian"
+        ))),
+    }
 }
 
 fn normal_numbers(rng: &mut Stream, len: usize, mean: f32, std: f32) -> Vec<f32> {
@@ -206,7 +207,7 @@ mod checks {
     }
 
     pub fn image_of(param: &dyn Param, params: &[f32]) -> Vec<f32> {
-        let mut out = vec![f32::NAN; param.shape().iter().product()];
+        let mut out = vec![f32::NAN; param.extent().values()];
         param.image(params, &mut param.work(), &mut out);
         out
     }
@@ -220,7 +221,7 @@ mod checks {
     pub fn assert_gradient(param: &dyn Param, start_std: f32, step: f32, tolerance: f64) {
         let mut rng = Stream::new(11, 0);
         let params = normal_numbers(&mut rng, param.len(), 0.1, start_std);
-        let y = normal_numbers(&mut rng, param.shape().iter().product(), 0.0, 1.0);
+        let y = normal_numbers(&mut rng, param.extent().values(), 0.0, 1.0);
         let (mut work, mut gradient) = (param.work(), vec![f32::NAN; param.len()]);
         let mut out = vec![f32::NAN; y.len()];
         param.image(&params, &mut work, &mut out);
@@ -246,7 +247,7 @@ mod checks {
     /// The image of `from_image` is the image again.
     pub fn assert_way_back(param: &dyn Param, tolerance: f32) {
         let mut rng = Stream::new(12, 0);
-        let len = param.shape().iter().product();
+        let len = param.extent().values();
         let image: Vec<f32> = (0..len).map(|_| rng.uniform_in(0.02, 0.98) as f32).collect();
         let again = image_of(param, &param.from_image(&image).unwrap());
         for (a, b) in again.iter().zip(&image) {

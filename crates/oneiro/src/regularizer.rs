@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -81,13 +82,14 @@ impl Regularizer {
         Ok(())
     }
 
-    /// For pictures of this shape (C, H, W) whose mean colour is given in display units.
+    /// For pictures of this extent whose mean colour is given in display units.
     ///
     /// # Errors
     /// If a number is out of range.
-    pub fn bind(&self, shape: [usize; 3], mean: &[f32]) -> Result<BoundRegularizer> {
+    pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32]) -> Result<BoundRegularizer> {
         self.validate()?;
-        let measure = |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &shape);
+        let extent = extent.into();
+        let measure = |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &extent.axes());
         let mut parts = Vec::new();
         if self.alpha_weight > 0.0 {
             parts.push((self.alpha_weight, measure(Penalty::AlphaNorm(self.alpha))?));
@@ -95,8 +97,8 @@ impl Regularizer {
         if self.tv_weight > 0.0 {
             parts.push((self.tv_weight, measure(Penalty::TotalVariation(self.beta))?));
         }
-        let n: usize = shape.iter().product();
-        let mean = (0..shape[0]).map(|c| mean[c * mean.len() / shape[0]]).collect();
+        let (n, channels) = (extent.values(), extent.channels);
+        let mean = (0..channels).map(|c| mean[c * mean.len() / channels]).collect();
         Ok(BoundRegularizer { parts, mean, centred: vec![0.0; n], gradient: vec![0.0; n] })
     }
 }
@@ -149,6 +151,21 @@ mod tests {
         let grey = 0.5 + 80.0 / 3f32.sqrt() / UNITS;
         let value = bound.subtract(&[grey; 12], &mut [0.0; 12]);
         assert!((value - 1.0).abs() < 1e-4, "{value}");
+    }
+
+    #[test]
+    fn a_clip_counts_as_the_mean_of_its_frames() {
+        let mut rng = Stream::new(1, 0);
+        let frames: Vec<Vec<f32>> = (0..3).map(|_| (0..60).map(|_| rng.uniform() as f32).collect()).collect();
+        let clip: Vec<f32> =
+            (0..3).flat_map(|c| frames.iter().flat_map(move |f| f[20 * c..20 * (c + 1)].to_vec())).collect();
+        let value = |extent: Extent, image: &[f32]| {
+            let mut bound = Regularizer::default().bind(extent, &[0.4, 0.5, 0.6]).unwrap();
+            bound.subtract(image, &mut vec![0.0; image.len()])
+        };
+        let mean = frames.iter().map(|f| value([3, 5, 4].into(), f)).sum::<f64>() / 3.0;
+        let of_clip = value([3, 3, 5, 4].into(), &clip);
+        assert!((of_clip - mean).abs() < 1e-9 * mean, "{of_clip} {mean}");
     }
 
     #[test]

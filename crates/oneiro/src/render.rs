@@ -11,15 +11,16 @@
 //! larger than what the network sees; the result is its middle.
 
 use crate::parallel;
+use oneiro_net::Threads;
 use rayon::prelude::*;
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
+use crate::input::{InputMemory, PictureInput};
 use crate::model::{InputError, Model};
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
-use crate::preprocess::Preprocess;
 use crate::preset::Preset;
 use crate::rng::Stream;
 use crate::transform::{Chain, Transform, Values};
@@ -60,6 +61,7 @@ pub struct Render {
     /// What each objective counts beside regularizers.
     weights: Vec<f64>,
     step: usize,
+    threads: Threads,
 }
 
 impl Render {
@@ -68,8 +70,19 @@ impl Render {
         Self::with_materials(model, preset, objectives, seed, &Materials::default())
     }
 
-    /// The same from pictures, behind a mask, or with statistics of other pictures than photographs.
+    /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than photographs. It runs
+    /// on the model's threads ([`Model::on`]).
     pub fn with_materials(
+        model: &Model,
+        preset: &Preset,
+        objectives: &[Objective],
+        seed: u64,
+        materials: &Materials,
+    ) -> Result<Self> {
+        model.threads().run(|| Self::prepare(model, preset, objectives, seed, materials))
+    }
+
+    fn prepare(
         model: &Model,
         preset: &Preset,
         objectives: &[Objective],
@@ -92,7 +105,7 @@ impl Render {
         let max_pool = preset.gradients.max_pool.rule();
         let seen: Vec<Objective> =
             objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
-        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
+        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes.clone(), Some(max_pool))?;
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
         if margin > 0 {
@@ -100,24 +113,13 @@ impl Render {
         }
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
-        let planned: Vec<(String, Vec<usize>, bool)> =
-            session.inputs().iter().map(|i| (i.name.clone(), i.shape.clone(), i.used)).collect();
+        let pictures = picture_inputs(model, &session, &shapes)?;
         for (e, objective) in objectives.iter().enumerate() {
             let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut states = Vec::new();
-            for (input, (name, planned, _)) in planned.iter().enumerate().filter(|(_, (.., used))| *used) {
-                let card = &model.card.input[input];
-                if card.kind == InputKind::Tensor {
-                    continue;
-                }
-                if card.kind != InputKind::Image {
-                    return Err(InputError::NotAnImage { input: name.clone() }.into());
-                }
-                model.check_picture(input, planned)?;
-                let preprocess = Preprocess::from_card(card);
-                let size = [planned[2], planned[3]];
-                let picture = preset.picture.unwrap_or(size).map(|n| n + margin);
+            for input in &pictures {
+                let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
                 let pixels = chain.largest_stage(picture);
                 if pixels > MAX_STAGE_PIXELS {
                     return Err(Error::Settings(format!(
@@ -125,11 +127,12 @@ impl Render {
                         pixels / 1e6
                     )));
                 }
-                let channels = preprocess.channels();
-                let shape = [channels + usize::from(preset.alpha), picture[0], picture[1]];
-                let (param, image) = materials.param(e, preset, shape, preprocess.natural_mean())?;
-                session.shown().reshape(input, &shape);
-                let mut state = ImageState::new(input, size, param, preprocess, preset, &chain)?;
+                let channels = input.extent.channels + usize::from(preset.alpha);
+                let extent = input.extent.with_channels(channels).with_size(picture);
+                let mean = input.preprocess.natural_mean();
+                let (param, image) = materials.param(e, preset, extent, mean)?;
+                session.shown().reshape(input.index, &extent.axes());
+                let mut state = ImageState::new(input.clone(), param, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {
                     None => state.param.init(&mut start, &mut shared),
@@ -143,16 +146,14 @@ impl Render {
                 states.push(state);
             }
             if states.is_empty() {
-                let bands = planned.iter().find(|(_, shape, used)| *used && shape.len() == 4);
-                let maybe_bands = bands.map(|(name, shape, _)| (name.clone(), shape[1]));
-                return Err(InputError::NoPicture { objective: objective.to_string(), maybe_bands }.into());
+                return Err(no_picture(objective, &session));
             }
-            let unfit = |c: &&ImageState| !c.preprocess.channels().is_multiple_of(c.chain.fill.len());
+            let unfit = |c: &&ImageState| !c.input.extent.channels.is_multiple_of(c.chain.fill.len());
             if let Some(state) = states.iter().find(unfit) {
                 return Err(InputError::Fill {
-                    input: planned[state.input].0.clone(),
+                    input: state.input.name.clone(),
                     values: state.chain.fill.len(),
-                    channels: state.preprocess.channels(),
+                    channels: state.input.extent.channels,
                 }
                 .into());
             }
@@ -186,6 +187,7 @@ impl Render {
             start: vec![],
             entries,
             step: 0,
+            threads: model.threads().clone(),
         };
         render.start = render.evaluate(None)?;
         Ok(render)
@@ -228,6 +230,11 @@ impl Render {
 
     /// One step for every unfinished picture. Returns the objectives' values under this step's transforms.
     pub fn step(&mut self) -> Result<&[f64]> {
+        self.threads.clone().run(|| self.advance())?;
+        Ok(&self.values)
+    }
+
+    fn advance(&mut self) -> Result<()> {
         let views = self.views();
         let last = self.preset.steps.saturating_sub(1).max(1);
         let progress = (self.step as f32 / last as f32).min(1.0);
@@ -251,7 +258,7 @@ impl Render {
         self.session.backward(&batch_item::rules(&self.preset, self.step));
         parallel::with_awake_workers(|| self.move_parameters());
         self.step += 1;
-        Ok(&self.values)
+        Ok(())
     }
 
     /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
@@ -310,27 +317,22 @@ impl Render {
     fn feed(&mut self) {
         let views = self.views();
         let batch = self.entries.len() * views;
-        for input in 0..self.session.inputs().len() {
-            let entries = &self.entries;
-            let data = self.session.input_mut(input);
-            if !entries.iter().any(|entry| entry.states.iter().any(|state| state.input == input)) {
-                data.fill(0.0);
-                continue;
-            }
-            let n = data.len() / batch;
-            parallel::each(data.chunks_mut(n), |i, data| {
-                match entries[i / views].states.iter().find(|c| c.input == input) {
-                    Some(state) => state.preprocess.apply(&state.views[i % views].seen, data),
-                    // Nothing that is maximised depends on this input.
-                    None => data.fill(0.0),
+        let entries = &self.entries;
+        for input in 0..self.session.input_count() {
+            match entries[0].states.iter().position(|state| state.input.index == input) {
+                Some(k) => {
+                    let seen = |i: usize| entries[i / views].states[k].views[i % views].seen.as_slice();
+                    entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
-            });
+                // Nothing that is maximised depends on this input.
+                None => self.session.input_mut(input).fill(0.0),
+            }
         }
         let shown = self.session.shown();
         if shown.is_read() {
             for (i, entry) in self.entries.iter().enumerate() {
                 for state in &entry.states {
-                    (0..views).for_each(|v| shown.show(i * views + v, state.input, state.image()));
+                    (0..views).for_each(|v| shown.show(i * views + v, state.input.index, state.image()));
                 }
             }
         }
@@ -340,6 +342,10 @@ impl Render {
     /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's
     /// size without its margin). Penalties on the picture are always those of the picture as it is.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
+        self.threads.clone().run(|| self.evaluate_here(pictures))
+    }
+
+    fn evaluate_here(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         let whole = &self.whole;
         parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
             entry.show_plainly(whole);
@@ -357,15 +363,12 @@ impl Render {
 
     /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
-        let inputs: Vec<String> = self.session.inputs().iter().map(|i| i.name.clone()).collect();
         let margin = self.margin;
-        self.entries
-            .par_iter_mut()
-            .map(|entry| {
-                entry.states.iter_mut().for_each(ImageState::draw_accepted);
-                entry.states.iter().map(|c| c.picture(&inputs[c.input], margin)).collect()
-            })
-            .collect()
+        let drawn = |entry: &mut BatchItem| {
+            entry.states.iter_mut().for_each(ImageState::draw_accepted);
+            entry.states.iter().map(|state| state.picture(margin)).collect()
+        };
+        self.threads.run(|| self.entries.par_iter_mut().map(drawn).collect())
     }
 
     /// Ends the rendering: the pictures with their values.
@@ -428,6 +431,28 @@ pub fn render(
         }
     }
     render.finish()
+}
+
+/// The inputs whose pictures are optimised.
+fn picture_inputs(
+    model: &Model,
+    session: &ObjectiveSession,
+    shapes: &[Vec<usize>],
+) -> Result<Vec<PictureInput>> {
+    let used: Vec<bool> = session.inputs().iter().map(|input| input.used).collect();
+    let kinds = model.card.input.iter().zip(&used).filter(|(_, used)| **used);
+    if let Some((card, _)) =
+        kinds.clone().find(|(c, _)| !matches!(c.kind, InputKind::Tensor | InputKind::Image))
+    {
+        return Err(InputError::NotAnImage { input: card.name.clone() }.into());
+    }
+    PictureInput::all(model, shapes, |input| used[input])
+}
+
+fn no_picture(objective: &Objective, session: &ObjectiveSession) -> Error {
+    let bands = session.inputs().iter().find(|input| input.used && input.shape.len() == 4);
+    let maybe_bands = bands.map(|input| (input.name.clone(), input.shape[1]));
+    InputError::NoPicture { objective: objective.to_string(), maybe_bands }.into()
 }
 
 #[cfg(test)]

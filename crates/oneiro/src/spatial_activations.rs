@@ -9,10 +9,10 @@ use oneiro_net::ValueId;
 
 use crate::attribution::{AttributionTarget, layer_gradient};
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
-use crate::preprocess::Preprocess;
 
 /// The activations of a layer for one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +36,10 @@ impl SpatialActivations {
         let value = model.resolve(layer)?;
         let shapes = model.input_shapes(1, size)?;
         let map = model.map_of(value, &shapes)?;
+        let input = PictureInput::only(model, &shapes)?;
+        input.check(image)?;
         let mut session = ObjectiveSession::new(model, &[], &[value], shapes, false)?;
-        feed(model, &mut session, image)?;
+        input.feed(&mut session, 1, |_| image);
         session.forward();
         Self::new(layer, map.shape(), map.gather(session.captured(0).1), None)
     }
@@ -174,27 +176,6 @@ impl SpatialActivations {
         }
         found
     }
-}
-
-/// Feeds an image to the one input for pictures, zeros to others.
-fn feed(model: &Model, session: &mut ObjectiveSession, image: &[f32]) -> Result<()> {
-    let input = model.image_input()?;
-    for i in 0..session.inputs().len() {
-        let shape = session.inputs()[i].shape.clone();
-        if i != input {
-            session.input_mut(i).fill(0.0);
-            continue;
-        }
-        model.check_picture(i, &shape)?;
-        let preprocess = Preprocess::from_card(&model.card.input[i]);
-        let (channels, height, width) = (preprocess.channels(), shape[2], shape[3]);
-        if image.len() != channels * height * width {
-            let (what, values) = ("the image".to_owned(), image.len());
-            return Err(Error::Values { what, values, needed: format!("{channels}x{height}x{width}") });
-        }
-        preprocess.apply(image, session.input_mut(i));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

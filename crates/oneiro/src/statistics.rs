@@ -14,8 +14,7 @@ pub use error::StatisticsError;
 
 use crate::color::Mixing;
 use crate::error::{Error, Result};
-use crate::param::Work;
-use crate::param::spectrum::Spectrum;
+use crate::spectrum::{Spectrum, SpectrumWork};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
@@ -244,7 +243,7 @@ pub struct SpectrumAccumulator {
     size: [usize; 2],
     sums: Vec<f64>,
     magnitudes: Vec<f32>,
-    work: Work,
+    work: SpectrumWork,
     spectrum: Spectrum,
 }
 

@@ -21,6 +21,7 @@
 //! ```
 
 pub(crate) mod blur;
+mod draw;
 mod expression;
 mod geometry;
 mod mask;

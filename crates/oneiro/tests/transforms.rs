@@ -1,7 +1,7 @@
 //! What holds for every chain that can be written, by chance: a grammar of chains, shapes and seeds.
 
 use oneiro::rng::Stream;
-use oneiro::transform::{Chain, Sampled};
+use oneiro::transform::{Chain, Extent, Sampled};
 use proptest::prelude::*;
 
 /// A range as text, with numbers from `low` to `high` in steps of a hundredth of the way.
@@ -64,7 +64,7 @@ fn numbers(rng: &mut Stream, len: usize) -> Vec<f32> {
 }
 
 fn applied(sampled: &mut Sampled, image: &[f32]) -> Vec<f32> {
-    let mut out = vec![f32::NAN; sampled.out_shape().iter().product()];
+    let mut out = vec![f32::NAN; sampled.out_extent().values()];
     sampled.apply(image, &mut out);
     out
 }
@@ -79,7 +79,7 @@ proptest! {
         let mut rng = Stream::new(seed, 0);
         let mut sampled = Sampled::default();
         chain.resample(&mut rng, shape, canvas, progress, &mut sampled);
-        prop_assert_eq!(sampled.out_shape(), [shape[0], shape[1], canvas[0], canvas[1]]);
+        prop_assert_eq!(sampled.out_extent(), Extent::from([shape[0], shape[1], canvas[0], canvas[1]]));
         let (len, out_len) = (shape.iter().product(), shape[0] * shape[1] * canvas[0] * canvas[1]);
         let (x, y) = (numbers(&mut rng, len), numbers(&mut rng, out_len));
         // The map is affine: A·x is the difference to the image of zero.

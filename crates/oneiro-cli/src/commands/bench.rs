@@ -156,7 +156,7 @@ fn peak_rate() -> f64 {
     (0..RUNS)
         .map(|_| {
             let started = Instant::now();
-            let flops = oneiro_net::kernels::blocked::multiply_in_cache(oneiro_net::Isa::detect(), TILES);
+            let flops = oneiro_net::analysis::multiply_in_cache(oneiro_net::Isa::detect(), TILES);
             flops as f64 / started.elapsed().as_secs_f64() / 1e9
         })
         .fold(0.0, f64::max)

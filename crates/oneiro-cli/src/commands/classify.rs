@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use oneiro::input::PictureInput;
 use oneiro::model::Activation;
 use oneiro::model::{Target, View};
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
-use oneiro::preprocess::Preprocess;
 use oneiro_media::{IMAGE_EXTENSIONS, has_image_name};
 use oneiro_zoo::labels::Labels;
 use serde::Serialize;
@@ -79,13 +79,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load(context, &args.model)?;
     let files = collect(context, &args.images, model.labels.as_ref())?;
-    let at = model.model.image_input().with_context(|| model.source.clone())?;
-    let card = &model.model.card.input[at];
-    let preprocess = Preprocess::from_card(card);
+    model.model.image_input().with_context(|| model.source.clone())?;
     let shapes = model.model.input_shapes(1, None)?;
-    model.model.check_colors(at)?;
-    model.model.check_picture(at, &shapes[at])?;
-    let (h, w) = (shapes[at][2], shapes[at][3]);
+    let input = PictureInput::of_photographs(&model.model, &shapes)?;
+    let [h, w] = input.extent.size();
     let logits = model.model.logits()?;
     let activation = model.model.head()?.activation;
     // The objective is only a reason to compile: what is read are the logits themselves.
@@ -122,12 +119,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             }
         };
         context.compute(|| {
-            for input in 0..session.inputs().len() {
-                match input == at {
-                    true => preprocess.apply(&image.data, session.input_mut(input)),
-                    false => session.input_mut(input).fill(0.0),
-                }
-            }
+            input.feed(&mut session, 1, |_| image.colors());
             session.forward();
         });
         let logits = session.captured(0).1;

@@ -194,7 +194,7 @@ pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
     let parsed = model.expression_of_classes(text, "a dream cannot compare with a picture");
     parsed.map_err(|error| match error {
         Error::Visualization(oneiro::Error::Expression(error))
-            if matches!(error.name, Some(LookupError::NoFiles { .. })) =>
+            if matches!(error.name.as_deref(), Some(LookupError::NoFiles { .. })) =>
         {
             JobError::PictureInDream(error).into()
         }

@@ -93,7 +93,7 @@ pub enum ModelError {
         /// The name.
         name: String,
         /// Why it is no layer.
-        error: oneiro::Error,
+        error: Box<oneiro::Error>,
     },
     /// A network that takes no pictures.
     #[error(

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use memmap2::Mmap;
 
 /// The content of a file.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Mapped(Arc<Content>);
 
+#[derive(Debug)]
 enum Content {
     Map(Mmap),
     Read(Vec<u8>),

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oneiro::model::WeightFiles;
 use oneiro_net::Graph;
 use oneiro_net::format::onnx;
-use oneiro_net::graph::Used;
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use sha2::{Digest, Sha256};
@@ -30,6 +30,18 @@ pub struct Source {
     pub files: Vec<PathBuf>,
     /// The model file itself, if it is one.
     pub bytes: Option<Bytes>,
+    /// The files, mapped; memory of weights can be given back to them.
+    pub weight_files: Option<Arc<dyn WeightFiles>>,
+}
+
+/// Mapped files that hold weights.
+#[derive(Debug)]
+struct MappedFiles(Vec<Mapped>);
+
+impl WeightFiles for MappedFiles {
+    fn give_back(&self, bytes: &[u8]) {
+        self.0.iter().for_each(|file| file.give_back(bytes));
+    }
 }
 
 /// Reads the embedded network.
@@ -37,14 +49,14 @@ pub fn embedded() -> Result<Source> {
     let bytes = Bytes::from_static(embedded::model());
     let hash = places::hex(&Sha256::digest(&bytes));
     let graph = onnx::read(bytes).during(|| Step::Load { model: embedded::NAME.into() })?;
-    Ok(Source { graph, hash, files: Vec::new(), bytes: None })
+    Ok(Source { graph, hash, files: Vec::new(), bytes: None, weight_files: None })
 }
 
 /// Builds a feature network.
 pub fn feature(feature: Feature) -> Result<Source> {
     let hash = places::hex(&Sha256::digest(feature.description()));
     let graph = feature.graph().during(|| Step::Load { model: feature.name().into() })?;
-    Ok(Source { graph, hash, files: Vec::new(), bytes: None })
+    Ok(Source { graph, hash, files: Vec::new(), bytes: None, weight_files: None })
 }
 
 /// Reads a model file and what lies beside it.
@@ -58,7 +70,7 @@ pub fn file(path: &Path) -> Result<Source> {
         beside.insert(location.to_owned(), file);
         Ok(bytes)
     };
-    let mut graph = onnx::read_with(model.bytes(), &mut read)
+    let graph = onnx::read_with(model.bytes(), &mut read)
         .during(|| Step::Load { model: path.display().to_string() })?;
     let bytes = Some(model.bytes());
     let mut hash = Sha256::new();
@@ -71,8 +83,8 @@ pub fn file(path: &Path) -> Result<Source> {
     }
     let paths = [path.to_owned()].into_iter().chain(beside.keys().map(|name| folder.join(name))).collect();
     let files: Vec<Mapped> = std::iter::once(model).chain(beside.into_values()).collect();
-    graph.used = Used(Some(Arc::new(move |part| files.iter().for_each(|file| file.give_back(part)))));
-    Ok(Source { graph, hash: places::hex(&hash.finalize()), files: paths, bytes })
+    let weight_files: Option<Arc<dyn WeightFiles>> = Some(Arc::new(MappedFiles(files)));
+    Ok(Source { graph, hash: places::hex(&hash.finalize()), files: paths, bytes, weight_files })
 }
 
 /// Bytes that are hashed at a time, then given back.

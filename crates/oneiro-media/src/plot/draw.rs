@@ -103,13 +103,13 @@ fn axes(canvas: &mut Image, layout: &Layout) {
 }
 
 fn words(canvas: &mut Image, plot: &Plot, layout: &Layout) {
-    let face = TEXT.face();
+    let face = TEXT;
     let (width, line) = (plot.width, face.height());
     let room = width - 2 * MARGIN;
     let mut y = MARGIN;
     for text in &layout.title {
-        TITLE.face().draw(canvas, MARGIN, y, room, text, TEXT_INK);
-        y += TITLE.face().height();
+        TITLE.draw(canvas, MARGIN, y, room, text, TEXT_INK);
+        y += TITLE.height();
     }
     for text in &layout.subtitle {
         face.draw(canvas, MARGIN, y, room, text, PALE_INK);
@@ -341,7 +341,7 @@ impl<'a> Pen<'a> {
             }
             self.marker.draw(canvas, (center, y), self.color, PAPER);
         }
-        let face = TEXT.face();
+        let face = TEXT;
         let text_top = middle.saturating_sub(face.height() / 2);
         let text_left = left + SAMPLE + SAMPLE_SPACE;
         face.draw(canvas, text_left, text_top, MAX_ENTRY, &self.series.name, TEXT_INK);

@@ -79,15 +79,15 @@ impl Layout {
 pub(super) fn layout(plot: &Plot) -> Result<Layout> {
     let bars_width = BARS_PART * bar_spacing(&plot.series);
     let (x, y) = (x_axis(plot, bars_width), y_axis(plot));
-    let line = TEXT.face().height();
+    let line = TEXT.height();
 
     let heading_room = plot.width - 2 * MARGIN;
     let lines = |text: &str, face: crate::font::Face| match text {
         "" => Vec::new(),
-        text => face.face().wrap(text, heading_room, HEADING_LINES),
+        text => face.wrap(text, heading_room, HEADING_LINES),
     };
     let (title, subtitle) = (lines(&plot.title, TITLE), lines(&plot.subtitle, TEXT));
-    let mut top = MARGIN + title.len() * TITLE.face().height() + subtitle.len() * line;
+    let mut top = MARGIN + title.len() * TITLE.height() + subtitle.len() * line;
     if top > MARGIN {
         top += HEADING_SPACE;
     }
@@ -126,7 +126,7 @@ pub(super) fn layout(plot: &Plot) -> Result<Layout> {
             frame_top += line;
             y_ticks = y.ticks((plot.height - frame_top - bottom) / Y_SPACING);
         }
-        let widest = y_ticks.marks.iter().map(|(_, name)| TEXT.face().width(name)).max().unwrap_or(0);
+        let widest = y_ticks.marks.iter().map(|(_, name)| TEXT.width(name)).max().unwrap_or(0);
         left = left.max(MARGIN + y_room + widest + MARK + MARK_SPACE);
         if !fits(left, bottom, frame_top) {
             return Err(too_small());
@@ -134,7 +134,7 @@ pub(super) fn layout(plot: &Plot) -> Result<Layout> {
         let width = plot.width - RIGHT - left;
         let (x_ticks, turned) = x_ticks(plot, &x, width);
         if turned {
-            let names = x_ticks.marks.iter().map(|(_, name)| TEXT.face().width(name));
+            let names = x_ticks.marks.iter().map(|(_, name)| TEXT.width(name));
             names_height = names.max().unwrap_or(0).min(turned_room);
         }
         round += 1;
@@ -205,7 +205,7 @@ fn bar_spacing(series: &[Series]) -> f64 {
 
 /// Numbers or names along the x axis, and whether they read upwards.
 fn x_ticks(plot: &Plot, axis: &Axis, width: usize) -> (Ticks, bool) {
-    let face = TEXT.face();
+    let face = TEXT;
     let overlap = |ticks: &Ticks| {
         ticks.marks.windows(2).any(|pair| {
             let apart = (pair[1].0 - pair[0].0) * width as f64;
@@ -241,7 +241,7 @@ fn legend(plot: &Plot) -> Vec<(usize, usize, usize)> {
     let mut entries = Vec::new();
     let (mut row, mut x) = (0, MARGIN);
     for (i, series) in plot.series.iter().enumerate().filter(|(_, series)| !series.name.is_empty()) {
-        let width = SAMPLE + SAMPLE_SPACE + TEXT.face().width(&series.name).min(MAX_ENTRY);
+        let width = SAMPLE + SAMPLE_SPACE + TEXT.width(&series.name).min(MAX_ENTRY);
         if x > MARGIN && x + width > plot.width - MARGIN {
             (row, x) = (row + 1, MARGIN);
         }

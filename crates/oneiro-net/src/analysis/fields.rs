@@ -6,9 +6,6 @@ use crate::axes::{Axes, Followed, Kind, Part, Sources, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts, Reach};
 
-/// Operators that only pick or move: where all positions stay, so do they.
-const PICKS: &[&str] = &["Gather", "Slice", "Split", "Transpose"];
-
 /// By value: the inputs that it depends on, and what it sees along their axes.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
@@ -54,7 +51,7 @@ impl<'a> Fields<'a> {
         let to = self.axes_of(value, &fact.shape);
         let made = node.op.axes(&sources, fact, index).filter(|axes| axes.fits(&fact.shape));
         let made = made.unwrap_or_else(|| to.clone());
-        let beside = node.op.op_type() == "Concat";
+        let beside = node.op.concatenates();
         let data: Vec<(usize, ValueId)> = node
             .inputs
             .iter()
@@ -124,15 +121,15 @@ fn pass<'a>(
     (from, made, to): (&'a Axes, &'a Axes, &'a Axes),
     known: bool,
 ) -> Pass<'a> {
-    let op = node.op.op_type();
+    let op = &node.op;
     let mixed = if operand == 0 { node.op.mixes_along(facts) } else { Vec::new() };
     let summed = node.op.sums_along(facts, operand);
     let reach = match node.op.reach_of(facts, operand, index) {
         _ if summed.is_some() => Reach::Point,
         Reach::Whole if !mixed.is_empty() => Reach::Point,
         // Parts that are reduced are gone.
-        Reach::Whole if op.starts_with("Reduce") => Reach::Point,
-        Reach::Whole if PICKS.contains(&op) && from.positions() == to.positions() && to.has_positions() => {
+        Reach::Whole if op.reduces_axes() => Reach::Point,
+        Reach::Whole if op.picks_elements() && from.positions() == to.positions() && to.has_positions() => {
             Reach::Point
         }
         Reach::Regroup if !known => Reach::Whole,

@@ -35,8 +35,7 @@ pub(super) fn tensors(
             };
             let inputs = node.inputs.iter().enumerate().filter_map(|(k, input)| Some((k, (*input)?)));
             // Whole numbers are indices and shapes, unless they stand for numbers.
-            let holds =
-                |k: usize, v: ValueId| constant(&v) || k == 0 && node.op.op_type() == "DequantizeLinear";
+            let holds = |k: usize, v: ValueId| constant(&v) || k == 0 && node.op.decodes_integers();
             open.extend(inputs.filter(|(k, v)| holds(*k, *v)).map(|(_, v)| v));
         }
         // Of single numbers no layer's weights are made.

@@ -18,9 +18,6 @@ pub struct Followed {
     batch: usize,
 }
 
-/// Convolutions name the axes of what they read.
-const READS_CHANNELS_FIRST: &[&str] = &["Conv", "ConvTranspose"];
-
 /// Follows the axes of a graph's values, whose facts [`crate::typed::infer`] gives. `stated` has the axes of
 /// the inputs, and of other values that somebody knows better. `batch` is the number of entries;
 /// `prefix` that of the tokens in front of patches, where somebody knows it.
@@ -33,7 +30,7 @@ pub fn follow(
 ) -> Followed {
     let fact = |v: ValueId| facts.get(v.index()).and_then(Option::as_ref);
     let mut convolved = vec![false; graph.values.len()];
-    for node in graph.nodes.iter().filter(|n| READS_CHANNELS_FIRST.contains(&n.op.op_type())) {
+    for node in graph.nodes.iter().filter(|n| n.op.reads_channels_first()) {
         if let Some(Some(value)) = node.inputs.first() {
             convolved[value.index()] = true;
         }

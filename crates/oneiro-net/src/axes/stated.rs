@@ -116,8 +116,8 @@ fn grid_statement(grid: &[Part]) -> Option<String> {
 }
 
 impl Axes {
-    /// The axes as [`parse`] reads them, for the same value with any number of pictures; `None` where words do
-    /// not say them, or no one axis holds the channels.
+    /// The axes as [`parse`] reads them, for the same value with any number of pictures; `None` where words
+    /// do not say them, or no one axis holds the channels.
     pub fn statement(&self) -> Option<String> {
         let channel = self.channel()?;
         let words = self.0.iter().enumerate().map(|(i, axis)| {

@@ -7,7 +7,7 @@ use prost::Message;
 
 use crate::attributes::{Attribute, Attributes};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input, Node, Used, Value, ValueId};
+use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops;
 use crate::tensor::{DType, Tensor};
 
@@ -128,16 +128,7 @@ impl Builder<'_> {
         }
         links::link_unpooling(&mut nodes, self.values.len());
         let nodes = order::in_topological_order(nodes, &self.values, &inputs)?;
-        Ok(Graph {
-            values: self.values,
-            nodes,
-            inputs,
-            outputs,
-            opset: self.opset,
-            metadata,
-            notes,
-            used: Used::default(),
-        })
+        Ok(Graph { values: self.values, nodes, inputs, outputs, opset: self.opset, metadata, notes })
     }
 
     /// The initializers of a graph or branch. Those that cannot be read stand as unsupported nodes, an error
@@ -213,7 +204,7 @@ impl Builder<'_> {
             }
             self.scopes.pop();
         }
-        node.op = std::sync::Arc::new(ops::choose::Choose { results });
+        node.op = std::sync::Arc::new(ops::control_flow::Choose { results });
         Ok(node)
     }
 

@@ -3,7 +3,6 @@
 use super::{cut_at, dims_from_readers, known_dims};
 use crate::error::Error;
 use crate::graph::{Dim, Graph, ValueId};
-use crate::ops::Unsupported;
 use crate::tensor::DType;
 use crate::typed::{ancestors, infer};
 
@@ -27,13 +26,14 @@ impl Blocked {
     /// Finds the nodes that cannot be run: those without an operator, and the one that an error names.
     pub fn new(graph: &Graph, error: Option<&Error>) -> Self {
         let named = match error {
-            Some(Error::Unsupported { node, .. } | Error::Node { node, .. }) => Some(node),
+            Some(Error::Unsupported { node, .. } | Error::Node { node, .. } | Error::Shape { node, .. }) => {
+                Some(node)
+            }
             _ => None,
         };
         // Nodes without operands stand for what a reader or a cut leaves out: nothing is in front of them.
-        let is_blocked = |n: &crate::graph::Node| {
-            n.op.as_any().is::<Unsupported>() && !n.inputs.is_empty() || Some(&n.name) == named
-        };
+        let is_blocked =
+            |n: &crate::graph::Node| !n.op.is_supported() && !n.inputs.is_empty() || Some(&n.name) == named;
         Self { nodes: graph.nodes.iter().map(is_blocked).collect() }
     }
 
@@ -129,6 +129,7 @@ fn trial(dims: Option<&[Dim]>) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::graph::Builder;
+    use crate::ops::Unsupported;
     use crate::tensor::Tensor;
 
     #[test]

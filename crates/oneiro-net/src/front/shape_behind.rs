@@ -1,8 +1,8 @@
 //! Axes of a value by its readers, where nothing in front of the value tells them.
 
 use crate::graph::{Dim, Graph, Node, ValueId};
-use crate::ops::conv::Conv;
-use crate::ops::movement::Movement;
+use crate::ops::array::layout::Movement;
+use crate::ops::cnn::conv::Conv;
 
 /// Operators that keep the shape of their first operand.
 const SAME_SHAPE: &[&str] = &[
@@ -119,7 +119,7 @@ fn same_rank_keeps_axes(graph: &Graph, node: &Node, value: ValueId, dims: &[Dim]
 
 /// The axes of an `Unsqueeze`, by attribute or by a constant.
 fn node_axes(node: &Node, constant: Option<&crate::tensor::Tensor>) -> Option<Vec<i64>> {
-    use crate::ops::view::View;
+    use crate::ops::array::view::View;
     match node.op.as_any().downcast_ref::<View>()? {
         View::Unsqueeze(Some(axes)) => Some(axes.clone()),
         View::Unsqueeze(None) => constant?.as_ints().ok().map(<[i64]>::to_vec),

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::attributes::{Attribute, Attributes};
 use crate::error::{Error, Result};
-use crate::graph::{Dim, Graph, Input, Node, Used, Value, ValueId};
+use crate::graph::{Dim, Graph, Input, Node, Value, ValueId};
 use crate::ops::{self, Unsupported};
 use crate::tensor::{DType, Tensor};
 
 /// Builds a [`Graph`] node by node.
 ///
-/// A node can only read values that are there already, so the nodes are in topological order by construction. Every value
-/// has its own name; a node is called as its result.
+/// A node can only read values that are there already, so the nodes are in topological order by construction.
+/// Every value has its own name; a node is called as its result.
 ///
 /// ```
 /// use oneiro_net::graph::{Builder, Dim};
@@ -80,8 +80,8 @@ impl Builder {
     /// A node with one result, which bears the node's name.
     ///
     /// # Errors
-    /// If the name is empty or taken, the operator is not known or an attribute is not one of its own, or an input is no
-    /// value of this network. Whether shapes fit is known when the graph is compiled.
+    /// If the name is empty or taken, the operator is not known or an attribute is not one of its own, or an
+    /// input is no value of this network. Whether shapes fit is known when the graph is compiled.
     pub fn node(
         &mut self,
         op_type: &str,
@@ -137,7 +137,6 @@ impl Builder {
             opset: OPSET,
             notes: vec![],
             metadata: BTreeMap::new(),
-            used: Used::default(),
         }
     }
 }

@@ -17,28 +17,32 @@ pub struct Region {
     pub offset: usize,
     /// Numbers.
     pub len: usize,
-    /// How far it lies behind that of the turn before ([`Arena::take_turn`]), in numbers; 0 for what all turns share.
+    /// Distance from the region of one micro-batch to that of the next ([`Arena::select_micro_batch`]), in
+    /// elements; 0 for a region that all share.
     pub stride: usize,
 }
 
 impl Region {
-    /// The same numbers in every turn.
+    /// A region that all micro-batches share.
     pub const fn new(offset: usize, len: usize) -> Region {
         Region { offset, len, stride: 0 }
     }
 
-    /// Where it lies in a turn. Saturates, so that a nonsense region fails the bounds check.
-    pub fn in_turn(self, turn: usize) -> Region {
-        Region { offset: self.offset.saturating_add(self.stride.saturating_mul(turn)), ..self }
+    /// Where it lies in a micro-batch. Saturates, so that a nonsense region fails the bounds check.
+    pub fn in_micro_batch(self, micro_batch: usize) -> Region {
+        Region { offset: self.offset.saturating_add(self.stride.saturating_mul(micro_batch)), ..self }
     }
 
-    /// The regions of so many turns, which lie one behind the other, as one.
+    /// The regions of several micro-batches, which lie one behind another, as one.
     ///
     /// # Panics
     /// Where there is something between them.
-    pub fn of_turns(self, turns: usize) -> Region {
-        assert!(turns == 1 || self.stride == self.len, "{self:?} of several turns is not in one piece");
-        Region::new(self.offset, self.len.saturating_mul(turns))
+    pub fn of_micro_batches(self, micro_batches: usize) -> Region {
+        assert!(
+            micro_batches == 1 || self.stride == self.len,
+            "{self:?} of several micro-batches is not in one piece"
+        );
+        Region::new(self.offset, self.len.saturating_mul(micro_batches))
     }
 
     /// One past the last number; saturates, so that a nonsense region fails the bounds check.
@@ -56,18 +60,19 @@ impl Region {
 pub struct Arena {
     memory: Pages,
     len: usize,
-    turn: usize,
+    micro_batch: usize,
 }
 
 impl Arena {
-    /// Storage for `len` numbers. Where the system has no such memory the process ends; see [`Arena::try_new`].
+    /// Storage for `len` numbers. Where the system has no such memory the process ends; see
+    /// [`Arena::try_new`].
     pub fn new(len: usize) -> Arena {
-        Arena { memory: Pages::new(len), len, turn: 0 }
+        Arena { memory: Pages::new(len), len, micro_batch: 0 }
     }
 
     /// Storage for `len` numbers, or `None` where the system has no such memory.
     pub fn try_new(len: usize) -> Option<Arena> {
-        Some(Arena { memory: Pages::try_new(len)?, len, turn: 0 })
+        Some(Arena { memory: Pages::try_new(len)?, len, micro_batch: 0 })
     }
 
     /// Numbers in it.
@@ -75,14 +80,9 @@ impl Arena {
         self.len
     }
 
-    /// Whether it holds nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// From now on regions are those of this turn ([`Region::in_turn`]); at first of turn 0.
-    pub fn take_turn(&mut self, turn: usize) {
-        self.turn = turn;
+    /// From now on regions are those of this micro-batch ([`Region::in_micro_batch`]); at first of number 0.
+    pub fn select_micro_batch(&mut self, micro_batch: usize) {
+        self.micro_batch = micro_batch;
     }
 
     /// A region, to read.
@@ -91,7 +91,7 @@ impl Arena {
     /// Where the region leaves the arena.
     #[track_caller]
     pub fn slice(&self, region: Region) -> &[f32] {
-        let region = region.in_turn(self.turn);
+        let region = region.in_micro_batch(self.micro_batch);
         check_bounds(region, self.len);
         &self.memory.as_slice()[region.offset..region.end()]
     }
@@ -102,7 +102,7 @@ impl Arena {
     /// Where the region leaves the arena.
     #[track_caller]
     pub fn slice_mut(&mut self, region: Region) -> &mut [f32] {
-        let region = region.in_turn(self.turn);
+        let region = region.in_micro_batch(self.micro_batch);
         check_bounds(region, self.len);
         &mut self.memory.as_mut_slice()[region.offset..region.end()]
     }
@@ -114,7 +114,7 @@ impl Arena {
     #[track_caller]
     pub fn frame<const N: usize>(&mut self, writes: [Region; N]) -> (Reader<'_>, [&mut [f32]; N]) {
         const { assert!(N <= MAX_WRITES, "a step writes too many regions") };
-        let writes = writes.map(|region| region.in_turn(self.turn));
+        let writes = writes.map(|region| region.in_micro_batch(self.micro_batch));
         for (index, &region) in writes.iter().enumerate() {
             check_bounds(region, self.len);
             for &other in &writes[..index] {
@@ -124,7 +124,8 @@ impl Arena {
         let start = self.memory.as_mut_slice().as_mut_ptr();
         let mut kept = [Region::default(); MAX_WRITES];
         kept[..N].copy_from_slice(&writes);
-        let reader = Reader { start, len: self.len, turn: self.turn, writes: kept, arena: PhantomData };
+        let reader =
+            Reader { start, len: self.len, micro_batch: self.micro_batch, writes: kept, arena: PhantomData };
         // SAFETY: the regions lie inside the memory and have nothing in common (checked above); the arena is
         // borrowed for as long as the slices live; the reader gives out nothing that overlaps them.
         let slices = writes
@@ -143,7 +144,7 @@ fn check_bounds(region: Region, len: usize) {
 pub struct Reader<'a> {
     start: *const f32,
     len: usize,
-    turn: usize,
+    micro_batch: usize,
     writes: [Region; MAX_WRITES],
     arena: PhantomData<&'a [f32]>,
 }
@@ -155,7 +156,7 @@ impl<'a> Reader<'a> {
     /// Where the region leaves the arena or overlaps one that the step writes.
     #[track_caller]
     pub fn read(&self, region: Region) -> &'a [f32] {
-        let region = region.in_turn(self.turn);
+        let region = region.in_micro_batch(self.micro_batch);
         check_bounds(region, self.len);
         for &written in &self.writes {
             assert!(!region.overlaps(written), "a step reads {region:?} while it writes {written:?}");
@@ -193,18 +194,18 @@ mod tests {
     fn every_turn_has_its_own_regions_and_shares_the_others() {
         let (own, shared) = (Region { stride: 16, ..region(0, 10) }, region(48, 4));
         let mut arena = Arena::new(52);
-        for turn in 0..3 {
-            arena.take_turn(turn);
+        for micro_batch in 0..3 {
+            arena.select_micro_batch(micro_batch);
             let (reader, [written]) = arena.frame([own]);
-            written.fill(1.0 + turn as f32 + reader.read(shared)[0]);
+            written.fill(1.0 + micro_batch as f32 + reader.read(shared)[0]);
             arena.slice_mut(shared).fill(10.0);
         }
-        arena.take_turn(0);
+        arena.select_micro_batch(0);
         let first = |at: usize| arena.slice(region(at, 1))[0];
         assert_eq!([first(0), first(10), first(16), first(32), first(42)], [1.0, 0.0, 12.0, 13.0, 0.0]);
         let dense = Region { stride: 10, ..region(3, 10) };
-        assert_eq!(dense.of_turns(3), region(3, 30));
-        arena.take_turn(3);
+        assert_eq!(dense.of_micro_batches(3), region(3, 30));
+        arena.select_micro_batch(3);
         assert!(catch_unwind(|| arena.slice(Region { stride: 16, ..region(0, 10) })).is_err());
     }
 

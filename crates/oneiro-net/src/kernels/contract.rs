@@ -5,9 +5,9 @@
 //! c[batch, row, column] = Σ_depth a[batch, row, depth] · b[batch, depth, column]
 //! ```
 //!
-//! Each of the four stands for any number of indices. Both factors are packed block by block, multiplied in register
-//! tiles (`gemm`), and the sums are written to their places. An element is one sum over the depth in the tiles'
-//! chains, which begin at fixed depths: how the work is cut changes no bit.
+//! Each of the four stands for any number of indices. Both factors are packed block by block, multiplied in
+//! register tiles (`gemm`), and the sums are written to their places. An element is one sum over the depth in
+//! the tiles' chains, which begin at fixed depths: how the work is cut changes no bit.
 
 use super::gemm::{CHAIN, MAX_ROWS, Tile, TileShape, tile_of};
 use super::isa::Isa;
@@ -55,8 +55,8 @@ pub struct Contraction {
 }
 
 impl Contraction {
-    /// Prepares a contraction; sums run over the indices in the order given. `None` where it is too large, or two
-    /// elements of the result would fall together.
+    /// Prepares a contraction; sums run over the indices in the order given. `None` where it is too large, or
+    /// two elements of the result would fall together.
     pub fn new(indices: &[Index]) -> Option<Contraction> {
         let mut indices: Vec<Index> = indices.iter().copied().filter(|i| i.extent != 1).collect();
         // A result whose steps grow faster than what lies below them has no two elements in one place.
@@ -108,15 +108,8 @@ impl Contraction {
         })
     }
 
-    /// Products of the whole contraction.
-    pub fn products(&self) -> u64 {
-        [self.batches.len(), self.rows.len(), self.columns.len(), self.depth.len()]
-            .iter()
-            .fold(1, |n, &m| n.saturating_mul(m as u64))
-    }
-
-    /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. What the result's indices do not reach is 0,
-    /// or stays.
+    /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. What the result's indices do not
+    /// reach is 0, or stays.
     ///
     /// # Panics
     /// Where a slice is too short.
@@ -214,9 +207,10 @@ impl Job<'_> {
                     assert!(
                         to.len() >= (height - 1) * stride + width && columns.len() >= depth.len() * width
                     );
-                    // SAFETY: the family is there (`tile_of` asked). `weights` and `columns` have a row of the tile's
-                    // height and of the family's width for each product, and the sums that many rows (checked above),
-                    // which this thread has alone; `ZEROS` is as long as any tile is high.
+                    // SAFETY: the family is there (`tile_of` asked). `weights` and `columns` have a row of
+                    // the tile's height and of the family's width for each product, and the sums that many
+                    // rows (checked above), which this thread has alone; `ZEROS` is as long as any tile is
+                    // high.
                     unsafe {
                         tile(depth.len(), weights.as_ptr(), columns.as_ptr(), to.as_mut_ptr(), stride, start);
                     }
@@ -236,7 +230,8 @@ impl Job<'_> {
         for (row, sums) in rows.iter().zip(sums.chunks(stride)) {
             let row = base + row[1];
             if together {
-                // SAFETY: elements of the result are distinct (`Contraction::new`), and each belongs to one task.
+                // SAFETY: elements of the result are distinct (`Contraction::new`), and each belongs to one
+                // task.
                 let to = unsafe { self.c.part(row + columns[0][1], columns.len()) };
                 to.iter_mut().zip(sums).for_each(|(to, sum)| put(to, *sum));
             } else {
@@ -250,7 +245,8 @@ impl Job<'_> {
     }
 }
 
-/// Packs panels of `width` items: `to[panel][k][i] = from[items[panel · width + i] + depth(k)]`, zeros after the last.
+/// Packs panels of `width` items: `to[panel][k][i] = from[items[panel · width + i] + depth(k)]`, zeros after
+/// the last.
 fn pack(
     from: &[f32],
     items: &[[usize; 2]],

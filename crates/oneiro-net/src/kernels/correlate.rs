@@ -6,9 +6,10 @@
 //! source, multiplied by packed weights in register tiles (`gemm`), and finished by an [`Epilogue`] while
 //! they are in the cache.
 //!
-//! Every output is a sum of short chains of multiply-adds in a fixed order: it starts from the bias (or from what
-//! the destination holds) and goes through channels, then taps. Where a chain ends depends on the numbers of
-//! channels and taps alone, so blocks of columns, threads and the batch cannot change a bit of the result.
+//! Every output is a sum of short chains of multiply-adds in a fixed order: it starts from the bias (or from
+//! what the destination holds) and goes through channels, then taps. Where a chain ends depends on the
+//! numbers of channels and taps alone, so blocks of columns, threads and the batch cannot change a bit of the
+//! result.
 
 mod columns;
 mod geometry;
@@ -19,6 +20,7 @@ pub(crate) use columns::Reading;
 pub use geometry::{ConvGeometry, Phase};
 
 use super::clip::{Clip, MASK_BITS};
+use super::epilogue::{Epilogue, EpilogueFunction};
 use super::gemm::TileShape;
 use super::isa::Isa;
 use super::scratch::Disjoint;
@@ -83,16 +85,6 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
-    /// The instruction set they are packed for.
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// Bytes that they take.
-    pub fn bytes(&self) -> usize {
-        size_of_val(self.data.as_slice())
-    }
-
     fn panels(&self) -> usize {
         self.rows.div_ceil(self.panel_rows)
     }
@@ -107,27 +99,6 @@ impl PackedWeights {
         let start = (group * self.rows + panel * self.panel_rows) * self.depth;
         &self.data[start..start + self.rows_of(panel) * self.depth]
     }
-}
-
-/// What is done to every result before it leaves the cache.
-#[derive(Debug)]
-pub enum Epilogue<'a> {
-    /// Nothing.
-    None,
-    /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. ReLU is `low: 0, high: ∞`.
-    ///
-    /// Masks hold one row for each (image, channel), [`mask_words`](super::mask_words) of the plane each,
-    /// every word of which is written: bit p % 32 of word p / 32 is position p.
-    Clip {
-        /// Lower bound.
-        low: f32,
-        /// Upper bound.
-        high: f32,
-        /// Set where `x <= low`.
-        below: Option<&'a mut [u32]>,
-        /// Set where `x >= high`.
-        above: Option<&'a mut [u32]>,
-    },
 }
 
 impl Correlation {
@@ -211,11 +182,26 @@ impl Correlation {
         }
     }
 
-    /// The clip of an epilogue, checked.
+    /// The clip of an epilogue.
+    ///
+    /// # Panics
+    /// Where the epilogue has other work, or the grid is not the whole destination.
     pub(super) fn clip_of<'a>(&self, epilogue: Epilogue<'a>) -> Option<Clip<'a>> {
-        let Epilogue::Clip { low, high, below, above } = epilogue else { return None };
+        let Epilogue { add: None, slopes: None, activation_masks: [None, None], function } = epilogue else {
+            panic!("a correlation in plain order clips only");
+        };
+        let EpilogueFunction::Clip { bounds, below, above } = function? else {
+            panic!("a correlation in plain order clips only");
+        };
         assert!(self.is_whole(), "a clip needs a correlation that writes its whole destination: {self:?}");
-        Some(Clip::new(self.batch * self.groups * self.c_out, volume(self.dst), low, high, below, above))
+        Some(Clip::new(
+            self.batch * self.groups * self.c_out,
+            volume(self.dst),
+            bounds.low,
+            bounds.high,
+            below,
+            above,
+        ))
     }
 
     /// Products of one output.

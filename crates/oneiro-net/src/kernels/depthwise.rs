@@ -5,7 +5,8 @@
 //! correlations as for dense convolutions ([`Correlation::forward_of`], [`Correlation::backward_of`]).
 
 use super::clip::mask_words;
-use super::correlate::{ConvGeometry, Correlation, Epilogue, Phase};
+use super::correlate::{ConvGeometry, Correlation, Phase};
+use super::epilogue::Epilogue;
 use super::isa::{Isa, multiversion};
 use super::scratch::AlignedBuffer;
 use rayon::prelude::*;
@@ -161,6 +162,7 @@ pub(crate) fn positions_inside(count: usize, len: usize, step: usize, tap: isize
 mod tests {
     use super::*;
     use crate::kernels::testing::{dot, in_pool, numbers};
+    use crate::kernels::{Bounds, EpilogueFunction};
 
     /// Planes, kernels, strides, dilations and padding (the same on both sides).
     fn cases() -> Vec<ConvGeometry> {
@@ -209,14 +211,14 @@ mod tests {
         let (mut y, mut dx) = (numbers(dy.len(), 5), numbers(x.len(), 6));
         let (mut y_dense, mut dx_dense) = (y.clone(), dx.clone());
         let forward = Correlation::forward_of(g);
-        forward.run_depthwise(isa, &w, Some(&bias), x, &mut y, accumulate, Epilogue::None);
+        forward.run_depthwise(isa, &w, Some(&bias), x, &mut y, accumulate, Epilogue::none());
         let packed = forward.pack_forward(isa, g, &w);
-        forward.run(isa, &packed, Some(&bias), x, &mut y_dense, accumulate, Epilogue::None);
+        forward.run(isa, &packed, Some(&bias), x, &mut y_dense, accumulate, Epilogue::none());
         for phase in Correlation::backward_of(g) {
             let part = &phase.correlation;
             let weights = phase.depthwise_weights(g, &w);
-            part.run_depthwise(isa, &weights, None, dy, &mut dx, accumulate, Epilogue::None);
-            part.run(isa, &phase.pack(isa, g, &w), None, dy, &mut dx_dense, accumulate, Epilogue::None);
+            part.run_depthwise(isa, &weights, None, dy, &mut dx, accumulate, Epilogue::none());
+            part.run(isa, &phase.pack(isa, g, &w), None, dy, &mut dx_dense, accumulate, Epilogue::none());
         }
         [y, y_dense, dx, dx_dense]
     }
@@ -286,8 +288,12 @@ mod tests {
             let (mut plain, mut y) = (vec![0.0; y_len], vec![0.0; y_len]);
             let mut below = vec![!0; 3 * g.groups * mask_words(plane)];
             let forward = Correlation::forward_of(g);
-            forward.run_depthwise(isa, &w, None, &x, &mut plain, false, Epilogue::None);
-            let relu = Epilogue::Clip { low: 0.0, high: f32::INFINITY, below: Some(&mut below), above: None };
+            forward.run_depthwise(isa, &w, None, &x, &mut plain, false, Epilogue::none());
+            let relu = Epilogue::of(Some(EpilogueFunction::Clip {
+                bounds: Bounds { low: 0.0, high: f32::INFINITY, saturates: false },
+                below: Some(&mut below),
+                above: None,
+            }));
             forward.run_depthwise(isa, &w, None, &x, &mut y, false, relu);
             for i in 0..y_len {
                 let bit = below[i / plane * mask_words(plane) + i % plane / 32] >> (i % plane % 32) & 1;

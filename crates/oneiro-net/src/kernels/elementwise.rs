@@ -51,8 +51,8 @@ pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Syn
     }
 }
 
-/// Clips `rows` rows of `row_len` numbers in place and records masks, as the clip of
-/// [`Epilogue`](super::Epilogue) does: each row of a mask has [`mask_words`] words.
+/// Clips `rows` rows of `row_len` numbers in place and records masks, as
+/// [`EpilogueFunction::Clip`](super::EpilogueFunction::Clip) says.
 ///
 /// # Panics
 /// Where the slices do not fit.
@@ -124,8 +124,8 @@ pub struct MaskRows {
     pub per_entry: usize,
     /// Numbers of a row.
     pub row_len: usize,
-    /// Whether rows of different entries take turns (the entry is the faster index), as in blocks of channels.
-    pub taking_turns: bool,
+    /// Whether rows of different entries alternate (the entry is the faster index), as in blocks of channels.
+    pub interleaved: bool,
 }
 
 impl MaskRows {
@@ -136,17 +136,17 @@ impl MaskRows {
 
     /// The stretches of rows of an entry: (first row, rows).
     fn stretches(self, entry: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-        let (count, len) = if self.taking_turns { (self.per_entry, 1) } else { (1, self.per_entry) };
+        let (count, len) = if self.interleaved { (self.per_entry, 1) } else { (1, self.per_entry) };
         (0..count).map(move |i| {
-            (if self.taking_turns { i * self.entries + entry } else { entry * self.per_entry }, len)
+            (if self.interleaved { i * self.entries + entry } else { entry * self.per_entry }, len)
         })
     }
 }
 
 /// Turns the gradient behind a clip into the gradient before it, in place.
 ///
-/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`] words for
-/// each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
+/// `dy` has the rows given, the gradient of an objective that is to grow. Masks have a row of [`mask_words`]
+/// words for each row of `dy`, as [`apply_clip`] records them; a mask that is not given stops nothing.
 ///
 /// Redirected, in full: where the exact result of an entry is all zero, the entry's gradient passes as it is,
 /// except that where `below` is set only positive values pass and where `above` is set only negative ones.
@@ -378,7 +378,7 @@ mod tests {
                             let [below, above] = masks;
                             in_pool(threads, || {
                                 let rows =
-                                    MaskRows { entries: 3, per_entry: rows, row_len, taking_turns: false };
+                                    MaskRows { entries: 3, per_entry: rows, row_len, interleaved: false };
                                 clip_gradient(isa, rule, rows, &mut found, below, above)
                             });
                             found

@@ -1,5 +1,5 @@
-//! Transcendental functions that vectorize, in plain arithmetic: the same bits on every machine, within two units in
-//! the last place (atan, sigmoid: three; the tests say so).
+//! Transcendental functions that vectorize, in plain arithmetic: the same bits on every machine, within two
+//! units in the last place (atan, sigmoid: three; the tests say so).
 //!
 //! After S. L. Moshier's Cephes library (exp, tanh, atan) and N. Juffa's approximation of erf.
 
@@ -271,7 +271,8 @@ mod tests {
         (f64::from(found) - expected).abs() / unit.max(f64::from(f32::from_bits(1)))
     }
 
-    /// erf by its Maclaurin series or the continued fraction of its complement (Abramowitz & Stegun 7.1.6, 7.1.14).
+    /// erf by its Maclaurin series or the continued fraction of its complement (Abramowitz & Stegun 7.1.6,
+    /// 7.1.14).
     fn exact_erf(x: f64) -> f64 {
         let a = x.abs();
         let value = if a < 2.0 {

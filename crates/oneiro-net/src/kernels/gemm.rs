@@ -5,11 +5,11 @@
 //! ```
 //!
 //! `a` is a panel of weights packed `[K][rows]`, `b` a panel of columns packed `[K][NR]`; `start` is a bias,
-//! or what `c` holds. Every element is the sum, in order, of chains of at most [`CHAIN`] multiply-adds, each begun
-//! at zero: the rounding error of a long sum then grows with the number of chains, not of products (blocked
-//! summation; Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 4.2). Where chains begin
-//! depends on k alone, so neither threads, nor the height or width of a tile, nor the place of an element in it
-//! can change a result.
+//! or what `c` holds. Every element is the sum, in order, of chains of at most [`CHAIN`] multiply-adds, each
+//! begun at zero: the rounding error of a long sum then grows with the number of chains, not of products
+//! (blocked summation; Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 4.2). Where
+//! chains begin depends on k alone, so neither threads, nor the height or width of a tile, nor the place of
+//! an element in it can change a result.
 //!
 //! The shape of the tile is chosen so that its sums fill the registers of the family, after Goto and van de
 //! Geijn, *Anatomy of high-performance matrix multiplication* (2008).

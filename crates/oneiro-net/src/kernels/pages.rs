@@ -1,7 +1,8 @@
 //! Large pieces of memory, in huge pages where the system has them.
 //!
-//! A pass reads all weights and much of the arena once: with pages of 4 KB, each needs an entry of the translation cache for
-//! a few vectors only. Anonymous maps are zeros at first, and the system is asked for pages of 2 MB.
+//! A pass reads all weights and much of the arena once: with pages of 4 KB, each needs an entry of the
+//! translation cache for a few vectors only. Anonymous maps are zeros at first, and the system is asked for
+//! pages of 2 MB.
 
 use super::scratch::AlignedBuffer;
 use memmap2::MmapMut;

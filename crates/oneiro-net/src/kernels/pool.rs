@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 mod smoothed;
 
-pub use smoothed::{MaxPoolRule, TINY, smoothed_max_pool_backward};
+pub use smoothed::{MaxPoolRule, smoothed_max_pool_backward};
 
 /// Windows up to this many taps record their maximum in a byte.
 const BYTE_TAPS: usize = 256;

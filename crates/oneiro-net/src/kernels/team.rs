@@ -1,15 +1,16 @@
 //! Threads that stay awake for the length of a pass.
 //!
-//! A pass is hundreds of short parallel loops. A worker of `rayon` that finds nothing to do for some twenty microseconds
-//! goes to sleep, and waking it takes longer than many a layer (45 µs against 2 µs, on the virtual machine where this was
-//! measured). So a pass borrows the workers of the current pool for its whole length ([`run`]): they wait for the loops
-//! ([`each`]) by looking, not by sleeping. Outside of a team the same loops run on `rayon` as usual, within a task they run
-//! one after another.
+//! A pass is hundreds of short parallel loops. A worker of `rayon` that finds nothing to do for some twenty
+//! microseconds goes to sleep, and waking it takes longer than many a layer (45 µs against 2 µs, on the
+//! virtual machine where this was measured). So a pass borrows the workers of the current pool for its whole
+//! length ([`run`]): they wait for the loops ([`each`]) by looking, not by sleeping. Outside of a team the
+//! same loops run on `rayon` as usual, within a task they run one after another.
 //!
-//! The worker that runs the pass does not depend on the others: what they do not take it does itself. Passes that threads from
-//! outside the pool ask for are handed to a worker. A task must not wait for jobs of `rayon`, only for loops ([`each`]):
-//! who waits for such a job may be given another team to serve, whose pass may wait for this very task. Between loops a pass may,
-//! but the workers of its team do not help. So a team whose workers are busy elsewhere is slow, never stuck.
+//! The worker that runs the pass does not depend on the others: what they do not take it does itself. Passes
+//! that threads from outside the pool ask for are handed to a worker. A task must not wait for jobs of
+//! `rayon`, only for loops ([`each`]): who waits for such a job may be given another team to serve, whose
+//! pass may wait for this very task. Between loops a pass may, but the workers of its team do not help. So a
+//! team whose workers are busy elsewhere is slow, never stuck.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,8 +37,8 @@ thread_local! {
 /// One task of a loop.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// The part of a loop that one member begins with: which loop it is, the end, and the next task, packed into one word, so
-/// that to take a task is to take it of this very loop. Shares are a cache line apart.
+/// The part of a loop that one member begins with: which loop it is, the end, and the next task, packed into
+/// one word, so that to take a task is to take it of this very loop. Shares are a cache line apart.
 #[repr(align(64))]
 struct Share(AtomicU64);
 
@@ -61,8 +62,9 @@ impl Share {
 }
 
 struct Team {
-    /// One for each member, of which there are `members`. Every loop over the same positions gives a member the same part of them, as far as it gets to
-    /// it, so that what it needs of the layer before lies in its own cache.
+    /// One for each member, of which there are `members`. Every loop over the same positions gives a member
+    /// the same part of them, as far as it gets to it, so that what it needs of the layer before lies in its
+    /// own cache.
     shares: [Share; MOST_SHARES],
     members: usize,
     /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
@@ -72,8 +74,8 @@ struct Team {
     over: AtomicBool,
 }
 
-// SAFETY: `task` is written by the leader only while no task of the loop before is under way, and read by whoever has
-// taken a task of the loop that it was written for.
+// SAFETY: `task` is written by the leader only while no task of the loop before is under way, and read by
+// whoever has taken a task of the loop that it was written for.
 unsafe impl Sync for Team {}
 
 impl Team {
@@ -99,8 +101,8 @@ impl Team {
         let mut any = false;
         while let Some(index) = self.take(member) {
             any = true;
-            // SAFETY: a task of this loop has been taken, so the loop is not over: `task` is the one that was set for it,
-            // and what it borrows is alive.
+            // SAFETY: a task of this loop has been taken, so the loop is not over: `task` is the one that was
+            // set for it, and what it borrows is alive.
             let task = unsafe { (*self.task.get()).map(|task| &*task) };
             let result = catch_unwind(AssertUnwindSafe(|| {
                 if let Some(task) = task {
@@ -127,8 +129,8 @@ impl Team {
 
     /// A loop, led by this thread.
     fn each(&self, count: usize, task: &Task<'_>) {
-        // SAFETY: the address is used by those only who have taken a task of this loop, and this function returns when
-        // all tasks are done.
+        // SAFETY: the address is used by those only who have taken a task of this loop, and this function
+        // returns when all tasks are done.
         let task: *const Task<'static> = unsafe { std::mem::transmute::<*const Task<'_>, _>(task) };
         // SAFETY: the loop before is over, so nobody reads it.
         unsafe { *self.task.get() = Some(task) };
@@ -187,14 +189,15 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them. A worker that belongs to a team
-/// already runs it as a part of what it is doing.
+/// Runs a pass, on a worker of the current pool, whose loops are shared among all of them. A worker that
+/// belongs to a team already runs it as a part of what it is doing.
 pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     let helpers = rayon::current_num_threads() - 1;
     if helpers == 0 || IN_TEAM.get() {
         return pass();
     }
-    // The outer scope is there for its worker, which belongs to the team until the inner one has seen all others leave it.
+    // The outer scope is there for its worker, which belongs to the team until the inner one has seen all
+    // others leave it.
     rayon::scope(|_| {
         // This may be another thread than the one asked above: a worker that serves a team and waits.
         let Some(_joined) = Joined::enter() else { return pass() };
@@ -203,7 +206,8 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
             let team = &team;
             let leader = rayon::current_thread_index().unwrap_or(0);
             for _ in 1..=helpers {
-                // A worker has the same share in every pass that this one leads: what it wrote forward it reads on the way back.
+                // A worker has the same share in every pass that this one leads: what it wrote forward it
+                // reads on the way back.
                 let members = helpers + 1;
                 let own = move || rayon::current_thread_index().unwrap_or(0) + members - leader;
                 scope.spawn(move |_| team.serve(own() % members));
@@ -215,14 +219,14 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// How many threads a loop of this thread would be shared by: those of the pool; within a task of a team, whose workers all have
-/// tasks of their own, one. It may decide how work is cut, never a bit.
+/// How many threads a loop of this thread would be shared by: those of the pool; within a task of a team,
+/// whose workers all have tasks of their own, one. It may decide how work is cut, never a bit.
 pub fn threads() -> usize {
     if LED.get().is_null() && IN_TEAM.get() { 1 } else { rayon::current_num_threads() }
 }
 
-/// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time. Within a task of a team, whose workers all
-/// have tasks of their own, one after another.
+/// `task(i)` for every i below `count`, in parallel; `at_least` of them at a time. Within a task of a team,
+/// whose workers all have tasks of their own, one after another.
 pub fn each(count: usize, at_least: usize, task: impl Fn(usize) + Sync) {
     let at_least = at_least.max(count.div_ceil(MOST_TASKS)).max(1);
     let groups = count.div_ceil(at_least);

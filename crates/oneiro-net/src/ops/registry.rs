@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use crate::error::OpError;
 use crate::ops::{
-    Attributes, Operator, Unsupported, activation, affine_grid, batch_norm, binary, center_crop, concat,
-    constant, conv, conv_transpose, einsum, gemm, grid_sample, logic, lp_norm, lp_pool, lrn, movement, norm,
-    one_hot, pick, pool, quantize, reduce, resample, scatter, scores, select, softmax, unary, unpool,
-    variadic, view,
+    Attributes, Operator, Unsupported,
+    array::{center_crop, concat, constant, gather, layout, one_hot, scatter, select, view},
+    cnn::{
+        affine_grid, batch_norm, conv, conv_transpose, grid_sample, lp_pool, lrn, norm, pool, resample,
+        unpool,
+    },
+    math::{binary, logic, lp_norm, quantize, reduce, unary, variadic},
+    nn::{activation, attention_mask, einsum, gemm, softmax},
 };
 
 /// The operator of a node of the default ONNX domain. Unknown ones become [`Unsupported`].
@@ -18,11 +22,11 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "Relu" | "Clip" => activation::read(op_type, attributes),
         "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => pool::read(op_type, attributes),
         "DepthToSpace" | "SpaceToDepth" | "GatherElements" | "GatherND" | "Trilu" => {
-            pick::read(op_type, attributes)
+            gather::read(op_type, attributes)
         }
         "ScatterElements" | "Scatter" | "ScatterND" => scatter::read(op_type, attributes),
         "OneHot" => one_hot::read(attributes),
-        "MaskedScores" => scores::read(attributes),
+        "MaskedScores" => attention_mask::read(attributes),
         "GridSample" => grid_sample::read(attributes),
         "AffineGrid" => affine_grid::read(attributes),
         "CenterCropPad" => center_crop::read(attributes),
@@ -47,7 +51,7 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         "Concat" => concat::read(attributes),
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "PRelu" => binary::read(op_type, attributes),
         "Slice" | "Transpose" | "Expand" | "Gather" | "Pad" | "Split" | "Tile" => {
-            movement::read(op_type, attributes)
+            layout::read(op_type, attributes)
         }
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Cast" | "CastLike" => {
             view::read(op_type, attributes)

@@ -1,4 +1,5 @@
-//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of them.
+//! Gradient checks for operators: central differences of the forward kernel, in every element or a sample of
+//! them.
 
 use crate::attributes::{Attribute, Attributes};
 use crate::kernels::blocked::BLOCK;
@@ -132,8 +133,8 @@ impl Case {
         self
     }
 
-    /// Panics unless the gradient of a random linear functional of the output agrees with central differences,
-    /// overwritten and accumulated, on every instruction set.
+    /// Panics unless the gradient of a random linear functional of the output agrees with central
+    /// differences, overwritten and accumulated, on every instruction set.
     pub(crate) fn check(self) {
         for isa in Isa::available() {
             self.check_on(isa);
@@ -213,8 +214,7 @@ impl Case {
                 operands: &operands,
                 output: out,
                 saved: bytemuck::cast_slice_mut(words),
-                clip: None,
-                swish: None,
+                epilogue: crate::kernels::Epilogue::none(),
                 in_place: &[],
             };
             kernel.forward(&mut io);
@@ -244,8 +244,7 @@ impl Case {
                     gradient,
                     accumulate,
                     saved: bytemuck::cast_slice(&words),
-                    gates: [None; 2],
-                    slopes: None,
+                    epilogue: crate::kernels::Epilogue::none(),
                 });
                 let shift = if accumulate { 1.0 } else { 0.0 };
                 let gradient = arena.slice(dx);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
-use crate::ops::binary::{Binary, Function};
-use crate::ops::conv::{ADDED, Conv};
+use crate::ops::cnn::conv::{ADDED, Conv};
+use crate::ops::math::binary::{Binary, Function};
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -29,7 +29,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
 fn merged(site: Site<'_>, which: usize) -> Result<Patch, NotHere> {
     let (index, producer) = site.only_producer_of(which)?;
     let conv = producer.op.as_any().downcast_ref::<Conv>().ok_or("the term is not a convolution's result")?;
-    if producer.attached.is_some() || conv.adds {
+    if producer.epilogue.is_some() || conv.adds {
         return Err("the convolution has an activation function or a sum already".into());
     }
     let mut inputs = producer.inputs.clone();
@@ -43,7 +43,7 @@ fn merged(site: Site<'_>, which: usize) -> Result<Patch, NotHere> {
             op: Arc::new(Conv { adds: true, ..conv.clone() }),
             inputs,
             outputs: site.node.outputs.clone(),
-            attached: site.node.attached,
+            epilogue: site.node.epilogue,
         },
         constants: vec![],
     })

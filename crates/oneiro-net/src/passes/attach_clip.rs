@@ -1,18 +1,21 @@
 //! `Relu` and `Clip` become the activation function of the step that computes their input.
 
 use super::{NotHere, Patch, Site};
-use crate::ops::activation::{Activation, Attached, Bounds};
+use crate::kernels::{Bounds, EpilogueFunction};
+use crate::ops::nn::activation::Activation;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     site.node.op.as_any().downcast_ref::<Activation>().ok_or("not a Relu or Clip")?;
-    let bounds = site.node.attached.and_then(Attached::bounds).ok_or("it has no bounds")?;
+    let bounds = site.node.epilogue.and_then(|f| f.bounds()).ok_or("it has no bounds")?;
     let (index, producer) = site.only_producer()?;
     // Two clamps in a row are one, if their intervals meet.
-    let bounds = match producer.attached {
+    let bounds = match producer.epilogue {
         None => bounds,
-        Some(Attached::Swish(_)) => return Err("its producer has another activation function".into()),
-        Some(Attached::Clip(first)) => Bounds {
+        Some(EpilogueFunction::Swish { .. }) => {
+            return Err("its producer has another activation function".into());
+        }
+        Some(EpilogueFunction::Clip { bounds: first, .. }) => Bounds {
             low: bounds.low.max(first.low),
             high: bounds.high.min(first.high),
             saturates: bounds.saturates && first.saturates,
@@ -32,7 +35,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: producer.op.clone(),
             inputs: producer.inputs.clone(),
             outputs: site.node.outputs.clone(),
-            attached: Some(Attached::Clip(bounds)),
+            epilogue: Some(EpilogueFunction::clip(bounds)),
         },
         constants: vec![],
     })

@@ -1,10 +1,10 @@
 //! x·sigmoid(αx) becomes the activation function of the convolution that computes x.
 
 use super::{NotHere, Patch, Site};
+use crate::kernels::EpilogueFunction;
 use crate::kernels::Smooth;
-use crate::ops::activation::Attached;
-use crate::ops::conv::Conv;
-use crate::ops::unary;
+use crate::ops::cnn::conv::Conv;
+use crate::ops::math::unary;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -15,13 +15,13 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     if producer.op.as_any().downcast_ref::<Conv>().is_none() {
         return Err("x is not a convolution's result".into());
     }
-    if producer.attached.is_some() || site.node.attached.is_some() {
+    if producer.epilogue.is_some() || site.node.epilogue.is_some() {
         return Err("there is another activation function".into());
     }
     let node = TypedNode {
         name: site.node.name.clone(),
         outputs: site.node.outputs.clone(),
-        attached: Some(Attached::Swish(alpha)),
+        epilogue: Some(EpilogueFunction::swish(alpha)),
         ..producer.clone()
     };
     Ok(Patch::new(index, node))

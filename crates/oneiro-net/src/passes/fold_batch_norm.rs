@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
-use crate::ops::batch_norm::BatchNorm;
-use crate::ops::conv::Conv;
+use crate::ops::cnn::batch_norm::BatchNorm;
+use crate::ops::cnn::conv::Conv;
 use crate::tensor::Tensor;
 use crate::typed::TypedNode;
 
@@ -13,7 +13,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let norm = site.node.op.as_any().downcast_ref::<BatchNorm>().ok_or("not a BatchNormalization")?;
     let (index, conv) = site.only_producer()?;
     let op = conv.op.as_any().downcast_ref::<Conv>().ok_or("its input is not a convolution's result")?;
-    if conv.attached.is_some() || op.adds {
+    if conv.epilogue.is_some() || op.adds {
         return Err("the convolution has an activation function or a sum".into());
     }
     let norm_inputs = site.typed.input_facts(site.node);
@@ -51,7 +51,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: Arc::new(Conv { scale: Some(Arc::new(factors)), ..op.clone() }),
             inputs: vec![conv.inputs[0], conv.inputs[1], None],
             outputs: site.node.outputs.clone(),
-            attached: site.node.attached,
+            epilogue: site.node.epilogue,
         },
         constants: vec![(2, Tensor::floats(&[filters], bias))],
     })

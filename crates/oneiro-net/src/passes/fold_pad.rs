@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::ops::Facts;
-use crate::ops::conv::Conv;
-use crate::ops::movement::Movement;
+use crate::ops::array::layout::Movement;
+use crate::ops::cnn::conv::Conv;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let conv = site.node.op.as_any().downcast_ref::<Conv>().ok_or("not a convolution")?;
     let (index, pad) = site.only_producer()?;
     let movement = pad.op.as_any().downcast_ref::<Movement>().ok_or("its input is not padded")?;
-    if pad.attached.is_some() {
+    if pad.epilogue.is_some() {
         return Err("the padded value has an activation function".into());
     }
     let inputs = site.typed.input_facts(pad);

@@ -1,16 +1,17 @@
-//! A value that is quantized and at once dequantized by the same scale is a clamped value: nothing is rounded on data.
+//! A value that is quantized and at once dequantized by the same scale is a clamped value: nothing is rounded
+//! on data.
 
 use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
+use crate::kernels::EpilogueFunction;
 use crate::ops::Facts;
-use crate::ops::activation::Activation;
-use crate::ops::activation::Attached;
-use crate::ops::quantize::clamp_of_pair;
+use crate::ops::math::quantize::clamp_of_pair;
+use crate::ops::nn::activation::Activation;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
-    if site.node.op.op_type() != "DequantizeLinear" {
+    if !site.node.op.decodes_integers() {
         return Err("it does not dequantize".into());
     }
     let (index, producer) = site.only_producer()?;
@@ -25,7 +26,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
             op: Arc::new(Activation::Clip(bounds)),
             inputs: producer.inputs[..1].to_vec(),
             outputs: site.node.outputs.clone(),
-            attached: Some(Attached::Clip(bounds)),
+            epilogue: Some(EpilogueFunction::clip(bounds)),
         },
         constants: vec![],
     })

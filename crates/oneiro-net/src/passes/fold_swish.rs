@@ -1,10 +1,10 @@
-//! x · sigmoid(x), as exporters write it in two nodes, is one function (Ramachandran et al. 2017): it reads x once and
-//! keeps nothing else for backward.
+//! x · sigmoid(x), as exporters write it in two nodes, is one function (Ramachandran et al. 2017): it reads x
+//! once and keeps nothing else for backward.
 
 use super::{NotHere, Patch, Site};
 use crate::kernels::Smooth;
-use crate::ops::binary::{Binary, Function};
-use crate::ops::unary;
+use crate::ops::math::binary::{Binary, Function};
+use crate::ops::math::unary;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -15,7 +15,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     }
     let merged = |gate: usize, x| -> Result<Patch, NotHere> {
         let (index, producer) = site.only_producer_of(gate)?;
-        if unary::smooth(producer.op.as_ref()) != Some(Smooth::Sigmoid) || producer.attached.is_some() {
+        if unary::smooth(producer.op.as_ref()) != Some(Smooth::Sigmoid) || producer.epilogue.is_some() {
             return Err("the factor is not a sigmoid".into());
         }
         if producer.inputs.first() != Some(&Some(x)) {
@@ -29,7 +29,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
                 op: unary::swish(),
                 inputs: vec![Some(x)],
                 outputs: site.node.outputs.clone(),
-                attached: site.node.attached,
+                epilogue: site.node.epilogue,
             },
             constants: vec![],
         })

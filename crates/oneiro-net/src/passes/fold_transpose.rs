@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::attributes::Attributes;
+use crate::ops::array::layout::Movement;
 use crate::ops::build;
-use crate::ops::movement::Movement;
 use crate::typed::TypedNode;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
@@ -25,7 +25,7 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let second = order(site.node)?;
     let (index, producer) = site.only_producer()?;
     let first = order(producer)?;
-    if producer.attached.is_some() || site.node.attached.is_some() {
+    if producer.epilogue.is_some() || site.node.epilogue.is_some() {
         return Err("an activation function is attached".into());
     }
     let both: Vec<usize> = second.iter().map(|&axis| first[axis]).collect();

@@ -1,27 +1,28 @@
 //! A convolution of single positions and an average over windows change places where that costs less.
 //!
-//! Both are linear, and neither cares about what the other does: one mixes channels at each position, the other positions of
-//! each channel. A transition of DenseNet (convolution, then average) convolves a quarter of the positions this way; a branch
-//! of Inception (average, then convolution) averages a quarter of the channels.
+//! Both are linear, and neither cares about what the other does: one mixes channels at each position, the
+//! other positions of each channel. A transition of DenseNet (convolution, then average) convolves a quarter
+//! of the positions this way; a branch of Inception (average, then convolution) averages a quarter of the
+//! channels.
 
 use std::sync::Arc;
 
 use super::{NotHere, Patch, Site};
 use crate::graph::ValueId;
-use crate::ops::binary::{Binary, Function};
-use crate::ops::conv::{BIAS, Conv, WEIGHTS};
-use crate::ops::pool::Pool;
+use crate::ops::cnn::conv::{BIAS, Conv, WEIGHTS};
+use crate::ops::cnn::pool::Pool;
+use crate::ops::math::binary::{Binary, Function};
 use crate::ops::{Fact, Facts};
 use crate::tensor::{Tensor, volume};
 use crate::typed::TypedNode;
 
-/// What a tap of a window costs, in multiply-adds of a convolution: 24 against 250 thousand million a second (AMD Zen 5, two
-/// threads, Inception-v3 at 299²).
+/// Cost of a tap of a window, in multiply-adds of a convolution: 24 against 250 thousand million a second
+/// (AMD Zen 5, two threads, Inception-v3 at 299²).
 const TAP_COST: usize = 10;
 
 pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let (index, producer) = site.only_producer()?;
-    if producer.attached.is_some() {
+    if producer.epilogue.is_some() {
         return Err("an activation function is attached to the first".into());
     }
     let (first, second) = (producer.op.as_any(), site.node.op.as_any());
@@ -54,21 +55,21 @@ impl<'a> Pair<'a> {
         }
         let pooled = Fact::float([&x.shape[..2], &y.shape[2..]].concat());
         self.check_cost(producer, [between, y], [y, &pooled], between)?;
-        let average = TypedNode { inputs: vec![producer.inputs[0]], attached: None, ..site.node.clone() };
+        let average = TypedNode { inputs: vec![producer.inputs[0]], epilogue: None, ..site.node.clone() };
         let node =
             TypedNode { op: producer.op.clone(), inputs: producer.inputs.clone(), ..site.node.clone() };
         Ok(Patch { before: vec![(average, pooled)], ..Patch::new(index, node) })
     }
 
-    /// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its average would be
-    /// another number at the border, where padding counts.
+    /// `conv(pool(x))` as `pool(conv(x))`: fewer channels for the average. The bias is added at last: its
+    /// average would be another number at the border, where padding counts.
     fn average_last(&self) -> Result<Patch, NotHere> {
         let Pair { site, index, producer, .. } = *self;
         let [x, between, y] = self.values()?;
         let mixed = Fact::float([&y.shape[..2], &x.shape[2..]].concat());
         self.check_cost(site.node, [y, between], [&mixed, y], x)?;
         let inputs = vec![producer.inputs[0], site.node.inputs[WEIGHTS]];
-        let convolution = TypedNode { inputs, attached: None, ..site.node.clone() };
+        let convolution = TypedNode { inputs, epilogue: None, ..site.node.clone() };
         let average = TypedNode { op: producer.op.clone(), inputs: vec![None], ..site.node.clone() };
         let facts = site.typed.input_facts(site.node);
         let Some(bias) = Facts(&facts).constant(BIAS)? else {
@@ -80,13 +81,13 @@ impl<'a> Pair<'a> {
         let sum = Binary { name: "Add".into(), function: Function::Add };
         let node = TypedNode { op: Arc::new(sum), inputs: vec![None], ..site.node.clone() };
         Ok(Patch {
-            before: vec![(convolution, mixed), (TypedNode { attached: None, ..average }, y.clone())],
+            before: vec![(convolution, mixed), (TypedNode { epilogue: None, ..average }, y.clone())],
             constants: vec![(1, bias)],
             ..Patch::new(index, node)
         })
     }
 
-    /// What is known of what the first node reads, of what lies between, and of the second's result.
+    /// Facts of the first node's operand, of the value between, and of the second's result.
     fn values(&self) -> Result<[&'a Fact; 3], NotHere> {
         let fact = |values: &[Option<ValueId>]| -> Result<&'a Fact, NotHere> {
             let value = values.first().copied().flatten().ok_or("it has no input or result")?;
@@ -96,8 +97,8 @@ impl<'a> Pair<'a> {
         Ok([fact(&self.producer.inputs)?, fact(&node.inputs)?, fact(&node.outputs)?])
     }
 
-    /// An error where the results of convolution and average, as they would be, cost no less than those of now; or where the
-    /// convolution looks at more than one position, or the pooling is none that is linear.
+    /// An error where the results of convolution and average, as they would be, cost no less than those of
+    /// now; or where the convolution looks at more than one position, or the pooling is none that is linear.
     fn check_cost(
         &self,
         conv_node: &TypedNode,
@@ -128,7 +129,7 @@ mod tests {
     use crate::tensor::Tensor;
     use crate::{CpuSession, Plan, Request, Rules, Session};
 
-    /// What stands where: the operators in their order, and how the average counts its padding.
+    /// The operators in their order, and how the average counts its padding.
     struct Net {
         conv_first: bool,
         channels: [usize; 2],
@@ -173,7 +174,8 @@ mod tests {
         b.finish(&[active])
     }
 
-    /// The result, its gradient, and whether the nodes changed places; with the value in the middle as a target or not.
+    /// The result, its gradient, and whether the nodes changed places; with the value in the middle as a
+    /// target or not.
     fn run(net: &Net, keep_between: bool) -> (Vec<f32>, Vec<f32>, bool) {
         let graph = graph(net);
         let mut targets = graph.outputs.clone();

@@ -3,14 +3,11 @@
 use std::cmp::Ordering;
 
 use crate::kernels::Region;
-use crate::plan::joining::Home;
+use crate::plan::lowered::{Home, Life};
 use crate::plan::memory::{self, Block};
 
-/// The first and the last moment at which something is needed.
-pub(super) type Life = (usize, usize);
-
-/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the steps run
-/// back.
+/// Moments of a plan: inputs are written at 0, then every step runs, then objectives write seeds, then the
+/// steps run back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     pub(super) steps: usize,
@@ -33,9 +30,10 @@ impl Clock {
         2 * self.steps + 2
     }
 
-    /// The life of a block that each turn has its own of, seen over all turns: all run forward before the seeds are written,
-    /// and all run back after it. `None` if the block lives within a turn's way forward or back, and serves the next one too.
-    fn over_turns(self, (start, end): Life) -> Option<Life> {
+    /// The life, over all micro-batches, of a block that each micro-batch has its own of: all run forward
+    /// before the seeds are written, and all run back after. `None` if the block lives within one way forward
+    /// or back, so that the next micro-batch reuses it.
+    fn over_micro_batches(self, (start, end): Life) -> Option<Life> {
         let (seed, last) = (self.seed(), self.end());
         let own = start == 0 || end == last || (start <= seed && seed <= end);
         let first_way_back = seed + 1;
@@ -66,38 +64,45 @@ pub(super) fn touch(life: &mut Option<Life>, time: usize) {
     *life = Some(life.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
 }
 
-/// Blocks of the arena, and what one turn has of each.
+/// Blocks of the arena, and the part of each that one micro-batch has.
 #[derive(Debug)]
 pub(super) struct Blocks {
     clock: Clock,
-    turns: usize,
+    micro_batches: usize,
     blocks: Vec<Block>,
-    /// Numbers of one turn, and how far those of the next lie behind them.
-    of_turn: Vec<(usize, usize)>,
+    /// Elements of one micro-batch, and the distance to those of the next.
+    of_micro_batch: Vec<(usize, usize)>,
 }
 
 impl Blocks {
-    pub(super) fn new(clock: Clock, turns: usize) -> Self {
-        Self { clock, turns, blocks: Vec::new(), of_turn: Vec::new() }
+    pub(super) fn new(clock: Clock, micro_batches: usize) -> Self {
+        Self { clock, micro_batches, blocks: Vec::new(), of_micro_batch: Vec::new() }
     }
 
-    /// A block of so many numbers a turn, or of none without a life; returns its number. Where each turn has its own, they lie one
-    /// behind the other without a gap if `packed`, else each at an aligned place.
+    /// Adds a block of `len` elements a micro-batch, none without a life; returns its number. Where each
+    /// micro-batch has its own, they lie one behind another: without gaps if `packed`, else each at an
+    /// aligned place.
     pub(super) fn add(&mut self, len: usize, life: Option<Life>, packed: bool) -> usize {
         let len = if life.is_some() { len } else { 0 };
         let life = life.unwrap_or((0, 0));
-        let own = Some(life).filter(|_| self.turns > 1).and_then(|life| self.clock.over_turns(life));
+        let own = Some(life)
+            .filter(|_| self.micro_batches > 1)
+            .and_then(|life| self.clock.over_micro_batches(life));
         let stride = if packed { len } else { len.next_multiple_of(memory::ALIGN) };
         let (start, end) = own.unwrap_or(life);
-        self.blocks.push(Block { len: if own.is_some() { stride * self.turns } else { len }, start, end });
-        self.of_turn.push((len, if own.is_some() { stride } else { 0 }));
+        self.blocks.push(Block {
+            len: if own.is_some() { stride * self.micro_batches } else { len },
+            start,
+            end,
+        });
+        self.of_micro_batch.push((len, if own.is_some() { stride } else { 0 }));
         self.blocks.len() - 1
     }
 
     /// Where each block lies, and the length of the arena.
     pub(super) fn place(self) -> (Vec<Region>, usize) {
         let (offsets, arena_len) = memory::place(&self.blocks);
-        let places = offsets.into_iter().zip(self.of_turn);
+        let places = offsets.into_iter().zip(self.of_micro_batch);
         let regions = places.map(|(offset, (len, stride))| Region { offset, len, stride });
         (regions.collect(), arena_len)
     }
@@ -108,22 +113,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_has_its_own_of_what_outlives_its_way_forward_or_back() {
+    fn a_micro_batch_has_its_own_of_what_outlives_its_way_forward_or_back() {
         // 0 inputs, 1 to 3 forward, 4 seeds, 5 to 7 back, 8 the end.
         let clock = Clock { steps: 3 };
         assert_eq!((clock.forward(0), clock.seed(), clock.backward(2), clock.end()), (1, 4, 5, 8));
-        // Inputs, also those that backward reads or nobody does; targets; what crosses the seeds, and seeds.
-        assert_eq!(clock.over_turns((0, 1)), Some((0, 3)));
-        assert_eq!(clock.over_turns((0, 0)), Some((0, 3)));
-        assert_eq!(clock.over_turns((0, 7)), Some((0, 8)));
-        assert_eq!(clock.over_turns((3, 8)), Some((0, 8)));
-        assert_eq!(clock.over_turns((2, 6)), Some((0, 8)));
-        assert_eq!(clock.over_turns((4, 5)), Some((4, 8)));
-        assert_eq!(clock.over_turns((4, 4)), Some((4, 4)));
+        // Inputs, also those that backward reads or that go unread; targets; what crosses the seeds, and
+        // seeds.
+        assert_eq!(clock.over_micro_batches((0, 1)), Some((0, 3)));
+        assert_eq!(clock.over_micro_batches((0, 0)), Some((0, 3)));
+        assert_eq!(clock.over_micro_batches((0, 7)), Some((0, 8)));
+        assert_eq!(clock.over_micro_batches((3, 8)), Some((0, 8)));
+        assert_eq!(clock.over_micro_batches((2, 6)), Some((0, 8)));
+        assert_eq!(clock.over_micro_batches((4, 5)), Some((4, 8)));
+        assert_eq!(clock.over_micro_batches((4, 4)), Some((4, 4)));
         // Gradients of inputs.
-        assert_eq!(clock.over_turns((7, 8)), Some((5, 8)));
-        // What one way needs.
-        assert_eq!(clock.over_turns((1, 3)), None);
-        assert_eq!(clock.over_turns((5, 7)), None);
+        assert_eq!(clock.over_micro_batches((7, 8)), Some((5, 8)));
+        // Blocks of one way.
+        assert_eq!(clock.over_micro_batches((1, 3)), None);
+        assert_eq!(clock.over_micro_batches((5, 7)), None);
     }
 }

@@ -1,52 +1,22 @@
 //! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
 //! operands.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::error::{Error, OpError, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::blocked::BLOCK;
-use crate::ops::activation::Attached;
-use crate::ops::reorder::Reorder;
-use crate::ops::view::loses_nothing;
-use crate::ops::{Built, Fact, Facts, Kernel, Layout, Site};
-use crate::plan::blocks::Life;
-use crate::plan::{Plan, Request, check_memory};
+use crate::ops::array::reorder::Reorder;
+use crate::ops::array::view::loses_nothing;
+use crate::ops::{Built, Fact, Facts, Layout, Site};
+use crate::plan::lowered::{LoweredOperand, LoweredStep, Storage};
+use crate::plan::{Request, check_memory};
 use crate::tensor::{DType, volume};
 use crate::typed::{Typed, TypedNode};
 
 /// Channels up to which a convolution between values of so few is computed in plain order: blocks would be
 /// mostly padding.
 const FEW_CHANNELS: usize = BLOCK / 4;
-
-/// A tensor that needs a place: its length, and the moments at which it is touched.
-#[derive(Debug, Default)]
-pub(super) struct Storage {
-    pub(super) len: usize,
-    pub(super) value: Option<Life>,
-    pub(super) gradient: Option<Life>,
-    /// Whether the gradient flows back through it to an input.
-    pub(super) differentiable: bool,
-    /// Whether an objective writes its gradient.
-    pub(super) seeded: bool,
-    /// Whether the gradient has been written, so that later contributions add.
-    pub(super) written: bool,
-}
-
-pub(super) struct LoweredStep {
-    pub(super) name: String,
-    pub(super) op_type: String,
-    pub(super) kernel: Box<dyn Kernel>,
-    pub(super) flops: u64,
-    pub(super) operands: Vec<LoweredOperand>,
-    /// Which operands lie inside the output.
-    pub(super) in_place: Vec<bool>,
-    pub(super) output: usize,
-    /// Shape under which the output lies in memory.
-    pub(super) shape: Vec<usize>,
-    pub(super) layout: Layout,
-    pub(super) attached: Option<Attached>,
-}
 
 /// Why a result cannot be lowered: for a reason of its operator, or of the whole.
 enum LoweringError {
@@ -66,11 +36,6 @@ impl From<&str> for LoweringError {
     }
 }
 
-pub(super) enum LoweredOperand {
-    Constant(Arc<Vec<f32>>),
-    Storage(usize),
-}
-
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) typed: &'a Typed,
@@ -81,10 +46,12 @@ pub(super) struct Lowering<'a> {
     /// How often each value is read.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
-    /// How many turns the whole batch takes; `request` and `typed` are those of one.
-    pub(super) turns: usize,
-    /// How many groups of turns are to run side by side.
-    pub(super) groups: usize,
+    /// Bytes of the file whose content went into kernels.
+    pub(super) packed: Vec<Bytes>,
+    /// Micro-batches of the whole batch; `request` and `typed` are those of one.
+    pub(super) micro_batches: usize,
+    /// Micro-batches that are to run at one time.
+    pub(super) replicas: usize,
 }
 
 /// Where a value is stored, by layout.
@@ -115,18 +82,31 @@ impl<'a> Lowering<'a> {
         graph: &'a Graph,
         typed: &'a Typed,
         request: &'a Request,
-        [turns, groups]: [usize; 2],
+        [micro_batches, replicas]: [usize; 2],
     ) -> Self {
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
-        Self { graph, typed, request, storages: Vec::new(), of_value, uses, steps: Vec::new(), turns, groups }
+        Self {
+            graph,
+            typed,
+            request,
+            storages: Vec::new(),
+            of_value,
+            uses,
+            steps: Vec::new(),
+            packed: Vec::new(),
+            micro_batches,
+            replicas,
+        }
     }
 
-    pub(super) fn lower(mut self) -> Result<Plan> {
+    /// Lowers every node in order.
+    pub(super) fn lower(mut self) -> Result<Self> {
         for (i, &value) in self.typed.inputs.iter().enumerate() {
             // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
             let numbers = self.typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
-            let differentiable = self.request.gradients && numbers;
+            let wanted = self.request.input_gradients || self.typed.inner.contains(&value);
+            let differentiable = self.request.gradients && wanted && numbers;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
             self.of_value[value.index()].plain = Some(storage);
         }
@@ -139,7 +119,7 @@ impl<'a> Lowering<'a> {
                 return Err(Error::Graph(format!("nothing computes \"{name}\"")));
             }
         }
-        Ok(self.schedule())
+        Ok(self)
     }
 
     fn storage(&mut self, len: usize, differentiable: bool) -> usize {
@@ -167,7 +147,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            attached: None,
+            epilogue: None,
         });
         Ok(Some(storage))
     }
@@ -204,7 +184,7 @@ impl<'a> Lowering<'a> {
         let inputs = self.typed.input_facts(node);
         let inputs = Facts(&inputs);
         let output = self.typed.fact(value)?;
-        if node.op.is_view() && output_index == 0 && node.attached.is_none() {
+        if node.op.is_view() && output_index == 0 && node.epilogue.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
         // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds
@@ -222,10 +202,8 @@ impl<'a> Lowering<'a> {
             None => (node.op.kernel(site)?, Layout::Plain),
         };
         let wanted = if layout == Layout::Blocked { built.operand_layout } else { layout };
-        if let Some(used) = &self.graph.used.0 {
-            let constants = (0..inputs.0.len()).filter_map(|i| inputs.get(i)?.value.as_ref()?.stored());
-            constants.for_each(|bytes| used(bytes));
-        }
+        let constants = (0..inputs.0.len()).filter_map(|i| inputs.get(i)?.value.as_ref()?.stored());
+        self.packed.extend(constants.cloned());
         let mut operands = Vec::new();
         let mut differentiable = false;
         for (k, &input) in built.operands.iter().enumerate() {
@@ -244,7 +222,8 @@ impl<'a> Lowering<'a> {
             });
         }
         let shape = layout.shape(&output.shape);
-        let storage = self.storage(volume(&shape), differentiable);
+        let tapped = self.typed.inner.contains(&value);
+        let storage = self.storage(volume(&shape), differentiable || tapped);
         self.of_value[value.index()].set(layout, storage);
         self.steps.push(LoweredStep {
             name: node.name.clone(),
@@ -256,7 +235,7 @@ impl<'a> Lowering<'a> {
             output: storage,
             shape,
             layout,
-            attached: node.attached.filter(|_| output_index == 0),
+            epilogue: node.epilogue.filter(|_| output_index == 0),
         });
         Ok(())
     }

@@ -16,8 +16,8 @@ pub const ALIGN: usize = 16;
 
 /// An offset for each block, and the length of the arena.
 ///
-/// Largest blocks first, each at the lowest place that is free during its life (greedy by size, Pisarchyk & Lee,
-/// "Efficient memory management for deep neural net inference", 2020, section 5.2).
+/// Largest blocks first, each at the lowest place that is free during its life (greedy by size, Pisarchyk &
+/// Lee, "Efficient memory management for deep neural net inference", 2020, section 5.2).
 pub fn place(blocks: &[Block]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..blocks.len()).filter(|&i| blocks[i].len > 0).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].len), blocks[i].start, i));

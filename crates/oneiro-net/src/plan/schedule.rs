@@ -1,37 +1,15 @@
 //! The lives of all values and gradients on the plan's axis of time, their places in the arena, and the plan.
 
 use crate::graph::ValueId;
-use crate::kernels::{MaskRows, Region, mask_words};
-use crate::ops::activation::Attached;
+use crate::kernels::{EpilogueFunction, MaskRows, Region, mask_words};
 use crate::ops::{Layout, Operand};
-use crate::plan::blocks::{Blocks, Clock, Life, lives, touch};
-use crate::plan::joining::{self, Home};
-use crate::plan::lowering::{LoweredOperand, LoweredStep, Lowering};
-use crate::plan::{
-    BackwardStep, OperandGradient, Plan, PlanInput, PlanTarget, Request, Step, StepActivation, StepClip,
-};
-use crate::plan::{sharing, turns};
+use crate::plan::blocks::{Blocks, Clock, lives, touch};
+use crate::plan::concat_in_place;
+use crate::plan::lowered::{BackwardLowered, Contribution, Home, Life, LoweredOperand, LoweredStep, home};
+use crate::plan::lowering::Lowering;
+use crate::plan::{BackwardStep, OperandGradient, Plan, PlanInner, PlanInput, PlanTarget, Request, Step};
+use crate::plan::{gradient_alias, microbatch};
 use crate::tensor::volume;
-
-/// A step's share in the gradient of one of its operands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Contribution {
-    pub(super) operand: usize,
-    pub(super) storage: usize,
-    /// Whether others contributed before.
-    pub(super) accumulate: bool,
-    /// The step whose masks it applies.
-    pub(super) gates_of: Option<usize>,
-    /// Whether the operand's gradient lies where the output's does, and is the same: nothing is to be done.
-    pub(super) shared: bool,
-}
-
-/// The contributions of one step.
-#[derive(Debug)]
-pub(super) struct BackwardLowered {
-    pub(super) step: usize,
-    pub(super) contributions: Vec<Contribution>,
-}
 
 impl Lowering<'_> {
     /// Lives of everything, then places, then the plan.
@@ -39,33 +17,43 @@ impl Lowering<'_> {
         let clock = Clock { steps: self.steps.len() };
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
+        let inner = self.plain(&self.typed.inner);
+        inner.iter().for_each(|&s| self.storages[s].kept = true);
         let producers = self.producers();
-        let inside = self.join_values(&producers, &targets);
+        let inside = self.concat_values(&producers, &targets);
         self.live_forward(clock, &inputs, &targets);
         let mut backward = if self.request.gradients { self.run_back(clock) } else { Vec::new() };
-        let joined = joining::join_gradients(&self.storages, &self.steps, &inside, &mut backward);
-        let shared = sharing::share(&self.storages, &self.steps, &producers, &joined, &mut backward, clock);
+        let concatenated = concat_in_place::gradients(&self.storages, &self.steps, &inside, &mut backward);
+        let aliases = gradient_alias::alias(
+            &self.storages,
+            &self.steps,
+            &producers,
+            &concatenated,
+            &mut backward,
+            clock,
+        );
         let places = Places {
-            values: (0..self.storages.len()).map(|s| joining::home(&inside, s)).collect(),
-            gradients: (0..self.storages.len()).map(|s| joining::home(&joined, shared[s])).collect(),
+            values: (0..self.storages.len()).map(|s| home(&inside, s)).collect(),
+            gradients: (0..self.storages.len()).map(|s| home(&concatenated, aliases[s])).collect(),
         };
-        let gated = gate(&self.steps, &producers, &mut backward);
+        let masked = fuse_activation_masks(&self.steps, &producers, &mut backward);
         if self.request.gradients {
-            for &s in &inputs {
+            let inputs = inputs.iter().filter(|_| self.request.input_gradients);
+            for &s in inputs.chain(&inner) {
                 if !self.storages[s].written {
                     touch(&mut self.storages[s].gradient, clock.seed());
                 }
                 touch(&mut self.storages[s].gradient, clock.end());
             }
         }
-        self.place(clock, &inputs, &targets, &places, &backward, &gated)
+        self.place(clock, [&inputs, &targets, &inner], &places, &backward, &masked)
     }
 
-    /// Concatenations whose parts lie inside them. Where the batch takes turns, targets stay by themselves, so that those of all
-    /// turns lie in one piece.
-    fn join_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
-        let apart = |s: usize| self.turns > 1 && targets.contains(&s);
-        joining::join_values(&self.storages, &mut self.steps, producers, apart)
+    /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target
+    /// of the whole batch lies in one piece.
+    fn concat_values(&mut self, producers: &[Option<usize>], targets: &[usize]) -> Vec<Option<Home>> {
+        let apart = |s: usize| self.micro_batches > 1 && targets.contains(&s);
+        concat_in_place::values(&self.storages, &mut self.steps, producers, apart)
     }
 
     /// The storages of values in plain order.
@@ -105,7 +93,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// Which steps run back, in order, with their contributions; the lives of gradients and of what backward reads.
+    /// Which steps run back, in order, with their contributions; the lives of gradients and of what backward
+    /// reads.
     fn run_back(&mut self, clock: Clock) -> Vec<BackwardLowered> {
         let mut backward = Vec::new();
         for i in (0..self.steps.len()).rev() {
@@ -125,8 +114,8 @@ impl Lowering<'_> {
                         operand: k,
                         storage: *s,
                         accumulate,
-                        gates_of: None,
-                        shared: false,
+                        activation_mask_of: None,
+                        aliased: false,
                     });
                 }
             }
@@ -150,20 +139,19 @@ impl Lowering<'_> {
     fn place(
         self,
         clock: Clock,
-        inputs: &[usize],
-        targets: &[usize],
+        [inputs, targets, inner]: [&[usize]; 3],
         places: &Places,
         backward: &[BackwardLowered],
-        gated: &[bool],
+        masked: &[bool],
     ) -> Plan {
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
-        let turns = self.turns;
-        // Loops that are not a team's must not run within a task, as the turns of a group do.
-        let groups = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.groups } else { 1 };
-        let mut blocks = Blocks::new(clock, turns / groups);
-        // What is fed and read from outside lies in one piece.
-        let outside = |s: usize| inputs.contains(&s) || targets.contains(&s);
+        let micro_batches = self.micro_batches;
+        // A replica's micro-batches run within a task, where loops that are no team's must not.
+        let replicas = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.replicas } else { 1 };
+        let mut blocks = Blocks::new(clock, micro_batches / replicas);
+        // Inputs, targets and kept gradients lie in one piece.
+        let outside = |s: usize| inputs.contains(&s) || targets.contains(&s) || inner.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
         let gradient_lives = lives(&places.gradients, self.storages.iter().map(|s| s.gradient));
         let mut own = |lives: &[Option<Life>]| -> Vec<usize> {
@@ -182,10 +170,10 @@ impl Lowering<'_> {
                 let life = goes_back[i].then_some((clock.forward(i), clock.backward(i)));
                 let rows = mask_rows(step, self.request);
                 let words = rows.rows() * mask_words(rows.row_len);
-                let bounds = step.attached.and_then(Attached::bounds);
+                let bounds = step.epilogue.and_then(|f| f.bounds());
                 let low = bounds.is_some_and(|c| c.low > f32::NEG_INFINITY);
                 let high = bounds.is_some_and(|c| c.high < f32::INFINITY);
-                let swish = matches!(step.attached, Some(Attached::Swish(_)));
+                let swish = matches!(step.epilogue, Some(EpilogueFunction::Swish { .. }));
                 Extra {
                     saved: blocks.add(step.kernel.saved_words(), life, false),
                     below: blocks.add(words, life.filter(|_| low), false),
@@ -201,7 +189,7 @@ impl Lowering<'_> {
         let within = |blocks: &[usize], homes: &[Home], s: usize| {
             let (home, offset) = homes[s];
             let whole = region(blocks[home]);
-            // What nobody touches has no place.
+            // A block without a life has no place.
             if whole.len == 0 {
                 whole
             } else {
@@ -219,10 +207,11 @@ impl Lowering<'_> {
             .enumerate()
             .filter_map(|(i, &v)| {
                 let s = self.of_value[v.index()].plain?;
-                let gradient = gradients.then(|| gradient_of(s));
+                let wanted = gradients && (self.request.input_gradients || inner.contains(&s));
+                let gradient = wanted.then(|| gradient_of(s));
                 Some(PlanInput {
                     name: name(v),
-                    shape: turns::of_all(&self.request.shapes[i], turns),
+                    shape: microbatch::of_all(&self.request.shapes[i], micro_batches),
                     used: self.storages[s].value.is_some_and(|(_, end)| end > 0),
                     region: value(s),
                     gradient,
@@ -238,13 +227,28 @@ impl Lowering<'_> {
                 name: name(v),
                 shape: self.typed.facts[v.index()]
                     .as_ref()
-                    .map_or(vec![], |f| turns::of_all(&f.shape, turns)),
+                    .map_or(vec![], |f| microbatch::of_all(&f.shape, micro_batches)),
                 region: value(s),
                 seed: self.storages[s].seeded.then(|| gradient_of(s)),
             })
             .collect();
+        let plan_inner = self
+            .typed
+            .inner
+            .iter()
+            .zip(inner)
+            .map(|(&v, &s)| PlanInner {
+                name: name(v),
+                shape: self.typed.facts[v.index()]
+                    .as_ref()
+                    .map_or(vec![], |f| microbatch::of_all(&f.shape, micro_batches)),
+                gradient: gradient_of(s),
+            })
+            .collect();
         let zeroed = inputs
             .iter()
+            .filter(|_| self.request.input_gradients)
+            .chain(inner)
             .filter(|&&s| gradients && !self.storages[s].written)
             .map(|&s| gradient_of(s))
             .collect();
@@ -253,16 +257,16 @@ impl Lowering<'_> {
             .map(|b| BackwardStep {
                 step: b.step,
                 output_gradient: gradient_of(self.steps[b.step].output),
-                gated: gated[b.step],
+                masked: masked[b.step],
                 gradients: b
                     .contributions
                     .iter()
-                    .filter(|c| !c.shared)
+                    .filter(|c| !c.aliased)
                     .map(|c| OperandGradient {
                         operand: c.operand,
                         region: gradient_of(c.storage),
                         accumulate: c.accumulate,
-                        gates_of: c.gates_of,
+                        activation_mask_of: c.activation_mask_of,
                     })
                     .collect(),
             })
@@ -301,28 +305,31 @@ impl Lowering<'_> {
                 in_place: step.in_place,
                 output,
                 saved: region(extra.saved),
-                attached: step.attached.map(|attached| match attached {
-                    Attached::Clip(bounds) => StepActivation::Clip(StepClip {
-                        bounds,
-                        below: some(extra.below),
-                        above: some(extra.above),
-                        rows: extra.rows,
-                    }),
-                    Attached::Swish(alpha) => StepActivation::Swish { alpha, slopes: some(extra.slopes) },
+                epilogue: step.epilogue.map(|function| match function {
+                    EpilogueFunction::Clip { bounds, .. } => {
+                        EpilogueFunction::Clip { bounds, below: some(extra.below), above: some(extra.above) }
+                    }
+                    EpilogueFunction::Swish { alpha, .. } => {
+                        EpilogueFunction::Swish { alpha, slopes: some(extra.slopes) }
+                    }
                 }),
+                mask_rows: extra.rows,
             })
             .collect();
         Plan {
             inputs: plan_inputs,
             targets: plan_targets,
+            inner: plan_inner,
             rewrites: Vec::new(),
+            packed: self.packed,
             isa: self.request.isa,
+            threads: self.request.threads.clone(),
             steps,
             backward,
             zeroed,
             arena_len,
-            turns,
-            groups,
+            micro_batches,
+            replicas,
         }
     }
 }
@@ -343,37 +350,41 @@ struct Extra {
     rows: MaskRows,
 }
 
-/// Lets the last contribution to a gradient behind an activation function apply its masks, where its kernel can; says of
-/// which steps the masks are applied so.
-fn gate(steps: &[LoweredStep], producers: &[Option<usize>], backward: &mut [BackwardLowered]) -> Vec<bool> {
-    let mut gated = vec![false; steps.len()];
+/// Lets the last contribution to a gradient apply the activation mask of the step that computed the value,
+/// where the contributing kernel can. Returns for each step whether its mask is applied so.
+fn fuse_activation_masks(
+    steps: &[LoweredStep],
+    producers: &[Option<usize>],
+    backward: &mut [BackwardLowered],
+) -> Vec<bool> {
+    let mut masked = vec![false; steps.len()];
     let mut finished = vec![false; producers.len()];
     for BackwardLowered { step, contributions } in backward.iter_mut().rev() {
         for contribution in contributions.iter_mut().rev() {
             if !std::mem::replace(&mut finished[contribution.storage], true)
-                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].attached.is_some())
-                && steps[*step].kernel.applies_gates(contribution.operand)
-                && !contribution.shared
+                && let Some(p) = producers[contribution.storage].filter(|&p| steps[p].epilogue.is_some())
+                && steps[*step].kernel.applies_activation_mask(contribution.operand)
+                && !contribution.aliased
             {
-                contribution.gates_of = Some(p);
-                gated[p] = true;
+                contribution.activation_mask_of = Some(p);
+                masked[p] = true;
             }
         }
     }
-    gated
+    masked
 }
 
-/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole entry; in
-/// blocks of channels one image of a block.
+/// How the masks of a step's output are divided. A row is a plane (N, C, …) or, without spatial axes, a whole
+/// entry; in blocks of channels one image of a block.
 fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
     let shape = &step.shape;
     if step.layout == Layout::Blocked {
         let row_len = volume(&shape[2..]);
-        return MaskRows { entries: shape[1], per_entry: shape[0], row_len, taking_turns: true };
+        return MaskRows { entries: shape[1], per_entry: shape[0], row_len, interleaved: true };
     }
-    let batch = turns::entries(request);
+    let batch = microbatch::entries(request);
     let rows = volume(&shape[..shape.len().min(if shape.len() > 2 { 2 } else { 1 })]);
     let row_len = volume(shape) / rows.max(1);
     let entries = if batch > 0 && rows.is_multiple_of(batch) { batch } else { 1 };
-    MaskRows { entries, per_entry: rows / entries, row_len, taking_turns: false }
+    MaskRows { entries, per_entry: rows / entries, row_len, interleaved: false }
 }

@@ -288,8 +288,8 @@ impl Runner {
         Array { shape, data: self.session.activation(target).to_vec() }
     }
 
-    /// Runs forward and back from a target, `seed(shape, activations, seed)` writing what is sent back. Returns
-    /// the seed function's result and the gradient of every input.
+    /// Runs forward and back from a target, `seed(shape, activations, seed)` writing what is sent back.
+    /// Returns the seed function's result and the gradient of every input.
     pub fn gradients<T>(
         &mut self,
         target: usize,

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use oneiro_net::graph::{Attribute, Attributes, build};
 use oneiro_net::graph::{Graph, Input, Node, Value, ValueId};
-use oneiro_net::ops::{Attribute, Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 
 /// A network that grows node by node.
@@ -47,7 +47,6 @@ impl Builder {
             opset: 17,
             notes: vec![],
             metadata: BTreeMap::new(),
-            used: Default::default(),
         }
     }
 
@@ -67,8 +66,8 @@ impl Builder {
     }
 }
 
-/// Convolutions of every engine (merged pixels, direct, transformed in the plane and along a line, depthwise), pooling, a
-/// sum, a concatenation and a mean.
+/// Convolutions of every engine (merged pixels, direct, transformed in the plane and along a line,
+/// depthwise), pooling, a sum, a concatenation and a mean.
 pub fn network() -> Graph {
     let mut b = Builder::default();
     let x = b.value(None);

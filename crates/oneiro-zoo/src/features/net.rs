@@ -1,8 +1,8 @@
 //! What the feature networks are made of: convolutions with weights given as functions, arithmetic with a number, and the
 //! layers before the orientations.
 
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim, Graph, ValueId};
-use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::Tensor;
 
 /// Name of the image that goes in.

@@ -11,8 +11,8 @@
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::ValueId;
-use oneiro_net::ops::Attribute;
 
 use super::net::{DENSE, Net};
 

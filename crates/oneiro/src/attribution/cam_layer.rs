@@ -6,46 +6,13 @@
 //! the patches in the layers behind the last attention; such maps have no gradient, and one before them is
 //! taken.
 
+use oneiro_net::analysis;
 use oneiro_net::axes::Axes;
-use oneiro_net::graph::Node;
-use oneiro_net::typed;
+use oneiro_net::graph::{Node, Normalization};
 use oneiro_net::{Graph, ValueId};
 
 use crate::error::{Error, Result};
 use crate::model::{Layered, Model};
-
-/// Operators behind a convolution that belong to its feature map, beside activation functions: normalisation,
-/// the sum with a shortcut.
-const SAME_MAP: &[&str] = &[
-    "BatchNormalization",
-    "InstanceNormalization",
-    "GroupNormalization",
-    "LayerNormalization",
-    "RMSNormalization",
-    "Add",
-    "Sum",
-];
-
-/// Activation functions that are one operator.
-const ACTIVATIONS: &[&str] = &[
-    "Relu",
-    "LeakyRelu",
-    "PRelu",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Gelu",
-    "Clip",
-    "HardSwish",
-    "Swish",
-    "Mish",
-    "Softplus",
-    "Tanh",
-    "Sigmoid",
-];
-
-/// Normalisations that networks of tokens have at the end of a map.
-const NORMALIZES: &[&str] = &["LayerNormalization", "RMSNormalization", "GroupNormalization"];
 
 /// The maps that Grad-CAM may look at, the last one first: with more than one position, none that an
 /// objective itself reads.
@@ -54,7 +21,7 @@ const NORMALIZES: &[&str] = &["LayerNormalization", "RMSNormalization", "GroupNo
 /// If there is none.
 pub(super) fn candidates(model: &Model, targets: &[ValueId], shapes: &[Vec<usize>]) -> Result<Vec<ValueId>> {
     let graph = &model.graph;
-    let needed = typed::ancestors(graph, targets);
+    let needed = analysis::ancestors(graph, targets);
     let layered = model.layered(targets, shapes)?;
     let has_map = |value: ValueId| {
         layered.map(value).is_some_and(|map| matches!(map.shape(), &[_, _, h, w] if h * w > 1))
@@ -96,14 +63,20 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     let data = |value: &&ValueId| layered.axes(**value).is_some();
     match node.op.op_type() {
         "Conv" => true,
-        "Add" | "Sum" if node.inputs.iter().flatten().filter(data).count() > 1 => {
+        _ if node.op.is_sum() && node.inputs.iter().flatten().filter(data).count() > 1 => {
             let shape = |value: ValueId| layered.shape(value);
             let output = node.outputs.first().copied().flatten().and_then(shape);
             node.inputs.iter().flatten().all(|&value| shape(value) == output)
         }
         "Add" | "Mul" => normalizes_in_steps(graph, layered, node),
-        "Concat" if node.inputs.iter().flatten().filter(data).count() > 1 => joins_channels(layered, node),
-        op => NORMALIZES.contains(&op),
+        _ if node.op.concatenates() && node.inputs.iter().flatten().filter(data).count() > 1 => {
+            joins_channels(layered, node)
+        }
+        // Normalizations that networks of tokens have at the end of a map.
+        _ => matches!(
+            node.op.normalization(),
+            Some(Normalization::Layer | Normalization::RootMeanSquare | Normalization::Group)
+        ),
     }
 }
 
@@ -163,7 +136,7 @@ impl Reading<'_> {
         let mut readers = self.readers(value);
         match (readers.next(), readers.next()) {
             (Some((_, node)), None)
-                if [SAME_MAP, ACTIVATIONS].iter().any(|l| l.contains(&node.op.op_type())) =>
+                if node.op.normalization().is_some() || node.op.is_sum() || node.op.is_activation() =>
             {
                 node.outputs.first().copied().flatten()
             }
@@ -186,7 +159,7 @@ impl Reading<'_> {
             }
             let known = |input: &ValueId| functions.contains(input) || self.layered.is_constant(*input);
             let output = node.outputs.first().copied().flatten()?;
-            let by_element = node.op.by_element() || ACTIVATIONS.contains(&node.op.op_type());
+            let by_element = node.op.by_element() || node.op.is_activation();
             if !by_element || !inputs.all(known) {
                 break;
             }
@@ -220,8 +193,8 @@ impl Reading<'_> {
 mod tests {
     use super::*;
     use crate::card::Card;
+    use oneiro_net::graph::Attribute;
     use oneiro_net::graph::{Builder, Dim};
-    use oneiro_net::ops::Attribute;
     use oneiro_net::tensor::Tensor;
 
     /// A network that is being made.

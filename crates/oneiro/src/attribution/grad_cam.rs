@@ -5,11 +5,10 @@
 //! is max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each
 //! position for the centre of its share of the image, which layers without padding are off by a little.
 
-use oneiro_net::typed;
-use oneiro_net::{Graph, Rules, ValueId};
+use oneiro_net::analysis;
+use oneiro_net::{Rules, ValueId};
 
 use super::cam_layer;
-use super::cut::cut;
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::{Error, Result};
 use crate::objective_session::ObjectiveSession;
@@ -80,34 +79,22 @@ pub(crate) fn layer_gradient(
     let (model, objective) = (target.model, &target.objective);
     let terms = objective.terms();
     let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
-    let needed = typed::ancestors(&model.graph, &targets);
+    let needed = analysis::ancestors(&model.graph, &targets);
     let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
     if !is_needed && !targets.contains(&at) {
         return Err(Error::Settings(format!(
             "the objective {objective} does not depend on the layer \"{name}\"; choose one before it"
         )));
     }
-    let layers: Vec<&str> = terms.iter().map(|t| t.layer.as_str()).collect();
     let map = model.map_of(at, &shapes)?;
-    let shape = shape_of(&model.graph, at, &shapes)?;
-    let halves = cut(model, &layers, at, &shape, &shapes)?;
-    let one = std::slice::from_ref(objective);
-    let mut below = ObjectiveSession::new(&halves.below, one, &[at], shapes.clone(), false)?;
-    feed(&mut below, target, image);
-    below.forward();
-    let (shape, activations) = below.captured(0);
-    let (shape, activations, value) = (shape.to_vec(), activations.to_vec(), below.value(0));
-
-    let fed = shapes.len();
-    let shapes = shapes.into_iter().chain([shape.clone()]).collect();
-    let mut above = ObjectiveSession::new(&halves.above, one, &[], shapes, true)?;
-    feed(&mut above, target, image);
-    above.input_mut(fed).copy_from_slice(&activations);
-    above.forward();
-    above.seed(0, 1.0);
-    above.backward(&Rules::default());
-    let gradient = map.gather(above.input_gradient(fed));
-    Ok(LayerGradient { shape: map.shape().to_vec(), activations: map.gather(&activations), gradient, value })
+    let mut session = ObjectiveSession::at_layer(model, std::slice::from_ref(objective), at, shapes)?;
+    feed(&mut session, target, image);
+    session.forward();
+    let (activations, value) = (map.gather(session.captured(0).1), session.value(0));
+    session.seed(0, 1.0);
+    session.backward(&Rules::default());
+    let gradient = map.gather(session.inner_gradient());
+    Ok(LayerGradient { shape: map.shape().to_vec(), activations, gradient, value })
 }
 
 /// Whether there is a feature map before the objective that [`grad_cam`] would choose.
@@ -147,22 +134,7 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
 }
 
 fn feed(session: &mut ObjectiveSession, target: &AttributionTarget<'_>, image: &[f32]) {
-    for i in 0..session.inputs().len() {
-        match i == target.input {
-            true => target.preprocess.apply(image, session.input_mut(i)),
-            false => session.input_mut(i).fill(0.0),
-        }
-    }
-}
-
-/// The shape of a value for inputs of these shapes.
-fn shape_of(graph: &Graph, value: ValueId, shapes: &[Vec<usize>]) -> Result<Vec<usize>> {
-    let needed = typed::ancestors(graph, &[value]);
-    let facts = typed::infer(graph, shapes, &needed, |_, error| Err(error))?;
-    match &facts[value.index()] {
-        Some(fact) => Ok(fact.shape.clone()),
-        None => Err(Error::UnknownShape { name: graph.name(value).to_owned() }),
-    }
+    target.input.feed(session, 1, |_| image);
 }
 
 /// A map at another size, bilinearly.

@@ -16,7 +16,7 @@ pub fn gradient_x_input(
     settings: &Settings,
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
-    let baseline = settings.baseline.of(image, target.size(), &target.preprocess, settings.seed);
+    let baseline = settings.baseline.of(image, target.size(), &target.input.preprocess, settings.seed);
     let baseline_value = target.value(&baseline)?;
     let (mut values, value) = gradient_at(target, image, ReluRule::Exact, &mut |done| watch(done, 1))?;
     for (v, (x, b)) in values.iter_mut().zip(image.iter().zip(&baseline)) {

@@ -17,7 +17,7 @@ pub fn integrated_gradients(
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     let steps = settings.steps;
-    let baseline = settings.baseline.of(image, target.size(), &target.preprocess, settings.seed);
+    let baseline = settings.baseline.of(image, target.size(), &target.input.preprocess, settings.seed);
     let (value, baseline_value) = (target.value(image)?, target.value(&baseline)?);
     let mut total = vec![0.0f64; image.len()];
     target.gradients(

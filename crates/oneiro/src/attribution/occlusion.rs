@@ -19,7 +19,7 @@ pub fn occlusion(
     let (window, stride) = settings.windows(size);
     let rows = places(size[0], window[0], stride[0]);
     let columns = places(size[1], window[1], stride[1]);
-    let fill = settings.fill.of(image, size, &target.preprocess, settings.seed);
+    let fill = settings.fill.of(image, size, &target.input.preprocess, settings.seed);
     let plane = size[0] * size[1];
     let count = rows.len() * columns.len();
     // Calls with every run of pixels of a window.

@@ -4,10 +4,10 @@
 use oneiro_net::{ReluRule, Rules};
 
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::model::Model;
 use crate::objective::Objective;
 use crate::objective_session::ObjectiveSession;
-use crate::preprocess::Preprocess;
 
 /// Told of (passes done, passes in all); `false` ends the work.
 pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
@@ -20,10 +20,8 @@ const BATCH: usize = 4;
 pub struct AttributionTarget<'m> {
     pub(super) model: &'m Model,
     pub(super) objective: Objective,
-    pub(super) preprocess: Preprocess,
     /// The input that takes the image.
-    pub(super) input: usize,
-    size: [usize; 2],
+    pub(super) input: PictureInput,
     wanted: Option<[usize; 2]>,
     batch: usize,
     compiled: Vec<Compiled>,
@@ -42,19 +40,14 @@ impl<'m> AttributionTarget<'m> {
     /// If the model does not take single images, or the objective or the size does not fit it.
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
         objective.require_network_alone("an attribution")?;
-        let input = model.image_input()?;
-        model.check_colors(input)?;
-        let shapes = model.input_shapes(1, size)?;
-        model.check_picture(input, &shapes[input])?;
+        let input = PictureInput::of_photographs(model, &model.input_shapes(1, size)?)?;
         let terms = objective.terms();
         let read = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
         let apart = model.keeps_pictures_apart(&read, size);
         let mut target = Self {
             model,
             objective: objective.clone(),
-            preprocess: Preprocess::from_card(&model.card.input[input]),
             input,
-            size: [shapes[input][2], shapes[input][3]],
             wanted: size,
             batch: if apart { BATCH } else { 1 },
             compiled: Vec::new(),
@@ -65,7 +58,7 @@ impl<'m> AttributionTarget<'m> {
 
     /// Height and width of the images.
     pub fn size(&self) -> [usize; 2] {
-        self.size
+        self.input.extent.size()
     }
 
     /// The objective.
@@ -75,7 +68,7 @@ impl<'m> AttributionTarget<'m> {
 
     /// The objective on an image.
     pub fn value(&mut self, image: &[f32]) -> Result<f64> {
-        self.check(image)?;
+        self.input.check(image)?;
         Ok(self.values(1, |_, out| out.copy_from_slice(image), |_| true)?[0])
     }
 
@@ -84,13 +77,9 @@ impl<'m> AttributionTarget<'m> {
         self.model.input_shapes(batch, self.wanted)
     }
 
+    /// An error unless an image has as many values as the network takes.
     pub(super) fn check(&self, image: &[f32]) -> Result<()> {
-        let [h, w] = self.size;
-        if image.len() != 3 * h * w {
-            let (what, values) = ("the image".to_owned(), image.len());
-            return Err(Error::Values { what, values, needed: format!("3x{h}x{w}") });
-        }
-        Ok(())
+        self.input.check(image)
     }
 
     /// The objective on each of `count` images, which `write` gives by number.
@@ -127,9 +116,9 @@ impl<'m> AttributionTarget<'m> {
         watch: &mut dyn FnMut(usize) -> bool,
     ) -> Result<()> {
         let at = self.compile(rule.is_some(), if count == 1 { 1 } else { self.batch })?;
-        let Self { compiled, preprocess, input, size, objective, .. } = self;
+        let Self { compiled, input, objective, .. } = self;
         let Compiled { session, batch, .. } = &mut compiled[at];
-        let len = 3 * size[0] * size[1];
+        let len = input.extent.values();
         let (mut images, mut gradient) = (vec![0.0; *batch * len], vec![0.0; len]);
         for start in (0..count).step_by(*batch) {
             let filled = (*batch).min(count - start);
@@ -137,17 +126,7 @@ impl<'m> AttributionTarget<'m> {
                 write(start + e, image);
             }
             // Places that are left over keep what was there: entries of a batch do not know of each other.
-            for i in 0..session.inputs().len() {
-                let fed = session.input_mut(i);
-                if i != *input {
-                    fed.fill(0.0);
-                    continue;
-                }
-                let n = fed.len() / *batch;
-                for (image, fed) in images.chunks_exact(len).zip(fed.chunks_exact_mut(n)) {
-                    preprocess.apply(image, fed);
-                }
-            }
+            input.feed(session, *batch, |e| &images[e * len..][..len]);
             session.forward();
             let values: Vec<f64> = (0..filled).map(|e| session.value(e)).collect();
             if let Some(value) = values.iter().find(|v| !v.is_finite()) {
@@ -161,10 +140,7 @@ impl<'m> AttributionTarget<'m> {
             }
             for (e, &value) in values.iter().enumerate() {
                 if rule.is_some() {
-                    let all = session.input_gradient(*input);
-                    let n = all.len() / *batch;
-                    let image = &images[e * len..][..len];
-                    preprocess.adjoint(image, &all[e * n..][..n], &mut gradient);
+                    input.gradient(session, [e, *batch], &images[e * len..][..len], &mut gradient);
                 }
                 read(start + e, value, &gradient);
             }
@@ -208,12 +184,7 @@ pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Resu
     target.check(image)?;
     let shapes = target.shapes(1)?;
     let mut session = ObjectiveSession::new(model, &[Objective::logit(0)], &[logits], shapes, false)?;
-    for i in 0..session.inputs().len() {
-        match i == target.input {
-            true => target.preprocess.apply(image, session.input_mut(i)),
-            false => session.input_mut(i).fill(0.0),
-        }
-    }
+    target.input.feed(&mut session, 1, |_| image);
     session.forward();
     let logits = session.captured(0).1;
     if logits.iter().any(|x| !x.is_finite()) {

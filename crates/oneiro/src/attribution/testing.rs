@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use oneiro_net::graph::{Attribute, Attributes, build};
 use oneiro_net::graph::{Dim, Input, Node, Value};
-use oneiro_net::ops::{Attribute, Attributes, build};
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{Graph, ValueId};
 
@@ -35,7 +35,6 @@ impl Builder {
                 opset: 17,
                 notes: vec![],
                 metadata: Default::default(),
-                used: Default::default(),
             },
         }
     }

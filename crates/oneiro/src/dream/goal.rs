@@ -3,16 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oneiro_net::{CpuSession, Plan, Request, Session};
+use oneiro_net::{CpuSession, Request, Session};
 
 use super::planes::resize;
 use oneiro_image::Image;
 
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::model::{Model, Target, View};
 use crate::objective::Objective;
 use crate::objective::measure::guide::Guide as Features;
-use crate::preprocess::Preprocess;
 
 /// What a dream makes more of.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub(super) struct Guided {
 
 impl Guided {
     /// Captures the guide's features; `fixed` is the size of a network that takes no other.
-    pub fn new(model: &Model, guide: &Guide, input: usize, fixed: Option<[usize; 2]>) -> Result<Self> {
+    pub fn new(model: &Model, guide: &Guide, fixed: Option<[usize; 2]>) -> Result<Self> {
         let Image { height, width, .. } = guide.image;
         let longest = height.max(width);
         let size = fixed.unwrap_or([height, width].map(|n| match longest {
@@ -72,7 +72,8 @@ impl Guided {
         let pixels = resize(&guide.image.data, [height, width], size);
         let names: Vec<&str> = guide.layers.iter().map(|(layer, _)| layer.as_str()).collect();
         let mut session = compile(model, &names, size, false)?;
-        feed(model, &mut session, input, &pixels);
+        let shapes: Vec<Vec<usize>> = session.plan().inputs.iter().map(|i| i.shape.clone()).collect();
+        PictureInput::of_photographs(model, &shapes)?.feed(&mut session, 1, |_| &pixels);
         session.forward();
         let layers = guide.layers.iter().enumerate().map(|(i, (layer, weight))| {
             let channels = channels(&session, i, layer)?;
@@ -113,7 +114,7 @@ fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) ->
     let values = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
     let (graph, targets) = model.viewed(&values, &shapes)?;
     let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
-    let plan = Plan::compile(&graph, &request).map_err(|error| {
+    let plan = model.compile(&graph, &request).map_err(|error| {
         let values: Vec<_> = values.iter().map(|target| target.value).collect();
         model.explained(error, &values)
     })?;
@@ -126,16 +127,5 @@ fn channels(session: &CpuSession, target: usize, layer: &str) -> Result<usize> {
         ref shape => Err(Error::Unit(format!(
             "layer \"{layer}\" has shape {shape:?}, not one image with channels; a guide needs such a layer"
         ))),
-    }
-}
-
-/// Writes a picture (RGB in 0–1) into one input and zeros into all others.
-fn feed(model: &Model, session: &mut CpuSession, input: usize, pixels: &[f32]) {
-    for i in 0..session.plan().inputs.len() {
-        let data = session.input_mut(i);
-        match i == input {
-            true => Preprocess::from_card(&model.card.input[input]).apply(pixels, data),
-            false => data.fill(0.0),
-        }
     }
 }

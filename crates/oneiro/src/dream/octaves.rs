@@ -27,7 +27,7 @@ impl Dream<'_> {
             mask.fit(self.sizes[self.sizes.len() - 1], size);
         }
         let current = Some(&self.network);
-        let (network, axes) = fit(self.model, &self.preset, &self.prepared, self.input, size, current)?;
+        let (network, axes) = fit(self.model, &self.preset, &self.prepared, size, current)?;
         if let Some(network) = network {
             self.network = network;
         }
@@ -88,20 +88,19 @@ pub(super) fn fit(
     model: &Model,
     preset: &DreamPreset,
     prepared: &PreparedGoal,
-    input: usize,
     size: [usize; 2],
     current: Option<&Network>,
 ) -> Result<(Option<Network>, [Axis; 2])> {
     let network = |size: [usize; 2]| match current {
         Some(current) if current.size == size => Ok(None),
-        _ => Network::new(model, prepared, input, size).map(Some),
+        _ => Network::new(model, prepared, size).map(Some),
     };
     let axes = size.map(|n| Axis::free(n, preset.tile, preset.overlap));
     let error = match network([axes[0].tile, axes[1].tile]) {
         Err(Error::Network(error)) => error,
         network => return Ok((network?, axes)),
     };
-    let own = network::own_size(model, input)?;
+    let own = network::own_size(model)?;
     match network(own) {
         Ok(network) => {
             let fixed = |i: usize| Axis::fixed(size[i], own[i], preset.overlap);

@@ -20,6 +20,10 @@ impl Dream<'_> {
         if self.finished() {
             return Ok(self.value());
         }
+        self.model.threads().run(|| self.advance())
+    }
+
+    fn advance(&mut self) -> Result<f64> {
         let mut draw = |axis: &Axis| {
             let reach = axis.roll(self.preset.jitter) as i32;
             self.roll.range_i32(-reach, reach)

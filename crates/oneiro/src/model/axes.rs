@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use oneiro_net::analysis;
 use oneiro_net::axes::{self, Axes, FeatureMap, Followed};
-use oneiro_net::ops::Fact;
+use oneiro_net::graph::Fact;
 use oneiro_net::plan::{self, Request};
-use oneiro_net::typed;
 use oneiro_net::{Graph, ValueId};
 
 use crate::card::{Card, InputKind, TensorLayout};
@@ -115,7 +115,7 @@ impl Model {
     /// # Errors
     /// If axes are stated for a layer that does not exist, or that do not fit it.
     pub fn layered(&self, values: &[ValueId], shapes: &[Vec<usize>]) -> Result<Layered> {
-        let needed = typed::ancestors(&self.graph, values);
+        let needed = analysis::ancestors(&self.graph, values);
         self.layered_where(&needed, shapes)
     }
 
@@ -128,7 +128,7 @@ impl Model {
     }
 
     fn layered_where(&self, needed: &[bool], shapes: &[Vec<usize>]) -> Result<Layered> {
-        let facts = typed::infer(&self.graph, shapes, needed, |_, _| Ok(()))?;
+        let facts = analysis::infer(&self.graph, shapes, needed, |_, _| Ok(()))?;
         let batch = self.batch(shapes);
         let mut stated = self.stated_axes.clone();
         for (i, (input, shape)) in self.graph.inputs.iter().zip(shapes).enumerate() {
@@ -244,7 +244,7 @@ impl Model {
     pub fn keeps_pictures_apart(&self, values: &[ValueId], size: Option<[usize; 2]>) -> bool {
         const PAIR: usize = 2;
         let Ok(shapes) = self.input_shapes(PAIR, size) else { return true };
-        let needed = typed::ancestors(&self.graph, values);
+        let needed = analysis::ancestors(&self.graph, values);
         let Ok(layered) = self.layered(values, &shapes) else { return true };
         let computed = |value: &ValueId| layered.shape(*value).is_some();
         !values.iter().all(computed)
@@ -264,7 +264,7 @@ impl Model {
             (None, Some(shape)) => Err(self.unknown_channels(&layered, value, &shape)),
             (None, None) => {
                 // The error of the node that cannot be computed.
-                typed::Typed::new(&self.graph, shapes, &[value])?;
+                plan::accepts(&self.graph, &Request::of_shapes(shapes.to_vec(), vec![value]))?;
                 Err(Error::UnknownShape { name: self.graph.name(value).to_owned() })
             }
         }

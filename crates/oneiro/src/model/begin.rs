@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oneiro_net::front::{Blocked, cut_at, dims_from_readers, known_dims};
+use oneiro_net::beginning::{Blocked, cut_at, dims_from_readers, known_dims};
 use oneiro_net::graph::Dim;
 use oneiro_net::tensor::DType;
 use oneiro_net::{Graph, ValueId};
@@ -158,11 +158,9 @@ impl Model {
     pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
         let blocked = match &error {
             oneiro_net::Error::Unsupported { .. } => true,
-            oneiro_net::Error::Node { node, why, .. } => {
+            oneiro_net::Error::Shape { node, why, .. } | oneiro_net::Error::Node { node, why, .. } => {
                 let is_missing = |n: &oneiro_net::graph::Node| {
-                    n.name == *node
-                        && n.op.as_any().is::<oneiro_net::ops::Unsupported>()
-                        && !n.inputs.is_empty()
+                    n.name == *node && !n.op.is_supported() && !n.inputs.is_empty()
                 };
                 why.contains("the data") || self.graph.nodes.iter().any(is_missing)
             }
@@ -171,7 +169,7 @@ impl Model {
         // Where these values cannot be reached at all, the way to most others is said.
         let begin = |targets: &[ValueId]| self.beginning(targets, Some(&error));
         match blocked.then(|| begin(targets).or_else(|| begin(&[]))).flatten() {
-            Some(begin_at) => Error::Blocked { error, begin_at },
+            Some(begin_at) => Error::Blocked { error: Box::new(error), begin_at },
             None => error.into(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oneiro_net::front::fixed_input;
+use oneiro_net::beginning::fixed_input;
 use oneiro_net::tensor::DType;
 
 use super::{InputError, Model};

@@ -7,7 +7,8 @@
 
 use std::sync::OnceLock;
 
-use oneiro_net::{Graph, ValueId, ops};
+use oneiro_net::graph::Facts;
+use oneiro_net::{Graph, ValueId};
 
 use super::Model;
 use crate::error::Result;
@@ -170,11 +171,11 @@ fn scalar(graph: &Graph, value: ValueId) -> Option<f32> {
     }
     let node = &graph.nodes[graph.producer(value)?];
     if node.op.op_type() == "Constant" {
-        let facts = node.op.infer(ops::Facts(&[])).ok()?;
+        let facts = node.op.infer(Facts(&[])).ok()?;
         return one(facts.first()?.value.as_ref()?);
     }
     let first = node.inputs.first().copied().flatten()?;
-    CHANGES_NO_NUMBER.contains(&node.op.op_type()).then(|| scalar(graph, first))?
+    node.op.keeps_numbers().then(|| scalar(graph, first))?
 }
 
 /// Whether a value is part of the file, not computed from the network's input.
@@ -182,24 +183,9 @@ fn is_constant(graph: &Graph, value: ValueId) -> bool {
     graph.values[value.index()].constant.is_some() || matches!(op_type(graph, value), "Constant")
 }
 
-/// Operators that change no number of a row of scores.
-const CHANGES_NO_NUMBER: &[&str] = &[
-    "Cast",
-    "CastLike",
-    "Identity",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Dropout",
-    "QuantizeLinear",
-    "DequantizeLinear",
-];
-
 /// The value before operators that change no number.
 fn stripped(graph: &Graph, mut value: ValueId) -> ValueId {
-    while CHANGES_NO_NUMBER.contains(&op_type(graph, value)) {
+    while graph.producer(value).is_some_and(|i| graph.nodes[i].op.keeps_numbers()) {
         match operand(graph, value, 0) {
             Some(before) => value = before,
             None => break,

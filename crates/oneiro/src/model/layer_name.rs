@@ -17,7 +17,11 @@ const NEAREST: usize = 5;
 /// [`Error::Layer`] with the nearest names.
 pub fn resolve_layer(graph: &Graph, card: &Card, name: &str) -> Result<ValueId> {
     let short: Vec<(&str, &str)> = card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    let unknown = |error| Error::Layer { name: name.to_owned(), nearest: nearest(graph, card, name), error };
+    let unknown = |error| Error::Layer {
+        name: name.to_owned(),
+        nearest: nearest(graph, card, name),
+        error: Box::new(error),
+    };
     Names::new(graph, &short).resolve(name).map_err(unknown)
 }
 

@@ -2,10 +2,8 @@
 //! width instead.
 
 use oneiro_net::ValueId;
-use oneiro_net::front::{View, viewed_input};
+use oneiro_net::beginning::{View, viewed_input};
 use oneiro_net::graph::{Dim, Graph, Node};
-use oneiro_net::ops::movement::Movement;
-use oneiro_net::ops::view::View as ViewOp;
 use oneiro_net::tensor::Tensor;
 
 use super::{AxesProblem, InputError, Model};
@@ -141,9 +139,9 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, rank: usize, depth: usi
     let next = || evidence(graph, node.outputs.first().copied().flatten()?, rank, depth);
     match node.op.op_type() {
         "Unsqueeze" => {
-            let axes = match node.op.as_any().downcast_ref::<ViewOp>()? {
-                ViewOp::Unsqueeze(Some(axes)) => axes.clone(),
-                _ => ints(1)?,
+            let axes = match node.op.unsqueezed_axes()? {
+                Some(axes) => axes.to_vec(),
+                None => ints(1)?,
             };
             let result = (rank + axes.len()) as i64;
             let mut axes: Vec<usize> = axes
@@ -162,10 +160,7 @@ fn by_reader(graph: &Graph, node: &Node, value: ValueId, rank: usize, depth: usi
         }
         "Reshape" => ints(1).map(Evidence::Reshaped),
         "Flatten" => Some(Evidence::Flattened),
-        "Transpose" => match node.op.as_any().downcast_ref::<Movement>()? {
-            Movement::Transpose(Some(order)) => Some(Evidence::Moved(order.clone())),
-            _ => None,
-        },
+        "Transpose" => node.op.permutation().map(|order| Evidence::Moved(order.to_vec())),
         "Conv" | "ConvTranspose" | "MatMul" | "Gemm" | "LSTM" | "GRU" | "RNN" | "MaxPool" | "AveragePool" => {
             Some(Evidence::NoPicture)
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim};
-use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{Graph, Rules, ValueId};
 
@@ -258,7 +258,7 @@ fn the_error_of_a_front_that_cannot_be_run_names_where_to_begin() {
     let conv = net.node("Conv", "conv", &[scaled, w], vec![]).unwrap();
     let mut graph = net.finish(&[conv]);
     graph.nodes[0].op =
-        std::sync::Arc::new(oneiro_net::ops::Unsupported { op_type: "Loop".into(), why: None });
+        std::sync::Arc::new(oneiro_net::graph::Unsupported { op_type: "Loop".into(), why: None });
     let model = Model::new(graph.clone(), Card::parse("[[input]]\nname = \"x\"").unwrap()).unwrap();
     let objective = [Objective::channel("conv", 1)];
     let error = ObjectiveSession::new(&model, &objective, &[], vec![vec![1, 8, 8, 3]], true).err().unwrap();

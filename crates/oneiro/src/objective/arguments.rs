@@ -64,7 +64,7 @@ impl<'a> Taken<'a, '_> {
 
     /// A name that means nothing.
     fn unknown<T>(&self, name: LookupError) -> Result<T, Fault> {
-        Err(Fault { why: format!("{}: {name}", self.name), name: Some(name) })
+        Err(Fault { why: format!("{}: {name}", self.name), name: Some(Box::new(name)) })
     }
 
     fn next(&mut self, what: &str) -> Result<&'a str, Fault> {

@@ -25,7 +25,7 @@ pub struct ExpressionError {
     /// The fault, and its place.
     pub why: String,
     /// The name that means nothing, if that is what is wrong.
-    pub name: Option<LookupError>,
+    pub name: Option<Box<LookupError>>,
 }
 
 /// Terms and operators beyond which an expression is taken for a mistake.
@@ -33,14 +33,6 @@ const MAX_PARTS: usize = 1000;
 
 /// Nesting beyond which an expression is taken for a mistake.
 const MAX_DEPTH: usize = 64;
-
-/// A name in quotes if it needs them.
-pub(super) fn quote(name: &str) -> String {
-    let plain = !name.is_empty()
-        && !name.contains([',', '(', ')', '"', ':', '+', '*', '=', '[', ']'])
-        && !name.contains(char::is_whitespace);
-    if plain { name.to_owned() } else { format!("\"{name}\"") }
-}
 
 impl FromStr for Objective {
     type Err = ExpressionError;
@@ -261,7 +253,9 @@ mod tests {
         assert_eq!(o.to_string(), "logit(1) - 2*prob(277) + logit(7)");
         let unknown = parse("logit(dogfish)").unwrap_err();
         assert_eq!(unknown.why, "logit: no class dogfish");
-        assert!(matches!(unknown.name, Some(LookupError::Class { name, .. }) if name == "dogfish"));
+        assert!(
+            matches!(unknown.name.as_deref(), Some(LookupError::Class { name, .. }) if name == "dogfish")
+        );
         assert!("logit(goldfish)".parse::<Objective>().unwrap_err().why.contains("whole number"));
     }
 

@@ -6,7 +6,7 @@ use crate::objective::LookupError;
 #[derive(Debug)]
 pub(super) struct Fault {
     pub why: String,
-    pub name: Option<LookupError>,
+    pub name: Option<Box<LookupError>>,
 }
 
 impl From<String> for Fault {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::objective::expression::quote;
+use crate::objective::quote::quote;
 use crate::objective::{Reference, TermError};
 
 /// Where in space a neuron lies.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::objective::expression::quote;
+use crate::objective::quote::quote;
 use crate::objective::{ExpressionError, Objective, Position};
 
 /// What of the network a unit is.

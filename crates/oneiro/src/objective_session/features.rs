@@ -6,9 +6,9 @@ use oneiro_net::{CpuSession, Session};
 
 use crate::card::{InputKind, TensorLayout};
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::model::Model;
 use crate::objective::{Objective, Reference, Term};
-use crate::preprocess::Preprocess;
 
 /// Activations of pictures: one entry's, by target.
 pub(super) struct Features {
@@ -66,25 +66,14 @@ fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usi
             images.len()
         )));
     };
-    let shape = session.plan().inputs[input].shape.clone();
-    if model.card.layout == TensorLayout::Nhwc && shape.get(1) != Some(&model.card.input[input].channels()) {
+    let shapes: Vec<Vec<usize>> = session.plan().inputs.iter().map(|i| i.shape.clone()).collect();
+    let raw = model.card.layout == TensorLayout::Nhwc
+        && shapes[input].get(1) != Some(&model.card.input[input].channels());
+    if raw {
         return Err(fail("it cannot be given to a raw input with channels last".into()));
     }
-    model.check_picture(input, &shape)?;
-    let preprocess = Preprocess::from_card(&model.card.input[input]);
-    let (image, wanted) = (picture.image.as_ref(), preprocess.channels());
-    let (channels, height, width) = (image.channels, image.height, image.width);
-    if channels != wanted {
-        return Err(fail(format!("it has {channels} channels, {wanted} are needed")));
-    }
-    if [height, width] != shape[2..] {
-        return Err(fail(format!("it is {height}x{width}, the network sees {}x{}", shape[2], shape[3])));
-    }
-    for i in 0..session.plan().inputs.len() {
-        session.input_mut(i).fill(0.0);
-    }
-    let data = session.input_mut(input);
-    let n = data.len() / batch.max(1);
-    data.chunks_exact_mut(n.max(1)).for_each(|entry| preprocess.apply(image.colors(), entry));
+    let input = PictureInput::new(model, input, &shapes)?;
+    input.check_picture(&picture.name, &picture.image)?;
+    input.feed(session, batch, |_| picture.image.colors());
     Ok(())
 }

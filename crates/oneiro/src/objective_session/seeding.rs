@@ -17,19 +17,19 @@ impl ObjectiveSession {
     /// use oneiro::objective_session::ObjectiveSession;
     ///
     /// let layer = model.resolve("fire4")?;
-    /// let mut probe = ObjectiveSession::new(model, &[], &[layer], model.input_shapes(1, None)?, true)?;
-    /// probe.input_mut(0).copy_from_slice(image);
-    /// probe.forward();
+    /// let mut session = ObjectiveSession::new(model, &[], &[layer], model.input_shapes(1, None)?, true)?;
+    /// session.input_mut(0).copy_from_slice(image);
+    /// session.forward();
     /// // The gradient of the sum of all activations' fourth powers.
-    /// let (activations, gradient) = probe.seed_captured(0)?;
+    /// let (activations, gradient) = session.seed_captured(0)?;
     /// gradient.iter_mut().zip(activations).for_each(|(g, a)| *g += 4.0 * a.powi(3));
-    /// probe.backward(&Default::default());
-    /// Ok(probe.input_gradient(0).to_vec())
+    /// session.backward(&Default::default());
+    /// Ok(session.input_gradient(0).to_vec())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// If no value was captured under this index, the probe was made without gradients, or the value depends on no input.
+    /// If no value was captured under this index, the session was made without gradients, or the value depends on no input.
     pub fn seed_captured(&mut self, index: usize) -> Result<(&[f32], &mut [f32])> {
         if index >= self.captured {
             return Err(Error::Settings(format!(
@@ -40,7 +40,7 @@ impl ObjectiveSession {
         let target = &self.plan().targets[index];
         if !target.has_seed() {
             return Err(Error::Settings(format!(
-                "no gradient runs back from \"{}\": the probe was made without gradients, or no input leads there",
+                "no gradient runs back from \"{}\": the session was made without gradients, or no input leads there",
                 target.name
             )));
         }

@@ -7,9 +7,10 @@
 use super::{Param, Work, check_image};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use std::ops::Range;
 
-/// Colour and transparency, `[C + 1, H, W]`: α is the last channel. The parameters are those of the colour, then
+/// Colour and transparency, one channel more than the colour has: α is the last channel. The parameters are those of the colour, then
 /// those of α.
 #[derive(Debug)]
 pub struct WithAlpha {
@@ -18,16 +19,16 @@ pub struct WithAlpha {
 }
 
 impl WithAlpha {
-    /// `alpha` makes one plane of the colour's height and width.
+    /// `alpha` makes one channel of the colour's frames, height and width.
     ///
     /// # Errors
     ///
     /// If the sizes differ, `alpha` has several channels, or it shares parameters among a batch.
     pub fn new(color: Box<dyn Param>, alpha: Box<dyn Param>) -> Result<WithAlpha> {
-        let ([_, height, width], of_alpha) = (color.shape(), alpha.shape());
-        if of_alpha != [1, height, width] {
+        let (plane, of_alpha) = (color.extent().with_channels(1), alpha.extent());
+        if of_alpha != plane {
             return Err(Error::Settings(format!(
-                "transparency of shape {of_alpha:?} for a picture of {height}x{width}; it needs one channel of that size"
+                "transparency of {of_alpha} values for a picture whose channels have {plane}; it needs one channel like these"
             )));
         }
         if !alpha.shared().is_empty() {
@@ -41,7 +42,7 @@ impl WithAlpha {
 
     /// How many values of the image are colour.
     fn colored(&self) -> usize {
-        self.color.shape().iter().product()
+        self.color.extent().values()
     }
 }
 
@@ -50,9 +51,9 @@ impl Param for WithAlpha {
         self.color.len() + self.alpha.len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        let [channels, height, width] = self.color.shape();
-        [channels + 1, height, width]
+    fn extent(&self) -> Extent {
+        let color = self.color.extent();
+        color.with_channels(color.channels + 1)
     }
 
     fn shared(&self) -> Range<usize> {
@@ -66,7 +67,7 @@ impl Param for WithAlpha {
     }
 
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape());
+        check_image(image, self.extent());
         let (color, alpha) = image.split_at(self.colored());
         let mut params = self.color.from_image(color)?;
         params.extend(self.alpha.from_image(alpha)?);

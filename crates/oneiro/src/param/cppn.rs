@@ -6,12 +6,13 @@
 //! have the variance 1) and as fast along the other; (0, 0) is the centre. A hidden layer's u = atan(W·h + b)
 //! is handed on twice, as u/0.67 and as u²/0.6; the last layer's values pass a sigmoid.
 //!
-//! A network belongs to no resolution: [`Cppn::with_shape`] shows the same weights at another.
+//! A network belongs to no resolution: [`Cppn::with_size`] shows the same weights at another.
 
-use super::{Param, Work, normal_numbers};
+use super::{Param, Work, check_still, normal_numbers};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 mod kernels;
@@ -57,19 +58,21 @@ struct Layer {
 /// The weights of a network over (x, y).
 #[derive(Debug, Clone)]
 pub struct Cppn {
-    shape: [usize; 3],
+    extent: Extent,
     options: CppnOptions,
     layers: Vec<Layer>,
     len: usize,
 }
 
 impl Cppn {
-    /// A network that makes `[C, H, W]` images.
+    /// A network that makes stills.
     ///
     /// # Errors
     ///
     /// Unless there are 1 to 64 hidden layers of 1 to 1024 units.
-    pub fn new(shape: [usize; 3], options: CppnOptions) -> Result<Cppn> {
+    pub fn new(extent: impl Into<Extent>, options: CppnOptions) -> Result<Cppn> {
+        let extent = extent.into();
+        check_still("cppn", extent)?;
         if !(1..=MAX_LAYERS).contains(&options.layers) || !(1..=MAX_HIDDEN).contains(&options.hidden) {
             return Err(Error::out_of_range(
                 "the size of the CPPN",
@@ -77,26 +80,27 @@ impl Cppn {
                 format!("1 to {MAX_LAYERS} of 1 to {MAX_HIDDEN}"),
             ));
         }
-        assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
+        assert!(!extent.is_empty(), "an image of {extent} has no pixels");
         let (mut layers, mut len) = (Vec::new(), 0);
         for at in 0..=options.layers {
             let inputs = if at == 0 { 2 } else { 2 * options.hidden };
-            let outputs = if at == options.layers { shape[0] } else { options.hidden };
+            let outputs = if at == options.layers { extent.channels } else { options.hidden };
             let biases = len + inputs * outputs;
             layers.push(Layer { inputs, outputs, weights: len, biases });
             len = biases + outputs;
         }
-        Ok(Cppn { shape, options, layers, len })
+        Ok(Cppn { extent, options, layers, len })
     }
 
     /// The same network at another height and width: its parameters are the same.
-    pub fn with_shape(&self, [height, width]: [usize; 2]) -> Cppn {
-        assert!(height > 0 && width > 0, "an image of {height}x{width} has no pixels");
-        Cppn { shape: [self.shape[0], height, width], ..self.clone() }
+    pub fn with_size(&self, size: [usize; 2]) -> Cppn {
+        let extent = self.extent.with_size(size);
+        assert!(!extent.is_empty(), "an image of {extent} has no pixels");
+        Cppn { extent, ..self.clone() }
     }
 
     fn pixels(&self) -> usize {
-        self.shape[1] * self.shape[2]
+        self.extent.plane()
     }
 
     /// Pixels of each task: whole blocks.
@@ -117,7 +121,7 @@ impl Cppn {
 
     /// Writes x and y of the pixels from `start` on.
     fn coordinates(&self, start: usize, count: usize, scratch: &mut Scratch) {
-        let [_, height, width] = self.shape;
+        let [height, width] = self.extent.size();
         let longest = (height.max(width) - 1).max(1) as f64;
         let unit = 2.0 * 3.0f64.sqrt() / longest;
         let along = |at: usize, len: usize| (unit * (at as f64 - (len - 1) as f64 / 2.0)) as f32;
@@ -133,8 +137,8 @@ impl Param for Cppn {
         self.len
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     /// Weights are normal with the variance 1/inputs, biases 0; the last layer is 0, so that the first image
@@ -160,7 +164,7 @@ impl Param for Cppn {
 
     fn image(&self, params: &[f32], _work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len, "the weights of a network");
-        let (channels, pixels, share) = (self.shape[0], self.pixels(), self.share());
+        let (channels, pixels, share) = (self.extent.channels, self.pixels(), self.share());
         // Parts of each channel's plane, by task.
         let mut parts: Vec<Vec<&mut [f32]>> = (0..self.tasks()).map(|_| Vec::new()).collect();
         for plane in out.chunks_exact_mut(pixels) {
@@ -183,7 +187,7 @@ impl Param for Cppn {
     /// Runs the network again, block by block: to keep all activations of a picture would take more time than
     /// to compute them.
     fn adjoint(&self, params: &[f32], _work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
-        let (channels, pixels) = (self.shape[0], self.pixels());
+        let (channels, pixels) = (self.extent.channels, self.pixels());
         let mut sums: Vec<Vec<f32>> = (0..self.tasks()).map(|_| Vec::new()).collect();
         parallel::each(sums.iter_mut(), |task, sum| {
             let mut scratch = Scratch::new(&self.layers);
@@ -239,14 +243,14 @@ mod tests {
         let param = Cppn::new([3, 4, 4], CppnOptions::default()).unwrap();
         let start = checks::start_of(&param, 0);
         assert_eq!(checks::image_of(&param, &start), [0.5; 48]);
-        assert_eq!(checks::image_of(&param.with_shape([1, 3]), &start), [0.5; 9]);
+        assert_eq!(checks::image_of(&param.with_size([1, 3]), &start), [0.5; 9]);
     }
 
     #[test]
     fn the_same_weights_show_the_same_picture_at_another_size() {
         let param = Cppn::new([2, 3, 5], CppnOptions { layers: 2, hidden: 6 }).unwrap();
         let params = normal_numbers(&mut Stream::new(2, 0), param.len(), 0.0, 0.7);
-        let (small, large) = (param.with_shape([5, 9]), param.with_shape([9, 17]));
+        let (small, large) = (param.with_size([5, 9]), param.with_size([9, 17]));
         let (a, b) = (checks::image_of(&small, &params), checks::image_of(&large, &params));
         for channel in 0..2 {
             for at in 0..45 {

@@ -6,6 +6,7 @@
 
 use super::{Param, Squash, Work, check_image, normal_numbers};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 /// Numerator of the limit of Glorot's uniform distribution (Glorot & Bengio 2010, equation 16), Keras' default
@@ -32,21 +33,21 @@ impl Default for DenseOptions {
     }
 }
 
-/// The weights `[C·H·W]` of a layer with one input, then its biases.
+/// The weights of a layer with one input, one a value of the image; then its biases.
 #[derive(Debug, Clone)]
 pub struct Dense {
-    shape: [usize; 3],
+    extent: Extent,
     options: DenseOptions,
 }
 
 impl Dense {
-    /// The layer that makes a `[C, H, W]` image.
-    pub fn new(shape: [usize; 3], options: DenseOptions) -> Dense {
-        Dense { shape, options }
+    /// The layer that makes an image of this extent.
+    pub fn new(extent: impl Into<Extent>, options: DenseOptions) -> Dense {
+        Dense { extent: extent.into(), options }
     }
 
     fn outputs(&self) -> usize {
-        self.shape.iter().product()
+        self.extent.values()
     }
 }
 
@@ -55,8 +56,8 @@ impl Param for Dense {
         self.outputs() * if self.options.bias { 2 } else { 1 }
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -71,7 +72,7 @@ impl Param for Dense {
 
     /// All of the image becomes weights; the biases are 0.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         let mut params = image.to_vec();
         self.options.squash.unapply(&mut params);
         params.resize(self.len(), 0.0);

@@ -10,11 +10,12 @@
 //! where irfft2 is normalised by 1/(H·W) and M mixes the channels ([`Mixing`]).
 
 use super::colors::Colors;
-use super::spectrum::{Axis, Spectrum, natural_decay};
 use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::color::{Decorrelate, Mixing};
 use crate::error::Result;
 use crate::rng::Stream;
+use crate::spectrum::{Axis, Spectrum, natural_decay};
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,45 +52,51 @@ impl Default for FourierOptions {
     }
 }
 
-/// A half spectrum for each channel.
+/// A half spectrum for each plane: for each channel of a still, for each frame of each channel of a clip.
 #[derive(Clone)]
 pub struct Fourier {
-    shape: [usize; 3],
+    extent: Extent,
     options: FourierOptions,
     colors: Colors,
     spectrum: Spectrum,
 }
 
 impl Fourier {
-    /// The half spectrum of a `[C, H, W]` image. Any H and W of 1 or more; both may be odd.
+    /// The half spectra of an image of this extent. Any H and W of 1 or more; both may be odd.
     ///
     /// # Errors
     ///
     /// If the colours are to be decorrelated by data that `sources` does not have for C channels.
-    pub fn new(shape: [usize; 3], options: FourierOptions, sources: &ParamSources) -> Result<Fourier> {
-        let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
-        Ok(Fourier::with_colors(shape, options, colors))
+    pub fn new(
+        extent: impl Into<Extent>,
+        options: FourierOptions,
+        sources: &ParamSources,
+    ) -> Result<Fourier> {
+        let extent = extent.into();
+        let colors = Colors::new(extent.channels, options.decorrelate, options.squash, sources)?;
+        Ok(Fourier::with_colors(extent, options, colors))
     }
 
     /// The same with this colour matrix; `options.decorrelate` is not looked at.
-    pub fn with_mixing(shape: [usize; 3], options: FourierOptions, mixing: Mixing) -> Fourier {
-        assert_eq!(mixing.channels(), shape[0], "the colour matrix must fit the channels");
-        Fourier::with_colors(shape, options, Colors::of_photographs(mixing, options.squash))
+    pub fn with_mixing(extent: impl Into<Extent>, options: FourierOptions, mixing: Mixing) -> Fourier {
+        let extent = extent.into();
+        assert_eq!(mixing.channels(), extent.channels, "the colour matrix must fit the channels");
+        Fourier::with_colors(extent, options, Colors::of_photographs(mixing, options.squash))
     }
 
-    pub(super) fn with_colors(shape: [usize; 3], options: FourierOptions, colors: Colors) -> Fourier {
-        let [channels, height, width] = shape;
-        assert!(channels > 0 && height > 0 && width > 0, "an image of shape {shape:?} has no pixels");
-        let scale = scale([height, width], options.decay, options.divisor);
-        Fourier { shape, options, colors, spectrum: Spectrum::new(height, width, scale) }
+    pub(super) fn with_colors(extent: Extent, options: FourierOptions, colors: Colors) -> Fourier {
+        assert!(!extent.is_empty(), "an image of {extent} has no pixels");
+        let scale = scale(extent.size(), options.decay, options.divisor);
+        Fourier { extent, options, colors, spectrum: Spectrum::new(extent.height, extent.width, scale) }
     }
 
-    fn planes(&self) -> usize {
-        self.shape[1] * self.shape[2]
+    /// Pixels of a plane.
+    fn plane(&self) -> usize {
+        self.extent.plane()
     }
 
-    /// Parameters of one channel.
-    fn channel_len(&self) -> usize {
+    /// Parameters of one plane.
+    fn plane_len(&self) -> usize {
         2 * self.spectrum.len()
     }
 }
@@ -97,7 +104,7 @@ impl Fourier {
 impl fmt::Debug for Fourier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fourier")
-            .field("shape", &self.shape)
+            .field("extent", &self.extent)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -105,11 +112,11 @@ impl fmt::Debug for Fourier {
 
 impl Param for Fourier {
     fn len(&self) -> usize {
-        self.shape[0] * self.channel_len()
+        self.extent.planes() * self.plane_len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -117,13 +124,13 @@ impl Param for Fourier {
     }
 
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         let mut image = image.to_vec();
         self.colors.unapply(&mut image);
         let mut params = vec![0.0; self.len()];
-        let mut work = self.work();
+        let mut work = self.spectrum.work();
         for (plane, params) in
-            image.chunks_exact_mut(self.planes()).zip(params.chunks_exact_mut(self.channel_len()))
+            image.chunks_exact_mut(self.plane()).zip(params.chunks_exact_mut(self.plane_len()))
         {
             self.spectrum.parameters_of(plane, &mut work, params);
         }
@@ -131,15 +138,13 @@ impl Param for Fourier {
     }
 
     fn work(&self) -> Work {
-        Work { image: vec![0.0; self.shape.iter().product()], ..self.spectrum.work() }
+        Work { image: vec![0.0; self.extent.values()], spectrum: self.spectrum.work(), ..Work::default() }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
-        assert_eq!(params.len(), self.len(), "the spectrum of an image of {:?}", self.shape);
-        for (plane, params) in
-            out.chunks_exact_mut(self.planes()).zip(params.chunks_exact(self.channel_len()))
-        {
-            self.spectrum.to_plane(params, work, plane);
+        assert_eq!(params.len(), self.len(), "the spectrum of an image of {}", self.extent);
+        for (plane, params) in out.chunks_exact_mut(self.plane()).zip(params.chunks_exact(self.plane_len())) {
+            self.spectrum.to_plane(params, &mut work.spectrum, plane);
         }
         self.colors.apply(out, &mut work.squashed);
     }
@@ -148,9 +153,9 @@ impl Param for Fourier {
         let mut gradient = std::mem::take(&mut work.image);
         gradient.copy_from_slice(grad_image);
         self.colors.adjoint(&mut gradient, &work.squashed);
-        let planes = gradient.chunks_exact_mut(self.planes());
-        for (plane, params) in planes.zip(grad_params.chunks_exact_mut(self.channel_len())) {
-            self.spectrum.to_plane_adjoint(plane, work, params);
+        let planes = gradient.chunks_exact_mut(self.plane());
+        for (plane, params) in planes.zip(grad_params.chunks_exact_mut(self.plane_len())) {
+            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, params);
         }
         work.image = gradient;
     }

@@ -13,6 +13,7 @@ use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_num
 use crate::color::Decorrelate;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 /// Levels in Lucid.
@@ -46,23 +47,28 @@ impl Default for LaplacianOptions {
     }
 }
 
-/// A pyramid for each channel.
+/// A pyramid for each plane.
 #[derive(Debug, Clone)]
 pub struct Laplacian {
-    shape: [usize; 3],
+    extent: Extent,
     options: LaplacianOptions,
     colors: Colors,
     pyramid: Pyramid,
 }
 
 impl Laplacian {
-    /// The pyramid of a `[C, H, W]` image.
+    /// The pyramids of an image of this extent.
     ///
     /// # Errors
     ///
     /// If there are no levels or more than 16, or the colours are to be decorrelated by data that `sources`
     /// does not have for C channels.
-    pub fn new(shape: [usize; 3], options: LaplacianOptions, sources: &ParamSources) -> Result<Laplacian> {
+    pub fn new(
+        extent: impl Into<Extent>,
+        options: LaplacianOptions,
+        sources: &ParamSources,
+    ) -> Result<Laplacian> {
+        let extent = extent.into();
         if !(1..=MAX_LEVELS).contains(&options.levels) {
             let needed = format!("a number from 1 to {MAX_LEVELS}");
             return Err(Error::out_of_range(
@@ -71,9 +77,9 @@ impl Laplacian {
                 needed,
             ));
         }
-        let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
+        let colors = Colors::new(extent.channels, options.decorrelate, options.squash, sources)?;
         let factors: Vec<usize> = (0..options.levels).rev().map(|n| 1 << n).collect();
-        Ok(Laplacian { shape, options, colors, pyramid: Pyramid::new(shape, &factors) })
+        Ok(Laplacian { extent, options, colors, pyramid: Pyramid::new(extent, &factors) })
     }
 }
 
@@ -82,8 +88,8 @@ impl Param for Laplacian {
         self.pyramid.len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -91,14 +97,14 @@ impl Param for Laplacian {
     }
 
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         let mut image = image.to_vec();
         self.colors.unapply(&mut image);
         self.pyramid.decompose(image)
     }
 
     fn work(&self) -> Work {
-        Work { image: vec![0.0; self.shape.iter().product()], planes: self.pyramid.work(), ..Work::default() }
+        Work { image: vec![0.0; self.extent.values()], planes: self.pyramid.work(), ..Work::default() }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {

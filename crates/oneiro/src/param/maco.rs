@@ -21,12 +21,13 @@
 //! the magnitudes are fixed.
 
 use super::colors::Colors;
-use super::spectrum::{Axis, Spectrum, natural_decay};
-use super::{Param, ParamSources, Squash, Work, check_image, normal_numbers};
+use super::{Param, ParamSources, Squash, Work, check_image, check_still, normal_numbers};
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::rng::Stream;
+use crate::spectrum::{Axis, Spectrum, natural_decay};
 use crate::statistics::{Statistics, StatisticsError};
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -71,7 +72,7 @@ enum Role {
 /// Phases for each channel.
 #[derive(Clone)]
 pub struct Maco {
-    shape: [usize; 3],
+    extent: Extent,
     options: MacoOptions,
     colors: Colors,
     spectrum: Spectrum,
@@ -80,24 +81,26 @@ pub struct Maco {
 }
 
 impl Maco {
-    /// Phases of a `[C, H, W]` image. The statistics are those of `sources`, else the embedded ones of
+    /// Phases of a still. The statistics are those of `sources`, else the embedded ones of
     /// photographs.
     ///
     /// # Errors
     ///
     /// If the statistics have other channels than the image, or the contrast is no positive number.
-    pub fn new(shape: [usize; 3], options: MacoOptions, sources: &ParamSources) -> Result<Maco> {
-        let [channels, height, width] = shape;
-        assert!(shape.iter().all(|n| *n > 0), "an image of shape {shape:?} has no pixels");
+    pub fn new(extent: impl Into<Extent>, options: MacoOptions, sources: &ParamSources) -> Result<Maco> {
+        let extent = extent.into();
+        check_still("maco", extent)?;
+        assert!(!extent.is_empty(), "an image of {extent} has no pixels");
         if !(options.contrast.is_finite() && options.contrast > 0.0) {
             return Err(Error::out_of_range("the contrast", options.contrast, "a positive number"));
         }
         let statistics = sources.statistics.clone().unwrap_or_else(Statistics::imagenet);
-        statistics.require_channels(channels)?;
+        statistics.require_channels(extent.channels)?;
         let mean = statistics.mean().iter().map(|m| *m as f32).collect();
         let colors = Colors::with_mixing(statistics.mixing().clone(), mean, options.squash);
-        let magnitude = magnitude(&statistics, [height, width], options.contrast)?;
-        Ok(Maco { shape, options, colors, spectrum: Spectrum::unscaled(height, width), magnitude })
+        let magnitude = magnitude(&statistics, extent.size(), options.contrast)?;
+        let spectrum = Spectrum::unscaled(extent.height, extent.width);
+        Ok(Maco { extent, options, colors, spectrum, magnitude })
     }
 
     /// The magnitudes of decorrelated channels, `[C, H, W/2 + 1]`: of rfft2 without normalisation.
@@ -106,12 +109,12 @@ impl Maco {
     }
 
     fn pixels(&self) -> usize {
-        self.shape[1] * self.shape[2]
+        self.extent.plane()
     }
 
     fn role(&self, at: usize) -> Role {
         let (row, column) = (at / self.spectrum.half(), at % self.spectrum.half());
-        let mirror = (self.shape[1] - row) % self.shape[1];
+        let mirror = (self.extent.height - row) % self.extent.height;
         match () {
             () if !self.spectrum.is_single(column) => Role::Free,
             () if mirror == row => Role::Real,
@@ -209,7 +212,7 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
 impl fmt::Debug for Maco {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Maco")
-            .field("shape", &self.shape)
+            .field("extent", &self.extent)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -220,8 +223,8 @@ impl Param for Maco {
         self.magnitude.len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -231,7 +234,7 @@ impl Param for Maco {
     /// The phases of the image: of all images with these magnitudes, theirs is the nearest (before the squash).
     /// `None` if phases are standardised.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         if self.options.standardize {
             return None;
         }
@@ -252,17 +255,18 @@ impl Param for Maco {
             // Pairs and standardised phases as left by `image`, gradients on pairs.
             squashed: vec![0.0; 2 * self.spectrum.len()],
             image: vec![0.0; 2 * self.spectrum.len()],
-            ..self.spectrum.work()
+            spectrum: self.spectrum.work(),
+            ..Work::default()
         };
         Work {
-            image: vec![0.0; self.shape.iter().product()],
-            planes: (0..self.shape[0]).map(|_| plane()).collect(),
+            image: vec![0.0; self.extent.values()],
+            planes: (0..self.extent.channels).map(|_| plane()).collect(),
             ..Work::default()
         }
     }
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
-        assert_eq!(params.len(), self.len(), "the phases of an image of {:?}", self.shape);
+        assert_eq!(params.len(), self.len(), "the phases of an image of {}", self.extent);
         let (mean, deviation) = self.standard(params);
         let entries = self.spectrum.len();
         let channels = out.chunks_exact_mut(self.pixels()).zip(params.chunks_exact(entries));
@@ -274,7 +278,7 @@ impl Param for Maco {
                 *standard = ((f64::from(*phase) - mean) / deviation) as f32;
             }
             self.entries(magnitudes, standard, &mut pairs);
-            self.spectrum.to_plane(&pairs, work, plane);
+            self.spectrum.to_plane(&pairs, &mut work.spectrum, plane);
             work.squashed = pairs;
         });
         self.colors.apply(out, &mut work.squashed);
@@ -287,7 +291,7 @@ impl Param for Maco {
         let channels = work.image.chunks_exact_mut(self.pixels()).zip(grad_params.chunks_exact_mut(entries));
         parallel::each(channels.zip(&mut work.planes), |_, ((plane, gradient), work)| {
             let mut on_pairs = std::mem::take(&mut work.image);
-            self.spectrum.to_plane_adjoint(plane, work, &mut on_pairs);
+            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, &mut on_pairs);
             self.entries_adjoint(&work.squashed, &on_pairs, gradient);
             work.image = on_pairs;
         });

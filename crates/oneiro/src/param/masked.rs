@@ -3,6 +3,7 @@
 use super::{Param, Work, check_image};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use std::ops::Range;
 
 /// A parametrization behind a mask.
@@ -11,21 +12,22 @@ pub struct Masked {
     inner: Box<dyn Param>,
     /// `[H, W]`.
     mask: Vec<f32>,
-    /// (1 − m)·base, `[C, H, W]`.
+    /// (1 − m)·base, with the extent of the image.
     outside: Vec<f32>,
 }
 
 impl Masked {
-    /// `mask` is `[H, W]`, 1 where `inner` shows and 0 where `base`, an image `[C, H, W]`, does.
+    /// `mask` is `[H, W]`, 1 where `inner` shows and 0 where `base`, an image of the extent of `inner`, does.
+    /// All frames share it.
     ///
     /// # Errors
     ///
     /// If mask or base have other sizes than `inner`, or the mask leaves 0–1.
     pub fn new(inner: Box<dyn Param>, mask: Vec<f32>, base: &[f32]) -> Result<Masked> {
-        let [channels, height, width] = inner.shape();
-        if mask.len() != height * width || base.len() != channels * height * width {
+        let extent = inner.extent();
+        if mask.len() != extent.plane() || base.len() != extent.values() {
             return Err(Error::Settings(format!(
-                "a mask of {} values and an image of {} for a picture of {channels}x{height}x{width}; \
+                "a mask of {} values and an image of {} for a picture of {extent}; \
                  resize both to it",
                 mask.len(),
                 base.len()
@@ -45,8 +47,8 @@ impl Param for Masked {
         self.inner.len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.inner.shape()
+    fn extent(&self) -> Extent {
+        self.inner.extent()
     }
 
     fn project(&self, params: &mut [f32], bound: f32) {
@@ -63,7 +65,7 @@ impl Param for Masked {
 
     /// The inner parameters of the image. Where the mask is 0 the base shows all the same.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape());
+        check_image(image, self.extent());
         // Where the mask is partly open, what the base adds is taken off first.
         let behind = |((value, outside), mask): ((&f32, &f32), &f32)| match *mask {
             0.0 => *value,
@@ -134,8 +136,8 @@ mod tests {
             fn len(&self) -> usize {
                 18
             }
-            fn shape(&self) -> [usize; 3] {
-                [3, 2, 3]
+            fn extent(&self) -> Extent {
+                Extent::still(3, 2, 3)
             }
             fn project(&self, params: &mut [f32], bound: f32) {
                 params.iter_mut().for_each(|x| *x = x.min(bound));

@@ -3,6 +3,7 @@
 use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_numbers};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 /// Middle of the display range, where an unsquashed image starts.
@@ -72,19 +73,20 @@ impl PixelOptions {
 /// One parameter for each value of the image: image = squash(center + params / levels).
 #[derive(Debug, Clone)]
 pub struct Pixel {
-    shape: [usize; 3],
+    extent: Extent,
     options: PixelOptions,
     /// A colour a channel; zeros unless centred.
     center: Vec<f32>,
 }
 
 impl Pixel {
-    /// Pixels of a `[C, H, W]` image.
+    /// Pixels of an image of this extent.
     ///
     /// # Errors
     ///
     /// If the levels are no positive number, or centred values are to be squashed.
-    pub fn new(shape: [usize; 3], options: PixelOptions, sources: &ParamSources) -> Result<Pixel> {
+    pub fn new(extent: impl Into<Extent>, options: PixelOptions, sources: &ParamSources) -> Result<Pixel> {
+        let extent = extent.into();
         if !(options.levels.is_finite() && options.levels > 0.0) {
             return Err(Error::out_of_range("the levels of a pixel", options.levels, "a positive number"));
         }
@@ -93,24 +95,25 @@ impl Pixel {
         }
         let mean = |c: usize| match sources.mean.len() {
             0 => MIDDLE_GREY,
-            colors => sources.mean[c * colors / shape[0]],
+            colors => sources.mean[c * colors / extent.channels],
         };
-        let center = (0..shape[0]).map(|c| if options.centred { mean(c) } else { 0.0 }).collect();
-        Ok(Pixel { shape, options, center })
+        let center = (0..extent.channels).map(|c| if options.centred { mean(c) } else { 0.0 }).collect();
+        Ok(Pixel { extent, options, center })
     }
 
-    fn plane(&self) -> usize {
-        self.shape[1] * self.shape[2]
+    /// Values of a channel.
+    fn positions(&self) -> usize {
+        self.extent.positions()
     }
 }
 
 impl Param for Pixel {
     fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.extent.values()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn init(&self, rng: &mut Stream, _shared: &mut Stream) -> Vec<f32> {
@@ -127,24 +130,24 @@ impl Param for Pixel {
         self.options.squash.unapply(&mut mean);
         let first = |c: usize| (mean[0] - self.center[c]) * self.options.levels;
         let mut params = normal_numbers(rng, n, 0.0, self.options.init_std);
-        for (c, plane) in params.chunks_exact_mut(self.plane()).enumerate() {
+        for (c, plane) in params.chunks_exact_mut(self.positions()).enumerate() {
             plane.iter_mut().for_each(|x| *x += first(c));
         }
         params
     }
 
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         let mut params = image.to_vec();
         self.options.squash.unapply(&mut params);
-        for (plane, center) in params.chunks_exact_mut(self.plane()).zip(&self.center) {
+        for (plane, center) in params.chunks_exact_mut(self.positions()).zip(&self.center) {
             plane.iter_mut().for_each(|x| *x = (*x - center) * self.options.levels);
         }
         Some(params)
     }
 
     fn project(&self, params: &mut [f32], bound: f32) {
-        let plane = self.plane();
+        let plane = self.positions();
         for i in 0..plane {
             let norm = params[i..].iter().step_by(plane).map(|x| x * x).sum::<f32>().sqrt();
             if norm > bound {
@@ -159,7 +162,7 @@ impl Param for Pixel {
 
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         let scale = 1.0 / self.options.levels;
-        let planes = out.chunks_exact_mut(self.plane()).zip(params.chunks_exact(self.plane()));
+        let planes = out.chunks_exact_mut(self.positions()).zip(params.chunks_exact(self.positions()));
         for ((out, params), center) in planes.zip(&self.center) {
             out.iter_mut().zip(params).for_each(|(out, p)| *out = center + scale * p);
         }

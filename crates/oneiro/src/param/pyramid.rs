@@ -1,11 +1,12 @@
 //! Tensors of several resolutions, summed at the size of the image.
 //!
-//! Every level is `[C, h, w]`; its planes are upsampled bilinearly, centres of pixels on centres (OpenCV's,
+//! Every level is `[C·T, h, w]`; its planes are upsampled bilinearly, centres of pixels on centres (OpenCV's,
 //! PyTorch's and TensorFlow 2's convention), and edges are continued. Separable: first along the rows of the
 //! small plane, then along columns.
 
 use super::Work;
 use crate::parallel;
+use oneiro_image::Extent;
 
 /// The two neighbours of a position, and the share of the second.
 #[derive(Debug, Clone, Copy)]
@@ -104,43 +105,44 @@ impl Upsample {
 /// Levels of a pyramid, in the order in which their parameters lie.
 #[derive(Debug, Clone)]
 pub(super) struct Pyramid {
-    shape: [usize; 3],
+    extent: Extent,
     levels: Vec<Upsample>,
 }
 
 impl Pyramid {
     /// Levels of H/factor × W/factor pixels (rounded down, at least 1) for each factor.
-    pub fn new(shape: [usize; 3], factors: &[usize]) -> Pyramid {
-        let [channels, height, width] = shape;
-        assert!(channels > 0 && height > 0 && width > 0, "an image of shape {shape:?} has no pixels");
+    pub fn new(extent: impl Into<Extent>, factors: &[usize]) -> Pyramid {
+        let extent = extent.into();
+        let [height, width] = extent.size();
+        assert!(!extent.is_empty(), "an image of {extent} has no pixels");
         let side = |whole: usize, factor: usize| (whole / factor).max(1);
         let level =
             |&factor: &usize| Upsample::new([side(height, factor), side(width, factor)], [height, width]);
-        Pyramid { shape, levels: factors.iter().map(level).collect() }
+        Pyramid { extent, levels: factors.iter().map(level).collect() }
     }
 
     /// How many numbers all levels have.
     pub fn len(&self) -> usize {
-        self.shape[0] * self.levels.iter().map(Upsample::len).sum::<usize>()
+        self.extent.planes() * self.levels.iter().map(Upsample::len).sum::<usize>()
     }
 
     fn plane(&self) -> usize {
-        self.shape[1] * self.shape[2]
+        self.extent.plane()
     }
 
     /// Memory for one image.
     pub fn work(&self) -> Vec<Work> {
-        vec![Work::default(); self.shape[0]]
+        vec![Work::default(); self.extent.planes()]
     }
 
     /// out ← out + Σ of the upsampled levels; planes at once.
     pub fn add(&self, params: &[f32], planes: &mut [Work], out: &mut [f32]) {
-        assert_eq!(params.len(), self.len(), "the levels of an image of {:?}", self.shape);
-        parallel::each(out.chunks_exact_mut(self.plane()).zip(planes), |channel, (out, work)| {
+        assert_eq!(params.len(), self.len(), "the levels of an image of {}", self.extent);
+        parallel::each(out.chunks_exact_mut(self.plane()).zip(planes), |plane, (out, work)| {
             let mut rest = params;
             for level in &self.levels {
-                let (params, after) = rest.split_at(self.shape[0] * level.len());
-                level.add(&params[channel * level.len()..][..level.len()], &mut work.image, out);
+                let (params, after) = rest.split_at(self.extent.planes() * level.len());
+                level.add(&params[plane * level.len()..][..level.len()], &mut work.image, out);
                 rest = after;
             }
         });
@@ -148,12 +150,12 @@ impl Pyramid {
 
     /// Writes the gradient on every level.
     pub fn adjoint(&self, gradient: &[f32], planes: &mut [Work], grad_params: &mut [f32]) {
-        assert_eq!(grad_params.len(), self.len(), "the levels of an image of {:?}", self.shape);
+        assert_eq!(grad_params.len(), self.len(), "the levels of an image of {}", self.extent);
         let mut rest = grad_params;
         for level in &self.levels {
-            let (params, after) = std::mem::take(&mut rest).split_at_mut(self.shape[0] * level.len());
-            let channels = params.chunks_exact_mut(level.len()).zip(gradient.chunks_exact(self.plane()));
-            parallel::each(channels.zip(planes.iter_mut()), |_, ((params, gradient), work)| {
+            let (params, after) = std::mem::take(&mut rest).split_at_mut(self.extent.planes() * level.len());
+            let planes_of = params.chunks_exact_mut(level.len()).zip(gradient.chunks_exact(self.plane()));
+            parallel::each(planes_of.zip(planes.iter_mut()), |_, ((params, gradient), work)| {
                 level.adjoint(gradient, &mut work.image, params)
             });
             rest = after;

@@ -16,6 +16,7 @@ use super::{INIT_STD, Param, ParamSources, Squash, Work, check_image, normal_num
 use crate::color::Decorrelate;
 use crate::error::{Error, Result};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -68,7 +69,7 @@ impl Default for SharedOptions {
 /// Shared low resolutions, and detail.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    shape: [usize; 3],
+    extent: Extent,
     options: SharedOptions,
     colors: Colors,
     pyramid: Pyramid,
@@ -77,13 +78,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For `[C, H, W]` images.
+    /// For images of this extent.
     ///
     /// # Errors
     ///
     /// If a factor is 0, there is nothing to optimise, the weight is no finite number or 0, or the colours are
     /// to be decorrelated by data that `sources` does not have for C channels.
-    pub fn new(shape: [usize; 3], options: SharedOptions, sources: &ParamSources) -> Result<Shared> {
+    pub fn new(extent: impl Into<Extent>, options: SharedOptions, sources: &ParamSources) -> Result<Shared> {
+        let extent = extent.into();
         let wrong = |text: &str| Err(Error::Settings(format!("shared low resolutions: {text}")));
         if options.factors.contains(&0) {
             return wrong("a factor is 0; 1 is the size of the image");
@@ -94,7 +96,7 @@ impl Shared {
         if !options.weight.is_finite() || options.weight == 0.0 {
             return wrong("the weight must be a number other than 0");
         }
-        let colors = Colors::new(shape[0], options.decorrelate, options.squash, sources)?;
+        let colors = Colors::new(extent.channels, options.decorrelate, options.squash, sources)?;
         let fourier = (options.detail == Detail::Fourier).then(|| {
             let plain = FourierOptions {
                 decorrelate: Decorrelate::None,
@@ -102,19 +104,19 @@ impl Shared {
                 init_std: options.init_std,
                 ..FourierOptions::default()
             };
-            let mixing = crate::color::Mixing::identity(shape[0]);
+            let mixing = crate::color::Mixing::identity(extent.channels);
             Fourier::with_colors(
-                shape,
+                extent,
                 plain,
-                Colors::with_mixing(mixing, vec![0.0; shape[0]], Squash::Identity),
+                Colors::with_mixing(mixing, vec![0.0; extent.channels], Squash::Identity),
             )
         });
-        let pyramid = Pyramid::new(shape, &options.factors);
-        Ok(Shared { shape, options, colors, pyramid, fourier })
+        let pyramid = Pyramid::new(extent, &options.factors);
+        Ok(Shared { extent, options, colors, pyramid, fourier })
     }
 
     fn pixels(&self) -> usize {
-        self.shape.iter().product()
+        self.extent.values()
     }
 
     fn detail_len(&self) -> usize {
@@ -131,8 +133,8 @@ impl Param for Shared {
         self.pyramid.len() + self.detail_len()
     }
 
-    fn shape(&self) -> [usize; 3] {
-        self.shape
+    fn extent(&self) -> Extent {
+        self.extent
     }
 
     fn shared(&self) -> Range<usize> {
@@ -147,7 +149,7 @@ impl Param for Shared {
 
     /// All of the image becomes detail, so that what is shared is the same for every image.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
-        check_image(image, self.shape);
+        check_image(image, self.extent);
         let mut image = image.to_vec();
         self.colors.unapply(&mut image);
         let detail = match (&self.fourier, self.options.detail) {

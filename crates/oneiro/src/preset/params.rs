@@ -1,5 +1,6 @@
 //! Parametrizations by name, as presets hold them.
 
+use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 use crate::color::Decorrelate;
@@ -37,20 +38,21 @@ pub enum ParamSpec {
 }
 
 impl ParamSpec {
-    /// The parametrization of an image of this shape (C, H, W).
+    /// The parametrization of images of this extent.
     ///
     /// # Errors
     ///
     /// If an option is out of its range, or statistics are missing or of other channels.
-    pub fn build(&self, shape: [usize; 3], sources: &ParamSources) -> Result<Box<dyn Param>> {
+    pub fn build(&self, extent: impl Into<Extent>, sources: &ParamSources) -> Result<Box<dyn Param>> {
+        let extent = extent.into();
         Ok(match self {
-            Self::Pixel(options) => Box::new(Pixel::new(shape, *options, sources)?),
-            Self::Fourier(options) => Box::new(Fourier::new(shape, *options, sources)?),
-            Self::Laplacian(options) => Box::new(Laplacian::new(shape, *options, sources)?),
-            Self::Shared(options) => Box::new(Shared::new(shape, options.clone(), sources)?),
-            Self::Cppn(options) => Box::new(Cppn::new(shape, *options)?),
-            Self::Dense(options) => Box::new(Dense::new(shape, *options)),
-            Self::Maco(options) => Box::new(Maco::new(shape, *options, sources)?),
+            Self::Pixel(options) => Box::new(Pixel::new(extent, *options, sources)?),
+            Self::Fourier(options) => Box::new(Fourier::new(extent, *options, sources)?),
+            Self::Laplacian(options) => Box::new(Laplacian::new(extent, *options, sources)?),
+            Self::Shared(options) => Box::new(Shared::new(extent, options.clone(), sources)?),
+            Self::Cppn(options) => Box::new(Cppn::new(extent, *options)?),
+            Self::Dense(options) => Box::new(Dense::new(extent, *options)),
+            Self::Maco(options) => Box::new(Maco::new(extent, *options, sources)?),
         })
     }
 
@@ -92,15 +94,19 @@ impl ParamSpec {
         }
     }
 
-    /// The same as [`ParamSpec::build`] with a channel of transparency after the C channels of `shape`.
+    /// The same as [`ParamSpec::build`] with a channel of transparency after the channels of `extent`.
     ///
     /// # Errors
     ///
     /// As [`ParamSpec::build`].
-    pub fn build_with_alpha(&self, shape: [usize; 3], sources: &ParamSources) -> Result<Box<dyn Param>> {
-        let [_, height, width] = shape;
-        let alpha = self.of_alpha().build([1, height, width], sources)?;
-        Ok(Box::new(WithAlpha::new(self.build(shape, sources)?, alpha)?))
+    pub fn build_with_alpha(
+        &self,
+        extent: impl Into<Extent>,
+        sources: &ParamSources,
+    ) -> Result<Box<dyn Param>> {
+        let extent = extent.into();
+        let alpha = self.of_alpha().build(extent.with_channels(1), sources)?;
+        Ok(Box::new(WithAlpha::new(self.build(extent, sources)?, alpha)?))
     }
 
     /// What a plane of transparency is made by beside these colours: the same kind, squashed, without mixing;
@@ -194,7 +200,7 @@ mod tests {
                 (preset.param.build_with_alpha([3, 9, 6], &ParamSources::default()), 4),
             ] {
                 let param = param.unwrap();
-                assert_eq!(param.shape(), [channels, 9, 6]);
+                assert_eq!(param.extent(), [channels, 9, 6].into());
                 let params = param.init(&mut Stream::new(0, 0), &mut Stream::new(0, 1));
                 assert_eq!(params.len(), param.len());
                 let mut image = vec![f32::NAN; channels * 54];

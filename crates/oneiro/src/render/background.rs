@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::param::{Fourier, FourierOptions, Param, ParamSources, Work};
 use crate::rng::Stream;
+use oneiro_image::Extent;
 
 /// Deviation of the background's spectrum (Lucid, `optvis/transform.py`, `collapse_alpha_random`).
 const BACKGROUND_STD: f32 = 0.5;
@@ -15,11 +16,11 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// For pictures of this shape (C, H, W), transparency not counted.
-    pub fn new(shape: [usize; 3]) -> Result<Self> {
+    /// For pictures of this extent, transparency not counted.
+    pub fn new(extent: Extent) -> Result<Self> {
         let options = FourierOptions { init_std: BACKGROUND_STD, ..FourierOptions::default() };
-        let param = Fourier::new(shape, options, &ParamSources::default())?;
-        Ok(Self { work: param.work(), image: vec![0.0; shape.iter().product()], param })
+        let param = Fourier::new(extent, options, &ParamSources::default())?;
+        Ok(Self { work: param.work(), image: vec![0.0; extent.values()], param })
     }
 
     /// Draws another.

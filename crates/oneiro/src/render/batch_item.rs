@@ -53,14 +53,7 @@ impl BatchItem {
     pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
         let mut regularizers = 0.0;
         for state in &mut self.states {
-            let gradient = session.input_gradient(state.input);
-            let n = gradient.len() / batch;
-            let views = state.views.len();
-            let of_view = |v: usize| &gradient[(entry * views + v) * n..(entry * views + v + 1) * n];
-            let network: Vec<&[f32]> = (0..views).map(of_view).collect();
-            let input = state.input;
-            let penalties = (0..views).filter_map(|v| session.penalty_gradient(entry * views + v, input));
-            regularizers += state.back(&network, penalties);
+            regularizers += state.back(session, entry, batch);
         }
         regularizers
     }

@@ -1,11 +1,12 @@
 //! One input's picture in a rendering: its parameters, the views that the network gets, and the way back.
 
-use oneiro_image::Image;
+use oneiro_image::{Extent, Image};
 
 use crate::error::Result;
+use crate::input::PictureInput;
+use crate::objective_session::ObjectiveSession;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
-use crate::preprocess::Preprocess;
 use crate::preset::{Outside, Preset};
 use crate::regularizer::BoundRegularizer;
 use crate::render::Picture;
@@ -26,14 +27,11 @@ pub(super) struct View {
 
 /// One input's picture on its way: parameters and everything that a step needs, allocated once.
 pub(super) struct ImageState {
-    /// Which input of the network.
-    pub input: usize,
-    /// C, H, W of the picture: the network's size and a margin for jitter.
-    pub shape: [usize; 3],
-    /// H, W of what the network sees.
-    pub size: [usize; 2],
+    /// The input of the network that sees it.
+    pub input: PictureInput,
+    /// Of the picture: the network's size and a margin for jitter; transparency is a channel.
+    pub extent: Extent,
     pub param: Box<dyn Param>,
-    pub preprocess: Preprocess,
     pub params: Vec<f32>,
     pub gradient: Vec<f32>,
     image: Vec<f32>,
@@ -57,55 +55,44 @@ pub(super) struct ImageState {
 
 impl ImageState {
     /// Regularizers and pixels are counted from the mean colour of pictures.
-    pub fn new(
-        input: usize,
-        size: [usize; 2],
-        param: Box<dyn Param>,
-        preprocess: Preprocess,
-        preset: &Preset,
-        chain: &Chain,
-    ) -> Result<Self> {
-        let shape = param.shape();
-        let [channels, height, width] = shape;
-        let mean = preprocess.natural_mean();
-        let (n, plane) = (shape.iter().product(), height * width);
-        let background = preset.alpha.then(|| Background::new([channels - 1, height, width])).transpose()?;
-        let seen = preprocess.channels() * size[0] * size[1];
+    pub fn new(input: PictureInput, param: Box<dyn Param>, preset: &Preset, chain: &Chain) -> Result<Self> {
+        let extent = param.extent();
+        let mean = input.preprocess.natural_mean();
+        let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
+        let background = preset.alpha.then(|| Background::new(colors)).transpose()?;
+        let seen = input.extent.values();
         let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
-        let composed = if background.is_some() { (channels - 1) * plane } else { 0 };
+        let composed = if background.is_some() { colors.values() } else { 0 };
         let fill = match preset.outside {
-            Outside::Mean => preprocess.mean_color(),
+            Outside::Mean => input.preprocess.mean_color(),
             Outside::Chain => chain.fill.clone(),
         };
         Ok(Self {
+            rate_factor: preset.rate_factor(input.extent.size()),
             input,
-            shape,
-            size,
+            extent,
             chain: Chain { fill, ..chain.clone() },
-            preprocess,
             params: Vec::new(),
             gradient: vec![0.0; param.len()],
-            image: vec![0.0; n],
+            image: vec![0.0; extent.values()],
             composed: vec![0.0; composed],
-            image_gradient: vec![0.0; n],
+            image_gradient: vec![0.0; extent.values()],
             composed_gradient: vec![0.0; composed],
-            view_gradient: vec![0.0; n - if background.is_some() { plane } else { 0 }],
+            view_gradient: vec![0.0; colors.values()],
             work: param.work(),
             views: (0..preset.views.max(1)).map(|_| view()).collect(),
             optimizer: preset.optimizer.build(param.len(), preset.is_fixed()),
-            regularizer: preset.regularizer.map(|r| r.bind(shape, &mean)).transpose()?,
+            regularizer: preset.regularizer.map(|r| r.bind(extent, &mean)).transpose()?,
             bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
-            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, shape)),
-            rate_factor: preset.rate_factor(size),
+            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, extent)),
             background,
             param,
         })
     }
 
-    /// C, H, W of what the network and the transforms work on.
-    fn color_shape(&self) -> [usize; 3] {
-        let [channels, height, width] = self.shape;
-        [channels - usize::from(self.background.is_some()), height, width]
+    /// Of the colours, which transforms and network work on.
+    fn colors(&self) -> Extent {
+        self.extent.with_channels(self.extent.channels - usize::from(self.background.is_some()))
     }
 
     /// Computes the picture.
@@ -127,7 +114,7 @@ impl ImageState {
     /// Samples the views of the drawn picture under its random transforms, or under `chain`. `hold` keeps the
     /// transforms of the last call.
     pub fn sample_views(&mut self, chain: Option<&Chain>, rng: &mut Stream, progress: f32, hold: bool) {
-        let shape = self.color_shape();
+        let colors = self.colors();
         let chain = chain.unwrap_or(&self.chain);
         if let Some(background) = &mut self.background {
             if !hold {
@@ -138,7 +125,7 @@ impl ImageState {
         let image = if self.background.is_some() { &self.composed } else { &self.image };
         for view in &mut self.views {
             if !hold {
-                chain.resample(rng, shape, self.size, progress, &mut view.sampled);
+                chain.resample(rng, colors, self.input.extent.size(), progress, &mut view.sampled);
             }
             view.sampled.apply(image, &mut view.seen);
         }
@@ -146,12 +133,12 @@ impl ImageState {
 
     /// Samples the views under `whole`, without random transforms; transparent places show grey.
     pub fn plain(&mut self, whole: &Chain) {
-        let shape = self.color_shape();
+        let colors = self.colors();
         if self.background.is_some() {
             alpha::composite(&self.image, &vec![MIDDLE_GREY; self.composed.len()], &mut self.composed);
         }
         let image = if self.background.is_some() { &self.composed } else { &self.image };
-        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), shape, self.size);
+        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), colors, self.input.extent.size());
         for view in &mut self.views {
             sampled.apply(image, &mut view.seen);
         }
@@ -159,39 +146,37 @@ impl ImageState {
 
     /// Samples the views of another picture, which has no margin.
     pub fn view_of(&mut self, picture: &[f32], whole: &Chain) {
-        let [_, height, width] = self.shape;
-        let channels = self.color_shape()[0];
-        let plane = picture.len() / channels;
+        let colors = self.colors();
+        let (plane, network) = (picture.len() / colors.planes(), self.input.extent);
         // A margin, if there was one, is gone: what is left is as large as what the network sees.
-        let size = if plane == self.size[0] * self.size[1] { self.size } else { [height, width] };
-        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), [channels, size[0], size[1]], self.size);
+        let size = if plane == network.plane() { network.size() } else { self.extent.size() };
+        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), colors.with_size(size), network.size());
         for view in &mut self.views {
             sampled.apply(picture, &mut view.seen);
         }
     }
 
     /// The picture without its margin, all channels, as the network sees its colours.
-    pub fn picture(&self, input: &str, margin: usize) -> Picture {
-        let [channels, height, width] = self.shape;
-        let size = [height - margin, width - margin];
-        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.shape, size);
-        let mut data = vec![0.0; channels * size[0] * size[1]];
+    pub fn picture(&self, margin: usize) -> Picture {
+        let size = self.extent.size().map(|n| n - margin);
+        let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.extent, size);
+        let mut data = vec![0.0; self.extent.with_size(size).values()];
         sampled.apply(&self.image, &mut data);
+        let Extent { channels, frames, height, width } = self.colors().with_size(size);
+        self.input.preprocess.visible(&mut data[..channels * frames * height * width]);
         let has_alpha = self.background.is_some();
-        let colors = channels - usize::from(has_alpha);
-        self.preprocess.visible(&mut data[..colors * size[0] * size[1]]);
-        let [height, width] = size;
-        let image = Image { channels: colors, frames: 1, height, width, has_alpha, data };
-        Picture { input: input.to_owned(), image, shown: self.preprocess.shown() }
+        let image = Image { channels, frames, height, width, has_alpha, data };
+        Picture { input: self.input.name.clone(), image, shown: self.input.preprocess.shown() }
     }
 
-    /// From the gradients at the network's input, one a view, and that of penalties, to the gradient of the parameters.
-    /// Returns the value of the regularizer.
-    pub fn back<'a>(&mut self, network: &[&[f32]], penalties: impl Iterator<Item = &'a [f32]>) -> f64 {
+    /// Brings the gradients of all views of an entry, and of its penalties, back to the parameters. Returns the value of
+    /// the regularizer. `batch` counts the views of all entries.
+    pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
+        let first = entry * self.views.len();
         let total: &mut Vec<f32> =
             if self.background.is_some() { &mut self.composed_gradient } else { &mut self.image_gradient };
-        for (i, (view, gradient)) in self.views.iter_mut().zip(network).enumerate() {
-            self.preprocess.adjoint(&view.seen, gradient, &mut view.gradient);
+        for (i, view) in self.views.iter_mut().enumerate() {
+            self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);
             if i == 0 {
                 view.sampled.adjoint(&view.gradient, total);
             } else {
@@ -207,6 +192,8 @@ impl ImageState {
                 &mut self.image_gradient,
             );
         }
+        let penalties =
+            (0..self.views.len()).filter_map(|v| session.penalty_gradient(first + v, self.input.index));
         for penalties in penalties {
             self.image_gradient.iter_mut().zip(penalties).for_each(|(g, p)| *g += p);
         }

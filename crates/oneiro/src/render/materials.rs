@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oneiro_image::Image;
+use oneiro_image::{Extent, Image};
 
 use crate::error::{Error, Result};
 use crate::objective::Reference;
@@ -12,12 +12,12 @@ use crate::preprocess::REC601_LUMA;
 use crate::preset::Preset;
 use crate::statistics::Statistics;
 
-/// Makes a parametrization of one's own for pictures of a shape (C, H, W), in place of the preset's.
+/// Makes a parametrization of one's own for pictures of an extent, in place of the preset's.
 #[derive(Clone)]
 pub struct CustomParam(pub Arc<MakeParam>);
 
-/// From a shape (C, H, W) to a parametrization.
-pub type MakeParam = dyn Fn([usize; 3]) -> Result<Box<dyn Param>> + Send + Sync;
+/// From an extent to a parametrization.
+pub type MakeParam = dyn Fn(Extent) -> Result<Box<dyn Param>> + Send + Sync;
 
 /// A parametrization, and the image that it starts from if not from noise.
 type Started = (Box<dyn Param>, Option<Vec<f32>>);
@@ -45,22 +45,22 @@ pub struct Materials {
 }
 
 impl Materials {
-    /// The parametrization of an objective's picture, `[C, H, W]` with its margin, and the image that it starts from.
+    /// The parametrization of an objective's picture, whose extent counts margin and transparency, and the image that it starts from.
     pub(super) fn param(
         &self,
         entry: usize,
         preset: &Preset,
-        shape: [usize; 3],
+        extent: Extent,
         mean: Vec<f32>,
     ) -> Result<Started> {
         let sources = ParamSources { statistics: self.statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
-        let colors = [shape[0] - usize::from(preset.alpha), shape[1], shape[2]];
+        let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
         // Also where a parametrization would not read them.
-        self.statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors[0]))?;
+        self.statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
         let start = start.map(|s| with_margin(s, colors)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {
-            make(shape)?
+            make(extent)?
         } else if preset.alpha {
             preset.param.build_with_alpha(colors, &sources)?
         } else {
@@ -76,8 +76,9 @@ impl Materials {
                 ));
             }
             let is_gray = mask.image.channels == 1;
-            let mask = with_margin(mask, [if is_gray { 1 } else { 3 }, shape[1], shape[2]])?;
-            let plane = shape[1] * shape[2];
+            let mask =
+                with_margin(mask, Extent { channels: if is_gray { 1 } else { 3 }, frames: 1, ..extent })?;
+            let plane = extent.plane();
             let luma = |i: usize| match is_gray {
                 true => mask[i].clamp(0.0, 1.0),
                 false => (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0),
@@ -86,7 +87,7 @@ impl Materials {
         }
         let start = start.map(|mut image| {
             if preset.alpha {
-                image.resize(shape.iter().product(), 1.0);
+                image.resize(extent.values(), 1.0);
             }
             image
         });
@@ -95,16 +96,18 @@ impl Materials {
 }
 
 /// A picture in the middle of a larger one, its edge repeated.
-fn with_margin(picture: &Reference, [channels, height, width]: [usize; 3]) -> Result<Vec<f32>> {
-    let Image { channels: c, height: h, width: w, ref data, .. } = *picture.image;
-    if c != channels || h > height || w > width {
+fn with_margin(picture: &Reference, extent: Extent) -> Result<Vec<f32>> {
+    let Extent { channels, frames, height, width } = extent;
+    let Image { channels: c, frames: t, height: h, width: w, ref data, .. } = *picture.image;
+    if (c, t) != (channels, frames) || h > height || w > width {
         return Err(Error::Settings(format!(
-            "the picture {} is {h}x{w} with {c} channels; {height}x{width} with {channels} are needed",
-            picture.name
+            "the picture {} is {}; {extent} at most are needed, with as many channels and frames",
+            picture.name,
+            picture.image.extent()
         )));
     }
     let (top, left) = ((height - h) / 2, (width - w) / 2);
-    let mut out = Vec::with_capacity(channels * height * width);
+    let mut out = Vec::with_capacity(extent.values());
     for plane in data.chunks_exact(h * w) {
         for y in 0..height {
             let row = y.saturating_sub(top).min(h - 1) * w;
@@ -121,8 +124,8 @@ mod tests {
     #[test]
     fn a_margin_repeats_the_edge() {
         let picture = Reference::new("p", Image::new([1, 1, 2], [1.0, 2.0].to_vec()).unwrap());
-        assert_eq!(with_margin(&picture, [1, 2, 5]).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
-        let error = with_margin(&picture, [1, 2, 1]).unwrap_err().to_string();
+        assert_eq!(with_margin(&picture, [1, 2, 5].into()).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
+        let error = with_margin(&picture, [1, 2, 1].into()).unwrap_err().to_string();
         assert!(error.contains("1x2") && error.contains("2x1"), "{error}");
     }
 }

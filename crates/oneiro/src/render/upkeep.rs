@@ -1,53 +1,58 @@
 //! What is done to pixels after a step (Yosinski et al. 2015, §3): blur, and forgetting what is small or unimportant.
 
+use oneiro_image::Extent;
+
 use crate::preset::Upkeep;
 use crate::transform::blur::Blur;
 
-/// Upkeep of pictures of one shape. Parameters are pixels less the mean colour, `[C, H, W]`.
+/// Upkeep of pictures of one shape. Parameters are pixels less the mean colour.
 pub(super) struct Keeper {
     upkeep: Upkeep,
-    shape: [usize; 3],
+    extent: Extent,
     blur: Option<Blur>,
 }
 
 impl Keeper {
-    pub fn new(upkeep: Upkeep, shape: [usize; 3]) -> Self {
-        let blur = (upkeep.blur > 0.0).then(|| Blur::new(upkeep.blur.into(), [shape[1], shape[2]]));
-        Self { upkeep, shape, blur }
+    pub fn new(upkeep: Upkeep, extent: impl Into<Extent>) -> Self {
+        let extent = extent.into();
+        let blur = (upkeep.blur > 0.0).then(|| Blur::new(upkeep.blur.into(), extent.size()));
+        Self { upkeep, extent, blur }
     }
 
     /// `steps_done` counts the steps before this one.
     pub fn after_step(&mut self, params: &mut [f32], gradient: &[f32], steps_done: usize) {
-        let plane = self.shape[1] * self.shape[2];
+        let (plane, positions) = (self.extent.plane(), self.extent.positions());
         let every = self.upkeep.blur_every.max(1);
         if let Some(blur) = self.blur.as_mut().filter(|_| (steps_done + 1).is_multiple_of(every)) {
             params.chunks_exact_mut(plane).for_each(|plane| blur.apply(plane));
         }
         if self.upkeep.small_values > 0.0 {
-            let square = |i: usize| params[i..].iter().step_by(plane).map(|x| x * x).sum::<f32>();
-            let norms: Vec<f32> = (0..plane).map(square).collect();
-            forget(params, plane, &norms, self.upkeep.small_values);
+            let square = |i: usize| params[i..].iter().step_by(positions).map(|x| x * x).sum::<f32>();
+            let norms: Vec<f32> = (0..positions).map(square).collect();
+            forget(params, &norms, self.upkeep.small_values);
         }
         if self.upkeep.small_contributions > 0.0 {
             let share = |i: usize| {
-                let pairs = params[i..].iter().step_by(plane).zip(gradient[i..].iter().step_by(plane));
+                let pairs =
+                    params[i..].iter().step_by(positions).zip(gradient[i..].iter().step_by(positions));
                 pairs.map(|(x, g)| x * g).sum::<f32>()
             };
-            let shares: Vec<f32> = (0..plane).map(share).collect();
-            forget(params, plane, &shares, self.upkeep.small_contributions);
+            let shares: Vec<f32> = (0..positions).map(share).collect();
+            forget(params, &shares, self.upkeep.small_contributions);
         }
     }
 }
 
 /// Sets the pixels below a percentile of what is measured of them to the mean colour.
-fn forget(params: &mut [f32], plane: usize, measured: &[f32], percentage: f32) {
+fn forget(params: &mut [f32], measured: &[f32], percentage: f32) {
+    let positions = measured.len();
     let mut sorted = measured.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);
-    let rank = ((plane as f32 * percentage / 100.0) as usize).min(plane - 1);
+    let rank = ((positions as f32 * percentage / 100.0) as usize).min(positions - 1);
     let threshold = sorted[rank];
     for (i, value) in measured.iter().enumerate() {
         if *value < threshold {
-            params[i..].iter_mut().step_by(plane).for_each(|x| *x = 0.0);
+            params[i..].iter_mut().step_by(positions).for_each(|x| *x = 0.0);
         }
     }
 }

@@ -134,9 +134,10 @@ impl Sampled {
         }
     }
 
-    /// C, T, H and W of the result.
-    pub fn out_shape(&self) -> [usize; 4] {
-        [self.fill.len() / self.frames.max(1), self.frames, self.canvas[0], self.canvas[1]]
+    /// Of the result.
+    pub fn out_extent(&self) -> Extent {
+        let [height, width] = self.canvas;
+        Extent { channels: self.fill.len() / self.frames.max(1), frames: self.frames, height, width }
     }
 
     /// Writes the transformed image to `out`; bands of planes are shared out among threads.

@@ -12,7 +12,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn run(sampled: &mut Sampled, image: &[f32]) -> Vec<f32> {
-    let mut out = vec![f32::NAN; sampled.out_shape().iter().product()];
+    let mut out = vec![f32::NAN; sampled.out_extent().values()];
     sampled.apply(image, &mut out);
     out
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oneiro::attribution::{Attribution, AttributionTarget, Method, Settings, Summary, attribute, top_class};
 use oneiro::objective::Objective;
-use oneiro_media::Image;
+use oneiro_media::{Image, MediaError};
 
 use super::{AttributionSettings, ImageReport, MapReport};
 use crate::context::Context;
@@ -63,6 +63,7 @@ impl InputImage {
         let framed = if recipe.full {
             oneiro_media::resize(&self.image, size[0], size[1], oneiro_media::Filter::Triangle)
                 .map(|shown| (shown, Framing::squeezed([height, width], size)))
+                .map_err(MediaError::from)
         } else {
             framed(&self.image, size, recipe.crop)
         };

@@ -108,9 +108,9 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
     let views = preset.views.max(1);
     let accepts = |batch: usize| {
         let shapes = model.model.input_shapes(batch * views, preset.size)?;
-        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, true)
+        ObjectiveSession::accepts(&model.model, std::slice::from_ref(objective), shapes)
     };
-    let mut batch = wanted.min(pictures_at_once(rayon::current_num_threads(), views));
+    let mut batch = wanted.min(pictures_at_once(model.model.threads().count(), views));
     while batch > 1 && accepts(batch).is_err() {
         batch /= 2;
     }

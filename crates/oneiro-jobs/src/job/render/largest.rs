@@ -1,8 +1,8 @@
 //! The largest value of an objective over pictures.
 
+use oneiro::input::PictureInput;
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
-use oneiro::preprocess::Preprocess;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -22,20 +22,20 @@ pub fn largest_value(
     let files = Files::new(model, size)?;
     let shapes = model.model.input_shapes(1, size)?;
     let mut session = context.compute(|| {
-        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, false)
+        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), false)
     })?;
-    let images: Vec<usize> =
-        (0..session.inputs().len()).filter(|&i| session.inputs()[i].used && model.is_image(i)).collect();
-    let [input] = images[..] else {
+    let used: Vec<bool> = session.inputs().iter().map(|input| input.used).collect();
+    let images = PictureInput::all(&model.model, &shapes, |i| used[i])?;
+    let [input] = &images[..] else {
         return Err(JobError::NotOnePicture { inputs: images.len() }.into());
     };
-    let preprocess = Preprocess::from_card(&model.model.card.input[input]);
     let mut progress = Task::new(context, "largest activation", pictures.len() as u64);
     let mut largest = f64::NEG_INFINITY;
     for path in pictures {
         context.check()?;
         let picture = files.reference(path)?;
-        preprocess.apply(picture.image.colors(), session.input_mut(input));
+        input.check_picture(path, &picture.image)?;
+        input.feed(&mut session, 1, |_| picture.image.colors());
         context.compute(|| session.show_inputs().map(|()| session.forward()))?;
         largest = largest.max(session.value(0));
         progress.advance(1);

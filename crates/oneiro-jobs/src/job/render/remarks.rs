@@ -39,7 +39,7 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
             context.remark(remark(names(&found), found.iter().all(|r| r.display.is_clip())));
         }
     };
-    let has_relu = work.model.model.graph.nodes.iter().any(|n| matches!(n.op.op_type(), "Relu" | "Clip"));
+    let has_relu = work.model.model.graph.nodes.iter().any(|n| n.op.obeys_relu_rule());
     let is_redirected = |f: &Finished| {
         let rule = work.settings[f.report.setting].preset.gradients.relu;
         has_relu && rule == ReluGradient::Redirected

@@ -1,5 +1,5 @@
-//! What a file writes as a program rather than as nodes: functions of its own, whose nodes are put in the place of each
-//! call before the graph is built.
+//! What a file writes as a program rather than as nodes: functions of its own, whose nodes are put in the
+//! place of each call before the graph is built.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,8 @@ const MAX_NODES: usize = 1 << 20;
 /// Names the operator-set version that a node of a function counts on, where it is not the model's.
 const OPSET_KEY: &str = "oneiro.opset";
 
-/// Puts the nodes of the model's functions, and of ONNX's own ([`compositions`]), in the place of their calls.
+/// Puts the nodes of the model's functions, and of ONNX's own ([`compositions`]), in the place of their
+/// calls.
 pub fn inline(model: &mut ModelProto) -> Result<()> {
     let functions = std::mem::take(&mut model.functions);
     let table: Table<'_> = functions.iter().map(|f| ((f.domain(), f.name(), f.overload()), f)).collect();
@@ -191,7 +192,8 @@ impl Call<'_> {
         graph.node.iter_mut().for_each(|node| self.enter(node));
     }
 
-    /// An attribute inside a function: itself, or the call's attribute that it refers to, or that one's default.
+    /// An attribute inside a function: itself, or the call's attribute that it refers to, or that one's
+    /// default.
     fn bind(&self, attribute: AttributeProto) -> Option<AttributeProto> {
         if attribute.ref_attr_name().is_empty() {
             return Some(attribute);

@@ -6,7 +6,7 @@ use crate::graph::{Node, ValueId};
 const COPIES: &[&str] = &["Identity", "Cast", "Dropout"];
 
 /// Gives each `MaxUnpool` whose positions come from a `MaxPool` the tensor that was pooled as a fourth input
-/// ([`crate::ops::unpool`]).
+/// ([`crate::ops::cnn::unpool`]).
 pub(super) fn link_unpooling(nodes: &mut [Node], values: usize) {
     let mut producers = vec![None; values];
     for (i, node) in nodes.iter().enumerate() {

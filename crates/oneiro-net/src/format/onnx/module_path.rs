@@ -4,10 +4,10 @@ use super::proto;
 
 /// Path of the PyTorch module that a node came from.
 ///
-/// The newer exporter writes the scopes into the node's metadata, the last entry being the call itself
-/// (`['', 'layer1', 'layer1.0', 'conv2d']`). The older one writes them into the name, each scope by its own name
-/// or, in containers, by the container's name and an index (`/layer1/layer1.0/conv1/Conv`). TensorFlow writes scopes into
-/// names without a leading slash (`model/conv1/Relu`).
+/// The newer exporter writes the scopes into the node's metadata, the last entry being the call itself (`['',
+/// 'layer1', 'layer1.0', 'conv2d']`). The older one writes them into the name, each scope by its own name or,
+/// in containers, by the container's name and an index (`/layer1/layer1.0/conv1/Conv`). TensorFlow writes
+/// scopes into names without a leading slash (`model/conv1/Relu`).
 pub(super) fn module_path(node: &proto::NodeProto) -> Option<String> {
     let scopes = node.metadata_props.iter().find(|p| p.key() == "pkg.torch.onnx.name_scopes");
     if let Some(scopes) = scopes {

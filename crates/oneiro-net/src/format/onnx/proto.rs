@@ -1,4 +1,5 @@
-// Generated once by prost-build 0.14 from onnx-ml.proto of ONNX 1.23 (Apache-2.0, https://github.com/onnx/onnx).
+// Generated once by prost-build 0.14 from onnx-ml.proto of ONNX 1.23 (Apache-2.0,
+// https://github.com/onnx/onnx).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AttributeProto {
     #[prost(string, optional, tag = "1")]

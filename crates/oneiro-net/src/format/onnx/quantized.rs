@@ -1,10 +1,10 @@
 //! Quantized models: operators that compute with integers, written out in operators on numbers.
 //!
-//! A file holds either pairs of `QuantizeLinear` and `DequantizeLinear` around ordinary operators (QDQ), or operators that
-//! take integers with their scales (`QLinearConv`, ONNX Runtime's `com.microsoft.QLinearAdd`, …), or such that quantize by a
-//! scale of the data (`DynamicQuantizeLinear`, `ConvInteger`). All become the first form here. Weights are dequantized
-//! exactly; values on data are clamped to their ranges, not rounded (`ops::quantize`), and a scale of the data, which then
-//! changes nothing, is 1.
+//! A file holds either pairs of `QuantizeLinear` and `DequantizeLinear` around ordinary operators (QDQ), or
+//! operators that take integers with their scales (`QLinearConv`, ONNX Runtime's `com.microsoft.QLinearAdd`,
+//! …), or such that quantize by a scale of the data (`DynamicQuantizeLinear`, `ConvInteger`). All become the
+//! first form here. Weights are dequantized exactly; values on data are clamped to their ranges, not rounded
+//! (`ops::math::quantize`), and a scale of the data, which then changes nothing, is 1.
 
 use std::collections::{HashMap, HashSet};
 
@@ -95,8 +95,8 @@ impl Expander {
         }
     }
 
-    /// The element type that a zero point has; where one is given and its type is not known, a number of none, so that
-    /// the operator is refused rather than guessed.
+    /// The element type that a zero point has; where one is given and its type is not known, a number of
+    /// none, so that the operator is refused rather than guessed.
     fn type_of_zero(&self, zero: Option<&String>) -> i64 {
         /// No number of a type in `TensorProto.DataType`.
         const UNKNOWN: i64 = -1;
@@ -243,8 +243,8 @@ impl Expander {
         self.push(node, op, operands.to_vec(), output, node.attribute.clone(), true);
     }
 
-    /// ONNX Runtime's matrix products of integers with scales, the bias a number: positions of the scale and zero point of
-    /// each operand (none: it is a number already) and of the bias.
+    /// ONNX Runtime's matrix products of integers with scales, the bias a number: positions of the scale and
+    /// zero point of each operand (none: it is a number already) and of the bias.
     fn scaled_matmul(&mut self, node: &NodeProto, a: [usize; 2], b: [usize; 2], bias: usize) {
         let a = match a {
             [usize::MAX, _] => input(node, 0),

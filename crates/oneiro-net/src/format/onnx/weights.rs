@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::proto::tensor_proto::{DataLocation, DataType};
 use super::proto::{StringStringEntryProto, TensorProto};
 use crate::error::{Error, Result};
-use crate::ops::constant::MAX_CLAIM;
+use crate::ops::array::constant::MAX_CLAIM;
 use crate::tensor::{Stored, Tensor};
 
 /// Reads the whole of a file beside the model, by the name that the model gives it.
@@ -24,7 +24,8 @@ impl<'a> Weights<'a> {
         Self { beside, files: HashMap::new() }
     }
 
-    /// A tensor of the model. Its data must be as long as its shape says, so that no claim of a size allocates.
+    /// A tensor of the model. Its data must be as long as its shape says, so that no claim of a size
+    /// allocates.
     pub(super) fn tensor(&mut self, proto: &TensorProto) -> Result<Tensor> {
         let fail = |why: String| Error::Graph(format!("tensor \"{}\": {why}", proto.name()));
         let shape = proto
@@ -92,8 +93,8 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Whether this crate reads elements of a tensor's type. Others (texts, 8-bit floats) are an error only where a target
-/// needs them.
+/// Whether this crate reads elements of a tensor's type. Others (texts, 8-bit floats) are an error only where
+/// a target needs them.
 pub(super) fn is_readable(proto: &TensorProto) -> bool {
     bytes_of(element_type(proto), 1).is_some()
 }

@@ -1,17 +1,18 @@
 //! Dense convolution and its adjoint between values in blocks of channels.
 //!
-//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of output
-//! blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab, and tiles
-//! ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the numbers of channels
-//! and taps alone: neither threads nor the batch can change a bit.
+//! A [`Correlation`] over taps, computed directly: outputs are cut into ranges of positions and panels of
+//! output blocks; for each pass over a few blocks of input channels the source lines are laid out as a slab,
+//! and tiles ([`super::tile`]) run over it. Every output is a sum of short chains, whose ends depend on the
+//! numbers of channels and taps alone: neither threads nor the batch can change a bit.
 
 mod job;
 mod mirror;
 mod split;
 
-use super::tile::LANES;
-use super::{Ending, Packed, blocks_of, even};
+use super::lanes::LANES;
+use super::{Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::Epilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
@@ -75,7 +76,8 @@ impl Dense {
             || correlation.c_in.is_multiple_of(LANES) && correlation.c_out.is_multiple_of(LANES)
     }
 
-    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
+    /// kernels.
     pub fn cost(correlation: &Correlation) -> f64 {
         let Correlation { groups, c_in, c_out, .. } = *correlation;
         let weights = (groups * c_out * c_in * correlation.taps.len()) as f64;
@@ -95,14 +97,14 @@ impl Dense {
         Dense { correlation, isa, panels, weights, bias }
     }
 
-    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy of few weights, or
-    /// for few positions, costs less than putting them in another order for every run.
+    /// Whether an adjoint should read the weights of its convolution ([`Dense::adjoint_of`]): a second copy
+    /// of few weights, or for few positions, costs less than putting them in another order for every run.
     pub fn shares_weights(adjoint: &Correlation) -> bool {
         Mirror::pays(adjoint)
     }
 
-    /// The adjoint of this convolution, or a phase of it, that reads the convolution's weights: `kernel_taps` says which of
-    /// its taps each tap of the adjoint is. `None` where this one has no weights of its own.
+    /// The adjoint of this convolution, or a phase of it, that reads the convolution's weights: `kernel_taps`
+    /// says which of its taps each tap of the adjoint is. `None` where this one has no weights of its own.
     pub fn adjoint_of(&self, adjoint: Correlation, kernel_taps: &[usize]) -> Option<Dense> {
         let weights = Weights::Mirrored(Mirror::new(self, kernel_taps)?);
         let panels = panels_of(&adjoint, self.isa);
@@ -116,7 +118,7 @@ impl Dense {
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
@@ -126,8 +128,8 @@ impl Dense {
         if columns == 0 || c.batch * c.groups * out_blocks == 0 {
             return;
         }
-        let finish = ending.finish(dst, c.batch * c.groups * out_blocks, dst_plane);
-        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, finish };
+        let epilogue = epilogue.addresses(dst, c.batch * c.groups * out_blocks, dst_plane);
+        let job = Job { dense: self, src, dst: Disjoint::new(dst), accumulate, epilogue };
         let split = self.split(columns);
         let tasks = c.batch * c.groups * split.column_parts * split.panel_parts;
         let run = |task: usize| {
@@ -174,7 +176,8 @@ fn panels_of(correlation: &Correlation, isa: Isa) -> Vec<Panel> {
     (0..blocks).step_by(width).map(panel).collect()
 }
 
-/// Weights in the order in which tiles read them: groups, panels, blocks of inputs, taps, inputs, outputs of the panel.
+/// Weights in the order in which tiles read them: groups, panels, blocks of inputs, taps, inputs, outputs of
+/// the panel.
 fn pack(
     correlation: &Correlation,
     panels: &[Panel],

@@ -1,13 +1,14 @@
 //! Depthwise convolution and its adjoint: sixteen channels at a time, each with a small kernel of its own.
 
-use super::Shared;
-use super::families::families;
-use super::finish::Finish;
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
 use super::lanes::Lanes;
-use super::tile::LANES;
 use super::windows::{LineTap, each_piece, interior};
-use super::{Ending, Packed, blocks_of};
+use super::{Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::EpilogueAddresses;
+use crate::kernels::epilogue::SharedEpilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use std::cell::RefCell;
@@ -52,22 +53,17 @@ impl Depthwise {
         Depthwise { correlation, isa, weights: packed, bias }
     }
 
-    /// Bytes of the packed weights.
-    pub fn bytes(&self) -> usize {
-        self.weights.bytes()
-    }
-
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let blocks = blocks_of(c.groups);
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         assert_eq!(src.len(), c.batch * blocks * src_plane * LANES, "source of {c:?}");
         assert_eq!(dst.len(), c.batch * blocks * dst_plane * LANES, "destination of {c:?}");
-        let finish = Shared(ending.finish(dst, c.batch * blocks, dst_plane));
+        let epilogue = SharedEpilogue(epilogue.addresses(dst, c.batch * blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let taps = c.taps.len();
         each_piece(c.batch * blocks, c.grid[0] * c.grid[1], c.grid[2], |plane, from, to| {
@@ -76,7 +72,7 @@ impl Depthwise {
             let bias = &self.bias.as_slice()[block * LANES..(block + 1) * LANES];
             TAPS.with_borrow_mut(|line_taps| {
                 for line in from..to {
-                    self.line(plane, line, weights, bias, src, &dst, accumulate, &finish, line_taps);
+                    self.line(plane, line, weights, bias, src, &dst, accumulate, &epilogue, line_taps);
                 }
             });
         });
@@ -91,7 +87,7 @@ impl Depthwise {
         src: &[f32],
         dst: &Disjoint<'_, f32>,
         accumulate: bool,
-        finish: &Shared,
+        epilogue: &SharedEpilogue,
         taps: &mut Vec<LineTap>,
     ) {
         let c = &self.correlation;
@@ -126,11 +122,12 @@ impl Depthwise {
             out: dst.pointer((plane * dst_plane + to) * LANES),
             out_step: c.dst_step[2],
             accumulate,
-            finish: finish.get(),
+            epilogue: epilogue.get(),
             mask: plane * super::mask_plane(dst_plane) + to,
         };
-        // SAFETY: lines of the source exist (their taps were filtered), `interior` and the checks at the border keep to
-        // the line; the outputs lie in the plane (checked above) and belong to this task alone.
+        // SAFETY: lines of the source exist (their taps were filtered), `interior` and the checks at the
+        // border keep to the line; the outputs lie in the plane (checked above) and belong to this task
+        // alone.
         unsafe { run_line(self.isa, &call) };
     }
 }
@@ -148,11 +145,11 @@ struct Line<'a> {
     out: *mut f32,
     out_step: usize,
     accumulate: bool,
-    finish: Option<&'a Finish>,
+    epilogue: Option<&'a EpilogueAddresses>,
     mask: usize,
 }
 
-families! {
+isa_dispatch! {
     /// One line of outputs.
     fn run_line(&Line<'_>) = line_of
 }
@@ -205,10 +202,10 @@ unsafe fn positions<X: Lanes, const R: usize>(call: &Line<'_>, x: usize, check: 
         for j in 0..R {
             X::store(sum[j], call.out.add((x + j) * call.out_step * LANES));
         }
-        if let Some(finish) = call.finish {
+        if let Some(epilogue) = call.epilogue {
             for j in 0..R {
                 let to = call.out.add((x + j) * call.out_step * LANES);
-                finish.apply(X::load(to), to, call.mask + (x + j) * call.out_step).store(to);
+                epilogue.apply(X::load(to), to, call.mask + (x + j) * call.out_step).store(to);
             }
         }
     }

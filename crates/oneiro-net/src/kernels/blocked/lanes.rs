@@ -2,11 +2,14 @@
 
 use crate::kernels::functions::{BIAS, MANTISSA};
 
+/// Channels of a block, numbers of a register (or of a few) and bits of a mask word's half.
+pub(crate) const LANES: usize = 16;
+
 /// The numbers of a block of channels at one position.
 ///
 /// # Safety
-/// Every method needs the family's instructions; `load` and `store` need sixteen numbers at the address, of any
-/// alignment.
+/// Every method needs the family's instructions; `load` and `store` need sixteen numbers at the address, of
+/// any alignment.
 #[allow(clippy::missing_safety_doc)] // Stated once, above.
 pub(crate) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
@@ -78,7 +81,8 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
     }
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller has sixteen numbers at the address; an array of f32 read unaligned needs no more.
+        // SAFETY: the caller has sixteen numbers at the address; an array of f32 read unaligned needs no
+        // more.
         unsafe { Plain(from.cast::<[f32; 16]>().read_unaligned()) }
     }
     #[inline(always)]

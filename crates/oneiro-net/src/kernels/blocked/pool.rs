@@ -5,13 +5,13 @@
 mod max;
 mod window;
 
-use super::Ending;
-use super::Shared;
-use super::families::families;
-use super::finish::Finish;
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
 use super::lanes::Lanes;
-use super::tile::LANES;
 use crate::kernels::correlate::volume;
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::EpilogueAddresses;
+use crate::kernels::epilogue::SharedEpilogue;
 use crate::kernels::isa::Isa;
 use crate::kernels::pool::PoolGeometry;
 use crate::kernels::scratch::Disjoint;
@@ -26,7 +26,7 @@ pub fn winner_words(geometry: &PoolGeometry) -> usize {
     geometry.planes * volume(geometry.dst) * LANES / size_of::<u32>()
 }
 
-/// What a pooling computes.
+/// Kind of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The largest; the first of equals, and a NaN beats all.
@@ -49,7 +49,7 @@ pub fn pool(
     src: &[f32],
     dst: &mut [f32],
     winners: &mut [u32],
-    ending: &mut Ending<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     let (src_plane, dst_plane) = (volume(geometry.src), volume(geometry.dst));
     assert!(
@@ -59,7 +59,7 @@ pub fn pool(
     assert_eq!(src.len(), geometry.planes * src_plane * LANES, "source of {geometry:?}");
     assert_eq!(dst.len(), geometry.planes * dst_plane * LANES, "destination of {geometry:?}");
     assert!(winners.is_empty() || winners.len() == winner_words(geometry), "winners of {geometry:?}");
-    let finish = Shared(ending.finish(dst, geometry.planes, dst_plane));
+    let epilogue = SharedEpilogue(epilogue.addresses(dst, geometry.planes, dst_plane));
     let keep = !winners.is_empty();
     let (dst, winners) = (Disjoint::new(dst), Disjoint::new(bytemuck::cast_slice_mut::<u32, u8>(winners)));
     super::windows::each_piece(
@@ -82,7 +82,7 @@ pub fn pool(
                 } else {
                     std::ptr::null_mut()
                 },
-                finish: finish.get(),
+                epilogue: epilogue.get(),
                 mask: plane * super::mask_plane(dst_plane) + from * width,
             };
             // SAFETY: source and destination have what the geometry says (checked above).
@@ -103,13 +103,13 @@ pub fn pool_backward(
     dy: &[f32],
     dx: &mut [f32],
     accumulate: bool,
-    ending: &mut Ending<'_>,
+    epilogue: &mut Epilogue<'_>,
 ) {
     let (src_plane, dst_plane) = (volume(geometry.src), volume(geometry.dst));
     assert_eq!(dx.len(), geometry.planes * src_plane * LANES, "source of {geometry:?}");
     assert_eq!(dy.len(), geometry.planes * dst_plane * LANES, "destination of {geometry:?}");
     assert!(pooling != Pooling::Max || winners.len() == winner_words(geometry), "winners of {geometry:?}");
-    let finish = Shared(ending.finish(dx, geometry.planes, src_plane));
+    let epilogue = SharedEpilogue(epilogue.addresses(dx, geometry.planes, src_plane));
     let winners = bytemuck::cast_slice::<u32, u8>(winners);
     team::chunks(dx, (src_plane * LANES).max(1), |plane, dx| {
         let call = Back {
@@ -122,7 +122,7 @@ pub fn pool_backward(
                 Pooling::Max => winners[plane * dst_plane * LANES..(plane + 1) * dst_plane * LANES].as_ptr(),
                 Pooling::Average { .. } => std::ptr::null(),
             },
-            finish: finish.get(),
+            epilogue: epilogue.get(),
             mask: plane * super::mask_plane(src_plane),
         };
         // SAFETY: source and destination have what the geometry says (checked above).
@@ -138,7 +138,7 @@ struct Piece<'a> {
     src: *const f32,
     dst: *mut f32,
     winners: *mut u8,
-    finish: Option<&'a Finish>,
+    epilogue: Option<&'a EpilogueAddresses>,
     mask: usize,
 }
 
@@ -149,16 +149,16 @@ struct Back<'a> {
     dy: *const f32,
     dx: *mut f32,
     winners: *const u8,
-    finish: Option<&'a Finish>,
+    epilogue: Option<&'a EpilogueAddresses>,
     mask: usize,
 }
 
-families! {
+isa_dispatch! {
     /// Pools some lines.
     fn run_piece(&Piece<'_>) = piece
 }
 
-families! {
+isa_dispatch! {
     /// The gradient of one plane.
     fn run_back(&Back<'_>) = back
 }
@@ -234,8 +234,8 @@ impl Piece<'_> {
         // SAFETY: the caller's contract.
         unsafe {
             let to = self.dst.add(at * LANES);
-            let result = match self.finish {
-                Some(finish) => finish.apply(result, to, self.mask + at),
+            let result = match self.epilogue {
+                Some(epilogue) => epilogue.apply(result, to, self.mask + at),
                 None => result,
             };
             result.store(to);
@@ -282,10 +282,10 @@ unsafe fn back<X: Lanes>(call: &Back<'_>) {
                 }
             }
         }
-        if let Some(finish) = call.finish {
+        if let Some(epilogue) = call.epilogue {
             for at in 0..volume(geometry.src) {
                 let dx = call.dx.add(at * LANES);
-                finish.apply(X::load(dx), dx, call.mask + at).store(dx);
+                epilogue.apply(X::load(dx), dx, call.mask + at).store(dx);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Between plain order, N, C, D·H·W, and blocks of channels.
 
 use super::blocks_of;
-use super::tile::LANES;
+use super::lanes::LANES;
 use crate::kernels::isa::{Isa, multiversion};
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;

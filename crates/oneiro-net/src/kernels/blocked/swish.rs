@@ -4,16 +4,17 @@ use super::lanes::Lanes;
 use crate::kernels::functions::{EXP_TERMS, LN_2, ROUND};
 use std::f32::consts::LOG2_E;
 
-/// Where e⁻ˣ is cut: below, 1 + e⁻ˣ is 1; above, e⁻ˣ is ∞, and has the largest exponent that one power of two has.
+/// Where e⁻ˣ is cut: below, 1 + e⁻ˣ is 1; above, e⁻ˣ is ∞, and has the largest exponent that one power of two
+/// has.
 const RANGE: (f32, f32) = (-87.0, 89.0);
 
-/// x·sigmoid(αx) and its derivative, each within four units in the last place of what [`crate::kernels::functions`] computes
-/// without fused products.
+/// x·sigmoid(αx) and its derivative, each within four units in the last place of what
+/// [`crate::kernels::functions`] computes without fused products.
 ///
 /// # Safety
 /// The family's instructions are there.
 #[inline(always)]
-pub(super) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
+pub(in crate::kernels) unsafe fn swish<X: Lanes>(x: X, alpha: f32) -> (X, X) {
     // SAFETY: the caller has the instructions.
     unsafe {
         let one = X::splat(1.0);
@@ -48,8 +49,8 @@ unsafe fn exp<X: Lanes>(x: X) -> X {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::blocked::families::families;
-    use crate::kernels::blocked::tile::LANES;
+    use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+    use crate::kernels::blocked::lanes::LANES;
     use crate::kernels::isa::Isa;
 
     struct Call<'a> {
@@ -59,7 +60,7 @@ mod tests {
         slope: &'a mut [f32],
     }
 
-    families! {
+    isa_dispatch! {
         fn run(&mut Call<'_>) = each
     }
 

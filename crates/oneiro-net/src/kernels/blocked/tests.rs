@@ -1,7 +1,8 @@
-//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every instruction set
-//! that the machine has; the same bits however the work is cut.
+//! Kernels over blocks of channels against the definition in f64 and against the plain kernels, on every
+//! instruction set that the machine has; the same bits however the work is cut.
 
 use super::*;
+use crate::kernels::Epilogue;
 use crate::kernels::correlate::tests::{Case, case, cases, reference_correlate, sizes, weights_of};
 use crate::kernels::correlate::{ConvGeometry, Correlation, Phase, volume};
 use crate::kernels::isa::Isa;
@@ -9,7 +10,7 @@ use crate::kernels::pool::{MaxPoolRule, PoolGeometry};
 use crate::kernels::testing::{in_pool, numbers};
 use crate::kernels::{self, team};
 
-mod endings;
+mod epilogues;
 
 /// The cases of the plain engine, and some with several blocks of channels.
 fn all_cases() -> Vec<Case> {
@@ -62,12 +63,13 @@ fn from_blocks(batch: usize, channels: usize, plane: usize, blocked: &[f32]) -> 
     plain
 }
 
-/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are taken.
+/// Groups of blocks: every group is padded to whole blocks by itself, so only whole ones (or one group) are
+/// taken.
 fn channels(c: &Correlation) -> (usize, usize) {
     (c.groups * c.c_in, c.groups * c.c_out)
 }
 
-/// What computes a correlation, with the relative error that it may have.
+/// An algorithm for a correlation, with the relative error that it may have.
 enum Engine {
     Dense(Dense),
     Winograd(Winograd, f64),
@@ -76,12 +78,12 @@ enum Engine {
 }
 
 impl Engine {
-    fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         match self {
-            Engine::Dense(e) => e.run(src, dst, accumulate, ending),
-            Engine::Winograd(e, _) => e.run(src, dst, accumulate, ending),
-            Engine::Line(e, _) => e.run(src, dst, accumulate, ending),
-            Engine::Depthwise(e) => e.run(src, dst, accumulate, ending),
+            Engine::Dense(e) => e.run(src, dst, accumulate, epilogue),
+            Engine::Winograd(e, _) => e.run(src, dst, accumulate, epilogue),
+            Engine::Line(e, _) => e.run(src, dst, accumulate, epilogue),
+            Engine::Depthwise(e) => e.run(src, dst, accumulate, epilogue),
         }
     }
 
@@ -180,7 +182,7 @@ fn every_engine_equals_the_definition() {
                         *seen.entry((engine.name(), forward)).or_insert(0) += 1;
                         let mut dst = to_blocks(c.batch, c_out, dst_plane, &held);
                         let src = to_blocks(c.batch, c_in, src_plane, &src);
-                        engine.run(&src, &mut dst, accumulate, &mut Ending::default());
+                        engine.run(&src, &mut dst, accumulate, &mut Epilogue::default());
                         let found = from_blocks(c.batch, c_out, dst_plane, &dst);
                         let name =
                             format!("{name}, {}, forward {forward}, {isa:?}, {accumulate}", engine.name());
@@ -216,7 +218,7 @@ fn adjoints_that_read_the_weights_of_their_convolution_have_the_same_bits() {
                 let len = c.batch * c.groups * blocks_of(c.c_out) * volume(c.dst) * BLOCK;
                 let run = |engine: &Dense| {
                     let mut dst = vec![0.0; len];
-                    engine.run(&dy, &mut dst, false, &mut Ending::default());
+                    engine.run(&dy, &mut dst, false, &mut Epilogue::default());
                     dst
                 };
                 let expected = run(&own);
@@ -234,7 +236,7 @@ fn adjoints_that_read_the_weights_of_their_convolution_have_the_same_bits() {
 #[test]
 fn first_convolutions_equal_the_definition() {
     let (mut failures, mut seen) = (Vec::new(), 0);
-    for Case { name, geometry: g } in all_cases().into_iter().filter(|c| Stem::takes(&c.geometry)) {
+    for Case { name, geometry: g } in all_cases().into_iter().filter(|c| FirstConv::takes(&c.geometry)) {
         seen += 1;
         let (w, bias) = (weights_of(&g), numbers(g.c_out, 2));
         let (x_len, y_len) = sizes(&g);
@@ -244,10 +246,10 @@ fn first_convolutions_equal_the_definition() {
         let weight = |group, out, input, tap| w[g.weight_index(group, out, input, tap)];
         reference_correlate(&forward, weight, Some(&bias), &x, &mut y, false);
         for isa in Isa::available() {
-            let stem = Stem::new(&g, isa, &w, Some(&bias), true);
+            let first_conv = FirstConv::new(&g, isa, &w, Some(&bias), true);
             let plane = volume(g.dst);
             let mut found = vec![f32::NAN; g.batch * blocks_of(g.c_out) * plane * BLOCK];
-            stem.run(&x, &mut found, &mut Ending::default());
+            first_conv.run(&x, &mut found, &mut Epilogue::default());
             let found = from_blocks(g.batch, g.c_out, plane, &found);
             note_difference(&mut failures, &format!("{name}, {isa:?}"), &found, &y, 4e-6);
             for accumulate in [false, true] {
@@ -259,7 +261,7 @@ fn first_convolutions_equal_the_definition() {
                     reference_correlate(&correlation, weight, None, &dy, &mut dx, accumulate);
                 }
                 let mut found = held.clone();
-                stem.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
+                first_conv.run_backward(&to_blocks(g.batch, g.c_out, plane, &dy), &mut found, accumulate);
                 note_difference(
                     &mut failures,
                     &format!("{name}, back, {isa:?}, {accumulate}"),
@@ -295,20 +297,20 @@ fn threads_teams_and_the_batch_do_not_change_a_bit() {
                 let run = |threads| {
                     in_pool(threads, || {
                         let mut dst = vec![0.0; len];
-                        engine.run(&src, &mut dst, false, &mut Ending::default());
+                        engine.run(&src, &mut dst, false, &mut Epilogue::default());
                         dst
                     })
                 };
                 let expected = run(1);
                 let in_team = in_pool(2, || {
                     let mut dst = vec![0.0; len];
-                    team::run(|| engine.run(&src, &mut dst, false, &mut Ending::default()));
+                    team::run(|| engine.run(&src, &mut dst, false, &mut Epilogue::default()));
                     dst
                 });
                 let mut single = vec![0.0; len / 3];
                 let one = from_blocks(3, c_in, src_plane, &src);
                 let one = to_blocks(1, c_in, src_plane, &one[one.len() / 3..one.len() / 3 * 2]);
-                alone.run(&one, &mut single, false, &mut Ending::default());
+                alone.run(&one, &mut single, false, &mut Epilogue::default());
                 let plain = from_blocks(3, c_out, dst_plane, &expected);
                 let same = [run(2), run(3), run(8), in_team].iter().all(|found| *found == expected)
                     && from_blocks(1, c_out, dst_plane, &single)
@@ -377,7 +379,7 @@ fn maps_and_sums_equal_their_definitions() {
         for (of, operands, definition) in cases {
             for accumulate in [false, true] {
                 let mut found = held.clone();
-                map(isa, of, rows, plane, operands, &mut found, accumulate, &mut Ending::default());
+                map(isa, of, rows, plane, operands, &mut found, accumulate, &mut Epilogue::default());
                 let wrong = (0..len).find(|&i| {
                     let expected = definition(i) + if accumulate { held[i] } else { 0.0 };
                     (found[i] - expected).abs() > 1e-6
@@ -462,7 +464,7 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
                 let mut winners = vec![!0; if pooling == Pooling::Max { winner_words(&blocked) } else { 0 }];
                 let xs = to_blocks(1, g.planes, src_plane, &x);
                 let mut found = vec![f32::NAN; blocked.planes * dst_plane * BLOCK];
-                pool(isa, pooling, &blocked, &xs, &mut found, &mut winners, &mut Ending::default());
+                pool(isa, pooling, &blocked, &xs, &mut found, &mut winners, &mut Epilogue::default());
                 let found = from_blocks(1, g.planes, dst_plane, &found);
                 let close = |a: f32, b: f32| (a - b).abs() < 1e-5 || a.is_nan() && b.is_nan();
                 assert!(found.iter().zip(&y).all(|(&f, &y)| close(f, y)), "{pooling:?} {isa:?} {g:?}");
@@ -484,7 +486,7 @@ fn pooling_equals_the_plain_kernels_also_with_ties_and_nan() {
                         &dys,
                         &mut found,
                         accumulate,
-                        &mut Ending::default(),
+                        &mut Epilogue::default(),
                     );
                     let found = from_blocks(1, g.planes, src_plane, &found);
                     assert!(

@@ -4,21 +4,18 @@
 //! out[v][j] = start[v] + Σ_r Σ_i w[r][i][v] · src[offsets[r] + 16·j + i]        j < R, v < V
 //! ```
 //!
-//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie sixteen
-//! apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three dimensions. Each
-//! number of the source is broadcast and meets V registers of weights.
+//! A *run* is one block of input channels seen through one tap: its numbers at neighbouring positions lie
+//! sixteen apart, so one kernel serves 1×1, k×k and the products of Winograd's transform, in one to three
+//! dimensions. Each number of the source is broadcast and meets V registers of weights.
 
-use super::finish::Finish;
-use super::lanes::Lanes;
+use super::lanes::{LANES, Lanes};
+use crate::kernels::epilogue::EpilogueAddresses;
 use crate::kernels::isa::Isa;
-
-/// Output channels in a register block.
-pub(crate) const LANES: usize = 16;
 
 /// One product for a tile.
 #[derive(Clone, Copy)]
 pub(crate) struct TileCall {
-    /// What offsets count from.
+    /// Origin of the offsets.
     pub(crate) src: *const f32,
     /// Where each run begins.
     pub(crate) offsets: *const usize,
@@ -32,8 +29,8 @@ pub(crate) struct TileCall {
     pub(crate) ahead: *const f32,
     /// Numbers by which that goes on with each product.
     pub(crate) pace: usize,
-    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well, a position for
-    /// each product.
+    /// Numbers from a run's first to that of the same run in the next tile, which is brought closer as well,
+    /// a position for each product.
     pub(crate) next: usize,
     /// The first output.
     pub(crate) out: *mut f32,
@@ -45,8 +42,8 @@ pub(crate) struct TileCall {
     pub(crate) start: *const f32,
     /// Whether what `out` holds was written long before.
     pub(crate) far: bool,
-    /// What to do with the finished sums; null: nothing.
-    pub(crate) finish: *const Finish,
+    /// Epilogue of the sums; null: none.
+    pub(crate) epilogue: *const EpilogueAddresses,
     /// Index of the first output in masks, and from one block and one position to the next.
     pub(crate) mask_at: usize,
     pub(crate) mask_block: usize,
@@ -56,7 +53,8 @@ pub(crate) struct TileCall {
 /// A compiled tile.
 ///
 /// # Safety
-/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts say.
+/// The machine has the tile's instructions, and the addresses of the call reach as far as R, V and the counts
+/// say.
 pub(crate) type Tile = unsafe fn(&TileCall);
 
 /// # Safety
@@ -68,10 +66,10 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
         if call.far {
             fetch::<X, R, V>(call, call.out);
         }
-        if !call.finish.is_null() {
-            let finish = &*call.finish;
-            let place = call.out.offset_from(finish.base);
-            for also in [finish.add, finish.factors] {
+        if !call.epilogue.is_null() {
+            let epilogue = &*call.epilogue;
+            let place = call.out.offset_from(epilogue.base);
+            for also in [epilogue.add, epilogue.factors] {
                 if !also.is_null() {
                     fetch::<X, R, V>(call, also.offset(place));
                 }
@@ -102,7 +100,7 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
                 weights = weights.add(V * LANES);
             }
         }
-        if call.finish.is_null() {
+        if call.epilogue.is_null() {
             for v in 0..V {
                 let out = call.out.add(v * call.out_block);
                 let start = X::load(if call.start.is_null() { out } else { call.start.add(v * LANES) });
@@ -122,19 +120,20 @@ unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
                 sum[j][v] = before.add(sum[j][v]);
             }
         }
-        finish(call, &mut sum);
+        apply_epilogue(call, &mut sum);
         for v in 0..V {
             for j in 0..R {
                 sum[j][v].store(call.out.add(v * call.out_block + j * call.out_step));
             }
         }
-        if (*call.finish).swish.is_some() {
+        if (*call.epilogue).swish.is_some() {
             swish_of::<X>(call, R, V);
         }
     }
 }
 
-/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its products are done.
+/// Brings numbers closer that lie as the outputs do from this address on: the tile reads them when its
+/// products are done.
 ///
 /// # Safety
 /// The family's instructions are there.
@@ -148,29 +147,29 @@ unsafe fn fetch<X: Lanes, const R: usize, const V: usize>(call: &TileCall, from:
     }
 }
 
-/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem to depend on
-/// stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or the compiler would keep
-/// the sums in memory from the beginning.
+/// Finishes the sums of a tile in their registers, all but a swish: read again from memory, they would seem
+/// to depend on stores to other blocks wherever planes are a multiple of 4096 bytes. Each loop is short, or
+/// the compiler would keep the sums in memory from the beginning.
 ///
 /// # Safety
-/// As for [`Tile`], with the finish there.
+/// As for [`Tile`], with the epilogue there.
 #[inline(always)]
-unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
-    // SAFETY: the caller grants the outputs, and what the finish asks for at them.
+unsafe fn apply_epilogue<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum: &mut [[X; V]; R]) {
+    // SAFETY: the caller grants the outputs, and what the epilogue asks for at them.
     unsafe {
-        let finish = &*call.finish;
-        let place = call.out.offset_from(finish.base);
+        let epilogue = &*call.epilogue;
+        let place = call.out.offset_from(epilogue.base);
         let at = |v: usize, j: usize| v * call.out_block + j * call.out_step;
-        if !finish.add.is_null() {
-            let add = finish.add.offset(place);
+        if !epilogue.add.is_null() {
+            let add = epilogue.add.offset(place);
             for v in 0..V {
                 for j in 0..R {
                     sum[j][v] = sum[j][v].add(X::load(add.add(at(v, j))));
                 }
             }
         }
-        if !finish.factors.is_null() {
-            let factors = finish.factors.offset(place);
+        if !epilogue.factors.is_null() {
+            let factors = epilogue.factors.offset(place);
             for v in 0..V {
                 for j in 0..R {
                     sum[j][v] = sum[j][v].mul(X::load(factors.add(at(v, j))));
@@ -178,28 +177,28 @@ unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum:
             }
         }
         let mask = |v: usize, j: usize| call.mask_at + v * call.mask_block + j * call.mask_step;
-        for gate in finish.gates {
-            if !gate.is_null() {
+        for activation_mask in epilogue.activation_masks {
+            if !activation_mask.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        sum[j][v] = sum[j][v].zero_where(*gate.add(mask(v, j)));
+                        sum[j][v] = sum[j][v].zero_where(*activation_mask.add(mask(v, j)));
                     }
                 }
             }
         }
-        if finish.clip {
-            let (low, high) = (X::splat(finish.low), X::splat(finish.high));
-            if !finish.below.is_null() {
+        if epilogue.clip {
+            let (low, high) = (X::splat(epilogue.low), X::splat(epilogue.high));
+            if !epilogue.below.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        *finish.below.add(mask(v, j)) = sum[j][v].clip(low, high).1;
+                        *epilogue.below.add(mask(v, j)) = sum[j][v].clip(low, high).1;
                     }
                 }
             }
-            if !finish.above.is_null() {
+            if !epilogue.above.is_null() {
                 for v in 0..V {
                     for j in 0..R {
-                        *finish.above.add(mask(v, j)) = sum[j][v].clip(low, high).2;
+                        *epilogue.above.add(mask(v, j)) = sum[j][v].clip(low, high).2;
                     }
                 }
             }
@@ -215,22 +214,23 @@ unsafe fn finish<X: Lanes, const R: usize, const V: usize>(call: &TileCall, sum:
 /// x·sigmoid(αx) of the outputs of a tile, while they are in the first-level cache.
 ///
 /// # Safety
-/// As for [`Tile`], with a finish that has a swish.
+/// As for [`Tile`], with a epilogue that has a swish.
 #[inline(always)]
 unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     // SAFETY: the caller grants the outputs, and the slopes beside them.
     unsafe {
-        let finish = *call.finish;
+        let epilogue = *call.epilogue;
         for v in 0..blocks {
             for j in 0..positions {
                 let to = call.out.add(v * call.out_block + j * call.out_step);
-                finish.swish_of(X::load(to), to).store(to);
+                epilogue.swish_of(X::load(to), to).store(to);
             }
         }
     }
 }
 
-/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it takes.
+/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it
+/// takes.
 pub(crate) fn most_positions(isa: Isa, blocks: usize) -> usize {
     let by_blocks: &[usize] = match isa {
         // 32 registers: sums, one register of weights a block, one number of the source.

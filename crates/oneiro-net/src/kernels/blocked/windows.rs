@@ -29,7 +29,8 @@ pub(super) fn interior(taps: &[LineTap], count: usize, step: usize, line: usize)
     (from.min(count), to.max(from).min(count))
 }
 
-/// Calls `work(plane, first line, end line)` for pieces of `planes` planes of `lines` lines with `width` positions.
+/// Calls `work(plane, first line, end line)` for pieces of `planes` planes of `lines` lines with `width`
+/// positions.
 pub(super) fn each_piece(
     planes: usize,
     lines: usize,

@@ -1,13 +1,14 @@
 //! Winograd's minimal filtering for 3×3 convolutions of step 1, in two dimensions or in the plane of three.
 //!
-//! A tile of M×M outputs costs (M+2)² products instead of 9·M²: 2.25 times fewer for M = 2, 4 times fewer for M = 4
-//! (Winograd, *Arithmetic complexity of computations*, 1980; Lavin and Gray, *Fast algorithms for convolutional neural
-//! networks*, 2016). Source tiles are transformed, multiplied at each of the (M+2)² points with transformed weights over
-//! the channels (and taps in depth), by the tiles of the direct convolution, and transformed back.
+//! A tile of M×M outputs costs (M+2)² products instead of 9·M²: 2.25 times fewer for M = 2, 4 times fewer for
+//! M = 4 (Winograd, *Arithmetic complexity of computations*, 1980; Lavin and Gray, *Fast algorithms for
+//! convolutional neural networks*, 2016). Source tiles are transformed, multiplied at each of the (M+2)²
+//! points with transformed weights over the channels (and taps in depth), by the tiles of the direct
+//! convolution, and transformed back.
 //!
 //! M = 2 rounds as the direct convolution does. M = 4 rounds about four times worse with the points chosen in
-//! [`transforms`]: good for gradients, where nothing branches, not for activations, whose errors decide on which side of
-//! zero a ReLU falls.
+//! [`transforms`]: good for gradients, where nothing branches, not for activations, whose errors decide on
+//! which side of zero a ReLU falls.
 
 mod line;
 mod products;
@@ -17,9 +18,10 @@ mod transforms;
 pub use line::{LineOutputs, LineWinograd};
 
 use super::dense::{PRODUCTS, WEIGHT_COST};
-use super::tile::LANES;
-use super::{Ending, Packed, Shared, blocks_of, even};
+use super::lanes::LANES;
+use super::{Packed, blocks_of, even};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::{Epilogue, SharedEpilogue};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
@@ -27,18 +29,18 @@ use products::{Products, SCRATCH, Scratch};
 use tiles::{Into, OutOf, into_four, into_two, out_of_four, out_of_two};
 use transforms::filter;
 
-/// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level cache
-/// beside them.
+/// Numbers that the transformed tiles of one task may take where the transformed weights fit a second-level
+/// cache beside them.
 const SMALL_NUMBERS: usize = 256 << 10;
 /// Transformed weights up to which that is so.
 const SMALL_WEIGHTS: usize = 192 << 10;
 /// Tiles of a task at least where they do not: the weights are read anew by each task.
 const MANY_TILES: usize = 72;
 
-/// Cycles to transform one tile of one block, in or out, of F(2×2, 3×3), with what it waits for memory; measured on an
-/// Intel Xeon of 2023 (Emerald Rapids).
+/// Cycles to transform one tile of one block, in or out, of F(2×2, 3×3), with what it waits for memory;
+/// measured on an Intel Xeon of 2023 (Emerald Rapids).
 const TRANSFORM_TWO: f64 = 130.0;
-/// The same of F(4×4, 3×3).
+/// Cycles to transform one tile of F(4×4, 3×3).
 const TRANSFORM_FOUR: f64 = 330.0;
 
 /// Tasks for each thread, so that an unlucky last one costs little.
@@ -92,7 +94,8 @@ pub struct Winograd {
 }
 
 impl Winograd {
-    /// Whether a correlation has the form: one group, dense 3×3 taps in the plane, step 1, all of the destination.
+    /// Whether a correlation has the form: one group, dense 3×3 taps in the plane, step 1, all of the
+    /// destination.
     pub fn takes(correlation: &Correlation) -> bool {
         let Some(shape) = shape_of(correlation) else { return false };
         correlation.groups == 1
@@ -101,7 +104,8 @@ impl Winograd {
             && correlation.taps.len() == shape.depth * 9
     }
 
-    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
+    /// kernels.
     pub fn cost(correlation: &Correlation, outputs: Outputs) -> f64 {
         let Correlation { c_in, c_out, dst, .. } = *correlation;
         let tiles = dst[0] * dst[1].div_ceil(outputs.count()) * dst[2].div_ceil(outputs.count());
@@ -148,16 +152,11 @@ impl Winograd {
         self.outputs
     }
 
-    /// Bytes of the transformed weights.
-    pub fn bytes(&self) -> usize {
-        self.products.bytes()
-    }
-
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
@@ -166,7 +165,7 @@ impl Winograd {
         if dst.is_empty() {
             return;
         }
-        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let epilogue = SharedEpilogue(epilogue.addresses(dst, c.batch * out_blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let split = self.split();
         let tasks = c.batch * split.bands * split.panel_parts;
@@ -182,7 +181,7 @@ impl Winograd {
                 rows: even(split.bands, band, self.tiles(1)),
                 panels: even(split.panel_parts, part, panels),
                 accumulate,
-                finish: &finish,
+                epilogue: &epilogue,
             };
             SCRATCH.with_borrow_mut(|scratch| job.run(scratch));
         };
@@ -204,7 +203,8 @@ impl Winograd {
         let panels = self.products.panels();
         let tiles = tiles_of_a_task(&self.products, self.outputs.points());
         let bands = rows.div_ceil((tiles / per_row).max(1));
-        // Too few bands for the threads: split the outputs, which repeats the transform of the source, before rows.
+        // Too few bands for the threads: split the outputs, which repeats the transform of the source, before
+        // rows.
         let panel_parts =
             if c.batch * bands >= threads { 1 } else { threads.div_ceil(c.batch * bands).min(panels) };
         let bands = if c.batch * bands * panel_parts >= wanted {
@@ -262,7 +262,7 @@ struct Job<'a> {
     rows: (usize, usize),
     panels: (usize, usize),
     accumulate: bool,
-    finish: &'a Shared,
+    epilogue: &'a SharedEpilogue,
 }
 
 impl Job<'_> {
@@ -281,7 +281,8 @@ impl Job<'_> {
         // Frames of the source that the taps reach, with those before and behind it.
         let in_frames = frames + w.depth - 1;
         let positions = frames * tiles;
-        // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
+        // An odd number of lines from one point to the next, so that points do not fall into the same sets of
+        // a cache.
         let in_point = ((in_blocks * in_frames * tiles) | 1) * LANES;
         let out_point = ((blocks * positions) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
@@ -339,12 +340,12 @@ impl Job<'_> {
                     size: [c.dst[1], c.dst[2]],
                     bias: w.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                     accumulate: self.accumulate,
-                    finish: self.finish.get(),
+                    epilogue: self.epilogue.get(),
                     mask: row * super::mask_plane(dst_plane) + start,
                 };
                 assert!(product.len() >= (points - 1) * out_point + from + tiles * LANES);
-                // SAFETY: every point has the tiles (asserted), the destination the frame (its end was asked for); rows
-                // of tiles and blocks belong to this task alone.
+                // SAFETY: every point has the tiles (asserted), the destination the frame (its end was asked
+                // for); rows of tiles and blocks belong to this task alone.
                 unsafe {
                     match w.outputs {
                         Outputs::Two => out_of_two(w.isa, &call),

@@ -1,9 +1,10 @@
 //! How tiles see the source: as lines of positions in which the columns of every tap lie side by side.
 //!
-//! The positions of a block of outputs, seen through one tap, are a stretch of a source line; around the source there
-//! are zeros, and a step larger than 1 leaves gaps. A *slab* is a copy of the lines that the outputs need, with their
-//! zeros, each line split by remainder modulo the step: in it every tap is a constant distance away, whatever the
-//! padding, step and dilation. Where nothing is padded and the step is 1, the source itself is the slab.
+//! The positions of a block of outputs, seen through one tap, are a stretch of a source line; around the
+//! source there are zeros, and a step larger than 1 leaves gaps. A *slab* is a copy of the lines that the
+//! outputs need, with their zeros, each line split by remainder modulo the step: in it every tap is a
+//! constant distance away, whatever the padding, step and dilation. Where nothing is padded and the step is
+//! 1, the source itself is the slab.
 
 use super::{Correlation, Reading};
 
@@ -28,8 +29,8 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
-/// The slab of one range of outputs; all in positions. Kept by each thread and refilled, so that it allocates only to
-/// grow.
+/// The slab of one range of outputs; all in positions. Kept by each thread and refilled, so that it allocates
+/// only to grow.
 #[derive(Debug, Default)]
 pub(crate) struct Slab {
     pub(crate) segments: Vec<Segment>,
@@ -64,8 +65,8 @@ impl Slab {
         }
     }
 
-    /// Lays out the slab of grid positions `begin .. end` (linear, not empty). Segments end at multiples of `width` from
-    /// the beginning, too.
+    /// Lays out the slab of grid positions `begin .. end` (linear, not empty). Segments end at multiples of
+    /// `width` from the beginning, too.
     pub(crate) fn lay(&mut self, correlation: &Correlation, begin: usize, end: usize, width: usize) {
         let reading = Reading::of(correlation);
         self.width = width;

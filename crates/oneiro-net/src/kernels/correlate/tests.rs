@@ -162,12 +162,12 @@ fn forward(
 ) {
     let correlation = Correlation::forward_of(g);
     let packed = correlation.pack_forward(isa, g, w);
-    correlation.run(isa, &packed, bias, x, y, accumulate, Epilogue::None);
+    correlation.run(isa, &packed, bias, x, y, accumulate, Epilogue::none());
 }
 
 fn backward(isa: Isa, g: &ConvGeometry, w: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool) {
     for phase in Correlation::backward_of(g) {
-        phase.correlation.run(isa, &phase.pack(isa, g, w), None, dy, dx, accumulate, Epilogue::None);
+        phase.correlation.run(isa, &phase.pack(isa, g, w), None, dy, dx, accumulate, Epilogue::none());
     }
 }
 
@@ -337,7 +337,11 @@ fn a_clip_epilogue_equals_the_clip_of_the_result() {
                 let mut above = below.clone();
                 let correlation = Correlation::forward_of(&g);
                 let packed = correlation.pack_forward(isa, &g, &w);
-                let epilogue = Epilogue::Clip { low, high, below: Some(&mut below), above: Some(&mut above) };
+                let epilogue = Epilogue::of(Some(EpilogueFunction::Clip {
+                    bounds: crate::kernels::Bounds { low, high, saturates: false },
+                    below: Some(&mut below),
+                    above: Some(&mut above),
+                }));
                 in_pool(threads, || correlation.run(isa, &packed, Some(&bias), &x, &mut y, false, epilogue));
                 let wrong = (0..y_len).find(|&i| {
                     let (row, p) = (i / plane, i % plane);

@@ -5,8 +5,8 @@ use crate::kernels::depthwise::positions_inside;
 use crate::kernels::isa::{Isa, multiversion};
 use rayon::prelude::*;
 
-/// Added to a window's sum of squares, so that a window of zeros divides by no zero: its numbers pass nothing anyway.
-/// Its root, 1e-15, is far below any activation that matters.
+/// Added to a window's sum of squares, so that a window of zeros divides by no zero: its numbers pass nothing
+/// anyway. Its root, 1e-15, is far below any activation that matters.
 pub const TINY: f32 = 1e-30;
 
 /// How a gradient passes a max-pooling, whose result is the maximum in any case.
@@ -15,15 +15,15 @@ pub enum MaxPoolRule {
     /// The derivative: all of it goes to the first of the largest.
     #[default]
     Exact,
-    /// As an L2 pool, √Σ x², would pass it: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + [`TINY`]) over the window. Everything that is
-    /// nearly the largest gets its share, so pictures lose the grid that the choice of one position leaves (the idea
-    /// is Lucid's `smoothed_maxpool_grad` with `smooth_type="L2"`, which differentiates mean(x²) / (0.01 + mean(|x|))
-    /// instead of the norm).
+    /// As an L2 pool, √Σ x², would pass it: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + [`TINY`]) over the window. Everything
+    /// that is nearly the largest gets its share, so pictures lose the grid that the choice of one position
+    /// leaves (the idea is Lucid's `smoothed_maxpool_grad` with `smooth_type="L2"`, which differentiates
+    /// mean(x²) / (0.01 + mean(|x|)) instead of the norm).
     Smoothed,
 }
 
-/// Adds to `dx` (or, unless `accumulate`, writes) the gradient under [`MaxPoolRule::Smoothed`]; `src` is what was
-/// pooled.
+/// Adds to `dx` (or, unless `accumulate`, writes) the gradient under [`MaxPoolRule::Smoothed`]; `src` is what
+/// was pooled.
 ///
 /// # Panics
 /// Where the slices do not fit or a window sees nothing of the source.

@@ -173,7 +173,7 @@ fn the_average_and_its_adjoint_equal_the_definition() {
 fn reference_norms(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
     let mut squares = vec![0.0; g.planes * volume(g.dst)];
     each_tap(g, |output, _, from| squares[output] += x[from] * x[from]);
-    squares.iter().map(|s| (s + f64::from(TINY)).sqrt()).collect()
+    squares.iter().map(|s| (s + f64::from(super::smoothed::TINY)).sqrt()).collect()
 }
 
 #[test]

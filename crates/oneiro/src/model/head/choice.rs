@@ -15,9 +15,9 @@
 
 use std::cmp::Reverse;
 
-use oneiro_net::ops::Fact;
+use oneiro_net::graph::Fact;
 use oneiro_net::tensor::DType;
-use oneiro_net::{Graph, ValueId, typed};
+use oneiro_net::{Graph, ValueId, analysis};
 
 use super::ending::{Ending, ending};
 use super::{Activation, Head, OutputError, op_type, operand, stripped};
@@ -127,8 +127,8 @@ pub(super) fn described(model: &Model) -> String {
 fn facts_of_outputs(model: &Model) -> Facts {
     let graph = &model.graph;
     let Ok(shapes) = model.input_shapes(1, None) else { return Vec::new() };
-    let needed = typed::ancestors(graph, &graph.outputs);
-    typed::infer(graph, &shapes, &needed, |_, _| Ok(())).unwrap_or_default()
+    let needed = analysis::ancestors(graph, &graph.outputs);
+    analysis::infer(graph, &shapes, &needed, |_, _| Ok(())).unwrap_or_default()
 }
 
 fn candidate(graph: &Graph, output: ValueId, facts: &Facts) -> Candidate {
@@ -202,5 +202,5 @@ fn is_auxiliary(graph: &Graph, candidate: &Candidate) -> bool {
 
 /// How many operators a value depends on.
 fn depth(graph: &Graph, value: ValueId) -> usize {
-    typed::ancestors(graph, &[value]).into_iter().filter(|&needed| needed).count()
+    analysis::ancestors(graph, &[value]).into_iter().filter(|&needed| needed).count()
 }

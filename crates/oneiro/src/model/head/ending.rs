@@ -1,8 +1,7 @@
 //! From an output back to its logits: past a softmax or sigmoid, also where it is written out in several
 //! operators, and past operators that leave positions or words instead of scores.
 
-use oneiro_net::ops::activation::{self, Bounds};
-use oneiro_net::ops::{Fact, Facts, unary};
+use oneiro_net::graph::{Bounds, Fact, Facts};
 use oneiro_net::{Graph, ValueId};
 
 use super::{Activation, is_constant, op_type, operand, scalar, stripped};
@@ -130,7 +129,7 @@ impl Tail<'_> {
     /// The bounds of a clamp.
     fn bounds(&self, value: ValueId) -> Option<Bounds> {
         let node = &self.graph.nodes[self.graph.producer(value)?];
-        let clip = node.op.as_any().downcast_ref::<activation::Activation>()?;
+        node.op.obeys_relu_rule().then_some(())?;
         let bound = |i: usize| -> Option<Fact> {
             let number = self.number(node.inputs.get(i).copied().flatten()?)?;
             Some(Fact::constant(oneiro_net::tensor::Tensor::floats(&[], vec![number])))
@@ -140,7 +139,7 @@ impl Tail<'_> {
         if given(1) != low.is_some() || given(2) != high.is_some() {
             return None;
         }
-        clip.bounds(Facts(&[None, low.as_ref(), high.as_ref()])).ok()
+        node.op.epilogue(Facts(&[None, low.as_ref(), high.as_ref()])).ok()??.bounds()
     }
 
     /// The softmax or sigmoid that a value is the result of.
@@ -155,7 +154,7 @@ impl Tail<'_> {
             "Sigmoid" => found(first, Activation::Sigmoid),
             "HardSigmoid" => {
                 let node = &self.graph.nodes[self.graph.producer(value)?];
-                let (slope, offset) = unary::hard_sigmoid(node.op.as_ref())?;
+                let (slope, offset) = node.op.hard_sigmoid()?;
                 found(first, Activation::HardSigmoid { slope, offset })
             }
             "Log" => {

@@ -1,5 +1,5 @@
+use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim};
-use oneiro_net::ops::Attribute;
 use oneiro_net::tensor::Tensor;
 use oneiro_net::{Graph, Rules, ValueId};
 

@@ -2,10 +2,11 @@
 
 use super::{CHAIN, Dense, Panel, Weights};
 use crate::kernels::blocked::blocks_of;
-use crate::kernels::blocked::finish::Finish;
-use crate::kernels::blocked::tile::{LANES, Tile, TileCall, most_positions, tile_of};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{Tile, TileCall, most_positions, tile_of};
 use crate::kernels::correlate::slab::Slab;
 use crate::kernels::correlate::volume;
+use crate::kernels::epilogue::EpilogueAddresses;
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use std::cell::RefCell;
@@ -36,11 +37,11 @@ pub(super) struct Job<'a> {
     pub(super) src: &'a [f32],
     pub(super) dst: Disjoint<'a, f32>,
     pub(super) accumulate: bool,
-    pub(super) finish: Option<Finish>,
+    pub(super) epilogue: Option<EpilogueAddresses>,
 }
 
-// SAFETY: the addresses in `finish` are of slices that outlive the job; tasks write masks at disjoint places, those of
-// their own outputs.
+// SAFETY: the addresses in `epilogue` are of slices that outlive the job; tasks write masks at disjoint
+// places, those of their own outputs.
 unsafe impl Sync for Job<'_> {}
 
 impl Job<'_> {
@@ -96,7 +97,7 @@ impl Job<'_> {
             let chunks = offsets.len().div_ceil(per_chunk).max(1);
             for chunk in 0..chunks {
                 let runs = offsets.len() * chunk / chunks..offsets.len() * (chunk + 1) / chunks;
-                let finish = pass.first_block == last && chunk + 1 == chunks;
+                let last = pass.first_block == last && chunk + 1 == chunks;
                 let products = Products {
                     group,
                     runs: pass.first_block * taps + runs.start..pass.first_block * taps + runs.end,
@@ -114,7 +115,7 @@ impl Job<'_> {
                         from,
                         slab,
                         written,
-                        finish,
+                        last,
                     );
                 }
                 written = true;
@@ -133,7 +134,7 @@ impl Job<'_> {
         from: &[f32],
         slab: &Slab,
         written: bool,
-        finish: bool,
+        last: bool,
     ) {
         let dense = self.dense;
         let c = &dense.correlation;
@@ -144,7 +145,11 @@ impl Job<'_> {
         let bias = &dense.bias.as_slice()[block * LANES..(block + panel.blocks) * LANES];
         let step = if c.is_whole() { 1 } else { c.dst_step[2] };
         let mask_plane = crate::kernels::blocked::mask_plane(plane);
-        let finish = self.finish.as_ref().filter(|_| finish).map_or(std::ptr::null(), |f| f as *const Finish);
+        let epilogue = self
+            .epilogue
+            .as_ref()
+            .filter(|_| last)
+            .map_or(std::ptr::null(), |f| f as *const EpilogueAddresses);
         let most = most_positions(dense.isa, panel.blocks);
         let mut tiles = Tiles::new(dense.isa, panel.blocks);
         let mut tiles_run = 0;
@@ -173,13 +178,13 @@ impl Job<'_> {
                     out_step: step * LANES,
                     far: written && products.first == 0,
                     start: if written { std::ptr::null() } else { bias.as_ptr() },
-                    finish,
+                    epilogue,
                     mask_at: first_plane * mask_plane + to,
                     mask_block: c.batch * mask_plane,
                     mask_step: step,
                 };
-                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the outputs
-                // what the segment asks for (checked above); no other task writes these outputs.
+                // SAFETY: weights and bias have what the panel asks for (sliced above), the source and the
+                // outputs what the segment asks for (checked above); no other task writes these outputs.
                 unsafe { tiles.get(end - x)(&call) };
                 tiles_run += 1;
             }
@@ -216,8 +221,8 @@ impl Products {
         }
     }
 
-    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far that goes on with
-    /// each product, so that all tiles together bring everything.
+    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far
+    /// that goes on with each product, so that all tiles together bring everything.
     fn ahead(
         &self,
         dense: &Dense,

@@ -1,12 +1,13 @@
-//! Weights of an adjoint that are read from those of its convolution, so that memory holds one copy for both directions.
+//! Weights of an adjoint that are read from those of its convolution, so that memory holds one copy for both
+//! directions.
 //!
-//! Tiles read weights in the order of their own direction: before the tiles of a few products run, blocks of 16 × 16 numbers
-//! are transposed in registers, into memory that stays in a first-level cache.
+//! Tiles read weights in the order of their own direction: before the tiles of a few products run, blocks of
+//! 16 × 16 numbers are transposed in registers, into memory that stays in a first-level cache.
 
 use super::{Dense, Panel, Weights};
-use crate::kernels::blocked::families::families;
+use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::correlate::{Correlation, volume};
 use crate::kernels::isa::Isa;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 /// Bytes of weights below which a second copy costs less than transposing them each time.
 const FEWEST_BYTES: usize = 64 << 10;
 
-/// Positions below which they are not transposed either: a block takes about as long as its products at twelve positions.
+/// Positions below which they are not transposed either: a block takes about as long as its products at
+/// twelve positions.
 const FEWEST_POSITIONS: usize = 128;
 
 /// The weights of a convolution, seen from its adjoint.
@@ -53,8 +55,8 @@ impl Mirror {
         })
     }
 
-    /// The weights of some runs, (block of inputs, tap) pairs of the adjoint, for one of its panels: for each run `steps`
-    /// products of the panel's width.
+    /// The weights of some runs, (block of inputs, tap) pairs of the adjoint, for one of its panels: for each
+    /// run `steps` products of the panel's width.
     pub(super) fn lay(
         &self,
         isa: Isa,
@@ -84,8 +86,8 @@ impl Mirror {
             + (out - panel.first) * LANES
     }
 
-    /// What the panel after `panel` reads for some runs: the weights of each of the convolution's panels lie together, and
-    /// `piece` counts these. `None` where there is no more.
+    /// What the panel after `panel` reads for some runs: the weights of each of the convolution's panels lie
+    /// together, and `piece` counts these. `None` where there is no more.
     pub(super) fn ahead(
         &self,
         group: usize,
@@ -102,7 +104,8 @@ impl Mirror {
         })
     }
 
-    /// The products of output block `out` with input block `input`, by which the convolution goes, as rows of inputs.
+    /// The products of output block `out` with input block `input`, by which the convolution goes, as rows of
+    /// inputs.
     fn transpose(
         &self,
         isa: Isa,
@@ -135,7 +138,7 @@ struct Transpose {
     columns: usize,
 }
 
-families! {
+isa_dispatch! {
     fn transpose(&Transpose) = transpose_in
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Dense, Weights};
 use crate::kernels::blocked::blocks_of;
-use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, most_positions};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{MAX_BLOCKS, most_positions};
 use crate::kernels::correlate::{Correlation, Reading};
 use crate::kernels::isa::Isa;
 use crate::kernels::team;
@@ -15,7 +16,8 @@ const MIN_COLUMNS: usize = 28;
 /// Ranges of columns for each thread at most.
 const MAX_PARTS: usize = 8;
 
-// What a task costs besides its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor of two.
+// What a task costs besides its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor
+// of two.
 
 /// Bytes of weights that arrive in a cycle from the caches that threads share.
 const WEIGHT_BYTES: f64 = 8.0;
@@ -27,8 +29,8 @@ const TURN_CYCLES: f64 = 0.4;
 const SLAB_CYCLES: f64 = 2.0;
 /// Cycles to hand over a task.
 const TASK_CYCLES: f64 = 4000.0;
-/// Cycles for every pass over a block of outputs while another core writes the columns next to these: what the hardware
-/// fetches beyond the last column has to be taken back from it (AMD Zen 5, 2025: 2400 to 2600).
+/// Cycles for every pass over a block of outputs while another core writes the columns next to these: what
+/// the hardware fetches beyond the last column has to be taken back from it (AMD Zen 5, 2025: 2400 to 2600).
 const BORDER_CYCLES: f64 = 2500.0;
 
 /// Into how many parts one (image, group) is cut.
@@ -38,8 +40,8 @@ pub(super) struct Split {
 }
 
 impl Dense {
-    /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by a simple
-    /// count. Threads matter here, for speed alone.
+    /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by
+    /// a simple count. Threads matter here, for speed alone.
     pub(super) fn split(&self, columns: usize) -> Split {
         let c = &self.correlation;
         let threads = team::threads();
@@ -82,8 +84,8 @@ impl Dense {
     }
 }
 
-/// The width of panels, in blocks, that takes the fewest cycles by a simple count: a tile needs half a cycle for each
-/// multiply-add and for each load, and at least the latency of a multiply-add for each product.
+/// The width of panels, in blocks, that takes the fewest cycles by a simple count: a tile needs half a cycle
+/// for each multiply-add and for each load, and at least the latency of a multiply-add for each product.
 pub(super) fn best_width(correlation: &Correlation, isa: Isa, blocks: usize) -> usize {
     /// Cycles from a multiply-add to the next that needs its result (Intel and AMD, 2015 to 2024: 4).
     const LATENCY: f64 = 4.0;

@@ -11,7 +11,8 @@ impl Lanes for __m512 {
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).
+        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the
+        // trait).
         unsafe { _mm512_set1_ps(value) }
     }
     #[inline(always)]
@@ -173,7 +174,8 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the trait).
+        // SAFETY: here and below, the caller has the instructions, and the numbers at the address (see the
+        // trait).
         unsafe { Pair(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
     }
     #[inline(always)]
@@ -262,8 +264,8 @@ impl Lanes for Pair {
     }
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8) {
-        // SAFETY: see above. The packings saturate, which numbers below 256 never do, and work within halves of a
-        // register, which the permutation undoes.
+        // SAFETY: see above. The packings saturate, which numbers below 256 never do, and work within halves
+        // of a register, which the permutation undoes.
         unsafe {
             let (low, high) = (_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
             let pairs = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));

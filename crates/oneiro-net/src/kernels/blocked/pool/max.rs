@@ -1,16 +1,17 @@
-//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of overlapping ones of three.
+//! Max pooling where most of its time goes: windows of 3×3 inside the source, and the gradient of overlapping
+//! ones of three.
 
 use super::window::Inner;
 use super::{Back, Piece};
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 use crate::kernels::pool::PoolGeometry;
 
 /// The largest of some numbers, and which tap it is.
 type Best<X> = (X, X);
 
-/// Pools the windows of a piece that lie inside, if this is for them: 3×3, without gaps, at steps of one or two lines.
-/// Returns whether it was.
+/// Pools the windows of a piece that lie inside, if this is for them: 3×3, without gaps, at steps of one or
+/// two lines. Returns whether it was.
 ///
 /// # Safety
 /// As for [`super::piece`].
@@ -53,7 +54,8 @@ unsafe fn columns_at<X: Lanes, const S: usize>(call: &Piece<'_>, inner: &Inner) 
             let at = row.wrapping_mul(g.src[2]).wrapping_add(x * g.stride[2]).wrapping_sub(g.pad_before[2]);
             let mut src = call.src.wrapping_add(at.wrapping_mul(LANES));
             let below = g.src[2] * LANES;
-            // SAFETY: the windows lie inside the source (that is what the ranges say), the outputs in the piece.
+            // SAFETY: the windows lie inside the source (that is what the ranges say), the outputs in the
+            // piece.
             unsafe {
                 let mut held = [of_row::<X>(src), of_row::<X>(if S == 1 { src.add(below) } else { src })];
                 for y in low..high {
@@ -150,8 +152,8 @@ const WIDTH: usize = 3;
 /// Stands for as many lines as there are.
 const ANY: usize = 0;
 
-/// Whether to gather is the short way: measured, it is for windows of three positions in width at steps of one or two, which
-/// overlap. Otherwise every window adds to what it won.
+/// Whether to gather is the short way: measured, it is for windows of three positions in width at steps of
+/// one or two, which overlap. Otherwise every window adds to what it won.
 pub(super) fn gathers(g: &PoolGeometry) -> bool {
     let lines = g.kernel[0].div_ceil(g.stride[0]) * g.kernel[1].div_ceil(g.stride[1]);
     g.dilation == [1; 3] && g.kernel[2] == WIDTH && g.stride[2] <= 2 && lines <= MOST_LINES
@@ -199,7 +201,8 @@ pub(super) unsafe fn gather<X: Lanes>(call: &Back<'_>) {
     }
 }
 
-/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its first position.
+/// The gradient of one line, which N lines of windows see, three positions wide at steps of S; `at` is its
+/// first position.
 ///
 /// # Safety
 /// As for [`gather`].
@@ -212,7 +215,7 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     y: (&Seen, usize),
 ) {
     let g = call.geometry;
-    // Windows that have all before them that see the same positions, and whose own positions lie inside.
+    // Windows whose positions lie inside the source, with all `before` earlier windows in place.
     let pad = g.pad_before[2];
     let before = WIDTH.div_ceil(S) - 1;
     let first = before.max(pad.div_ceil(S));
@@ -238,8 +241,8 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
                         sum = sum.add(X::load(call.dy.add(from)).zero_where(!won));
                     }
                 }
-                if let Some(finish) = call.finish {
-                    sum = finish.apply(sum, dx, call.mask + to);
+                if let Some(epilogue) = call.epilogue {
+                    sum = epilogue.apply(sum, dx, call.mask + to);
                 }
                 sum.store(dx);
             }
@@ -248,8 +251,8 @@ unsafe fn gather_line<X: Lanes, const S: usize, const N: usize>(
     }
 }
 
-/// The gradient of some positions of a line, whatever the windows; `z` and `y` are those that see it, each with the tap by
-/// which its first does.
+/// The gradient of some positions of a line, whatever the windows; `z` and `y` are those that see it, each
+/// with the tap by which its first does.
 ///
 /// # Safety
 /// As for [`gather`].
@@ -283,8 +286,8 @@ unsafe fn gather_some<X: Lanes>(
                     }
                 }
             }
-            if let Some(finish) = call.finish {
-                sum = finish.apply(sum, dx, call.mask + at + x);
+            if let Some(epilogue) = call.epilogue {
+                sum = epilogue.apply(sum, dx, call.mask + at + x);
             }
             sum.store(dx);
         }

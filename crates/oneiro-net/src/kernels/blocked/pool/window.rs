@@ -62,7 +62,8 @@ impl Inner {
     }
 }
 
-/// Calls `visit(tap, position)` for the taps of one output, by the short way where the window is an inner one.
+/// Calls `visit(tap, position)` for the taps of one output, by the short way where the window is an inner
+/// one.
 macro_rules! taps {
     ($geometry:ident, $inner:ident, $line:expr, $range:expr, $x:ident, |$tap:pat_param, $from:ident| $body:expr) => {
         if ($range.0..$range.1).contains(&$x) {

@@ -1,25 +1,28 @@
 //! Winograd's filtering along one axis: kernels of some taps in a line, in width, height or time, of step 1.
 //!
-//! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does; the others
-//! are for gradients, as F(4×4, 3×3) is. A kernel of several lines is filtered along each: the products of all of them add
-//! up before they are transformed back.
+//! M outputs of R taps cost M + R − 1 products instead of M·R. F(2, 3) rounds as the direct convolution does;
+//! the others are for gradients, as F(4×4, 3×3) is. A kernel of several lines is filtered along each: the
+//! products of all of them add up before they are transformed back.
 
 mod nested;
+mod tiles;
 mod transforms;
 
 use super::products::{Products, SCRATCH, Scratch};
 use super::{MANY_TILES, tiles_of_a_task};
 use crate::kernels::blocked::dense::{PRODUCTS, WEIGHT_COST};
-use crate::kernels::blocked::tile::LANES;
-use crate::kernels::blocked::{Ending, Packed, Shared, blocks_of, even, mask_plane};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::{Packed, blocks_of, even, mask_plane};
 use crate::kernels::correlate::{Correlation, volume};
+use crate::kernels::epilogue::{Epilogue, SharedEpilogue};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::Disjoint;
 use crate::kernels::team;
-use transforms::{Into, Lines, Matrices, OutOf, into, out_of};
+use tiles::{Into, Lines, OutOf};
+use transforms::{Matrices, into, out_of};
 
-/// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an Intel Xeon of
-/// 2023 (Emerald Rapids).
+/// Cycles for each vector that a transform reads or writes, with what it waits for memory; measured on an
+/// Intel Xeon of 2023 (Emerald Rapids).
 const TRANSFORM: f64 = 7.0;
 
 /// Tasks for each thread, so that an unlucky last one costs little.
@@ -38,9 +41,11 @@ pub enum LineOutputs {
     ThreeOfFour,
     /// F(4, 5), at those of F(2, 7).
     FourOfFive,
-    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself (`line::nested`): four products an output.
+    /// Four of seven from F(2, 3) of F(2, 2) at 0, 1, ∞, and the last tap by itself (`line::nested`): four
+    /// products an output.
     Nested,
-    /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum 6.8e-7).
+    /// F(2, 7), at 0, ±1/2, ±1, ±2, ∞. Of the triples tried it has the smallest error (1.2e-6; the direct sum
+    /// 6.8e-7).
     TwoOfSeven,
     /// F(4, 7), at 0, ±3/8, ±3/4, ±5/4, ±2, ∞. Of the quadruples tried it has the smallest error (2.7e-6).
     FourOfSeven,
@@ -172,7 +177,8 @@ impl LineWinograd {
         form.is_some_and(|form| form.lines == 1 || outputs != LineOutputs::Nested)
     }
 
-    /// What one image costs, in cycles of a core by a simple count; to be compared with that of other kernels.
+    /// Cost of one image, in cycles of a core by a simple count; to be compared with that of other
+    /// kernels.
     pub fn cost(correlation: &Correlation, outputs: LineOutputs) -> f64 {
         let Correlation { c_in, c_out, grid, .. } = *correlation;
         let ((m, taps), n) = (outputs.shape(), outputs.points());
@@ -224,21 +230,16 @@ impl LineWinograd {
         LineWinograd { correlation, isa, outputs, matrices, form, products, last, bias }
     }
 
-    /// What is filtered.
+    /// The correlation.
     pub fn outputs(&self) -> LineOutputs {
         self.outputs
-    }
-
-    /// Bytes of the transformed weights.
-    pub fn bytes(&self) -> usize {
-        self.products.bytes() + self.last.as_ref().map_or(0, Products::bytes)
     }
 
     /// Computes into `dst`, or adds to it where `accumulate` is set (the bias is then left out).
     ///
     /// # Panics
     /// Where a slice does not fit.
-    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, ending: &mut Ending<'_>) {
+    pub fn run(&self, src: &[f32], dst: &mut [f32], accumulate: bool, epilogue: &mut Epilogue<'_>) {
         let c = &self.correlation;
         let (in_blocks, out_blocks) = (blocks_of(c.c_in), blocks_of(c.c_out));
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
@@ -248,14 +249,15 @@ impl LineWinograd {
             return;
         }
         c.check_grid();
-        let finish = Shared(ending.finish(dst, c.batch * out_blocks, dst_plane));
+        let epilogue = SharedEpilogue(epilogue.addresses(dst, c.batch * out_blocks, dst_plane));
         let dst = Disjoint::new(dst);
         let lines = self.lines();
         let all = lines.outer * lines.tiles * lines.inner;
         let threads = team::threads();
         let wanted = if threads == 1 { 1 } else { threads * TASKS_PER_THREAD };
         let fit = all.div_ceil(tiles_of_a_task(&self.products, self.outputs.products()).max(1));
-        // Few tiles read many weights: then threads take different outputs, and each transforms the whole source.
+        // Few tiles read many weights: then threads take different outputs, and each transforms the whole
+        // source.
         let panels = self.products.panels();
         let few = c.batch * all < 2 * threads * MANY_TILES && !self.products.are_small();
         let panel_parts = if few { threads.div_ceil(c.batch).min(panels) } else { 1 };
@@ -269,7 +271,7 @@ impl LineWinograd {
             let range = even(parts, task % parts, all);
             let panels = even(panel_parts, panel_part, panels);
             SCRATCH.with_borrow_mut(|scratch| {
-                self.task(scratch, lines, task / parts, range, panels, src, &dst, accumulate, &finish)
+                self.task(scratch, lines, task / parts, range, panels, src, &dst, accumulate, &epilogue)
             });
         });
     }
@@ -296,7 +298,8 @@ impl LineWinograd {
         (z * c.dst[1] + y) * c.dst[2] + x
     }
 
-    /// Tiles `range.0 ..` of one image; they are counted along the inner axes, then the line, then the outer axes.
+    /// Tiles `range.0 ..` of one image; they are counted along the inner axes, then the line, then the outer
+    /// axes.
     fn task(
         &self,
         scratch: &mut Scratch,
@@ -307,7 +310,7 @@ impl LineWinograd {
         src: &[f32],
         dst: &Disjoint<'_, f32>,
         accumulate: bool,
-        finish: &Shared,
+        epilogue: &SharedEpilogue,
     ) {
         let c = &self.correlation;
         let count = range.1 - range.0;
@@ -319,14 +322,16 @@ impl LineWinograd {
         let out_blocks = (panels.1 * self.products.width).min(blocks_of(c.c_out)) - first_block;
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
-        // An odd number of lines from one point to the next, so that points do not fall into the same sets of a cache.
-        // The same tiles of the next line of the source lie so far on, and those of all lines that taps lie in are needed.
+        // An odd number of lines from one point to the next, so that points do not fall into the same sets of
+        // a cache. The same tiles of the next line of the source lie so far on, and those of all lines that
+        // taps lie in are needed.
         let shift = lines.tiles * lines.inner;
         let in_count = count + (self.form.lines - 1) * shift;
         let in_point = ((in_blocks * in_count) | 1) * LANES;
         let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
-        // What the last tap sees by itself, and its products, lie behind the points: the outputs of a tile one by one.
+        // What the last tap sees by itself, and its products, lie behind the points: the outputs of a tile
+        // one by one.
         let each = if self.last.is_some() { nested::OUTPUTS * count } else { 0 };
         let (in_all, out_all) =
             (n * in_point + in_blocks * each * LANES, n * out_point + out_blocks * each * LANES);
@@ -373,11 +378,11 @@ impl LineWinograd {
                 to: dst.pointer(row * dst_plane * LANES),
                 bias: self.bias.as_slice()[(first_block + block) * LANES..][..LANES].as_ptr(),
                 accumulate,
-                finish: finish.get(),
+                epilogue: epilogue.get(),
                 mask: row * mask_plane(dst_plane),
             };
-            // SAFETY: every point has the tiles (asserted), the destination the plane (its end was asked for); outputs of a
-            // tile belong to this task alone.
+            // SAFETY: every point has the tiles (asserted), the destination the plane (its end was asked
+            // for); outputs of a tile belong to this task alone.
             unsafe { out_of(self.isa, &call) };
         }
     }

@@ -1,13 +1,14 @@
 //! Transformed weights, and the products with transformed tiles at every point.
 
-use crate::kernels::blocked::tile::{LANES, MAX_BLOCKS, TileCall, most_positions, tile_of};
+use crate::kernels::blocked::lanes::LANES;
+use crate::kernels::blocked::tile::{MAX_BLOCKS, TileCall, most_positions, tile_of};
 use crate::kernels::blocked::{Packed, blocks_of};
 use crate::kernels::isa::Isa;
 use crate::kernels::scratch::{AlignedBuffer, Disjoint};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
-/// What a task of either transform works in.
+/// Memory of a task of either transform.
 pub(super) struct Scratch {
     pub(super) source: AlignedBuffer,
     pub(super) product: AlignedBuffer,
@@ -85,12 +86,9 @@ impl Products {
         self.points * self.c_in * self.c_out * self.depth <= super::SMALL_WEIGHTS
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.weights.bytes()
-    }
-
-    /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points `in_point` numbers
-    /// apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are `shift` positions apart.
+    /// The products of some panels at every point: `source` `[points][blocks][in_plane][16]`, points
+    /// `in_point` numbers apart, `product` `[points][blocks of the panels][positions][16]`. Taps in depth are
+    /// `shift` positions apart.
     pub(super) fn multiply(
         &self,
         panels: (usize, usize),
@@ -146,12 +144,13 @@ impl Products {
                             out_step: LANES,
                             far: false,
                             start: if written { std::ptr::null() } else { ZEROS.as_ptr() },
-                            finish: std::ptr::null(),
+                            epilogue: std::ptr::null(),
                             mask_at: 0,
                             mask_block: 0,
                             mask_step: 0,
                         };
-                        // SAFETY: the source has every block and frame (asserted), weights and products are sliced.
+                        // SAFETY: the source has every block and frame (asserted), weights and products are
+                        // sliced.
                         unsafe { tile_of(self.isa, end - at, blocks)(&call) };
                         ahead = ahead.wrapping_add(runs.len() * steps * pace);
                     }

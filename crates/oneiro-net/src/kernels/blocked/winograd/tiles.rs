@@ -1,10 +1,10 @@
 //! Source tiles of a plane to their values at the points, and products at the points back to outputs.
 
 use super::transforms::{input_line, output_line};
-use crate::kernels::blocked::families::families;
-use crate::kernels::blocked::finish::Finish;
+use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
+use crate::kernels::epilogue::EpilogueAddresses;
 
 /// The transform of the source tiles of one plane.
 pub(super) struct Into<'a> {
@@ -30,23 +30,23 @@ pub(super) struct OutOf<'a> {
     pub(super) size: [usize; 2],
     pub(super) bias: *const f32,
     pub(super) accumulate: bool,
-    pub(super) finish: Option<&'a Finish>,
+    pub(super) epilogue: Option<&'a EpilogueAddresses>,
     pub(super) mask: usize,
 }
 
-families! {
+isa_dispatch! {
     /// Transforms source tiles of F(2×2, 3×3).
     pub(super) fn into_two(&Into<'_>) = into_of_two
 }
-families! {
+isa_dispatch! {
     /// Transforms source tiles of F(4×4, 3×3).
     pub(super) fn into_four(&Into<'_>) = into_of_four
 }
-families! {
+isa_dispatch! {
     /// Transforms products of F(2×2, 3×3) back.
     pub(super) fn out_of_two(&OutOf<'_>) = out_of_of_two
 }
-families! {
+isa_dispatch! {
     /// Transforms products of F(4×4, 3×3) back.
     pub(super) fn out_of_four(&OutOf<'_>) = out_of_of_four
 }
@@ -170,8 +170,8 @@ unsafe fn out_of<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>) {
                         let to = call.to.add(at * LANES);
                         let before = if call.accumulate { X::load(to) } else { bias };
                         let mut value = before.add(done[i][j]);
-                        if let Some(finish) = call.finish {
-                            value = finish.apply(value, to, call.mask + at);
+                        if let Some(epilogue) = call.epilogue {
+                            value = epilogue.apply(value, to, call.mask + at);
                         }
                         value.store(to);
                     }

@@ -1,11 +1,13 @@
 //! The transforms of F(2, 3) and F(4, 3), after Toom and Cook: values of polynomials at points.
 //!
-//! For points p₀ … p_{n−2} and ∞, with fⱼ = Π_{k≠j} (pⱼ − pₖ): the filter is evaluated at the points and divided by fⱼ,
-//! the source multiplied by the coefficients of Π_{k≠j} (x − pₖ), the products by the powers of the points.
+//! For points p₀ … p_{n−2} and ∞, with fⱼ = Π_{k≠j} (pⱼ − pₖ): the filter is evaluated at the points and
+//! divided by fⱼ, the source multiplied by the coefficients of Π_{k≠j} (x − pₖ), the products by the powers
+//! of the points.
 //!
-//! The points of F(2, 3) are 0, ±1, ∞: no rounding but that of sums. Those of F(4, 3) are 0, ±5/8, ±3/2, ∞: of the pairs
-//! tried, ±5/8 and ±3/2 have the smallest error (6.8e-7 against 1.5e-6 with the usual ±1 and ±2, and 2.4e-7 for F(2, 3);
-//! 256 channels, random weights; `docs/performance.md` has the table). Their powers are exact in f32.
+//! The points of F(2, 3) are 0, ±1, ∞: no rounding but that of sums. Those of F(4, 3) are 0, ±5/8, ±3/2, ∞:
+//! of the pairs tried, ±5/8 and ±3/2 have the smallest error (6.8e-7 against 1.5e-6 with the usual ±1 and ±2,
+//! and 2.4e-7 for F(2, 3); 256 channels, random weights; `docs/performance.md` has the table). Their powers
+//! are exact in f32.
 
 use super::Outputs;
 use crate::kernels::blocked::lanes::Lanes;

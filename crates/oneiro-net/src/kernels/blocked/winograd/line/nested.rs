@@ -1,13 +1,14 @@
 //! Seven taps by F(2, 3) of F(2, 2), and the last tap by itself.
 //!
-//! Tap 2·t + s and output 2·o + p meet at the source's 2·(o + t) + (p + s): along the first sum it is a filter of three taps,
-//! along the second one of two, and F(2, 3) ⊗ F(2, 2) takes 4 · 3 products for six taps and four outputs. The seventh tap
-//! takes four more, 16 instead of 28. All points are 0, ±1 and ∞, so that nothing is multiplied but by ½ in the filter: of 192
-//! channels the error is 1.6 times that of the direct sum, where F(4, 7) has 4 times.
+//! Tap 2·t + s and output 2·o + p meet at the source's 2·(o + t) + (p + s): along the first sum it is a
+//! filter of three taps, along the second one of two, and F(2, 3) ⊗ F(2, 2) takes 4 · 3 products for six taps
+//! and four outputs. The seventh tap takes four more, 16 instead of 28. All points are 0, ±1 and ∞, so that
+//! nothing is multiplied but by ½ in the filter: of 192 channels the error is 1.6 times that of the direct
+//! sum, where F(4, 7) has 4 times.
 
-use super::transforms::{Into, OutOf, each_seen, each_tile};
+use super::tiles::{Into, OutOf, each_seen, each_tile};
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 
 /// Points of F(2, 3) times those of F(2, 2).
 pub(super) const POINTS: usize = OUTER * INNER;

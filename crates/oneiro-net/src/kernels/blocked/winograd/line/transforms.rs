@@ -1,10 +1,10 @@
 //! The transforms of lines: matrices after Toom and Cook, and their products with source and result.
 
-use super::{Form, LineOutputs, LineWinograd, nested};
-use crate::kernels::blocked::families::families;
-use crate::kernels::blocked::finish::Finish;
+use super::tiles::{Into, OutOf, each_seen, each_tile};
+use super::{LineOutputs, nested};
+use crate::kernels::blocked::isa_dispatch::isa_dispatch;
+use crate::kernels::blocked::lanes::LANES;
 use crate::kernels::blocked::lanes::Lanes;
-use crate::kernels::blocked::tile::LANES;
 
 /// The most points and outputs of a filtering.
 const MOST: usize = 10;
@@ -65,67 +65,12 @@ impl Matrices {
     }
 }
 
-/// How tiles are counted.
-#[derive(Clone, Copy)]
-pub(super) struct Lines {
-    pub(super) outer: usize,
-    pub(super) tiles: usize,
-    pub(super) inner: usize,
-}
-
-/// Calls `visit(place, outer, tile, inner)` for a range of tiles.
-#[inline(always)]
-pub(super) fn each_tile(
-    lines: Lines,
-    range: (usize, usize),
-    mut visit: impl FnMut(usize, usize, usize, usize),
-) {
-    let (mut inner, rest) = (range.0 % lines.inner, range.0 / lines.inner);
-    let (mut tile, mut outer) = (rest % lines.tiles, rest / lines.tiles);
-    for place in 0..range.1 - range.0 {
-        visit(place, outer, tile, inner);
-        inner += 1;
-        if inner == lines.inner {
-            (inner, tile) = (0, tile + 1);
-            if tile == lines.tiles {
-                (tile, outer) = (0, outer + 1);
-            }
-        }
-    }
-}
-
-pub(super) struct Into<'a> {
-    pub(super) line: &'a LineWinograd,
-    pub(super) lines: Lines,
-    pub(super) range: (usize, usize),
-    pub(super) plane: &'a [f32],
-    pub(super) to: *mut f32,
-    pub(super) point: usize,
-    /// What the last tap has by itself.
-    pub(super) last: *mut f32,
-}
-
-pub(super) struct OutOf<'a> {
-    pub(super) line: &'a LineWinograd,
-    pub(super) lines: Lines,
-    pub(super) range: (usize, usize),
-    pub(super) from: *const f32,
-    pub(super) point: usize,
-    /// What the last tap has by itself.
-    pub(super) last: *const f32,
-    pub(super) to: *mut f32,
-    pub(super) bias: *const f32,
-    pub(super) accumulate: bool,
-    pub(super) finish: Option<&'a Finish>,
-    pub(super) mask: usize,
-}
-
-families! {
+isa_dispatch! {
     /// Transforms the source tiles of a plane.
     pub(super) fn into(&Into<'_>) = into_any
 }
 
-families! {
+isa_dispatch! {
     /// Transforms the products of a plane back.
     pub(super) fn out_of(&OutOf<'_>) = out_of_any
 }
@@ -144,48 +89,6 @@ unsafe fn into_any<X: Lanes>(call: &Into<'_>) {
             LineOutputs::Nested => nested::into::<X>(call),
         }
     }
-}
-
-/// Calls `visit(place, numbers)` with the N numbers of the source that each tile sees.
-///
-/// # Safety
-/// As [`into_any`].
-#[inline(always)]
-pub(super) unsafe fn each_seen<X: Lanes, const N: usize>(
-    call: &Into<'_>,
-    mut visit: impl FnMut(usize, &[X; N]),
-) {
-    let line = call.line;
-    let Form { axis, low, low_line, .. } = line.form;
-    let src = line.correlation.src;
-    let length = src[axis];
-    let source_lines: usize = src[..axis].iter().product();
-    let (m, _) = line.outputs.shape();
-    let inner = call.lines.inner;
-    each_tile(call.lines, call.range, |place, outer, tile, q| {
-        let first = (tile * m) as isize + low;
-        let outer = outer.wrapping_add_signed(low_line);
-        let mut d;
-        // SAFETY: positions outside the line, or in a line that is not there, are not read.
-        unsafe {
-            d = [X::splat(0.0); N];
-            if outer < source_lines {
-                let start = (outer * length * inner + q) as isize + first * inner as isize;
-                let from = call.plane.as_ptr().wrapping_offset(start * LANES as isize);
-                let (low, high) = ((-first).max(0) as usize, (length as isize - first).clamp(0, N as isize));
-                if low == 0 && high as usize == N {
-                    for i in 0..N {
-                        d[i] = X::load(from.add(i * inner * LANES));
-                    }
-                } else {
-                    for i in low..high as usize {
-                        d[i] = X::load(from.wrapping_add(i * inner * LANES));
-                    }
-                }
-            }
-        }
-        visit(place, &d);
-    });
 }
 
 /// # Safety
@@ -254,30 +157,4 @@ unsafe fn out_of_line<X: Lanes, const M: usize, const N: usize>(call: &OutOf<'_>
             }
         }
     });
-}
-
-impl OutOf<'_> {
-    /// Numbers from one output of a tile to the next.
-    pub(super) fn step(&self) -> usize {
-        let (c, axis) = (&self.line.correlation, self.line.form.axis);
-        c.dst_step[axis] * c.dst[axis + 1..].iter().product::<usize>()
-    }
-
-    /// Writes a sum, finished, to its position in the plane.
-    ///
-    /// # Safety
-    /// The plane has the position, and the machine the family.
-    #[inline(always)]
-    pub(super) unsafe fn put<X: Lanes>(&self, sum: X, at: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let to = self.to.add(at * LANES);
-            let before = if self.accumulate { X::load(to) } else { X::load(self.bias) };
-            let mut value = before.add(sum);
-            if let Some(finish) = self.finish {
-                value = finish.apply(value, to, self.mask + at);
-            }
-            value.store(to);
-        }
-    }
 }

@@ -1,0 +1,114 @@
+//! Files that are complete or not there at all.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::{MediaError, Result};
+
+/// How much of a file's name its temporary neighbour repeats: names may have 255 bytes on common file systems.
+const MAX_REPEATED_NAME: usize = 180;
+
+/// Writes a file so that it is complete or not there: the bytes go to a hidden neighbour, `.NAME.….tmp`,
+/// which is then renamed, replacing an older file of the name. On failure the temporary file is removed and
+/// an older file stays as it was. A symbolic link is followed; a device or pipe is written to directly.
+///
+/// # Errors
+///
+/// One message for each of: a folder of that name, a parent folder that is missing or is a file, and what
+/// the operating system refuses (permissions, a read-only or full disk).
+pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    write_atomic_with(path, |file| file.write_all(bytes).map_err(|e| write_refused(path, e)))
+}
+
+fn write_refused(path: &Path, source: io::Error) -> MediaError {
+    MediaError::Write { hint: hint(source.kind()), path: path.to_owned(), source }
+}
+
+/// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a whole. If it
+/// fails, nothing is left behind.
+///
+/// # Errors
+///
+/// As [`write_atomic`], and those of the function.
+pub fn write_atomic_with<E: From<MediaError>>(
+    path: impl AsRef<Path>,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
+    let target = follow_link(path);
+    let refused = |source: io::Error| write_refused(path, source);
+    if let Ok(metadata) = fs::metadata(&target) {
+        if metadata.is_dir() {
+            return Err(MediaError::WriteFolder { path: path.to_owned() }.into());
+        }
+        if !metadata.is_file() {
+            let mut device = OpenOptions::new().write(true).open(&target).map_err(refused)?;
+            return write(&mut device);
+        }
+    }
+    let ends_in_separator = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let Some(name) = target.file_name().filter(|_| !ends_in_separator) else {
+        return Err(MediaError::NoFileName { path: path.to_owned() }.into());
+    };
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    check_parent(path, parent)?;
+
+    let temporary = create_beside(parent, &name.to_string_lossy()).map_err(refused)?;
+    let mut buffered = BufWriter::new(temporary);
+    write(&mut buffered)?;
+    let temporary = buffered.into_inner().map_err(|e| refused(e.into_error()))?;
+    temporary.persist(&target).map_err(|e| refused(e.error))?;
+    Ok(())
+}
+
+/// Where a symbolic link leads, so that renaming replaces the file and not the link.
+fn follow_link(path: &Path) -> PathBuf {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink());
+    if is_link { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() }
+}
+
+fn check_parent(path: &Path, parent: &Path) -> Result<()> {
+    if parent.is_dir() {
+        return Ok(());
+    }
+    let is_file = parent.exists();
+    let hint = if is_file {
+        "choose another path".to_owned()
+    } else {
+        format!("make it first (mkdir -p '{}') or choose another path", parent.display())
+    };
+    Err(MediaError::NoParent { path: path.to_owned(), parent: parent.to_owned(), is_file, hint })
+}
+
+/// A new file with a hidden name that no other writer uses, which is removed unless it is renamed.
+fn create_beside(parent: &Path, name: &str) -> io::Result<NamedTempFile> {
+    let end = (0..=name.len().min(MAX_REPEATED_NAME)).rev().find(|&at| name.is_char_boundary(at));
+    let prefix = format!(".{}.", &name[..end.unwrap_or(0)]);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".tmp");
+    // As of any new file; the system takes the umask off.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(parent)
+}
+
+fn hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a folder that you may write to"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space or choose another disk",
+        io::ErrorKind::InvalidFilename => "choose a shorter file name",
+        _ => "check the path and the disk",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! How a picture was made, as keywords and texts, and how files other than PNG hold them.
+
+use crate::{MediaError, Result};
+
+/// What every keyword begins with in a PNG, so that other programs' entries are told apart.
+pub(crate) const PREFIX: &str = "oneiro:";
+/// The longest keyword that PNG allows, in bytes (PNG specification, 11.3.3).
+const MAX_KEYWORD: usize = 79;
+/// What every comment of ours begins with.
+pub(crate) const COMMENT: &str = "oneiro:";
+
+/// How a picture was made: keywords and texts, stored in a PNG's text chunks.
+///
+/// Keywords are given without the `oneiro:` that they have in the file. A text in Latin-1 becomes a `tEXt`
+/// chunk, any other an `iTXt` chunk in UTF-8; the `tEXt` chunks come first, and that is the order in which
+/// [`read_text`] returns them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PngText(pub Vec<(String, String)>);
+
+impl PngText {
+    /// The text of the first entry with this keyword.
+    pub fn get(&self, keyword: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == keyword).map(|(_, text)| text.as_str())
+    }
+
+    /// Adds an entry at the end.
+    pub fn push(&mut self, keyword: impl Into<String>, text: impl Into<String>) {
+        self.0.push((keyword.into(), text.into()));
+    }
+}
+
+pub(crate) fn text_error(keyword: &str, reason: impl Into<String>) -> MediaError {
+    MediaError::Text { keyword: keyword.to_owned(), reason: reason.into() }
+}
+
+pub(crate) fn check_entry(keyword: &str, text: &str) -> Result<()> {
+    let longest = MAX_KEYWORD - PREFIX.len();
+    if keyword.is_empty() || keyword.len() > longest {
+        return Err(text_error(keyword, format!("a keyword has 1 to {longest} letters; choose another")));
+    }
+    let printable = keyword.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if !printable || keyword.ends_with(' ') || keyword.contains("  ") {
+        return Err(text_error(
+            keyword,
+            "a keyword is printable ASCII with single spaces inside; choose another",
+        ));
+    }
+    if text.contains('\0') {
+        return Err(text_error(keyword, "its text has a NUL character; remove it"));
+    }
+    Ok(())
+}
+
+/// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand there.
+pub(crate) fn comment(text: &PngText) -> String {
+    let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
+    std::iter::once(format!("{COMMENT}\n")).chain(text.0.iter().map(entry)).collect()
+}
+
+/// The entries of [`comment`]; `None` if it is another program's, or damaged.
+pub(crate) fn entries(comment: &[u8]) -> Option<PngText> {
+    let mut rest = std::str::from_utf8(comment).ok()?.strip_prefix(COMMENT)?.strip_prefix('\n')?;
+    let mut text = PngText::default();
+    while !rest.is_empty() {
+        let (head, tail) = rest.split_once('\n')?;
+        let (key, length) = head.rsplit_once(' ')?;
+        let length: usize = length.parse().ok()?;
+        text.push(key, tail.get(..length)?);
+        rest = tail.get(length..)?.strip_prefix('\n')?;
+    }
+    Some(text)
+}

@@ -1,0 +1,259 @@
+//! Elementwise maps over values in blocks of channels, and sums over positions.
+
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::LANES;
+use super::lanes::Lanes;
+use super::windows::{each_piece, part};
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::epilogue::EpilogueAddresses;
+use crate::kernels::epilogue::SharedEpilogue;
+use crate::kernels::isa::Isa;
+use crate::kernels::scratch::Disjoint;
+use crate::kernels::team;
+
+/// Positions of one partial sum: the rounding error of a long sum grows with the number of partial sums only.
+const CHAIN: usize = 64;
+
+/// A function of elements a, b, c; b and c have the shape of a, or one number a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// a.
+    Copy,
+    /// a + b.
+    Add,
+    /// a − b.
+    Sub,
+    /// −a.
+    Neg,
+    /// a · b.
+    Mul,
+    /// a · b + c, c one number a channel.
+    Affine,
+}
+
+/// Extent of an operand of a map.
+#[derive(Clone, Copy, Debug)]
+pub enum Per<'a> {
+    /// One number an element.
+    Element(&'a [f32]),
+    /// One number a channel, of every image (`[rows][16]`) or for all images (`[blocks][16]`, or one block
+    /// for all).
+    Channel(&'a [f32]),
+    /// Absent.
+    None,
+}
+
+/// `dst = map(a, b, c)` over `rows` planes (images · blocks) of `plane` positions, or added to it.
+///
+/// # Panics
+/// Where a slice does not fit.
+pub fn map(
+    isa: Isa,
+    map: Map,
+    rows: usize,
+    plane: usize,
+    operands: [Per<'_>; 3],
+    dst: &mut [f32],
+    accumulate: bool,
+    epilogue: &mut Epilogue<'_>,
+) {
+    assert_eq!(dst.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
+    for operand in operands {
+        match operand {
+            Per::Element(x) => {
+                assert_eq!(x.len(), dst.len(), "an operand of {rows} rows of {plane} positions")
+            }
+            Per::Channel(x) => assert!(
+                !x.is_empty() && x.len().is_multiple_of(LANES) && rows.is_multiple_of(x.len() / LANES),
+                "{} numbers for the channels of {rows} rows",
+                x.len()
+            ),
+            Per::None => {}
+        }
+    }
+    let needed = match map {
+        Map::Copy | Map::Neg => 1,
+        Map::Add | Map::Sub | Map::Mul => 2,
+        Map::Affine => 3,
+    };
+    assert!(operands[..needed].iter().all(|o| !matches!(o, Per::None)), "{map:?} lacks an operand");
+    let epilogue = SharedEpilogue(epilogue.addresses(dst, rows, plane));
+    let dst = Disjoint::new(dst);
+    each_piece(rows, plane, 1, |row, from, to| {
+        let at = (row * plane + from) * LANES;
+        let address = |operand: Per<'_>| match operand {
+            Per::Element(x) => (x[at..at + (to - from) * LANES].as_ptr(), LANES),
+            Per::Channel(x) => (x[row / (rows * LANES / x.len()) * LANES..][..LANES].as_ptr(), 0),
+            Per::None => (std::ptr::null(), 0),
+        };
+        let call = Piece {
+            map,
+            operands: operands.map(address),
+            count: to - from,
+            // SAFETY: pieces are disjoint, each one task's.
+            dst: unsafe { part(&dst, at, (to - from) * LANES) },
+            accumulate,
+            epilogue: epilogue.get(),
+            mask: row * super::mask_plane(plane) + from,
+        };
+        // SAFETY: operands and destination have the piece's numbers (sliced above).
+        unsafe { run_piece(isa, &call) };
+    });
+}
+
+/// `dst[row] = factor · Σ_p a[row, p]` (times b where given), one number a channel, or added to it.
+///
+/// # Panics
+/// Where a slice does not fit.
+pub fn sum(
+    isa: Isa,
+    rows: usize,
+    plane: usize,
+    a: &[f32],
+    b: Option<&[f32]>,
+    factor: f32,
+    dst: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(dst.len(), rows * LANES, "{rows} rows");
+    for x in [Some(a), b].into_iter().flatten() {
+        assert_eq!(x.len(), rows * plane * LANES, "{rows} rows of {plane} positions");
+    }
+    team::chunks(dst, LANES, |row, dst| {
+        let of = |x: &[f32]| x[row * plane * LANES..(row + 1) * plane * LANES].as_ptr();
+        let call = Sum {
+            a: of(a),
+            b: b.map_or(std::ptr::null(), of),
+            count: plane,
+            factor,
+            dst: dst.as_mut_ptr(),
+            accumulate,
+        };
+        // SAFETY: the operands have the row's numbers (sliced above), the destination sixteen.
+        unsafe { run_sum(isa, &call) };
+    });
+}
+
+struct Piece<'a> {
+    map: Map,
+    /// Addresses, and numbers from one position to the next.
+    operands: [(*const f32, usize); 3],
+    count: usize,
+    dst: *mut f32,
+    accumulate: bool,
+    epilogue: Option<&'a EpilogueAddresses>,
+    mask: usize,
+}
+
+struct Sum {
+    a: *const f32,
+    b: *const f32,
+    count: usize,
+    factor: f32,
+    dst: *mut f32,
+    accumulate: bool,
+}
+
+isa_dispatch! {
+    /// A map over some positions of one row.
+    fn run_piece(&Piece<'_>) = piece
+}
+
+isa_dispatch! {
+    /// A sum over the positions of one row.
+    fn run_sum(&Sum) = sum_of
+}
+
+// No closures below: one that is not inlined has no instructions of the family, and its registers go through
+// memory.
+
+/// # Safety
+/// The addresses of the call have `count` positions.
+#[inline(always)]
+unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
+    // SAFETY: the caller's contract, for each of the loops.
+    unsafe {
+        match call.map {
+            Map::Copy => each::<X, { Map::Copy as u8 }>(call),
+            Map::Neg => each::<X, { Map::Neg as u8 }>(call),
+            Map::Add => each::<X, { Map::Add as u8 }>(call),
+            Map::Sub => each::<X, { Map::Sub as u8 }>(call),
+            Map::Mul => each::<X, { Map::Mul as u8 }>(call),
+            Map::Affine => each::<X, { Map::Affine as u8 }>(call),
+        }
+    }
+}
+
+/// An operand at a position, 0 where it is missing, which no map reads.
+///
+/// # Safety
+/// As [`piece`], for this position.
+#[inline(always)]
+unsafe fn operand<X: Lanes>(call: &Piece<'_>, which: usize, at: usize) -> X {
+    let (address, step) = call.operands[which];
+    // SAFETY: the caller's contract.
+    unsafe { if address.is_null() { X::splat(0.0) } else { X::load(address.add(at * step)) } }
+}
+
+/// # Safety
+/// As [`piece`].
+#[inline(always)]
+unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
+    const COPY: u8 = Map::Copy as u8;
+    const NEG: u8 = Map::Neg as u8;
+    const ADD: u8 = Map::Add as u8;
+    const SUB: u8 = Map::Sub as u8;
+    const MUL: u8 = Map::Mul as u8;
+    // SAFETY: the caller's contract.
+    unsafe {
+        for at in 0..call.count {
+            let (a, b, c) = (operand::<X>(call, 0, at), operand::<X>(call, 1, at), operand::<X>(call, 2, at));
+            let mut value = match MAP {
+                COPY => a,
+                NEG => X::splat(0.0).sub(a),
+                ADD => a.add(b),
+                SUB => a.sub(b),
+                MUL => a.mul(b),
+                _ => c.multiply_add(a, b),
+            };
+            let to = call.dst.add(at * LANES);
+            if call.accumulate {
+                value = X::load(to).add(value);
+            }
+            if let Some(epilogue) = call.epilogue {
+                value = epilogue.apply(value, to, call.mask + at);
+            }
+            value.store(to);
+        }
+    }
+}
+
+/// # Safety
+/// The addresses of the call have `count` positions.
+#[inline(always)]
+unsafe fn sum_of<X: Lanes>(call: &Sum) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut sum = X::splat(0.0);
+        let mut first = 0;
+        while first < call.count {
+            let mut chain = X::splat(0.0);
+            let end = call.count.min(first + CHAIN);
+            for at in first..end {
+                let a = X::load(call.a.add(at * LANES));
+                chain = if call.b.is_null() {
+                    chain.add(a)
+                } else {
+                    chain.multiply_add(a, X::load(call.b.add(at * LANES)))
+                };
+            }
+            sum = sum.add(chain);
+            first = end;
+        }
+        let mut result = sum.mul(X::splat(call.factor));
+        if call.accumulate {
+            result = X::load(call.dst).add(result);
+        }
+        result.store(call.dst);
+    }
+}

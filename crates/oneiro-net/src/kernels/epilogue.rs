@@ -1,0 +1,268 @@
+//! Epilogues: work on the results of a step that is done before they are stored.
+//!
+//! | form | holds | read by |
+//! |---|---|---|
+//! | [`EpilogueFunction`] | an activation function | passes and plans |
+//! | [`EpilogueFunction`] of regions | with the places of its masks and slopes | a plan's steps |
+//! | [`Epilogue`] | everything, as slices | kernels |
+//! | `EpilogueAddresses` | everything, as addresses | loops over registers |
+//!
+//! Forward, a step adds a residual and applies an activation function. Backward, the last contribution to a
+//! gradient multiplies it by the slopes or zeroes it by the activation masks of the step that computed the
+//! value.
+
+use super::blocked::lanes::{LANES, Lanes};
+use super::blocked::swish;
+use super::clip::mask_words;
+
+/// Positions by which slopes are fetched ahead: forward wrote them long before.
+const AHEAD: usize = 64;
+
+/// A clamp to `[low, high]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// Lower bound; −∞ if there is none.
+    pub low: f32,
+    /// Upper bound; ∞ if there is none.
+    pub high: f32,
+    /// Whether this is the range of a number format rather than an activation function: rules for the
+    /// gradients of ReLUs do not apply.
+    pub saturates: bool,
+}
+
+/// An activation function, element by element.
+///
+/// `M` says where the activation masks go and `S` where the slopes go: nowhere yet (`()`), to a region of the
+/// arena, or to a slice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EpilogueFunction<M = (), S = ()> {
+    /// `y = low` where `x < low`, `high` where `x > high`; a NaN stays. ReLU is [0, ∞).
+    ///
+    /// A mask holds one row for each plane of positions, [`mask_words`] words each, every word of which is
+    /// written: bit p % 32 of word p / 32 is element p of the row. In blocks of channels a plane has sixteen
+    /// elements a position.
+    Clip {
+        /// The bounds.
+        bounds: Bounds,
+        /// Set where `x <= low`.
+        below: M,
+        /// Set where `x >= high`.
+        above: M,
+    },
+    /// x·sigmoid(αx) (Ramachandran et al. 2017).
+    Swish {
+        /// α.
+        alpha: f32,
+        /// The derivative of each element, in the order of the result.
+        slopes: S,
+    },
+}
+
+impl EpilogueFunction {
+    /// A clamp.
+    pub fn clip(bounds: Bounds) -> Self {
+        Self::Clip { bounds, below: (), above: () }
+    }
+
+    /// x·sigmoid(αx).
+    pub fn swish(alpha: f32) -> Self {
+        Self::Swish { alpha, slopes: () }
+    }
+}
+
+impl<M, S> EpilogueFunction<M, S> {
+    /// The bounds of a clamp.
+    pub fn bounds(&self) -> Option<Bounds> {
+        match self {
+            Self::Clip { bounds, .. } => Some(*bounds),
+            Self::Swish { .. } => None,
+        }
+    }
+}
+
+/// An activation function with the slices that its masks or slopes go to, where backward needs them.
+pub type EpilogueSlices<'a> = EpilogueFunction<Option<&'a mut [u32]>, Option<&'a mut [f32]>>;
+
+/// Work on every result before it is stored, in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Epilogue<'a> {
+    /// A residual to add, in the order of the result.
+    pub add: Option<&'a [f32]>,
+    /// Slopes of an activation function: factors of the gradient behind it, in the order of the result.
+    pub slopes: Option<&'a [f32]>,
+    /// Activation masks of a clip: the gradient behind it is 0 where a bit of either is set.
+    pub activation_masks: [Option<&'a [u32]>; 2],
+    /// An activation function.
+    pub function: Option<EpilogueSlices<'a>>,
+}
+
+impl<'a> Epilogue<'a> {
+    /// No work.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// An activation function alone.
+    pub fn of(function: Option<EpilogueSlices<'a>>) -> Self {
+        Self { function, ..Self::default() }
+    }
+
+    fn is_none(&self) -> bool {
+        self.add.is_none()
+            && self.slopes.is_none()
+            && self.activation_masks == [None, None]
+            && self.function.is_none()
+    }
+
+    /// Addresses for loops over registers of a destination in blocks of channels; `None` if there is no work.
+    ///
+    /// # Panics
+    /// Where a slice does not fit a destination of `rows` planes of `plane` positions.
+    pub(crate) fn addresses(&mut self, dst: &[f32], rows: usize, plane: usize) -> Option<EpilogueAddresses> {
+        if self.is_none() {
+            return None;
+        }
+        let words = rows * mask_words(plane * LANES);
+        let check = |mask: &[u32]| {
+            assert_eq!(mask.len(), words, "words of a mask of {rows} rows of {plane} positions");
+        };
+        let mut addresses = EpilogueAddresses {
+            add: std::ptr::null(),
+            base: dst.as_ptr(),
+            activation_masks: [std::ptr::null(); 2],
+            clip: false,
+            low: 0.0,
+            high: 0.0,
+            below: std::ptr::null_mut(),
+            above: std::ptr::null_mut(),
+            factors: std::ptr::null(),
+            swish: None,
+            slopes: std::ptr::null_mut(),
+        };
+        if let Some(add) = self.add {
+            assert_eq!(add.len(), dst.len(), "a residual to add");
+            addresses.add = add.as_ptr();
+        }
+        if let Some(slopes) = self.slopes {
+            assert_eq!(slopes.len(), dst.len(), "slopes to multiply by");
+            addresses.factors = slopes.as_ptr();
+        }
+        for (to, mask) in addresses.activation_masks.iter_mut().zip(self.activation_masks) {
+            if let Some(mask) = mask {
+                check(mask);
+                *to = mask.as_ptr().cast();
+            }
+        }
+        match &mut self.function {
+            None => {}
+            Some(EpilogueFunction::Clip { bounds, below, above }) => {
+                addresses.clip = true;
+                (addresses.low, addresses.high) = (bounds.low, bounds.high);
+                for (to, mask) in [(&mut addresses.below, below), (&mut addresses.above, above)] {
+                    if let Some(mask) = mask {
+                        check(mask);
+                        *to = mask.as_mut_ptr().cast();
+                    }
+                }
+            }
+            Some(EpilogueFunction::Swish { alpha, slopes }) => {
+                addresses.swish = Some(*alpha);
+                if let Some(slopes) = slopes {
+                    assert_eq!(slopes.len(), dst.len(), "slopes to keep");
+                    addresses.slopes = slopes.as_mut_ptr();
+                }
+            }
+        }
+        Some(addresses)
+    }
+}
+
+/// An [`Epilogue`] as addresses, applied in the order of the fields. Null: not done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EpilogueAddresses {
+    /// The residual, from the element that belongs to `base`.
+    pub(crate) add: *const f32,
+    /// First element of the destination; `add`, `factors` and `slopes` run parallel to it.
+    pub(crate) base: *const f32,
+    /// Factors.
+    pub(crate) factors: *const f32,
+    /// 0 where one of these has its bit set.
+    pub(crate) activation_masks: [*const u16; 2],
+    /// Whether to clamp, and to record where.
+    pub(crate) clip: bool,
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+    pub(crate) below: *mut u16,
+    pub(crate) above: *mut u16,
+    /// α of x·sigmoid(αx), whose slopes are recorded.
+    pub(crate) swish: Option<f32>,
+    pub(crate) slopes: *mut f32,
+}
+
+impl EpilogueAddresses {
+    /// Applies the epilogue to one register of sums that goes to `to`, with its index in the masks.
+    ///
+    /// # Safety
+    /// The machine has the instructions; the addresses that are not null have the elements at the index and
+    /// at `to`.
+    #[inline(always)]
+    pub(crate) unsafe fn apply<X: Lanes>(&self, mut sum: X, to: *const f32, mask: usize) -> X {
+        // SAFETY: the caller grants the addresses.
+        unsafe {
+            if !self.add.is_null() {
+                sum = sum.add(X::load(self.add.offset(to.offset_from(self.base))));
+            }
+            if !self.factors.is_null() {
+                let factors = self.factors.offset(to.offset_from(self.base));
+                X::prefetch(factors.wrapping_add(AHEAD * LANES));
+                sum = sum.mul(X::load(factors));
+            }
+            for activation_mask in self.activation_masks {
+                if !activation_mask.is_null() {
+                    sum = sum.zero_where(*activation_mask.add(mask));
+                }
+            }
+            if self.clip {
+                let (clipped, below, above) = sum.clip(X::splat(self.low), X::splat(self.high));
+                sum = clipped;
+                if !self.below.is_null() {
+                    *self.below.add(mask) = below;
+                }
+                if !self.above.is_null() {
+                    *self.above.add(mask) = above;
+                }
+            }
+            self.swish_of(sum, to)
+        }
+    }
+
+    /// x·sigmoid(αx), if that is the function.
+    ///
+    /// # Safety
+    /// As [`EpilogueAddresses::apply`].
+    #[inline(always)]
+    pub(crate) unsafe fn swish_of<X: Lanes>(&self, x: X, to: *const f32) -> X {
+        let Some(alpha) = self.swish else { return x };
+        // SAFETY: the caller grants the addresses.
+        unsafe {
+            let (value, slope) = swish::swish(x, alpha);
+            if !self.slopes.is_null() {
+                slope.store(self.slopes.offset(to.offset_from(self.base)));
+            }
+            value
+        }
+    }
+}
+
+/// An epilogue that tasks share.
+pub(crate) struct SharedEpilogue(pub(crate) Option<EpilogueAddresses>);
+
+impl SharedEpilogue {
+    pub(crate) fn get(&self) -> Option<&EpilogueAddresses> {
+        self.0.as_ref()
+    }
+}
+
+// SAFETY: its addresses are of slices that outlive the call; tasks write masks and slopes at disjoint places,
+// those of their own outputs.
+unsafe impl Sync for SharedEpilogue {}

@@ -1,0 +1,229 @@
+//! Sliding windows: the attributes that convolution and pooling share, resolved for an input shape.
+
+use crate::error::OpError;
+use crate::ops::array::constant::MAX_EXTENT;
+use crate::ops::{Attributes, Reach};
+use crate::reads::Reads;
+
+/// Spatial axes beyond which no kernel exists here.
+pub const MAX_SPATIAL: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AutoPad {
+    Explicit,
+    SameUpper,
+    SameLower,
+    Valid,
+}
+
+/// Window attributes as a model gives them.
+#[derive(Debug, Clone)]
+pub struct WindowAttributes {
+    kernel: Option<Vec<usize>>,
+    stride: Option<Vec<usize>>,
+    dilation: Option<Vec<usize>>,
+    pads: Option<Vec<usize>>,
+    auto_pad: AutoPad,
+    ceil_mode: bool,
+}
+
+/// A window resolved for an input: one entry a spatial axis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Taps.
+    pub kernel: Vec<usize>,
+    /// Step between windows.
+    pub stride: Vec<usize>,
+    /// Step between taps.
+    pub dilation: Vec<usize>,
+    /// Padding before the first element.
+    pub before: Vec<usize>,
+    /// Padding after the last element.
+    pub after: Vec<usize>,
+    /// Number of windows.
+    pub out: Vec<usize>,
+}
+
+impl WindowAttributes {
+    /// Reads `kernel_shape`, `strides`, `dilations`, `pads`, `auto_pad` and `ceil_mode`.
+    pub fn read(a: &Attributes<'_>) -> Result<Self, OpError> {
+        let auto_pad = match a.text_or("auto_pad", "NOTSET")? {
+            "NOTSET" | "" => AutoPad::Explicit,
+            "SAME_UPPER" => AutoPad::SameUpper,
+            "SAME_LOWER" => AutoPad::SameLower,
+            "VALID" => AutoPad::Valid,
+            other => return Err(OpError(format!("auto_pad \"{other}\" is not one of ONNX's"))),
+        };
+        let positive = |name: &str| -> Result<Option<Vec<usize>>, OpError> {
+            match a.sizes(name)? {
+                Some(v) if v.contains(&0) => Err(OpError(format!("attribute \"{name}\" holds a zero"))),
+                Some(v) if v.iter().any(|&n| n > MAX_EXTENT) => {
+                    Err(OpError(format!("attribute \"{name}\" holds {v:?}, more than any network has")))
+                }
+                v => Ok(v),
+            }
+        };
+        Ok(Self {
+            kernel: positive("kernel_shape")?,
+            stride: positive("strides")?,
+            dilation: positive("dilations")?,
+            pads: match a.sizes("pads") {
+                Err(_) => return Err("negative pads are not supported".into()),
+                Ok(Some(v)) if v.iter().any(|&n| n > MAX_EXTENT) => {
+                    return Err(OpError(format!("pads {v:?} are more than any network has")));
+                }
+                Ok(pads) => pads,
+            },
+            auto_pad,
+            ceil_mode: a.int_or("ceil_mode", 0)? != 0,
+        })
+    }
+
+    /// Adds explicit padding (from a `Pad` node before the window); `None` if the padding is not explicit.
+    pub fn padded(&self, before: &[usize], after: &[usize]) -> Option<Self> {
+        if self.auto_pad != AutoPad::Explicit || self.ceil_mode {
+            return None;
+        }
+        let rank = before.len();
+        let old = self.pads.clone().unwrap_or_else(|| vec![0; 2 * rank]);
+        if old.len() != 2 * rank || after.len() != rank {
+            return None;
+        }
+        let pads = old.iter().zip(before.iter().chain(after)).map(|(a, b)| a + b).collect();
+        Some(Self { pads: Some(pads), ..self.clone() })
+    }
+
+    /// The window over an input of these spatial extents. `weights` are the taps that the weights imply.
+    pub fn resolve(&self, spatial: &[usize], weights: Option<&[usize]>) -> Result<Window, OpError> {
+        let rank = spatial.len();
+        if !(1..=MAX_SPATIAL).contains(&rank) {
+            return Err(OpError(format!("{rank} spatial axes; 1 to {MAX_SPATIAL} are supported")));
+        }
+        let fill = |v: &Option<Vec<usize>>, name: &str, default: usize, n: usize| match v {
+            None => Ok(vec![default; n]),
+            Some(v) if v.len() == n => Ok(v.clone()),
+            Some(v) => Err(OpError(format!("attribute \"{name}\" has {} entries instead of {n}", v.len()))),
+        };
+        let kernel = match (&self.kernel, weights) {
+            (Some(k), Some(w)) if k != w => {
+                return Err(OpError(format!("kernel_shape {k:?} disagrees with the weights' {w:?}")));
+            }
+            (_, Some(w)) => w.to_vec(),
+            (Some(k), None) if k.len() == rank => k.clone(),
+            (Some(k), None) => return Err(OpError(format!("kernel_shape {k:?} for {rank} spatial axes"))),
+            (None, None) => return Err(OpError("kernel_shape is missing".into())),
+        };
+        let stride = fill(&self.stride, "strides", 1, rank)?;
+        let dilation = fill(&self.dilation, "dilations", 1, rank)?;
+        let pads = fill(&self.pads, "pads", 0, 2 * rank)?;
+        let mut window = Window { kernel, stride, dilation, before: vec![], after: vec![], out: vec![] };
+        for i in 0..rank {
+            let (n, s) = (spatial[i], window.stride[i]);
+            if window.kernel[i] == 0 {
+                return Err(OpError(format!("a window of extents {:?} is empty", window.kernel)));
+            }
+            let extent = window.dilation[i] * (window.kernel[i] - 1) + 1;
+            let (before, after) = match self.auto_pad {
+                AutoPad::Explicit => (pads[i], pads[rank + i]),
+                AutoPad::Valid => (0, 0),
+                same => {
+                    let total = ((n.div_ceil(s).max(1) - 1) * s + extent).saturating_sub(n);
+                    let small = total / 2;
+                    if same == AutoPad::SameUpper { (small, total - small) } else { (total - small, small) }
+                }
+            };
+            let padded = n + before + after;
+            if padded < extent {
+                return Err(OpError(format!(
+                    "a window of {extent} positions does not fit into {n} (padded to {padded}); \
+                     the input is too small for this network"
+                )));
+            }
+            let mut out = (padded - extent) / s + 1;
+            if self.ceil_mode && !(padded - extent).is_multiple_of(s) {
+                // A last window may hang over the end, but must start inside the input or its left padding.
+                if out * s < n + before {
+                    out += 1;
+                }
+            }
+            window.before.push(before);
+            window.after.push(after);
+            window.out.push(out);
+        }
+        Ok(window)
+    }
+}
+
+impl Window {
+    /// One window over everything.
+    pub fn whole(spatial: &[usize]) -> Self {
+        let all = |n: usize| vec![n; spatial.len()];
+        Self {
+            kernel: spatial.to_vec(),
+            stride: all(1),
+            dilation: all(1),
+            before: all(0),
+            after: all(0),
+            out: all(1),
+        }
+    }
+
+    /// How far one output position sees.
+    pub fn reach(&self) -> Reach {
+        let reads = |i: usize| {
+            let extent = self.dilation[i] * (self.kernel[i] - 1) + 1;
+            (i + 2, Reads::window(extent, self.stride[i], self.before[i]))
+        };
+        Reach::Axes((0..self.kernel.len()).map(reads).collect())
+    }
+}
+
+/// Spatial values as the kernels want them: three, leading ones filled with `fill`.
+pub fn three(values: &[usize], fill: usize) -> [usize; MAX_SPATIAL] {
+    let mut out = [fill; MAX_SPATIAL];
+    out[MAX_SPATIAL - values.len()..].copy_from_slice(values);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::Attribute;
+
+    fn attributes(entries: Vec<(&str, Attribute)>) -> WindowAttributes {
+        WindowAttributes::read(&Attributes::new(17, entries)).unwrap()
+    }
+
+    #[test]
+    fn same_padding_puts_the_odd_one_where_it_says() {
+        let upper = attributes(vec![
+            ("auto_pad", Attribute::Text("SAME_UPPER".into())),
+            ("strides", Attribute::Ints(vec![2])),
+        ]);
+        let w = upper.resolve(&[224], Some(&[3])).unwrap();
+        assert_eq!((w.before[0], w.after[0], w.out[0]), (0, 1, 112));
+        let lower = attributes(vec![("auto_pad", Attribute::Text("SAME_LOWER".into()))]);
+        let w = lower.resolve(&[5], Some(&[2])).unwrap();
+        assert_eq!((w.before[0], w.after[0], w.out[0]), (1, 0, 5));
+    }
+
+    #[test]
+    fn ceil_mode_adds_no_window_that_starts_in_the_right_padding() {
+        let w = |pads: Vec<i64>| {
+            attributes(vec![
+                ("kernel_shape", Attribute::Ints(vec![2])),
+                ("strides", Attribute::Ints(vec![2])),
+                ("pads", Attribute::Ints(pads)),
+                ("ceil_mode", Attribute::Int(1)),
+            ])
+        };
+        assert_eq!(w(vec![0, 0]).resolve(&[5], None).unwrap().out, [3]);
+        assert_eq!(w(vec![0, 1]).resolve(&[4], None).unwrap().out, [2]);
+    }
+
+    #[test]
+    fn an_input_smaller_than_the_window_is_an_error() {
+        let w = attributes(vec![]);
+        assert!(w.resolve(&[2], Some(&[3])).unwrap_err().0.contains("too small"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Facts: what is known of a node's inputs and outputs once the shapes of the network's inputs are given.
+
+use crate::error::OpError;
+use crate::tensor::{DType, Tensor, volume};
+
+/// Type, shape and, if constant, content of a value, once the input shapes are given.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// Element type.
+    pub dtype: DType,
+    /// Extent of every axis.
+    pub shape: Vec<usize>,
+    /// The content, if it does not depend on any input's data.
+    pub value: Option<Tensor>,
+}
+
+impl Fact {
+    /// A float value that depends on the inputs.
+    pub fn float(shape: impl Into<Vec<usize>>) -> Self {
+        Self { dtype: DType::Float, shape: shape.into(), value: None }
+    }
+
+    /// A constant.
+    pub fn constant(value: Tensor) -> Self {
+        Self { dtype: value.dtype(), shape: value.shape().to_vec(), value: Some(value) }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        volume(&self.shape)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A node's inputs as facts, with the questions that shape rules ask.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a>(pub &'a [Option<&'a Fact>]);
+
+impl<'a> Facts<'a> {
+    /// Input `i`, if it is given.
+    pub fn get(&self, i: usize) -> Option<&'a Fact> {
+        self.0.get(i).copied().flatten()
+    }
+
+    /// Input `i`, which has to be given.
+    pub fn need(&self, i: usize) -> Result<&'a Fact, OpError> {
+        self.get(i).ok_or_else(|| OpError(format!("input {i} is missing")))
+    }
+
+    /// Shape of input `i`, which has to be given.
+    pub fn shape(&self, i: usize) -> Result<&'a [usize], OpError> {
+        Ok(&self.need(i)?.shape)
+    }
+
+    /// The constant at input `i`; an error if it is given but depends on data.
+    pub fn constant(&self, i: usize) -> Result<Option<&'a Tensor>, OpError> {
+        match self.get(i) {
+            None => Ok(None),
+            Some(Fact { value: Some(t), .. }) => Ok(Some(t)),
+            Some(_) => Err(OpError(format!("input {i} depends on the data; only a constant is supported"))),
+        }
+    }
+
+    /// The constant at input `i`, which has to be given.
+    pub fn need_constant(&self, i: usize) -> Result<&'a Tensor, OpError> {
+        self.constant(i)?.ok_or_else(|| OpError(format!("input {i} is missing")))
+    }
+
+    /// The constant integers at input `i`, if it is given.
+    pub fn ints(&self, i: usize) -> Result<Option<&'a [i64]>, OpError> {
+        self.constant(i)?.map(Tensor::as_ints).transpose()
+    }
+
+    /// A constant with a single float at input `i`, if it is given.
+    pub fn scalar(&self, i: usize) -> Result<Option<f32>, OpError> {
+        match self.constant(i)? {
+            None => Ok(None),
+            Some(t) if t.len() == 1 => Ok(Some(t.as_floats()?[0])),
+            Some(t) => Err(OpError(format!("input {i} should be one number, its shape is {:?}", t.shape()))),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The interface of kernels: an operator for fixed shapes, and the slices that it computes on.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::kernels::{Epilogue, Reader, Region};
+
+/// An operator made concrete for fixed shapes: runs forward and back on slices of the arena.
+///
+/// Results must not depend on the number of threads, and those of one batch entry not on the other entries.
+pub trait Kernel: Debug + Send + Sync {
+    /// Words of 32 bits that forward saves for backward (for instance the positions of maxima).
+    fn saved_words(&self) -> usize {
+        0
+    }
+
+    /// Whether backward reads the operands.
+    fn backward_reads_inputs(&self) -> bool {
+        false
+    }
+
+    /// Whether backward reads the output.
+    fn backward_reads_output(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel applies the step's clamp itself ([`Forward::epilogue`]).
+    fn applies_clip(&self) -> bool {
+        false
+    }
+
+    /// Whether the kernel applies the step's x·sigmoid(αx) itself ([`Forward::epilogue`]).
+    fn applies_swish(&self) -> bool {
+        false
+    }
+
+    /// Whether backward applies the activation masks or slopes of the step that computed this operand
+    /// ([`Backward::epilogue`]).
+    fn applies_activation_mask(&self, _operand: usize) -> bool {
+        false
+    }
+
+    /// Whether the gradient with respect to an operand is that of the output as it is.
+    fn passes_gradient(&self, _operand: usize) -> bool {
+        false
+    }
+
+    /// For a concatenation: begin and length of each operand in the output. Operands may lie there already,
+    /// and the kernel then copies the others only ([`Forward::in_place`]).
+    fn concat_parts(&self) -> Option<&[(usize, usize)]> {
+        None
+    }
+
+    /// Whether there is a gradient with respect to an operand.
+    fn differentiable(&self, _operand: usize) -> bool {
+        true
+    }
+
+    /// Whether all of its parallel loops are those of a team ([`crate::kernels::team`]), forward and back.
+    fn joins_team(&self) -> bool {
+        false
+    }
+
+    /// How it computes, where there is a choice; for tables.
+    fn method(&self) -> String {
+        String::new()
+    }
+
+    /// Computes the output.
+    fn forward(&self, io: &mut Forward<'_>);
+
+    /// Vector-Jacobian product: the gradient with respect to operand `io.operand`, from that of the output.
+    fn backward(&self, io: &mut Backward<'_>);
+}
+
+/// Where an operand's data is while a plan runs.
+#[derive(Debug, Clone)]
+pub enum Operand {
+    /// A constant of the plan.
+    Constant(Arc<Vec<f32>>),
+    /// A part of the arena.
+    Arena(Region),
+}
+
+impl Operand {
+    /// Its data.
+    pub(crate) fn data<'a>(&'a self, reader: &'a Reader<'_>) -> &'a [f32] {
+        match self {
+            Operand::Constant(data) => data,
+            Operand::Arena(region) => reader.read(*region),
+        }
+    }
+}
+
+/// Slices for [`Kernel::forward`].
+#[allow(missing_debug_implementations)]
+pub struct Forward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    /// The output, to be overwritten.
+    pub output: &'a mut [f32],
+    /// Words to save for backward, [`Kernel::saved_words`]; empty when no gradient is wanted.
+    pub saved: &'a mut [u32],
+    /// The step's activation function, for kernels that apply it themselves ([`Kernel::applies_clip`],
+    /// [`Kernel::applies_swish`]).
+    pub epilogue: Epilogue<'a>,
+    /// Which operands lie inside the output already; they cannot be read.
+    pub in_place: &'a [bool],
+}
+
+impl<'a> Forward<'a> {
+    /// The data of operand `i`.
+    pub fn input(&self, i: usize) -> &[f32] {
+        self.operands[i].data(&self.reader)
+    }
+
+    /// Takes the epilogue.
+    pub fn epilogue(&mut self) -> Epilogue<'a> {
+        std::mem::take(&mut self.epilogue)
+    }
+
+    /// The data of operand `i` beside the output to write.
+    pub fn io(&mut self, i: usize) -> (&[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.output)
+    }
+
+    /// The data of two operands beside the output to write.
+    pub fn io2(&mut self, i: usize, j: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.operands[j].data(&self.reader), self.output)
+    }
+}
+
+/// Slices for [`Kernel::backward`].
+#[allow(missing_debug_implementations)]
+pub struct Backward<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) operands: &'a [Operand],
+    pub(crate) output: Region,
+    pub(crate) output_gradient: Region,
+    /// Which operand's gradient is wanted.
+    pub operand: usize,
+    /// That gradient.
+    pub gradient: &'a mut [f32],
+    /// Whether to add to `gradient` instead of overwriting it.
+    pub accumulate: bool,
+    /// Words that forward saved.
+    pub saved: &'a [u32],
+    /// The activation masks or slopes of the step that computed the operand, for kernels that apply them to
+    /// the finished gradient ([`Kernel::applies_activation_mask`]).
+    pub epilogue: Epilogue<'a>,
+}
+
+impl<'a> Backward<'a> {
+    /// The data of operand `i`; only if [`Kernel::backward_reads_inputs`].
+    pub fn input(&self, i: usize) -> &[f32] {
+        self.operands[i].data(&self.reader)
+    }
+
+    /// Takes the epilogue.
+    pub fn epilogue(&mut self) -> Epilogue<'a> {
+        std::mem::take(&mut self.epilogue)
+    }
+
+    /// The output's gradient beside the gradient to write.
+    pub fn io(&mut self) -> (&[f32], &mut [f32]) {
+        (self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// Operand `i`, the output's gradient, and the gradient to write.
+    pub fn io_input(&mut self, i: usize) -> (&[f32], &[f32], &mut [f32]) {
+        (self.operands[i].data(&self.reader), self.reader.read(self.output_gradient), self.gradient)
+    }
+
+    /// The output, its gradient, and the gradient to write; only if [`Kernel::backward_reads_output`].
+    pub fn io_output(&mut self) -> (&[f32], &[f32], &mut [f32]) {
+        (self.reader.read(self.output), self.reader.read(self.output_gradient), self.gradient)
+    }
+}
+
+/// Writes `from` to `to`, or adds it.
+pub(crate) fn put(from: &[f32], to: &mut [f32], accumulate: bool) {
+    if accumulate {
+        for (t, f) in to.iter_mut().zip(from) {
+            *t += f;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Writes `value(i)` to every `to[i]`, or adds it.
+pub(crate) fn put_with(to: &mut [f32], accumulate: bool, value: impl Fn(usize) -> f32) {
+    if accumulate {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t += value(i);
+        }
+    } else {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t = value(i);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Requests: the shapes, targets and gradients that a plan is compiled for.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, ValueId};
+use crate::kernels::{Isa, MaxPoolRule};
+use crate::threads::Threads;
+
+/// Memory beyond which a request is refused rather than tried, unless it says otherwise.
+pub const MAX_BYTES: usize = 1 << 37;
+
+/// Input shapes, the values wanted, and whether and how gradients are wanted.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Shape of every input, in the graph's order.
+    pub shapes: Vec<Vec<usize>>,
+    /// The values that have to be readable, and from which gradients start.
+    pub targets: Vec<ValueId>,
+    /// Whether backward will be run.
+    pub gradients: bool,
+    /// Whether backward reaches the inputs. If not, it ends at the values of `inner_gradients`.
+    pub input_gradients: bool,
+    /// Values between inputs and targets whose gradients are kept ([`crate::Session::inner_gradient`]).
+    /// Passes treat them as targets: no step is merged with one behind such a value.
+    pub inner_gradients: Vec<ValueId>,
+    /// How gradients pass max-pooling. It is part of the plan, because one rule needs the positions of the
+    /// maxima and another the pooled values, and the arena has room for what is needed only.
+    pub max_pool: MaxPoolRule,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Threads that the plan is made for and sessions run on.
+    pub threads: Threads,
+    /// Bytes that activations, gradients and weights that no file holds may take in all.
+    pub max_bytes: usize,
+    /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a
+    /// bit. By default the sizes of the caches decide. The whole batch is one micro-batch where the size does
+    /// not divide it, or where a node is not known to work on each entry by itself; see
+    /// [`Plan::micro_batches`].
+    pub micro_batch_size: Option<usize>,
+}
+
+impl Request {
+    /// Every input at its exported shape with this batch size; the rest as in [`Request::of_shapes`].
+    pub fn new(graph: &Graph, batch: usize, targets: &[ValueId]) -> Result<Self> {
+        let shapes = (0..graph.inputs.len())
+            .map(|i| {
+                let mut shape = graph.default_shape(i).ok_or_else(|| {
+                    let name = graph.name(graph.inputs[i].value);
+                    Error::Request(format!("the model gives no shape for input \"{name}\""))
+                })?;
+                if let Some(n) = shape.first_mut() {
+                    *n = batch;
+                }
+                Ok(shape)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self::of_shapes(shapes, targets.to_vec()))
+    }
+
+    /// Inputs of these shapes, gradients as they are, kernels for this machine and the threads of the caller.
+    pub fn of_shapes(shapes: Vec<Vec<usize>>, targets: Vec<ValueId>) -> Self {
+        Self {
+            shapes,
+            targets,
+            gradients: true,
+            input_gradients: true,
+            inner_gradients: vec![],
+            max_pool: MaxPoolRule::Exact,
+            isa: Isa::detect(),
+            threads: Threads::default(),
+            max_bytes: MAX_BYTES,
+            micro_batch_size: None,
+        }
+    }
+}
+
+/// Refuses shapes whose number or rank does not fit the inputs, or that are empty.
+pub(super) fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
+    if request.shapes.len() != graph.inputs.len() {
+        return Err(Error::Request(format!(
+            "{} input shapes for a network with {} inputs",
+            request.shapes.len(),
+            graph.inputs.len()
+        )));
+    }
+    for (input, shape) in graph.inputs.iter().zip(&request.shapes) {
+        let name = graph.name(input.value);
+        if shape.contains(&0) {
+            return Err(Error::Request(format!("input \"{name}\": shape {shape:?} is empty")));
+        }
+        if let Some(dims) = &input.dims {
+            let fits = dims.len() == shape.len();
+            if !fits {
+                return Err(Error::Request(format!(
+                    "input \"{name}\" has {} axes, the shape given is {shape:?}",
+                    dims.len()
+                )));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Threads to compute on.
+
+use std::sync::Arc;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::error::{Error, Result};
+
+/// Threads that plans are made for and sessions run on. Clones share them. The number of threads changes no
+/// bit of a result.
+///
+/// By default work runs on the pool that the caller runs in: outside of any pool that is `rayon`'s global
+/// one, with a thread for each core, made once.
+#[derive(Clone, Default)]
+pub struct Threads(Option<Arc<ThreadPool>>);
+
+impl Threads {
+    /// Starts this many threads; one for each core if 0.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn new(count: usize) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new().num_threads(count).build();
+        let pool = pool.map_err(|why| Error::Request(format!("could not start {count} threads: {why}")))?;
+        Ok(Self(Some(Arc::new(pool))))
+    }
+
+    /// Runs work on these threads; directly, if the caller is one of them.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.0 {
+            Some(pool) if pool.current_thread_index().is_none() => pool.install(work),
+            _ => work(),
+        }
+    }
+
+    /// Number of threads.
+    pub fn count(&self) -> usize {
+        self.0.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+    }
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(pool) => write!(f, "Threads({})", pool.current_num_threads()),
+            None => f.write_str("Threads(of the caller)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_runs_on_the_threads_and_stays_there() {
+        let two = Threads::new(2).unwrap();
+        assert_eq!(two.count(), 2);
+        let (outer, inner) = two.run(|| {
+            let outer = rayon::current_thread_index();
+            (outer, two.run(rayon::current_thread_index))
+        });
+        assert!(outer.is_some() && outer == inner);
+        assert_eq!(two.run(|| Threads::default().count()), 2);
+    }
+}
