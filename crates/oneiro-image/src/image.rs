@@ -140,7 +140,7 @@ impl Image {
         [self.data[at], self.data[pixels + at], self.data[2 * pixels + at]]
     }
 
-    /// The rectangle of `width` × `height` pixels whose top left corner is `x`, `y`.
+    /// The rectangle of `width` × `height` pixels whose top left corner is `x`, `y`, of every plane.
     ///
     /// # Errors
     ///
@@ -155,13 +155,12 @@ impl Image {
             );
             return Err(ShapeError(what));
         }
-        let mut data = Vec::with_capacity(3 * width * height);
-        for channel in 0..3 {
-            for row in self.plane(channel).chunks_exact(self.width).skip(y).take(height) {
-                data.extend_from_slice(&row[x..x + width]);
-            }
+        let planes = self.data.chunks_exact(self.width * self.height);
+        let mut data = Vec::with_capacity(planes.len() * width * height);
+        for row in planes.flat_map(|plane| plane.chunks_exact(self.width).skip(y).take(height)) {
+            data.extend_from_slice(&row[x..x + width]);
         }
-        Image::rgb(width, height, data)
+        Ok(Image { height, width, data, ..*self })
     }
 }
 
