@@ -126,8 +126,8 @@ impl Image {
         bytes
     }
 
-    /// The values of one plane, H,W: of a still that of the channel, else frame after frame of each channel, and
-    /// those of opacity last.
+    /// The values of one plane, H,W: of a still that of the channel, else frame after frame of each channel,
+    /// and those of opacity last.
     pub fn plane(&self, index: usize) -> &[f32] {
         let pixels = self.width * self.height;
         &self.data[index * pixels..(index + 1) * pixels]
