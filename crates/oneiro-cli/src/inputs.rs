@@ -66,7 +66,7 @@ pub fn settings(
 pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<PicturePaths> {
     let paths = match out {
         Some(out) => {
-            outputs::require_png(out)?;
+            outputs::require_picture(out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, default),

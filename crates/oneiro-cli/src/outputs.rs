@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use oneiro_jobs::files::{PicturePaths, into_folder, unique_files};
 use oneiro_jobs::job::render::film::Format;
+use oneiro_media::StillFormat;
 
 use crate::context::Context;
 
@@ -49,7 +50,7 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
             None => PicturePaths { folder: None, files: unique_files(names, "png") },
         }),
         (Some(out), [_]) if !is_folder(out) => {
-            require_png(out)?;
+            require_picture(out)?;
             Ok(PicturePaths::file(out))
         }
         (Some(folder), names) => {
@@ -65,12 +66,26 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
     }
 }
 
-/// Pictures are PNG files, and a name should not say otherwise.
-pub fn require_png(path: &Path) -> Result<()> {
-    match path.extension() {
-        Some(e) if e.eq_ignore_ascii_case("png") => Ok(()),
-        _ => bail!("--out {}: pictures are written as PNG; use a name that ends in .png", path.display()),
+/// The ending of a picture's name says its format.
+pub fn require_picture(path: &Path) -> Result<()> {
+    if StillFormat::of_name(path).is_none() {
+        bail!(
+            "--out {}: pictures are written as PNG, JPEG or WebP; use a name that ends in .png, .jpg or .webp",
+            path.display()
+        );
     }
+    Ok(())
+}
+
+/// Transparent pictures do not fit into a JPEG.
+pub fn require_transparency(path: &Path) -> Result<()> {
+    if StillFormat::of_name(path) == Some(StillFormat::Jpeg) {
+        bail!(
+            "--out {}: the picture is transparent, which JPEG cannot hold; use a name that ends in .png or .webp",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Places of films, with their format: one in the file given, several in the folder given, as animated PNG.

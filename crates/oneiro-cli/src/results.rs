@@ -10,11 +10,13 @@ use oneiro_jobs::job::outputs::Content;
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
 use oneiro_jobs::model::LoadedModel;
+use oneiro_media::StillFormat;
 
 use crate::collisions;
 use crate::context::Context;
 
-/// Where a job's results go.
+/// Where a job's results go. Still pictures are written in the format that the ending of their file's name
+/// says.
 #[derive(Debug, Default)]
 pub struct Results {
     /// Each with the flag that places it.
@@ -97,7 +99,11 @@ impl Sink for Results {
     fn take_bytes(&mut self, place: Place, _name: &str, bytes: &[u8]) -> oneiro_jobs::Result<()> {
         let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
         self.make_folder_of(&file)?;
-        Ok(oneiro_media::write_atomic(&file, bytes)?)
+        let is_still = matches!(place.role, Role::Picture | Role::Plot);
+        match StillFormat::of_name(&file).filter(|format| is_still && *format != StillFormat::Png) {
+            Some(format) => Ok(oneiro_media::write_atomic(&file, &format.transcode(bytes)?)?),
+            None => Ok(oneiro_media::write_atomic(&file, bytes)?),
+        }
     }
 }
 

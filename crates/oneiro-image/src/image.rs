@@ -122,8 +122,8 @@ impl Image {
         bytes
     }
 
-    /// The values of one plane, H,W: of a still that of the channel, else frame after frame of each channel, and
-    /// those of opacity last.
+    /// The values of one plane, H,W: of a still that of the channel, else frame after frame of each channel,
+    /// and those of opacity last.
     pub fn plane(&self, index: usize) -> &[f32] {
         let pixels = self.width * self.height;
         &self.data[index * pixels..(index + 1) * pixels]
@@ -136,7 +136,7 @@ impl Image {
         [self.data[at], self.data[pixels + at], self.data[2 * pixels + at]]
     }
 
-    /// The rectangle of `width` × `height` pixels whose top left corner is `x`, `y`.
+    /// The rectangle of `width` × `height` pixels whose top left corner is `x`, `y`, of every plane.
     ///
     /// # Errors
     ///
@@ -151,13 +151,12 @@ impl Image {
             );
             return Err(ShapeError(what));
         }
-        let mut data = Vec::with_capacity(3 * width * height);
-        for channel in 0..3 {
-            for row in self.plane(channel).chunks_exact(self.width).skip(y).take(height) {
-                data.extend_from_slice(&row[x..x + width]);
-            }
+        let planes = self.data.chunks_exact(self.width * self.height);
+        let mut data = Vec::with_capacity(planes.len() * width * height);
+        for row in planes.flat_map(|plane| plane.chunks_exact(self.width).skip(y).take(height)) {
+            data.extend_from_slice(&row[x..x + width]);
         }
-        Image::rgb(width, height, data)
+        Ok(Image { height, width, data, ..*self })
     }
 }
 

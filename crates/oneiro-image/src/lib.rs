@@ -1,4 +1,5 @@
-//! The one picture type: stills and clips, of any number of channels, with or without opacity; and its resizing.
+//! The one picture type: stills and clips, of any number of channels, with or without opacity; and its
+//! resizing.
 //!
 //! ```
 //! use oneiro_image::{Extent, Image};
@@ -10,8 +11,8 @@
 //! # Ok::<(), oneiro_image::ShapeError>(())
 //! ```
 //!
-//! Values are sRGB as stored in files, 0 black to 1 white, as networks are trained on them. Values outside 0–1
-//! are kept until a file is written.
+//! Values are sRGB as stored in files, 0 black to 1 white, as networks are trained on them. Values outside
+//! 0–1 are kept until a file is written.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -2,11 +2,12 @@
 //!
 //! When a picture shrinks, the filter widens with the ratio, so that every source pixel counts: what PIL's
 //! `Image.resize` and torchvision's `resize(antialias=True)` do, with the same sampling points and weights.
-//! Sums are in `f64` and rounded to `f32` after each direction, as in PIL's mode F; nothing is rounded to 8 bits.
+//! Sums are in `f64` and rounded to `f32` after each direction, as in PIL's mode F; nothing is rounded to 8
+//! bits.
 //!
 //! *Rationale*: four planes are resized together as pixels of four lanes. Of the crate's float formats it is
-//! the only one whose lanes are summed in order on every instruction set, so that results are equal bit for bit
-//! with and without AVX2. Single planes and pixels of three lanes differ in some 3 of a million values.
+//! the only one whose lanes are summed in order on every instruction set, so that results are equal bit for
+//! bit with and without AVX2. Single planes and pixels of three lanes differ in some 3 of a million values.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::F32x4;

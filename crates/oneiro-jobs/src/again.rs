@@ -5,7 +5,7 @@ mod legacy;
 
 use std::path::{Path, PathBuf};
 
-use oneiro_media::{Image, PngText};
+use oneiro_media::{Image, PngText, StillFormat};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -72,6 +72,11 @@ impl Original {
         oneiro_media::decode_image(&bytes, path)?;
         Ok(Self { path: path.to_owned(), bytes, text })
     }
+
+    /// Its format, if it is no GIF.
+    pub fn still_format(&self) -> Option<StillFormat> {
+        StillFormat::of_bytes(&self.bytes)
+    }
 }
 
 /// A result to be made again, its job, network and files found.
@@ -92,8 +97,8 @@ pub struct Remade {
 }
 
 impl Again {
-    /// Finds what a result was made from. `model`: where its model is now, if not where it was; `images`: files
-    /// that it was made from, recognised by their content; `any_model`: whether another model will do.
+    /// Finds what a result was made from. `model`: where its model is now, if not where it was; `images`:
+    /// files that it was made from, recognised by their content; `any_model`: whether another model will do.
     ///
     /// # Errors
     /// If the result does not say enough, or a file that it was made from is not found.
@@ -149,6 +154,10 @@ impl Again {
         };
         let run = run.with_legacy(self.provenance.legacy);
         let bytes = self.provenance.job.remake(&run, self.provenance.output)?;
+        let bytes = match self.original.still_format() {
+            Some(format) if format != StillFormat::Png => format.transcode(&bytes)?,
+            _ => bytes,
+        };
         let difference = Difference::between(&self.original.bytes, &bytes, &self.original.path)?;
         Ok(Remade { bytes, difference })
     }

@@ -41,7 +41,7 @@ pub enum MediaError {
     },
     /// The file's first bytes are those of no known format.
     #[error(
-        "cannot read `{}`: {what}, not a PNG, JPEG, WebP or GIF picture; convert it to one of these", path.display()
+        "cannot read `{}`: {what}, not a PNG, JPEG, WebP, GIF, TIFF or BMP picture; convert it to one of these", path.display()
     )]
     UnknownFormat {
         /// The file.
@@ -56,6 +56,16 @@ pub enum MediaError {
         path: PathBuf,
         /// Its format.
         format: &'static str,
+    },
+    /// The file is of a kind of its format that is not read.
+    #[error("cannot read `{}`: this kind of {format} is not read ({reason}); save it as PNG", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: &'static str,
+        /// What the decoder said.
+        reason: String,
     },
     /// The file breaks its format's rules.
     #[error(
@@ -86,8 +96,8 @@ pub enum MediaError {
         /// What is too large, with the limit.
         what: String,
     },
-    /// Only PNG and GIF files carry text about how they were made.
-    #[error("cannot read how `{}` was made: {reason}; only PNG and GIF files that oneiro wrote carry that", path.display())]
+    /// Only PNG, GIF, JPEG and WebP files carry text about how they were made.
+    #[error("cannot read how `{}` was made: {reason}; only PNG, GIF, JPEG and WebP files that oneiro wrote carry that", path.display())]
     NoText {
         /// The file.
         path: PathBuf,

@@ -1,8 +1,8 @@
 //! The letters of sheets and plots, drawn from the outlines of DejaVu Sans Condensed by `ab_glyph`.
 //!
-//! Letters stand at whole pixels, so that each looks the same wherever it stands, and sizes are such that small
-//! letters are whole pixels high. Widths are whole pixels, too. Bits depend on no instruction set: outlines are
-//! filled by plain arithmetic. A character that the font lacks is drawn as an empty box.
+//! Letters stand at whole pixels, so that each looks the same wherever it stands, and sizes are such that
+//! small letters are whole pixels high. Widths are whole pixels, too. Bits depend on no instruction set:
+//! outlines are filled by plain arithmetic. A character that the font lacks is drawn as an empty box.
 
 use std::sync::LazyLock;
 
@@ -76,7 +76,8 @@ impl Face {
         kept
     }
 
-    /// The text, or an ellipsis and as much of its end as fits into `room` pixels: names of layers differ there.
+    /// The text, or an ellipsis and as much of its end as fits into `room` pixels: names of layers differ
+    /// there.
     pub(crate) fn cut_front(self, text: &str, room: usize) -> String {
         if self.width(text) <= room {
             return text.to_owned();
@@ -85,9 +86,9 @@ impl Face {
         text.char_indices().map(kept).find(|kept| self.width(kept) <= room).unwrap_or_default()
     }
 
-    /// The text in at most `lines` lines (at least one) that fit into `room` pixels. Lines break at spaces and
-    /// behind `. _ / : -`, as between the parts of a layer's name; a word wider than a line, and what the last
-    /// line has no room for, end in an ellipsis.
+    /// The text in at most `lines` lines (at least one) that fit into `room` pixels. Lines break at spaces
+    /// and behind `. _ / : -`, as between the parts of a layer's name; a word wider than a line, and what the
+    /// last line has no room for, end in an ellipsis.
     pub(crate) fn wrap(self, text: &str, room: usize, lines: usize) -> Vec<String> {
         let mut wrapped = Vec::new();
         let mut rest = text.trim();
@@ -175,8 +176,8 @@ impl Face {
     }
 }
 
-/// Coverage to the power of 3/4: thin strokes that lie between two pixels keep their weight. Roots are rounded
-/// the same everywhere, as powers are not.
+/// Coverage to the power of 3/4: thin strokes that lie between two pixels keep their weight. Roots are
+/// rounded the same everywhere, as powers are not.
 fn strengthened(covered: f32) -> f32 {
     let root = covered.clamp(0.0, 1.0).sqrt();
     root * root.sqrt()

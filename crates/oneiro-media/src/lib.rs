@@ -5,6 +5,7 @@
 //! ```text
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network
 //! the renderer ─► Image ─ write_png (with how it was made) ─► file ─ read_text ─► how it was made
+//!                   ├─ encode_png ─ StillFormat ─► JPEG, WebP
 //!                   ├─ Film (animated PNG or GIF) ─► file
 //!                   └─ Sheet (a grid with captions) ─► Image      └─ Page (one HTML file beside the pictures)
 //! numbers ─ Plot (lines, bars, histograms) ─► Image
@@ -46,6 +47,7 @@ mod page;
 mod plot;
 mod read;
 mod sheet;
+mod still;
 mod text;
 mod write;
 
@@ -68,5 +70,6 @@ pub use read::{
     read_image, read_image_alpha,
 };
 pub use sheet::{Cell, Sheet};
+pub use still::StillFormat;
 pub use text::PngText;
 pub use write::{encode_png, encode_png_alpha, write_png};

@@ -31,9 +31,9 @@
 //!
 //! Letters are 13 and 20 pixels high whatever the size of the picture.
 //!
-//! *Rationale*: shapes and axes are drawn here, not by `plotters`. Its thick lines have miters of any length, so that a
-//! dense spectrum shoots far beyond its values. It cuts nothing off at the frame, and has no halos around markers, no
-//! common powers of ten and no names that turn where room is short.
+//! *Rationale*: shapes and axes are drawn here, not by `plotters`. Its thick lines have miters of any length,
+//! so that a dense spectrum shoots far beyond its values. It cuts nothing off at the frame, and has no halos
+//! around markers, no common powers of ten and no names that turn where room is short.
 
 mod axis;
 mod brush;

@@ -1,7 +1,9 @@
-//! Image files to planes of `f32`: PNG, JPEG, WebP and the first frame of GIF (and of animated WebP and PNG).
+//! Image files to planes of `f32`: PNG, JPEG, WebP, BMP, the first page of TIFF, and the first frame of GIF
+//! (and of animated WebP and PNG).
 //!
 //! Grey becomes three equal channels; 16-bit values are divided by 65535; transparency is composited on black
-//! (each value times its alpha), or handed over beside the colours by [`read_image_alpha`]; a photo is turned upright as its EXIF orientation says.
+//! (each value times its alpha), or handed over beside the colours by [`read_image_alpha`]; a photo is turned
+//! upright as its EXIF orientation says.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -20,9 +22,9 @@ const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Endings of the names of files that [`read_image`] reads, in lower case: for choosing files in a folder. The format itself
-/// is recognised by the content.
-pub const IMAGE_EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "gif"];
+/// Endings of the names of files that [`read_image`] reads, in lower case: for choosing files in a folder.
+/// The format itself is recognised by the content.
+pub const IMAGE_EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp"];
 
 /// Whether a file is called as images are, by [`IMAGE_EXTENSIONS`] in lower or upper case.
 pub fn has_image_name(path: impl AsRef<Path>) -> bool {
@@ -143,9 +145,14 @@ fn recognize(bytes: &[u8], path: &Path) -> Result<ImageFormat> {
         return unknown("it is empty".to_owned());
     }
     match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => {
-            Ok(format)
-        }
+        Ok(
+            format @ (ImageFormat::Png
+            | ImageFormat::Jpeg
+            | ImageFormat::WebP
+            | ImageFormat::Gif
+            | ImageFormat::Tiff
+            | ImageFormat::Bmp),
+        ) => Ok(format),
         Ok(other) => unknown(format!("it is of format {other:?}")),
         Err(_) if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) => unknown(
             "it holds numbers: `render`, `sheet`, `invert`, `caricature`, `accentuate` and `grid` read them for networks that take \
@@ -161,6 +168,8 @@ fn format_name(format: ImageFormat) -> &'static str {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::WebP => "WebP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
         _ => "GIF",
     }
 }
@@ -184,6 +193,7 @@ fn explain_decoding(error: ImageError, path: &Path, format: &'static str) -> Med
                 format!("its header promises an image beyond {MAX_SIDE} pixels a side or the memory limit");
             MediaError::TooLarge { path, what }
         }
+        ImageError::Unsupported(error) => MediaError::Unsupported { path, format, reason: error.to_string() },
         other => MediaError::Damaged { path, format, reason: other.to_string() },
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const COMMENT: &str = "oneiro:";
 ///
 /// Keywords are given without the `oneiro:` that they have in the file. A text in Latin-1 becomes a `tEXt`
 /// chunk, any other an `iTXt` chunk in UTF-8; the `tEXt` chunks come first, and that is the order in which
-/// [`read_text`] returns them.
+/// [`read_text`](crate::read_text) returns them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PngText(pub Vec<(String, String)>);
 
@@ -51,7 +51,8 @@ pub(crate) fn check_entry(keyword: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand there.
+/// The text as one comment: keyword, length in bytes and content of each entry, so that any content may stand
+/// there.
 pub(crate) fn comment(text: &PngText) -> String {
     let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
     std::iter::once(format!("{COMMENT}\n")).chain(text.0.iter().map(entry)).collect()

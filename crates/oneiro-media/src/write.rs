@@ -3,7 +3,7 @@
 //! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and filter
 //! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use oneiro_image::quantize;
@@ -92,6 +92,29 @@ pub(crate) fn add_text<W: Write>(encoder: &mut png::Encoder<'_, W>, text: &PngTe
         added.map_err(|error| text_error(keyword, error.to_string()))?;
     }
     Ok(())
+}
+
+/// How a PNG was made: the entries with our prefix, which is taken off. `Err` says what is wrong with the file.
+pub(crate) fn png_text(bytes: &[u8]) -> Result<PngText, String> {
+    let damaged = |error: png::DecodingError| format!("the PNG file is damaged ({error})");
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;
+    let info = reader.info();
+    let mut entries = PngText::default();
+    let mut keep = |keyword: &str, text: String| {
+        if let Some(key) = keyword.strip_prefix(PREFIX) {
+            entries.push(key, text);
+        }
+    };
+    for chunk in &info.uncompressed_latin1_text {
+        keep(&chunk.keyword, chunk.text.clone());
+    }
+    for chunk in &info.compressed_latin1_text {
+        keep(&chunk.keyword, chunk.get_text().map_err(damaged)?);
+    }
+    for chunk in &info.utf8_text {
+        keep(&chunk.keyword, chunk.get_text().map_err(damaged)?);
+    }
+    Ok(entries)
 }
 
 /// Whether a `tEXt` chunk may hold the text: Latin-1 with no control characters but the line feed.

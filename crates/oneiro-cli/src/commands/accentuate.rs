@@ -68,7 +68,7 @@ pub struct Args {
     #[command(flatten)]
     display: DisplayArgs,
     /// Where the sheet goes [default: IMAGE.UNIT.accentuation.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     results: ResultArgs,

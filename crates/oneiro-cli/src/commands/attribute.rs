@@ -93,7 +93,7 @@ pub struct Args {
     #[arg(long)]
     overlay: bool,
     /// Where to write [default: attribution.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the maps and signed values as float32
     #[arg(long, value_name = "FILE.safetensors")]
@@ -122,7 +122,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            outputs::require_png(out)?;
+            outputs::require_picture(out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, DEFAULT_OUT),

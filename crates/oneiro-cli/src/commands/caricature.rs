@@ -66,7 +66,7 @@ pub struct Args {
     #[command(flatten)]
     display: DisplayArgs,
     /// Where the sheet goes [default: caricature.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     results: ResultArgs,

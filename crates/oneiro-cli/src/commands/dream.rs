@@ -79,7 +79,7 @@ pub struct Args {
     rotate: Option<f64>,
     /// Where to write; with --zoom the last frame [default: NAME.dream.png in the current folder,
     /// NAME.zoom.png for a film]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the optimised image, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]

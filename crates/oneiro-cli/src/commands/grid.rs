@@ -111,7 +111,7 @@ pub struct Args {
     #[command(flatten)]
     settings: RenderArgs,
     /// Where the picture goes [default: grid.png or dictionary.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
     results: ResultArgs,

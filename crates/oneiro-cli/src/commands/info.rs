@@ -18,10 +18,10 @@ Examples:
   oneiro info goldfish.png --full
   oneiro info goldfish.png --json | jq .settings.transform
 
-What matters most comes first; long lists are cut off unless --full or --json is given. Every PNG and GIF that oneiro
+What matters most comes first; long lists are cut off unless --full or --json is given. Every picture that oneiro
 writes carries how it was made; `oneiro again` makes it again from that, plots and spectra excepted.")]
 pub struct Args {
-    /// A PNG or GIF that oneiro wrote
+    /// A PNG, JPEG, WebP or GIF that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
     /// Print everything, long lists and all

@@ -58,7 +58,7 @@ pub struct Args {
     #[command(flatten)]
     display: DisplayArgs,
     /// Where the strip goes [default: FROM.TO.interpolation.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also a film, there and back: .png or .apng (animated PNG) or .gif
     #[arg(long, value_name = "FILE")]

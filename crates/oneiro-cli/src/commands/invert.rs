@@ -72,13 +72,13 @@ pub struct Args {
     #[command(flatten)]
     display: DisplayArgs,
     /// Where the sheet goes [default: inversion.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the errors of all pictures and layers as a table
     #[arg(long, value_name = "FILE.csv")]
     table: Option<PathBuf>,
     /// Also plot the error of each layer
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
     #[command(flatten)]
     results: ResultArgs,
@@ -93,7 +93,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     if let Some(plot) = &args.plot {
-        outputs::require_png(plot)?;
+        outputs::require_picture(plot)?;
     }
     let mut results = Results::pictures(paths)
         .and(Role::Raw, "--raw", args.results.raw.as_ref())

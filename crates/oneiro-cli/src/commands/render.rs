@@ -57,7 +57,7 @@ pub struct Args {
     /// So many pictures of each unit, from different noise; diversity() and alignment() join them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: u16,
-    /// Where to write: a .png file for one picture, a folder for several
+    /// Where to write: a file for one picture (.png, .jpg or .webp), a folder for several, as PNG
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the optimised inputs, unclipped, as float32
@@ -87,6 +87,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let mut preset = args.settings.preset(context)?;
     args.materials.adapt(context, &args.settings, &mut preset);
+    if let Some(out) = args.out.as_deref().filter(|_| preset.alpha) {
+        outputs::require_transparency(out)?;
+    }
     let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.

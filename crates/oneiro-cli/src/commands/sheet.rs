@@ -69,7 +69,7 @@ pub struct Args {
     #[command(flatten)]
     display: DisplayArgs,
     /// Where to write [default: sheet.png]
-    #[arg(long, short, value_name = "FILE.png")]
+    #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
@@ -107,7 +107,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            outputs::require_png(out)?;
+            outputs::require_picture(out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, DEFAULT_OUT),

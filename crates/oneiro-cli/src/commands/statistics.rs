@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
     /// Where a picture of the spectrum goes: logarithms of the magnitudes of each channel, the constant in the middle
-    #[arg(long, value_name = "FILE.png")]
+    #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -62,7 +62,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         );
     }
     if let Some(picture) = &args.picture {
-        outputs::require_png(picture)?;
+        outputs::require_picture(picture)?;
     }
     let mut results = Results::default().and(Role::Statistics, "--out", Some(&args.out)).and(
         Role::Picture,

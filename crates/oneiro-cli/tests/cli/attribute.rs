@@ -250,7 +250,7 @@ fn what_cannot_be_attributed_is_said() {
                 "attribute net.onnx photo.png --unit left.conv:99",
                 &["channel 99", "0 to 5"],
             ),
-            ("a sheet that is no PNG", "attribute net.onnx photo.png --out a.jpg", &["a.jpg", ".png"]),
+            ("a sheet of another format", "attribute net.onnx photo.png --out a.tif", &["a.tif", ".png"]),
             ("both into one file", "attribute net.onnx photo.png --out a.png --raw a.png", &["--raw a.png"]),
             ("weights that are no numbers", "attribute broken.onnx photo.png", &["not finite"]),
             ("optical flow", "attribute net.onnx photo.png --card clip.toml", &["single images"]),

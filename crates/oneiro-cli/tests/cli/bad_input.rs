@@ -424,7 +424,16 @@ fn places_where_no_picture_can_go() {
                 "sheet net.onnx -l left.conv --out a.png --raw a.png",
                 &["--raw a.png"],
             ),
-            ("another format", "render net.onnx -u left.conv:1 --out a.jpg", &["a.jpg", ".png"]),
+            (
+                "another format",
+                "render net.onnx -u left.conv:1 --out a.tif",
+                &["a.tif", ".png, .jpg or .webp"],
+            ),
+            (
+                "transparency in a JPEG",
+                "render net.onnx -u left.conv:1 --alpha --out a.jpg",
+                &["a.jpg", "transparent", ".webp"],
+            ),
             ("no format", "render net.onnx -u left.conv:1 --out picture", &["picture", ".png"]),
             (
                 "two pictures in one file",

@@ -189,7 +189,7 @@ fn what_cannot_be_dreamt_is_one_error_that_names_it() {
         ("no unit", "net.onnx photos/cat.png -u left.conv:x".into(), &["left.conv:x"]),
         ("objective", format!("{cat} --objective logit(1)"), &["--objective"]),
         ("weights", format!("{cat} --weights 1,2"), &["--weights"]),
-        ("folder", format!("{cat} --out folder.jpg"), &["folder.jpg", ".png"]),
+        ("another format", format!("{cat} --out still.tif"), &["still.tif", ".png"]),
         ("over the photo", format!("{cat} --out photos/cat.png"), &["is made from"]),
         ("penalty", "net.onnx photos/cat.png --objective 'layer(left.conv) - tv'".into(), &["tv", "penalty"]),
         (

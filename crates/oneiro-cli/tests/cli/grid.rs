@@ -176,7 +176,7 @@ fn grids_that_cannot_be_are_errors() {
                 "grid net.onnx photo.png -l left.conv --out photo.png",
                 &["photo.png", "made from"],
             ),
-            ("no png", "grid net.onnx photo.png -l left.conv --out a.jpg", &["--out a.jpg", ".png"]),
+            ("another format", "grid net.onnx photo.png -l left.conv --out a.tif", &["--out a.tif", ".png"]),
             (
                 "too many",
                 "grid net.onnx photo.png -l left.conv --cells 24x20 --cell-size 1024",

@@ -39,4 +39,5 @@ mod preparation;
 mod presets;
 mod remarks;
 mod rules;
+mod stills;
 mod wishes;

@@ -148,6 +148,12 @@ fn any_number_of_planes_is_resized_each_alone() {
             let alone = Image::new([1, 7, 11], plane.clone()).unwrap();
             assert_eq!(resized.plane(i), resize(&alone, 5, 13, Filter::Triangle).unwrap().data);
         }
+        assert_eq!(resize(&bands, 7, 11, Filter::Triangle).unwrap(), bands);
+        let middle = fit_center_crop(&bands, 7, 5).unwrap();
+        assert_eq!(
+            (middle.shape(), middle.plane(count - 1)[0]),
+            (vec![count, 7, 5], bands.plane(count - 1)[3])
+        );
     }
 }
 

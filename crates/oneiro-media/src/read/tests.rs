@@ -21,6 +21,8 @@ fn every_format_gives_the_same_picture() {
         ("rgb.png", file!("rgb.png")),
         ("palette.png", file!("palette.png")),
         ("rgb.webp", file!("rgb.webp")),
+        ("rgb.bmp", file!("rgb.bmp")),
+        ("rgb.tif", file!("rgb.tif")),
         ("first.gif", file!("first.gif")),
         ("upright.jpg", file!("upright.jpg")),
     ];
@@ -43,6 +45,7 @@ fn a_photo_is_turned_as_its_exif_orientation_says() {
 #[test]
 fn sixteen_bits_keep_their_depth_and_grey_becomes_three_channels() {
     let image = decode_image(file!("grey16.png"), "grey16.png").unwrap();
+    assert_eq!(decode_image(file!("grey16.tif"), "grey16.tif").unwrap(), image);
     for (i, (x, y)) in [(1, 0), (7, 3), (11, 7)].into_iter().enumerate() {
         let value = (f64::from(y * 12 + x) * 65535.0 / 95.0).round() / 65535.0;
         let [red, green, blue] = image.pixel(x as usize, y as usize);
@@ -79,6 +82,8 @@ fn a_file_cut_off_anywhere_is_an_error_and_never_a_panic() {
         ("rgb.webp", file!("rgb.webp")),
         ("first.gif", file!("first.gif")),
         ("turned.jpg", file!("turned.jpg")),
+        ("rgb.bmp", file!("rgb.bmp")),
+        ("rgb.tif", file!("rgb.tif")),
     ];
     for (name, bytes) in cases {
         for length in 0..bytes.len() {
@@ -111,9 +116,15 @@ fn a_file_cut_off_anywhere_is_an_error_and_never_a_panic() {
 
 #[test]
 fn a_damaged_file_is_an_error_or_a_picture_but_never_a_panic() {
-    for bytes in
-        [file!("rgb.png"), file!("rgb.webp"), file!("first.gif"), file!("turned.jpg"), file!("alpha.png")]
-    {
+    for bytes in [
+        file!("rgb.png"),
+        file!("rgb.webp"),
+        file!("first.gif"),
+        file!("turned.jpg"),
+        file!("alpha.png"),
+        file!("rgb.bmp"),
+        file!("rgb.tif"),
+    ] {
         for at in 0..bytes.len() {
             for flip in [0x01, 0x80, 0xff] {
                 let mut damaged = bytes.to_vec();
@@ -149,7 +160,7 @@ fn files_that_are_no_pictures_are_named_in_the_message() {
     let message = |bytes: &[u8]| decode_image(bytes, "x.jpg").unwrap_err().to_string();
     assert!(message(b"").contains("`x.jpg`: it is empty"), "{}", message(b""));
     assert!(message(b"not a picture").contains("unknown format"));
-    assert!(message(b"BM0000000000000000").contains("format Bmp"));
+    assert!(message(b"qoif0000000000000000").contains("format Qoi"));
 
     let folder = read_image(env!("CARGO_MANIFEST_DIR")).unwrap_err();
     assert!(folder.to_string().contains("it is a folder; name a file in it"), "{folder}");

@@ -15,6 +15,8 @@ picture = Image.fromarray(rgb)
 
 picture.save("rgb.png")
 picture.save("rgb.webp", lossless=True)
+picture.save("rgb.bmp")
+picture.save("rgb.tif", compression="tiff_lzw")
 picture.save("first.gif", save_all=True, append_images=[Image.new("RGB", (W, H), (0, 255, 0))], duration=50)
 picture.save("upright.jpg", quality=95, subsampling=0)
 
@@ -25,6 +27,7 @@ picture.save("turned.jpg", quality=95, subsampling=0, exif=exif)
 
 grey = np.linspace(0, 65535, H * W).round().astype(np.uint16).reshape(H, W)
 Image.fromarray(grey).save("grey16.png")
+Image.fromarray(grey).save("grey16.tif")
 Image.fromarray((grey >> 8).astype(np.uint8)).save("grey8.jpg", quality=100)
 
 alpha = np.full((H, W, 1), 255, np.uint8)
