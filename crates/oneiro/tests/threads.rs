@@ -1,5 +1,7 @@
 //! The number of threads that a model runs on changes no bit of a rendering, a dream or an attribution.
 
+#![allow(clippy::unwrap_used)]
+
 use oneiro::attribution::{AttributionTarget, Method, Settings, attribute};
 use oneiro::card::Card;
 use oneiro::dream::{Dream, DreamGoal, DreamPreset, Start};
