@@ -8,6 +8,7 @@
 //! | [`param`] | parameters → image, and adjoint |
 //! | [`transform`] | image + random numbers → image, and adjoint |
 //! | [`preprocess`] | image → what the network reads, and adjoint |
+//! | [`input`] | a network's inputs for pictures: chosen, checked, fed, and gradients brought back |
 //! | [`objective`] | activations → value and seed gradients; an algebra |
 //! | [`gradients`] | how gradients pass ReLUs and max-pooling |
 //! | [`optimizer`] | value and gradient → step |
@@ -17,7 +18,7 @@
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → which of its pixels made it so |
-//! | [`cells`] | image + layer → a vector over the channels for each position |
+//! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
 //! ```no_run
 //! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};

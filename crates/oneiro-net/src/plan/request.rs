@@ -34,7 +34,7 @@ pub struct Request {
     /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a
     /// bit. By default the sizes of the caches decide. The whole batch is one micro-batch where the size does
     /// not divide it, or where a node is not known to work on each entry by itself; see
-    /// [`Plan::micro_batches`].
+    /// [`crate::Plan::micro_batches`].
     pub micro_batch_size: Option<usize>,
 }
 
