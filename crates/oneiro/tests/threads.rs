@@ -47,7 +47,13 @@ fn a_rendering() {
 
 #[test]
 fn a_dream() {
-    let preset = DreamPreset { octaves: 2, steps: 2, tile: 64, ..DreamPreset::named("deepdream").unwrap() };
+    let preset = DreamPreset {
+        octaves: 2,
+        steps: 2,
+        tile: 64,
+        overlap: 16,
+        ..DreamPreset::named("deepdream").unwrap()
+    };
     let image = Image::new([3, 80, 70], (0..3 * 80 * 70).map(|i| (i % 97) as f32 / 97.0).collect()).unwrap();
     let goal = DreamGoal::Objective("layer(fire3)".parse().unwrap());
     assert_same(|model| {

@@ -15,7 +15,7 @@ use crate::tensor::{DType, Tensor};
 ///
 /// ```
 /// use oneiro_net::graph::{Builder, Dim};
-/// use oneiro_net::ops::Attribute;
+/// use oneiro_net::graph::Attribute;
 /// use oneiro_net::tensor::Tensor;
 ///
 /// # fn main() -> oneiro_net::Result<()> {
