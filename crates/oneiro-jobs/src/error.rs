@@ -1,8 +1,8 @@
 //! Errors of requests, told apart by kind.
 //!
-//! Each area has an enum of its own: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`], [`FileError`],
-//! [`TensorError`]. [`Error`] holds these and the errors of the libraries below. No message names a flag: what to try on a
-//! command line is the command line's to say, by the variant.
+//! Each area has an enum of its own: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`],
+//! [`FileError`], [`TensorError`]. [`Error`] holds these and the errors of the libraries below. No message names a
+//! flag: a command line adds its hints by the variant.
 //!
 //! ```
 //! use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -12,7 +12,9 @@
 //! let model = ModelSpec::named("hog").load(&context)?;
 //! let job = RenderJob::new(&["orientatoin:3"], Setting::named("lucid", 0)?);
 //! match job.run(&Run::new(&model, &context), &mut Kept::all()) {
-//!     Err(Error::Visualization(oneiro::Error::Layer { nearest, .. })) => println!("did you mean {nearest:?}?"),
+//!     Err(Error::Visualization(oneiro::Error::Layer { nearest, .. })) => {
+//!         println!("did you mean {nearest:?}?");
+//!     }
 //!     other => panic!("{:?}", other.map(|_| ())),
 //! }
 //! # Ok(())
@@ -120,7 +122,8 @@ impl Error {
     }
 }
 
-/// The network's own errors are [`Error::Network`], and an ended attribution is [`Error::Cancelled`], wherever they come from.
+/// The network's own errors are [`Error::Network`], and an ended attribution is [`Error::Cancelled`], wherever
+/// they come from.
 impl From<oneiro::Error> for Error {
     fn from(error: oneiro::Error) -> Self {
         match error {

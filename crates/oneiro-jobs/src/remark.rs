@@ -1,7 +1,6 @@
 //! Remarks for people on what a job does or found, told apart by kind.
 //!
-//! Each is one sentence without a full stop, and names no flag: what to try on a command line is the command line's to say,
-//! by the variant.
+//! Each is one sentence without a full stop, and names no flag: a command line adds its hints by the variant.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Errors between a request and a picture.
 //!
-//! Every error is told apart by its variant. No message names a flag of a command line: what to try there is the command
-//! line's to say.
+//! Every error is told apart by its variant. No message names a flag: a command line adds its hints by the
+//! variant.
 
 use crate::card::CardError;
 use crate::model::head::error::OutputError;
