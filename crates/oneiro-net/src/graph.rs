@@ -1,5 +1,5 @@
 //! The graph of a network as it was read or built: named values, nodes and inputs. Never changed in place;
-//! passes work on a [`crate::typed::Typed`] copy for given input shapes.
+//! passes work on a typed copy for given input shapes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

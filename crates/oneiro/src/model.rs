@@ -6,6 +6,7 @@ use oneiro_net::axes::Axes;
 use oneiro_net::beginning::fed_channels_first;
 use oneiro_net::graph::Dim;
 use oneiro_net::names::Names;
+use oneiro_net::plan::Compilation;
 use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, Layout};
@@ -137,15 +138,16 @@ impl Model {
     }
 
     /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
-    /// the memory of weights that the plan has packed.
+    /// the memory of weights as soon as they are packed.
     pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
         let request = Request { threads: self.threads.clone(), ..request.clone() };
-        let mut plan = Plan::compile(graph, &request)?;
-        let packed = std::mem::take(&mut plan.packed);
-        if let Some(files) = &self.weight_files {
-            packed.iter().for_each(|bytes| files.give_back(bytes));
+        let mut compilation = Compilation::new(graph, &request)?;
+        while let Some(packed) = compilation.step()? {
+            if let Some(files) = &self.weight_files {
+                packed.iter().for_each(|bytes| files.give_back(bytes));
+            }
         }
-        Ok(plan)
+        compilation.finish()
     }
 
     /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other

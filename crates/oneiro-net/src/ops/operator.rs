@@ -124,7 +124,7 @@ pub trait Operator: Debug + Send + Sync + Any {
     /// The kernel for these shapes.
     fn kernel(&self, site: Site<'_>) -> Result<Built, OpError>;
 
-    /// The kernel for operands and a result in blocks of channels ([`Layout::Blocked`]), if there is one.
+    /// The kernel for operands and a result in blocks of channels (`Layout::Blocked`), if there is one.
     fn blocked(&self, _site: Site<'_>) -> Result<Option<Built>, OpError> {
         Ok(None)
     }

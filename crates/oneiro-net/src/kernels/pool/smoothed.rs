@@ -15,7 +15,7 @@ pub enum MaxPoolRule {
     /// The derivative: all of it goes to the first of the largest.
     #[default]
     Exact,
-    /// As an L2 pool, √Σ x², would pass it: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + [`TINY`]) over the window. Everything
+    /// As an L2 pool, √Σ x², would pass it: dxᵢ += dy · xᵢ / √(Σⱼ xⱼ² + `TINY`) over the window. Everything
     /// that is nearly the largest gets its share, so pictures lose the grid that the choice of one position
     /// leaves (the idea is Lucid's `smoothed_maxpool_grad` with `smooth_type="L2"`, which differentiates
     /// mean(x²) / (0.01 + mean(|x|)) instead of the norm).
