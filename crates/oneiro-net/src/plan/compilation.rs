@@ -20,9 +20,9 @@ type Rewrites = Vec<(&'static str, String)>;
 
 /// A plan in the making.
 ///
-/// Weights are packed a node at a time. After each, [`Compilation::step`] says which bytes of the model's file the
-/// kernels now hold in packed form. A caller who maps the file can give their pages back before the next node, so that
-/// file and packed weights are never in memory as a whole together.
+/// Weights are packed a node at a time. After each, [`Compilation::step`] says which bytes of the model's
+/// file the kernels now hold in packed form. A caller who maps the file can give their pages back before the
+/// next node, so that file and packed weights are never in memory as a whole together.
 #[allow(missing_debug_implementations)]
 pub struct Compilation<'g> {
     graph: &'g Graph,
@@ -84,8 +84,8 @@ impl<'g> Compilation<'g> {
         })
     }
 
-    /// Lowers a node. Returns the bytes of the model's file that kernels have packed since the last call; `None` when
-    /// the plan is finished.
+    /// Lowers a node. Returns the bytes of the model's file that kernels have packed since the last call;
+    /// `None` when the plan is finished.
     ///
     /// # Errors
     /// If a node has no kernel for its shapes, or the plan takes too much memory.
