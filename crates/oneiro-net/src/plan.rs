@@ -5,20 +5,15 @@
 //! axis, and [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are
 //! there at all; there is no gradient of anything but inputs and what lies between.
 
-use bytes::Bytes;
-
-use crate::broken;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::kernels::{EpilogueFunction, Isa, MaskRows, Region};
-use crate::ops::{Kernel, Operand, cnn::pool};
-use crate::passes;
-use crate::tensor::{DType, Tensor};
+use crate::ops::{Kernel, Operand};
 use crate::threads::Threads;
-use crate::typed::{MAX_COMPUTED, Typed};
 
 mod accepts;
 mod blocks;
+mod compilation;
 mod concat_in_place;
 mod gradient_alias;
 mod lowered;
@@ -29,13 +24,9 @@ mod request;
 mod schedule;
 
 pub use accepts::{Accepted, accepts};
+pub use compilation::Compilation;
 pub use microbatch::keeps_entries_apart;
 pub use request::{MAX_BYTES, Request};
-
-use request::check_shapes;
-
-use lowering::Lowering;
-use microbatch::Split;
 
 /// One kernel of the schedule.
 #[derive(Debug)]
@@ -145,9 +136,6 @@ pub struct Plan {
     pub inner: Vec<PlanInner>,
     /// Rewrites of the passes: (pass, node).
     pub rewrites: Vec<(&'static str, String)>,
-    /// Bytes of the model's file whose content the kernels hold in packed form, so that the plan reads them
-    /// no more. A caller who maps the file can give their pages back.
-    pub packed: Vec<Bytes>,
     /// Instruction set of the kernels: part of what decides the bits.
     pub isa: Isa,
     /// Threads that sessions run on.
@@ -165,71 +153,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
+    /// Compiles the part of a graph that the request's targets depend on, on the request's threads. [`Compilation`]
+    /// does it node by node.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
-        request.threads.run(|| Self::compile_here(graph, request))
-    }
-
-    fn compile_here(graph: &Graph, request: &Request) -> Result<Self> {
-        check_shapes(graph, request)?;
-        let computed = request.max_bytes.min(MAX_COMPUTED);
-        let mut typed = typed_of(graph, request, computed)?;
-        for &target in request.targets.iter().filter(|_| request.gradients) {
-            if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
-                let name = graph.name(target);
-                return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
-            }
-        }
-        let weights = repeated_bytes(&typed);
-        check_memory(request, 0, weights)?;
-        let whole = microbatch::possible(&typed, request).then(|| typed.clone());
-        let prepared = |typed: &mut Typed| {
-            let broken = if request.gradients { broken::isolate(typed) } else { vec![] };
-            let mut rewrites: Vec<_> =
-                broken.into_iter().map(|name| ("isolate filters that are not finite", name)).collect();
-            rewrites.extend(passes::optimise(typed));
-            rewrites
-        };
-        let rewrites = prepared(&mut typed);
-        let in_micro_batches = |wanted: Split, whole: &Typed| {
-            let mut part = microbatch::part(graph, request, whole, wanted, computed)?;
-            let rewrites = prepared(&mut part.typed);
-            let micro_batches = microbatch::entries(request) / wanted.micro_batch_size;
-            let plan =
-                Self::lower(graph, part.typed, &part.request, [micro_batches, wanted.replicas], rewrites)
-                    .ok()?;
-            // A size chosen for replicas has lost its reason where there are none; a requested one has not.
-            let as_wanted = plan.replicas == wanted.replicas || request.micro_batch_size.is_some();
-            Some(plan).filter(|p| as_wanted && check_memory(request, p.arena_bytes(), weights).is_ok())
-        };
-        // Replicas; one micro-batch after another, if a step's loops are no team's or memory is short; the
-        // whole.
-        let plan = whole.and_then(|whole| {
-            Split::choices(&typed, request).into_iter().find_map(|wanted| in_micro_batches(wanted, &whole))
-        });
-        let plan = match plan {
-            Some(plan) => plan,
-            None => Self::lower(graph, typed, request, [1, 1], rewrites)?,
-        };
-        check_memory(request, plan.arena_bytes(), weights)?;
-        Ok(plan)
-    }
-
-    /// Lowers and schedules one micro-batch's graph and request.
-    fn lower(
-        graph: &Graph,
-        mut typed: Typed,
-        micro_batch: &Request,
-        [micro_batches, replicas]: [usize; 2],
-        rewrites: Vec<(&'static str, String)>,
-    ) -> Result<Self> {
-        for node in &mut typed.nodes {
-            if let Some(ruled) = pool::under_rule(node.op.as_ref(), micro_batch.max_pool) {
-                node.op = ruled;
-            }
-        }
-        let plan = Lowering::new(graph, &typed, micro_batch, [micro_batches, replicas]).lower()?.schedule();
-        Ok(Self { rewrites, ..plan })
+        let mut compilation = Compilation::new(graph, request)?;
+        while compilation.step()?.is_some() {}
+        compilation.finish()
     }
 
     /// Bytes of a session: all activations, gradients and what backward needs.
@@ -293,21 +222,6 @@ impl Plan {
             method: s.kernel.method(),
         })
     }
-}
-
-/// The typed graph of a request, with its inner values tapped.
-fn typed_of(graph: &Graph, request: &Request, max_computed: usize) -> Result<Typed> {
-    let mut typed = Typed::within(graph, &request.shapes, &request.targets, max_computed)?;
-    if request.gradients {
-        typed.tap(graph, &request.inner_gradients)?;
-    }
-    Ok(typed)
-}
-
-/// Bytes of the weights that the model computes by repeating one number: kernels write them out.
-fn repeated_bytes(typed: &Typed) -> usize {
-    let facts = typed.nodes.iter().flat_map(|node| typed.input_facts(node)).flatten();
-    facts.filter_map(|fact| fact.value.as_ref()).map(Tensor::repeated_bytes).fold(0, usize::saturating_add)
 }
 
 fn check_memory(request: &Request, arena: usize, weights: usize) -> Result<()> {

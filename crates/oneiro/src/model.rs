@@ -6,6 +6,7 @@ use oneiro_net::axes::Axes;
 use oneiro_net::beginning::fed_channels_first;
 use oneiro_net::graph::Dim;
 use oneiro_net::names::Names;
+use oneiro_net::plan::Compilation;
 use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
@@ -35,7 +36,8 @@ pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.
 pub trait WeightFiles: std::fmt::Debug + Send + Sync {
-    /// Gives the memory of these bytes back, if they lie in one of the files. They come in again when they are read.
+    /// Gives the memory of these bytes back, if they lie in one of the files. They come in again when they
+    /// are read.
     fn give_back(&self, bytes: &[u8]);
 }
 
@@ -135,15 +137,16 @@ impl Model {
     }
 
     /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
-    /// the memory of weights that the plan has packed.
+    /// the memory of weights as soon as they are packed.
     pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
         let request = Request { threads: self.threads.clone(), ..request.clone() };
-        let mut plan = Plan::compile(graph, &request)?;
-        let packed = std::mem::take(&mut plan.packed);
-        if let Some(files) = &self.weight_files {
-            packed.iter().for_each(|bytes| files.give_back(bytes));
+        let mut compilation = Compilation::new(graph, &request)?;
+        while let Some(packed) = compilation.step()? {
+            if let Some(files) = &self.weight_files {
+                packed.iter().for_each(|bytes| files.give_back(bytes));
+            }
         }
-        Ok(plan)
+        compilation.finish()
     }
 
     /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other

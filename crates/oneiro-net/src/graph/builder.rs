@@ -14,8 +14,7 @@ use crate::tensor::{DType, Tensor};
 /// Every value has its own name; a node is called as its result.
 ///
 /// ```
-/// use oneiro_net::graph::{Builder, Dim};
-/// use oneiro_net::graph::Attribute;
+/// use oneiro_net::graph::{Attribute, Builder, Dim};
 /// use oneiro_net::tensor::Tensor;
 ///
 /// # fn main() -> oneiro_net::Result<()> {

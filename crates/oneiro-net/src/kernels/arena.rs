@@ -76,7 +76,7 @@ impl Arena {
     }
 
     /// Numbers in it.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 

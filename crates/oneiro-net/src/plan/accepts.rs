@@ -1,6 +1,7 @@
 //! Whether a network accepts a batch and a size: by shape inference alone, without kernels or memory.
 
-use super::{Request, check_shapes};
+use super::Request;
+use super::request::check_shapes;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::typed::{MAX_COMPUTED, Typed};

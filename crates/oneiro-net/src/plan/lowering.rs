@@ -1,6 +1,8 @@
 //! From a typed graph to steps: one for every result that is read, each with its kernel, its layout and its
 //! operands.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::error::{Error, OpError, Result};
@@ -38,15 +40,17 @@ impl From<&str> for LoweringError {
 
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) typed: &'a Typed,
-    pub(super) request: &'a Request,
+    pub(super) typed: Arc<Typed>,
+    pub(super) request: Request,
     pub(super) storages: Vec<Storage>,
     /// Storages of each value, plain and in blocks; views share those of what they view.
     pub(super) of_value: Vec<Stored>,
     /// How often each value is read.
     pub(super) uses: Vec<usize>,
     pub(super) steps: Vec<LoweredStep>,
-    /// Bytes of the file whose content went into kernels.
+    /// Nodes that are lowered.
+    lowered: usize,
+    /// Bytes of the file whose content went into kernels, until somebody takes them.
     pub(super) packed: Vec<Bytes>,
     /// Micro-batches of the whole batch; `request` and `typed` are those of one.
     pub(super) micro_batches: usize,
@@ -80,46 +84,60 @@ impl Stored {
 impl<'a> Lowering<'a> {
     pub(super) fn new(
         graph: &'a Graph,
-        typed: &'a Typed,
-        request: &'a Request,
+        typed: Typed,
+        request: Request,
         [micro_batches, replicas]: [usize; 2],
     ) -> Self {
         let of_value = vec![Stored::default(); typed.facts.len()];
         let uses = typed.uses();
-        Self {
+        let mut lowering = Self {
             graph,
-            typed,
+            typed: Arc::new(typed),
             request,
             storages: Vec::new(),
             of_value,
             uses,
             steps: Vec::new(),
+            lowered: 0,
             packed: Vec::new(),
             micro_batches,
             replicas,
-        }
+        };
+        lowering.inputs();
+        lowering
     }
 
-    /// Lowers every node in order.
-    pub(super) fn lower(mut self) -> Result<Self> {
-        for (i, &value) in self.typed.inputs.iter().enumerate() {
+    /// Gives the inputs their storages.
+    fn inputs(&mut self) {
+        let typed = Arc::clone(&self.typed);
+        for (i, &value) in typed.inputs.iter().enumerate() {
             // Integers stand for real numbers: what only moves them and casts them to floats has a gradient.
-            let numbers = self.typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
-            let wanted = self.request.input_gradients || self.typed.inner.contains(&value);
+            let numbers = typed.fact(value).is_ok_and(|f| f.dtype != DType::Bool);
+            let wanted = self.request.input_gradients || typed.inner.contains(&value);
             let differentiable = self.request.gradients && wanted && numbers;
             let storage = self.storage(volume(&self.request.shapes[i]), differentiable);
             self.of_value[value.index()].plain = Some(storage);
         }
-        for node in &self.typed.nodes {
-            self.node(node)?;
-        }
+    }
+
+    /// Lowers the next node; `false` if there is none.
+    pub(super) fn step(&mut self) -> Result<bool> {
+        let typed = Arc::clone(&self.typed);
+        let Some(node) = typed.nodes.get(self.lowered) else { return Ok(false) };
+        self.lowered += 1;
+        self.node(&typed, node)?;
+        Ok(true)
+    }
+
+    /// Refuses targets that no node has computed.
+    pub(super) fn check_targets(&self) -> Result<()> {
         for target in &self.typed.targets {
             if self.of_value[target.index()].plain.is_none() {
                 let name = self.graph.name(*target);
                 return Err(Error::Graph(format!("nothing computes \"{name}\"")));
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     fn storage(&mut self, len: usize, differentiable: bool) -> usize {
@@ -133,14 +151,14 @@ impl<'a> Lowering<'a> {
         let (None, Some(source)) = (stored.get(layout), stored.plain.or(stored.blocked)) else {
             return Ok(stored.get(layout));
         };
-        let fact = self.typed.fact(value)?;
-        let shape = layout.shape(&fact.shape);
+        let plain = self.typed.fact(value)?.shape.clone();
+        let shape = layout.shape(&plain);
         let storage = self.storage(volume(&shape), self.storages[source].differentiable);
         self.of_value[value.index()].set(layout, storage);
         self.steps.push(LoweredStep {
             name: self.graph.values.get(value.index()).map_or(String::new(), |v| v.name.clone()),
             op_type: "Reorder".into(),
-            kernel: Box::new(Reorder::new(self.request.isa, &fact.shape, layout)),
+            kernel: Box::new(Reorder::new(self.request.isa, &plain, layout)),
             flops: 0,
             operands: vec![LoweredOperand::Storage(source)],
             in_place: vec![false],
@@ -153,7 +171,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Turns a node into one step for each of its results that is read, or into none if it is a view.
-    fn node(&mut self, node: &'a TypedNode) -> Result<()> {
+    fn node(&mut self, typed: &Typed, node: &TypedNode) -> Result<()> {
         let fail = |why: OpError| Error::Node {
             node: node.name.clone(),
             op: node.op.op_type().to_owned(),
@@ -163,11 +181,11 @@ impl<'a> Lowering<'a> {
             let Some(value) = value.filter(|v| output_index == 0 || self.uses[v.index()] > 0) else {
                 continue;
             };
-            self.result(node, output_index, value).map_err(|e| match e {
+            self.result(typed, node, output_index, value).map_err(|e| match e {
                 LoweringError::Op(why) => fail(why),
                 LoweringError::Whole(error) => error,
             })?;
-            if self.typed.targets.contains(&value) {
+            if typed.targets.contains(&value) {
                 self.stored(value, Layout::Plain).map_err(fail)?;
             }
         }
@@ -177,13 +195,14 @@ impl<'a> Lowering<'a> {
     /// One result of a node.
     fn result(
         &mut self,
-        node: &'a TypedNode,
+        typed: &Typed,
+        node: &TypedNode,
         output_index: usize,
         value: ValueId,
     ) -> Result<(), LoweringError> {
-        let inputs = self.typed.input_facts(node);
+        let inputs = typed.input_facts(node);
         let inputs = Facts(&inputs);
-        let output = self.typed.fact(value)?;
+        let output = typed.fact(value)?;
         if node.op.is_view() && output_index == 0 && node.epilogue.is_none() {
             return Ok(self.view(node, inputs, value, output)?);
         }
@@ -194,7 +213,7 @@ impl<'a> Lowering<'a> {
         }
         // Before a kernel makes tables of that size.
         let bytes = output.len().saturating_mul(size_of::<f32>());
-        check_memory(self.request, bytes, 0).map_err(LoweringError::Whole)?;
+        check_memory(&self.request, bytes, 0).map_err(LoweringError::Whole)?;
         let site =
             Site { inputs, output, output_index, isa: self.request.isa, gradients: self.request.gradients };
         let (built, layout) = match self.blocked(node, site)? {
@@ -222,7 +241,7 @@ impl<'a> Lowering<'a> {
             });
         }
         let shape = layout.shape(&output.shape);
-        let tapped = self.typed.inner.contains(&value);
+        let tapped = typed.inner.contains(&value);
         let storage = self.storage(volume(&shape), differentiable || tapped);
         self.of_value[value.index()].set(layout, storage);
         self.steps.push(LoweredStep {

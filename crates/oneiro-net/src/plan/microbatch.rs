@@ -7,7 +7,7 @@
 
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Fact, Facts, Site};
-use crate::plan::{Request, typed_of};
+use crate::plan::request::{Request, typed_of};
 use crate::tensor::{DType, Tensor};
 use crate::typed::{Typed, TypedNode};
 

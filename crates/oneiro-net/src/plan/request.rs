@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaxPoolRule};
 use crate::threads::Threads;
+use crate::typed::Typed;
 
 /// Memory beyond which a request is refused rather than tried, unless it says otherwise.
 pub const MAX_BYTES: usize = 1 << 37;
@@ -34,7 +35,7 @@ pub struct Request {
     /// Micro-batch size: entries of the batch that are computed together. It decides time and memory, never a
     /// bit. By default the sizes of the caches decide. The whole batch is one micro-batch where the size does
     /// not divide it, or where a node is not known to work on each entry by itself; see
-    /// [`crate::Plan::micro_batches`].
+    /// [`Plan::micro_batches`](super::Plan::micro_batches).
     pub micro_batch_size: Option<usize>,
 }
 
@@ -98,4 +99,13 @@ pub(super) fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The typed graph of a request, with its inner values tapped.
+pub(super) fn typed_of(graph: &Graph, request: &Request, max_computed: usize) -> Result<Typed> {
+    let mut typed = Typed::within(graph, &request.shapes, &request.targets, max_computed)?;
+    if request.gradients {
+        typed.tap(graph, &request.inner_gradients)?;
+    }
+    Ok(typed)
 }

@@ -168,7 +168,7 @@ impl Lowering<'_> {
             .enumerate()
             .map(|(i, step)| {
                 let life = goes_back[i].then_some((clock.forward(i), clock.backward(i)));
-                let rows = mask_rows(step, self.request);
+                let rows = mask_rows(step, &self.request);
                 let words = rows.rows() * mask_words(rows.row_len);
                 let bounds = step.epilogue.and_then(|f| f.bounds());
                 let low = bounds.is_some_and(|c| c.low > f32::NEG_INFINITY);
@@ -321,7 +321,6 @@ impl Lowering<'_> {
             targets: plan_targets,
             inner: plan_inner,
             rewrites: Vec::new(),
-            packed: self.packed,
             isa: self.request.isa,
             threads: self.request.threads.clone(),
             steps,
