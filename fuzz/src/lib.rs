@@ -1,4 +1,5 @@
-//! What the fuzz targets do with their bytes. Tests on stable include these files by their paths to replay the corpus.
+//! What the fuzz targets do with their bytes. Tests on stable include these files by their paths to replay
+//! the corpus.
 
 pub mod expression;
 pub mod graph;

@@ -15,8 +15,9 @@ pub fn placed<'a>(flag: &'static str, file: Option<&'a PathBuf>) -> Option<Place
     file.map(|file| (flag, file.as_path()))
 }
 
-/// An error if a result, given with the flag that places it, would go over a file that it is made from (`made_from`, the model
-/// with all that lies beside it, the configuration), or where another result goes. For before the work.
+/// An error if a result, given with the flag that places it, would go over a file that it is made from
+/// (`made_from`, the model with all that lies beside it, the configuration), or where another result goes.
+/// For before the work.
 pub fn check<'a>(
     context: &Context,
     model: Option<&LoadedModel>,

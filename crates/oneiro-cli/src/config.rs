@@ -1,7 +1,7 @@
 //! The configuration file: defaults for flags.
 //!
-//! It is small on purpose. What changes results (preset, size, steps) is said on stderr whenever it does, and stands in
-//! every picture, so that nothing depends on the file that made use of it.
+//! It is small on purpose. What changes results (preset, size, steps) is said on stderr whenever it does, and
+//! stands in every picture, so that nothing depends on the file that made use of it.
 
 use std::path::{Path, PathBuf};
 

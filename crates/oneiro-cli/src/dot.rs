@@ -1,4 +1,5 @@
-//! A network as a graph in the language of Graphviz: a box a layer, modules around the boxes of what they hold.
+//! A network as a graph in the language of Graphviz: a box a layer, modules around the boxes of what they
+//! hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

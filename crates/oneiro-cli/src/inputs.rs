@@ -1,4 +1,5 @@
-//! Flags that `invert`, `caricature` and `accentuate` share: layers, strengths, seeds, the place of the sheet.
+//! Flags that `invert`, `caricature` and `accentuate` share: layers, strengths, seeds, the place of the
+//! sheet.
 
 use std::path::Path;
 

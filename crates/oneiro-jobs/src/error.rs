@@ -1,8 +1,8 @@
 //! Errors of requests, told apart by kind.
 //!
 //! Each area has an enum of its own: [`ModelError`], [`SourceError`], [`JobError`], [`ProvenanceError`],
-//! [`FileError`], [`TensorError`]. [`Error`] holds these and the errors of the libraries below. No message names a
-//! flag: a command line adds its hints by the variant.
+//! [`FileError`], [`TensorError`]. [`Error`] holds these and the errors of the libraries below. No message
+//! names a flag: a command line adds its hints by the variant.
 //!
 //! ```
 //! use oneiro_jobs::{Context, Error, Job, Kept, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -122,8 +122,8 @@ impl Error {
     }
 }
 
-/// The network's own errors are [`Error::Network`], and an ended attribution is [`Error::Cancelled`], wherever
-/// they come from.
+/// The network's own errors are [`Error::Network`], and an ended attribution is [`Error::Cancelled`],
+/// wherever they come from.
 impl From<oneiro::Error> for Error {
     fn from(error: oneiro::Error) -> Self {
         match error {

@@ -28,8 +28,8 @@ pub fn file_name(unit: &str) -> String {
     }
 }
 
-/// A name that says what a result is of, for instance `cat.class-tabby.accentuation.png`: of several things of a kind, the
-/// first and how many more.
+/// A name that says what a result is of, for instance `cat.class-tabby.accentuation.png`: of several things
+/// of a kind, the first and how many more.
 pub fn named_after(kinds: &[&[String]], result: &str) -> String {
     let mut parts = Vec::new();
     for things in kinds {

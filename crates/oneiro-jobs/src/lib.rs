@@ -1,8 +1,9 @@
 //! Everything that a person can ask of oneiro, as data that runs.
 //!
-//! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an [`Observer`],
-//! which is told of progress and remarks and may end the work; results go into a [`job::Sink`], such as a
-//! [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it again, byte for byte.
+//! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an
+//! [`Observer`], which is told of progress and remarks and may end the work; results go into a [`job::Sink`],
+//! such as a [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it again, byte for
+//! byte.
 //!
 //! ```no_run
 //! use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};

@@ -8,7 +8,8 @@ use tempfile::NamedTempFile;
 
 use crate::{MediaError, Result};
 
-/// How much of a file's name its temporary neighbour repeats: names may have 255 bytes on common file systems.
+/// How much of a file's name its temporary neighbour repeats: names may have 255 bytes on common file
+/// systems.
 const MAX_REPEATED_NAME: usize = 180;
 
 /// Writes a file so that it is complete or not there: the bytes go to a hidden neighbour, `.NAME.….tmp`,
@@ -28,8 +29,8 @@ fn write_refused(path: &Path, source: io::Error) -> MediaError {
     MediaError::Write { hint: hint(source.kind()), path: path.to_owned(), source }
 }
 
-/// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a whole. If it
-/// fails, nothing is left behind.
+/// [`write_atomic`] of what a function writes bit by bit, for files that should never be in memory as a
+/// whole. If it fails, nothing is left behind.
 ///
 /// # Errors
 ///

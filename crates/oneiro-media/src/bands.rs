@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::npy::{Array, read_array};
 use crate::{Image, MediaError, Result};
 
-/// Reads a `.npy` file of shape B,H,W as a picture of B bands. Floats are taken as they are and must lie in 0–1; 8- and
-/// 16-bit unsigned integers are divided by 255 and 65535.
+/// Reads a `.npy` file of shape B,H,W as a picture of B bands. Floats are taken as they are and must lie in
+/// 0–1; 8- and 16-bit unsigned integers are divided by 255 and 65535.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! Numbers to colours, evenly for the eye.
 //!
-//! Both maps are formulas in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020; in the public
-//! domain): lightness is linear in the number, so that equal steps look equal, in print and to the colour-blind too. Where
-//! sRGB has no colour so strong, the chroma is the strongest that it has; lightness and hue stay.
+//! Both maps are formulas in Oklab (Björn Ottosson, "A perceptual color space for image processing", 2020; in
+//! the public domain): lightness is linear in the number, so that equal steps look equal, in print and to the
+//! colour-blind too. Where sRGB has no colour so strong, the chroma is the strongest that it has; lightness
+//! and hue stay.
 
 use crate::Image;
 
@@ -23,7 +24,8 @@ pub fn diverging(t: f32) -> [f32; 3] {
     color(1.0 - (1.0 - END) * size, CHROMA * size, hue)
 }
 
-/// From 0 to 1: black over purple, red and orange to pale yellow. Values beyond are clamped; what is no number is gray.
+/// From 0 to 1: black over purple, red and orange to pale yellow. Values beyond are clamped; what is no
+/// number is gray.
 pub fn sequential(t: f32) -> [f32; 3] {
     /// Lightness of the brightest end.
     const BRIGHT: f32 = 0.97;
@@ -43,7 +45,8 @@ pub fn sequential(t: f32) -> [f32; 3] {
 
 const NOT_A_NUMBER: [f32; 3] = [0.5; 3];
 
-/// A map of numbers as a picture: each divided by `scale`, then coloured. A scale of 0 shows everything as zero.
+/// A map of numbers as a picture: each divided by `scale`, then coloured. A scale of 0 shows everything as
+/// zero.
 ///
 /// # Errors
 /// [`crate::MediaError::Shape`] unless there are `width * height` numbers, and at least one.
@@ -90,7 +93,8 @@ pub fn overlaid(
     Ok(out)
 }
 
-/// An sRGB colour of Oklab lightness, chroma and hue in degrees; of less chroma where there is none so strong.
+/// An sRGB colour of Oklab lightness, chroma and hue in degrees; of less chroma where there is none so
+/// strong.
 fn color(lightness: f32, chroma: f32, hue: f32) -> [f32; 3] {
     /// Halvings of the interval of chroma: far below a step of 8 bits.
     const HALVINGS: usize = 16;

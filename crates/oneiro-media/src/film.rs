@@ -1,9 +1,9 @@
 //! Films: pictures in time to animated PNG and GIF, with how they were made.
 //!
-//! Bytes are a function of the frames and the text, as for still pictures. A PNG holds every colour; its still image, for
-//! viewers that show no animation, is the last frame. A GIF has 256 colours: one palette for the whole film, chosen by
-//! NeuQuant from pixels of all frames, so that nothing flickers from frame to frame, and an ordered dither that stands
-//! still.
+//! Bytes are a function of the frames and the text, as for still pictures. A PNG holds every colour; its
+//! still image, for viewers that show no animation, is the last frame. A GIF has 256 colours: one palette for
+//! the whole film, chosen by NeuQuant from pixels of all frames, so that nothing flickers from frame to
+//! frame, and an ordered dither that stands still.
 
 use color_quant::NeuQuant;
 use gif::{AnyExtension, DisposalMethod, Extension, Repeat};
@@ -210,8 +210,8 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// How a GIF was made: the entries of its first comment of ours, none if it has no such comment. `Err` says what is
-/// wrong with the file.
+/// How a GIF was made: the entries of its first comment of ours, none if it has no such comment. `Err` says
+/// what is wrong with the file.
 pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
     const CUT_OFF: &str = "the GIF file is cut off or damaged";
     let cut = || CUT_OFF.to_owned();

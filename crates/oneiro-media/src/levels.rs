@@ -2,8 +2,8 @@
 
 use crate::{Image, MediaError, Result};
 
-/// The least that lies between black and white: one level of an 8-bit file. A picture with less in it shows nothing but
-/// rounding when it is stretched.
+/// The least that lies between black and white: one level of an 8-bit file. A picture with less in it shows
+/// nothing but rounding when it is stretched.
 pub const LEAST_CONTRAST: f64 = 1.0 / 255.0;
 
 /// The value that is shown as black and the one that is shown as white, with all others in proportion.
@@ -26,8 +26,9 @@ impl Levels {
         Err(MediaError::Levels { black, white })
     }
 
-    /// Those between which all but a share of the values lie, half of the share below and half above, with quantiles
-    /// interpolated linearly between the values in their order. Values that are no numbers do not count.
+    /// Those between which all but a share of the values lie, half of the share below and half above, with
+    /// quantiles interpolated linearly between the values in their order. Values that are no numbers do not
+    /// count.
     ///
     /// # Errors
     ///
@@ -45,7 +46,8 @@ impl Levels {
         Self::at_least(quantile(0.5 * outside), quantile(1.0 - 0.5 * outside))
     }
 
-    /// Those that give values the mean ½ and the deviation `deviation`. Values that are no numbers do not count.
+    /// Those that give values the mean ½ and the deviation `deviation`. Values that are no numbers do not
+    /// count.
     ///
     /// # Errors
     ///

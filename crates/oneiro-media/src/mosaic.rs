@@ -1,10 +1,11 @@
 //! Mosaics: pictures of one size as the tiles of one picture, faded into each other where they overlap.
 //!
-//! A tile is larger than its cell by the overlap on each side. Across the seam of two cells, twice the overlap wide, one
-//! tile's weight falls linearly as the other's rises; at the mosaic's edge, what lies outside is cut off. A mean of two
-//! unlike textures has less contrast than either, which would show as a pale lattice; so local mean colours are averaged, and what
-//! departs from them is added with weights whose squares sum to one (Heitz & Neyret, "High-performance by-example noise using
-//! a histogram-preserving blending operator", 2018, §3.1).
+//! A tile is larger than its cell by the overlap on each side. Across the seam of two cells, twice the
+//! overlap wide, one tile's weight falls linearly as the other's rises; at the mosaic's edge, what lies
+//! outside is cut off. A mean of two unlike textures has less contrast than either, which would show as a
+//! pale lattice; so local mean colours are averaged, and what departs from them is added with weights whose
+//! squares sum to one (Heitz & Neyret, "High-performance by-example noise using a histogram-preserving
+//! blending operator", 2018, §3.1).
 
 use crate::{Image, MediaError, Result};
 use oneiro_image::MAX_PIXELS;
@@ -21,13 +22,13 @@ pub enum TileLook {
     Faded(f32),
 }
 
-/// One picture of `columns` cells a row from tiles of one size, each with how it is drawn. `overlap` is by how many pixels a
-/// tile is larger than its cell on each side; `paper` is the colour where no tile is.
+/// One picture of `columns` cells a row from tiles of one size, each with how it is drawn. `overlap` is by
+/// how many pixels a tile is larger than its cell on each side; `paper` is the colour where no tile is.
 ///
 /// # Errors
 ///
-/// [`MediaError::Shape`] if there are no tiles, their number is no multiple of `columns`, their sizes differ or leave nothing
-/// but overlap, or the mosaic would be too large.
+/// [`MediaError::Shape`] if there are no tiles, their number is no multiple of `columns`, their sizes differ
+/// or leave nothing but overlap, or the mosaic would be too large.
 pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper: [f32; 3]) -> Result<Image> {
     let wrong = |what: String| Err(MediaError::Shape { what });
     let Some((first, _)) = tiles.first() else {
@@ -56,7 +57,8 @@ pub fn mosaic(tiles: &[(Image, TileLook)], columns: usize, overlap: usize, paper
     }
     let mut canvas = Image::filled(width, height, paper);
     let pixels = width * height;
-    // Weighted sums over tiles that fade: of local mean colours, of what departs from them, of weights and their squares.
+    // Weighted sums over tiles that fade: of local mean colours, of what departs from them, of weights and
+    // their squares.
     let (mut means, mut details) = (vec![0.0f32; 3 * pixels], vec![0.0f32; 3 * pixels]);
     let (mut weights, mut squares) = (vec![0.0f32; pixels], vec![0.0f32; pixels]);
     for (i, (tile, look)) in tiles.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! One HTML page that shows pictures lying beside it, by section, and says how each was made.
 //!
-//! The page is complete in itself: styles inside, no script, nothing from elsewhere. It opens from disk, follows
-//! the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is escaped.
+//! The page is complete in itself: styles inside, no script, nothing from elsewhere. It opens from disk,
+//! follows the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is
+//! escaped.
 
 use std::fmt::Write;
 

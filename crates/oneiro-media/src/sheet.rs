@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Pictures of a row share their height as nearly as whole factors allow: a pixel of a smaller picture is
-//! drawn as a square, as large as the row's largest picture has room for (not with [`Sheet::one_scale`]). They
-//! stand on one line, above their captions. Each column is as wide as its widest cell; rows share their
+//! drawn as a square, as large as the row's largest picture has room for (not with [`Sheet::one_scale`]).
+//! They stand on one line, above their captions. Each column is as wide as its widest cell; rows share their
 //! columns if they have equally many.
 //!
 //! What is transparent shows a checkerboard of two light greys behind it.
@@ -153,7 +153,8 @@ impl Sheet {
         self
     }
 
-    /// The colour behind everything, red, green, blue; letters are dark on a light one and light on a dark one.
+    /// The colour behind everything, red, green, blue; letters are dark on a light one and light on a dark
+    /// one.
     pub fn background(mut self, background: [u8; 3]) -> Sheet {
         self.background = background;
         self
@@ -184,7 +185,8 @@ impl Sheet {
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if the sheet has no picture or one with too many or too few alpha values, or would have more than 128 megapixels.
+    /// [`MediaError::Shape`] if the sheet has no picture or one with too many or too few alpha values, or
+    /// would have more than 128 megapixels.
     pub fn render(&self) -> Result<Image> {
         let layout = self.layout()?;
         let paper = self.background.map(|value| f32::from(value) / 255.0);

@@ -1,7 +1,8 @@
 //! Pictures to PNG files that carry how they were made.
 //!
-//! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and filter
-//! settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) * 255)`.
+//! The bytes of a PNG are a function of the picture, its text and this crate's version: compression and
+//! filter settings are fixed, and no time is stored. Pixels are 8-bit RGB or RGBA, `round(clamp(x, 0, 1) *
+//! 255)`.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -94,7 +95,8 @@ pub(crate) fn add_text<W: Write>(encoder: &mut png::Encoder<'_, W>, text: &PngTe
     Ok(())
 }
 
-/// How a PNG was made: the entries with our prefix, which is taken off. `Err` says what is wrong with the file.
+/// How a PNG was made: the entries with our prefix, which is taken off. `Err` says what is wrong with the
+/// file.
 pub(crate) fn png_text(bytes: &[u8]) -> Result<PngText, String> {
     let damaged = |error: png::DecodingError| format!("the PNG file is damaged ({error})");
     let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(damaged)?;

@@ -153,8 +153,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles the part of a graph that the request's targets depend on, on the request's threads. [`Compilation`]
-    /// does it node by node.
+    /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
+    /// [`Compilation`] does it node by node.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
         let mut compilation = Compilation::new(graph, request)?;
         while compilation.step()?.is_some() {}

@@ -1,9 +1,9 @@
 //! Hand-made image features as networks: HOG, HOG with hard or bilinear orientations, and dense SIFT.
 //!
-//! They are graphs of ordinary operators on `x`, \[N, 3, H, W\] RGB in 0–1, so every technique for trained networks works
-//! on them. The construction is that of Mahendran & Vedaldi, "Visualizing Deep Convolutional Neural Networks Using
-//! Natural Pre-images" (IJCV 2016, §2.2–2.3); the numbers are those of VLFeat 0.9.21 on the image's luminance, to within
-//! rounding. `docs/features.md` has the formulas, layer by layer.
+//! They are graphs of ordinary operators on `x`, \[N, 3, H, W\] RGB in 0–1, so every technique for trained
+//! networks works on them. The construction is that of Mahendran & Vedaldi, "Visualizing Deep Convolutional
+//! Neural Networks Using Natural Pre-images" (IJCV 2016, §2.2–2.3); the numbers are those of VLFeat 0.9.21 on
+//! the image's luminance, to within rounding. `docs/features.md` has the formulas, layer by layer.
 
 use oneiro_net::graph::Graph;
 

@@ -1,6 +1,6 @@
-//! An objective that the language does not have: the variance of a channel over positions, which is high where a feature is
-//! in some places and not in others. Its gradient at the layer is given to a [`ObjectiveSession`], which runs it back to the picture, and
-//! Adam moves a Fourier picture.
+//! An objective that the language does not have: the variance of a channel over positions, which is high
+//! where a feature is in some places and not in others. Its gradient at the layer is given to a
+//! [`ObjectiveSession`], which runs it back to the picture, and Adam moves a Fourier picture.
 //!
 //! `cargo run --release --example custom_objective`
 

@@ -1,4 +1,5 @@
-//! A parametrization of one's own: a mosaic of square tiles, one colour each. It goes into the render loop like any other.
+//! A parametrization of one's own: a mosaic of square tiles, one colour each. It goes into the render loop
+//! like any other.
 //!
 //! `cargo run --release --example custom_parametrization`
 

@@ -1,5 +1,5 @@
-//! A network written in code: two filters whose truth is known, one for edges that stand, one for edges that lie. The
-//! picture of the first has to vary along x, that of the second along y.
+//! A network written in code: two filters whose truth is known, one for edges that stand, one for edges that
+//! lie. The picture of the first has to vary along x, that of the second along y.
 //!
 //! `cargo run --release --example network_in_code`
 

@@ -1,9 +1,9 @@
 //! What of an image made a unit fire there: heat maps.
 //!
-//! One shape for every method: `fn(&mut AttributionTarget, image, &Settings, &mut Watch) -> Result<Attribution>`. A
-//! [`AttributionTarget`] is a compiled network with one objective; the image is one display image, RGB 0–1, `[3, H,
-//! W]`; the [`Attribution`] says in the same units how much each value or pixel has to do with the objective
-//! f.
+//! One shape for every method: `fn(&mut AttributionTarget, image, &Settings, &mut Watch) ->
+//! Result<Attribution>`. A [`AttributionTarget`] is a compiled network with one objective; the image is one
+//! display image, RGB 0–1, `[3, H, W]`; the [`Attribution`] says in the same units how much each value or
+//! pixel has to do with the objective f.
 //!
 //! | method | values | map |
 //! |---|---|---|

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 /// G, B.
 const IMAGENET_CORRELATION_SQRT: [[f32; 3]; 3] =
     [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]];
-/// The smallest share of the largest variance that a direction of colours is given: directions in which a data
-/// set does not vary at all (photographs without colour) would leave a matrix without an inverse.
+/// The smallest share of the largest variance that a direction of colours is given: directions in which a
+/// data set does not vary at all (photographs without colour) would leave a matrix without an inverse.
 const SMALLEST_VARIANCE: f64 = 1e-6;
 /// Mean colour of ImageNet in display units, as Lucid rounds it (same file).
 pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
@@ -26,7 +26,8 @@ pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
 pub enum Decorrelate {
     /// Nowhere: channels are optimised as they are.
     None,
-    /// Lucid's measurement on ImageNet. It is one of RGB; images of other channel counts are left as they are.
+    /// Lucid's measurement on ImageNet. It is one of RGB; images of other channel counts are left as they
+    /// are.
     #[default]
     Imagenet,
     /// The statistics of a folder of images, with as many channels as the image has.
@@ -70,9 +71,10 @@ impl Mixing {
         Some(Mixing { channels, matrix: Some(divided_by_largest_column_norm(channels, rows)) })
     }
 
-    /// U·√Λ of a channel covariance UΛUᵀ (row-major, `channels`²), divided by its largest column norm. Columns
-    /// are in order of falling variance; the sum of each is positive, or 0. Variances below a millionth of the
-    /// largest count as that. `None` if the count is wrong, an entry is not finite, or nothing varies.
+    /// U·√Λ of a channel covariance UΛUᵀ (row-major, `channels`²), divided by its largest column norm.
+    /// Columns are in order of falling variance; the sum of each is positive, or 0. Variances below a
+    /// millionth of the largest count as that. `None` if the count is wrong, an entry is not finite, or
+    /// nothing varies.
     pub fn from_covariance(channels: usize, covariance: &[f64]) -> Option<Mixing> {
         if channels == 0
             || covariance.len() != channels * channels

@@ -1,19 +1,21 @@
 //! Dream images: a picture, or noise, in which a network is made to see more of what it sees already.
 //!
-//! Unlike a rendering ([`crate::render`]), a dream changes the pixels of a given picture by normalized gradient ascent,
-//! octave by octave: on a small copy first, so that large structures come first, then on larger ones. All lengths are
-//! in units of 0–255, whatever the network wants, as the constants of the sources are.
+//! Unlike a rendering ([`crate::render`]), a dream changes the pixels of a given picture by normalized
+//! gradient ascent, octave by octave: on a small copy first, so that large structures come first, then on
+//! larger ones. All lengths are in units of 0–255, whatever the network wants, as the constants of the
+//! sources are.
 //!
 //! ```text
 //! start image ─► octave 1 (small) ─► steps ─► enlarge ─► octave 2 ─► steps ─► … ─► the start image's size
 //! a step: roll ─► tiles ─► network ─► objective ─► gradient of each tile ─► blend, roll back ─► normalize ─► add
 //! ```
 //!
-//! The picture is a torus that is rolled by a random shift before each step. The network sees a tile at a time, so that
-//! memory is bounded by the tile and a few copies of the picture (three floats a pixel each), however large it is.
-//! An axis that fits into a tile is one tile of just its length; a longer one has several that overlap and are blended,
-//! and whose borders lie elsewhere in every step. Where the network takes its own size only, or does not accept an octave
-//! because it is too small, tiles have the network's own size, and an octave that is smaller is repeated around itself.
+//! The picture is a torus that is rolled by a random shift before each step. The network sees a tile at a
+//! time, so that memory is bounded by the tile and a few copies of the picture (three floats a pixel each),
+//! however large it is. An axis that fits into a tile is one tile of just its length; a longer one has
+//! several that overlap and are blended, and whose borders lie elsewhere in every step. Where the network
+//! takes its own size only, or does not accept an octave because it is too small, tiles have the network's
+//! own size, and an octave that is smaller is repeated around itself.
 //!
 //! | preset | source | a step |
 //! |---|---|---|
@@ -104,8 +106,8 @@ impl<'a> Dream<'a> {
     /// Prepares a dream. It runs on the model's threads ([`Model::on`]).
     ///
     /// # Errors
-    /// If a setting is out of range, a layer is unknown, the picture is too small, a mask is given without a picture, or
-    /// the network takes no pictures.
+    /// If a setting is out of range, a layer is unknown, the picture is too small, a mask is given without a
+    /// picture, or the network takes no pictures.
     pub fn new(
         model: &'a Model,
         preset: &DreamPreset,
@@ -295,8 +297,8 @@ impl<'a> Dream<'a> {
         Image { channels: 3, frames: 1, height, width, has_alpha: false, data }
     }
 
-    /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on, the
-    /// picture's own detail is kept from octave to octave, whatever the preset says of the first.
+    /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on,
+    /// the picture's own detail is kept from octave to octave, whatever the preset says of the first.
     ///
     /// # Errors
     /// If a number of the zoom is out of range, or the network of the first octave cannot be made.

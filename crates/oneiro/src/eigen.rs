@@ -1,4 +1,5 @@
-//! Eigenvalues of small symmetric matrices by Jacobi's rotations (Golub & Van Loan, Matrix Computations, §8.5).
+//! Eigenvalues of small symmetric matrices by Jacobi's rotations (Golub & Van Loan, Matrix Computations,
+//! §8.5).
 
 /// Sweeps over all pairs; convergence is quadratic, and ten are enough for hundreds of rows.
 const SWEEPS: usize = 50;

@@ -1,7 +1,8 @@
 //! How gradients pass ReLUs and max-pooling, as settings of a rendering.
 //!
-//! Shape of the concept: [`Gradients`] is data of a preset. The rule for ReLUs may hold for the first steps only and
-//! then gives way to the derivative; that for max-pooling holds throughout, since a plan is compiled for it.
+//! Shape of the concept: [`Gradients`] is data of a preset. The rule for ReLUs may hold for the first steps
+//! only and then gives way to the derivative; that for max-pooling holds throughout, since a plan is compiled
+//! for it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +30,8 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// A rule for ReLUs with the steps that are usual for it: redirected for [`REDIRECTED_STEPS`], the others always.
+    /// A rule for ReLUs with the steps that are usual for it: redirected for [`REDIRECTED_STEPS`], the others
+    /// always.
     pub fn relu(relu: ReluGradient) -> Self {
         let relu_steps = (relu == ReluGradient::Redirected).then_some(REDIRECTED_STEPS);
         Self { relu, relu_steps, max_pool: MaxPoolGradient::Exact }
@@ -48,7 +50,8 @@ pub enum ReluGradient {
     /// The derivative.
     #[default]
     Exact,
-    /// The derivative; where nothing at all would pass, everything that does not push further into the clip (Lucid).
+    /// The derivative; where nothing at all would pass, everything that does not push further into the clip
+    /// (Lucid).
     Redirected,
     /// What a ReLU stops passes multiplied by this slope, from 0 to 1.
     Leaky(f32),

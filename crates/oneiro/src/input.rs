@@ -1,8 +1,8 @@
 //! A network's inputs for pictures: which there are, the way in, and the way back.
 //!
-//! Shape of the concept: a [`PictureInput`] is chosen from a model for inputs of given shapes. It checks pictures, writes
-//! them into a session, and takes the gradient on the network's input back to display units. Inputs that are no pictures
-//! are fed with zeros, unless the model feeds them for good ([`Model::fed`]).
+//! Shape of the concept: a [`PictureInput`] is chosen from a model for inputs of given shapes. It checks
+//! pictures, writes them into a session, and takes the gradient on the network's input back to display units.
+//! Inputs that are no pictures are fed with zeros, unless the model feeds them for good ([`Model::fed`]).
 
 use oneiro_image::{Extent, Image};
 use oneiro_net::{CpuSession, Session};
@@ -116,7 +116,8 @@ impl PictureInput {
         Err(Error::Reference { picture: name.to_owned(), why })
     }
 
-    /// Writes the display images of a batch into this input and zeros into all others; `picture` gives that of an entry.
+    /// Writes the display images of a batch into this input and zeros into all others; `picture` gives that
+    /// of an entry.
     ///
     /// # Panics
     /// If a picture has another length than the display image.

@@ -33,8 +33,9 @@
 //! # }
 //! ```
 //!
-//! The folder `examples/` has programs that do what is not in here: an objective of one's own (`custom_objective`), a
-//! parametrization (`custom_parametrization`), a network written in code (`network_in_code`), and a loop by hand (`own_loop`).
+//! The folder `examples/` has programs that do what is not in here: an objective of one's own
+//! (`custom_objective`), a parametrization (`custom_parametrization`), a network written in code
+//! (`network_in_code`), and a loop by hand (`own_loop`).
 //!
 //! Nothing here touches a file, a clock or the environment; seeds are arguments, and threads are those of the
 //! current `rayon` pool, whose number never changes a bit of the result.

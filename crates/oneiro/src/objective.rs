@@ -1,12 +1,12 @@
 //! Objectives: what is maximised. Activations → value and seed gradients.
 //!
 //! A [`Term`] says what of which layer, as data. Once the layer's shape is known it becomes a measure
-//! (`objective/measure`), which has one shape for all: it reads the activations of ONE batch entry, gives a value, and
-//! adds `weight` times its derivative to the seed of that entry; the few that couple a batch do the same for all its
-//! entries. Terms form an algebra (sum, difference, product, multiples) whose derivative with respect to each term is
-//! found by the chain rule over the few scalars involved. Every objective prints as the expression that makes it again.
-//! Classes that have names in an expression ([`Objective::parse`]) have their index in the objective; pictures and
-//! vectors are read by [`NameLookup`] and travel with it.
+//! (`objective/measure`), which has one shape for all: it reads the activations of ONE batch entry, gives a
+//! value, and adds `weight` times its derivative to the seed of that entry; the few that couple a batch do
+//! the same for all its entries. Terms form an algebra (sum, difference, product, multiples) whose derivative
+//! with respect to each term is found by the chain rule over the few scalars involved. Every objective prints
+//! as the expression that makes it again. Classes that have names in an expression ([`Objective::parse`])
+//! have their index in the objective; pictures and vectors are read by [`NameLookup`] and travel with it.
 //!
 //! ```
 //! use oneiro::objective::Objective;
@@ -115,8 +115,8 @@ impl Objective {
         self.terms().iter().any(|t| t.reads() == Reads::Batch)
     }
 
-    /// An error unless every term reads what the network makes of one picture alone: neither the picture itself, as
-    /// penalties do, nor other pictures of a batch. `what` needs that.
+    /// An error unless every term reads what the network makes of one picture alone: neither the picture
+    /// itself, as penalties do, nor other pictures of a batch. `what` needs that.
     ///
     /// # Errors
     /// That names the term.
@@ -135,7 +135,8 @@ impl Objective {
         }
     }
 
-    /// Steps from one objective to another: the k-th of `n` is (1 − k/(n−1))·a + k/(n−1)·b, for the pictures of a batch.
+    /// Steps from one objective to another: the k-th of `n` is (1 − k/(n−1))·a + k/(n−1)·b, for the pictures
+    /// of a batch.
     pub fn interpolation(a: &Self, b: &Self, n: usize) -> Vec<Self> {
         let step = |k: usize| match k as f64 / n.saturating_sub(1).max(1) as f64 {
             0.0 => a.clone(),

@@ -93,8 +93,8 @@ impl ObjectiveSession {
         })
     }
 
-    /// Compiles for the gradient at a layer, which is captured ([`ObjectiveSession::inner_gradient`]). There is no gradient with
-    /// respect to the inputs.
+    /// Compiles for the gradient at a layer, which is captured ([`ObjectiveSession::inner_gradient`]). There
+    /// is no gradient with respect to the inputs.
     pub fn at_layer(
         model: &Model,
         objectives: &[Objective],
@@ -286,8 +286,8 @@ impl ObjectiveSession {
         self.shown.is_read().then(|| self.shown.gradient(entry, input))
     }
 
-    /// The gradient with respect to an input, that of penalties on what [`ObjectiveSession::show_inputs`] showed
-    /// included.
+    /// The gradient with respect to an input, that of penalties on what [`ObjectiveSession::show_inputs`]
+    /// showed included.
     pub fn whole_input_gradient(&self, input: usize) -> Vec<f32> {
         let mut gradient = self.session.input_gradient(input).to_vec();
         if self.shown.is_read() {
@@ -363,7 +363,8 @@ impl ObjectiveSession {
         self.session.backward(rules);
     }
 
-    /// [`ObjectiveSession::forward`] that calls `observe` after each step, with its place in the plan's schedule.
+    /// [`ObjectiveSession::forward`] that calls `observe` after each step, with its place in the plan's
+    /// schedule.
     pub fn forward_observed(&mut self, observe: &mut (dyn FnMut(usize) + Send)) {
         self.session.forward_observed(observe);
         self.shown.clear_gradients();
@@ -373,7 +374,8 @@ impl ObjectiveSession {
         }
     }
 
-    /// [`ObjectiveSession::backward`] that calls `observe` after each step, with its place in the plan's schedule.
+    /// [`ObjectiveSession::backward`] that calls `observe` after each step, with its place in the plan's
+    /// schedule.
     pub fn backward_observed(&mut self, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         self.seed_coupled();
         self.session.backward_observed(rules, observe);

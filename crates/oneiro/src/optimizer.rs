@@ -1,8 +1,9 @@
 //! Optimizers: steps uphill on flat slices.
 //!
-//! Shape of the concept: [`Optimizer::step`] takes parameters and the value and gradient of an objective that is to be
-//! MAXIMISED, and moves the parameters uphill. An optimizer owns its state; it is made for a fixed number of
-//! parameters. What presets and metadata hold is an [`OptimizerSpec`], with the [`Schedule`] of its learning rate.
+//! Shape of the concept: [`Optimizer::step`] takes parameters and the value and gradient of an objective that
+//! is to be MAXIMISED, and moves the parameters uphill. An optimizer owns its state; it is made for a fixed
+//! number of parameters. What presets and metadata hold is an [`OptimizerSpec`], with the [`Schedule`] of its
+//! learning rate.
 
 mod accumulated_squares;
 mod adam;
@@ -32,8 +33,8 @@ pub use spec::{OPTIMIZERS, OptimizerKind, OptimizerSpec, UnknownOptimizer};
 
 /// Moves parameters uphill along a gradient.
 pub trait Optimizer: Send + Sync + Debug {
-    /// One step that raises the objective, given its value and gradient at these parameters. Both slices have the
-    /// length that the optimizer was made for.
+    /// One step that raises the objective, given its value and gradient at these parameters. Both slices have
+    /// the length that the optimizer was made for.
     fn step(&mut self, params: &mut [f32], value: f64, gradient: &[f32]);
 
     /// The learning rate of the next step.
@@ -42,8 +43,8 @@ pub trait Optimizer: Send + Sync + Debug {
     /// Changes the learning rate, for schedules; the rest of the state stays.
     fn set_learning_rate(&mut self, rate: f32);
 
-    /// Whether the next evaluation has to be of the same function (same random transforms, same everything): in a line
-    /// search. Such an evaluation is a trial, and its value may be anything, even no number.
+    /// Whether the next evaluation has to be of the same function (same random transforms, same everything):
+    /// in a line search. Such an evaluation is a trial, and its value may be anything, even no number.
     fn holds(&self) -> bool {
         false
     }
@@ -53,12 +54,12 @@ pub trait Optimizer: Send + Sync + Debug {
         None
     }
 
-    /// Promises that from here on all evaluations are of one function, another one than so far. Leaves in `params` a point
-    /// that the optimizer stands by, not a trial.
+    /// Promises that from here on all evaluations are of one function, another one than so far. Leaves in
+    /// `params` a point that the optimizer stands by, not a trial.
     fn fix_function(&mut self, _params: &mut [f32]) {}
 
-    /// Ends the optimisation: leaves in `params` a point that the optimizer stands by, not a trial. Doing so twice
-    /// changes nothing more, and steps may follow.
+    /// Ends the optimisation: leaves in `params` a point that the optimizer stands by, not a trial. Doing so
+    /// twice changes nothing more, and steps may follow.
     fn settle(&mut self, _params: &mut [f32]) {}
 }
 

@@ -1,7 +1,8 @@
-//! Loops that are shared out among threads: by the workers that a step keeps awake, where it does, else by `rayon`.
+//! Loops that are shared out among threads: by the workers that a step keeps awake, where it does, else by
+//! `rayon`.
 //!
-//! A step is many short loops, and a worker of `rayon` that has gone to sleep takes longer to wake than many of them take
-//! (see [`oneiro_net::team`]). Which thread does what never changes a bit.
+//! A step is many short loops, and a worker of `rayon` that has gone to sleep takes longer to wake than many
+//! of them take (see [`oneiro_net::team`]). Which thread does what never changes a bit.
 
 use oneiro_net::team;
 
@@ -20,8 +21,8 @@ pub(crate) fn each<T: Send>(items: impl Iterator<Item = T>, task: impl Fn(usize,
     });
 }
 
-/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are enough for all
-/// threads, else one after another, each with all threads.
+/// `task(i, item)` for every item, whose loops are themselves parallel: the items in parallel where there are
+/// enough for all threads, else one after another, each with all threads.
 pub(crate) fn each_or_within<T: Send>(
     items: impl ExactSizeIterator<Item = T>,
     task: impl Fn(usize, T) + Sync,

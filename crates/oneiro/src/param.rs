@@ -5,8 +5,9 @@
 //! shared between threads; what one evaluation needs to remember lies in a [`Work`] that belongs to the
 //! caller, one for each image.
 //!
-//! An image is planar, `[C, H, W]` or `[C, T, H, W]`, in display units: RGB from 0 (black) to 1 (white). The frames of
-//! a clip are made each by itself, unless a parametrization says otherwise; [`Cppn`] and [`Maco`] make stills alone.
+//! An image is planar, `[C, H, W]` or `[C, T, H, W]`, in display units: RGB from 0 (black) to 1 (white). The
+//! frames of a clip are made each by itself, unless a parametrization says otherwise; [`Cppn`] and [`Maco`]
+//! make stills alone.
 //!
 //! | kind | parameters | good for |
 //! |---|---|---|
@@ -77,8 +78,8 @@ pub struct ParamSources {
 
 /// Parameters → image, and its adjoint.
 ///
-/// A rendering calls it while its workers are kept awake for the rendering's own loops, so jobs of `rayon` that it starts get no
-/// help from them: plain loops are as fast.
+/// A rendering calls it while its workers are kept awake for the rendering's own loops, so jobs of `rayon`
+/// that it starts get no help from them: plain loops are as fast.
 pub trait Param: Send + Sync + Debug {
     /// How many parameters one image has.
     fn len(&self) -> usize;
@@ -91,8 +92,8 @@ pub trait Param: Send + Sync + Debug {
     /// Channels, frames, height and width of the image.
     fn extent(&self) -> Extent;
 
-    /// Brings every pixel whose norm is larger than `bound`, in the parameters' units, back to it. Only parameters that
-    /// are pixels have such a norm; others stay as they are.
+    /// Brings every pixel whose norm is larger than `bound`, in the parameters' units, back to it. Only
+    /// parameters that are pixels have such a norm; others stay as they are.
     fn project(&self, _params: &mut [f32], _bound: f32) {}
 
     /// The parameters that all images of a batch have in common, if any: the loop gives them the same start

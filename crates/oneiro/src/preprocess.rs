@@ -40,8 +40,8 @@ pub struct Preprocess {
 
 impl Preprocess {
     /// The conversion that a card describes. The card must have passed [`InputCard::complete`], as those of
-    /// [`crate::card::Card::parse`] and [`InputCard::preset`] have, and one of bands [`InputCard::fit_bands`], as those of
-    /// a [`crate::Model`] have.
+    /// [`crate::card::Card::parse`] and [`InputCard::preset`] have, and one of bands
+    /// [`InputCard::fit_bands`], as those of a [`crate::Model`] have.
     pub fn from_card(card: &InputCard) -> Preprocess {
         let (mut mean, mut std) = (card.mean.clone(), card.std.clone());
         assert!(!mean.is_empty() && !std.is_empty(), "the card of input `{}` was not completed", card.name);
@@ -69,12 +69,14 @@ impl Preprocess {
         self.kind
     }
 
-    /// Channels of a display image or clip: 3 for colours, also where the network is gray; the number of bands.
+    /// Channels of a display image or clip: 3 for colours, also where the network is gray; the number of
+    /// bands.
     pub fn channels(&self) -> usize {
         if self.order == ChannelOrder::Bands { self.mean.len() } else { 3 }
     }
 
-    /// Which planes of a display image are drawn as red, green and blue: those of the card's `show` for bands.
+    /// Which planes of a display image are drawn as red, green and blue: those of the card's `show` for
+    /// bands.
     pub fn shown(&self) -> [usize; 3] {
         self.shown
     }
@@ -89,9 +91,9 @@ impl Preprocess {
         if self.is_gray() { network_len * 3 } else { network_len }
     }
 
-    /// The display value that the network sees as 0: RGB, or one number a band, for images and clips; for flow in pixels per frame,
-    /// one number if all planes have the same and 2T otherwise. Padding with it is padding with zeros after
-    /// the means have been subtracted.
+    /// The display value that the network sees as 0: RGB, or one number a band, for images and clips; for
+    /// flow in pixels per frame, one number if all planes have the same and 2T otherwise. Padding with it is
+    /// padding with zeros after the means have been subtracted.
     pub fn mean_color(&self) -> Vec<f32> {
         if self.kind == InputKind::Flow {
             return self.mean.iter().map(|m| m * self.range).collect();
@@ -99,8 +101,8 @@ impl Preprocess {
         (0..self.channels()).map(|color| self.mean[self.channel_of(color)] / self.range).collect()
     }
 
-    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or where that is black, because
-    /// nothing is subtracted, ImageNet's; of bands 0.5 each.
+    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or where that is
+    /// black, because nothing is subtracted, ImageNet's; of bands 0.5 each.
     pub fn natural_mean(&self) -> Vec<f32> {
         let mean = self.mean_color();
         let of_pictures = self.kind != InputKind::Flow && mean.iter().all(|m| *m == 0.0);
@@ -140,7 +142,8 @@ impl Preprocess {
         }
     }
 
-    /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all three colours.
+    /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all
+    /// three colours.
     pub fn visible(&self, display: &mut [f32]) {
         if !self.is_gray() && !self.luminance {
             return;
@@ -177,8 +180,8 @@ impl Preprocess {
         }
     }
 
-    /// Writes the display image of a network's input: what [`Preprocess::apply`] came from, a gray one in all three
-    /// colours.
+    /// Writes the display image of a network's input: what [`Preprocess::apply`] came from, a gray one in all
+    /// three colours.
     pub fn display(&self, network: &[f32], out: &mut [f32]) {
         if self.kind == InputKind::Flow {
             self.for_each_flow_plane(out.len(), |at, mean, std| {

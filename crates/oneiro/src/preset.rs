@@ -34,11 +34,12 @@ pub struct Preset {
     pub name: String,
     /// Parameters → image.
     pub param: ParamSpec,
-    /// Height and width of what the network sees; the card's if absent. A file may also have the side of a square, or "HxW".
+    /// Height and width of what the network sees; the card's if absent. A file may also have the side of a
+    /// square, or "HxW".
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Height and width of the picture, where they are not those of what the network sees: transforms bring the one to
-    /// the other.
+    /// Height and width of the picture, where they are not those of what the network sees: transforms bring
+    /// the one to the other.
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub picture: Option<[usize; 2]>,
     /// Steps at most, those of [`Preset::settle`] not counted, which come after the first one only.
@@ -46,13 +47,14 @@ pub struct Preset {
     /// Steps after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settle: Option<Settle>,
-    /// Stop earlier, once the objective's mean over [`CONVERGENCE_WINDOW`] steps changes by less than this fraction.
+    /// Stop earlier, once the objective's mean over [`CONVERGENCE_WINDOW`] steps changes by less than this
+    /// fraction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
     /// The optimiser.
     pub optimizer: OptimizerSpec,
-    /// Whether the learning rate is for a picture of 224×224 and grows with its area, as the regularizers' gradient of one
-    /// pixel falls with it (Mahendran & Vedaldi 2016: lr = H·W·.05·80²/α).
+    /// Whether the learning rate is for a picture of 224×224 and grows with its area, as the regularizers'
+    /// gradient of one pixel falls with it (Mahendran & Vedaldi 2016: lr = H·W·.05·80²/α).
     #[serde(default, skip_serializing_if = "is_default")]
     pub rate_by_area: bool,
     /// Random transforms before the network.
@@ -70,8 +72,8 @@ pub struct Preset {
     /// What the objective counts beside regularizers.
     #[serde(default = "unity", skip_serializing_if = "is_unity")]
     pub weight: f64,
-    /// What an objective that compares with no picture counts instead, divided by ρ² · â: ρ² the area of the layer's
-    /// receptive field (Mahendran & Vedaldi 2016; Feichtenhofer et al. 2020).
+    /// What an objective that compares with no picture counts instead, divided by ρ² · â: ρ² the area of the
+    /// layer's receptive field (Mahendran & Vedaldi 2016; Feichtenhofer et al. 2020).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_weight: Option<f64>,
     /// â: the unit's largest activation over a data set, 1 if unknown.
@@ -117,7 +119,8 @@ const RATE_AREA: f32 = 224.0 * 224.0;
 /// Views that a step may have: each is an image of a batch.
 pub const MAX_VIEWS: usize = 256;
 
-/// Learning rate of Adam and its kin for a CPPN: at ten times as much every pixel ends at black or white (seen with the recipe `lucid`).
+/// Learning rate of Adam and its kin for a CPPN: at ten times as much every pixel ends at black or white
+/// (seen with the recipe `lucid`).
 const CPPN_RATE: f32 = 0.005;
 
 impl Preset {
@@ -150,7 +153,8 @@ impl Preset {
             let schedule = self.optimizer.schedule.clone();
             self.optimizer = OptimizerSpec { schedule, ..OptimizerSpec::new(kind, self.usual_rate(kind)) };
             if kind == OptimizerKind::Lbfgs {
-                // Its rate is in quasi-Newton steps, to which the picture's size and the end of the jitter mean nothing.
+                // Its rate is in quasi-Newton steps, to which the picture's size and the end of the jitter
+                // mean nothing.
                 self.rate_by_area = false;
                 if let Some(settle) = &mut self.settle {
                     settle.rate = 1.0;
@@ -160,8 +164,8 @@ impl Preset {
         self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }
 
-    /// Replaces the parametrization unless it is of this kind already, and the learning rate where that kind needs another:
-    /// a CPPN. `None` if there is no such kind.
+    /// Replaces the parametrization unless it is of this kind already, and the learning rate where that kind
+    /// needs another: a CPPN. `None` if there is no such kind.
     pub fn set_param(&mut self, name: &str) -> Option<()> {
         let named = ParamSpec::named(name)?;
         if self.param.name() != name {

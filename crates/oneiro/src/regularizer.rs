@@ -1,8 +1,9 @@
 //! Regularizers of natural pre-images: how bright and how rough a picture may be.
 //!
 //! Shape of the concept: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
-//! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted in the units
-//! of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever the network itself reads.
+//! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted
+//! in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever
+//! the network itself reads.
 //!
 //! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(HW) Σ ‖x‖^α over pixels and
 //! TV_β = 1/(HW) Σ (Δx² + Δy²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection.
@@ -114,7 +115,8 @@ pub struct BoundRegularizer {
 }
 
 impl BoundRegularizer {
-    /// The value for a display image; subtracts the gradient from `gradient`, which is that of what is maximised.
+    /// The value for a display image; subtracts the gradient from `gradient`, which is that of what is
+    /// maximised.
     pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> f64 {
         let plane = image.len() / self.mean.len();
         for (i, (out, x)) in self.centred.iter_mut().zip(image).enumerate() {

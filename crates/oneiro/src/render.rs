@@ -70,8 +70,8 @@ impl Render {
         Self::with_materials(model, preset, objectives, seed, &Materials::default())
     }
 
-    /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than photographs. It runs
-    /// on the model's threads ([`Model::on`]).
+    /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than
+    /// photographs. It runs on the model's threads ([`Model::on`]).
     pub fn with_materials(
         model: &Model,
         preset: &Preset,

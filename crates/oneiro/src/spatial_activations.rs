@@ -1,9 +1,9 @@
 //! What a layer makes of one image, position by position: the vectors behind activation grids and semantic
 //! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
-//! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose cells are
-//! vectors over the channels. With an objective, every activation also has its share in it: activation times
-//! gradient, the first-order answer to what the objective would lose without it.
+//! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose
+//! cells are vectors over the channels. With an objective, every activation also has its share in it:
+//! activation times gradient, the first-order answer to what the objective would lose without it.
 
 use oneiro_net::ValueId;
 

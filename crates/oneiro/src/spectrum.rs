@@ -9,8 +9,8 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 use std::sync::Arc;
 
-/// Rows or columns that a task transforms: as many complex numbers as fill a cache line, so that those which lie across
-/// are read a line at a time.
+/// Rows or columns that a task transforms: as many complex numbers as fill a cache line, so that those which
+/// lie across are read a line at a time.
 const LINES: usize = 8;
 
 /// Scratch memory of the transforms of one plane.
@@ -193,7 +193,8 @@ impl Spectrum {
         });
     }
 
-    /// Writes the magnitudes of rfft2(plane), without normalisation, `[H, W/2 + 1]`. The plane is overwritten.
+    /// Writes the magnitudes of rfft2(plane), without normalisation, `[H, W/2 + 1]`. The plane is
+    /// overwritten.
     pub fn magnitudes_of(&self, plane: &mut [f32], work: &mut SpectrumWork, magnitudes: &mut [f32]) {
         self.transform(plane, work);
         self.read(work, magnitudes, 1, |entry, _, _, magnitude| magnitude[0] = entry.norm());
@@ -219,8 +220,8 @@ impl Spectrum {
         });
     }
 
-    /// Hands out every entry of `work.columns` with its scale, whether its column stands for itself, and its place in a
-    /// result of `size` numbers an entry.
+    /// Hands out every entry of `work.columns` with its scale, whether its column stands for itself, and its
+    /// place in a result of `size` numbers an entry.
     fn read(
         &self,
         work: &SpectrumWork,

@@ -324,8 +324,8 @@ mod tests {
         for (a, b) in found.covariance().iter().zip([0.04, 0.02, 0.02, 0.0125]) {
             near(*a, b, 0.001);
         }
-        // White noise in decorrelated channels has a flat spectrum, the same for both: a sum of HW independent
-        // numbers of variance s², whose magnitude has mean s·√(HW·π/4).
+        // White noise in decorrelated channels has a flat spectrum, the same for both: a sum of HW
+        // independent numbers of variance s², whose magnitude has mean s·√(HW·π/4).
         let half = found.spectrum().len() / 2;
         let inside = |channel: usize| {
             let entries = (1..8).flat_map(|y| (1..8).map(move |x| channel * half + y * 8 + x));

@@ -60,9 +60,10 @@ pub enum Transform {
     /// Turns by a random angle in degrees about the centre, counter-clockwise as seen, bilinearly; what comes
     /// from outside has the fill colour.
     Rotate(Values),
-    /// Resizes a box of the image at a random place inside to the canvas, bilinearly. The box has the canvas's
-    /// proportions (it is square on a square canvas) and a random fraction, up to 1, of the side of the largest
-    /// such box: of the image's shorter side for a square one (the random box crops of MACO, Fel et al. 2023).
+    /// Resizes a box of the image at a random place inside to the canvas, bilinearly. The box has the
+    /// canvas's proportions (it is square on a square canvas) and a random fraction, up to 1, of the side of
+    /// the largest such box: of the image's shorter side for a square one (the random box crops of MACO, Fel
+    /// et al. 2023).
     Crop(Values),
     /// Adds Gaussian noise of a random standard deviation, in display units.
     Noise(Values),
@@ -80,8 +81,8 @@ pub enum Transform {
     /// Cuts so many frames off a clip, split at random between its two ends (all but one at most); the rest
     /// comes to its middle and its outermost frames are repeated. Nothing happens to an image.
     FrameJitter(usize),
-    /// Stretches a run of frames at a random place, of a random fraction of the clip's length, to the whole clip,
-    /// linearly in time. Nothing happens to an image.
+    /// Stretches a run of frames at a random place, of a random fraction of the clip's length, to the whole
+    /// clip, linearly in time. Nothing happens to an image.
     FrameCrop(Values),
     /// Plays a clip a random factor as fast about its middle, linearly in time; its outermost frames are
     /// repeated. Nothing happens to an image.
@@ -127,8 +128,8 @@ impl Chain {
         Chain::new(Vec::new())
     }
 
-    /// Pixels of the largest picture that the chain can make of one of this size (H, W) on the way, at most. The
-    /// canvas is taken to have that size too.
+    /// Pixels of the largest picture that the chain can make of one of this size (H, W) on the way, at most.
+    /// The canvas is taken to have that size too.
     pub fn largest_stage(&self, [height, width]: [usize; 2]) -> f64 {
         let (mut h, mut w) = (height as f64, width as f64);
         let mut largest = h * w;
@@ -155,7 +156,8 @@ impl Chain {
         largest
     }
 
-    /// Draws the random numbers of one step, the first of a run, for one `[C, H, W]` image or `[C, T, H, W]` clip.
+    /// Draws the random numbers of one step, the first of a run, for one `[C, H, W]` image or `[C, T, H, W]`
+    /// clip.
     ///
     /// Every member draws the same count of numbers whatever the image's size.
     ///

@@ -1,4 +1,5 @@
-//! Attributions where it is known what a network looks at: in a trained network one class stands for a green background.
+//! Attributions where it is known what a network looks at: in a trained network one class stands for a green
+//! background.
 //!
 //! The network and its images lie beside the repository; without them the test says so and passes.
 

@@ -1,4 +1,5 @@
-//! Pictures of eight bands, for a network whose truth is planted: a stripe in band 7 where band 2 has the contrary.
+//! Pictures of eight bands, for a network whose truth is planted: a stripe in band 7 where band 2 has the
+//! contrary.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,7 +35,8 @@ const MINUS: usize = 2;
 const CARD: &str = "[[input]]\nname = \"x\"\nsize = [32, 32]\norder = \"bands\"\nrange = 10.0\nshow = [7, 2, 0]\n\
     mean = [1, 2, 3, 4, 5, 6, 7, 5]\nstd = [2]\n";
 
-/// Channel 0: a bright column between dark ones in band 7, the contrary in band 2. Channel 1 looks at band 4 alone.
+/// Channel 0: a bright column between dark ones in band 7, the contrary in band 2. Channel 1 looks at band 4
+/// alone.
 fn model(card: &str) -> Model {
     let mut weights = vec![0.0; 2 * BANDS * 9];
     for (x, value) in [-0.5, 1.0, -0.5].into_iter().enumerate() {

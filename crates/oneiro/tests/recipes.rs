@@ -1,4 +1,5 @@
-//! What recipes add to the loop: views, jitter, regularizers, pictures to start from, masks, transparency, coupled batches.
+//! What recipes add to the loop: views, jitter, regularizers, pictures to start from, masks, transparency,
+//! coupled batches.
 
 #![allow(clippy::unwrap_used)]
 

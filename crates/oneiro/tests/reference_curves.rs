@@ -1,5 +1,5 @@
-//! Whole renderings against PyTorch's: the same recipe, start and random transforms give the same objective in every step
-//! and the same picture. `scripts/reference_curves.py` made the numbers, in float64.
+//! Whole renderings against PyTorch's: the same recipe, start and random transforms give the same objective
+//! in every step and the same picture. `scripts/reference_curves.py` made the numbers, in float64.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,8 @@ use safetensors::{Dtype, SafeTensors};
 const SIZE: usize = 48;
 const STEPS: usize = 20;
 
-/// Largest difference of the objective in a step, as a share of PyTorch's. What is asked of a rendering is 1 %.
+/// Largest difference of the objective in a step, as a share of PyTorch's. What is asked of a rendering is 1
+/// %.
 const CURVE: f64 = 1e-4;
 /// Largest difference of a pixel after all steps, in display units. Asked is 1e-3.
 const PIXEL: f64 = 1e-4;
@@ -90,7 +91,8 @@ fn assert_as_pytorch(case: &str, preset: Preset, objective: Objective) {
     assert!(largest < PIXEL, "{case}: a pixel differs by {largest}");
 }
 
-/// Draws the numbers of every step for a chain of Lucid's or Conveiro's members and compares with what was recorded.
+/// Draws the numbers of every step for a chain of Lucid's or Conveiro's members and compares with what was
+/// recorded.
 fn assert_draws(case: &str, chain: &Chain, objective: &Objective) {
     let stored = Stored::of(case);
     // 64-bit FNV-1a of the objective's text and the stream's purpose.

@@ -24,15 +24,15 @@ pub struct RenderArgs {
     /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
     #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
-    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance param.fourier.decay=0.85
-    /// or size=48x64; may be repeated, and comes after the other flags
+    /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance
+    /// param.fourier.decay=0.85 or size=48x64; may be repeated, and comes after the other flags
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Also write the recipe, with everything that was changed, to a file for --preset
     #[arg(long, value_name = "FILE.toml")]
     save_preset: Option<PathBuf>,
-    /// Size of the picture: N or HxW. What the network sees of it is as large, but for recipes with a `picture` of their own
-    /// (maco), of which it sees boxes: --set size=N says how large these are
+    /// Size of the picture: N or HxW. What the network sees of it is as large, but for recipes with a
+    /// `picture` of their own (maco), of which it sees boxes: --set size=N says how large these are
     #[arg(long, allow_negative_numbers = true, value_parser = parse_size, value_name = "N|HxW")]
     size: Option<[usize; 2]>,
     /// Steps of the optimiser; a recipe that settles (mahendran16) adds its own, but to none
@@ -49,9 +49,9 @@ pub struct RenderArgs {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
-    /// What is optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a pyramid (laplacian), one
-    /// blurred picture for all of a batch and details for each (shared), a small network of the place (cppn), a dense
-    /// layer (dense), or phases alone (maco)
+    /// What is optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a pyramid
+    /// (laplacian), one blurred picture for all of a batch and details for each (shared), a small network of
+    /// the place (cppn), a dense layer (dense), or phases alone (maco)
     #[arg(long, value_parser = PARAMS)]
     param: Option<String>,
     /// Views of the picture in each step, each under transforms of its own
@@ -65,11 +65,12 @@ pub struct RenderArgs {
     alpha: bool,
     /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
     ///
-    /// Members act in turn; then the result is cropped or padded to the picture's size. There are pad(PIXELS[,reflect]),
-    /// jitter(PIXELS), roll(PIXELS), scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side,
-    /// noise(RANGE) and uniform(RANGE), blur(RANGE) in pixels, flip or flip(PROBABILITY), mask(circle,RADIUS),
-    /// mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or fill(RED,GREEN,BLUE), the colour outside; for clips also
-    /// tjitter(FRAMES), tcrop(RANGE) and speed(RANGE).
+    /// Members act in turn; then the result is cropped or padded to the picture's size. There are
+    /// pad(PIXELS[,reflect]), jitter(PIXELS), roll(PIXELS), scale(RANGE), rotate(RANGE) in degrees,
+    /// crop(RANGE) of a part of the side, noise(RANGE) and uniform(RANGE), blur(RANGE) in pixels, flip or
+    /// flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or
+    /// fill(RED,GREEN,BLUE), the colour outside; for clips also tjitter(FRAMES), tcrop(RANGE) and
+    /// speed(RANGE).
     ///
     /// A RANGE is a number, low..high, a list (0.9,1,1.1), or goes over the run as in crop(0.5->0.05) or
     /// blur(1..3->0..1).
@@ -78,13 +79,14 @@ pub struct RenderArgs {
     /// The optimiser
     #[arg(long, value_parser = OPTIMIZERS)]
     optimizer: Option<String>,
-    /// Learning rate [default: the recipe's; for another optimizer .05 for adam, adamw and nadam, .01 for sgd, 1.5/255
-    /// for normalized, 1 for lbfgs, and for accumulated-squares 2.7e6, which is meant for pixels in 0–255]
+    /// Learning rate [default: the recipe's; for another optimizer .05 for adam, adamw and nadam, .01 for
+    /// sgd, 1.5/255 for normalized, 1 for lbfgs, and for accumulated-squares 2.7e6, which is meant for pixels
+    /// in 0–255]
     #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
     learning_rate: Option<f32>,
-    /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO), inverse-time(K),
-    /// or steps(FACTOR@FRACTION,…), each factor from that fraction of the steps on; the last step has TO, or 1/(1+K), of
-    /// the rate
+    /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO),
+    /// inverse-time(K), or steps(FACTOR@FRACTION,…), each factor from that fraction of the steps on; the last
+    /// step has TO, or 1/(1+K), of the rate
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
     /// Momentum of sgd and accumulated-squares, from 0 to less than 1
@@ -105,9 +107,9 @@ pub struct RenderArgs {
 /// How gradients pass through the network.
 #[derive(clap::Args)]
 pub struct RuleArgs {
-    /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass); leaky or
-    /// leaky(SLOPE) (a share passes silent ones, .1 by default); guided or deconv (both meant for the gradient of an image,
-    /// as of oneiro run; an optimisation from noise finds little with them)
+    /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass);
+    /// leaky or leaky(SLOPE) (a share passes silent ones, .1 by default); guided or deconv (both meant for
+    /// the gradient of an image, as of oneiro run; an optimisation from noise finds little with them)
     #[arg(long, value_name = "RULE")]
     pub relu_rule: Option<ReluGradient>,
     /// How gradients pass max-pooling: to the maximum, or to all of its window as an L2 pool would (smoothed)

@@ -1,4 +1,5 @@
-//! `oneiro statistics`: the colours and frequencies of a folder of images, for parametrizations to start from.
+//! `oneiro statistics`: the colours and frequencies of a folder of images, for parametrizations to start
+//! from.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,8 +12,8 @@ use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results};
 
-/// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and small
-/// enough to be told from noise by a thousand images.
+/// Side of the images whose spectrum is taken where none is given: enough for the fall with frequency, and
+/// small enough to be told from noise by a thousand images.
 const DEFAULT_SIDE: u16 = 128;
 
 /// Measure the colours and the spectrum of a folder of images
@@ -46,7 +47,8 @@ pub struct Args {
     /// Where the statistics go
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
-    /// Where a picture of the spectrum goes: logarithms of the magnitudes of each channel, the constant in the middle
+    /// Where a picture of the spectrum goes: logarithms of the magnitudes of each channel, the constant in
+    /// the middle
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Print JSON

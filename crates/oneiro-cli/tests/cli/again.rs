@@ -20,7 +20,8 @@ fn place() -> Place {
     place
 }
 
-/// What is made, with everything that changes bytes: flags of the model, settings, several units, films, robustness.
+/// What is made, with everything that changes bytes: flags of the model, settings, several units, films,
+/// robustness.
 const MADE: &[(&str, &[&str])] = &[
     (
         "unit.png",

@@ -1,4 +1,5 @@
-//! Pictures of any number of bands: a network that looks for a stripe in band 7 and the contrary in band 2 of 8.
+//! Pictures of any number of bands: a network that looks for a stripe in band 7 and the contrary in band 2 of
+//! 8.
 
 use oneiro_media::Image;
 
@@ -11,8 +12,8 @@ const BANDS: usize = 8;
 const SIDE: usize = 24;
 const PLANE: usize = SIDE * SIDE;
 
-/// Channel 0 of `stripe`: a bright column between dark ones in band 7, the contrary in band 2. Channel 1: band 4. `output`
-/// has their means.
+/// Channel 0 of `stripe`: a bright column between dark ones in band 7, the contrary in band 2. Channel 1:
+/// band 4. `output` has their means.
 fn network() -> Vec<u8> {
     let mut weights = vec![0.0; 2 * BANDS * 9];
     for (x, value) in [-0.5, 1.0, -0.5].into_iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What exporters write: weights beside the model, channels last, integers, metadata, inputs that are no pictures.
+//! What exporters write: weights beside the model, channels last, integers, metadata, inputs that are no
+//! pictures.
 
 use crate::onnx::{FLOAT, Network, ints, message, node, number, tensor, text, value, weights};
 use crate::place::{Place, Report, check};
@@ -304,7 +305,8 @@ fn an_input_that_is_no_picture_is_fed_with_zeros() {
 
 #[test]
 fn a_layer_answers_to_the_module_whose_weights_it_reads() {
-    // PyTorch's newer exporter folds a normalisation into the convolution before it and keeps the former's name.
+    // PyTorch's newer exporter folds a normalisation into the convolution before it and keeps the former's
+    // name.
     let graph = [
         node("Conv", "node_bn", &["x", "layer1.conv.weight"], "bn", &[ints("kernel_shape", &[1, 1])]),
         node("Relu", "node_relu", &["bn"], "relu", &[]),

@@ -25,8 +25,9 @@ fn value_and_gradient(
     (f64::from(tensors["value"].1[0]), gradient)
 }
 
-/// Asserts that the derivative along a direction is the gradient's, but for the rounding of values to float32. Without
-/// a direction it is that of the gradient, in which the value changes the most and kinks of ReLUs matter the least.
+/// Asserts that the derivative along a direction is the gradient's, but for the rounding of values to
+/// float32. Without a direction it is that of the gradient, in which the value changes the most and kinks of
+/// ReLUs matter the least.
 #[track_caller]
 fn agrees(
     place: &Place,

@@ -31,8 +31,9 @@ pub const CLASSES: usize = 4;
 const FLAT: usize = CLASSES * 11 * 9;
 
 impl Network {
-    /// The file: input `x` of free size, `/left/conv/Conv` (3x3), the operator `/middle/Op`, `/right/conv/Conv`
-    /// (3x3, stride 2, no padding), the mean over positions or a dense layer, and one number a class as `output`.
+    /// The file: input `x` of free size, `/left/conv/Conv` (3x3), the operator `/middle/Op`,
+    /// `/right/conv/Conv` (3x3, stride 2, no padding), the mean over positions or a dense layer, and one
+    /// number a class as `output`.
     pub fn bytes(&self) -> Vec<u8> {
         let mut left = weights(LEFT * self.channels * 9, 1);
         if self.poisoned {

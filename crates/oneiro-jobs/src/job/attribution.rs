@@ -35,8 +35,8 @@ pub struct AttributionJob {
 pub struct ImageRequest {
     /// The image's file.
     pub file: String,
-    /// What the objective is called, or a unit if there is none. Without both it is the class that the network
-    /// sees.
+    /// What the objective is called, or a unit if there is none. Without both it is the class that the
+    /// network sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// An expression.

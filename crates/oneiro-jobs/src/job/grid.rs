@@ -1,5 +1,6 @@
-//! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of the channels that
-//! speak at some. Both are made from a [`GridSettings`] that the picture carries, so that they can be made again.
+//! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of
+//! the channels that speak at some. Both are made from a [`GridSettings`] that the picture carries, so that
+//! they can be made again.
 
 use oneiro::objective::Objective;
 use oneiro::spatial_activations::SpatialActivations;
@@ -251,8 +252,8 @@ impl GridSettings {
     }
 }
 
-/// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction without negative
-/// parts is far from everything before a ReLU, so that its cosine would say nothing.
+/// The name of a layer's ReLU, where nothing but that reads the layer; else the layer's own. A direction
+/// without negative parts is far from everything before a ReLU, so that its cosine would say nothing.
 fn rectified(model: &LoadedModel, layer: &str) -> Result<String> {
     let behind = model.relu_behind(model.model.resolve(layer)?);
     Ok(behind.map_or_else(|| layer.to_owned(), |value| model.model.graph.name(value).to_owned()))

@@ -225,8 +225,8 @@ fn gray(image: &Image) -> Vec<f32> {
     planes.map(|((r, g), b)| LUMA[0] * r + LUMA[1] * g + LUMA[2] * b).collect()
 }
 
-/// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white (the
-/// largest of all), the constant in the middle of each.
+/// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white
+/// (the largest of all), the constant in the middle of each.
 fn picture(statistics: &Statistics) -> Result<Image> {
     let [height, width] = statistics.size();
     let half = width / 2 + 1;

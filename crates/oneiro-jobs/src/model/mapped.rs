@@ -1,8 +1,8 @@
 //! Model files mapped into memory: their weights come in when a plan packs them, and go again once it has.
 //!
-//! The one place of this crate with `unsafe`. A mapped file has to stay as it is while it is used, which nobody can
-//! promise for a file system; what reads it treats the content as bytes that may be anything, and a file that is cut off
-//! meanwhile ends the process, as it would end one that runs from it.
+//! The one place of this crate with `unsafe`. A mapped file has to stay as it is while it is used, which
+//! nobody can promise for a file system; what reads it treats the content as bytes that may be anything, and
+//! a file that is cut off meanwhile ends the process, as it would end one that runs from it.
 
 use std::fs::File;
 use std::io;
@@ -60,14 +60,16 @@ impl Mapped {
         Bytes::from_owner(self.clone())
     }
 
-    /// Gives the memory of a part of the content back, if it is one of this file; it comes in again when it is read.
+    /// Gives the memory of a part of the content back, if it is one of this file; it comes in again when it
+    /// is read.
     pub fn give_back(&self, part: &[u8]) {
         let Content::Map(map) = &*self.0 else { return };
         let (start, at) = (map.as_ptr() as usize, part.as_ptr() as usize);
         let inside = at >= start && at + part.len() <= start + map.len();
         #[cfg(unix)]
         if inside {
-            // SAFETY: the map is a private one of a file that nobody writes through it, so its pages can be read again.
+            // SAFETY: the map is a private one of a file that nobody writes through it, so its pages can be
+            // read again.
             let _ = unsafe {
                 map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len())
             };

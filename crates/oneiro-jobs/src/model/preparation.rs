@@ -1,4 +1,5 @@
-//! How a network's inputs are prepared: what the model card, the request or the model file say, else the usual.
+//! How a network's inputs are prepared: what the model card, the request or the model file say, else the
+//! usual.
 
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;

@@ -9,7 +9,8 @@ use super::error::ModelError;
 /// Axes of pictures and of clips.
 const PICTURE_RANKS: [usize; 2] = [4, 5];
 
-/// An error if the network cannot be fed with pictures: no input takes some, or has as many axes as pictures have.
+/// An error if the network cannot be fed with pictures: no input takes some, or has as many axes as pictures
+/// have.
 ///
 /// # Errors
 /// [`ModelError::NoPictures`].

@@ -6,8 +6,8 @@ use super::TICKS_PER_SECOND;
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
-/// An animated PNG on its way into a file. Its number of frames is known beforehand, and its still image is the first of
-/// them, as that is all there is when the file begins.
+/// An animated PNG on its way into a file. Its number of frames is known beforehand, and its still image is
+/// the first of them, as that is all there is when the file begins.
 #[allow(missing_debug_implementations)]
 pub struct ApngWriter<W: Write> {
     writer: png::Writer<W>,
@@ -35,7 +35,8 @@ impl<W: Write> ApngWriter<W> {
     ///
     /// # Errors
     ///
-    /// [`MediaError::Shape`] if it is not of the film's size, there are enough frames already, or writing fails.
+    /// [`MediaError::Shape`] if it is not of the film's size, there are enough frames already, or writing
+    /// fails.
     pub fn push(&mut self, frame: &Image, ticks: u16) -> Result<()> {
         let size = self.size;
         if (frame.width, frame.height) != size {

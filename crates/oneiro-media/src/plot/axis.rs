@@ -45,7 +45,8 @@ impl Axis {
     }
 
     /// Around the data. Without any it spans 0 to 1, or 1 to 10 if logarithmic; around a single value some
-    /// space is left. If `keep_sign`, an axis of values of one sign does not cross zero for its padding's sake.
+    /// space is left. If `keep_sign`, an axis of values of one sign does not cross zero for its padding's
+    /// sake.
     pub(super) fn around(log: bool, keep_sign: bool, values: impl Iterator<Item = f64>) -> Axis {
         let empty = Axis { log, from: 0.0, to: 1.0 };
         let known = values.filter_map(|value| empty.scale(value));
@@ -88,7 +89,8 @@ impl Axis {
         Some(part.clamp(-FAR_OUT, FAR_OUT))
     }
 
-    /// As [`Axis::place`], with what a logarithmic axis cannot show at its beginning: for feet of bars and bands.
+    /// As [`Axis::place`], with what a logarithmic axis cannot show at its beginning: for feet of bars and
+    /// bands.
     pub(super) fn place_or_foot(&self, value: f64) -> Option<f64> {
         if self.log && value <= 0.0 { Some(0.0) } else { self.place(value) }
     }

@@ -1,6 +1,7 @@
 //! Shapes with soft edges: how much of each pixel a shape covers is found first, and its colour laid on once.
 //!
-//! Coordinates are those of pixel centres: 3.0 is the middle of the fourth pixel, which reaches from 2.5 to 3.5.
+//! Coordinates are those of pixel centres: 3.0 is the middle of the fourth pixel, which reaches from 2.5 to
+//! 3.5.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -197,8 +198,8 @@ impl Marker {
         }
     }
 
-    /// Whether a place relative to the centre is inside the shape, made larger by `space`. Shapes are sized to
-    /// look equally heavy.
+    /// Whether a place relative to the centre is inside the shape, made larger by `space`. Shapes are sized
+    /// to look equally heavy.
     fn holds(self, x: f64, y: f64, space: f64) -> bool {
         let radius = MARKER_RADIUS + space;
         let stroke = |a: f64, b: f64| a.abs() <= MARKER_STROKE + space && b.abs() <= radius;

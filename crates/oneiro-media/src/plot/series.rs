@@ -47,7 +47,8 @@ impl Series {
         Series { name: name.into(), kind, points, spread: Spread::None, color: None }
     }
 
-    /// Points joined by a line in the order given, with a marker on each (on some of them, if they are dense).
+    /// Points joined by a line in the order given, with a marker on each (on some of them, if they are
+    /// dense).
     pub fn line(name: impl Into<String>, points: &[(f64, f64)]) -> Series {
         Series::new(name, Kind::Line, points.to_vec())
     }

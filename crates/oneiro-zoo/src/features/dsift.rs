@@ -1,5 +1,5 @@
-//! Dense SIFT (Lowe 2004) on a regular grid without rotation, as VLFeat's `vl_dsift` computes it with flat windows on the
-//! luminance.
+//! Dense SIFT (Lowe 2004) on a regular grid without rotation, as VLFeat's `vl_dsift` computes it with flat
+//! windows on the luminance.
 
 use oneiro_net::Graph;
 
@@ -16,8 +16,8 @@ pub const BIN: usize = 8;
 pub const WINDOW: f64 = 1.5;
 /// What no normalised bin exceeds before the second normalisation.
 pub const CLAMP: f32 = 0.2;
-/// Added to the squared norm of a descriptor before the root (κ of Mahendran & Vedaldi's networks). A patch without
-/// gradients then has the descriptor 0, and a finite slope.
+/// Added to the squared norm of a descriptor before the root (κ of Mahendran & Vedaldi's networks). A patch
+/// without gradients then has the descriptor 0, and a finite slope.
 pub const NORM_EPSILON: f32 = 1e-6;
 /// Channels of the output: orientation fastest, then the bin along x, then along y.
 pub const CHANNELS: usize = ORIENTATIONS * SIDE * SIDE;
@@ -37,7 +37,8 @@ pub fn window(i: usize) -> f64 {
 /// None unless `name` is that of another layer.
 pub fn graph(name: &str) -> oneiro_net::Result<Graph> {
     let (mut net, luminance) = Net::on_luminance()?;
-    // One-sided differences at the border are central ones of the image continued in straight lines, 2·edge − reflection.
+    // One-sided differences at the border are central ones of the image continued in straight lines, 2·edge −
+    // reflection.
     let edge = net.pad("luminance.edge", luminance, 1, "edge")?;
     let reflected = net.pad("luminance.reflected", luminance, 1, "reflect")?;
     let twice = net.with("Mul", "luminance.edge.twice", edge, 2.0)?;

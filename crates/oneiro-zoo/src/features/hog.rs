@@ -1,5 +1,5 @@
-//! Histograms of oriented gradients (Dalal & Triggs 2005) in the variant of Felzenszwalb et al. 2010 (UoCTTI), as VLFeat's
-//! `vl_hog` computes them on the luminance in 0–1.
+//! Histograms of oriented gradients (Dalal & Triggs 2005) in the variant of Felzenszwalb et al. 2010
+//! (UoCTTI), as VLFeat's `vl_hog` computes them on the luminance in 0–1.
 
 use oneiro_net::Graph;
 
@@ -15,7 +15,8 @@ pub const CELL: usize = 8;
 pub const CLAMP: f32 = 0.2;
 /// Added to the energy of a block before the root, in squared units of the luminance (`vl_hog`).
 pub const BLOCK_EPSILON: f32 = 1e-4;
-/// Channels of the output: directed and undirected orientations, then a texture term for each of the four blocks.
+/// Channels of the output: directed and undirected orientations, then a texture term for each of the four
+/// blocks.
 pub const CHANNELS: usize = 3 * ORIENTATIONS + BLOCKS;
 
 const DIRECTIONS: usize = 2 * ORIENTATIONS;
@@ -24,7 +25,8 @@ const BINS: usize = 3 * ORIENTATIONS;
 /// Blocks of 2×2 cells that a cell is in.
 const BLOCKS: usize = 4;
 
-/// The weight of directed orientation `direction` in bin `bin`: the directed ones, then the sums of opposite ones.
+/// The weight of directed orientation `direction` in bin `bin`: the directed ones, then the sums of opposite
+/// ones.
 fn bin(bin: usize, direction: usize) -> f32 {
     if bin < DIRECTIONS {
         identity(bin, direction)
@@ -42,7 +44,8 @@ pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
     let gradient = net.gradient("gradient", luminance, 1.0)?;
     let orientation = oriented(&mut net, gradient, DIRECTIONS, assignment)?;
 
-    // Cell b takes the pixels 8b − 4 to 8b + 11, and the gradient begins at pixel 1. The last cell is at least half inside.
+    // Cell b takes the pixels 8b − 4 to 8b + 11, and the gradient begins at pixel 1. The last cell is at
+    // least half inside.
     let sweep = Sweep { stride: CELL, pads: [CELL / 2 + 1, CELL + 1], groups: DIRECTIONS };
     let centre = CELL as f32 - 0.5;
     let weight = |i: usize| triangle((i as f32 - centre) / CELL as f32);
@@ -51,7 +54,8 @@ pub fn graph(name: &str, assignment: Assignment) -> oneiro_net::Result<Graph> {
             weight(row) * weight(column)
         })?;
 
-    // The norms of the blocks, one more than cells along each axis; those over the border repeat the cells there.
+    // The norms of the blocks, one more than cells along each axis; those over the border repeat the cells
+    // there.
     let undirected =
         net.conv("undirected", cells, [ORIENTATIONS, DIRECTIONS, 1, 1], DENSE, |o, i, _, _| {
             bin(DIRECTIONS + o, i)

@@ -1,5 +1,5 @@
-//! What the feature networks are made of: convolutions with weights given as functions, arithmetic with a number, and the
-//! layers before the orientations.
+//! What the feature networks are made of: convolutions with weights given as functions, arithmetic with a
+//! number, and the layers before the orientations.
 
 use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim, Graph, ValueId};
@@ -48,7 +48,8 @@ impl Net {
         Ok((net, luminance))
     }
 
-    /// A convolution with weights `weight(out, in, row, column)` of shape `[out, in per group, rows, columns]`.
+    /// A convolution with weights `weight(out, in, row, column)` of shape `[out, in per group, rows,
+    /// columns]`.
     pub fn conv(
         &mut self,
         name: &str,

@@ -1,13 +1,16 @@
-//! From gradients to one map for every orientation: each pixel's gradient magnitude, in the bins nearest to its direction.
+//! From gradients to one map for every orientation: each pixel's gradient magnitude, in the bins nearest to
+//! its direction.
 //!
 //! K directions at angles 2πk/K; y points down, so they go clockwise from the x axis.
 //!
-//! **Hard**: all of ‖g‖ goes to the direction with the largest projection, as in Mahendran & Vedaldi's networks.
+//! **Hard**: all of ‖g‖ goes to the direction with the largest projection, as in Mahendran & Vedaldi's
+//! networks.
 //!
-//! **Bilinear**: with a = θ·K/2π, the direction in bins, bin k gets ‖g‖·max(0, 1 − |a − k|), around the circle. The
-//! triangle is the second difference of ramps, and ‖g‖ ≥ 0 may go into them, so a layer of rectified linear units and a
-//! linear one compute it from ‖g‖·a and ‖g‖: Σ ±relu(‖g‖·a − j·‖g‖). The angle is exact,
-//! tan(θ/2) = g_y / (‖g‖ + g_x), with a finite slope everywhere, which the arc cosine of a projection does not have.
+//! **Bilinear**: with a = θ·K/2π, the direction in bins, bin k gets ‖g‖·max(0, 1 − |a − k|), around the
+//! circle. The triangle is the second difference of ramps, and ‖g‖ ≥ 0 may go into them, so a layer of
+//! rectified linear units and a linear one compute it from ‖g‖·a and ‖g‖: Σ ±relu(‖g‖·a − j·‖g‖). The angle
+//! is exact, tan(θ/2) = g_y / (‖g‖ + g_x), with a finite slope everywhere, which the arc cosine of a
+//! projection does not have.
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -25,12 +28,13 @@ pub enum Assignment {
     Bilinear,
 }
 
-/// ε in √(‖g‖² + ε), which stands for ‖g‖ where it is a divisor, and in the magnitude ‖g‖²/√(‖g‖² + ε), which has the slope
-/// 0 where g is 0, while the exact one has none. One step of an 8-bit image, 1/255, comes out too small by 3·10⁻⁶ of itself.
+/// ε in √(‖g‖² + ε), which stands for ‖g‖ where it is a divisor, and in the magnitude ‖g‖²/√(‖g‖² + ε), which
+/// has the slope 0 where g is 0, while the exact one has none. One step of an 8-bit image, 1/255, comes out
+/// too small by 3·10⁻⁶ of itself.
 pub const MAGNITUDE_EPSILON: f32 = 1e-10;
 
-/// `gradient` [N, 2, H, W] → [N, `directions`, H, W], called `orientation`: ‖g‖ times the share of each direction. The
-/// number of directions is even.
+/// `gradient` [N, 2, H, W] → [N, `directions`, H, W], called `orientation`: ‖g‖ times the share of each
+/// direction. The number of directions is even.
 pub(super) fn oriented(
     net: &mut Net,
     gradient: ValueId,

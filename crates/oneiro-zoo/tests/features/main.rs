@@ -1,4 +1,5 @@
-//! The feature networks against plain loops in f64, against VLFeat's own numbers, and their gradients against differences.
+//! The feature networks against plain loops in f64, against VLFeat's own numbers, and their gradients against
+//! differences.
 
 #![allow(clippy::unwrap_used)]
 
@@ -96,8 +97,8 @@ fn features_are_those_of_vlfeat() {
         let error = error(&found, &floats(feature.name()));
         assert!(error < allowed, "{feature:?}: {error:.1e}");
     }
-    // `vl_dsift` approximates the arc tangent to about 0.01; with the same approximation the loops agree, and the network
-    // agrees with the loops that take the exact one.
+    // `vl_dsift` approximates the arc tangent to about 0.01; with the same approximation the loops agree, and
+    // the network agrees with the loops that take the exact one.
     let found = Network::new(Feature::Dsift, image.height, image.width).features(&image);
     let theirs = floats("dsift");
     let (_, approximate) = reference::dsift(&image, Arc2::Fast);

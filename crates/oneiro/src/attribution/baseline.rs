@@ -10,7 +10,8 @@ use crate::preprocess::Preprocess;
 use crate::rng::Stream;
 use crate::transform::blur::Blur;
 
-/// Standard deviation of the blur as a share of the shorter side: 10 pixels of 224 (Fong & Vedaldi 2017, section 4.1).
+/// Standard deviation of the blur as a share of the shorter side: 10 pixels of 224 (Fong & Vedaldi 2017,
+/// section 4.1).
 const BLUR: f64 = 10.0 / 224.0;
 /// The stream of random numbers of the noise baseline; samples of smoothgrad have those from 0.
 const NOISE_STREAM: u64 = u64::MAX;

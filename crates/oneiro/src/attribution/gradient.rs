@@ -1,8 +1,9 @@
 //! The gradient on the image: which values, changed a little, change the objective most.
 //!
-//! Simonyan, Vedaldi & Zisserman, "Deep inside convolutional networks" (2013), section 3: the map is the largest size of
-//! ∂f/∂x over the colours. Under the rules of guided backpropagation (Springenberg et al. 2015) and of deconvnets
-//! (Zeiler & Fergus 2014) it is no derivative of anything, and depends little on the objective (Adebayo et al. 2018).
+//! Simonyan, Vedaldi & Zisserman, "Deep inside convolutional networks" (2013), section 3: the map is the
+//! largest size of ∂f/∂x over the colours. Under the rules of guided backpropagation (Springenberg et al.
+//! 2015) and of deconvnets (Zeiler & Fergus 2014) it is no derivative of anything, and depends little on the
+//! objective (Adebayo et al. 2018).
 
 use oneiro_net::ReluRule;
 

@@ -1,8 +1,10 @@
-//! Integrated gradients: each value's share in the objective's rise from a baseline to the image, along a straight line.
+//! Integrated gradients: each value's share in the objective's rise from a baseline to the image, along a
+//! straight line.
 //!
-//! Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks" (ICML 2017), equation 1:
-//! (x − b) ∫₀¹ ∂f(b + α(x − b))/∂x dα. The integral is the mean over the midpoints α = (k + ½)/n, whose error falls with
-//! the square of n where the gradient is smooth. The attributions add up to f(x) − f(b); the gap that is left is reported.
+//! Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks" (ICML 2017), equation 1: (x − b) ∫₀¹
+//! ∂f(b + α(x − b))/∂x dα. The integral is the mean over the midpoints α = (k + ½)/n, whose error falls with
+//! the square of n where the gradient is smooth. The attributions add up to f(x) − f(b); the gap that is left
+//! is reported.
 
 use oneiro_net::ReluRule;
 

@@ -1,9 +1,9 @@
 //! Occlusion: how far the objective falls when a window of the image is covered.
 //!
-//! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window moves over
-//! the image in steps of a stride, the last one in a row or column cut off by the border; a pixel's number is the mean of
-//! f(x) − f(x covered) over the windows that cover it. It asks the network itself, without any gradient; what it says is
-//! about windows of that size.
+//! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window
+//! moves over the image in steps of a stride, the last one in a row or column cut off by the border; a
+//! pixel's number is the mean of f(x) − f(x covered) over the windows that cover it. It asks the network
+//! itself, without any gradient; what it says is about windows of that size.
 
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::Result;
@@ -48,7 +48,8 @@ pub fn occlusion(
             windows[pixels].iter_mut().for_each(|n| *n += 1);
         });
     }
-    // With a stride beyond the window, pixels between windows are never covered, and nothing is known of them.
+    // With a stride beyond the window, pixels between windows are never covered, and nothing is known of
+    // them.
     let map: Vec<f32> = falls.iter().zip(&windows).map(|(f, &n)| (f / f64::from(n.max(1))) as f32).collect();
     Attribution::new(Method::Occlusion, size, map.clone(), map, value)
 }

@@ -1,8 +1,8 @@
 //! Gradients under noise, which averages out what changes from one pixel's breadth to the next.
 //!
-//! With gᵢ the gradient at x + σε, ε normal and σ a share of max x − min x: the mean of gᵢ (Smilkov et al., "SmoothGrad",
-//! 2017), the mean of gᵢ² (Hooker et al., "A benchmark for interpretability methods", 2019, section 4.2), the variance of
-//! gᵢ (Adebayo et al., "Sanity checks for saliency maps", 2018, section 2).
+//! With gᵢ the gradient at x + σε, ε normal and σ a share of max x − min x: the mean of gᵢ (Smilkov et al.,
+//! "SmoothGrad", 2017), the mean of gᵢ² (Hooker et al., "A benchmark for interpretability methods", 2019,
+//! section 4.2), the variance of gᵢ (Adebayo et al., "Sanity checks for saliency maps", 2018, section 2).
 
 use oneiro_net::ReluRule;
 

@@ -10,7 +10,8 @@ const SCALE_SHARE: f64 = 0.99;
 /// What a map is like as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
-    /// Sum of what speaks for the objective, over the sum of all sizes; 1 for a map without signs, 0 for an empty one.
+    /// Sum of what speaks for the objective, over the sum of all sizes; 1 for a map without signs, 0 for an
+    /// empty one.
     pub positive_share: f64,
     /// The centre of what speaks for it, (y, x) from 0 at the top left to 1; the middle for an empty map.
     pub centroid: [f64; 2],

@@ -151,8 +151,8 @@ impl<'m> AttributionTarget<'m> {
         Ok(())
     }
 
-    /// The place of a session for a batch, compiled at its first use. A network that takes single images only,
-    /// as it was exported so, is fed one at a time.
+    /// The place of a session for a batch, compiled at its first use. A network that takes single images
+    /// only, as it was exported so, is fed one at a time.
     fn compile(&mut self, gradients: bool, batch: usize) -> Result<usize> {
         let known =
             |s: &Self, batch| s.compiled.iter().position(|c| c.gradients == gradients && c.batch == batch);

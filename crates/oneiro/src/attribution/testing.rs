@@ -131,8 +131,8 @@ pub(super) fn rectified() -> Model {
     b.head(x, 4)
 }
 
-/// Σc αc Ac at relu2 of [`rectified`] for class 1 and its size, by loops: as only means over positions follow, αc is the
-/// class's weight over the number of positions.
+/// Σc αc Ac at relu2 of [`rectified`] for class 1 and its size, by loops: as only means over positions
+/// follow, αc is the class's weight over the number of positions.
 pub(super) fn rectified_reference() -> (Vec<f32>, [usize; 2]) {
     let model = rectified();
     let input: Vec<f32> = image().iter().map(|x| (x - 0.5) / STD).collect();

@@ -1,7 +1,8 @@
 //! Cards from what a model file says about itself.
 //!
-//! Read are, in this order: the key `oneiro.card`, whose value is a model card; the keys that ultralytics writes; ONNX's own
-//! keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX, `docs/MetadataProps.md`).
+//! Read are, in this order: the key `oneiro.card`, whose value is a model card; the keys that ultralytics
+//! writes; ONNX's own keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
+//! `docs/MetadataProps.md`).
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub struct Found {
     pub source: &'static str,
 }
 
-/// The card that a file's metadata amount to, for inputs of these names; `None` if they say nothing of images.
+/// The card that a file's metadata amount to, for inputs of these names; `None` if they say nothing of
+/// images.
 pub fn read(metadata: &BTreeMap<String, String>, inputs: &[String]) -> Result<Option<Found>, CardError> {
     if let Some(text) = metadata.get(CARD_KEY) {
         return Ok(Some(Found { card: Card::parse(text)?, labels: vec![], source: CARD_KEY }));

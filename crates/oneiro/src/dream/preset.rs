@@ -42,7 +42,8 @@ pub enum DreamDisplay {
 pub struct DreamPreset {
     /// Its name.
     pub name: String,
-    /// Height and width of the result. An image is scaled to fit into it, its aspect kept; absent, it keeps its size.
+    /// Height and width of the result. An image is scaled to fit into it, its aspect kept; absent, it keeps
+    /// its size.
     pub size: Option<[usize; 2]>,
     /// Sizes that are dreamt on, from small to large.
     pub octaves: usize,
@@ -76,7 +77,8 @@ pub struct DreamPreset {
 pub const DEFAULT_NOISE_SIZE: usize = 512;
 /// Tile of the TensorFlow notebook and of Conveiro (`calc_grad_tiled`).
 const TILE: usize = 512;
-/// Shared by neighbouring tiles: enough that zero padding inside a network is not seen, an eighth of [`TILE`].
+/// Shared by neighbouring tiles: enough that zero padding inside a network is not seen, an eighth of
+/// [`TILE`].
 const OVERLAP: usize = TILE / 8;
 /// Ratio of octaves, in all three sources.
 const OCTAVE_SCALE: f64 = 1.4;
@@ -97,7 +99,8 @@ const MAX_LEVELS: usize = 12;
 pub const MAX_SIDE: usize = 16384;
 
 impl DreamPreset {
-    /// DeepDream (Mordvintsev, Olah & Tyka 2015, notebook `dream.ipynb`): 4 octaves, steps of 1.5 mean magnitudes.
+    /// DeepDream (Mordvintsev, Olah & Tyka 2015, notebook `dream.ipynb`): 4 octaves, steps of 1.5 mean
+    /// magnitudes.
     pub fn deepdream() -> Self {
         Self {
             name: "deepdream".into(),
@@ -118,7 +121,8 @@ impl DreamPreset {
         }
     }
 
-    /// Conveiro's `render_multiscale` (Showmax, github.com/Showmax/conveiro): the dream is enlarged from octave to octave.
+    /// Conveiro's `render_multiscale` (Showmax, github.com/Showmax/conveiro): the dream is enlarged from
+    /// octave to octave.
     pub fn conveiro_multiscale() -> Self {
         Self {
             name: "conveiro-multiscale".into(),

@@ -1,7 +1,7 @@
 //! The Laplacian pyramid of a gradient (Burt & Adelson 1983), and its levels made equally strong.
 //!
-//! [`split`] takes planes apart, [`merge`] puts them together again; [`normalize`] is both with each level divided by
-//! its root mean square in between. Borders are mirrored, so that a level has no frame around it.
+//! [`split`] takes planes apart, [`merge`] puts them together again; [`normalize`] is both with each level
+//! divided by its root mean square in between. Borders are mirrored, so that a level has no frame around it.
 
 use rayon::prelude::*;
 
@@ -95,7 +95,8 @@ fn reduce(fine: &Level) -> Level {
     Level { size, data }
 }
 
-/// The one, two or three coarse pixels that make a fine one: the binomial filter between inserted zeros, times two.
+/// The one, two or three coarse pixels that make a fine one: the binomial filter between inserted zeros,
+/// times two.
 fn sources(at: usize, fine: usize) -> [(usize, f32); 3] {
     let place = |at: isize| mirrored(at, fine) / 2;
     let at = at as isize;

@@ -1,10 +1,11 @@
 //! Tiles: how a picture of any size is seen through a network of one size.
 //!
-//! The picture is a torus that is rolled before each step. An axis that fits into a tile is one tile of just its
-//! length, as if there were no tiles. A longer one has several tiles that overlap: a quarter of the overlap at each end
-//! of a tile is left out, because a network pads with zeros there, and over the half between neighbours are blended, so
-//! that no border is seen. The weights of a pixel over all tiles sum to 1. Where the network takes one size only and the
-//! axis is shorter, the tile shows the torus repeated, and only the middle counts.
+//! The picture is a torus that is rolled before each step. An axis that fits into a tile is one tile of just
+//! its length, as if there were no tiles. A longer one has several tiles that overlap: a quarter of the
+//! overlap at each end of a tile is left out, because a network pads with zeros there, and over the half
+//! between neighbours are blended, so that no border is seen. The weights of a pixel over all tiles sum to 1.
+//! Where the network takes one size only and the axis is shorter, the tile shows the torus repeated, and only
+//! the middle counts.
 
 use rayon::prelude::*;
 
@@ -128,7 +129,8 @@ impl Tile<'_> {
         });
     }
 
-    /// Adds what the tile's pixels count of its values to the picture: the adjoint of [`Tile::read`] with weights.
+    /// Adds what the tile's pixels count of its values to the picture: the adjoint of [`Tile::read`] with
+    /// weights.
     pub fn add(&self, values: &[f32], factor: f32, picture: &mut [f32]) {
         let ([h, w], [th, tw]) = (self.size, [self.rows.len(), self.columns.len()]);
         picture.par_chunks_mut(h * w).zip(values.par_chunks(th * tw)).for_each(|(plane, values)| {

@@ -24,8 +24,8 @@ pub struct Begun {
     pub axes: Option<String>,
 }
 
-/// The graph that begins at a value. `card`: what is said of the value as an input, which counts where nothing
-/// else tells its axes.
+/// The graph that begins at a value. `card`: what is said of the value as an input, which counts where
+/// nothing else tells its axes.
 ///
 /// # Errors
 /// If the network cannot begin there, or nothing tells the value's axes.

@@ -25,8 +25,8 @@ pub fn resolve_layer(graph: &Graph, card: &Card, name: &str) -> Result<ValueId> 
     Names::new(graph, &short).resolve(name).map_err(unknown)
 }
 
-/// Short names of the card, modules and nodes of the graph, nearest first by their Levenshtein distance, ignoring
-/// case.
+/// Short names of the card, modules and nodes of the graph, nearest first by their Levenshtein distance,
+/// ignoring case.
 fn nearest(graph: &Graph, card: &Card, name: &str) -> Vec<String> {
     let name = name.to_lowercase();
     let mut found: BTreeSet<&str> = card.layers.keys().map(String::as_str).collect();

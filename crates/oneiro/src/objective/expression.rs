@@ -6,8 +6,9 @@
 //! factor  = "-" factor | number | "(" sum ")" | name "(" argument ("," argument)* ")"
 //! ```
 //!
-//! An argument is a number, a name, a list `[1,2,3]`, or `key=value`. A name stands as it is unless it holds a comma, a
-//! parenthesis, a quote or outer spaces; then it stands in double quotes. `arguments` says what each term takes.
+//! An argument is a number, a name, a list `[1,2,3]`, or `key=value`. A name stands as it is unless it holds
+//! a comma, a parenthesis, a quote or outer spaces; then it stands in double quotes. `arguments` says what
+//! each term takes.
 
 use std::str::FromStr;
 
@@ -43,8 +44,8 @@ impl FromStr for Objective {
 }
 
 impl Objective {
-    /// Reads an expression in which classes may have names, and pictures and vectors have; `sources` knows what they
-    /// mean. What is a number is an index, whatever the names.
+    /// Reads an expression in which classes may have names, and pictures and vectors have; `sources` knows
+    /// what they mean. What is a number is an index, whatever the names.
     ///
     /// # Errors
     /// What cannot be read and where, or what `sources` says.
@@ -183,8 +184,8 @@ impl<'a> Parser<'a> {
         Ok(arguments::build(name, &list, self.sources)?.into())
     }
 
-    /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key before it
-    /// or without.
+    /// A quoted text, a list in brackets, or everything up to a comma or the closing parenthesis; with a key
+    /// before it or without.
     fn argument(&mut self) -> Result<Argument<'a>, Fault> {
         self.peek();
         let rest = self.rest();

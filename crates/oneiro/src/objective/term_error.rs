@@ -4,8 +4,8 @@ use crate::objective::Term;
 
 /// Why a term does not fit the layer or the picture that it reads.
 ///
-/// `layer` is the name that the objective gives, or "the output"; shapes are those of one batch entry, channels
-/// first.
+/// `layer` is the name that the objective gives, or "the output"; shapes are those of one batch entry,
+/// channels first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TermError {

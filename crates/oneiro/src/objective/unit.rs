@@ -1,4 +1,5 @@
-//! The short form in which people name what to visualize: `LAYER:CHANNEL`, `LAYER:CHANNEL@Y,X`, `LAYER`, `class:NAME`.
+//! The short form in which people name what to visualize: `LAYER:CHANNEL`, `LAYER:CHANNEL@Y,X`, `LAYER`,
+//! `class:NAME`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,9 +6,11 @@ use crate::error::{Error, Result};
 use crate::objective_session::ObjectiveSession;
 
 impl ObjectiveSession {
-    /// The data of a captured value and the gradient with respect to it, both of the shape that [`ObjectiveSession::captured`] says, the
-    /// batch first. The caller adds to the gradient; [`ObjectiveSession::backward`] carries it to the inputs, together with what
-    /// [`ObjectiveSession::seed`] adds for objectives. It is zero after [`ObjectiveSession::forward`], so it is added to between the two, each time.
+    /// The data of a captured value and the gradient with respect to it, both of the shape that
+    /// [`ObjectiveSession::captured`] says, the batch first. The caller adds to the gradient;
+    /// [`ObjectiveSession::backward`] carries it to the inputs, together with what [`ObjectiveSession::seed`]
+    /// adds for objectives. It is zero after [`ObjectiveSession::forward`], so it is added to between the
+    /// two, each time.
     ///
     /// Captured values are as the graph has them: where the network has its channels last, so have they.
     ///
@@ -29,7 +31,8 @@ impl ObjectiveSession {
     /// ```
     ///
     /// # Errors
-    /// If no value was captured under this index, the session was made without gradients, or the value depends on no input.
+    /// If no value was captured under this index, the session was made without gradients, or the value
+    /// depends on no input.
     pub fn seed_captured(&mut self, index: usize) -> Result<(&[f32], &mut [f32])> {
         if index >= self.captured {
             return Err(Error::Settings(format!(

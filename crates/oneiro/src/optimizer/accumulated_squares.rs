@@ -8,9 +8,9 @@ pub const ACCUMULATED_DECAY: f32 = 0.9;
 /// Momentum (the same).
 pub const ACCUMULATED_MOMENTUM: f32 = 0.9;
 
-/// AdaGrad that forgets, with momentum and a bound on the rate (Mahendran & Vedaldi, "Visualizing Deep Convolutional
-/// Neural Networks Using Natural Pre-images", IJCV 2016, §4), ascending:
-/// G ← .9G + g², m ← μm + g/(1/lr + √G), x ← x + m.
+/// AdaGrad that forgets, with momentum and a bound on the rate (Mahendran & Vedaldi, "Visualizing Deep
+/// Convolutional Neural Networks Using Natural Pre-images", IJCV 2016, §4), ascending: G ← .9G + g², m ← μm +
+/// g/(1/lr + √G), x ← x + m.
 ///
 /// A first step is at most 1 for each parameter: the rule is made for pixels in 0–255.
 #[derive(Debug, Clone)]

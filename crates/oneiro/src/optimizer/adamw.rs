@@ -5,8 +5,8 @@ use super::{Adam, Moments, Optimizer, check_lengths, for_each};
 /// PyTorch's default for AdamW.
 pub const ADAMW_WEIGHT_DECAY: f32 = 1e-2;
 
-/// AdamW (Loshchilov & Hutter 2019, algorithm 2) in PyTorch's form, ascending: x ← (1 − lr·λ)x, then a step of [`Adam`]
-/// for the gradient alone.
+/// AdamW (Loshchilov & Hutter 2019, algorithm 2) in PyTorch's form, ascending: x ← (1 − lr·λ)x, then a step
+/// of [`Adam`] for the gradient alone.
 #[derive(Debug, Clone)]
 pub struct AdamW {
     adam: Adam,

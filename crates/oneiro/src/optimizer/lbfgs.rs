@@ -3,14 +3,15 @@
 //! Each [`Optimizer::step`] brings value and gradient at the current parameters. They are either
 //!
 //! * a *start*: where a search begins. The direction is computed, and the parameters move to its first trial;
-//! * a *trial* of that search ([`Optimizer::holds`] was true): the same function at the trial. If it rises enough, the
-//!   trial is accepted, else the parameters move to a shorter one.
+//! * a *trial* of that search ([`Optimizer::holds`] was true): the same function at the trial. If it rises
+//!   enough, the trial is accepted, else the parameters move to a shorter one.
 //!
-//! The pair (change of parameters, change of gradient) that an accepted trial adds to the memory is so always of one
-//! function, as multi-batch L-BFGS wants it (Berahas, Nocedal & Takáč 2016). An accepted trial is the next start at once, one
-//! evaluation for an iteration, as long as the function stays; after [`LBFGS_SEARCHES`] acceptances it may change (other
-//! random transforms), and the next evaluation, at the accepted point, is a start of its own. The memory goes on: the
-//! curvature of one draw of the transforms is a good first guess for the next.
+//! The pair (change of parameters, change of gradient) that an accepted trial adds to the memory is so always
+//! of one function, as multi-batch L-BFGS wants it (Berahas, Nocedal & Takáč 2016). An accepted trial is the
+//! next start at once, one evaluation for an iteration, as long as the function stays; after
+//! [`LBFGS_SEARCHES`] acceptances it may change (other random transforms), and the next evaluation, at the
+//! accepted point, is a start of its own. The memory goes on: the curvature of one draw of the transforms is
+//! a good first guess for the next.
 
 use crate::parallel;
 use std::collections::VecDeque;
@@ -19,11 +20,13 @@ use super::{CHUNK, Optimizer, check_lengths, sums};
 
 /// Pairs kept (Nocedal & Wright 2006, §7.2, recommend 3 to 20).
 pub const LBFGS_HISTORY: usize = 10;
-/// Searches along which a function stays where functions change: as many as there are pairs to remember, so that the
-/// curvature that a direction counts on is mostly that of its own function. Measured in `docs/preimages.md`: fewer leave
-/// inversions with jitter far from those without, and with heavier transforms more fit the picture to single draws.
+/// Searches along which a function stays where functions change: as many as there are pairs to remember, so
+/// that the curvature that a direction counts on is mostly that of its own function. Measured in
+/// `docs/preimages.md`: fewer leave inversions with jitter far from those without, and with heavier
+/// transforms more fit the picture to single draws.
 pub const LBFGS_SEARCHES: usize = LBFGS_HISTORY;
-/// c₁, the part of the rise that the gradient promises which a trial has to keep (Nocedal & Wright 2006, §3.1).
+/// c₁, the part of the rise that the gradient promises which a trial has to keep (Nocedal & Wright 2006,
+/// §3.1).
 const SUFFICIENT_RISE: f64 = 1e-4;
 /// The shortest and longest next trial, as a part of the rejected one (Dennis & Schnabel 1996, §6.3.2).
 const SHRINK: [f64; 2] = [0.1, 0.5];
@@ -58,13 +61,13 @@ struct Search {
     along_gradient: bool,
 }
 
-/// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5), ascending, with backtracking by quadratic interpolation
-/// until Armijo's condition holds. A pair without positive curvature is left out of the memory. A value or gradient
-/// that is no number makes a trial a rejected one. Gradients of rules other than the derivative may point to where the
-/// objective falls; such a search ends where it began.
+/// L-BFGS (Nocedal & Wright 2006, algorithms 7.4 and 7.5), ascending, with backtracking by quadratic
+/// interpolation until Armijo's condition holds. A pair without positive curvature is left out of the memory.
+/// A value or gradient that is no number makes a trial a rejected one. Gradients of rules other than the
+/// derivative may point to where the objective falls; such a search ends where it began.
 ///
-/// The learning rate is the length of a search's first trial: in quasi-Newton steps, of which 1 is natural; and while
-/// there is no memory in lengths (L2) of the parameters' change.
+/// The learning rate is the length of a search's first trial: in quasi-Newton steps, of which 1 is natural;
+/// and while there is no memory in lengths (L2) of the parameters' change.
 #[derive(Debug, Clone)]
 pub struct Lbfgs {
     rate: f32,
@@ -85,8 +88,8 @@ pub struct Lbfgs {
 }
 
 impl Lbfgs {
-    /// L-BFGS for `len` parameters that remembers `history` pairs. `fixed_function` promises that all evaluations are
-    /// of the same function, which else may change after every [`LBFGS_SEARCHES`] searches.
+    /// L-BFGS for `len` parameters that remembers `history` pairs. `fixed_function` promises that all
+    /// evaluations are of the same function, which else may change after every [`LBFGS_SEARCHES`] searches.
     pub fn new(len: usize, learning_rate: f32, history: usize, fixed_function: bool) -> Lbfgs {
         Lbfgs {
             rate: learning_rate,
@@ -137,7 +140,8 @@ impl Lbfgs {
         sums::combine(params, &self.origin, factor, &self.direction);
     }
 
-    /// direction ← H·gradient, H the inverse of the curvature that the pairs show (algorithm 7.4, with γ of 7.20).
+    /// direction ← H·gradient, H the inverse of the curvature that the pairs show (algorithm 7.4, with γ of
+    /// 7.20).
     fn two_loops(&mut self) {
         let Some(newest) = self.pairs.back() else { return };
         let scale = newest.curvature / newest.square;
@@ -166,7 +170,8 @@ impl Lbfgs {
         let promised = sums::dot(&self.gradient, &step).max(0.0);
         let moved = sums::dot(&step, &step) > 0.0;
         let usable = moved && value.is_finite() && sums::dot(gradient, gradient).is_finite();
-        // On a plateau, such as that of a silent unit whose gradient a rule redirects, to follow is not worse.
+        // On a plateau, such as that of a silent unit whose gradient a rule redirects, to follow is not
+        // worse.
         let plateau = usable && search.along_gradient && value == search.value;
         if plateau || usable && value >= search.value + SUFFICIENT_RISE * promised {
             if search.along_gradient && search.rejected == 0 && !plateau {
@@ -186,7 +191,8 @@ impl Lbfgs {
         search.rejected += 1;
         // A trial too close to tell from the origin ends the search as the last one does.
         if moved && search.rejected < TRIALS {
-            // The parabola through the value and slope at the origin and the value at the trial has its top here.
+            // The parabola through the value and slope at the origin and the value at the trial has its top
+            // here.
             let top = promised / (2.0 * (search.value + promised - value));
             let shrink = if usable && top.is_finite() { top.clamp(SHRINK[0], SHRINK[1]) } else { SHRINK[0] };
             search.factor *= shrink;
@@ -441,7 +447,8 @@ mod tests {
 
     #[test]
     fn a_caller_may_project_the_parameters_between_steps() {
-        // The top of the hill, (4, 1, 16), lies outside of the box |x| ≤ 2; its best point there is (2, 1, 2).
+        // The top of the hill, (4, 1, 16), lies outside of the box |x| ≤ 2; its best point there is (2, 1,
+        // 2).
         let mut lbfgs = Lbfgs::new(3, 1.0, 4, true);
         let (mut x, mut best) = ([0.0; 3], f64::NEG_INFINITY);
         for _ in 0..80 {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The factor of the learning rate from the first step to the last.
 ///
-/// p is the progress: 0 in the first step, 1 in the last. As text and in serialized form it is what [`fmt::Display`]
-/// prints.
+/// p is the progress: 0 in the first step, 1 in the last. As text and in serialized form it is what
+/// [`fmt::Display`] prints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Schedule {
@@ -23,8 +23,8 @@ pub enum Schedule {
     Exponential(f64),
     /// `inverse-time(k)`: 1/(1 + kp), the Robbins–Monro decay; the last step has 1/(1 + k).
     InverseTime(f64),
-    /// `steps(factor@fraction,…)`: 1, then each factor from this fraction of the steps on. `steps(0.1@0.75)` takes the
-    /// last quarter of the steps at a tenth of the rate.
+    /// `steps(factor@fraction,…)`: 1, then each factor from this fraction of the steps on. `steps(0.1@0.75)`
+    /// takes the last quarter of the steps at a tenth of the rate.
     Steps(Vec<(f64, f64)>),
 }
 

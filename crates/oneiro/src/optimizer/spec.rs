@@ -68,7 +68,8 @@ impl OptimizerKind {
         matches!(self, Self::Adam | Self::AdamW | Self::NAdam)
     }
 
-    /// Whether the step of each number depends on that number's gradients alone, not on those of others or on the value.
+    /// Whether the step of each number depends on that number's gradients alone, not on those of others or on
+    /// the value.
     pub fn is_elementwise(self) -> bool {
         match self {
             Self::Adam | Self::AdamW | Self::NAdam | Self::Sgd | Self::AccumulatedSquares => true,
@@ -159,7 +160,8 @@ pub struct OptimizerSpec {
     /// Momentum of [`Sgd`] (0) and [`AccumulatedSquares`] ([`ACCUMULATED_MOMENTUM`]), from 0 to less than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f32>,
-    /// Share of the parameters that each step of [`Sgd`] takes away whatever the rate (0), from 0 to less than 1.
+    /// Share of the parameters that each step of [`Sgd`] takes away whatever the rate (0), from 0 to less
+    /// than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<f32>,
     /// λ of [`AdamW`] ([`ADAMW_WEIGHT_DECAY`]), which the rate multiplies; 0 or more.
@@ -257,8 +259,8 @@ impl OptimizerSpec {
         self.schedule.validate().map_err(|e| Error::Settings(e.to_string()))
     }
 
-    /// A fresh optimizer for `len` parameters. `fixed_function` promises that nothing about the objective changes
-    /// between steps, as without transforms: [`Lbfgs`] then takes half the evaluations.
+    /// A fresh optimizer for `len` parameters. `fixed_function` promises that nothing about the objective
+    /// changes between steps, as without transforms: [`Lbfgs`] then takes half the evaluations.
     pub fn build(&self, len: usize, fixed_function: bool) -> Box<dyn Optimizer> {
         let rate = self.learning_rate;
         let moments = Moments {

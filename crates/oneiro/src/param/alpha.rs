@@ -10,8 +10,8 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use std::ops::Range;
 
-/// Colour and transparency, one channel more than the colour has: α is the last channel. The parameters are those of the colour, then
-/// those of α.
+/// Colour and transparency, one channel more than the colour has: α is the last channel. The parameters are
+/// those of the colour, then those of α.
 #[derive(Debug)]
 pub struct WithAlpha {
     color: Box<dyn Param>,

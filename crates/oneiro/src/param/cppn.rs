@@ -26,7 +26,8 @@ const LUCID_HIDDEN: usize = 24;
 /// Hidden layers and units of each that a network may have at most: 60 million multiplications a pixel.
 const MAX_LAYERS: usize = 64;
 const MAX_HIDDEN: usize = 1024;
-/// Tasks that pixels are shared out to. Each sums its gradients by itself, so the number is part of the result.
+/// Tasks that pixels are shared out to. Each sums its gradients by itself, so the number is part of the
+/// result.
 const TASKS: usize = 32;
 
 /// Settings of [`Cppn`].

@@ -9,8 +9,8 @@ use crate::rng::Stream;
 use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
-/// Numerator of the limit of Glorot's uniform distribution (Glorot & Bengio 2010, equation 16), Keras' default
-/// for the weights of a Dense layer: weights lie within ±√(6 / (inputs + outputs)).
+/// Numerator of the limit of Glorot's uniform distribution (Glorot & Bengio 2010, equation 16), Keras'
+/// default for the weights of a Dense layer: weights lie within ±√(6 / (inputs + outputs)).
 const GLOROT: f64 = 6.0;
 
 /// Settings of [`Dense`].

@@ -33,16 +33,16 @@ fn photograph() -> Vec<f32> {
     image
 }
 
-/// The photograph in the environment variable `ONEIRO_FIT` instead (raw float32, `[3, 112, 112]`), for figures
-/// on real ones.
+/// The photograph in the environment variable `ONEIRO_FIT` instead (raw float32, `[3, 112, 112]`), for
+/// figures on real ones.
 fn target() -> Vec<f32> {
     let Ok(path) = std::env::var("ONEIRO_FIT") else { return photograph() };
     let bytes = std::fs::read(path).unwrap();
     bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
-/// The first step at which the mean absolute error is small enough, climbing −½ Σ (image − target)², and the last
-/// error.
+/// The first step at which the mean absolute error is small enough, climbing −½ Σ (image − target)², and the
+/// last error.
 fn fit(param: &dyn Param, target: &[f32], spec: OptimizerSpec) -> (Option<usize>, f64) {
     let mut params = checks::start_of(param, 1);
     let (mut work, mut gradient) = (param.work(), vec![0.0; param.len()]);

@@ -161,8 +161,8 @@ impl Param for Fourier {
     }
 }
 
-/// What each entry of the half spectrum is multiplied by: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor, and
-/// the 1/(H·W) of the inverse transform.
+/// What each entry of the half spectrum is multiplied by: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor,
+/// and the 1/(H·W) of the inverse transform.
 fn scale([height, width]: [usize; 2], decay: f32, divisor: f32) -> Vec<f32> {
     let pixels = (height * width) as f64;
     let decay = natural_decay(&[height, width].map(Axis::of_pixels), f64::from(decay));

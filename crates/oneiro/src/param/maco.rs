@@ -7,18 +7,19 @@
 //! image = squash(M · irfft2(magnitude · e^{iφ'})),
 //!
 //! where φ' are the phases standardised to mean 0 and variance 1 over all channels, as in the authors' code
-//! (Xplique, Horama), or φ itself. M and the magnitudes are those of the same [`Statistics`], because a spectrum
-//! belongs to the colours in which it was measured.
+//! (Xplique, Horama), or φ itself. M and the magnitudes are those of the same [`Statistics`], because a
+//! spectrum belongs to the colours in which it was measured.
 //!
-//! **A real image fixes some phases.** In the columns 0 and W/2 of a half spectrum an entry and its mirror image
-//! are conjugates, so that only the upper half counts; entries that are their own mirror image are real: their
-//! sign is fixed by the phase that they start with. Phases without effect get no gradient of their own.
+//! **A real image fixes some phases.** In the columns 0 and W/2 of a half spectrum an entry and its mirror
+//! image are conjugates, so that only the upper half counts; entries that are their own mirror image are
+//! real: their sign is fixed by the phase that they start with. Phases without effect get no gradient of
+//! their own.
 //!
 //! **Size.** The spectrum is resized bilinearly, at equal frequencies in cycles per pixel, after it was
-//! multiplied by frequency: what falls as 1/f is interpolated flat, and goes on as 1/f below the lowest frequency
-//! of the statistics. It is then scaled so that decorrelated values have the standard deviation
-//! [`MacoOptions::contrast`]; the authors divide each image by its own deviation, which is the same number, since
-//! the magnitudes are fixed.
+//! multiplied by frequency: what falls as 1/f is interpolated flat, and goes on as 1/f below the lowest
+//! frequency of the statistics. It is then scaled so that decorrelated values have the standard deviation
+//! [`MacoOptions::contrast`]; the authors divide each image by its own deviation, which is the same number,
+//! since the magnitudes are fixed.
 
 use super::colors::Colors;
 use super::{Param, ParamSources, Squash, Work, check_image, check_still, normal_numbers};
@@ -38,8 +39,8 @@ const EPSILON: f64 = 1e-5;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MacoOptions {
-    /// Whether phases are standardised. Their steps then shrink as they grow, which a learning rate of 1, as the
-    /// authors have it, needs; and there is no way back from an image.
+    /// Whether phases are standardised. Their steps then shrink as they grow, which a learning rate of 1, as
+    /// the authors have it, needs; and there is no way back from an image.
     pub standardize: bool,
     /// Standard deviation of decorrelated values before the squash.
     pub contrast: f32,
@@ -182,7 +183,8 @@ fn magnitude(statistics: &Statistics, size: [usize; 2], contrast: f32) -> Result
             f64::from(channel[at]) * flat[at]
         };
         for at in 0..height * half {
-            // Rows beyond the middle are negative frequencies; they are mirrored so that real images stay real.
+            // Rows beyond the middle are negative frequencies; they are mirrored so that real images stay
+            // real.
             let (row, column) = (at / half, at % half);
             let y = (row as f64 / height as f64) * from[0] as f64;
             let x = (column as f64 / width as f64) * from[1] as f64;
@@ -231,8 +233,8 @@ impl Param for Maco {
         normal_numbers(rng, self.len(), 0.0, self.options.init_std)
     }
 
-    /// The phases of the image: of all images with these magnitudes, theirs is the nearest (before the squash).
-    /// `None` if phases are standardised.
+    /// The phases of the image: of all images with these magnitudes, theirs is the nearest (before the
+    /// squash). `None` if phases are standardised.
     fn from_image(&self, image: &[f32]) -> Option<Vec<f32>> {
         check_image(image, self.extent);
         if self.options.standardize {

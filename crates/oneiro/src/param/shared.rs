@@ -82,8 +82,8 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// If a factor is 0, there is nothing to optimise, the weight is no finite number or 0, or the colours are
-    /// to be decorrelated by data that `sources` does not have for C channels.
+    /// If a factor is 0, there is nothing to optimise, the weight is no finite number or 0, or the colours
+    /// are to be decorrelated by data that `sources` does not have for C channels.
     pub fn new(extent: impl Into<Extent>, options: SharedOptions, sources: &ParamSources) -> Result<Shared> {
         let extent = extent.into();
         let wrong = |text: &str| Err(Error::Settings(format!("shared low resolutions: {text}")));

@@ -1,4 +1,5 @@
-//! The recipes of the literature under their names, with their constants (`algorithms.md` §7 in words; sources below).
+//! The recipes of the literature under their names, with their constants (`algorithms.md` §7 in words;
+//! sources below).
 
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec};
@@ -31,7 +32,8 @@ const UNIT_WEIGHT: f64 = 1e4;
 const FIRST_MOMENTUM: f32 = 0.9;
 /// What the first version's total variation counts, times the second's: the middle of 1, 10 and 100.
 const FIRST_TV_FACTOR: f64 = 10.0;
-/// Its learning rate in the units of the second; ours: three times as much diverges on deep layers of SqueezeNet.
+/// Its learning rate in the units of the second; ours: three times as much diverges on deep layers of
+/// SqueezeNet.
 const FIRST_RATE: f32 = 4000.0;
 /// Rate and steps of the dense generator; ours: more saturates the picture.
 const DENSE_RATE: f32 = 0.2;
@@ -50,8 +52,9 @@ const YOSINSKI_UPKEEP: Upkeep =
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
-/// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the article's notebooks
-/// have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to one colour.
+/// Side, steps and rate of a cell of an activation grid, what its cells share, and how much (ours; the
+/// article's notebooks have 60 to 80 pixels and 256 to 512 steps). With a larger weight, all cells drift to
+/// one colour.
 const GRID_SIDE: usize = 104;
 const GRID_STEPS: usize = 128;
 const GRID_RATE: f32 = 0.03;
@@ -85,13 +88,14 @@ impl Preset {
         }
     }
 
-    /// Colour-decorrelated Fourier visualization as in Lucid (Olah, Mordvintsev & Schubert, "Feature Visualization",
-    /// Distill 2017).
+    /// Colour-decorrelated Fourier visualization as in Lucid (Olah, Mordvintsev & Schubert, "Feature
+    /// Visualization", Distill 2017).
     pub fn lucid() -> Self {
         Self::based_on_lucid("lucid")
     }
 
-    /// Conveiro's CDFS (Showmax, github.com/Showmax/conveiro): no divisor, gradient descent, wrap-around jitter.
+    /// Conveiro's CDFS (Showmax, github.com/Showmax/conveiro): no divisor, gradient descent, wrap-around
+    /// jitter.
     pub fn conveiro() -> Self {
         Self {
             param: ParamSpec::Fourier(FourierOptions { divisor: 1.0, ..FourierOptions::default() }),
@@ -105,7 +109,8 @@ impl Preset {
         }
     }
 
-    /// Natural pre-images (Mahendran & Vedaldi, IJCV 2016): pixels from 0 to 255 less the mean colour, bounded, jittered.
+    /// Natural pre-images (Mahendran & Vedaldi, IJCV 2016): pixels from 0 to 255 less the mean colour,
+    /// bounded, jittered.
     pub fn mahendran16() -> Self {
         let kind = OptimizerKind::AccumulatedSquares;
         Self {
@@ -126,9 +131,9 @@ impl Preset {
         }
     }
 
-    /// The first version (Mahendran & Vedaldi, CVPR 2015): plain momentum, no jitter, no bound. Their weights are for
-    /// other norms of picture and code; these are ours in the later paper's units, the middle of 1, 10 and 100 times its
-    /// total variation for shallow, middle and deep layers.
+    /// The first version (Mahendran & Vedaldi, CVPR 2015): plain momentum, no jitter, no bound. Their weights
+    /// are for other norms of picture and code; these are ours in the later paper's units, the middle of 1,
+    /// 10 and 100 times its total variation for shallow, middle and deep layers.
     pub fn mahendran15() -> Self {
         let regularizer = Regularizer::default();
         Self {
@@ -145,8 +150,8 @@ impl Preset {
         }
     }
 
-    /// A dense layer as generator ("Visualizing How CNNs See", Keras): one constant unit, a layer to every pixel,
-    /// gradient descent. The source publishes no numbers; rate and steps are ours.
+    /// A dense layer as generator ("Visualizing How CNNs See", Keras): one constant unit, a layer to every
+    /// pixel, gradient descent. The source publishes no numbers; rate and steps are ours.
     pub fn keras_dense() -> Self {
         Self {
             param: ParamSpec::Dense(DenseOptions::default()),
@@ -159,8 +164,9 @@ impl Preset {
         }
     }
 
-    /// MACO as in Xplique (Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude Constrained
-    /// Optimization", NeurIPS 2023): only phases are optimised; boxes from half of the picture down to a twentieth.
+    /// MACO as in Xplique (Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
+    /// Constrained Optimization", NeurIPS 2023): only phases are optimised; boxes from half of the picture
+    /// down to a twentieth.
     pub fn maco() -> Self {
         let (side, steps, views) = XPLIQUE;
         Self {
@@ -176,7 +182,8 @@ impl Preset {
         }
     }
 
-    /// MACO as in Horama (its authors' PyTorch version): larger, longer, six boxes a step of a fifth to a quarter.
+    /// MACO as in Horama (its authors' PyTorch version): larger, longer, six boxes a step of a fifth to a
+    /// quarter.
     pub fn maco_horama() -> Self {
         let (side, steps, views) = HORAMA;
         Self {
@@ -189,9 +196,9 @@ impl Preset {
         }
     }
 
-    /// The Deep Visualization Toolbox (Yosinski et al., "Understanding Neural Networks Through Deep Visualization",
-    /// 2015): gradient ascent on pixels, decay, and a blur every few steps. The published rate is for the logits of
-    /// CaffeNet; networks whose gradients are smaller need a larger one.
+    /// The Deep Visualization Toolbox (Yosinski et al., "Understanding Neural Networks Through Deep
+    /// Visualization", 2015): gradient ascent on pixels, decay, and a blur every few steps. The published
+    /// rate is for the logits of CaffeNet; networks whose gradients are smaller need a larger one.
     pub fn yosinski() -> Self {
         Self {
             param: ParamSpec::Pixel(PixelOptions::preimage()),
@@ -206,8 +213,8 @@ impl Preset {
         }
     }
 
-    /// Feature accentuation (Hamblin et al., "Feature Accentuation", 2024): from a picture's own spectrum, with many views
-    /// a step; the views are Lucid's.
+    /// Feature accentuation (Hamblin et al., "Feature Accentuation", 2024): from a picture's own spectrum,
+    /// with many views a step; the views are Lucid's.
     pub fn accentuation() -> Self {
         Self {
             size: None,
@@ -219,9 +226,9 @@ impl Preset {
         }
     }
 
-    /// Cells of activation grids (Olah et al., "The Building Blocks of Interpretability", Distill 2018): small pictures whose
-    /// coarsest resolutions are those of all, so that neighbours agree in brightness and colour. Nothing is padded with
-    /// grey, which would be much of a small picture.
+    /// Cells of activation grids (Olah et al., "The Building Blocks of Interpretability", Distill 2018):
+    /// small pictures whose coarsest resolutions are those of all, so that neighbours agree in brightness and
+    /// colour. Nothing is padded with grey, which would be much of a small picture.
     pub fn activation_grid() -> Self {
         let param =
             SharedOptions { factors: GRID_FACTORS.into(), weight: GRID_WEIGHT, ..SharedOptions::default() };

@@ -1,12 +1,13 @@
-//! What a recipe does beside the loop itself: jitter by stride, steps at the end, care of the picture between steps.
+//! What a recipe does beside the loop itself: jitter by stride, steps at the end, care of the picture between
+//! steps.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a picture that is larger than what the network sees is shifted at random. With j pixels the picture is j − 1
-/// larger along both axes, and the network sees a random part of it.
+/// How far a picture that is larger than what the network sees is shifted at random. With j pixels the
+/// picture is j − 1 larger along both axes, and the network sees a random part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Jitter {
@@ -93,7 +94,8 @@ pub struct Settle {
     pub rate: f32,
 }
 
-/// What is done to the picture after steps (Yosinski et al. 2015, §3: what keeps high frequencies and bystanders low).
+/// What is done to the picture after steps (Yosinski et al. 2015, §3: what keeps high frequencies and
+/// bystanders low).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upkeep {
@@ -103,8 +105,8 @@ pub struct Upkeep {
     pub blur_every: usize,
     /// Percentage of pixels, those of the smallest norm, that are set to the mean colour.
     pub small_values: f32,
-    /// Percentage of pixels, those of the smallest share in the objective (Σ over channels of value times gradient), that
-    /// are set to the mean colour.
+    /// Percentage of pixels, those of the smallest share in the objective (Σ over channels of value times
+    /// gradient), that are set to the mean colour.
     pub small_contributions: f32,
 }
 

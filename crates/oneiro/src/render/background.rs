@@ -1,4 +1,5 @@
-//! What is seen through a transparent picture: a new random picture each step, so that only what must be opaque is.
+//! What is seen through a transparent picture: a new random picture each step, so that only what must be
+//! opaque is.
 
 use crate::error::Result;
 use crate::param::{Fourier, FourierOptions, Param, ParamSources, Work};

@@ -26,8 +26,8 @@ impl BatchItem {
         Self { states, transforms, values: Vec::new(), trial: false, steps: 0, stop: None }
     }
 
-    /// Computes the pictures and what the network sees of them in a step, under their random transforms, or by `chain`
-    /// instead. They stay those of the last step while an optimizer searches along a line.
+    /// Computes the pictures and what the network sees of them in a step, under their random transforms, or
+    /// by `chain` instead. They stay those of the last step while an optimizer searches along a line.
     pub fn show(&mut self, chain: Option<&Chain>, progress: f32) {
         let hold = self.holds();
         for state in &mut self.states {
@@ -49,7 +49,8 @@ impl BatchItem {
         self.states.iter().any(|c| c.optimizer.holds())
     }
 
-    /// Gradients of the parameters, from those at the network's inputs. Returns the value of the regularizers.
+    /// Gradients of the parameters, from those at the network's inputs. Returns the value of the
+    /// regularizers.
     pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
         let mut regularizers = 0.0;
         for state in &mut self.states {

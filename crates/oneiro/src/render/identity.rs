@@ -1,5 +1,5 @@
-//! Who a picture is, by which its random numbers are chosen: the same objective has the same noise, whatever it is called and
-//! whichever batch it is in.
+//! Who a picture is, by which its random numbers are chosen: the same objective has the same noise, whatever
+//! it is called and whichever batch it is in.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ pub(super) fn stream_id(text: &str, purpose: &str) -> u64 {
     text.bytes().chain([0]).chain(purpose.bytes()).fold(OFFSET, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME))
 }
 
-/// What objectives are called by their random streams: layers by the first of their names and files without their folders,
-/// so that one picture has one name.
+/// What objectives are called by their random streams: layers by the first of their names and files without
+/// their folders, so that one picture has one name.
 pub(super) fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<String>> {
     let names = model.names();
     let identity = |objective: &Objective| {
@@ -36,7 +36,8 @@ pub(super) fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<
     objectives.iter().map(identity).collect()
 }
 
-/// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of its kind.
+/// The text that seeds an entry's random streams: the objective's, with a number if it is not the first of
+/// its kind.
 pub(super) fn numbered(identities: &[String], entry: usize, copies: &[usize]) -> String {
     let text = identities[entry].clone();
     let before = || identities[..entry].iter().filter(|o| **o == text).count();

@@ -169,8 +169,8 @@ impl ImageState {
         Picture { input: self.input.name.clone(), image, shown: self.input.preprocess.shown() }
     }
 
-    /// Brings the gradients of all views of an entry, and of its penalties, back to the parameters. Returns the value of
-    /// the regularizer. `batch` counts the views of all entries.
+    /// Brings the gradients of all views of an entry, and of its penalties, back to the parameters. Returns
+    /// the value of the regularizer. `batch` counts the views of all entries.
     pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
         let first = entry * self.views.len();
         let total: &mut Vec<f32> =

@@ -33,10 +33,11 @@ impl fmt::Debug for CustomParam {
 pub struct Materials {
     /// For each objective the picture that it starts from, of the result's size; noise where there is none.
     pub starts: Vec<Option<Reference>>,
-    /// For each objective its number among equal ones, which get noise of their own; by place in the batch if empty.
+    /// For each objective its number among equal ones, which get noise of their own; by place in the batch if
+    /// empty.
     pub copies: Vec<usize>,
-    /// Where the picture changes: the luma of this one, RGB or one plane, of the result's size. Elsewhere the start
-    /// stays.
+    /// Where the picture changes: the luma of this one, RGB or one plane, of the result's size. Elsewhere the
+    /// start stays.
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
     pub statistics: Option<Arc<Statistics>>,
@@ -45,7 +46,8 @@ pub struct Materials {
 }
 
 impl Materials {
-    /// The parametrization of an objective's picture, whose extent counts margin and transparency, and the image that it starts from.
+    /// The parametrization of an objective's picture, whose extent counts margin and transparency, and the
+    /// image that it starts from.
     pub(super) fn param(
         &self,
         entry: usize,

@@ -110,7 +110,8 @@ pub fn columns_adjoint(kernel: &Kernel, width: usize, grad_out: &[f32], first: u
     mix_rows(&kernel.weights, width, grad_out, first, grad_in, |from, _| kernel.norms[from]);
 }
 
-/// Every row, from `first` on, becomes a sum of the rows near it: weight of the distance times the norm of (from, to).
+/// Every row, from `first` on, becomes a sum of the rows near it: weight of the distance times the norm of
+/// (from, to).
 fn mix_rows(
     weights: &[f32],
     width: usize,

@@ -1,4 +1,5 @@
-//! Maps that only move pixels, from a whole plane to rows of another: every function writes all of its output.
+//! Maps that only move pixels, from a whole plane to rows of another: every function writes all of its
+//! output.
 
 /// Where a line of `to` cells, which starts at `offset` of a line of `from`, overlaps it: first cell and
 /// count in the new line, and first cell in the old.

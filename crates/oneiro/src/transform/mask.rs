@@ -3,8 +3,8 @@
 /// The window of [`Transform::Mask`](super::Transform::Mask), about the middle of the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mask {
-    /// A disc whose radius is this fraction of half the shorter side. Its edge is soft: the window goes from 1
-    /// to 0 between 0.9 and 1.1 radii.
+    /// A disc whose radius is this fraction of half the shorter side. Its edge is soft: the window goes from
+    /// 1 to 0 between 0.9 and 1.1 radii.
     Circle(f64),
     /// A box of this fraction of the height and the width. A pixel that it covers in part counts in part.
     Box(f64),

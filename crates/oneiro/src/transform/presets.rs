@@ -3,14 +3,14 @@
 use super::{Chain, PadMode, Transform, Values};
 
 /// Standard deviation of the Gaussian noise and twice the amplitude of the uniform noise in MACO: xplique's
-/// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise_level` (`horama/common.py`). There they
-/// are in the units of the image before the network, whose range is the caller's; here in display units.
+/// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise_level` (`horama/common.py`). There
+/// they are in the units of the image before the network, whose range is the caller's; here in display units.
 const MACO_XPLIQUE_NOISE: f64 = 0.08;
 /// See [`MACO_XPLIQUE_NOISE`].
 const MACO_HORAMA_NOISE: f64 = 0.05;
 
-/// Pixels by which cells of activation grids are mirrored beyond their edge, so that no view shows grey at its border, and by
-/// which they are shifted (ours).
+/// Pixels by which cells of activation grids are mirrored beyond their edge, so that no view shows grey at
+/// its border, and by which they are shifted (ours).
 const GRID_PAD: usize = 12;
 const GRID_JITTER: usize = 6;
 
@@ -52,9 +52,9 @@ impl Chain {
         ])
     }
 
-    /// MACO's transforms as in xplique (`features_visualizations/maco.py`; Fel et al. 2023, "Unlocking Feature
-    /// Visualization for Deeper Networks with MAgnitude Constrained Optimization"): boxes that shrink from half
-    /// to a twentieth of the side, then Gaussian noise and uniform noise of half its size.
+    /// MACO's transforms as in xplique (`features_visualizations/maco.py`; Fel et al. 2023, "Unlocking
+    /// Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization"): boxes that shrink
+    /// from half to a twentieth of the side, then Gaussian noise and uniform noise of half its size.
     ///
     /// There, each of 32 boxes a step has its centre at 0.5 ± 0.15 (normal) and its side spread by 0.05
     /// (normal), and may reach outside; here boxes have the scheduled side and any place inside.
@@ -63,8 +63,8 @@ impl Chain {
     }
 
     /// MACO's transforms as in Horama (`horama/common.py`): boxes of 20 to 25 % of the side, 6 a step there,
-    /// and less noise than [`Chain::maco_xplique`]. (Its code adds the spread to the upper bound, which makes 25 to
-    /// 30 %; here the stated range holds.)
+    /// and less noise than [`Chain::maco_xplique`]. (Its code adds the spread to the upper bound, which makes
+    /// 25 to 30 %; here the stated range holds.)
     pub fn maco_horama() -> Chain {
         Chain::maco(Values::Uniform(0.2, 0.25), MACO_HORAMA_NOISE)
     }

@@ -1,4 +1,5 @@
-//! Bilinear resizing of one plane, or of a box of it, to rows of another: every function writes all of its output.
+//! Bilinear resizing of one plane, or of a box of it, to rows of another: every function writes all of its
+//! output.
 //!
 //! Centres lie at half pixels: cell i of a line of m that shows `length` cells from `start` on lies at
 //! start + (i + ½)·length/m − ½ of the old line, held within its first and last cell (TensorFlow's
@@ -59,7 +60,8 @@ impl Taps {
         }
     }
 
-    /// Adjoint of [`Taps::mix`]: each cell gathers from the outputs that start from it and from the cell before.
+    /// Adjoint of [`Taps::mix`]: each cell gathers from the outputs that start from it and from the cell
+    /// before.
     fn spread(&self, grad_out: &[f32], grad_in: &mut [f32]) {
         let mut from_before = 0.0;
         for (grad, range) in grad_in.iter_mut().zip(self.first.windows(2)) {
@@ -109,8 +111,8 @@ pub fn stretch(
     }
 }
 
-/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from. Writes the rows from
-/// `first` on of a plane of this width.
+/// Adjoint of [`stretch`]: every output gives its gradient to the four cells it was mixed from. Writes the
+/// rows from `first` on of a plane of this width.
 pub fn stretch_adjoint(
     grad_out: &[f32],
     out_width: usize,

@@ -2,8 +2,8 @@
 //! cells lies the fill colour, into which the edge fades over one cell.
 //!
 //! The columns of a row whose four source cells all lie inside are found first. Their places are taken apart
-//! in blocks, which vectorises, once for all planes and both directions, and cells are read without a question;
-//! only the other columns ask.
+//! in blocks, which vectorises, once for all planes and both directions, and cells are read without a
+//! question; only the other columns ask.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -111,8 +111,8 @@ impl Row {
     }
 }
 
-/// Blocks whose places are kept, 3 MiB of them: all of a picture of up to 500 pixels a side. Of a larger one, every
-/// plane works out the rest for itself.
+/// Blocks whose places are kept, 3 MiB of them: all of a picture of up to 500 pixels a side. Of a larger one,
+/// every plane works out the rest for itself.
 const SHARED_BLOCKS: usize = 4096;
 /// Blocks that one task works out.
 const TASK_BLOCKS: usize = 64;
@@ -182,8 +182,8 @@ pub fn rotate(input: &[f32], turn: &Turn, fill: f32, first: usize, out: &mut [f3
     }
 }
 
-/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside. Writes the
-/// rows from `first` on: of what lies on both sides of an end of them, each side takes its own.
+/// Adjoint of [`rotate`]: every output gives its gradient to those of its four source cells that lie inside.
+/// Writes the rows from `first` on: of what lies on both sides of an end of them, each side takes its own.
 pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut [f32]) {
     let size = turn.size;
     let width = size[1];
@@ -240,8 +240,8 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
     }
 }
 
-/// Gives each share to the four cells about its place, those above one another at a time. What neighbours add to the same
-/// cells is summed before it is given: a cell that was just written would have to be waited for.
+/// Gives each share to the four cells about its place, those above one another at a time. What neighbours add
+/// to the same cells is summed before it is given: a cell that was just written would have to be waited for.
 fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], mut give: impl FnMut(usize, [f32; 2])) {
     let (mut held_at, mut held) = (at[0] as usize, [0.0; 4]);
     for (place, share) in at.iter().zip(shares) {

@@ -1,7 +1,8 @@
 //! A chain whose random numbers have been drawn, and the walk of all planes through it and back.
 //!
-//! A step is done on all planes before the next begins, and planes are cut into bands of rows that are shared out among
-//! threads. Every row of a result comes from the whole plane before it, so where the cuts are changes no bit.
+//! A step is done on all planes before the next begins, and planes are cut into bands of rows that are shared
+//! out among threads. Every row of a result comes from the whole plane before it, so where the cuts are
+//! changes no bit.
 
 use super::Extent;
 use super::noise::Law;

@@ -80,7 +80,8 @@ impl Stage {
         matches!(self.map, Map::Noise { .. })
     }
 
-    /// This stage and the next in one, if both only place a plane and the next shows no more than this one leaves.
+    /// This stage and the next in one, if both only place a plane and the next shows no more than this one
+    /// leaves.
     pub fn cropped_by(&self, next: &Stage) -> Option<Stage> {
         let (Map::Place { dy, dx }, Map::Place { dy: next_dy, dx: next_dx }) = (self.map, next.map) else {
             return None;

@@ -22,8 +22,8 @@ fn taps(frames: usize, [low, high]: [usize; 2], at: impl Fn(f64) -> f64) -> Fram
     (0..frames).map(tap).collect()
 }
 
-/// Keeps all but `cut` frames, from `start` on, in the middle of the clip; the outermost are repeated. As when
-/// a jittered image comes back to its canvas, the smaller half of an odd cut is before them.
+/// Keeps all but `cut` frames, from `start` on, in the middle of the clip; the outermost are repeated. As
+/// when a jittered image comes back to its canvas, the smaller half of an odd cut is before them.
 pub fn jitter(frames: usize, cut: usize, start: usize) -> FrameTaps {
     let kept = frames - cut;
     taps(frames, [start, start + kept - 1], |t| t + start as f64 - (cut / 2) as f64)
@@ -59,7 +59,8 @@ pub fn frame(taps: &[FrameTap], t: usize, frames: &[f32], start: usize, out: &mu
     out.iter_mut().zip(near).zip(far).for_each(|((out, a), b)| *out = a + weight * (b - a));
 }
 
-/// Adjoint of [`frame`]: the gradient on cells of frame t of the old clip, from those on all frames of the new.
+/// Adjoint of [`frame`]: the gradient on cells of frame t of the old clip, from those on all frames of the
+/// new.
 pub fn frame_adjoint(taps: &[FrameTap], t: usize, grad_frames: &[f32], start: usize, grad: &mut [f32]) {
     let len = grad_frames.len() / taps.len();
     grad.fill(0.0);

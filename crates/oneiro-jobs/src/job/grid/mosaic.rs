@@ -15,8 +15,9 @@ use crate::model::LoadedModel;
 pub const MAX_SIDE: usize = 1024;
 /// The part of a cell's side by which it fades into its neighbours, on each side.
 const OVERLAP: usize = 16;
-/// The part of a cell's side that is cut off its picture on each side beyond that: an edge is seen in fewer of the shifted
-/// views, and the network itself sees zeros beyond it: 16 pixels of 64 are darker or paler for it (seen on VGG-16).
+/// The part of a cell's side that is cut off its picture on each side beyond that: an edge is seen in fewer
+/// of the shifted views, and the network itself sees zeros beyond it: 16 pixels of 64 are darker or paler for
+/// it (seen on VGG-16).
 const CUT: usize = 4;
 /// Behind cells that are smaller or paler.
 const PAPER: [f32; 3] = [1.0; 3];
@@ -67,7 +68,8 @@ impl Mosaic {
         Ok(picture.crop(cut, cut, tile, tile)?)
     }
 
-    /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they share.
+    /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they
+    /// share.
     fn job(&self, recipe: &GridSettings, seen: &LayerView, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();

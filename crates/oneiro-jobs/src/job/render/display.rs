@@ -1,5 +1,5 @@
-//! Which values of an optimised picture are shown as black and which as white. It concerns pixels of files alone: no number
-//! that is said of a picture depends on it.
+//! Which values of an optimised picture are shown as black and which as white. It concerns pixels of files
+//! alone: no number that is said of a picture depends on it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Finished, colors};
 use crate::error::Result;
 
-/// Share of the values that are shown as black or white by [`Display::Auto`]: half of it each. A few outliers, which
-/// unbounded pixels have, would else leave all others grey.
+/// Share of the values that are shown as black or white by [`Display::Auto`]: half of it each. A few
+/// outliers, which unbounded pixels have, would else leave all others grey.
 const OUTSIDE: f64 = 0.01;
 /// Deviation of the values by [`Display::Standardize`] (`visstd`, Conveiro's `deep_dream.py`).
 const DEVIATION: f64 = 0.3;
@@ -131,7 +131,8 @@ impl Display {
     }
 }
 
-/// Levels that pictures have in common, where each is a file of its own, which has to be made again without the others.
+/// Levels that pictures have in common, where each is a file of its own, which has to be made again without
+/// the others.
 pub fn pin_shared(finished: &mut [Finished]) {
     for report in finished.iter_mut().map(|f| &mut f.report) {
         if let (Display::AutoShared, Some([black, white])) = (report.display, report.display_range) {

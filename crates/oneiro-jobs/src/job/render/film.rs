@@ -67,8 +67,8 @@ impl Format {
     }
 }
 
-/// The steps after which a frame is taken, the first before any. Early steps change most, so frames are as the squares
-/// of their numbers.
+/// The steps after which a frame is taken, the first before any. Early steps change most, so frames are as
+/// the squares of their numbers.
 pub fn frame_steps(steps: usize) -> Vec<usize> {
     let last = MAX_FRAMES - 1;
     let mut at: Vec<usize> = (0..=last).map(|k| (steps * k * k + last * last / 2) / (last * last)).collect();
@@ -100,8 +100,8 @@ impl Camera {
         Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
     }
 
-    /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are finished.
-    /// So a film is the same whatever other pictures are in the batch.
+    /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are
+    /// finished. So a film is the same whatever other pictures are in the batch.
     pub fn watch(&mut self, render: &mut Render, changed: &[bool]) -> Result<()> {
         let due = self.at.binary_search(&render.steps_done()).is_ok();
         let wanted = |e: usize| changed[e] && (due || render.entry_finished(e));

@@ -1,5 +1,5 @@
-//! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be seen, that a
-//! setting was left to chance.
+//! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be
+//! seen, that a setting was left to chance.
 
 use oneiro::gradients::ReluGradient;
 use oneiro::objective::{Objective, TermKind};
@@ -150,7 +150,8 @@ fn deviation(values: &[f32]) -> f64 {
 
 /// Whether most values of a picture from noise are the least or the most that can be shown.
 fn is_clipped(finished: &Finished) -> bool {
-    /// Share of such values beyond which the picture has lost its shades; the strongest pictures of the gallery have .4.
+    /// Share of such values beyond which the picture has lost its shades; the strongest pictures of the
+    /// gallery have .4.
     const CLIPPED: f64 = 0.6;
     let values = &finished.levels;
     let ends = values.iter().filter(|v| **v <= 0.0 || **v >= 1.0).count();

@@ -61,7 +61,8 @@ impl SavedImage {
         planes
     }
 
-    /// The planes after saving as JPEG: three as one picture in colour, each of another number as one in grey.
+    /// The planes after saving as JPEG: three as one picture in colour, each of another number as one in
+    /// grey.
     fn as_jpeg(&self) -> Result<Vec<f32>> {
         let [channels, h, w] = self.shape;
         let again = |rgb: Vec<f32>| -> Result<Image> {
@@ -98,8 +99,8 @@ impl SavedImage {
     }
 }
 
-/// The objectives' values on pictures in 8-bit levels, each disturbed; the pictures of further inputs, which no PNG
-/// holds, stay as they are.
+/// The objectives' values on pictures in 8-bit levels, each disturbed; the pictures of further inputs, which
+/// no PNG holds, stay as they are.
 fn values(
     render: &mut Render,
     rendered: &[Rendered],

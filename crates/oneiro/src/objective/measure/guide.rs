@@ -1,5 +1,5 @@
-//! The best match anywhere: the activations of a picture at all positions, as vectors over the channels (Google's
-//! DeepDream notebook, `objective_guide`).
+//! The best match anywhere: the activations of a picture at all positions, as vectors over the channels
+//! (Google's DeepDream notebook, `objective_guide`).
 
 use rayon::prelude::*;
 
@@ -26,8 +26,9 @@ impl Guide {
         self.vectors.iter().all(|x| x.is_finite())
     }
 
-    /// For every position of activations [C, positions], of which there may be others than in the guide: which of the
-    /// guide's vectors has the largest product with its own, the first of equals, and that product.
+    /// For every position of activations [C, positions], of which there may be others than in the guide:
+    /// which of the guide's vectors has the largest product with its own, the first of equals, and that
+    /// product.
     pub fn best(&self, activations: &[f32]) -> Vec<(usize, f32)> {
         vectors(activations, self.channels).par_chunks(self.channels).map(|a| self.nearest(a)).collect()
     }

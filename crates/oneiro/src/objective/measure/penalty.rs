@@ -8,7 +8,8 @@ use crate::objective::{Penalty, TermError};
 /// Channels that a picture with transparency has.
 const WITH_ALPHA: usize = 4;
 
-/// Differences below this have no gradient where the power would make it infinite (Mahendran & Vedaldi 2016, their code).
+/// Differences below this have no gradient where the power would make it infinite (Mahendran & Vedaldi 2016,
+/// their code).
 pub(crate) const TV_FLOOR: f64 = 1e-6;
 
 /// The measure of a penalty on values of this shape (channels first).

@@ -68,8 +68,9 @@ impl Measure for Inversion {
     }
 }
 
-/// Σ over positions of w · dot · max(.1, cos)^p, with the picture's activations divided by Σ w · (relu Φ0)²: 1 for the
-/// picture itself where no activation is negative. Products and lengths are of the window's channels.
+/// Σ over positions of w · dot · max(.1, cos)^p, with the picture's activations divided by Σ w · (relu Φ0)²:
+/// 1 for the picture itself where no activation is negative. Products and lengths are of the window's
+/// channels.
 pub(super) struct Caricature {
     /// w · relu Φ0 / Σ w · (relu Φ0)²; zero outside the window.
     target: Vec<f32>,

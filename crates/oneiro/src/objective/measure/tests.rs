@@ -17,8 +17,8 @@ fn value(kind: TermKind, shape: &[usize], a: &[f32]) -> f64 {
 
 #[test]
 fn values_are_those_of_the_specification() {
-    // Two channels, one position, every activation 1.3. Sums of absolute values and norms are given there, means
-    // are ours.
+    // Two channels, one position, every activation 1.3. Sums of absolute values and norms are given there,
+    // means are ours.
     let (a, shape) = ([1.3f32, 1.3], [2, 1, 1]);
     let near = |x: f64, y: f64| assert!((x - y).abs() < 1e-6, "{x} {y}");
     near(value(TermKind::Layer, &shape, &a), 1.69);
@@ -32,7 +32,8 @@ fn values_are_those_of_the_specification() {
     near(of_batch(&Term::new("l", TermKind::Alignment), &shape).unwrap().value(&batch, 2), 0.0);
     near(value(TermKind::Penalty(Penalty::L1), &[1, 1, 2], &[-4.0, 4.0]), 4.0);
     let image = [0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0];
-    // Absolute differences sum to 10, squared ones (4 + 4 + 1 along each axis) to 18; ours is the mean over positions.
+    // Absolute differences sum to 10, squared ones (4 + 4 + 1 along each axis) to 18; ours is the mean over
+    // positions.
     near(9.0 * value(TermKind::Penalty(Penalty::TotalVariation(2.0)), &[1, 3, 3], &image), 18.0);
 }
 
