@@ -74,7 +74,7 @@ pub enum Error {
     /// A picture or film that cannot be read, written or put together.
     #[error(transparent)]
     Media(#[from] MediaError),
-    /// Whoever watches ended the work.
+    /// The observer ended the work.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
     /// A shard made its parts, and others are missing.

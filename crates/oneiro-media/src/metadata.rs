@@ -1,4 +1,4 @@
-//! What files of pictures say of themselves: how they were made.
+//! Reads from files of pictures how they were made.
 
 use std::path::Path;
 

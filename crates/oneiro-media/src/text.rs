@@ -2,11 +2,11 @@
 
 use crate::{MediaError, Result};
 
-/// What every keyword begins with in a PNG, so that other programs' entries are told apart.
+/// Prefix of our keywords in a PNG, which tells them from other programs' entries.
 pub(crate) const PREFIX: &str = "oneiro:";
 /// The longest keyword that PNG allows, in bytes (PNG specification, 11.3.3).
 const MAX_KEYWORD: usize = 79;
-/// What every comment of ours begins with.
+/// Prefix of our comments in a JPEG.
 pub(crate) const COMMENT: &str = "oneiro:";
 
 /// How a picture was made: keywords and texts, stored in a PNG's text chunks.

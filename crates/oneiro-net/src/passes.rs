@@ -26,10 +26,10 @@ mod swap_average;
 pub struct Patch {
     /// The node that goes: its work is now done by `node`.
     pub swallowed: usize,
-    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, has the
-    /// result of the one before as its input 0.
+    /// Nodes that come before `node`, with what is known of their results. Each, and at last `node`, reads
+    /// its predecessor's result as input 0.
     pub before: Vec<(TypedNode, Fact)>,
-    /// The node that replaces the one looked at.
+    /// The node that takes the matched node's place.
     pub node: TypedNode,
     /// New constants for its inputs: (position of the input, content).
     pub constants: Vec<(usize, Tensor)>,

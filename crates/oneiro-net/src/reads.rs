@@ -216,7 +216,7 @@ impl Reads {
     }
 
     /// Returns the hull of both, along an axis of `n` positions, and whether both keep step. Where they do
-    /// not, the one with the larger stride is followed.
+    /// not, the result follows the larger stride.
     pub fn with(&self, other: &Reads, n: usize) -> (Self, bool) {
         let (p, q) = (self.period(), other.period());
         let steps = |a: &Reads, b: &Reads| i128::from(a.advance.abs()) * i128::from(b.period());

@@ -128,7 +128,7 @@ impl<'a> Dream<'a> {
         seed: u64,
     ) -> Result<Self> {
         preset.check()?;
-        // What the network takes is said before what is wrong with a picture.
+        // An error about the network comes before one about a picture.
         model.check_colors(model.image_input()?)?;
         let image = match start {
             Start::Noise if mask.is_some() => {

@@ -54,8 +54,8 @@ pub trait Optimizer: Send + Sync + Debug {
         None
     }
 
-    /// Promises that from here on all evaluations are of one function, another one than so far. Leaves in
-    /// `params` a point that the optimizer stands by, not a trial.
+    /// Promises that all further evaluations are of one function, which differs from the earlier ones. Leaves
+    /// in `params` a point that the optimizer stands by, not a trial.
     fn fix_function(&mut self, _params: &mut [f32]) {}
 
     /// Ends the optimisation: leaves in `params` a point that the optimizer stands by, not a trial. Doing so

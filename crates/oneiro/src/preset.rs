@@ -38,8 +38,7 @@ pub struct Preset {
     /// square, or "HxW".
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Height and width of the picture, where they are not those of what the network sees: transforms bring
-    /// the one to the other.
+    /// Height and width of the picture, where the network sees another size: transforms make its views.
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub picture: Option<[usize; 2]>,
     /// Steps at most, those of [`Preset::settle`] not counted, which come after the first one only.

@@ -20,7 +20,7 @@ fn model(threads: usize) -> Model {
     Model::new(graph, card).unwrap().on(Threads::new(threads).unwrap())
 }
 
-/// Bits of the results on so many threads.
+/// Bits of the results on this number of threads.
 fn on(threads: usize, what: impl Fn(&Model) -> Vec<f32>) -> Vec<u32> {
     what(&model(threads)).into_iter().map(f32::to_bits).collect()
 }

@@ -1,4 +1,4 @@
-//! What a layer makes of one photo, in pictures: a mosaic with a cell for each position, or a dictionary of
+//! One photo as a layer sees it, in pictures: a mosaic with a cell for each position, or a dictionary of
 //! the channels that speak at some. Both are made from a [`GridSettings`] that the picture carries, so that
 //! they can be made again.
 

@@ -8,9 +8,9 @@
 //!
 //! The worker that runs the pass does not depend on the others: what they do not take it does itself. Passes
 //! that threads from outside the pool ask for are handed to a worker. A task must not wait for jobs of
-//! `rayon`, only for loops ([`each`]): who waits for such a job may be given another team to serve, whose
-//! pass may wait for this very task. Between loops a pass may, but the workers of its team do not help. So a
-//! team whose workers are busy elsewhere is slow, never stuck.
+//! `rayon`, only for loops ([`each`]): a worker that waits for a job may be given another team to serve,
+//! whose pass may wait for this very task. Between loops a pass may, but the workers of its team do not help.
+//! So a team whose workers are busy elsewhere is slow, never stuck.
 
 use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,7 +75,7 @@ struct Team {
 }
 
 // SAFETY: `task` is written by the leader only while no task of the loop before is under way, and read by
-// whoever has taken a task of the loop that it was written for.
+// workers that have taken a task of the loop that it was written for.
 unsafe impl Sync for Team {}
 
 impl Team {
@@ -101,8 +101,8 @@ impl Team {
         let mut any = false;
         while let Some(index) = self.take(member) {
             any = true;
-            // SAFETY: a task of this loop has been taken, so the loop is not over: `task` is the one that was
-            // set for it, and what it borrows is alive.
+            // SAFETY: a task of this loop has been taken, so the loop is not over: `task` was set for
+            // this loop, and its borrows are alive.
             let task = unsafe { (*self.task.get()).map(|task| &*task) };
             let result = catch_unwind(AssertUnwindSafe(|| {
                 if let Some(task) = task {
@@ -129,7 +129,7 @@ impl Team {
 
     /// A loop, led by this thread.
     fn each(&self, count: usize, task: &Task<'_>) {
-        // SAFETY: the address is used by those only who have taken a task of this loop, and this function
+        // SAFETY: only workers that have taken a task of this loop use the address, and this function
         // returns when all tasks are done.
         let task: *const Task<'static> = unsafe { std::mem::transmute::<*const Task<'_>, _>(task) };
         // SAFETY: the loop before is over, so nobody reads it.

@@ -6,8 +6,8 @@
 use crate::plan::blocks::Clock;
 use crate::plan::lowered::{BackwardLowered, Home, LoweredStep, Storage};
 
-/// Marks contributions that become unnecessary. Returns for each storage the one whose gradient's place it
-/// takes.
+/// Marks contributions that become unnecessary. Returns for each storage the storage whose gradient shares
+/// its place.
 pub(super) fn alias(
     storages: &[Storage],
     steps: &[LoweredStep],

@@ -66,7 +66,7 @@ fn lock(arena: &Mutex<Arena>) -> MutexGuard<'_, Arena> {
     arena.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Index of the one that a micro-batch has in this region.
+/// Index of the outside memory that a micro-batch holds in this region.
 fn find(outsides: &[Outside], region: Region) -> usize {
     let found = outsides.iter().position(|outside| outside.region == region);
     found.expect("there is one for each region that is fed or read")

@@ -1,4 +1,4 @@
-//! What parametrizations make of clips: the frames of a channel stand one after another, each made by itself.
+//! Tests of clips: the frames of a channel stand one after another, each made by itself.
 
 use super::*;
 use crate::preset::ParamSpec;

@@ -94,7 +94,7 @@ impl ParamSpec {
         }
     }
 
-    /// The same as [`ParamSpec::build`] with a channel of transparency after the channels of `extent`.
+    /// [`ParamSpec::build`] with a channel of transparency after the channels of `extent`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is seen through a transparent picture: a new random picture each step, so that only what must be
+//! Background of a transparent picture: a new random picture each step, so that only what must be
 //! opaque is.
 
 use crate::error::Result;

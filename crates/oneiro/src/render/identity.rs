@@ -1,5 +1,5 @@
-//! Who a picture is, by which its random numbers are chosen: the same objective has the same noise, whatever
-//! it is called and whichever batch it is in.
+//! Identities of pictures, which choose their random numbers: an objective has its noise under any name and
+//! in any batch.
 
 use std::path::Path;
 

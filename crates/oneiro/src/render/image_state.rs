@@ -18,7 +18,7 @@ use crate::transform::{Chain, Sampled};
 /// Colour behind a transparent picture that is evaluated without its background.
 pub const MIDDLE_GREY: f32 = 0.5;
 
-/// What the network sees of a picture in one view, and the gradient on it.
+/// One transformed sample of a picture as the network sees it, and the gradient on it.
 pub(super) struct View {
     pub sampled: Sampled,
     pub seen: Vec<f32>,
@@ -48,7 +48,7 @@ pub(super) struct ImageState {
     regularizer: Option<BoundRegularizer>,
     bound: Option<f32>,
     keeper: Option<Keeper>,
-    /// What learning rates are multiplied by.
+    /// Factor on learning rates.
     pub rate_factor: f32,
     background: Option<Background>,
 }
@@ -148,7 +148,7 @@ impl ImageState {
     pub fn view_of(&mut self, picture: &[f32], whole: &Chain) {
         let colors = self.colors();
         let (plane, network) = (picture.len() / colors.planes(), self.input.extent);
-        // A margin, if there was one, is gone: what is left is as large as what the network sees.
+        // A picture without its margin has the size of the network's view.
         let size = if plane == network.plane() { network.size() } else { self.extent.size() };
         let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), colors.with_size(size), network.size());
         for view in &mut self.views {

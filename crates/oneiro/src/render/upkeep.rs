@@ -1,4 +1,4 @@
-//! What is done to pixels after a step (Yosinski et al. 2015, §3): blur, and forgetting what is small or
+//! Upkeep of pixels after a step (Yosinski et al. 2015, §3): blur, and forgetting what is small or
 //! unimportant.
 
 use oneiro_image::Extent;

@@ -1,4 +1,4 @@
-//! What a person should know of a rendering beside its picture: that it led nowhere, that nothing can be
+//! Remarks on a rendering beside its picture: that it led nowhere, that nothing can be
 //! seen, that a setting was left to chance.
 
 use oneiro::gradients::ReluGradient;

@@ -229,8 +229,8 @@ unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     }
 }
 
-/// The most positions of a tile with so many blocks, in the registers of a family; 0 for more blocks than it
-/// takes.
+/// Returns the most positions of a tile with this number of blocks that the registers of an instruction set
+/// hold; 0 for more blocks than it takes.
 pub(crate) fn most_positions(isa: Isa, blocks: usize) -> usize {
     let by_blocks: &[usize] = match isa {
         // 32 registers: sums, one register of weights a block, one number of the source.

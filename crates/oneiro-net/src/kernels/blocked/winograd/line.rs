@@ -323,8 +323,8 @@ impl LineWinograd {
         let (src_plane, dst_plane) = (volume(c.src), volume(c.dst));
         let n = self.outputs.points();
         // An odd number of lines from one point to the next, so that points do not fall into the same sets of
-        // a cache. The same tiles of the next line of the source lie so far on, and those of all lines that
-        // taps lie in are needed.
+        // a cache. This is the distance to the next line's tiles; those of all lines under the taps are
+        // needed.
         let shift = lines.tiles * lines.inner;
         let in_count = count + (self.form.lines - 1) * shift;
         let in_point = ((in_blocks * in_count) | 1) * LANES;

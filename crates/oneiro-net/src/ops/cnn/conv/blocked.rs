@@ -39,7 +39,7 @@ enum Transform {
 }
 
 impl Engine {
-    /// The engine for a correlation that mixes channels: the one that costs least. `exact` leaves out the
+    /// Chooses the cheapest engine for a correlation that mixes channels. `exact` leaves out the
     /// transform that rounds worse than the direct convolution. The adjoint of a direct convolution, `of`
     /// with its taps, may read the weights of that.
     fn dense(
