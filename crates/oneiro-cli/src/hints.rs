@@ -8,6 +8,7 @@ use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro_jobs::Error;
 use oneiro_jobs::error::{ModelError, ProvenanceError, SourceError, Step};
+use oneiro_jobs::model::FeedProblem;
 
 mod job;
 mod remark;
@@ -163,6 +164,11 @@ fn of_model(error: &ModelError) -> Hint {
         ModelError::NoPictures { begin_at: Some(layer), .. } => {
             Hint::advice(format!("; to start behind what cannot be run give --from-layer \"{layer}\""))
         }
+        // A model card may name a file, too.
+        ModelError::Feed {
+            problem: FeedProblem::NotFinite { .. } | FeedProblem::OtherContent { .. },
+            ..
+        } => Hint::default(),
         ModelError::Feed { input, .. } => Hint::flag(format!("--feed {input}")),
         ModelError::InputAxes { .. } => Hint::advice(" (--input-axes)"),
         ModelError::Order { .. } => Hint::advice("; with --order give --mean and --std, too"),

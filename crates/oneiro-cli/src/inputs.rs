@@ -67,7 +67,7 @@ pub fn settings(
 pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<PicturePaths> {
     let paths = match out {
         Some(out) => {
-            outputs::require_picture(out)?;
+            outputs::require_picture("--out", out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, default),

@@ -18,7 +18,6 @@ mod hints;
 mod inputs;
 mod interrupt;
 mod outputs;
-mod profile;
 mod results;
 mod terminal;
 

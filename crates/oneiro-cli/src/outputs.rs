@@ -50,7 +50,7 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
             None => PicturePaths { folder: None, files: unique_files(names, "png") },
         }),
         (Some(out), [_]) if !is_folder(out) => {
-            require_picture(out)?;
+            require_picture("--out", out)?;
             Ok(PicturePaths::file(out))
         }
         (Some(folder), names) => {
@@ -67,10 +67,10 @@ fn place_pictures(out: Option<&Path>, usual: Option<&Path>, names: &[String]) ->
 }
 
 /// The ending of a picture's name says its format.
-pub fn require_picture(path: &Path) -> Result<()> {
+pub fn require_picture(flag: &str, path: &Path) -> Result<()> {
     if StillFormat::of_name(path).is_none() {
         bail!(
-            "--out {}: pictures are written as PNG, JPEG or WebP; use a name that ends in .png, .jpg or .webp",
+            "{flag} {}: pictures are written as PNG, JPEG or WebP; use a name that ends in .png, .jpg or .webp",
             path.display()
         );
     }

@@ -10,7 +10,7 @@ use oneiro_jobs::job::outputs::Content;
 use oneiro_jobs::job::parts::Parts;
 use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
 use oneiro_jobs::model::LoadedModel;
-use oneiro_media::StillFormat;
+use oneiro_media::{MediaError, StillFormat};
 
 use crate::collisions;
 use crate::context::Context;
@@ -100,11 +100,26 @@ impl Sink for Results {
         let Some(file) = self.file(place).map(Path::to_owned) else { return Ok(()) };
         self.make_folder_of(&file)?;
         let is_still = matches!(place.role, Role::Picture | Role::Plot);
-        match StillFormat::of_name(&file).filter(|format| is_still && *format != StillFormat::Png) {
-            Some(format) => Ok(oneiro_media::write_atomic(&file, &format.transcode(bytes)?)?),
+        match StillFormat::of_name(&file).filter(|_| is_still) {
+            Some(format) => match format.transcode(bytes) {
+                Ok(bytes) => Ok(oneiro_media::write_atomic(&file, &bytes)?),
+                Err(why) => Err(kept_as_png(&file, bytes, why)?.into()),
+            },
             None => Ok(oneiro_media::write_atomic(&file, bytes)?),
         }
     }
+}
+
+/// Keeps a picture that its format cannot hold as a PNG of the same name, unless there is one. Returns the
+/// error with a word about that.
+fn kept_as_png(file: &Path, png: &[u8], why: MediaError) -> oneiro_jobs::Result<MediaError> {
+    let MediaError::Shape { what } = why else { return Ok(why) };
+    let kept = file.with_extension("png");
+    if kept.exists() {
+        return Ok(MediaError::Shape { what });
+    }
+    oneiro_media::write_atomic(&kept, png)?;
+    Ok(MediaError::Shape { what: format!("{what}; it was written to {} instead", kept.display()) })
 }
 
 /// Runs a job into these files. `made_from`: files beside those that the job names, such as the recipe's.

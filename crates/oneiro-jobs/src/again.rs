@@ -47,6 +47,40 @@ impl Provenance {
     }
 }
 
+/// Format of a file that says how it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Written {
+    /// A picture; a film in PNG is one.
+    Still(StillFormat),
+    /// A film as GIF.
+    Gif,
+    /// A page of pictures.
+    Page,
+}
+
+impl Written {
+    /// The format that a file's name says, if any.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let is_page = |e: &std::ffi::OsStr| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm");
+        match Format::of_name(path) {
+            Some(Format::Gif) => Some(Self::Gif),
+            Some(Format::Apng) => Some(Self::Still(StillFormat::Png)),
+            None if path.extension().is_some_and(is_page) => Some(Self::Page),
+            None => StillFormat::of_name(path).map(Self::Still),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Still(format) => format.name(),
+            Self::Gif => "GIF",
+            Self::Page => "page",
+        }
+    }
+}
+
 /// A result's file with what it says of itself.
 pub struct Original {
     /// Where it is.
@@ -68,14 +102,21 @@ impl Original {
         if text.0.is_empty() {
             return Err(ProvenanceError::Nothing { path: path.to_owned() }.into());
         }
+        let original = Self { path: path.to_owned(), bytes, text };
         // The text stands before the pixels: only decoding them tells whether the file is whole.
-        oneiro_media::decode_image(&bytes, path)?;
-        Ok(Self { path: path.to_owned(), bytes, text })
+        if original.format() != Written::Page {
+            oneiro_media::decode_image(&original.bytes, path)?;
+        }
+        Ok(original)
     }
 
-    /// Its format, if it is no GIF.
-    pub fn still_format(&self) -> Option<StillFormat> {
-        StillFormat::of_bytes(&self.bytes)
+    /// Its format.
+    pub fn format(&self) -> Written {
+        match StillFormat::of_bytes(&self.bytes) {
+            Some(format) => Written::Still(format),
+            None if Format::of_bytes(&self.bytes) == Format::Gif => Written::Gif,
+            None => Written::Page,
+        }
     }
 }
 
@@ -154,11 +195,16 @@ impl Again {
         };
         let run = run.with_legacy(self.provenance.legacy);
         let bytes = self.provenance.job.remake(&run, self.provenance.output)?;
-        let bytes = match self.original.still_format() {
-            Some(format) if format != StillFormat::Png => format.transcode(&bytes)?,
+        let written = self.original.format();
+        let bytes = match written {
+            Written::Still(format) if format != StillFormat::Png => format.transcode(&bytes)?,
             _ => bytes,
         };
-        let difference = Difference::between(&self.original.bytes, &bytes, &self.original.path)?;
+        let difference = match written {
+            Written::Page if self.original.bytes != bytes => Difference::Page,
+            Written::Page => Difference::None,
+            _ => Difference::between(&self.original.bytes, &bytes, &self.original.path)?,
+        };
         Ok(Remade { bytes, difference })
     }
 }
@@ -224,6 +270,8 @@ pub enum Difference {
     },
     /// In size.
     Size,
+    /// In a page's words or numbers.
+    Page,
 }
 
 impl Difference {
@@ -258,6 +306,7 @@ impl Difference {
                 100.0 * share
             ),
             Self::Size => format!("its size is not that of {name}"),
+            Self::Page => format!("words or numbers of the page are not those of {name}"),
         }
     }
 }

@@ -31,6 +31,7 @@ use oneiro_zoo::labels::LabelError;
 
 use crate::files::FileError;
 pub use crate::job::error::{JobError, Unfinished};
+pub use crate::job::tensors::FeedError;
 pub use crate::model::error::ModelError;
 use crate::observer::Cancelled;
 pub use crate::provenance::error::ProvenanceError;
@@ -62,6 +63,9 @@ pub enum Error {
     /// A file of tensors.
     #[error(transparent)]
     Tensors(#[from] TensorError),
+    /// Tensors that do not fit a network.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     /// A class that no label names, or several do.
     #[error(transparent)]
     Label(#[from] LabelError),
@@ -212,6 +216,11 @@ pub enum Step {
         /// The unit that it is of, or its text.
         of: String,
     },
+    /// A network's numbers were compared with others.
+    Compare {
+        /// Their file, or the tensor in it.
+        what: String,
+    },
     /// A photo was brought to another size.
     Scale {
         /// Its file.
@@ -265,6 +274,7 @@ impl fmt::Display for Step {
             Self::Feed { input } => write!(f, "what input \"{input}\" is to be fed with"),
             Self::Statistics { path } => write!(f, "the statistics {path}"),
             Self::Objective { of } => write!(f, "the objective of {of} cannot be read"),
+            Self::Compare { what } => f.write_str(what),
             Self::Scale { path } => write!(f, "could not scale {path}"),
             Self::Measure { folder } => write!(f, "the pictures in {folder} have no statistics"),
             Self::ReadAgain => f.write_str("a picture changed while it was looked at"),

@@ -67,11 +67,6 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(folder).map_err(|source| FileError::Create { folder: folder.to_owned(), source })
 }
 
-/// The content of a file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    std::fs::read(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
-}
-
 /// Fails early if a folder could not be made or written into later. Makes nothing.
 pub fn check_folder(folder: &Path) -> Result<(), FileError> {
     // With a slash at its end, a file would look like nothing at all.

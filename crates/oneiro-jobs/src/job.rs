@@ -14,6 +14,7 @@ use crate::model::LoadedModel;
 use crate::source::places::Places;
 
 pub mod attribution;
+pub mod classification;
 pub mod demo;
 pub mod dream;
 pub mod error;
@@ -26,6 +27,8 @@ pub mod preimage;
 pub mod render;
 pub mod sheet;
 pub mod statistics;
+pub mod tensors;
+pub mod timing;
 
 pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};

@@ -25,6 +25,7 @@ pub(crate) mod error;
 mod feeding;
 pub mod health;
 mod inputs;
+mod layers;
 #[allow(unsafe_code)]
 mod mapped;
 mod output;
@@ -36,6 +37,7 @@ mod source;
 use beginning::Beginning;
 pub use error::{FeedProblem, InputAxesProblem, ModelError};
 pub use feeding::{Feed, parse_feed, sources as fed_from};
+pub use layers::Layers;
 use preparation::CompletedCard;
 use source::Source;
 

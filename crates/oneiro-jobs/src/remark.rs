@@ -4,9 +4,11 @@
 
 use std::fmt;
 
+mod classes;
 mod preparation;
 mod result;
 
+pub use classes::ClassRemark;
 pub use preparation::PreparationRemark;
 pub use result::{Relus, ResultRemark, ZeroMap};
 
@@ -18,6 +20,8 @@ pub enum Remark {
     Preparation(PreparationRemark),
     /// On results that show nothing, or should not be believed.
     Result(ResultRemark),
+    /// On the classes of a network, or on folders that stand for them.
+    Classes(ClassRemark),
     /// The output that classes are read from, of several.
     ClassOutput {
         /// The output.
@@ -91,6 +95,13 @@ pub enum Remark {
         /// Pictures in all.
         total: usize,
     },
+    /// Results that hold NaN or infinite numbers.
+    NotFinite {
+        /// Their names.
+        tensors: Vec<String>,
+        /// Inputs that do, too.
+        inputs: Vec<String>,
+    },
     /// A result that another version or other kernels made.
     OtherProgram {
         /// Version and kernels that made it.
@@ -123,6 +134,7 @@ impl fmt::Display for Remark {
         match self {
             Self::Preparation(remark) => remark.fmt(f),
             Self::Result(remark) => remark.fmt(f),
+            Self::Classes(remark) => remark.fmt(f),
             Self::ClassOutput { output, classes, outputs } => {
                 let count = classes.map_or(String::new(), |n| format!(", of {n}"));
                 write!(f, "classes are those of output \"{output}\"{count}; the outputs are {outputs}")
@@ -159,6 +171,13 @@ impl fmt::Display for Remark {
             Self::SkippedInAll { skipped, total } => {
                 write!(f, "{skipped} of {total} pictures could not be read and were skipped")
             }
+            Self::NotFinite { tensors, inputs } => {
+                let given = match &inputs[..] {
+                    [] => String::new(),
+                    inputs => format!(", and so do the inputs {}", inputs.join(", ")),
+                };
+                write!(f, "{} hold NaN or infinite numbers{given}", tensors.join(", "))
+            }
             Self::OtherProgram { made_by: [version, kernels], this: [own, own_kernels] } => write!(
                 f,
                 "the picture was made by version {version} with {kernels} kernels, this is {own} with {own_kernels}: bits \
@@ -176,6 +195,12 @@ impl fmt::Display for Remark {
 impl From<PreparationRemark> for Remark {
     fn from(remark: PreparationRemark) -> Self {
         Self::Preparation(remark)
+    }
+}
+
+impl From<ClassRemark> for Remark {
+    fn from(remark: ClassRemark) -> Self {
+        Self::Classes(remark)
     }
 }
 

@@ -1,15 +1,17 @@
 #![allow(clippy::unwrap_used)]
 //! Errors and remarks that a caller tells apart without reading their text.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oneiro::objective::TermError;
 use oneiro_jobs::error::{JobError, ModelError, ProvenanceError, Step};
+use oneiro_jobs::job::attribution::AttributionJob;
 use oneiro_jobs::job::demo::DemoJob;
 use oneiro_jobs::remark::PreparationRemark;
 use oneiro_jobs::{
-    Cancelled, Context, Error, Job, Kept, LoadedModel, ModelSpec, Observer, Remark, RenderJob, Run, Setting,
-    Silent,
+    Cancelled, Context, Error, Job, Kept, LoadedModel, ModelSpec, Observer, Progress, Remark, RenderJob, Run,
+    Setting, Silent,
 };
 
 fn context() -> Context {
@@ -120,5 +122,42 @@ fn remarks_are_data_and_an_ended_job_says_so() {
     let layer = model.model.graph.nodes.last().unwrap().name.clone();
     let job = RenderJob::new(&[&format!("\"{layer}\":0")], Setting::named("lucid", 0).unwrap());
     let error = job.run(&Run::new(&model, &context), &mut Kept::all()).unwrap_err();
+    assert!(matches!(error, Error::Cancelled(Cancelled)), "{error:?}");
+}
+
+/// Cancels once a task is within a step.
+#[derive(Default)]
+struct Impatient(AtomicBool);
+
+impl Observer for Impatient {
+    fn progress(&self, progress: &Progress<'_>) {
+        self.0.fetch_or(progress.within_step.is_some(), Ordering::Relaxed);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn an_attribution_that_is_ended_within_a_method_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.png");
+    let image = oneiro_media::Image::filled(64, 64, [0.2, 0.5, 0.7]);
+    std::fs::write(&path, oneiro_media::encode_png(&image, &Default::default()).unwrap()).unwrap();
+    let context = Context::new(Some(1), Impatient::default()).unwrap();
+    let model = ModelSpec::named("squeezenet1_1").load(&context).unwrap();
+    let job = serde_json::json!({
+        "recipe": {
+            "title": "ended",
+            "methods": ["integrated-gradients"],
+            "size": [48, 48],
+            "overlay": false,
+            "settings": oneiro::attribution::Settings::default(),
+        },
+        "images": [{ "file": path, "unit": "class:1" }],
+    });
+    let job: AttributionJob = serde_json::from_value(job).unwrap();
+    let error = job.run(&Run::new(&model, &context), &mut Kept::all()).err().unwrap();
     assert!(matches!(error, Error::Cancelled(Cancelled)), "{error:?}");
 }

@@ -1,6 +1,6 @@
 //! Opacity beside a picture.
 
-use oneiro_image::Image;
+use oneiro_image::{Image, quantize};
 
 use crate::{MediaError, Result};
 
@@ -16,6 +16,13 @@ pub(crate) fn check_alpha(image: &Image, alpha: &[f32]) -> Result<()> {
         alpha.len()
     );
     Err(MediaError::Shape { what })
+}
+
+/// Interleaved 8-bit values R,G,B,A of a picture and its opacity, one value a pixel.
+pub(crate) fn rgba8(image: &Image, alpha: &[f32]) -> Vec<u8> {
+    let colors = image.to_rgb8();
+    let pixels = colors.chunks_exact(3).zip(alpha);
+    pixels.flat_map(|(rgb, &alpha)| [rgb[0], rgb[1], rgb[2], quantize(alpha)]).collect()
 }
 
 /// An error unless a picture is a still in red, green and blue: what files of pictures hold.

@@ -96,8 +96,8 @@ pub enum MediaError {
         /// What is too large, with the limit.
         what: String,
     },
-    /// Only PNG, GIF, JPEG and WebP files carry text about how they were made.
-    #[error("cannot read how `{}` was made: {reason}; only PNG, GIF, JPEG and WebP files that oneiro wrote carry that", path.display())]
+    /// Only PNG, GIF, JPEG, WebP and HTML files carry text about how they were made.
+    #[error("cannot read how `{}` was made: {reason}; only pictures, films and pages that oneiro wrote carry that", path.display())]
     NoText {
         /// The file.
         path: PathBuf,

@@ -242,7 +242,7 @@ pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
             }
         }
         if is_comment && found.is_none() {
-            found = entries(&data);
+            found = entries(&data)?;
         }
     }
 }

@@ -1,21 +1,22 @@
-//! Reads from files of pictures how they were made.
+//! Reads from pictures and pages how they were made.
 
 use std::path::Path;
 
 use crate::film::read_gif_text;
+use crate::page::{is_page, page_text};
 use crate::read::read_bytes;
 use crate::still::{StillFormat, jpeg_text, webp_text};
 use crate::write::png_text;
 use crate::{MediaError, PngText, Result};
 
-/// How a picture or film was made: the entries that [`write_png`](crate::write_png), [`StillFormat`] and
-/// [`Film`](crate::Film) stored, keywords without their prefix. Entries of other programs are left out, so a
+/// How a picture, film or page was made: the entries that [`write_png`](crate::write_png), [`StillFormat`],
+/// [`Film`](crate::Film) and [`Page`](crate::Page) stored, keywords without their prefix. Entries of other programs are left out, so a
 /// file of theirs has none.
 ///
 /// # Errors
 ///
 /// Those of opening the file as in [`read_image`](crate::read_image), and [`MediaError::NoText`] for a file
-/// of another format, and for a damaged PNG or GIF.
+/// of another format, and for damaged text.
 pub fn read_text(path: impl AsRef<Path>) -> Result<PngText> {
     let path = path.as_ref();
     decode_text(&read_bytes(path)?, path)
@@ -32,10 +33,13 @@ pub fn decode_text(bytes: &[u8], path: impl AsRef<Path>) -> Result<PngText> {
     if bytes.starts_with(b"GIF8") {
         return read_gif_text(bytes).map_err(no_text);
     }
+    if is_page(bytes) {
+        return page_text(bytes).map_err(no_text);
+    }
     match StillFormat::of_bytes(bytes) {
         Some(StillFormat::Png) => png_text(bytes).map_err(no_text),
-        Some(StillFormat::Jpeg) => Ok(jpeg_text(bytes)),
-        Some(StillFormat::WebP) => Ok(webp_text(bytes)),
-        None => Err(no_text("it is no PNG, GIF, JPEG or WebP file".to_owned())),
+        Some(StillFormat::Jpeg) => jpeg_text(bytes).map_err(no_text),
+        Some(StillFormat::WebP) => webp_text(bytes).map_err(no_text),
+        None => Err(no_text("it is no PNG, GIF, JPEG, WebP or HTML file".to_owned())),
     }
 }

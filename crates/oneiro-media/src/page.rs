@@ -4,7 +4,15 @@
 //! follows the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is
 //! escaped.
 
+mod escape;
+mod text;
+
 use std::fmt::Write;
+
+use self::escape::{Escaped, Url};
+use crate::PngText;
+
+pub(crate) use self::text::{is_page, page_text};
 
 /// A page: title and introduction, sections of pictures, a footer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +25,8 @@ pub struct Page {
     pub sections: Vec<Section>,
     /// Small print at the end.
     pub footer: String,
+    /// How the page was made: as entries of the page's head.
+    pub text: PngText,
 }
 
 /// Pictures that belong together, such as those of one layer.
@@ -67,7 +77,9 @@ impl Page {
         writeln!(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">")?;
         writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
         writeln!(out, "<meta name=\"color-scheme\" content=\"light dark\">")?;
-        writeln!(out, "<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>")?;
+        writeln!(out, "<title>{title}</title>")?;
+        text::write(out, &self.text)?;
+        writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>")?;
         writeln!(out, "<header>\n<h1>{title}</h1>")?;
         paragraphs(out, &self.intro)?;
         if self.sections.len() >= SECTIONS_WITH_LINKS {
@@ -154,45 +166,6 @@ fn paragraphs(out: &mut String, text: &str) -> std::fmt::Result {
     Ok(())
 }
 
-/// Text inside an element or a quoted attribute.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                // HTML has no other control characters, not even as references.
-                c if c.is_control() && !c.is_ascii_whitespace() => f.write_char('\u{fffd}')?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A relative file name as a URL: everything but RFC 3986's unreserved characters and `/` is encoded, so that
-/// no name can be taken for a scheme, a query or a fragment.
-struct Url<'a>(&'a str);
-
-impl std::fmt::Display for Url<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                    f.write_char(char::from(byte))?;
-                }
-                byte => write!(f, "%{byte:02X}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +189,7 @@ mod tests {
             intro: "What it is.".into(),
             sections: (0..3).map(section).collect(),
             footer: "oneiro 0.1.0".into(),
+            text: PngText::default(),
         }
     }
 

@@ -29,7 +29,7 @@
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
 //!
-//! Letters are 13 and 20 pixels high whatever the size of the picture.
+//! Letters are 7 and 11 pixels high, lines of text 17 and 24, whatever the size of the picture.
 //!
 //! *Rationale*: shapes and axes are drawn here, not by `plotters`. Its thick lines have miters of any length,
 //! so that a dense spectrum shoots far beyond its values. It cuts nothing off at the frame, and has no halos

@@ -9,10 +9,10 @@ use std::path::Path;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
-use oneiro_image::quantize;
 
+use crate::alpha::rgba8;
 use crate::read::decode_image_alpha;
-use crate::text::{COMMENT, comment, entries};
+use crate::text::{PREFIX, comment, entries};
 use crate::write::png_text;
 use crate::{Image, MediaError, PngText, Result};
 
@@ -150,18 +150,19 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
     })
 }
 
-/// How a JPEG was made; nothing for another program's. A comment that fills its segment goes on in the next.
-pub(crate) fn jpeg_text(bytes: &[u8]) -> PngText {
+/// How a JPEG was made; nothing for another program's, an error if the text is damaged. A comment that fills
+/// its segment goes on in the next.
+pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
     let comments =
         segments(bytes).filter(|(marker, _)| *marker == COMMENT_MARKER).map(|(_, content)| content);
     let mut ours = Vec::new();
-    for content in comments.skip_while(|content| !content.starts_with(COMMENT.as_bytes())) {
+    for content in comments.skip_while(|content| !content.starts_with(PREFIX.as_bytes())) {
         ours.extend_from_slice(content);
         if content.len() < MAX_SEGMENT {
             break;
         }
     }
-    entries(&ours).unwrap_or_default()
+    Ok(entries(&ours)?.unwrap_or_default())
 }
 
 fn encode_webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<Vec<u8>> {
@@ -186,33 +187,28 @@ fn encode_webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<V
             .set_exif_metadata(exif.concat())
             .map_err(|error| refused(StillFormat::WebP)(ImageError::Unsupported(error)))?;
     }
-    let colors = image.to_rgb8();
     let (pixels, kind) = match alpha {
-        None => (colors, ExtendedColorType::Rgb8),
-        Some(alpha) => {
-            let pixels = colors.chunks_exact(3).zip(alpha);
-            let pixels = pixels.flat_map(|(rgb, &alpha)| [rgb[0], rgb[1], rgb[2], quantize(alpha)]).collect();
-            (pixels, ExtendedColorType::Rgba8)
-        }
+        None => (image.to_rgb8(), ExtendedColorType::Rgb8),
+        Some(alpha) => (rgba8(image, alpha), ExtendedColorType::Rgba8),
     };
     encoder.write_image(&pixels, width, height, kind).map_err(refused(StillFormat::WebP))?;
     Ok(bytes)
 }
 
-/// How a WebP was made; nothing for another program's.
-pub(crate) fn webp_text(bytes: &[u8]) -> PngText {
+/// How a WebP was made; nothing for another program's, an error if the text is damaged.
+pub(crate) fn webp_text(bytes: &[u8]) -> Result<PngText, String> {
     // Chunks (RFC 9649, 2.3): name, length, content, padded to an even length.
     let mut at = 12;
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
         let content = bytes.get(at + 8..).and_then(|rest| rest.get(..length)).unwrap_or_default();
         if head[..4] == *b"EXIF" && content.starts_with(&EXIF_HEAD) {
-            let text = content.get(EXIF_TEXT..).and_then(|text| text.strip_suffix(&[0]));
-            return text.and_then(entries).unwrap_or_default();
+            let text = content.get(EXIF_TEXT..).unwrap_or_default();
+            return Ok(entries(text.strip_suffix(&[0]).unwrap_or(text))?.unwrap_or_default());
         }
         at = at.saturating_add(8).saturating_add(length).saturating_add(length % 2);
     }
-    PngText::default()
+    Ok(PngText::default())
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use crate::{MediaError, Result};
 
-/// Prefix of our keywords in a PNG, which tells them from other programs' entries.
+/// Prefix of our keywords in a PNG and of our comments elsewhere, which tells them from other programs'.
 pub(crate) const PREFIX: &str = "oneiro:";
 /// The longest keyword that PNG allows, in bytes (PNG specification, 11.3.3).
 const MAX_KEYWORD: usize = 79;
-/// Prefix of our comments in a JPEG.
-pub(crate) const COMMENT: &str = "oneiro:";
 
 /// How a picture was made: keywords and texts, stored in a PNG's text chunks.
 ///
@@ -55,12 +53,19 @@ pub(crate) fn check_entry(keyword: &str, text: &str) -> Result<()> {
 /// there.
 pub(crate) fn comment(text: &PngText) -> String {
     let entry = |(key, value): &(String, String)| format!("{key} {}\n{value}\n", value.len());
-    std::iter::once(format!("{COMMENT}\n")).chain(text.0.iter().map(entry)).collect()
+    std::iter::once(format!("{PREFIX}\n")).chain(text.0.iter().map(entry)).collect()
 }
 
-/// The entries of [`comment`]; `None` if it is another program's, or damaged.
-pub(crate) fn entries(comment: &[u8]) -> Option<PngText> {
-    let mut rest = std::str::from_utf8(comment).ok()?.strip_prefix(COMMENT)?.strip_prefix('\n')?;
+/// The entries of [`comment`]; `None` for another program's comment, an error if ours is damaged.
+pub(crate) fn entries(comment: &[u8]) -> Result<Option<PngText>, String> {
+    match comment.strip_prefix(PREFIX.as_bytes()) {
+        Some(ours) => of_ours(ours).map(Some).ok_or_else(|| "its text is damaged or cut off".to_owned()),
+        None => Ok(None),
+    }
+}
+
+fn of_ours(comment: &[u8]) -> Option<PngText> {
+    let mut rest = std::str::from_utf8(comment).ok()?.strip_prefix('\n')?;
     let mut text = PngText::default();
     while !rest.is_empty() {
         let (head, tail) = rest.split_once('\n')?;

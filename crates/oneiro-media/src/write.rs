@@ -7,9 +7,7 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use oneiro_image::quantize;
-
-use crate::alpha::{check_alpha, check_rgb};
+use crate::alpha::{check_alpha, check_rgb, rgba8};
 use crate::atomic::write_atomic;
 use crate::text::{PREFIX, check_entry, text_error};
 use crate::{Image, MediaError, PngText, Result};
@@ -46,10 +44,7 @@ pub fn encode_png(image: &Image, text: &PngText) -> Result<Vec<u8>> {
 pub fn encode_png_alpha(image: &Image, alpha: &[f32], text: &PngText) -> Result<Vec<u8>> {
     check_rgb(image)?;
     check_alpha(image, alpha)?;
-    let colors = image.to_rgb8();
-    let pixels = colors.chunks_exact(3).zip(alpha);
-    let rgba: Vec<u8> = pixels.flat_map(|(rgb, &alpha)| [rgb[0], rgb[1], rgb[2], quantize(alpha)]).collect();
-    encode(image, text, png::ColorType::Rgba, &rgba)
+    encode(image, text, png::ColorType::Rgba, &rgba8(image, alpha))
 }
 
 fn encode(image: &Image, text: &PngText, color: png::ColorType, pixels: &[u8]) -> Result<Vec<u8>> {

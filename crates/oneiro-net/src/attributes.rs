@@ -45,7 +45,7 @@ impl<'a> Attributes<'a> {
     }
 
     fn wrong(name: &str, wanted: &str) -> OpError {
-        OpError(format!("attribute \"{name}\" should be {wanted}"))
+        OpError::Refused(format!("attribute \"{name}\" should be {wanted}"))
     }
 
     /// Whether the attribute is given.

@@ -36,7 +36,7 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
-    /// The shape rule of a node refuses the shapes of its inputs: another size or batch may be accepted.
+    /// A node refuses the shapes, or the constants, of its inputs. Another size or batch may be accepted.
     #[error("node \"{node}\" ({op}): {why}")]
     Shape {
         /// Name of the node.
@@ -44,6 +44,17 @@ pub enum Error {
         /// ONNX operator type.
         op: String,
         /// What does not fit.
+        why: String,
+    },
+    /// A node works on constants only, and an operand is computed from the network's inputs. No size or batch
+    /// changes that.
+    #[error("node \"{node}\" ({op}): {why}")]
+    Data {
+        /// Name of the node.
+        node: String,
+        /// ONNX operator type.
+        op: String,
+        /// What depends on the inputs.
         why: String,
     },
     /// A name that is not (unambiguously) in the network.
@@ -56,16 +67,30 @@ pub enum Error {
 
 /// Why an operator does not accept its attributes or inputs; the caller adds the node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpError(pub String);
+pub enum OpError {
+    /// It refuses its attributes, or the shapes or constants of its inputs.
+    Refused(String),
+    /// It works on constants only, and an operand is computed from the network's inputs.
+    Data(String),
+}
+
+impl OpError {
+    /// The reason in words.
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Refused(why) | Self::Data(why) => why,
+        }
+    }
+}
 
 impl From<String> for OpError {
     fn from(why: String) -> Self {
-        Self(why)
+        Self::Refused(why)
     }
 }
 
 impl From<&str> for OpError {
     fn from(why: &str) -> Self {
-        Self(why.to_owned())
+        Self::Refused(why.to_owned())
     }
 }

@@ -220,8 +220,22 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::graph::{Builder, Dim};
-    use crate::ops::Attribute;
+    use crate::ops::{Attribute, Unsupported};
     use crate::tensor::Tensor;
+
+    #[test]
+    fn a_cast_of_an_unsupported_form_is_no_layer_of_its_module() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 3, 4, 4].map(Dim::Fixed)).unwrap();
+        let weight = net.constant("w", Tensor::floats(&[2, 3, 1, 1], vec![1.0; 6])).unwrap();
+        let conv = net.node("Conv", "conv", &[x, weight], vec![]).unwrap();
+        let text = net.node("Identity", "text", &[conv], vec![]).unwrap();
+        let mut graph = net.finish(&[conv, text]);
+        let why = Some("text is not supported".into());
+        graph.nodes[1].op = std::sync::Arc::new(Unsupported { op_type: "Cast".into(), why });
+        graph.nodes.iter_mut().for_each(|node| node.module = Some("features.0".into()));
+        assert_eq!(Names::new(&graph, &[]).resolve("features.0").unwrap(), conv);
+    }
 
     #[test]
     fn the_weights_of_a_module_of_several_nodes_name_its_last_one() {

@@ -53,7 +53,7 @@ pub(crate) fn exact_positions(extent: usize) -> Result<(), OpError> {
     if extent <= EXACT_INTEGERS {
         Ok(())
     } else {
-        Err(OpError(format!("positions among {extent} elements are too large for f32")))
+        Err(OpError::Refused(format!("positions among {extent} elements are too large for f32")))
     }
 }
 
@@ -63,6 +63,6 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, OpError> {
     if (0..rank as i64).contains(&resolved) {
         Ok(resolved as usize)
     } else {
-        Err(OpError(format!("axis {axis} is outside a tensor of rank {rank}")))
+        Err(OpError::Refused(format!("axis {axis} is outside a tensor of rank {rank}")))
     }
 }

@@ -54,7 +54,7 @@ impl From<&str> for NotHere {
 
 impl From<OpError> for NotHere {
     fn from(why: OpError) -> Self {
-        Self(why.0)
+        Self(why.into_reason())
     }
 }
 

@@ -18,7 +18,7 @@ mod concat_in_place;
 mod gradient_alias;
 mod lowered;
 mod lowering;
-pub mod memory;
+mod memory;
 mod microbatch;
 mod request;
 mod schedule;
@@ -156,9 +156,7 @@ impl Plan {
     /// Compiles the part of a graph that the request's targets depend on, on the request's threads.
     /// [`Compilation`] does it node by node.
     pub fn compile(graph: &Graph, request: &Request) -> Result<Self> {
-        let mut compilation = Compilation::new(graph, request)?;
-        while compilation.step()?.is_some() {}
-        compilation.finish()
+        Compilation::new(graph, request)?.finish()
     }
 
     /// Bytes of a session: all activations, gradients and what backward needs.

@@ -39,7 +39,7 @@ pub trait Session: Send {
     /// The gradient of the objective with respect to a target, to be added to, beside the target's
     /// activations.
     fn seed(&mut self, target: usize) -> (&[f32], &mut [f32]);
-    /// Computes the gradients with respect to all inputs.
+    /// Computes the gradients that the plan keeps: of inputs and of inner values.
     fn backward(&mut self, rules: &Rules);
     /// The gradient with respect to an input after backward.
     fn input_gradient(&self, input: usize) -> &[f32];
@@ -178,9 +178,9 @@ fn in_teams(count: usize, joins: impl Fn(usize) -> bool, mut run: impl FnMut(usi
     }
 }
 
-/// Panics with a clear message when a session compiled without gradients is asked for one.
+/// Panics with a clear message when a session is asked for a gradient that its plan does not keep.
 fn compiled_with_gradients(region: Option<Region>) -> Region {
-    region.expect("the session was compiled without gradients")
+    region.expect("the session was compiled without this gradient")
 }
 
 impl Session for CpuSession {

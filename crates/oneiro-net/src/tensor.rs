@@ -109,9 +109,9 @@ impl Tensor {
         let wanted = shape
             .iter()
             .try_fold(stored.size(), |n, &d| n.checked_mul(d))
-            .ok_or_else(|| OpError(format!("a tensor of shape {shape:?} is too large")))?;
+            .ok_or_else(|| OpError::Refused(format!("a tensor of shape {shape:?} is too large")))?;
         if bytes.len() != wanted {
-            return Err(OpError(format!(
+            return Err(OpError::Refused(format!(
                 "shape {shape:?} needs {wanted} bytes of data, the file has {}",
                 bytes.len()
             )));
@@ -207,7 +207,7 @@ impl Tensor {
             Data::Float(v) => Ok(Cow::Borrowed(v)),
             Data::Raw(stored, bytes) => Ok(Cow::Owned(decode(*stored, bytes))),
             Data::Repeated(x) => Ok(Cow::Owned(vec![*x; self.len()])),
-            _ => Err(OpError("expected a float tensor".into())),
+            _ => Err(OpError::Refused("expected a float tensor".into())),
         }
     }
 
@@ -254,7 +254,7 @@ impl Tensor {
         if let Data::Int(v) = &self.data
             && v.iter().any(|x| x.unsigned_abs() > 1 << f32::MANTISSA_DIGITS)
         {
-            return Err(OpError("its integers are too large for f32".into()));
+            return Err(OpError::Refused("its integers are too large for f32".into()));
         }
         self.cast(DType::Float).shared_floats()
     }
@@ -263,7 +263,7 @@ impl Tensor {
     pub fn as_ints(&self) -> Result<&[i64], OpError> {
         match &self.data {
             Data::Int(v) => Ok(v),
-            _ => Err(OpError("expected an integer tensor".into())),
+            _ => Err(OpError::Refused("expected an integer tensor".into())),
         }
     }
 
@@ -271,14 +271,14 @@ impl Tensor {
     pub fn as_bools(&self) -> Result<&[bool], OpError> {
         match &self.data {
             Data::Bool(v) => Ok(v),
-            _ => Err(OpError("expected a tensor of truth values".into())),
+            _ => Err(OpError::Refused("expected a tensor of truth values".into())),
         }
     }
 
     /// The same elements under another shape of the same volume.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Self, OpError> {
         if volume(shape) != self.len() {
-            return Err(OpError(format!("cannot reshape {:?} into {shape:?}", self.shape)));
+            return Err(OpError::Refused(format!("cannot reshape {:?} into {shape:?}", self.shape)));
         }
         Ok(Self { shape: shape.to_vec(), data: self.data.clone() })
     }

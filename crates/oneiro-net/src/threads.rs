@@ -21,7 +21,9 @@ impl Threads {
     /// If the system gives no threads.
     pub fn new(count: usize) -> Result<Self> {
         let pool = ThreadPoolBuilder::new().num_threads(count).build();
-        let pool = pool.map_err(|why| Error::Request(format!("could not start {count} threads: {why}")))?;
+        let wanted =
+            if count == 0 { "a thread for each core".to_owned() } else { format!("{count} threads") };
+        let pool = pool.map_err(|why| Error::Request(format!("could not start {wanted}: {why}")))?;
         Ok(Self(Some(Arc::new(pool))))
     }
 

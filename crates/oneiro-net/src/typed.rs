@@ -27,7 +27,7 @@ pub struct TypedNode {
     /// Results.
     pub outputs: Vec<Option<ValueId>>,
     /// The activation function of output 0: the node's own clamp (`Relu`, `Clip`) or one that a pass
-    /// epilogue.
+    /// attached.
     pub epilogue: Option<EpilogueFunction>,
 }
 
@@ -121,7 +121,7 @@ impl Typed {
 
     /// The fact of a value that a kept node reads or writes.
     pub fn fact(&self, value: ValueId) -> Result<&Fact, OpError> {
-        self.facts[value.index()].as_ref().ok_or_else(|| OpError("a value of unknown shape".into()))
+        self.facts[value.index()].as_ref().ok_or_else(|| OpError::Refused("a value of unknown shape".into()))
     }
 
     /// Facts of a node's inputs, in order.
@@ -255,8 +255,9 @@ pub fn infer_within(
 ) -> Result<Vec<Option<Fact>>> {
     let mut left = max_bytes;
     for (input, shape) in graph.inputs.iter().zip(shapes) {
-        check_volume(shape)
-            .map_err(|why| Error::Request(format!("input \"{}\": {}", graph.name(input.value), why.0)))?;
+        check_volume(shape).map_err(|why| {
+            Error::Request(format!("input \"{}\": {}", graph.name(input.value), why.into_reason()))
+        })?;
     }
     let mut facts: Vec<Option<Fact>> =
         graph.values.iter().map(|v| v.constant.clone().map(Fact::constant)).collect();
@@ -269,7 +270,10 @@ pub fn infer_within(
         if !known {
             let missing = node.inputs.iter().flatten().find(|v| facts[v.index()].is_none());
             let name = missing.map_or("", |v| graph.name(*v));
-            on_error(i, node_error(graph, node, OpError(format!("its input \"{name}\" is not known"))))?;
+            on_error(
+                i,
+                node_error(graph, node, OpError::Refused(format!("its input \"{name}\" is not known"))),
+            )?;
             continue;
         }
         let inputs: Vec<Option<&Fact>> =
@@ -289,18 +293,20 @@ pub fn infer_within(
 }
 
 /// An operator's complaint with the node's name; operators that are missing altogether say so.
-pub fn node_error(graph: &Graph, node: &Node, why: OpError) -> Error {
-    match node.op.as_any().downcast_ref::<Unsupported>() {
-        Some(Unsupported { op_type, why: None }) => {
-            Error::Unsupported { op: op_type.clone(), node: node.name.clone(), opset: graph.opset }
+pub fn node_error(graph: &Graph, node: &Node, error: OpError) -> Error {
+    let (name, op) = (node.name.clone(), node.op.op_type().to_owned());
+    match (node.op.as_any().downcast_ref::<Unsupported>(), error) {
+        (Some(Unsupported { op_type, why: None }), _) => {
+            Error::Unsupported { op: op_type.clone(), node: name, opset: graph.opset }
         }
-        _ => Error::Node { node: node.name.clone(), op: node.op.op_type().to_owned(), why: why.0 },
+        (_, OpError::Refused(why)) => Error::Node { node: name, op, why },
+        (_, OpError::Data(why)) => Error::Data { node: name, op, why },
     }
 }
 
 /// A shape rule's refusal with the node's name.
-fn shape_error(graph: &Graph, node: &Node, why: OpError) -> Error {
-    match node_error(graph, node, why) {
+fn shape_error(graph: &Graph, node: &Node, error: OpError) -> Error {
+    match node_error(graph, node, error) {
         Error::Node { node: name, op, why } if node.op.is_supported() => Error::Shape { node: name, op, why },
         error => error,
     }
@@ -319,11 +325,11 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
         && !op.is_view()
         && !op.takes_large_constants()
     {
-        return Err(OpError(format!("a constant of shape {:?} is too large", large.shape())));
+        return Err(OpError::Refused(format!("a constant of shape {:?} is too large", large.shape())));
     }
     let facts = op.infer(inputs)?;
     if let Some(fact) = facts.iter().find(|f| f.shape.iter().any(|&d| d > MAX_CLAIM)) {
-        return Err(OpError(format!("a tensor of shape {:?} is too large", fact.shape)));
+        return Err(OpError::Refused(format!("a tensor of shape {:?} is too large", fact.shape)));
     }
     let constant = !inputs.0.is_empty() && inputs.0.iter().flatten().all(|f| f.value.is_some());
     if !constant || facts.iter().all(|f| f.value.is_some()) {
@@ -333,7 +339,7 @@ fn outputs_of(op: &dyn Operator, inputs: Facts<'_>, left: &mut usize) -> Result<
     }
     let shares = |f: &&Fact| op.is_view() && f.dtype == DType::Float;
     if let Some(fact) = facts.iter().find(|f| f.len() > MAX_ELEMENTS && !shares(f)) {
-        return Err(OpError(format!("a constant of shape {:?} is too large", fact.shape)));
+        return Err(OpError::Refused(format!("a constant of shape {:?} is too large", fact.shape)));
     }
     // Before anything is computed; what then turns out to be shared or repeated is given back. Operands that
     // repeat a number are written out while a kernel runs.
@@ -362,7 +368,7 @@ fn run_on_constants(
     output_index: usize,
 ) -> Result<Tensor, OpError> {
     if output.dtype == DType::Int && !op.carries_integers() {
-        return Err(OpError("its form for integers is not supported".into()));
+        return Err(OpError::Refused("its form for integers is not supported".into()));
     }
     let site = Site { inputs, output, output_index, isa: Isa::detect(), gradients: false };
     let built = op.kernel(site)?;

@@ -355,7 +355,7 @@ fn entries_in_micro_batches_give_the_same_bits() {
             }
         }
     }
-    println!("in turns: {in_micro_batches:?}");
+    println!("in micro-batches: {in_micro_batches:?}");
     assert!(wrong.is_empty(), "{} cases:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -429,7 +429,7 @@ struct Attempt {
     gradients: Vec<Vec<f32>>,
     /// Whether a plan computed any of them (else everything folded).
     ran: bool,
-    /// The turns that its entries took.
+    /// Number of micro-batches of its entries.
     micro_batches: usize,
 }
 

@@ -141,7 +141,7 @@ fn takes_micro_batches(shape: &[usize], build: impl Fn(&mut Builder, ValueId) ->
             let micro_batches = part.micro_batches();
             assert!(
                 micro_batches == 1 || micro_batches == shape[0] / micro_batch_size,
-                "{micro_batches} micro_batches"
+                "{micro_batches} micro-batches"
             );
             assert!(bits(part) == whole, "{micro_batch_size} at once");
             any |= micro_batches > 1;

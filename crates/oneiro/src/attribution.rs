@@ -307,7 +307,7 @@ pub fn attribute(
     watch: &mut Watch<'_>,
 ) -> Result<Attribution> {
     settings.check()?;
-    target.check(image)?;
+    target.input.check(image)?;
     let model = target.model;
     model.threads().run(|| by_method(target, image, method, settings, watch))
 }

@@ -1,7 +1,7 @@
 //! Errors between a request and a picture.
 //!
-//! Every error is told apart by its variant. No message names a flag: a command line adds its hints by the
-//! variant.
+//! Errors that a caller may act on have a variant with fields; [`Error::Settings`] says in words what
+//! settings contradict. No message names a flag: a command line adds its hints by the variant.
 
 use crate::card::CardError;
 use crate::model::head::error::OutputError;

@@ -5,6 +5,7 @@
 //! Inputs that are no pictures are fed with zeros, unless the model feeds them for good ([`Model::fed`]).
 
 use oneiro_image::{Extent, Image};
+use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, Session};
 
 use crate::card::InputKind;
@@ -56,10 +57,14 @@ impl PictureInput {
     /// # Errors
     /// If the input has other axes or channels than pictures as its card describes them.
     pub fn new(model: &Model, index: usize, shapes: &[Vec<usize>]) -> Result<Self> {
-        model.check_picture(index, &shapes[index])?;
+        Self::of_shape(model, index, &shapes[index])
+    }
+
+    fn of_shape(model: &Model, index: usize, shape: &[usize]) -> Result<Self> {
+        model.check_picture(index, shape)?;
         let card = &model.card.input[index];
         let preprocess = Preprocess::from_card(card);
-        let extent = Extent::still(preprocess.channels(), shapes[index][2], shapes[index][3]);
+        let extent = Extent::still(preprocess.channels(), shape[2], shape[3]);
         Ok(Self { index, name: card.name.clone(), extent, preprocess })
     }
 
@@ -81,14 +86,14 @@ impl PictureInput {
         Self::new(model, index, shapes)
     }
 
-    /// All inputs of single images that `is_used` names by their places.
+    /// All inputs of single images that a plan's targets depend on.
     ///
     /// # Errors
     /// As [`PictureInput::new`].
-    pub fn all(model: &Model, shapes: &[Vec<usize>], is_used: impl Fn(usize) -> bool) -> Result<Vec<Self>> {
-        let kinds = model.card.input.iter().enumerate();
-        let images = kinds.filter(|&(i, card)| card.kind == InputKind::Image && is_used(i));
-        images.map(|(i, _)| Self::new(model, i, shapes)).collect()
+    pub fn used(model: &Model, planned: &[PlanInput]) -> Result<Vec<Self>> {
+        let cards = model.card.input.iter().zip(planned).enumerate();
+        let images = cards.filter(|(_, (card, planned))| card.kind == InputKind::Image && planned.used);
+        images.map(|(index, (_, planned))| Self::of_shape(model, index, &planned.shape)).collect()
     }
 
     /// An error unless there are as many values as the display image has.
@@ -163,8 +168,8 @@ impl PictureInput {
 mod tests {
     use super::*;
     use crate::card::Card;
-    use oneiro_net::graph::Attribute;
-    use oneiro_net::graph::{Builder, Dim};
+    use oneiro_net::graph::{Attribute, Builder, Dim};
+    use oneiro_net::{Plan, Request};
 
     /// Two pictures and a number: RGB, bands of another size, and a tensor.
     const CARD: &str = r#"
@@ -233,9 +238,15 @@ mod tests {
     fn several_inputs_take_pictures_and_tensors_take_none() {
         let model = model();
         let shapes = model.input_shapes(1, None).unwrap();
-        let all = PictureInput::all(&model, &shapes, |_| true).unwrap();
+        let used = |layer: &str| {
+            let target = model.resolve(layer).unwrap();
+            let plan =
+                Plan::compile(&model.graph, &Request::of_shapes(shapes.clone(), vec![target])).unwrap();
+            PictureInput::used(&model, &plan.inputs).unwrap()
+        };
+        let all = used("both");
         assert_eq!(all.iter().map(|i| (i.index, i.extent.channels)).collect::<Vec<_>>(), [(0, 3), (1, 2)]);
-        assert_eq!(PictureInput::all(&model, &shapes, |i| i == 1).unwrap(), all[1..]);
+        assert_eq!(used("b"), all[1..]);
         let error = PictureInput::only(&model, &shapes).unwrap_err().to_string();
         assert!(error.contains("\"photo\" and \"bands\""), "{error}");
     }

@@ -37,8 +37,8 @@
 //! (`custom_objective`), a parametrization (`custom_parametrization`), a network written in code
 //! (`network_in_code`), and a loop by hand (`own_loop`).
 //!
-//! Nothing here touches a file, a clock or the environment; seeds are arguments, and threads are those of the
-//! current `rayon` pool, whose number never changes a bit of the result.
+//! Nothing here touches a file, a clock or the environment. Seeds are arguments. Work runs on the model's
+//! threads ([`Model::on`]), by default on the caller's pool; their number never changes a bit of the result.
 
 #![forbid(unsafe_code)]
 

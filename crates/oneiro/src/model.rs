@@ -11,7 +11,7 @@ use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
-use crate::objective::{Reads, Term};
+use crate::objective::{Objective, Reads, Term};
 
 mod axes;
 mod begin;
@@ -287,6 +287,11 @@ impl Model {
             Reads::Layer | Reads::Batch => self.resolve(&term.layer),
             Reads::Input => Err(Error::Unit(format!("{term} reads the picture, not a layer"))),
         }
+    }
+
+    /// The values that an objective's terms read, in their order; an error for a term that reads the picture.
+    pub fn values_of(&self, objective: &Objective) -> Result<Vec<ValueId>> {
+        objective.terms().into_iter().map(|term| self.value_of(term)).collect()
     }
 
     /// Shapes of all inputs for a batch, with the spatial size of image inputs replaced if one is given.

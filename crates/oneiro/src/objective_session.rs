@@ -111,7 +111,8 @@ impl ObjectiveSession {
     /// Whether the network accepts these shapes and objectives, by shape inference alone.
     ///
     /// # Errors
-    /// As for [`ObjectiveSession::new`], except where kernels are missing or memory does not suffice.
+    /// If shapes, batch or terms do not fit. Missing kernels, memory, pictures that terms compare with and
+    /// targets of integers show only when [`ObjectiveSession::new`] compiles.
     pub fn accepts(model: &Model, objectives: &[Objective], shapes: Vec<Vec<usize>>) -> Result<()> {
         let batch = model.batch(&shapes);
         let planned = planned(model, objectives, &[], shapes)?;

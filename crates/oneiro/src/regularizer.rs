@@ -90,7 +90,8 @@ impl Regularizer {
     pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32]) -> Result<BoundRegularizer> {
         self.validate()?;
         let extent = extent.into();
-        let measure = |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &extent.axes());
+        let measure =
+            |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &extent.axes(), false);
         let mut parts = Vec::new();
         if self.alpha_weight > 0.0 {
             parts.push((self.alpha_weight, measure(Penalty::AlphaNorm(self.alpha))?));

@@ -105,7 +105,7 @@ impl Render {
         let max_pool = preset.gradients.max_pool.rule();
         let seen: Vec<Objective> =
             objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
-        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes.clone(), Some(max_pool))?;
+        let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
         if margin > 0 {
@@ -113,25 +113,42 @@ impl Render {
         }
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
-        let pictures = picture_inputs(model, &session, &shapes)?;
-        for (e, objective) in objectives.iter().enumerate() {
+        let pictures = picture_inputs(model, &session)?;
+        if pictures.is_empty() {
+            return Err(no_picture(&objectives[0], &session));
+        }
+        // Each input has an optimizer of its own, whose line search would see the others move.
+        if pictures.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
+            return Err(Error::Settings(format!(
+                "{} depends on {} inputs, but the optimizer lbfgs can only move one; try adam",
+                objectives[0],
+                pictures.len()
+            )));
+        }
+        // Of each input's picture with its margin; transparency is a channel.
+        let mut extents = Vec::new();
+        for input in &pictures {
+            let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
+            let pixels = chain.largest_stage(picture);
+            if pixels > MAX_STAGE_PIXELS {
+                return Err(Error::Settings(format!(
+                    "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
+                    pixels / 1e6
+                )));
+            }
+            let channels = input.extent.channels + usize::from(preset.alpha);
+            let extent = input.extent.with_channels(channels).with_size(picture);
+            session.shown().reshape(input.index, extent, preset.alpha);
+            extents.push(extent);
+        }
+        session.shown().check()?;
+        for e in 0..objectives.len() {
             let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut states = Vec::new();
-            for input in &pictures {
-                let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
-                let pixels = chain.largest_stage(picture);
-                if pixels > MAX_STAGE_PIXELS {
-                    return Err(Error::Settings(format!(
-                        "the transforms {chain} make pictures of {:.0} million pixels on the way; use smaller ones",
-                        pixels / 1e6
-                    )));
-                }
-                let channels = input.extent.channels + usize::from(preset.alpha);
-                let extent = input.extent.with_channels(channels).with_size(picture);
+            for (input, &extent) in pictures.iter().zip(&extents) {
                 let mean = input.preprocess.natural_mean();
                 let (param, image) = materials.param(e, preset, extent, mean)?;
-                session.shown().reshape(input.index, &extent.axes());
                 let mut state = ImageState::new(input.clone(), param, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {
@@ -145,9 +162,6 @@ impl Render {
                 };
                 states.push(state);
             }
-            if states.is_empty() {
-                return Err(no_picture(objective, &session));
-            }
             let unfit = |c: &&ImageState| !c.input.extent.channels.is_multiple_of(c.chain.fill.len());
             if let Some(state) = states.iter().find(unfit) {
                 return Err(InputError::Fill {
@@ -156,13 +170,6 @@ impl Render {
                     channels: state.input.extent.channels,
                 }
                 .into());
-            }
-            // Each input has an optimizer of its own, whose line search would see the others move.
-            if states.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
-                return Err(Error::Settings(format!(
-                    "{objective} depends on {} inputs, but the optimizer lbfgs can only move one; try adam",
-                    states.len()
-                )));
             }
             // What pictures share stays the same in all only if all step it alike.
             let shares = states.iter().any(|state| !state.param.shared().is_empty());
@@ -175,7 +182,6 @@ impl Render {
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(BatchItem::new(states, transforms));
         }
-        session.shown().check()?;
         let mut render = Self {
             session,
             preset: preset.clone(),
@@ -434,19 +440,13 @@ pub fn render(
 }
 
 /// The inputs whose pictures are optimised.
-fn picture_inputs(
-    model: &Model,
-    session: &ObjectiveSession,
-    shapes: &[Vec<usize>],
-) -> Result<Vec<PictureInput>> {
-    let used: Vec<bool> = session.inputs().iter().map(|input| input.used).collect();
-    let kinds = model.card.input.iter().zip(&used).filter(|(_, used)| **used);
-    if let Some((card, _)) =
-        kinds.clone().find(|(c, _)| !matches!(c.kind, InputKind::Tensor | InputKind::Image))
-    {
+fn picture_inputs(model: &Model, session: &ObjectiveSession) -> Result<Vec<PictureInput>> {
+    let cards = model.card.input.iter().zip(session.inputs());
+    let mut used = cards.filter(|(_, planned)| planned.used).map(|(card, _)| card);
+    if let Some(card) = used.find(|card| !matches!(card.kind, InputKind::Tensor | InputKind::Image)) {
         return Err(InputError::NotAnImage { input: card.name.clone() }.into());
     }
-    PictureInput::all(model, shapes, |input| used[input])
+    PictureInput::used(model, session.inputs())
 }
 
 fn no_picture(objective: &Objective, session: &ObjectiveSession) -> Error {

@@ -39,7 +39,7 @@ impl SpatialActivations {
         let input = PictureInput::only(model, &shapes)?;
         input.check(image)?;
         let mut session = ObjectiveSession::new(model, &[], &[value], shapes, false)?;
-        input.feed(&mut session, 1, |_| image);
+        model.threads().run(|| input.feed(&mut session, 1, |_| image));
         session.forward();
         Self::new(layer, map.shape(), map.gather(session.captured(0).1), None)
     }

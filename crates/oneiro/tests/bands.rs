@@ -102,6 +102,16 @@ fn a_picture_shows_its_stripes_in_the_bands_that_the_unit_looks_at() {
 }
 
 #[test]
+fn opacity_is_that_of_the_plane_of_transparency_alone() {
+    let model = model(CARD);
+    let units = ["channel(active,0) - 0.1*opacity".parse::<Objective>().unwrap()];
+    let clear = Preset { alpha: true, steps: 1, ..preset() };
+    assert!(Render::new(&model, &clear, &units, 0).is_ok());
+    let error = Render::new(&model, &preset(), &units, 0).err().unwrap().to_string();
+    assert!(error.contains("transparency"), "{error}");
+}
+
+#[test]
 fn what_rendering_offers_works_on_bands_too() {
     let model = model(CARD);
     let units = ["channel(active,0) - 0.1*tv".parse::<Objective>().unwrap(), Objective::channel("active", 1)];

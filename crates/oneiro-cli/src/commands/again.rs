@@ -5,15 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro_jobs::again::{Again, Difference, Kinds, Original};
+use oneiro_jobs::again::{Again, Difference, Kinds, Original, Written};
 use oneiro_jobs::files::check_writable;
-use oneiro_jobs::job::render::film::Format;
-use oneiro_media::StillFormat;
 
 use crate::collisions;
 use crate::context::Context;
 
-/// Make a picture, sheet or film again from what it says of itself, byte for byte
+/// Make a picture, sheet, film or page again from what it says of itself, byte for byte
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +24,7 @@ The bytes are the same with the same version and kernel family (`oneiro info` pr
 the same, wherever it lies; its card and every flag do not matter, as the picture holds all settings. The same holds for
 photos and other files that it was made from: they are looked for where they were, and beside the picture.")]
 pub struct Args {
-    /// A PNG, JPEG, WebP or GIF that oneiro wrote
+    /// A PNG, JPEG, WebP, GIF or HTML page that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
     /// Where the model is now, if not where it was
@@ -50,7 +48,7 @@ pub struct Args {
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let original = Original::read(&args.picture)?;
-    let out = out_path(args, original.still_format())?;
+    let out = out_path(args, original.format())?;
     let model = args.model.as_deref();
     let again = Again::find(context, original, &Kinds::default(), model, &args.images, args.any_model)?;
     collisions::check(context, again.model.as_ref(), again.sources(), [("--out", out.as_path())])?;
@@ -72,8 +70,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the picture goes; never over the original. `still`: the original's format, if it is no GIF.
-fn out_path(args: &Args, still: Option<StillFormat>) -> Result<PathBuf> {
+/// Where the picture goes; never over the original. `format`: the original's.
+fn out_path(args: &Args, format: Written) -> Result<PathBuf> {
     let out = match &args.out {
         Some(out) => out.clone(),
         None => {
@@ -82,18 +80,12 @@ fn out_path(args: &Args, still: Option<StillFormat>) -> Result<PathBuf> {
             args.picture.with_file_name(format!("{stem}.again.{extension}"))
         }
     };
-    let name = |still: Option<StillFormat>| still.map_or("GIF", StillFormat::name);
-    let ends = match Format::of_name(&out) {
-        Some(Format::Gif) => Some(None),
-        Some(Format::Apng) => Some(Some(StillFormat::Png)),
-        None => StillFormat::of_name(&out).map(Some),
-    };
-    if let Some(ends) = ends.filter(|ends| *ends != still) {
+    if let Some(ends) = Written::of_name(&out).filter(|&ends| ends != format) {
         bail!(
-            "--out {}: it ends as a {}, but the picture is a {}, and so is the new one",
+            "--out {}: it ends as a {}, but the original is a {}, and so is the new one",
             out.display(),
-            name(ends),
-            name(still)
+            ends.name(),
+            format.name()
         );
     }
     let real = |path: &Path| path.canonicalize().ok();

@@ -122,7 +122,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            outputs::require_picture(out)?;
+            outputs::require_picture("--out", out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, DEFAULT_OUT),
@@ -187,8 +187,8 @@ fn possible(
         return Ok(methods);
     }
     let objective = asked.map_or_else(|| Objective::logit(0), |(_, objective)| objective.clone());
-    let subject = context.compute(|| AttributionTarget::new(&model.model, &objective, args.size))?;
-    if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&subject)) {
+    let target = context.compute(|| AttributionTarget::new(&model.model, &objective, args.size))?;
+    if let (true, Err(why)) = (methods.contains(&Method::GradCam), grad_cam::check_default(&target)) {
         context.note(&format!("left out: {why}"));
         methods.retain(|&m| m != Method::GradCam);
     }

@@ -1,25 +1,16 @@
 //! `oneiro bench`: seconds for one forward pass and the gradient with respect to the input.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use oneiro::objective::Objective;
-use oneiro::objective_session::ObjectiveSession;
-use oneiro_net::Rules;
+use anyhow::Result;
+use oneiro_jobs::job::timing::{StepTime, TimingJob};
+use oneiro_jobs::job::{Job as _, Kept, Run};
 
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
-use crate::profile::{self, Profile};
 
-/// Passes before the clock runs.
-const WARM_UP: usize = 2;
-/// Passes that are timed at least.
-const MIN_PASSES: usize = 5;
-/// Time to spend on passes beyond those.
-const BUDGET: Duration = Duration::from_secs(3);
-/// Channel whose mean is differentiated; the first where there are fewer.
-const CHANNEL: usize = 5;
+/// Steps that a table shows.
+const SHOWN: usize = 40;
 
 /// Time one forward pass with the gradient with respect to the input
 #[derive(clap::Args)]
@@ -52,125 +43,99 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load_for_shapes(context, &args.model)?;
-    let capture = match &args.capture {
-        Some(layer) => layer.clone(),
-        None => match model.model.graph.outputs.first() {
-            Some(&output) => model.model.graph.name(output).to_owned(),
-            None => bail!("the network has no output; name a layer with --capture"),
-        },
+    let job = TimingJob {
+        layer: args.capture.clone(),
+        batch: args.batch.into(),
+        size: args.size,
+        steps: args.profile,
     };
-    let shapes = model.model.input_shapes(args.batch.into(), args.size)?;
-    let (mut times, steps, fma_peak, flops, arena) = context.compute(|| -> Result<_> {
-        let session = |channel: usize| {
-            let objective = Objective::channel(&capture, channel);
-            ObjectiveSession::new(&model.model, &[objective], &[], shapes.clone(), true)
-        };
-        let mut session = match session(CHANNEL) {
-            Err(oneiro::Error::Term(_)) => session(0)?,
-            result => result?,
-        };
-        let batch = usize::from(args.batch);
-        let mut profile = Profile::new(session.plan());
-        let mut pass = || {
-            for input in 0..session.inputs().len() {
-                fill(session.input_mut(input));
-            }
-            let started = Instant::now();
-            if args.profile {
-                profile.forward(&mut session);
-            } else {
-                session.forward();
-            }
-            for entry in 0..batch {
-                session.seed(entry, 1.0 / batch as f64);
-            }
-            if args.profile {
-                profile.backward(&mut session);
-            } else {
-                session.backward(&Rules::default());
-            }
-            started.elapsed().as_secs_f64()
-        };
-        for _ in 0..WARM_UP {
-            context.check()?;
-            pass();
-        }
-        let mut peaks = vec![peak_rate()];
-        let started = Instant::now();
-        let mut times = Vec::new();
-        while times.len() < MIN_PASSES || started.elapsed() < BUDGET {
-            context.check()?;
-            times.push(pass());
-        }
-        peaks.push(peak_rate());
-        let peak = peaks.into_iter().fold(0.0, f64::max);
-        let plan = session.plan();
-        let steps = profile.medians(plan);
-        Ok((times, steps, peak, plan.forward_flops() + plan.backward_flops(), plan.arena_bytes()))
-    })?;
-    times.sort_by(f64::total_cmp);
-    let seconds = times[times.len() / 2];
-    let gflops = flops as f64 / seconds / 1e9;
+    let timing = job.run(&Run::new(&model, context), &mut Kept::all())?;
     let peak = peak_bytes();
+    let gflops = timing.gflops();
     if args.json {
         let mut object = serde_json::json!({
-            "seconds": seconds,
+            "seconds": timing.seconds,
             "gflops": gflops,
-            "peak_gflops": fma_peak,
+            "peak_gflops": timing.peak_gflops,
             "peak_bytes": peak,
             "threads": context.threads(),
-            "passes": times.len(),
-            "arena_bytes": arena,
+            "passes": timing.passes,
+            "arena_bytes": timing.arena_bytes,
             "kernels": oneiro_net::Isa::detect().name(),
         });
         if args.profile {
-            object["steps"] = steps.iter().map(profile::Timed::json).collect();
+            object["steps"] = serde_json::to_value(&timing.steps)?;
         }
         return context.print(&object.to_string()).map(|()| ExitCode::SUCCESS);
     }
     if args.profile {
-        context.print(&profile::table(&steps))?;
+        context.print(&table(&timing.steps))?;
     }
     context.print(&format!(
-        "{} to {capture}, batch {}: {:.1} ms forward and input gradient (median of {}), {gflops:.0} GFLOP/s \
-         ({:.0} % of the {fma_peak:.0} of multiply-adds in the cache), \
+        "{} to {}, batch {}: {:.1} ms forward and input gradient (median of {}), {gflops:.0} GFLOP/s \
+         ({:.0} % of the {:.0} of multiply-adds in the cache), \
          {} threads, {} kernels, {:.0} MB of activations and gradients{}",
         model.title,
+        timing.layer,
         args.batch,
-        seconds * 1e3,
-        times.len(),
-        gflops / fma_peak * 100.0,
+        timing.seconds * 1e3,
+        timing.passes,
+        gflops / timing.peak_gflops * 100.0,
+        timing.peak_gflops,
         context.threads(),
         oneiro_net::Isa::detect().name(),
-        arena as f64 / 1e6,
+        timing.arena_bytes as f64 / 1e6,
         peak.map_or(String::new(), |p| format!(", {:.0} MB peak", p as f64 / 1e6)),
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// GFLOP/s of multiply-adds in the first-level cache on all threads: the best of several short runs.
-fn peak_rate() -> f64 {
-    /// Tiles of a run: a few milliseconds.
-    const TILES: usize = 4000;
-    const RUNS: usize = 5;
-    (0..RUNS)
-        .map(|_| {
-            let started = Instant::now();
-            let flops = oneiro_net::analysis::multiply_in_cache(oneiro_net::Isa::detect(), TILES);
-            flops as f64 / started.elapsed().as_secs_f64() / 1e9
-        })
-        .fold(0.0, f64::max)
+fn gflops(step: &StepTime) -> f64 {
+    step.flops as f64 / (step.forward + step.backward) / 1e9
 }
 
-/// Numbers of about unit variance, the same every time.
-fn fill(data: &mut [f32]) {
-    let mut state = 0x2545_F491u32;
-    for x in data {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        *x = (state as f32 / u32::MAX as f32 - 0.5) * 3.4;
+/// Two tables: by operator and method, and the slowest steps.
+fn table(steps: &[StepTime]) -> String {
+    let all: f64 = steps.iter().map(|s| s.forward + s.backward).sum();
+    let mut groups: Vec<StepTime> = Vec::new();
+    for step in steps {
+        let same = |g: &&mut StepTime| g.op_type == step.op_type && g.method == step.method;
+        match groups.iter_mut().find(same) {
+            Some(group) => {
+                group.forward += step.forward;
+                group.backward += step.backward;
+                group.flops += step.flops;
+            }
+            None => groups.push(StepTime {
+                name: String::new(),
+                op_type: step.op_type.clone(),
+                method: step.method.clone(),
+                ..*step
+            }),
+        }
     }
+    groups.sort_by(|a, b| (b.forward + b.backward).total_cmp(&(a.forward + a.backward)));
+    let line = |s: &StepTime| {
+        let gflops = if s.flops > 0 { format!("{:.0}", gflops(s)) } else { String::new() };
+        format!(
+            "{:>9.3} {:>9.3} {:>5.1} % {gflops:>7}  {:<20} {:<32} {}\n",
+            s.forward * 1e3,
+            s.backward * 1e3,
+            (s.forward + s.backward) / all * 100.0,
+            s.op_type,
+            s.method,
+            s.name
+        )
+    };
+    let head = format!(
+        "{:>9} {:>9} {:>7} {:>7}  {:<20} {}\n",
+        "forward", "back", "share", "GFLOP/s", "operator", "method"
+    );
+    let mut text = format!("ms by operator and method\n{head}");
+    groups.iter().for_each(|g| text.push_str(&line(g)));
+    text.push_str(&format!("\nms of the slowest steps ({} in all)\n{head}", steps.len()));
+    steps.iter().take(SHOWN).for_each(|s| text.push_str(&line(s)));
+    text
 }
 
 /// The largest resident size of this process so far, where the system tells.

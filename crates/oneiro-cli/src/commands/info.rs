@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::context::Context;
 
-/// Print how a picture or film was made
+/// Print how a picture, film or page was made
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,10 +18,10 @@ Examples:
   oneiro info goldfish.png --full
   oneiro info goldfish.png --json | jq .settings.transform
 
-What matters most comes first; long lists are cut off unless --full or --json is given. Every picture that oneiro
-writes carries how it was made; `oneiro again` makes it again from that, plots and spectra excepted.")]
+What matters most comes first; long lists are cut off unless --full or --json is given. Every picture, film,
+plot and page that oneiro writes carries how it was made; `oneiro again` makes it again from that.")]
 pub struct Args {
-    /// A PNG, JPEG, WebP or GIF that oneiro wrote
+    /// A PNG, JPEG, WebP, GIF or HTML page that oneiro wrote
     #[arg(value_name = "PICTURE")]
     picture: PathBuf,
     /// Print everything, long lists and all

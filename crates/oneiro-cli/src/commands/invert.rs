@@ -93,7 +93,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         settings(context, &args.settings, &args.materials, DEFAULT_PRESET, &args.strength, &seeds)?;
     let paths = out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     if let Some(plot) = &args.plot {
-        outputs::require_picture(plot)?;
+        outputs::require_picture("--plot", plot)?;
     }
     let mut results = Results::pictures(paths)
         .and(Role::Raw, "--raw", args.results.raw.as_ref())

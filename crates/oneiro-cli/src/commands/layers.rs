@@ -58,12 +58,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load_for_shapes(context, &args.model)?;
     let file = args.dot.as_ref().filter(|_| !to_stdout);
     collisions::check(context, Some(&model), [""; 0], placed("--dot", file))?;
-    let shapes = model.model.input_shapes(1, None)?;
+    let found = model.layers()?;
     let channels_last = model.model.card.layout == TensorLayout::Nhwc;
-    let layered = model.model.all_layered(&shapes)?;
-    let mut found = analysis::layers(&model.model.graph, &model.model.names(), &shapes, layered.followed())?;
-    let inputs = model.model.replaced_inputs().to_vec();
-    found.layers.retain(|l| !inputs.contains(&l.value));
     let wanted: Vec<&Layer> = found.layers.iter().filter(|l| args.wants(l)).collect();
     if let (Some(text), true) = (&args.grep, wanted.is_empty()) {
         bail!(
@@ -72,8 +68,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         );
     }
     if let Some(path) = &args.dot {
-        let inputs: Vec<(String, String)> =
-            model.model.card.input.iter().zip(&shapes).map(|(i, s)| (i.name.clone(), times(s))).collect();
+        let inputs: Vec<(String, String)> = model
+            .model
+            .card
+            .input
+            .iter()
+            .zip(&found.inputs)
+            .map(|(i, s)| (i.name.clone(), times(s)))
+            .collect();
         let graph = dot::graph(&model.title, &model.model.graph, &found.layers, &inputs);
         if to_stdout {
             context.print(graph.trim_end())?;
@@ -85,7 +87,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         let list: Vec<Value> = wanted.iter().map(|l| as_json(&model, l)).collect();
         context.print(&serde_json::to_string_pretty(&list)?)?;
     } else {
-        for (input, shape) in model.model.card.input.iter().zip(&shapes) {
+        for (input, shape) in model.model.card.input.iter().zip(&found.inputs) {
             let last =
                 if channels_last && shape.len() > 2 { " (in the file with its channels last)" } else { "" };
             context.print(&format!("input \"{}\": {}{last}", input.name, times(shape)))?;
@@ -96,7 +98,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     for error in &found.skipped {
         context.note(&format!("{error}"));
     }
-    if let Some(name) = (!found.skipped.is_empty()).then(|| model.model.beginning(&[], None)).flatten() {
+    if let Some(name) = &found.begin_at {
         context.note(&format!("to start behind what is not supported give --from-layer \"{name}\""));
     }
     Ok(ExitCode::SUCCESS)

@@ -107,7 +107,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = match &args.out {
         Some(out) => {
-            outputs::require_picture(out)?;
+            outputs::require_picture("--out", out)?;
             PicturePaths::file(out)
         }
         None => outputs::default_path(context, DEFAULT_OUT),

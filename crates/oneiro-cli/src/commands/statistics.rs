@@ -64,7 +64,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         );
     }
     if let Some(picture) = &args.picture {
-        outputs::require_picture(picture)?;
+        outputs::require_picture("--picture", picture)?;
     }
     let mut results = Results::default().and(Role::Statistics, "--out", Some(&args.out)).and(
         Role::Picture,

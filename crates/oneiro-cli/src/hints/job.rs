@@ -24,6 +24,7 @@ pub fn of_job(error: &JobError) -> Hint {
             Large::Mosaic => Hint::advice("; choose fewer --cells or a smaller --cell-size"),
             _ => Hint::default(),
         },
+        JobError::NoOutput => Hint::advice(" with --capture"),
         JobError::NotOnePicture { .. } => Hint::flag("--data"),
         JobError::PictureInDream(_) => Hint::advice("; --guide does"),
         JobError::Position { position: [y, x], .. } => Hint::flag(format!("--dictionary {y},{x}")),

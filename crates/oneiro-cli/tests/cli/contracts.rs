@@ -705,6 +705,9 @@ fn the_page_of_the_demo_shows_its_pictures_and_how_to_make_them() {
     let there: BTreeSet<&str> = files.keys().map(|f| f.strip_prefix("new/demo/").unwrap()).collect();
     assert!(shown.len() >= 12 && shown.iter().all(|f| there.contains(f)), "{shown:?} {there:?}");
     assert_eq!(there.len(), shown.len() + 1, "{there:?}");
+    let again = place.json(&["again", "new/demo/index.html", "--json"]);
+    assert_eq!(again["identical"], true, "{again}");
+    assert!(place.succeed(&["info", "new/demo/index.html"]).contains("steps"));
     // The command beside a picture makes the same bytes.
     let commands: Vec<String> = page
         .split("<code>")

@@ -12,6 +12,7 @@ fn place() -> Place {
     place
 }
 
+const SHEET: &[&str] = &["sheet", "net.onnx", "--layer", "left.conv", "--steps", "2"];
 const RENDER: &[&str] = &["render", "net.onnx", "--size", "20", "--steps", "5", "-u", "left.conv:1"];
 
 #[test]
@@ -47,30 +48,9 @@ fn the_ending_says_the_format_and_every_format_is_made_again() {
 #[test]
 fn sheets_go_into_every_format_and_transparency_into_webp() {
     let place = place();
-    place.succeed(&[
-        "sheet",
-        "net.onnx",
-        "--layer",
-        "left.conv",
-        "--size",
-        "20",
-        "--steps",
-        "2",
-        "--out",
-        "a.webp",
-    ]);
-    place.succeed(&[
-        "sheet",
-        "net.onnx",
-        "--layer",
-        "left.conv",
-        "--size",
-        "20",
-        "--steps",
-        "2",
-        "--out",
-        "a.png",
-    ]);
+    for name in ["a.webp", "a.png"] {
+        place.succeed(&[SHEET, &["--size", "20", "--out", name]].concat());
+    }
     let image = |name: &str| oneiro_media::read_image_alpha(place.path(name)).unwrap();
     assert_eq!(image("a.webp"), image("a.png"));
     for name in ["clear.png", "clear.webp"] {
@@ -78,6 +58,20 @@ fn sheets_go_into_every_format_and_transparency_into_webp() {
     }
     assert!(image("clear.webp").1.is_some());
     assert_eq!(image("clear.webp"), image("clear.png"));
+}
+
+#[test]
+fn a_sheet_that_its_format_cannot_hold_is_kept_as_png() {
+    let place = place();
+    // A WebP has at most 16384 pixels a side, and each row of this sheet is one unit.
+    let tall =
+        ["--units", "0-2", "--columns", "1", "--size", "5600x20", "--steps", "0", "--out", "tall.webp"];
+    let outcome = place.run(&[&SHEET[..4], &tall].concat());
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let stderr = outcome.stderr;
+    assert!(stderr.contains("16384") && stderr.contains("written to tall.png instead"), "{stderr}");
+    assert!(oneiro_media::read_image(place.path("tall.png")).unwrap().height > 16_384);
+    assert!(!place.path("tall.webp").exists());
 }
 
 #[test]

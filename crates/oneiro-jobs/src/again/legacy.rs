@@ -84,7 +84,7 @@ fn units(text: &PngText, format: Format) -> Result<Found> {
     };
     let layout: SheetLayout = json("its layout", layout)?;
     let reports: Vec<UnitReport> = json("its list of units", &required(text, "units")?)?;
-    if layout.rows.iter().map(|r| r.captions.len()).sum::<usize>() != reports.len() {
+    if layout.cells() != reports.len() {
         return Err(ProvenanceError::Layout { units: reports.len() }.into());
     }
     work.robustness = reports.iter().any(|u| u.robustness.is_some());

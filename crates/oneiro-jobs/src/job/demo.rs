@@ -1,20 +1,25 @@
 //! The demo: units of the embedded network from edges to classes, as pictures and a page.
 
+use oneiro::objective::Objective;
 use oneiro::preset::Preset;
 use oneiro_media::{Figure, Page, Section};
 use oneiro_zoo::embedded;
+use oneiro_zoo::labels::{Labels, builtin};
 use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
 use super::render::report::UnitReport;
+use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::file_name;
 use crate::model::LoadedModel;
 use crate::numbers::short;
-use crate::provenance::{VERSION, kernels};
+use crate::provenance::{VERSION, kernels, seal, text_of_model};
 
+/// The embedded network's list of labels.
+const LABELS: &str = "imagenet1k";
 /// Side of the demo's pictures.
 const SIZE: usize = 160;
 /// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
@@ -72,8 +77,9 @@ impl Job for DemoJob {
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
         let preset = Preset { size: Some([SIZE; 2]), steps: self.steps, ..Preset::lucid() };
-        let units: Vec<&str> = SECTIONS.iter().flat_map(|(_, _, units)| units.iter().copied()).collect();
-        let mut job = RenderJob::new(&units, Setting { preset: preset.clone(), seed: self.seed });
+        let units = SECTIONS.iter().flat_map(|(_, _, units)| units.iter());
+        let mut job = RenderJob::new(&[], Setting { preset: preset.clone(), seed: self.seed });
+        job.work.units = units.map(|unit| request(unit)).collect::<Result<_>>()?;
         job.work.keep_size = true;
         let mut pictures = Kept::all();
         let report = job.run(run, &mut pictures)?;
@@ -91,6 +97,11 @@ impl Job for DemoJob {
             sections.push(Section { heading: (*heading).into(), note: (*note).into(), figures });
         }
         let model = run.model()?;
+        let place = Place::first(Role::Page);
+        let mut text = text_of_model(model)?;
+        text.push("seed", self.seed.to_string());
+        text.push("steps", self.steps.to_string());
+        seal(run, &mut text, self, place)?;
         let page = Page {
             title: "What SqueezeNet looks for".into(),
             intro: format!(
@@ -101,10 +112,22 @@ impl Job for DemoJob {
             ),
             sections,
             footer: footer(model, &preset),
+            text,
         };
-        sink.take_bytes(Place::first(Role::Page), "index.html", page.to_html().as_bytes())?;
+        sink.take_bytes(place, "index.html", page.to_html().as_bytes())?;
         Ok(report)
     }
+}
+
+/// A unit of the embedded network. Classes are found in its own labels: a network that a page is made again
+/// with has none.
+fn request(unit: &str) -> Result<UnitRequest> {
+    let mut request = UnitRequest::new(unit);
+    if let Some(name) = unit.strip_prefix("class:") {
+        let labels = Labels::parse(builtin(LABELS).unwrap_or_default())?;
+        request.objective = Some(Objective::logit(labels.find(name)?).to_string());
+    }
+    Ok(request)
 }
 
 fn figure(file: &str, r: &UnitReport, preset: &Preset) -> Figure {

@@ -38,6 +38,9 @@ pub enum JobError {
         /// The recipes that there are.
         known: Vec<String>,
     },
+    /// A network without an output, and no layer to run up to.
+    #[error("the network has no output; name a layer")]
+    NoOutput,
     /// A job without units.
     #[error("there is nothing to render")]
     NoUnits,
@@ -183,6 +186,32 @@ pub enum JobError {
         folder: String,
         /// Why the first cannot be read.
         first: String,
+    },
+    /// Files and folders without a photo.
+    #[error(
+        "there is no image in {} ({})",
+        paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "), IMAGE_EXTENSIONS.join(", ")
+    )]
+    NoPhotos {
+        /// The files and folders.
+        paths: Vec<PathBuf>,
+    },
+    /// A share to crop that is none.
+    #[error("a crop of {crop}: a fraction above 0 and at most 1 is needed")]
+    Crop {
+        /// The share.
+        crop: f64,
+    },
+    /// An output that is not finite.
+    #[error(
+        "{photo}: the network's output is not finite, {}",
+        weights.as_ref().map_or("though its weights are".to_owned(), |w| format!("and neither are its weights {w}"))
+    )]
+    OutputNotFinite {
+        /// The photo that is shown.
+        photo: String,
+        /// Weights that are not finite, in words.
+        weights: Option<String>,
     },
     /// A picture of another size than when it was read before.
     #[error("a picture changed while it was looked at")]

@@ -1,4 +1,4 @@
-//! What a person wants more of.
+//! An objective under the name that a person gives it.
 
 use oneiro::objective::{Objective, Unit};
 use serde::{Deserialize, Serialize};

@@ -71,7 +71,7 @@ impl RenderJob {
             settings: vec![work.settings[report.setting].clone()],
             keep_size: true,
             robustness: false,
-            // SavedImage that pictures have in common are known by now.
+            // Levels that pictures have in common are known by now.
             display: report.display,
             ..self.work.clone()
         };

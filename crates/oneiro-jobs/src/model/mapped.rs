@@ -68,8 +68,8 @@ impl Mapped {
         let inside = at >= start && at + part.len() <= start + map.len();
         #[cfg(unix)]
         if inside {
-            // SAFETY: the map is a private one of a file that nobody writes through it, so its pages can be
-            // read again.
+            // SAFETY: the map is read-only and of a file, so nothing written is lost. Dropped pages come in
+            // again from the file, which stays as it is (see above). The range lies inside the map.
             let _ = unsafe {
                 map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at - start, part.len())
             };

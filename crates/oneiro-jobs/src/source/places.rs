@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 
 use super::error::SourceError;
 use crate::error::Result;
-use crate::files;
 
 /// A file that a picture was made from, as the picture's metadata has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,9 +68,9 @@ pub fn hash(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// That of a file.
+/// SHA-256 of a file, hexadecimal.
 fn hash_of(path: &Path) -> Result<String> {
-    Ok(hash(&files::read(path)?))
+    Ok(hash(&oneiro_media::read_bytes(path)?))
 }
 
 /// Whether a file is an array by its name.

@@ -91,6 +91,20 @@ fn sides_that_a_format_cannot_hold_are_errors() {
 }
 
 #[test]
+fn a_damaged_text_of_ours_is_an_error() {
+    let png = encode_png(&slope(), &how()).unwrap();
+    for format in [StillFormat::Jpeg, StillFormat::WebP] {
+        let mut bytes = format.transcode(&png).unwrap();
+        let at = bytes.windows(7).position(|part| part == b"oneiro:").unwrap();
+        // The first entry's keyword and length no longer end in a line.
+        let end = at + 8 + bytes[at + 8..].iter().position(|&byte| byte == b'\n').unwrap();
+        bytes[end] = b'9';
+        let error = decode_text(&bytes, "damaged").unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{}: {error}", format.name());
+    }
+}
+
+#[test]
 fn files_of_other_programs_and_damaged_ones_say_nothing_and_never_panic() {
     for name in ["upright.jpg", "turned.jpg", "rgb.webp"] {
         let bytes = std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();

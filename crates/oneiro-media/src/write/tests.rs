@@ -76,7 +76,10 @@ fn text_is_read_from_files_that_carry_it_alone() {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/");
     assert_eq!(read_text(format!("{data}rgb.png")).unwrap(), PngText::default());
     let error = read_text(format!("{data}rgb.bmp")).unwrap_err().to_string();
-    assert!(error.contains("rgb.bmp` was made: it is no PNG, GIF, JPEG or WebP file; only PNG"), "{error}");
+    assert!(
+        error.contains("rgb.bmp` was made: it is no PNG, GIF, JPEG, WebP or HTML file; only pictures"),
+        "{error}"
+    );
 
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("cut.png");

@@ -97,11 +97,6 @@ impl Followed {
         self.apart.iter().zip(needed).all(|(apart, needed)| *apart || !needed)
     }
 
-    /// Whether a node keeps the entries of a batch apart, as far as axes tell.
-    pub fn node_keeps_entries_apart(&self, node: usize) -> bool {
-        self.apart[node]
-    }
-
     /// The parts of the first axis that holds patch tokens.
     pub fn patches(&self) -> Option<&Axis> {
         self.patches.as_ref()

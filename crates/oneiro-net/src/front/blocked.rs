@@ -26,9 +26,12 @@ impl Blocked {
     /// Finds the nodes that cannot be run: those without an operator, and the one that an error names.
     pub fn new(graph: &Graph, error: Option<&Error>) -> Self {
         let named = match error {
-            Some(Error::Unsupported { node, .. } | Error::Node { node, .. } | Error::Shape { node, .. }) => {
-                Some(node)
-            }
+            Some(
+                Error::Unsupported { node, .. }
+                | Error::Node { node, .. }
+                | Error::Shape { node, .. }
+                | Error::Data { node, .. },
+            ) => Some(node),
             _ => None,
         };
         // Nodes without operands stand for what a reader or a cut leaves out: nothing is in front of them.

@@ -22,7 +22,8 @@ impl Choose {
     /// Positions of the inputs that are chosen.
     pub fn chosen(&self, inputs: Facts<'_>) -> Result<std::ops::Range<usize>, OpError> {
         if inputs.need(0)?.value.is_none() {
-            return Err("its condition depends on the data, which is not supported".into());
+            let why = "its condition depends on the data, which is not supported";
+            return Err(OpError::Data(why.to_owned()));
         }
         let condition = inputs.need_constant(0)?;
         if condition.dtype() != DType::Bool || condition.len() != 1 {

@@ -48,7 +48,7 @@ impl<'a> Facts<'a> {
 
     /// Input `i`, which has to be given.
     pub fn need(&self, i: usize) -> Result<&'a Fact, OpError> {
-        self.get(i).ok_or_else(|| OpError(format!("input {i} is missing")))
+        self.get(i).ok_or_else(|| OpError::Refused(format!("input {i} is missing")))
     }
 
     /// Shape of input `i`, which has to be given.
@@ -61,13 +61,15 @@ impl<'a> Facts<'a> {
         match self.get(i) {
             None => Ok(None),
             Some(Fact { value: Some(t), .. }) => Ok(Some(t)),
-            Some(_) => Err(OpError(format!("input {i} depends on the data; only a constant is supported"))),
+            Some(_) => {
+                Err(OpError::Data(format!("input {i} depends on the data; only a constant is supported")))
+            }
         }
     }
 
     /// The constant at input `i`, which has to be given.
     pub fn need_constant(&self, i: usize) -> Result<&'a Tensor, OpError> {
-        self.constant(i)?.ok_or_else(|| OpError(format!("input {i} is missing")))
+        self.constant(i)?.ok_or_else(|| OpError::Refused(format!("input {i} is missing")))
     }
 
     /// The constant integers at input `i`, if it is given.
@@ -80,7 +82,9 @@ impl<'a> Facts<'a> {
         match self.constant(i)? {
             None => Ok(None),
             Some(t) if t.len() == 1 => Ok(Some(t.as_floats()?[0])),
-            Some(t) => Err(OpError(format!("input {i} should be one number, its shape is {:?}", t.shape()))),
+            Some(t) => {
+                Err(OpError::Refused(format!("input {i} should be one number, its shape is {:?}", t.shape())))
+            }
         }
     }
 }

@@ -318,15 +318,31 @@ impl Operator for Unsupported {
     }
 
     fn infer(&self, _inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
-        Err(OpError(self.why.clone().unwrap_or_else(|| "this operator is not supported".into())))
+        Err(OpError::Refused(self.why.clone().unwrap_or_else(|| "this operator is not supported".into())))
     }
 
     fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
-        Err(OpError("this operator is not supported".into()))
+        Err(OpError::Refused("this operator is not supported".into()))
     }
 
     fn is_supported(&self) -> bool {
         false
+    }
+
+    // A form that is not supported still has its operator's place among layers and axes.
+    fn reads_channels_first(&self) -> bool {
+        matches!(self.op_type.as_str(), "Conv" | "ConvTranspose")
+    }
+
+    fn is_bookkeeping(&self) -> bool {
+        let kinds = ["Constant", "Shape", "Size", "ConstantOfShape", "Range", "Cast", "CastLike"];
+        kinds.contains(&self.op_type.as_str())
+    }
+
+    fn keeps_numbers(&self) -> bool {
+        let kinds = ["Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"];
+        let coded = ["QuantizeLinear", "DequantizeLinear", "Identity", "Dropout"];
+        kinds.iter().chain(&coded).any(|kind| *kind == self.op_type)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -67,6 +67,7 @@ pub fn build(op_type: &str, attributes: &Attributes<'_>) -> Arc<dyn Operator> {
         },
     };
     built.unwrap_or_else(|why| {
-        Arc::new(Unsupported { op_type: op_type.to_owned(), why: Some(why.0) }) as Arc<dyn Operator>
+        Arc::new(Unsupported { op_type: op_type.to_owned(), why: Some(why.into_reason()) })
+            as Arc<dyn Operator>
     })
 }

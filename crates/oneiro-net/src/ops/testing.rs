@@ -158,17 +158,17 @@ impl Case {
         let inputs = Facts(&refs);
         let fail =
             |what: &str, why: String| -> ! { panic!("{} ({isa:?}, {layout:?}) {what}: {why}", self.op) };
-        let outputs = op.infer(inputs).unwrap_or_else(|e| fail("infer", e.0));
+        let outputs = op.infer(inputs).unwrap_or_else(|e| fail("infer", e.into_reason()));
         let output = &outputs[self.output];
         let site = Site { inputs, output, output_index: self.output, isa, gradients: true };
         let built = match layout {
-            Layout::Plain => op.kernel(site).unwrap_or_else(|e| fail("kernel", e.0)),
+            Layout::Plain => op.kernel(site).unwrap_or_else(|e| fail("kernel", e.into_reason())),
             Layout::Blocked => {
                 let in_blocks = |f: &Fact| f.value.is_some() || f.dtype == DType::Float && f.shape.len() > 2;
                 if !facts.iter().chain([output]).all(in_blocks) {
                     return;
                 }
-                match op.blocked(site).unwrap_or_else(|e| fail("blocked", e.0)) {
+                match op.blocked(site).unwrap_or_else(|e| fail("blocked", e.into_reason())) {
                     Some(built) => built,
                     None => return,
                 }

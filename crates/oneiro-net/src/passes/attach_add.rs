@@ -35,16 +35,14 @@ fn merged(site: Site<'_>, which: usize) -> Result<Patch, NotHere> {
     let mut inputs = producer.inputs.clone();
     inputs.resize(ADDED, None);
     inputs.push(site.node.inputs[1 - which]);
-    Ok(Patch {
-        swallowed: index,
-        before: vec![],
-        node: TypedNode {
+    Ok(Patch::new(
+        index,
+        TypedNode {
             name: site.node.name.clone(),
             op: Arc::new(Conv { adds: true, ..conv.clone() }),
             inputs,
             outputs: site.node.outputs.clone(),
             epilogue: site.node.epilogue,
         },
-        constants: vec![],
-    })
+    ))
 }

@@ -27,16 +27,14 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     if bounds.low >= bounds.high || bounds.low.is_nan() || bounds.high.is_nan() {
         return Err("the bounds are not an interval".into());
     }
-    Ok(Patch {
-        swallowed: index,
-        before: vec![],
-        node: TypedNode {
+    Ok(Patch::new(
+        index,
+        TypedNode {
             name: site.node.name.clone(),
             op: producer.op.clone(),
             inputs: producer.inputs.clone(),
             outputs: site.node.outputs.clone(),
             epilogue: Some(EpilogueFunction::clip(bounds)),
         },
-        constants: vec![],
-    })
+    ))
 }

@@ -28,10 +28,8 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let window = conv.window.padded(&before, &after).ok_or("the convolution pads by a rule")?;
     let mut inputs = site.node.inputs.clone();
     inputs[0] = pad.inputs[0];
-    Ok(Patch {
-        swallowed: index,
-        before: vec![],
-        node: TypedNode { op: Arc::new(Conv { window, ..conv.clone() }), inputs, ..site.node.clone() },
-        constants: vec![],
-    })
+    Ok(Patch::new(
+        index,
+        TypedNode { op: Arc::new(Conv { window, ..conv.clone() }), inputs, ..site.node.clone() },
+    ))
 }

@@ -18,16 +18,14 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     let (to, from) = (site.typed.input_facts(producer), site.typed.input_facts(site.node));
     let bounds = clamp_of_pair(producer.op.as_ref(), Facts(&to), site.node.op.as_ref(), Facts(&from))
         .ok_or("its input is not quantized by the same single scale")?;
-    Ok(Patch {
-        swallowed: index,
-        before: vec![],
-        node: TypedNode {
+    Ok(Patch::new(
+        index,
+        TypedNode {
             name: site.node.name.clone(),
             op: Arc::new(Activation::Clip(bounds)),
             inputs: producer.inputs[..1].to_vec(),
             outputs: site.node.outputs.clone(),
             epilogue: Some(EpilogueFunction::clip(bounds)),
         },
-        constants: vec![],
-    })
+    ))
 }

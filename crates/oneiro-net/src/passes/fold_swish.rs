@@ -21,18 +21,16 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
         if producer.inputs.first() != Some(&Some(x)) {
             return Err("it is the sigmoid of something else".into());
         }
-        Ok(Patch {
-            swallowed: index,
-            before: vec![],
-            node: TypedNode {
+        Ok(Patch::new(
+            index,
+            TypedNode {
                 name: site.node.name.clone(),
                 op: unary::swish(),
                 inputs: vec![Some(x)],
                 outputs: site.node.outputs.clone(),
                 epilogue: site.node.epilogue,
             },
-            constants: vec![],
-        })
+        ))
     };
     merged(1, a).or_else(|_| merged(0, b))
 }

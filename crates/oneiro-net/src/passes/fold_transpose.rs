@@ -34,10 +34,5 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     } else {
         Arc::new(Movement::Transpose(Some(both)))
     };
-    Ok(Patch {
-        swallowed: index,
-        before: vec![],
-        node: TypedNode { op, inputs: producer.inputs.clone(), ..site.node.clone() },
-        constants: vec![],
-    })
+    Ok(Patch::new(index, TypedNode { op, inputs: producer.inputs.clone(), ..site.node.clone() }))
 }

@@ -6,14 +6,14 @@ use super::Plan;
 use super::check_memory;
 use super::lowering::Lowering;
 use super::microbatch::{self, Split};
-use super::request::{Request, check_shapes, typed_of};
+use super::request::{Request, checked};
 use crate::broken;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ops::cnn::pool;
 use crate::passes;
-use crate::tensor::{DType, Tensor};
-use crate::typed::{MAX_COMPUTED, Typed};
+use crate::tensor::Tensor;
+use crate::typed::Typed;
 
 /// Rewrites of the passes: (pass, node).
 type Rewrites = Vec<(&'static str, String)>;
@@ -57,14 +57,7 @@ impl<'g> Compilation<'g> {
     }
 
     fn new_here(graph: &'g Graph, request: &Request) -> Result<Self> {
-        check_shapes(graph, request)?;
-        let mut typed = typed_of(graph, request, max_computed(request))?;
-        for &target in request.targets.iter().filter(|_| request.gradients) {
-            if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
-                let name = graph.name(target);
-                return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
-            }
-        }
+        let mut typed = checked(graph, request)?;
         let weights = repeated_bytes(&typed);
         check_memory(request, 0, weights)?;
         let whole = microbatch::possible(&typed, request).then(|| typed.clone());
@@ -118,9 +111,7 @@ impl<'g> Compilation<'g> {
     /// The next split of the batch, or the whole.
     fn next_attempt(&mut self) -> Result<Attempt<'g>> {
         while let (Some(whole), Some(split)) = (&self.whole, self.splits.pop()) {
-            let Some(mut part) =
-                microbatch::part(self.graph, &self.request, whole, split, max_computed(&self.request))
-            else {
+            let Some(mut part) = microbatch::part(self.graph, &self.request, whole, split) else {
                 continue;
             };
             let rewrites = prepare(&mut part.typed, &self.request);
@@ -166,11 +157,6 @@ impl<'g> Compilation<'g> {
         while self.step()?.is_some() {}
         self.plan.ok_or_else(|| Error::Request("the compilation has failed before".into()))
     }
-}
-
-/// Bytes of constants that may be computed.
-fn max_computed(request: &Request) -> usize {
-    request.max_bytes.min(MAX_COMPUTED)
 }
 
 /// Isolates filters that are not finite, and applies the passes.

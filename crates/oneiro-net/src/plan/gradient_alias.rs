@@ -48,6 +48,7 @@ pub(super) fn alias(
             let fits = !c.accumulate
                 && !storages[s].seeded
                 && !storages[s].kept
+                && !storages[home].kept
                 && storages[s].len == storages[step.output].len
                 && homes[s] == s
                 && members[s].len() == 1

@@ -34,7 +34,7 @@ impl From<OpError> for LoweringError {
 
 impl From<&str> for LoweringError {
     fn from(why: &str) -> Self {
-        LoweringError::Op(OpError(why.into()))
+        LoweringError::Op(OpError::Refused(why.into()))
     }
 }
 
@@ -172,10 +172,12 @@ impl<'a> Lowering<'a> {
 
     /// Turns a node into one step for each of its results that is read, or into none if it is a view.
     fn node(&mut self, typed: &Typed, node: &TypedNode) -> Result<()> {
-        let fail = |why: OpError| Error::Node {
-            node: node.name.clone(),
-            op: node.op.op_type().to_owned(),
-            why: why.0,
+        let fail = |error: OpError| {
+            let (name, op) = (node.name.clone(), node.op.op_type().to_owned());
+            match error {
+                OpError::Refused(why) => Error::Node { node: name, op, why },
+                OpError::Data(why) => Error::Data { node: name, op, why },
+            }
         };
         for (output_index, value) in node.outputs.iter().enumerate() {
             let Some(value) = value.filter(|v| output_index == 0 || self.uses[v.index()] > 0) else {
@@ -209,7 +211,8 @@ impl<'a> Lowering<'a> {
         // Truth values flow as 0 and 1; computed integers would round where they exceed what f32 holds
         // exactly.
         if output.dtype == DType::Int && !node.op.carries_integers() {
-            return Err(OpError("it computes integers from the data, which is not supported".into()).into());
+            let why = "it computes integers from the data, which is not supported";
+            return Err(OpError::Data(why.to_owned()).into());
         }
         // Before a kernel makes tables of that size.
         let bytes = output.len().saturating_mul(size_of::<f32>());
@@ -269,7 +272,7 @@ impl<'a> Lowering<'a> {
     ) -> Result<(), OpError> {
         let input = inputs.need(0)?;
         loses_nothing(input.dtype, output.dtype)?;
-        let not_there = || OpError("it reshapes a value that is not computed from floats".into());
+        let not_there = || OpError::Refused("it reshapes a value that is not computed from floats".into());
         let source = node.inputs[0].ok_or_else(not_there)?;
         if input.shape != output.shape {
             self.stored(source, Layout::Plain)?;

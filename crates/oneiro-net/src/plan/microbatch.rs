@@ -67,13 +67,12 @@ pub(super) fn part(
     request: &Request,
     whole: &Typed,
     Split { micro_batch_size, .. }: Split,
-    max_bytes: usize,
 ) -> Option<Part> {
     let batch = entries(request);
     let mut request = request.clone();
     request.shapes.iter_mut().for_each(|shape| shape[0] = micro_batch_size);
     // A network that does not take fewer entries has the batch written into it.
-    let typed = typed_of(graph, &request, max_bytes).ok()?;
+    let typed = typed_of(graph, &request).ok()?;
     let fits = typed.nodes.len() == whole.nodes.len()
         && whole.nodes.iter().zip(&typed.nodes).all(|(node, same)| {
             let alike = node.name == same.name && node.inputs == same.inputs && node.outputs == same.outputs;
@@ -134,10 +133,10 @@ impl Traffic {
         traffic
     }
 
-    /// Bytes for each entry, with caches of `cache` bytes and `micro_batch` bytes of overhead a micro-batch.
-    fn each(&self, micro_batch_size: usize, cache: usize, micro_batch: usize) -> usize {
+    /// Bytes for each entry, with caches of `cache` bytes and `overhead` bytes a micro-batch.
+    fn each(&self, micro_batch_size: usize, cache: usize, overhead: usize) -> usize {
         let large = self.steps.iter().filter(|&&step| step.saturating_mul(micro_batch_size) > cache);
-        large.fold(self.weights.saturating_add(micro_batch) / micro_batch_size, |sum, &step| {
+        large.fold(self.weights.saturating_add(overhead) / micro_batch_size, |sum, &step| {
             sum.saturating_add(step)
         })
     }
@@ -145,11 +144,11 @@ impl Traffic {
     /// Splits by traffic, the least first: with replicas, then one after another. Among equal sizes of a
     /// micro-batch the largest wins.
     fn ways(&self, batch: usize, threads: usize) -> Vec<Split> {
-        let best = |replicas: usize, cache: usize, micro_batch: usize| {
+        let best = |replicas: usize, cache: usize, overhead: usize| {
             let most = batch / replicas;
             let divisors = (1..=most).rev().filter(|&n| most.is_multiple_of(n));
-            let micro_batch_size = divisors.min_by_key(|&n| self.each(n, cache, micro_batch)).unwrap_or(most);
-            (self.each(micro_batch_size, cache, micro_batch), Split { micro_batch_size, replicas })
+            let micro_batch_size = divisors.min_by_key(|&n| self.each(n, cache, overhead)).unwrap_or(most);
+            (self.each(micro_batch_size, cache, overhead), Split { micro_batch_size, replicas })
         };
         let handing = STEP_BYTES.saturating_mul(self.steps.len());
         let (bytes, shared) = best(1, CACHE_PER_THREAD * threads, handing);

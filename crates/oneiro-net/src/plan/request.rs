@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::{Isa, MaxPoolRule};
+use crate::tensor::DType;
 use crate::threads::Threads;
-use crate::typed::Typed;
+use crate::typed::{MAX_COMPUTED, Typed};
 
 /// Memory beyond which a request is refused rather than tried, unless it says otherwise.
 pub const MAX_BYTES: usize = 1 << 37;
@@ -75,7 +76,7 @@ impl Request {
 }
 
 /// Refuses shapes whose number or rank does not fit the inputs, or that are empty.
-pub(super) fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
+fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
     if request.shapes.len() != graph.inputs.len() {
         return Err(Error::Request(format!(
             "{} input shapes for a network with {} inputs",
@@ -101,9 +102,23 @@ pub(super) fn check_shapes(graph: &Graph, request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// The typed graph of a request whose shapes and targets fit the network.
+pub(super) fn checked(graph: &Graph, request: &Request) -> Result<Typed> {
+    check_shapes(graph, request)?;
+    let typed = typed_of(graph, request)?;
+    for &target in request.targets.iter().filter(|_| request.gradients) {
+        if typed.fact(target).is_ok_and(|fact| fact.dtype != DType::Float) {
+            let name = graph.name(target);
+            return Err(Error::Request(format!("\"{name}\" holds no real numbers to maximise")));
+        }
+    }
+    Ok(typed)
+}
+
 /// The typed graph of a request, with its inner values tapped.
-pub(super) fn typed_of(graph: &Graph, request: &Request, max_computed: usize) -> Result<Typed> {
-    let mut typed = Typed::within(graph, &request.shapes, &request.targets, max_computed)?;
+pub(super) fn typed_of(graph: &Graph, request: &Request) -> Result<Typed> {
+    let computed = request.max_bytes.min(MAX_COMPUTED);
+    let mut typed = Typed::within(graph, &request.shapes, &request.targets, computed)?;
     if request.gradients {
         typed.tap(graph, &request.inner_gradients)?;
     }

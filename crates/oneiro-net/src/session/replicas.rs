@@ -111,7 +111,7 @@ impl Replicas {
         });
     }
 
-    /// Computes the gradients with respect to all inputs; `observe` sees the steps of the first replica.
+    /// Computes the gradients that the plan keeps; `observe` sees the steps of the first replica.
     pub(super) fn backward(&mut self, plan: &Plan, rules: &Rules, observe: &mut (dyn FnMut(usize) + Send)) {
         let micro_batches = plan.micro_batches / plan.replicas;
         let observe = Mutex::new(observe);
@@ -144,7 +144,7 @@ impl Replicas {
         (self.values[value].numbers(), self.seeds[seed].numbers_mut())
     }
 
-    /// An input's gradient, of the whole batch.
+    /// The gradient of an input or an inner value, of the whole batch.
     pub(super) fn gradient(&self, region: Region) -> &[f32] {
         self.gradients[find(&self.gradients, region)].numbers()
     }

@@ -74,11 +74,10 @@ pub(crate) fn layer_gradient(
     at: ValueId,
     name: &str,
 ) -> Result<LayerGradient> {
-    target.check(image)?;
+    target.input.check(image)?;
     let shapes = target.shapes(1)?;
     let (model, objective) = (target.model, &target.objective);
-    let terms = objective.terms();
-    let targets = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let targets = model.values_of(objective)?;
     let needed = analysis::ancestors(&model.graph, &targets);
     let is_needed = model.graph.producer(at).is_some_and(|node| needed[node]);
     if !is_needed && !targets.contains(&at) {
@@ -88,7 +87,7 @@ pub(crate) fn layer_gradient(
     }
     let map = model.map_of(at, &shapes)?;
     let mut session = ObjectiveSession::at_layer(model, std::slice::from_ref(objective), at, shapes)?;
-    feed(&mut session, target, image);
+    model.threads().run(|| target.input.feed(&mut session, 1, |_| image));
     session.forward();
     let (activations, value) = (map.gather(session.captured(0).1), session.value(0));
     session.seed(0, 1.0);
@@ -103,16 +102,14 @@ pub(crate) fn layer_gradient(
 /// If there is none, in the words of [`grad_cam`].
 pub fn check_default(target: &AttributionTarget<'_>) -> Result<()> {
     let model = target.model;
-    let targets =
-        target.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let targets = model.values_of(&target.objective)?;
     cam_layer::candidates(model, &targets, &target.shapes(1)?).map(|_| ())
 }
 
 /// The last map that the objective depends on, its name first; the very last where none has a gradient.
 fn at_last_map(target: &AttributionTarget<'_>, image: &[f32]) -> Result<(String, LayerGradient)> {
     let model = target.model;
-    let targets =
-        target.objective.terms().into_iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+    let targets = model.values_of(&target.objective)?;
     let mut first = None;
     for at in cam_layer::candidates(model, &targets, &target.shapes(1)?)? {
         let name = model.names().of(at).into_iter().next();
@@ -131,10 +128,6 @@ fn no_map(name: &str, shape: &[usize]) -> Error {
         "Grad-CAM at \"{name}\": its shape is {shape:?}, and a map of height and width is needed; choose a convolution or another layer with a map \
          before it"
     ))
-}
-
-fn feed(session: &mut ObjectiveSession, target: &AttributionTarget<'_>, image: &[f32]) {
-    target.input.feed(session, 1, |_| image);
 }
 
 /// A map at another size, bilinearly.
@@ -192,7 +185,9 @@ mod tests {
             false,
         )
         .unwrap();
-        feed(&mut session, &AttributionTarget::new(&model, &objective, None).unwrap(), &image());
+        let target = AttributionTarget::new(&model, &objective, None).unwrap();
+        let image = image();
+        target.input.feed(&mut session, 1, |_| &image);
         session.forward();
         let (shape, data) = session.captured(0);
         let positions = shape[2] * shape[3];

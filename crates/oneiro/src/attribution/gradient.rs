@@ -57,7 +57,7 @@ pub(super) fn gradient_at(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
     rule: ReluRule,
-    watch: &mut dyn FnMut(usize) -> bool,
+    watch: &mut (dyn FnMut(usize) -> bool + Send),
 ) -> Result<(Vec<f32>, f64)> {
     let mut found = (Vec::new(), f64::NAN);
     target.gradients(

@@ -41,8 +41,7 @@ impl<'m> AttributionTarget<'m> {
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
         objective.require_network_alone("an attribution")?;
         let input = PictureInput::of_photographs(model, &model.input_shapes(1, size)?)?;
-        let terms = objective.terms();
-        let read = terms.iter().map(|t| model.value_of(t)).collect::<Result<Vec<_>>>()?;
+        let read = model.values_of(objective)?;
         let apart = model.keeps_pictures_apart(&read, size);
         let mut target = Self {
             model,
@@ -77,17 +76,12 @@ impl<'m> AttributionTarget<'m> {
         self.model.input_shapes(batch, self.wanted)
     }
 
-    /// An error unless an image has as many values as the network takes.
-    pub(super) fn check(&self, image: &[f32]) -> Result<()> {
-        self.input.check(image)
-    }
-
     /// The objective on each of `count` images, which `write` gives by number.
     pub(super) fn values(
         &mut self,
         count: usize,
-        mut write: impl FnMut(usize, &mut [f32]),
-        mut watch: impl FnMut(usize) -> bool,
+        mut write: impl FnMut(usize, &mut [f32]) + Send,
+        mut watch: impl FnMut(usize) -> bool + Send,
     ) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(count);
         self.run(count, None, &mut write, &mut |_, value, _| values.push(value), &mut watch)?;
@@ -100,14 +94,25 @@ impl<'m> AttributionTarget<'m> {
         &mut self,
         count: usize,
         rule: ReluRule,
-        mut write: impl FnMut(usize, &mut [f32]),
-        mut read: impl FnMut(usize, f64, &[f32]),
-        mut watch: impl FnMut(usize) -> bool,
+        mut write: impl FnMut(usize, &mut [f32]) + Send,
+        mut read: impl FnMut(usize, f64, &[f32]) + Send,
+        mut watch: impl FnMut(usize) -> bool + Send,
     ) -> Result<()> {
         self.run(count, Some(rule), &mut write, &mut read, &mut watch)
     }
 
     fn run(
+        &mut self,
+        count: usize,
+        rule: Option<ReluRule>,
+        write: &mut (dyn FnMut(usize, &mut [f32]) + Send),
+        read: &mut (dyn FnMut(usize, f64, &[f32]) + Send),
+        watch: &mut (dyn FnMut(usize) -> bool + Send),
+    ) -> Result<()> {
+        self.model.threads().run(|| self.run_here(count, rule, write, read, watch))
+    }
+
+    fn run_here(
         &mut self,
         count: usize,
         rule: Option<ReluRule>,
@@ -180,11 +185,11 @@ impl<'m> AttributionTarget<'m> {
 /// [`AttributionTarget::new`].
 pub fn top_class(model: &Model, image: &[f32], size: Option<[usize; 2]>) -> Result<usize> {
     let logits = model.logits()?;
-    let target = AttributionTarget::new(model, &Objective::logit(0), size)?;
-    target.check(image)?;
-    let shapes = target.shapes(1)?;
+    let shapes = model.input_shapes(1, size)?;
+    let input = PictureInput::of_photographs(model, &shapes)?;
+    input.check(image)?;
     let mut session = ObjectiveSession::new(model, &[Objective::logit(0)], &[logits], shapes, false)?;
-    target.input.feed(&mut session, 1, |_| image);
+    model.threads().run(|| input.feed(&mut session, 1, |_| image));
     session.forward();
     let logits = session.captured(0).1;
     if logits.iter().any(|x| !x.is_finite()) {

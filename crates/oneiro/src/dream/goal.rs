@@ -1,10 +1,12 @@
 //! What is dreamt of: an objective, or the features of another picture.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use oneiro_net::{CpuSession, Request, Session};
+use oneiro_net::{CpuSession, Graph, Request, Session, ValueId, plan};
 
+use super::network::accepted_size;
 use super::planes::resize;
 use oneiro_image::Image;
 
@@ -61,16 +63,17 @@ pub(super) struct Guided {
 }
 
 impl Guided {
-    /// Captures the guide's features; `fixed` is the size of a network that takes no other.
-    pub fn new(model: &Model, guide: &Guide, fixed: Option<[usize; 2]>) -> Result<Self> {
+    /// Captures the guide's features. A network that does not accept the guide's size sees it at its own.
+    pub fn new(model: &Model, guide: &Guide) -> Result<Self> {
         let Image { height, width, .. } = guide.image;
         let longest = height.max(width);
-        let size = fixed.unwrap_or([height, width].map(|n| match longest {
+        let free = [height, width].map(|n| match longest {
             l if l > GUIDE_SIDE => (n * GUIDE_SIDE / l).max(1),
             _ => n,
-        }));
-        let pixels = resize(&guide.image.data, [height, width], size);
+        });
         let names: Vec<&str> = guide.layers.iter().map(|(layer, _)| layer.as_str()).collect();
+        let size = accepted_size(model, free, |size| accepts(model, &names, size))?;
+        let pixels = resize(&guide.image.data, [height, width], size);
         let mut session = compile(model, &names, size, false)?;
         let shapes: Vec<Vec<usize>> = session.plan().inputs.iter().map(|i| i.shape.clone()).collect();
         PictureInput::of_photographs(model, &shapes)?.feed(&mut session, 1, |_| &pixels);
@@ -86,6 +89,12 @@ impl Guided {
             Ok((layer.clone(), *weight, Arc::new(features)))
         });
         Ok(Self { layers: layers.collect::<Result<_>>()? })
+    }
+
+    /// Whether the network accepts pictures of a size, by shape inference alone.
+    pub fn accepts(&self, model: &Model, size: [usize; 2]) -> Result<()> {
+        let names: Vec<&str> = self.layers.iter().map(|(layer, ..)| layer.as_str()).collect();
+        accepts(model, &names, size)
     }
 
     /// A network whose layers can be compared with the guide's.
@@ -108,16 +117,33 @@ impl Guided {
     }
 }
 
-fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) -> Result<CpuSession> {
+/// A network whose targets are maps of layers.
+struct OfLayers<'m> {
+    graph: Cow<'m, Graph>,
+    request: Request,
+    /// The layers as they are in the model.
+    values: Vec<ValueId>,
+}
+
+fn of_layers<'m>(model: &'m Model, layers: &[&str], size: [usize; 2]) -> Result<OfLayers<'m>> {
     let shapes = model.input_shapes(1, Some(size))?;
     let map = |layer: &&str| Ok(Target { value: model.resolve(layer)?, view: View::Map });
-    let values = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
-    let (graph, targets) = model.viewed(&values, &shapes)?;
-    let request = Request { gradients, ..Request::of_shapes(shapes, targets) };
-    let plan = model.compile(&graph, &request).map_err(|error| {
-        let values: Vec<_> = values.iter().map(|target| target.value).collect();
-        model.explained(error, &values)
-    })?;
+    let maps = layers.iter().map(map).collect::<Result<Vec<_>>>()?;
+    let (graph, targets) = model.viewed(&maps, &shapes)?;
+    let values = maps.iter().map(|target| target.value).collect();
+    Ok(OfLayers { graph, request: Request::of_shapes(shapes, targets), values })
+}
+
+fn accepts(model: &Model, layers: &[&str], size: [usize; 2]) -> Result<()> {
+    let OfLayers { graph, request, values } = of_layers(model, layers, size)?;
+    plan::accepts(&graph, &request).map_err(|error| model.explained(error, &values))?;
+    Ok(())
+}
+
+fn compile(model: &Model, layers: &[&str], size: [usize; 2], gradients: bool) -> Result<CpuSession> {
+    let OfLayers { graph, request, values } = of_layers(model, layers, size)?;
+    let request = Request { gradients, ..request };
+    let plan = model.compile(&graph, &request).map_err(|error| model.explained(error, &values))?;
     Ok(CpuSession::new(Arc::new(plan))?)
 }
 

@@ -17,24 +17,42 @@ pub(super) enum PreparedGoal {
 }
 
 impl PreparedGoal {
-    /// Looks at the guide, if there is one. A network that takes no free size sees it at its own.
+    /// Looks at the guide, if there is one.
     pub fn new(model: &Model, goal: &DreamGoal) -> Result<Self> {
         Ok(match goal {
             DreamGoal::Objective(objective) => Self::Objective(objective.clone()),
-            DreamGoal::Guide(guide) => Self::Guided(match Guided::new(model, guide, None) {
-                Err(Error::Network(error)) => {
-                    let own = own_size(model)?;
-                    Guided::new(model, guide, Some(own)).map_err(|_| error)?
-                }
-                guided => guided?,
-            }),
+            DreamGoal::Guide(guide) => Self::Guided(Guided::new(model, guide)?),
         })
+    }
+
+    /// Whether the network accepts pictures of a size, by shape inference alone.
+    pub fn accepts(&self, model: &Model, size: [usize; 2]) -> Result<()> {
+        match self {
+            Self::Objective(objective) => {
+                let shapes = model.input_shapes(1, Some(size))?;
+                ObjectiveSession::accepts(model, std::slice::from_ref(objective), shapes)
+            }
+            Self::Guided(guided) => guided.accepts(model, size),
+        }
     }
 }
 
-/// Height and width of the network's pictures as the card or the file says.
-pub(super) fn own_size(model: &Model) -> Result<[usize; 2]> {
-    Ok(PictureInput::of_photographs(model, &model.input_shapes(1, None)?)?.extent.size())
+/// A free height and width, or those that the card or the file says where the network refuses the free ones.
+///
+/// # Errors
+/// The refusal, if it also refuses its own.
+pub(super) fn accepted_size(
+    model: &Model,
+    free: [usize; 2],
+    accepts: impl Fn([usize; 2]) -> Result<()>,
+) -> Result<[usize; 2]> {
+    let refused = match accepts(free) {
+        Ok(()) => return Ok(free),
+        Err(refused @ Error::Network(_)) => refused,
+        Err(other) => return Err(other),
+    };
+    let own = PictureInput::of_photographs(model, &model.input_shapes(1, None)?)?.extent.size();
+    accepts(own).map(|()| own).map_err(|_| refused)
 }
 
 enum Run {
@@ -67,7 +85,7 @@ impl Network {
             }
         };
         let used = match &run {
-            Run::Objective(probe) => probe.inputs()[input.index].used,
+            Run::Objective(objective) => objective.inputs()[input.index].used,
             Run::Guided(_, session) => session.plan().inputs[input.index].used,
         };
         if !used {
@@ -83,7 +101,7 @@ impl Network {
     /// Bytes of activations and gradients.
     pub fn arena_bytes(&self) -> usize {
         match &self.run {
-            Run::Objective(probe) => probe.plan().arena_bytes(),
+            Run::Objective(objective) => objective.plan().arena_bytes(),
             Run::Guided(_, session) => session.plan().arena_bytes(),
         }
     }
@@ -92,13 +110,13 @@ impl Network {
     pub fn look(&mut self, gradient: bool) -> f64 {
         let Self { input, run, seen, .. } = self;
         let value = match run {
-            Run::Objective(probe) => {
-                input.feed(&mut **probe, 1, |_| seen);
-                probe.forward();
-                let value = probe.value(0);
+            Run::Objective(objective) => {
+                input.feed(&mut **objective, 1, |_| seen);
+                objective.forward();
+                let value = objective.value(0);
                 if gradient {
-                    probe.seed(0, 1.0);
-                    probe.backward(&Rules::default());
+                    objective.seed(0, 1.0);
+                    objective.backward(&Rules::default());
                 }
                 value
             }
@@ -115,7 +133,7 @@ impl Network {
         if gradient {
             let out = &mut self.gradient;
             match run {
-                Run::Objective(probe) => input.gradient(&**probe, [0, 1], seen, out),
+                Run::Objective(objective) => input.gradient(&**objective, [0, 1], seen, out),
                 Run::Guided(_, session) => input.gradient(&**session, [0, 1], seen, out),
             }
         }

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use crate::dream::network::{self, Network, PreparedGoal};
+use crate::dream::network::{Network, PreparedGoal, accepted_size};
 use crate::dream::planes::resize;
 use crate::dream::tiles::Axis;
 use crate::dream::{Dream, DreamPreset, OctaveStart};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Model;
 
 impl Dream<'_> {
@@ -91,22 +91,14 @@ pub(super) fn fit(
     size: [usize; 2],
     current: Option<&Network>,
 ) -> Result<(Option<Network>, [Axis; 2])> {
-    let network = |size: [usize; 2]| match current {
-        Some(current) if current.size == size => Ok(None),
-        _ => Network::new(model, prepared, size).map(Some),
-    };
     let axes = size.map(|n| Axis::free(n, preset.tile, preset.overlap));
-    let error = match network([axes[0].tile, axes[1].tile]) {
-        Err(Error::Network(error)) => error,
-        network => return Ok((network?, axes)),
-    };
-    let own = network::own_size(model)?;
-    match network(own) {
-        Ok(network) => {
-            let fixed = |i: usize| Axis::fixed(size[i], own[i], preset.overlap);
-            Ok((network, [fixed(0), fixed(1)]))
-        }
-        // The size was not to blame.
-        Err(_) => Err(error.into()),
+    let free = [axes[0].tile, axes[1].tile];
+    let fits = |tile: [usize; 2]| current.is_some_and(|network| network.size == tile);
+    if fits(free) {
+        return Ok((None, axes));
     }
+    let tile = accepted_size(model, free, |tile| prepared.accepts(model, tile))?;
+    let network = if fits(tile) { None } else { Some(Network::new(model, prepared, tile)?) };
+    let fixed = |i: usize| Axis::fixed(size[i], tile[i], preset.overlap);
+    Ok((network, if tile == free { axes } else { [fixed(0), fixed(1)] }))
 }

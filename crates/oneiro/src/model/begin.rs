@@ -157,12 +157,12 @@ impl Model {
     /// it.
     pub fn explained(&self, error: oneiro_net::Error, targets: &[ValueId]) -> Error {
         let blocked = match &error {
-            oneiro_net::Error::Unsupported { .. } => true,
-            oneiro_net::Error::Shape { node, why, .. } | oneiro_net::Error::Node { node, why, .. } => {
+            oneiro_net::Error::Unsupported { .. } | oneiro_net::Error::Data { .. } => true,
+            oneiro_net::Error::Shape { node, .. } | oneiro_net::Error::Node { node, .. } => {
                 let is_missing = |n: &oneiro_net::graph::Node| {
                     n.name == *node && !n.op.is_supported() && !n.inputs.is_empty()
                 };
-                why.contains("the data") || self.graph.nodes.iter().any(is_missing)
+                self.graph.nodes.iter().any(is_missing)
             }
             _ => false,
         };

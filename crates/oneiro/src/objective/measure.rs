@@ -57,15 +57,15 @@ pub fn of_layer(
         TermKind::Caricature(_, p) => Arc::new(reference::Caricature::new(&first()?, *p, window)?),
         TermKind::Style(_) => Arc::new(style::Style::new(&first()?, shape)?),
         TermKind::Guide(_) => Arc::new(guide::Guide::new(&first()?, style::planes(shape).0)),
-        TermKind::Penalty(p) => penalty::new(*p, shape)?,
+        TermKind::Penalty(p) => penalty::new(*p, shape, false)?,
         TermKind::Diversity | TermKind::Alignment => return Err(format!("{term} couples a batch").into()),
     })
 }
 
 /// The measure of a penalty on an input of this shape (C, H, W), display units.
-pub fn of_input(term: &Term, shape: &[usize]) -> Result<Arc<dyn Measure>, TermError> {
+pub fn of_input(term: &Term, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     match term.kind {
-        TermKind::Penalty(p) => penalty::new(p, shape),
+        TermKind::Penalty(p) => penalty::new(p, shape, has_alpha),
         _ => Err(format!("{term} is not about the input").into()),
     }
 }

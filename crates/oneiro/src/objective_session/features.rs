@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, Session};
 
-use crate::card::{InputKind, TensorLayout};
+use crate::card::{InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::Model;
@@ -57,22 +58,20 @@ pub(super) fn of_pictures(
 /// Puts a picture into every entry of the network's one picture input, and zeros elsewhere.
 fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usize) -> Result<()> {
     let fail = |why: String| Error::Reference { picture: picture.name.clone(), why };
-    let images: Vec<usize> = (0..model.card.input.len())
-        .filter(|&i| model.card.input[i].kind == InputKind::Image && session.plan().inputs[i].used)
-        .collect();
-    let [input] = images[..] else {
+    let planned = &session.plan().inputs;
+    let is_raw = |(card, planned): (&InputCard, &PlanInput)| {
+        card.kind == InputKind::Image && planned.used && planned.shape.get(1) != Some(&card.channels())
+    };
+    if model.card.layout == TensorLayout::Nhwc && model.card.input.iter().zip(planned).any(is_raw) {
+        return Err(fail("it cannot be given to a raw input with channels last".into()));
+    }
+    let images = PictureInput::used(model, planned)?;
+    let [input] = &images[..] else {
         return Err(fail(format!(
             "the layer depends on {} picture inputs; an objective can compare with a picture where there is one",
             images.len()
         )));
     };
-    let shapes: Vec<Vec<usize>> = session.plan().inputs.iter().map(|i| i.shape.clone()).collect();
-    let raw = model.card.layout == TensorLayout::Nhwc
-        && shapes[input].get(1) != Some(&model.card.input[input].channels());
-    if raw {
-        return Err(fail("it cannot be given to a raw input with channels last".into()));
-    }
-    let input = PictureInput::new(model, input, &shapes)?;
     input.check_picture(&picture.name, &picture.image)?;
     input.feed(session, batch, |_| picture.image.colors());
     Ok(())

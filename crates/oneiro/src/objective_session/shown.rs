@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oneiro_image::Extent;
 use oneiro_net::Plan;
 
 use crate::card::InputKind;
@@ -22,6 +23,8 @@ pub struct Shown {
 struct ShownInput {
     /// Channels first; empty if the input is no picture, which penalties leave out.
     shape: Vec<usize>,
+    /// Whether the last channel is opacity.
+    has_alpha: bool,
     preprocess: Option<Preprocess>,
     /// One a term, or why there is none for this shape.
     measures: Vec<Result<Arc<dyn Measure>, TermError>>,
@@ -42,7 +45,14 @@ impl Shown {
                 (_, InputKind::Flow) => {}
                 (Some(preprocess), _) => shape[0] = preprocess.channels(),
             }
-            ShownInput { shape, preprocess, measures: Vec::new(), data: Vec::new(), gradient: Vec::new() }
+            ShownInput {
+                shape,
+                has_alpha: false,
+                preprocess,
+                measures: Vec::new(),
+                data: Vec::new(),
+                gradient: Vec::new(),
+            }
         });
         Self { inputs: inputs.collect(), terms: Vec::new(), batch }
     }
@@ -64,11 +74,12 @@ impl Shown {
         self.terms.len() - 1
     }
 
-    /// Changes the shape of what an input shows (channels first): a picture with transparency or a margin.
-    pub fn reshape(&mut self, input: usize, shape: &[usize]) {
+    /// Changes the extent of an input's picture: one with a margin, or with opacity as its last channel.
+    pub fn reshape(&mut self, input: usize, extent: Extent, has_alpha: bool) {
         let shown = &mut self.inputs[input];
-        if shown.shape != shape {
-            shown.shape = shape.to_vec();
+        let shape = extent.axes();
+        if (&shown.shape, shown.has_alpha) != (&shape, has_alpha) {
+            (shown.shape, shown.has_alpha) = (shape, has_alpha);
             shown.measures.clear();
             self.terms.iter().for_each(|term| shown.bind(term, self.batch));
         }
@@ -133,7 +144,7 @@ impl Shown {
 
 impl ShownInput {
     fn bind(&mut self, term: &Term, batch: usize) {
-        self.measures.push(measure::of_input(term, &self.shape));
+        self.measures.push(measure::of_input(term, &self.shape, self.has_alpha));
         let len = batch * self.shape.iter().product::<usize>();
         self.data.resize(len, 0.0);
         self.gradient.resize(len, 0.0);

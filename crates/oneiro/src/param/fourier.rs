@@ -150,14 +150,12 @@ impl Param for Fourier {
     }
 
     fn adjoint(&self, _params: &[f32], work: &mut Work, grad_image: &[f32], grad_params: &mut [f32]) {
-        let mut gradient = std::mem::take(&mut work.image);
-        gradient.copy_from_slice(grad_image);
-        self.colors.adjoint(&mut gradient, &work.squashed);
-        let planes = gradient.chunks_exact_mut(self.plane());
+        work.image.copy_from_slice(grad_image);
+        self.colors.adjoint(&mut work.image, &work.squashed);
+        let planes = work.image.chunks_exact_mut(self.plane());
         for (plane, params) in planes.zip(grad_params.chunks_exact_mut(self.plane_len())) {
             self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, params);
         }
-        work.image = gradient;
     }
 }
 

@@ -274,14 +274,12 @@ impl Param for Maco {
         let channels = out.chunks_exact_mut(self.pixels()).zip(params.chunks_exact(entries));
         let channels = channels.zip(self.magnitude.chunks_exact(entries)).zip(&mut work.planes);
         parallel::each(channels, |_, (((plane, phases), magnitudes), work)| {
-            let mut pairs = std::mem::take(&mut work.squashed);
             let standard = &mut work.image[..entries];
             for (standard, phase) in standard.iter_mut().zip(phases) {
                 *standard = ((f64::from(*phase) - mean) / deviation) as f32;
             }
-            self.entries(magnitudes, standard, &mut pairs);
-            self.spectrum.to_plane(&pairs, &mut work.spectrum, plane);
-            work.squashed = pairs;
+            self.entries(magnitudes, standard, &mut work.squashed);
+            self.spectrum.to_plane(&work.squashed, &mut work.spectrum, plane);
         });
         self.colors.apply(out, &mut work.squashed);
     }
@@ -292,10 +290,8 @@ impl Param for Maco {
         let entries = self.spectrum.len();
         let channels = work.image.chunks_exact_mut(self.pixels()).zip(grad_params.chunks_exact_mut(entries));
         parallel::each(channels.zip(&mut work.planes), |_, ((plane, gradient), work)| {
-            let mut on_pairs = std::mem::take(&mut work.image);
-            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, &mut on_pairs);
-            self.entries_adjoint(&work.squashed, &on_pairs, gradient);
-            work.image = on_pairs;
+            self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, &mut work.image);
+            self.entries_adjoint(&work.squashed, &work.image, gradient);
         });
         if !self.options.standardize {
             return;

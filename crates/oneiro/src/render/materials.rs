@@ -128,6 +128,6 @@ mod tests {
         let picture = Reference::new("p", Image::new([1, 1, 2], [1.0, 2.0].to_vec()).unwrap());
         assert_eq!(with_margin(&picture, [1, 2, 5].into()).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
         let error = with_margin(&picture, [1, 2, 1].into()).unwrap_err().to_string();
-        assert!(error.contains("1x2") && error.contains("2x1"), "{error}");
+        assert!(error.contains("1x1x2") && error.contains("1x2x1"), "{error}");
     }
 }

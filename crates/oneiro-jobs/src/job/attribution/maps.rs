@@ -125,7 +125,8 @@ pub(super) fn attribute_all(
             let named = method == Method::GradCam && recipe.settings.cam_layer.is_some();
             match map {
                 Ok(map) => maps.push(map),
-                Err(why) if named || matches!(why, oneiro::Error::Stopped) => {
+                Err(why @ oneiro::Error::Stopped) => return Err(why.into()),
+                Err(why) if named => {
                     let image = photo.file.clone();
                     return Err(why).during(|| Step::Attribute { image, broken_weights: None });
                 }

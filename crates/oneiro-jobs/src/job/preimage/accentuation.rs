@@ -21,7 +21,7 @@ pub struct AccentuationJob {
     /// Files of the photos.
     pub images: Vec<String>,
     /// What there is to be more of.
-    #[serde(alias = "wishes")]
+    #[serde(rename = "wishes")]
     pub objectives: Vec<NamedObjective>,
     /// The layer at which results stay near their photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]

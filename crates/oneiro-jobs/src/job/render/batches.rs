@@ -91,19 +91,31 @@ fn render_units(
             let at_once = film::films_at_once(preset.total_steps(), [h, w])?;
             batch = if joined { batch } else { batch.min(at_once) };
         }
-        for chunk in members.chunks(batch) {
+        let mut rest = &members[..];
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(batch.min(rest.len()));
             progress.label(&units[chunk[0]].unit);
-            let done = context.compute(|| render_batch(context, work, chunk, options, &mut progress))?;
+            let render = match context.compute(|| prepared_batch(work, chunk)) {
+                // Memory or a kernel may refuse a batch that shape rules accept.
+                Err(_) if !joined && chunk.len() > 1 => {
+                    batch = chunk.len() / 2;
+                    continue;
+                }
+                prepared => prepared?,
+            };
+            let done =
+                context.compute(|| render_batch(context, work, chunk, render, options, &mut progress))?;
             for (&i, result) in chunk.iter().zip(done) {
                 finish(i, result)?;
             }
+            rest = after;
         }
     }
     Ok(())
 }
 
-/// Pictures at once: as many as keep the threads busy, or what several views of each leave of that; fewer
-/// where the network does not take so many, as it may be exported for single images only.
+/// Pictures at once: enough to keep the threads busy, fewer with several views of each. A network whose shape
+/// rules refuse the batch, such as one exported for single images, gets a smaller one.
 fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted: usize) -> usize {
     let views = preset.views.max(1);
     let accepts = |batch: usize| {
@@ -117,25 +129,32 @@ fn batch_for(model: &LoadedModel, preset: &Preset, objective: &Objective, wanted
     batch
 }
 
-/// Pictures of so many views each that keep so many threads busy.
+/// Number of pictures with this number of views each that keeps the threads busy.
 fn pictures_at_once(threads: usize, views: usize) -> usize {
     (BATCH.next_multiple_of(threads) / views).max(1)
+}
+
+/// The rendering of these units as one batch, before its first step.
+fn prepared_batch(work: &PreparedUnits<'_>, members: &[usize]) -> Result<Render> {
+    let units = members.iter().map(|&i| &work.units[i]);
+    let Setting { preset, seed } = &work.settings[work.units[members[0]].setting];
+    let objectives: Vec<Objective> = units.clone().map(|unit| unit.objective.clone()).collect();
+    let starts = units.clone().map(|unit| unit.start.clone()).collect();
+    let copies = units.map(|unit| unit.copy).collect();
+    let materials = Materials { starts, copies, ..work.materials.clone() };
+    Ok(Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?)
 }
 
 fn render_batch(
     context: &Context,
     work: &PreparedUnits<'_>,
     members: &[usize],
+    mut render: Render,
     options: &Options,
     progress: &mut Task<'_>,
 ) -> Result<Vec<StoredUnit>> {
     let units: Vec<&RenderUnit> = members.iter().map(|&i| &work.units[i]).collect();
     let Setting { preset, seed } = &work.settings[units[0].setting];
-    let objectives: Vec<Objective> = units.iter().map(|j| j.objective.clone()).collect();
-    let starts = units.iter().map(|j| j.start.clone()).collect();
-    let copies = units.iter().map(|j| j.copy).collect();
-    let materials = Materials { starts, copies, ..work.materials.clone() };
-    let mut render = Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?;
     let steps = preset.total_steps();
     let mut camera = options.film.map(|format| Camera::new(format, steps, units.len(), options.display));
     if let Some(camera) = &mut camera {

@@ -22,10 +22,9 @@ pub fn largest_value(
     let files = Files::new(model, size)?;
     let shapes = model.model.input_shapes(1, size)?;
     let mut session = context.compute(|| {
-        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes.clone(), false)
+        ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], shapes, false)
     })?;
-    let used: Vec<bool> = session.inputs().iter().map(|input| input.used).collect();
-    let images = PictureInput::all(&model.model, &shapes, |i| used[i])?;
+    let images = PictureInput::used(&model.model, session.inputs())?;
     let [input] = &images[..] else {
         return Err(JobError::NotOnePicture { inputs: images.len() }.into());
     };

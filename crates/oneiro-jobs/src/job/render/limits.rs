@@ -12,10 +12,10 @@ pub const MAX_STEPS: u32 = 1_000_000;
 
 /// An error unless flags could have made this preset: for settings that come from a file.
 pub fn check_preset(preset: &Preset) -> Result<()> {
-    let settling = preset.settle.map_or(0, |settle| settle.steps);
-    if preset.steps.saturating_add(settling) > MAX_STEPS as usize {
+    let steps = preset.steps.saturating_add(preset.settle.map_or(0, |settle| settle.steps));
+    if steps > MAX_STEPS as usize {
         let needed = format!("a number of at most {MAX_STEPS}");
-        return Err(JobError::Setting { setting: Setting::Steps, value: preset.steps, needed }.into());
+        return Err(JobError::Setting { setting: Setting::Steps, value: steps, needed }.into());
     }
     for size in [preset.size, preset.picture].into_iter().flatten() {
         if let Some(&value) = size.iter().find(|n| !(1..=MAX_SIDE).contains(n)) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use oneiro::model::Target;
 use oneiro::objective::Reads;
+use oneiro::objective_session::ObjectiveSession;
 use oneiro::preset::Preset;
 use oneiro::render::{Materials, Render};
 use oneiro_media::PngText;
@@ -105,7 +106,8 @@ pub fn prepare<'a>(
     Ok(PreparedUnits { model, units, settings, materials, statistics_path, seal: None, groups })
 }
 
-/// The size of a setting, or the model's own where the network does not accept it.
+/// The size of a setting, or the model's own where the network does not accept it. The units are checked at
+/// it.
 fn accepted_size(
     context: &Context,
     model: &LoadedModel,
@@ -115,41 +117,63 @@ fn accepted_size(
     materials: &Materials,
     keep_size: bool,
 ) -> Result<Option<[usize; 2]>> {
-    let wanted = setting.preset.size;
-    let mut try_size = |size: Option<[usize; 2]>, refit: bool| -> Result<()> {
-        let preset = Preset { size, ..setting.preset.clone() };
-        if refit {
-            let files = Files::new(model, size)?;
-            for &i in groups.iter().flat_map(|g| g.iter()) {
-                units[i].objective = refitted(&files, &units[i].objective)?;
-            }
-            if preset.picture.is_none() {
-                for &i in groups.iter().flat_map(|g| g.iter()) {
-                    let start = units[i].start.take();
-                    units[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
-                }
-            }
-        }
-        context.compute(|| {
-            groups.iter().try_for_each(|members| check_group(model, &preset, units, members, materials))
-        })?;
-        Ok(())
+    let accepts = |size: Option<[usize; 2]>| -> Result<()> {
+        context.compute(|| groups.iter().try_for_each(|members| accepts_group(model, units, members, size)))
     };
-    let Err(error) = try_size(wanted, false) else { return Ok(wanted) };
-    // The card's own size tells whether the size is to blame, or something that holds for every size.
-    let Some(wanted) = wanted else { return Err(error) };
-    let of_size = matches!(error, Error::Network(_)) && !keep_size;
-    match try_size(None, true) {
-        Err(other) => Err(if of_size { other } else { error }),
+    let wanted = setting.preset.size;
+    let refused = match accepts(wanted) {
         Ok(()) => {
-            let accepted = picture_size(model, None)?;
-            if keep_size {
-                return Err(Error::Size { wanted, accepted, source: Box::new(error) });
-            }
-            context.remark(Remark::OwnSize { wanted, own: accepted });
-            Ok(Some(accepted))
+            check_groups(context, model, &setting.preset, units, groups, materials)?;
+            return Ok(wanted);
+        }
+        Err(refused) => refused,
+    };
+    // The card's own size tells whether the size is to blame, or something that holds for every size.
+    let Some(wanted) = wanted else { return Err(refused) };
+    let of_size = matches!(refused, Error::Network(_)) && !keep_size;
+    if let Err(other) = accepts(None) {
+        return Err(if of_size { other } else { refused });
+    }
+    let accepted = picture_size(model, None)?;
+    if keep_size {
+        return Err(Error::Size { wanted, accepted, source: Box::new(refused) });
+    }
+    let files = Files::new(model, None)?;
+    for &i in groups.iter().copied().flatten() {
+        units[i].objective = refitted(&files, &units[i].objective)?;
+        if setting.preset.picture.is_none() {
+            let start = units[i].start.take();
+            units[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
         }
     }
+    let preset = Preset { size: None, ..setting.preset.clone() };
+    check_groups(context, model, &preset, units, groups, materials)?;
+    context.remark(Remark::OwnSize { wanted, own: accepted });
+    Ok(Some(accepted))
+}
+
+/// Whether the network accepts pictures of a size for the units of a group, by shape inference alone.
+fn accepts_group(
+    model: &LoadedModel,
+    units: &[RenderUnit],
+    members: &[usize],
+    size: Option<[usize; 2]>,
+) -> Result<()> {
+    let shapes = model.model.input_shapes(1, size)?;
+    let objectives = std::slice::from_ref(&units[members[0]].objective);
+    Ok(ObjectiveSession::accepts(&model.model, objectives, shapes)?)
+}
+
+fn check_groups(
+    context: &Context,
+    model: &LoadedModel,
+    preset: &Preset,
+    units: &[RenderUnit],
+    groups: &[&Vec<usize>],
+    materials: &Materials,
+) -> Result<()> {
+    let check = |members: &&Vec<usize>| check_group(model, preset, units, members, materials);
+    context.compute(|| groups.iter().try_for_each(check))
 }
 
 /// Compiles the plan of a group, and checks every member's channels and positions against its shapes.

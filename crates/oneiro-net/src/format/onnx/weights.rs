@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::proto::tensor_proto::{DataLocation, DataType};
 use super::proto::{StringStringEntryProto, TensorProto};
-use crate::error::{Error, Result};
+use crate::error::{Error, OpError, Result};
 use crate::ops::array::constant::MAX_CLAIM;
 use crate::tensor::{Stored, Tensor};
 
@@ -163,7 +163,7 @@ fn decode(
         }
     }
     if let (Some(stored), Some(raw)) = (stored(kind), &raw) {
-        return Tensor::raw(shape, stored, raw.clone()).map_err(|e| e.0);
+        return Tensor::raw(shape, stored, raw.clone()).map_err(OpError::into_reason);
     }
     let narrow = |f: fn(u16) -> f32| proto.int32_data.iter().map(|&x| f(x as u16)).collect::<Vec<_>>();
     match kind {

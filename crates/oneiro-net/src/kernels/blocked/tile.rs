@@ -214,7 +214,7 @@ unsafe fn apply_epilogue<X: Lanes, const R: usize, const V: usize>(call: &TileCa
 /// x·sigmoid(αx) of the outputs of a tile, while they are in the first-level cache.
 ///
 /// # Safety
-/// As for [`Tile`], with a epilogue that has a swish.
+/// As for [`Tile`], with an epilogue that has a swish.
 #[inline(always)]
 unsafe fn swish_of<X: Lanes>(call: &TileCall, positions: usize, blocks: usize) {
     // SAFETY: the caller grants the outputs, and the slopes beside them.

@@ -16,7 +16,7 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, OpError> {
             (x, y) if x == y => Ok(x),
             (1, y) => Ok(y),
             (x, 1) => Ok(x),
-            _ => Err(OpError(format!("shapes {a:?} and {b:?} do not broadcast"))),
+            _ => Err(OpError::Refused(format!("shapes {a:?} and {b:?} do not broadcast"))),
         })
         .collect()
 }

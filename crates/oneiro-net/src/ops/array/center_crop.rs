@@ -27,7 +27,7 @@ impl CenterCropPad {
         let wanted = sizes(inputs.ints(1)?.ok_or("the shape is missing")?)?;
         let axes = self.axes.clone().unwrap_or_else(|| (0..x.len() as i64).collect());
         if axes.len() != wanted.len() {
-            return Err(OpError(format!("{} extents for {} axes", wanted.len(), axes.len())));
+            return Err(OpError::Refused(format!("{} extents for {} axes", wanted.len(), axes.len())));
         }
         let mut shape = x.to_vec();
         for (at, n) in axes.iter().zip(wanted) {

@@ -39,7 +39,7 @@ impl Operator for Concat {
             let fits =
                 other.len() == shape.len() && (0..shape.len()).all(|k| k == at || shape[k] == other[k]);
             if !fits {
-                return Err(OpError(format!(
+                return Err(OpError::Refused(format!(
                     "{other:?} does not continue {:?} along axis {at}",
                     first.shape
                 )));

@@ -49,7 +49,9 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "ConstantOfShape" => {
             let value = match a.tensor("value")? {
                 Some(t) if t.len() == 1 => t.reshaped(&[])?,
-                Some(_) => return Err(OpError("attribute \"value\" should hold one element".into())),
+                Some(_) => {
+                    return Err(OpError::Refused("attribute \"value\" should hold one element".into()));
+                }
                 None => Tensor::floats(&[], vec![0.0]),
             };
             Folding::ConstantOfShape(value)
@@ -65,7 +67,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         } else if a.has("value_float") {
             Tensor::floats(&[], vec![a.float_or("value_float", 0.0)?])
         } else {
-            return Err(OpError("a constant without a numeric value".into()));
+            return Err(OpError::Refused("a constant without a numeric value".into()));
         }),
     }))
 }
@@ -121,7 +123,7 @@ fn count(span: f64, delta: f64) -> Result<usize, OpError> {
     if n.is_finite() && n < MAX_EXTENT as f64 {
         Ok(n as usize)
     } else {
-        Err(OpError("the range is endless or too long".into()))
+        Err(OpError::Refused("the range is endless or too long".into()))
     }
 }
 
@@ -133,10 +135,12 @@ pub fn sizes(shape: &[i64]) -> Result<Vec<usize>, OpError> {
 fn sizes_up_to(shape: &[i64], most: usize) -> Result<Vec<usize>, OpError> {
     let sizes: Vec<usize> = shape
         .iter()
-        .map(|&n| usize::try_from(n).map_err(|_| OpError(format!("shape {shape:?} has a negative extent"))))
+        .map(|&n| {
+            usize::try_from(n).map_err(|_| OpError::Refused(format!("shape {shape:?} has a negative extent")))
+        })
         .collect::<Result<_, _>>()?;
     let fits = sizes.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_some_and(|n| n <= most);
-    if fits { Ok(sizes) } else { Err(OpError(format!("a tensor of shape {shape:?} is too large"))) }
+    if fits { Ok(sizes) } else { Err(OpError::Refused(format!("a tensor of shape {shape:?} is too large"))) }
 }
 
 impl Operator for Folding {
@@ -155,7 +159,7 @@ impl Operator for Folding {
     }
 
     fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
-        Err(OpError("folds into a constant".into()))
+        Err(OpError::Refused("folds into a constant".into()))
     }
 
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
@@ -175,6 +179,6 @@ impl Operator for Folding {
 pub fn check_volume(shape: &[usize]) -> Result<(), OpError> {
     match shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) {
         Some(n) if n <= MAX_VOLUME && shape.iter().all(|&d| d <= MAX_EXTENT) => Ok(()),
-        _ => Err(OpError(format!("a tensor of shape {shape:?} is too large"))),
+        _ => Err(OpError::Refused(format!("a tensor of shape {shape:?} is too large"))),
     }
 }

@@ -42,7 +42,9 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         usize::try_from(a.int("blocksize")?.unwrap_or(0))
             .ok()
             .filter(|b| (1..=1 << 12).contains(b))
-            .ok_or_else(|| OpError("attribute \"blocksize\" should be a small positive number".into()))
+            .ok_or_else(|| {
+                OpError::Refused("attribute \"blocksize\" should be a small positive number".into())
+            })
     };
     Ok(Arc::new(match op_type {
         "DepthToSpace" => Pick::DepthToSpace {
@@ -50,7 +52,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             crd: match a.text_or("mode", "DCR")? {
                 "DCR" => false,
                 "CRD" => true,
-                other => return Err(OpError(format!("mode \"{other}\" is not one of ONNX's"))),
+                other => return Err(OpError::Refused(format!("mode \"{other}\" is not one of ONNX's"))),
             },
         },
         "SpaceToDepth" => Pick::SpaceToDepth { block: block()? },
@@ -84,7 +86,7 @@ pub(crate) fn position(at: &[usize], shape: &[usize]) -> usize {
 
 /// The start of the slice of `x` that a tuple of indices names.
 pub(crate) fn slice_start(x: &[usize], tuple: &[i64]) -> Result<usize, OpError> {
-    let outside = |_| OpError(format!("index {tuple:?} is outside {x:?}"));
+    let outside = |_| OpError::Refused(format!("index {tuple:?} is outside {x:?}"));
     let at =
         tuple.iter().zip(x).map(|(&i, &n)| axis(i, n).map_err(outside)).collect::<Result<Vec<_>, _>>()?;
     Ok(position(&at, &x[..tuple.len()]) * volume(&x[tuple.len()..]))
@@ -96,20 +98,22 @@ impl Pick {
         let x = inputs.shape(0)?;
         let blocks = |b: usize| match x {
             &[n, c, h, w] => Ok((n, c, h, w, b * b)),
-            _ => Err(OpError(format!("input {x:?} is not a batch of pictures"))),
+            _ => Err(OpError::Refused(format!("input {x:?} is not a batch of pictures"))),
         };
         let shape = match self {
             Pick::DepthToSpace { block: b, .. } => {
                 let (n, c, h, w, area) = blocks(*b)?;
                 if !c.is_multiple_of(area) {
-                    return Err(OpError(format!("{c} channels do not split into blocks of {b}×{b}")));
+                    return Err(OpError::Refused(format!(
+                        "{c} channels do not split into blocks of {b}×{b}"
+                    )));
                 }
                 vec![n, c / area, h.saturating_mul(*b), w.saturating_mul(*b)]
             }
             Pick::SpaceToDepth { block: b } => {
                 let (n, c, h, w, area) = blocks(*b)?;
                 if !h.is_multiple_of(*b) || !w.is_multiple_of(*b) {
-                    return Err(OpError(format!("{h}×{w} does not split into blocks of {b}×{b}")));
+                    return Err(OpError::Refused(format!("{h}×{w} does not split into blocks of {b}×{b}")));
                 }
                 vec![n, c.saturating_mul(area), h / b, w / b]
             }
@@ -117,7 +121,7 @@ impl Pick {
                 let (indices, at) = (inputs.shape(1)?, self.axis(inputs)?);
                 let fits = indices.len() == x.len() && (0..x.len()).all(|i| i == at || indices[i] <= x[i]);
                 if !fits {
-                    return Err(OpError(format!("indices {indices:?} do not fit {x:?}")));
+                    return Err(OpError::Refused(format!("indices {indices:?} do not fit {x:?}")));
                 }
                 indices.to_vec()
             }
@@ -127,16 +131,20 @@ impl Pick {
                 let fits =
                     *batch < indices.len() && batch + depth <= x.len() && x[..*batch] == indices[..*batch];
                 if !fits {
-                    return Err(OpError(format!("indices {indices:?} do not fit {x:?}")));
+                    return Err(OpError::Refused(format!("indices {indices:?} do not fit {x:?}")));
                 }
                 [&indices[..indices.len() - 1], &x[batch + depth..]].concat()
             }
-            Pick::Trilu { .. } if x.len() < 2 => return Err(OpError(format!("input {x:?} is no matrix"))),
+            Pick::Trilu { .. } if x.len() < 2 => {
+                return Err(OpError::Refused(format!("input {x:?} is no matrix")));
+            }
             Pick::Trilu { .. } => x.to_vec(),
         };
         check_volume(&shape)?;
         if volume(&shape).max(volume(x)) >= ZERO as usize {
-            return Err(OpError(format!("a tensor of shape {shape:?} is too large for this operator")));
+            return Err(OpError::Refused(format!(
+                "a tensor of shape {shape:?} is too large for this operator"
+            )));
         }
         Ok(shape)
     }
@@ -173,7 +181,7 @@ impl Pick {
                 all.map(|i| {
                     let mut at = coordinates(i, &shape);
                     at[along] = axis(indices[i], x[along])
-                        .map_err(|_| OpError(format!("index {} is outside {x:?}", indices[i])))?;
+                        .map_err(|_| OpError::Refused(format!("index {} is outside {x:?}", indices[i])))?;
                     Ok(position(&at, x) as u32)
                 })
                 .collect::<Result<_, OpError>>()?

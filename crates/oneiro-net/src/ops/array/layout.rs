@@ -98,7 +98,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
                 "edge" => PadMode::Edge,
                 "reflect" => PadMode::Reflect,
                 "wrap" => PadMode::Wrap,
-                other => return Err(OpError(format!("mode \"{other}\" is not one of ONNX's"))),
+                other => return Err(OpError::Refused(format!("mode \"{other}\" is not one of ONNX's"))),
             },
             attributes: match list("pads")? {
                 Some(pads) => Some((pads, a.float_or("value", 0.0)?)),
@@ -183,7 +183,7 @@ impl Movement {
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
                 if sorted != (0..x.len()).collect::<Vec<_>>() {
-                    return Err(OpError(format!("perm {order:?} does not order {} axes", x.len())));
+                    return Err(OpError::Refused(format!("perm {order:?} does not order {} axes", x.len())));
                 }
                 *axes = order.into_iter().map(|i| Walked::whole(i, x[i])).collect();
             }
@@ -215,7 +215,7 @@ impl Movement {
                     .iter()
                     .map(|&k| axis(k, x[at]).map(Some))
                     .collect::<Result<Vec<_>, _>>()
-                    .map_err(|_| OpError(format!("an index is outside axis {at} of {x:?}")))?;
+                    .map_err(|_| OpError::Refused(format!("an index is outside axis {at} of {x:?}")))?;
                 // An index tensor of another rank than 1 only changes the shape: see `shape_of`.
                 axes[at].positions = picked;
             }
@@ -226,7 +226,7 @@ impl Movement {
                     let n = x[i] as i64;
                     let sane = |p: i64| p.unsigned_abs() <= MAX_EXTENT as u64;
                     if !sane(before) || !sane(after) || n + before + after < 0 {
-                        return Err(OpError(format!("pads {pads:?} do not fit {x:?}")));
+                        return Err(OpError::Refused(format!("pads {pads:?} do not fit {x:?}")));
                     }
                     axes[i].positions =
                         (-before..n + after).map(|k| border_index(*mode, k, n)).collect::<Result<_, _>>()?;
@@ -241,9 +241,9 @@ impl Movement {
                         .iter()
                         .map(|&n| usize::try_from(n).ok().filter(|&n| n <= x[at]))
                         .collect::<Option<Vec<_>>>()
-                        .ok_or_else(|| OpError(format!("parts {given:?} of axis {at} of {x:?}")))?,
+                        .ok_or_else(|| OpError::Refused(format!("parts {given:?} of axis {at} of {x:?}")))?,
                     (None, Some(n)) if *outputs > 0 && usize::try_from(*n).is_ok_and(|n| n > *outputs) => {
-                        return Err(OpError(format!("num_outputs = {n} for {outputs} results")));
+                        return Err(OpError::Refused(format!("num_outputs = {n} for {outputs} results")));
                     }
                     (None, Some(n)) if *n > 0 => {
                         let size = x[at].div_ceil(*n as usize);
@@ -253,7 +253,7 @@ impl Movement {
                     _ => return Err("the extents of the parts are missing".into()),
                 };
                 if extents.iter().sum::<usize>() != x[at] || which >= extents.len() {
-                    return Err(OpError(format!("parts {extents:?} of axis {at} of {x:?}")));
+                    return Err(OpError::Refused(format!("parts {extents:?} of axis {at} of {x:?}")));
                 }
                 let start: usize = extents[..which].iter().sum();
                 axes[at].positions = (start..start + extents[which]).map(Some).collect();

@@ -40,7 +40,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "mul" => Reduction::Mul,
         "max" => Reduction::Max,
         "min" => Reduction::Min,
-        other => return Err(OpError(format!("reduction \"{other}\" is not one of ONNX's"))),
+        other => return Err(OpError::Refused(format!("reduction \"{other}\" is not one of ONNX's"))),
     };
     let axis = if op_type == "ScatterND" { None } else { Some(a.int_or("axis", 0)?) };
     Ok(Arc::new(Scatter { axis, reduction }))
@@ -62,13 +62,15 @@ impl Scatter {
             }
         };
         if !fits {
-            return Err(OpError(format!("indices {indices:?} and updates {updates:?} do not fit {x:?}")));
+            return Err(OpError::Refused(format!(
+                "indices {indices:?} and updates {updates:?} do not fit {x:?}"
+            )));
         }
         if inputs.need(0)?.dtype != inputs.need(2)?.dtype {
             return Err("data and updates differ in element type".into());
         }
         if volume(x).max(volume(updates)) >= u32::MAX as usize {
-            return Err(OpError(format!("a tensor of shape {x:?} is too large for this operator")));
+            return Err(OpError::Refused(format!("a tensor of shape {x:?} is too large for this operator")));
         }
         Ok(())
     }
@@ -86,7 +88,7 @@ impl Scatter {
                 for (i, &index) in data.iter().enumerate() {
                     let mut at = coordinates(i, shape);
                     at[along] = axis(index, x[along])
-                        .map_err(|_| OpError(format!("index {index} is outside {x:?}")))?;
+                        .map_err(|_| OpError::Refused(format!("index {index} is outside {x:?}")))?;
                     pairs.push((position(&at, x) as u32, i as u32));
                 }
             }

@@ -100,7 +100,7 @@ impl Select {
     fn k(&self, inputs: Facts<'_>, n: usize) -> Result<usize, OpError> {
         let Select::TopK { k, .. } = self else { return Ok(1) };
         let k = k.or(inputs.ints(1)?.and_then(|k| k.first().copied())).ok_or("k is missing")?;
-        usize::try_from(k).ok().filter(|&k| k <= n).ok_or_else(|| OpError(format!("k = {k} of {n}")))
+        usize::try_from(k).ok().filter(|&k| k <= n).ok_or_else(|| OpError::Refused(format!("k = {k} of {n}")))
     }
 }
 

@@ -55,7 +55,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
             1 | 10 | 11 | 16 => DType::Float,
             2..=7 | 12 | 13 => DType::Int,
             9 => DType::Bool,
-            other => return Err(OpError(format!("element type {other} is not supported"))),
+            other => return Err(OpError::Refused(format!("element type {other} is not supported"))),
         }),
         _ => View::Identity,
     }))
@@ -76,7 +76,7 @@ impl View {
                     None => (0..x.len()).filter(|&i| x[i] == 1).collect(),
                 };
                 if let Some(&bad) = axes.iter().find(|&&i| x[i] != 1) {
-                    return Err(OpError(format!("axis {bad} of {x:?} is not of extent 1")));
+                    return Err(OpError::Refused(format!("axis {bad} of {x:?} is not of extent 1")));
                 }
                 Ok((0..x.len()).filter(|i| !axes.contains(i)).map(|i| x[i]).collect())
             }
@@ -89,7 +89,7 @@ impl View {
                     .map(|i| if axes.contains(&i) { Some(1) } else { rest.next().copied() })
                     .collect::<Option<Vec<_>>>()
                     .filter(|_| rest.next().is_none())
-                    .ok_or_else(|| OpError(format!("axes {axes:?} repeat")))
+                    .ok_or_else(|| OpError::Refused(format!("axes {axes:?} repeat")))
             }
             View::Reshape { allow_zero } => {
                 let wanted = inputs.ints(1)?.ok_or("the shape is missing")?;
@@ -103,7 +103,7 @@ impl View {
         let View::Dropout { mask: true } = self else { return Ok(None) };
         let x = inputs.need(0)?;
         if x.len() > MAX_ELEMENTS {
-            return Err(OpError(format!("a mask of shape {:?} is too large", x.shape)));
+            return Err(OpError::Refused(format!("a mask of shape {:?} is too large", x.shape)));
         }
         Ok(Some(Tensor::bools(&x.shape, vec![true; x.len()])))
     }
@@ -118,7 +118,7 @@ impl View {
 }
 
 fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, OpError> {
-    let fail = || OpError(format!("cannot reshape {x:?} into {wanted:?}"));
+    let fail = || OpError::Refused(format!("cannot reshape {x:?} into {wanted:?}"));
     let mut shape = Vec::with_capacity(wanted.len());
     let mut free = None;
     for (i, &n) in wanted.iter().enumerate() {
@@ -147,7 +147,11 @@ fn reshape(x: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, 
 /// be rounded.
 pub(crate) fn loses_nothing(from: DType, to: DType) -> Result<(), OpError> {
     let rank = |d: DType| [DType::Bool, DType::Int, DType::Float].iter().position(|&x| x == d);
-    if rank(from) > rank(to) { Err("it rounds the data, which is not supported".into()) } else { Ok(()) }
+    if rank(from) > rank(to) {
+        Err(OpError::Data("it rounds the data, which is not supported".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 impl Operator for View {

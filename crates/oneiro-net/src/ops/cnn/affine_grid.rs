@@ -27,7 +27,7 @@ impl AffineGrid {
         let size = sizes(inputs.ints(1)?.ok_or("the size is missing")?)?;
         let rank = size.len().saturating_sub(2);
         if !matches!(rank, 2 | 3) || theta != [size[0], rank, rank + 1] {
-            return Err(OpError(format!("maps {theta:?} for a size of {size:?}")));
+            return Err(OpError::Refused(format!("maps {theta:?} for a size of {size:?}")));
         }
         let shape = [&size[..1], &size[2..], &[rank]].concat();
         check_volume(&shape)?;

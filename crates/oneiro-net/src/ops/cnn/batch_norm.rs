@@ -50,7 +50,7 @@ pub struct BatchNorm {
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("spatial", 1)? != 1 {
-        return Err(OpError("spatial = 0 is not supported".into()));
+        return Err(OpError::Refused("spatial = 0 is not supported".into()));
     }
     let training = match a.opset {
         OPSET_OF_TRAINING_MODE.. => a.int_or("training_mode", 0)? != 0,
@@ -68,7 +68,7 @@ impl BatchNorm {
         if t.len() == channels {
             Ok(t)
         } else {
-            Err(OpError(format!("input {i} has {} entries for {channels} channels", t.len())))
+            Err(OpError::Refused(format!("input {i} has {} entries for {channels} channels", t.len())))
         }
     }
 
@@ -88,7 +88,7 @@ impl BatchNorm {
 /// Mean and (biased) variance of each channel of a constant x.
 fn moments_of_constant(inputs: Facts<'_>) -> Result<(Vec<f64>, Vec<f64>), OpError> {
     let Some(x) = &inputs.need(0)?.value else {
-        return Err("mean and variance are the data's own".into());
+        return Err(OpError::Data("mean and variance are the data's own".to_owned()));
     };
     let (values, shape) = (x.as_floats()?, x.shape());
     let (channels, plane) = (shape[1], volume(&shape[2..]));
@@ -112,7 +112,7 @@ impl Operator for BatchNorm {
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         let x = inputs.shape(0)?;
         if x.len() < 2 {
-            return Err(OpError(format!("input {x:?} has no channel axis")));
+            return Err(OpError::Refused(format!("input {x:?} has no channel axis")));
         }
         Ok(vec![Fact::float(x)])
     }

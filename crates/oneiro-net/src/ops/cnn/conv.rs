@@ -39,7 +39,7 @@ pub struct Conv {
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
-    let groups = groups.ok_or_else(|| OpError("attribute \"group\" should be at least 1".into()))?;
+    let groups = groups.ok_or_else(|| OpError::Refused("attribute \"group\" should be at least 1".into()))?;
     Ok(Arc::new(Conv { window: WindowAttributes::read(a)?, groups, adds: false, scale: None }))
 }
 
@@ -57,17 +57,20 @@ impl Conv {
     fn resolve(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
         let (x, w) = (inputs.shape(0)?, inputs.shape(1)?);
         if x.len() < 3 || w.len() != x.len() {
-            return Err(OpError(format!("input {x:?} and weights {w:?} do not make a convolution")));
+            return Err(OpError::Refused(format!("input {x:?} and weights {w:?} do not make a convolution")));
         }
         let channels = w[1].saturating_mul(self.groups);
         if x[1] != channels {
-            return Err(OpError(format!(
+            return Err(OpError::Refused(format!(
                 "the input has {} channels (shape {x:?}), the weights {w:?} in {} group(s) take {}",
                 x[1], self.groups, channels
             )));
         }
         if w[0] % self.groups != 0 {
-            return Err(OpError(format!("{} filters do not split into {} groups", w[0], self.groups)));
+            return Err(OpError::Refused(format!(
+                "{} filters do not split into {} groups",
+                w[0], self.groups
+            )));
         }
         self.window.resolve(&x[2..], Some(&w[2..]))
     }
@@ -100,7 +103,9 @@ impl Conv {
         let filters = weights.shape()[0];
         let bias = site.inputs.constant(2)?.map(|b| b.as_floats().map(|b| b.into_owned())).transpose()?;
         if bias.as_ref().is_some_and(|b| b.len() != filters) {
-            return Err(OpError(format!("the bias does not have one entry for each of {filters} filters")));
+            return Err(OpError::Refused(format!(
+                "the bias does not have one entry for each of {filters} filters"
+            )));
         }
         let geometry = ConvGeometry {
             batch: x[0],

@@ -11,7 +11,7 @@ use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::kernels::{ConvGeometry, Correlation, Epilogue, Isa, PackedWeights};
 use crate::ops::array::constant::{MAX_EXTENT, check_volume};
-use crate::ops::cnn::window::{MAX_SPATIAL, three};
+use crate::ops::cnn::window::{AutoPad, MAX_SPATIAL, filled, three};
 use crate::ops::weight_form::WeightForm;
 use crate::ops::{
     Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, batch_independence,
@@ -21,14 +21,6 @@ use crate::tensor::volume;
 
 /// Product of strides beyond which a file is taken for damaged.
 const MAX_PHASES: usize = 1 << 16;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AutoPad {
-    Explicit,
-    SameUpper,
-    SameLower,
-    Valid,
-}
 
 /// The operator; inputs X (N,C,…), W (C,M/groups,…), optional B (M).
 #[derive(Debug, Clone)]
@@ -54,7 +46,7 @@ impl ConvTranspose {
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let positive = |name: &str| match a.sizes(name)? {
         Some(v) if v.iter().any(|n| !(1..=MAX_EXTENT).contains(n)) => {
-            Err(OpError(format!("attribute \"{name}\" holds {v:?}")))
+            Err(OpError::Refused(format!("attribute \"{name}\" holds {v:?}")))
         }
         v => Ok(v),
     };
@@ -64,16 +56,10 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
         kernel: positive("kernel_shape")?,
         stride: positive("strides")?,
         dilation: positive("dilations")?,
-        pads: a.sizes("pads").map_err(|_| OpError("negative pads are not supported".into()))?,
+        pads: a.sizes("pads").map_err(|_| OpError::Refused("negative pads are not supported".into()))?,
         output_padding: a.sizes("output_padding")?,
         output_shape: a.sizes("output_shape")?,
-        auto_pad: match a.text_or("auto_pad", "NOTSET")? {
-            "NOTSET" | "" => AutoPad::Explicit,
-            "SAME_UPPER" => AutoPad::SameUpper,
-            "SAME_LOWER" => AutoPad::SameLower,
-            "VALID" => AutoPad::Valid,
-            other => return Err(OpError(format!("auto_pad \"{other}\" is not one of ONNX's"))),
-        },
+        auto_pad: AutoPad::read(a)?,
     }))
 }
 
@@ -83,35 +69,33 @@ impl ConvTranspose {
         let (x, w) = (inputs.shape(0)?, inputs.shape(1)?);
         let rank = x.len().saturating_sub(2);
         if !(1..=MAX_SPATIAL).contains(&rank) || w.len() != x.len() || volume(w) == 0 {
-            return Err(OpError(format!(
+            return Err(OpError::Refused(format!(
                 "input {x:?} and weights {w:?} do not make a transposed convolution"
             )));
         }
         if x[1] != w[0] || !w[0].is_multiple_of(self.groups) {
-            return Err(OpError(format!(
+            return Err(OpError::Refused(format!(
                 "input {x:?} and weights {w:?} do not agree in {} group(s)",
                 self.groups
             )));
         }
         if self.kernel.as_ref().is_some_and(|k| k[..] != w[2..]) {
-            return Err(OpError(format!("kernel_shape {:?} disagrees with the weights' {w:?}", self.kernel)));
+            return Err(OpError::Refused(format!(
+                "kernel_shape {:?} disagrees with the weights' {w:?}",
+                self.kernel
+            )));
         }
-        let fill = |v: &Option<Vec<usize>>, name: &str, default: usize, n: usize| match v {
-            None => Ok(vec![default; n]),
-            Some(v) if v.len() == n => Ok(v.clone()),
-            Some(v) => Err(OpError(format!("attribute \"{name}\" has {} entries instead of {n}", v.len()))),
-        };
-        let stride = fill(&self.stride, "strides", 1, rank)?;
+        let stride = filled(&self.stride, "strides", 1, rank)?;
         // Every remainder modulo the stride is a correlation of its own.
         if stride.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).is_none_or(|n| n > MAX_PHASES) {
-            return Err(OpError(format!("strides {stride:?} are too large")));
+            return Err(OpError::Refused(format!("strides {stride:?} are too large")));
         }
-        let dilation = fill(&self.dilation, "dilations", 1, rank)?;
-        let pads = fill(&self.pads, "pads", 0, 2 * rank)?;
-        let extra = fill(&self.output_padding, "output_padding", 0, rank)?;
+        let dilation = filled(&self.dilation, "dilations", 1, rank)?;
+        let pads = filled(&self.pads, "pads", 0, 2 * rank)?;
+        let extra = filled(&self.output_padding, "output_padding", 0, rank)?;
         let (mut out, mut before) = (Vec::new(), Vec::new());
         for i in 0..rank {
-            let too_large = || OpError(format!("input {x:?} grows too large"));
+            let too_large = || OpError::Refused(format!("input {x:?} grows too large"));
             let full = x[i + 2]
                 .checked_sub(1)
                 .and_then(|n| n.checked_mul(stride[i]))
@@ -151,7 +135,7 @@ impl ConvTranspose {
         shape.extend(&out);
         check_volume(&shape)?;
         if volume(&shape) == 0 {
-            return Err(OpError(format!("the result {shape:?} is empty")));
+            return Err(OpError::Refused(format!("the result {shape:?} is empty")));
         }
         let geometry = ConvGeometry {
             batch: x[0],
@@ -187,7 +171,7 @@ impl Operator for ConvTranspose {
         let weights = site.inputs.need_constant(1)?.as_floats()?;
         let bias = site.inputs.constant(2)?.map(|b| b.as_floats().map(|b| b.into_owned())).transpose()?;
         if bias.as_ref().is_some_and(|b| b.len() != shape[1]) {
-            return Err(OpError(format!(
+            return Err(OpError::Refused(format!(
                 "the bias does not have one entry for each of {} filters",
                 shape[1]
             )));

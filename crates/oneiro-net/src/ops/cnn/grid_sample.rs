@@ -45,7 +45,7 @@ struct GridSample {
 
 /// Reads the attributes; before operator set 20 the modes had the names of two dimensions.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
-    let not = |name: &str, value: &str| OpError(format!("{name} \"{value}\" is not one of ONNX's"));
+    let not = |name: &str, value: &str| OpError::Refused(format!("{name} \"{value}\" is not one of ONNX's"));
     Ok(Arc::new(GridSample {
         mode: match a.text_or("mode", "linear")? {
             "nearest" => Mode::Nearest,
@@ -69,7 +69,7 @@ impl GridSample {
         let rank = x.len().saturating_sub(2);
         let fits = (1..=3).contains(&rank) && grid.len() == x.len();
         if !fits || grid[0] != x[0] || grid.last() != Some(&rank) || x[2..].contains(&0) {
-            return Err(OpError(format!("a grid {grid:?} does not fit {x:?}")));
+            return Err(OpError::Refused(format!("a grid {grid:?} does not fit {x:?}")));
         }
         let shape = [&x[..2], &grid[1..=rank]].concat();
         check_volume(&shape)?;

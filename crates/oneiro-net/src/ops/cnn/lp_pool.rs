@@ -31,12 +31,12 @@ impl LpPool {
     fn resolve(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
         let x = inputs.shape(0)?;
         if x.len() < 3 {
-            return Err(OpError(format!("input {x:?} has no spatial axis")));
+            return Err(OpError::Refused(format!("input {x:?} has no spatial axis")));
         }
         match &self.window {
             Some(window) => window.resolve(&x[2..], None),
             None if x.len() > 5 => {
-                Err(OpError(format!("{} spatial axes; 1 to 3 are supported", x.len() - 2)))
+                Err(OpError::Refused(format!("{} spatial axes; 1 to 3 are supported", x.len() - 2)))
             }
             None => Ok(Window::whole(&x[2..])),
         }

@@ -44,7 +44,7 @@ impl Operator for Lrn {
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         let x = inputs.shape(0)?;
         if x.len() < 2 {
-            return Err(OpError(format!("input {x:?} has no channel axis")));
+            return Err(OpError::Refused(format!("input {x:?} has no channel axis")));
         }
         Ok(vec![Fact::float(x)])
     }

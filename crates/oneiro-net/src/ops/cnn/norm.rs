@@ -64,11 +64,13 @@ impl Norm {
             let n = volume(&x[axis(at, x.len())?..]);
             return Ok((n, 1, n));
         }
-        let &[_, channels, ..] = x else { return Err(OpError(format!("input {x:?} has no channel axis"))) };
+        let &[_, channels, ..] = x else {
+            return Err(OpError::Refused(format!("input {x:?} has no channel axis")));
+        };
         let plane = volume(&x[2..]);
         match self.rows {
             Rows::Group { groups, .. } if channels % groups != 0 => {
-                Err(OpError(format!("{channels} channels do not split into {groups} groups")))
+                Err(OpError::Refused(format!("{channels} channels do not split into {groups} groups")))
             }
             Rows::Group { groups, .. } => Ok((channels / groups * plane, plane, channels)),
             _ => Ok((plane, plane, channels)),
@@ -85,7 +87,7 @@ impl Norm {
         let (_, _, count) = self.layout(x)?;
         let Some(t) = inputs.constant(i)? else { return Ok(vec![default; count]) };
         let data = t.as_floats()?;
-        let misfit = || OpError(format!("input {i} of shape {:?} does not fit {x:?}", t.shape()));
+        let misfit = || OpError::Refused(format!("input {i} of shape {:?} does not fit {x:?}", t.shape()));
         match self.rows {
             Rows::From { axis: at, .. } => {
                 let row = &x[axis(at, x.len())?..];

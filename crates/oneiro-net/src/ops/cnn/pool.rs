@@ -90,14 +90,15 @@ impl Pool {
     pub(crate) fn window(&self, inputs: Facts<'_>) -> Result<Window, OpError> {
         let x = inputs.shape(0)?;
         if x.len() < 3 {
-            return Err(OpError(format!("input {x:?} has no spatial axis")));
+            return Err(OpError::Refused(format!("input {x:?} has no spatial axis")));
         }
         let spatial = &x[2..];
         match self {
             Pool::Max { window: w, .. } | Pool::Average { window: w, .. } => w.resolve(spatial, None),
-            Pool::GlobalMax { .. } if spatial.len() > MAX_SPATIAL => {
-                Err(OpError(format!("{} spatial axes; 1 to {MAX_SPATIAL} are supported", spatial.len())))
-            }
+            Pool::GlobalMax { .. } if spatial.len() > MAX_SPATIAL => Err(OpError::Refused(format!(
+                "{} spatial axes; 1 to {MAX_SPATIAL} are supported",
+                spatial.len()
+            ))),
             Pool::GlobalMax { .. } | Pool::GlobalAverage => Ok(Window::whole(spatial)),
         }
     }
@@ -120,7 +121,7 @@ impl Pool {
         if geometry.every_window_sees_the_source() {
             Ok(geometry)
         } else {
-            Err(OpError("a window lies wholly in the padding".into()))
+            Err(OpError::Refused("a window lies wholly in the padding".into()))
         }
     }
 }

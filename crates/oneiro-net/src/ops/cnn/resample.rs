@@ -57,7 +57,7 @@ impl Resample {
                 let at = axis(*at, x.len())?;
                 let n = x[at];
                 if n.checked_mul(n).is_none_or(|n| n > MAX_TAPS) {
-                    return Err(OpError(format!("axis {at} of {x:?} is too long for running sums")));
+                    return Err(OpError::Refused(format!("axis {at} of {x:?} is too long for running sums")));
                 }
                 let skip = usize::from(*exclusive);
                 let sum = |k: usize| {

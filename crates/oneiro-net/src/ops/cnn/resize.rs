@@ -97,7 +97,8 @@ impl Resize {
     /// Reads the attributes. Before operator set 11, indices were divided by the scale.
     pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Self, OpError> {
         let old = op_type == "Upsample" || a.opset < 11;
-        let not = |name: &str, value: &str| OpError(format!("{name} \"{value}\" is not one of ONNX's"));
+        let not =
+            |name: &str, value: &str| OpError::Refused(format!("{name} \"{value}\" is not one of ONNX's"));
         let rounding = match a.text_or("nearest_mode", if old { "simple" } else { "round_prefer_floor" })? {
             "simple" if old => Rounding::Simple,
             "round_prefer_floor" => Rounding::PreferFloor,
@@ -151,9 +152,9 @@ impl Resize {
         let axes = self.axes(x.len())?;
         let mut out: Vec<(f64, usize)> = x.iter().map(|&n| (1.0, n)).collect();
         if x.contains(&0) {
-            return Err(OpError(format!("input {x:?} is empty")));
+            return Err(OpError::Refused(format!("input {x:?} is empty")));
         }
-        let misfit = |n: usize| OpError(format!("{n} scales or sizes for {} axes", axes.len()));
+        let misfit = |n: usize| OpError::Refused(format!("{n} scales or sizes for {} axes", axes.len()));
         let scales = match &self.scales {
             Some(scales) => Some(scales.clone()),
             None => {
@@ -167,7 +168,7 @@ impl Resize {
             for (&i, &scale) in axes.iter().zip(&scales) {
                 let n = (x[i] as f32 * scale).floor();
                 if !(scale > 0.0 && (1.0..=MAX_EXTENT as f32).contains(&n)) {
-                    return Err(OpError(format!("scales {scales:?} do not fit {x:?}")));
+                    return Err(OpError::Refused(format!("scales {scales:?} do not fit {x:?}")));
                 }
                 out[i] = (f64::from(scale), n as usize);
             }
@@ -177,7 +178,7 @@ impl Resize {
                 return Err(misfit(sizes.len()));
             }
             if sizes.iter().any(|n| !(1..=MAX_EXTENT as i64).contains(n)) {
-                return Err(OpError(format!("sizes {sizes:?}")));
+                return Err(OpError::Refused(format!("sizes {sizes:?}")));
             }
             let scale = |k: usize| sizes[k] as f64 / x[axes[k]] as f64;
             let all = (0..axes.len()).map(scale);
@@ -212,7 +213,7 @@ impl Resize {
             Coordinates::Crop => {
                 let roi = inputs.need_constant(1)?.as_floats()?.into_owned();
                 if roi.len() != 2 * axes.len() {
-                    return Err(OpError(format!(
+                    return Err(OpError::Refused(format!(
                         "a region of {} numbers for {} axes",
                         roi.len(),
                         axes.len()

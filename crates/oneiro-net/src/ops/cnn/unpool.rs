@@ -41,7 +41,8 @@ impl Unpool {
     /// The shape that the attributes infer for the pooled tensor.
     fn inferred_from(&self, x: &[usize]) -> Result<Vec<usize>, OpError> {
         let rank = x.len().checked_sub(2).filter(|&r| r > 0 && r == self.kernel.len());
-        let rank = rank.ok_or_else(|| OpError(format!("kernel_shape {:?} for input {x:?}", self.kernel)))?;
+        let rank =
+            rank.ok_or_else(|| OpError::Refused(format!("kernel_shape {:?} for input {x:?}", self.kernel)))?;
         let strides = self.strides.clone().unwrap_or_else(|| vec![1; rank]);
         let pads = self.pads.clone().unwrap_or_else(|| vec![0; 2 * rank]);
         if strides.len() != rank || pads.len() != 2 * rank {
@@ -59,12 +60,12 @@ impl Unpool {
     fn shapes(&self, inputs: Facts<'_>) -> Result<[Vec<usize>; 2], OpError> {
         let (x, indices) = (inputs.shape(0)?, inputs.need(1)?);
         if indices.shape != x || indices.dtype != DType::Int {
-            return Err(OpError(format!("positions {:?} do not fit {x:?}", indices.shape)));
+            return Err(OpError::Refused(format!("positions {:?} do not fit {x:?}", indices.shape)));
         }
         let inferred = self.inferred_from(x)?;
         let out = inputs.ints(2)?.map(sizes).transpose()?.unwrap_or_else(|| inferred.clone());
         if out.len() != x.len() || out[..2] != x[..2] {
-            return Err(OpError(format!("an output of shape {out:?} for {x:?}")));
+            return Err(OpError::Refused(format!("an output of shape {out:?} for {x:?}")));
         }
         let fits = |t: &Tensor| {
             let end = volume(&inferred) as i64;

@@ -8,12 +8,42 @@ use crate::reads::Reads;
 /// Spatial axes beyond which no kernel exists here.
 pub const MAX_SPATIAL: usize = 3;
 
+/// How a window's padding is given (`auto_pad`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AutoPad {
+pub(crate) enum AutoPad {
     Explicit,
     SameUpper,
     SameLower,
     Valid,
+}
+
+impl AutoPad {
+    /// Reads the attribute.
+    pub fn read(a: &Attributes<'_>) -> Result<Self, OpError> {
+        Ok(match a.text_or("auto_pad", "NOTSET")? {
+            "NOTSET" | "" => AutoPad::Explicit,
+            "SAME_UPPER" => AutoPad::SameUpper,
+            "SAME_LOWER" => AutoPad::SameLower,
+            "VALID" => AutoPad::Valid,
+            other => return Err(OpError::Refused(format!("auto_pad \"{other}\" is not one of ONNX's"))),
+        })
+    }
+}
+
+/// The `n` entries of an attribute, or its default for each where it is left out.
+pub(crate) fn filled(
+    given: &Option<Vec<usize>>,
+    name: &str,
+    default: usize,
+    n: usize,
+) -> Result<Vec<usize>, OpError> {
+    match given {
+        None => Ok(vec![default; n]),
+        Some(v) if v.len() == n => Ok(v.clone()),
+        Some(v) => {
+            Err(OpError::Refused(format!("attribute \"{name}\" has {} entries instead of {n}", v.len())))
+        }
+    }
 }
 
 /// Window attributes as a model gives them.
@@ -47,19 +77,14 @@ pub struct Window {
 impl WindowAttributes {
     /// Reads `kernel_shape`, `strides`, `dilations`, `pads`, `auto_pad` and `ceil_mode`.
     pub fn read(a: &Attributes<'_>) -> Result<Self, OpError> {
-        let auto_pad = match a.text_or("auto_pad", "NOTSET")? {
-            "NOTSET" | "" => AutoPad::Explicit,
-            "SAME_UPPER" => AutoPad::SameUpper,
-            "SAME_LOWER" => AutoPad::SameLower,
-            "VALID" => AutoPad::Valid,
-            other => return Err(OpError(format!("auto_pad \"{other}\" is not one of ONNX's"))),
-        };
         let positive = |name: &str| -> Result<Option<Vec<usize>>, OpError> {
             match a.sizes(name)? {
-                Some(v) if v.contains(&0) => Err(OpError(format!("attribute \"{name}\" holds a zero"))),
-                Some(v) if v.iter().any(|&n| n > MAX_EXTENT) => {
-                    Err(OpError(format!("attribute \"{name}\" holds {v:?}, more than any network has")))
+                Some(v) if v.contains(&0) => {
+                    Err(OpError::Refused(format!("attribute \"{name}\" holds a zero")))
                 }
+                Some(v) if v.iter().any(|&n| n > MAX_EXTENT) => Err(OpError::Refused(format!(
+                    "attribute \"{name}\" holds {v:?}, more than any network has"
+                ))),
                 v => Ok(v),
             }
         };
@@ -70,11 +95,11 @@ impl WindowAttributes {
             pads: match a.sizes("pads") {
                 Err(_) => return Err("negative pads are not supported".into()),
                 Ok(Some(v)) if v.iter().any(|&n| n > MAX_EXTENT) => {
-                    return Err(OpError(format!("pads {v:?} are more than any network has")));
+                    return Err(OpError::Refused(format!("pads {v:?} are more than any network has")));
                 }
                 Ok(pads) => pads,
             },
-            auto_pad,
+            auto_pad: AutoPad::read(a)?,
             ceil_mode: a.int_or("ceil_mode", 0)? != 0,
         })
     }
@@ -97,30 +122,29 @@ impl WindowAttributes {
     pub fn resolve(&self, spatial: &[usize], weights: Option<&[usize]>) -> Result<Window, OpError> {
         let rank = spatial.len();
         if !(1..=MAX_SPATIAL).contains(&rank) {
-            return Err(OpError(format!("{rank} spatial axes; 1 to {MAX_SPATIAL} are supported")));
+            return Err(OpError::Refused(format!("{rank} spatial axes; 1 to {MAX_SPATIAL} are supported")));
         }
-        let fill = |v: &Option<Vec<usize>>, name: &str, default: usize, n: usize| match v {
-            None => Ok(vec![default; n]),
-            Some(v) if v.len() == n => Ok(v.clone()),
-            Some(v) => Err(OpError(format!("attribute \"{name}\" has {} entries instead of {n}", v.len()))),
-        };
         let kernel = match (&self.kernel, weights) {
             (Some(k), Some(w)) if k != w => {
-                return Err(OpError(format!("kernel_shape {k:?} disagrees with the weights' {w:?}")));
+                return Err(OpError::Refused(format!(
+                    "kernel_shape {k:?} disagrees with the weights' {w:?}"
+                )));
             }
             (_, Some(w)) => w.to_vec(),
             (Some(k), None) if k.len() == rank => k.clone(),
-            (Some(k), None) => return Err(OpError(format!("kernel_shape {k:?} for {rank} spatial axes"))),
-            (None, None) => return Err(OpError("kernel_shape is missing".into())),
+            (Some(k), None) => {
+                return Err(OpError::Refused(format!("kernel_shape {k:?} for {rank} spatial axes")));
+            }
+            (None, None) => return Err(OpError::Refused("kernel_shape is missing".into())),
         };
-        let stride = fill(&self.stride, "strides", 1, rank)?;
-        let dilation = fill(&self.dilation, "dilations", 1, rank)?;
-        let pads = fill(&self.pads, "pads", 0, 2 * rank)?;
+        let stride = filled(&self.stride, "strides", 1, rank)?;
+        let dilation = filled(&self.dilation, "dilations", 1, rank)?;
+        let pads = filled(&self.pads, "pads", 0, 2 * rank)?;
         let mut window = Window { kernel, stride, dilation, before: vec![], after: vec![], out: vec![] };
         for i in 0..rank {
             let (n, s) = (spatial[i], window.stride[i]);
             if window.kernel[i] == 0 {
-                return Err(OpError(format!("a window of extents {:?} is empty", window.kernel)));
+                return Err(OpError::Refused(format!("a window of extents {:?} is empty", window.kernel)));
             }
             let extent = window.dilation[i] * (window.kernel[i] - 1) + 1;
             let (before, after) = match self.auto_pad {
@@ -134,7 +158,7 @@ impl WindowAttributes {
             };
             let padded = n + before + after;
             if padded < extent {
-                return Err(OpError(format!(
+                return Err(OpError::Refused(format!(
                     "a window of {extent} positions does not fit into {n} (padded to {padded}); \
                      the input is too small for this network"
                 )));
@@ -224,6 +248,6 @@ mod tests {
     #[test]
     fn an_input_smaller_than_the_window_is_an_error() {
         let w = attributes(vec![]);
-        assert!(w.resolve(&[2], Some(&[3])).unwrap_err().0.contains("too small"));
+        assert!(w.resolve(&[2], Some(&[3])).unwrap_err().into_reason().contains("too small"));
     }
 }

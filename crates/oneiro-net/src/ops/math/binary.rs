@@ -33,7 +33,7 @@ pub enum Function {
 /// Reads the attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
-        return Err(OpError("the broadcasting of operator sets before 7 is not supported".into()));
+        return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
     }
     let function = match op_type {
         "Add" => Function::Add,
@@ -43,7 +43,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "Pow" => Function::Pow,
         "Mod" => Function::Mod { fmod: a.int_or("fmod", 0)? != 0 },
         "PRelu" => Function::PRelu,
-        other => return Err(OpError(format!("\"{other}\" is no function of two variables"))),
+        other => return Err(OpError::Refused(format!("\"{other}\" is no function of two variables"))),
     };
     Ok(Arc::new(Binary { name: op_type.to_owned(), function }))
 }
@@ -165,11 +165,11 @@ impl Operator for Binary {
 
     fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
         if inputs.0.len() != 2 {
-            return Err(OpError(format!("{} inputs; 2 are supported", inputs.0.len())));
+            return Err(OpError::Refused(format!("{} inputs; 2 are supported", inputs.0.len())));
         }
         let shape = broadcast(inputs.shape(0)?, inputs.shape(1)?)?;
         if self.function == Function::PRelu && shape != inputs.shape(0)? {
-            return Err(OpError(format!("slopes {:?} are larger than the data", inputs.shape(1)?)));
+            return Err(OpError::Refused(format!("slopes {:?} are larger than the data", inputs.shape(1)?)));
         }
         if self.function == (Function::Mod { fmod: false }) && inputs.need(0)?.dtype == DType::Float {
             return Err("fmod = 0 is for integers only".into());

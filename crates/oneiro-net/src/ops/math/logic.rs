@@ -33,7 +33,7 @@ pub enum Logic {
 /// Reads the attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
-        return Err(OpError("the broadcasting of operator sets before 7 is not supported".into()));
+        return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));
     }
     Ok(Arc::new(match op_type {
         "Where" => return Ok(Arc::new(Where)),

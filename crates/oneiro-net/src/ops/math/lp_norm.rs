@@ -23,7 +23,7 @@ pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let squared = match a.int_or("p", 2)? {
         1 => false,
         2 => true,
-        p => return Err(OpError(format!("p = {p} is not 1 or 2"))),
+        p => return Err(OpError::Refused(format!("p = {p} is not 1 or 2"))),
     };
     Ok(Arc::new(LpNormalization { axis: a.int_or("axis", -1)?, squared }))
 }

@@ -109,7 +109,7 @@ impl Grid {
                 || (scale.len() == 1 && axis(self.axis, x.len()).is_ok_and(|a| x[a] == n))
         };
         if !fits || zero.is_some_and(|z| !zeros_fit(z.len())) {
-            return Err(OpError(format!("scales of shape {s:?} do not fit {x:?}")));
+            return Err(OpError::Refused(format!("scales of shape {s:?} do not fit {x:?}")));
         }
         let zero = zero.unwrap_or(&[0]);
         if scale.is_empty() || zero.is_empty() {

@@ -68,7 +68,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpEr
         "ReduceLogSum" => Kind::LogSum,
         "ReduceLogSumExp" => Kind::LogSumExp,
         "ReduceSumSquare" => Kind::SumSquare,
-        other => return Err(OpError(format!("\"{other}\" is no reduction"))),
+        other => return Err(OpError::Refused(format!("\"{other}\" is no reduction"))),
     };
     Ok(Arc::new(Reduce {
         kind,
@@ -145,7 +145,7 @@ impl Operator for Reduce {
         let one = |i: usize| -> Result<i64, OpError> {
             let mut group = Vec::new();
             groups.each(offset(&groups.kept, i), |at| group.push(x[at]));
-            let empty = || OpError("an empty set has no extreme".into());
+            let empty = || OpError::Refused("an empty set has no extreme".into());
             Ok(match self.kind {
                 Kind::Sum => group.iter().fold(0, |s: i64, &v| s.wrapping_add(v)),
                 Kind::Prod => group.iter().fold(1, |s: i64, &v| s.wrapping_mul(v)),

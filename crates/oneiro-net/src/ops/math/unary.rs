@@ -98,7 +98,7 @@ pub fn read(op_type: &str, a: &Attributes<'_>) -> Option<Result<Arc<dyn Operator
         "Gelu" => with(&|| match a.text_or("approximate", "none")? {
             "none" => smooth(Smooth::Gelu),
             "tanh" => smooth(Smooth::GeluTanh),
-            other => Err(OpError(format!("approximate \"{other}\" is not one of ONNX's"))),
+            other => Err(OpError::Refused(format!("approximate \"{other}\" is not one of ONNX's"))),
         }),
         "HardSigmoid" => with(&|| {
             table(F::HardSigmoid { alpha: a.float_or("alpha", 0.2)?, beta: a.float_or("beta", 0.5)? })
@@ -347,7 +347,7 @@ impl Operator for Unary {
             Kind::Table(Function::Neg) => i64::wrapping_neg,
             Kind::Table(Function::Abs) => i64::wrapping_abs,
             Kind::Table(Function::Sign) => i64::signum,
-            _ => return Err(OpError("integers are not supported here".into())),
+            _ => return Err(OpError::Refused("integers are not supported here".into())),
         };
         Ok(Some(vec![Tensor::ints(x.shape(), x.as_ints()?.iter().map(|&v| f(v)).collect())]))
     }

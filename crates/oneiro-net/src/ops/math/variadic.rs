@@ -95,7 +95,9 @@ impl Operator for Variadic {
                         Variadic::Sum => Ok(v.wrapping_add(value(k))),
                         Variadic::Min => Ok(v.min(value(k))),
                         Variadic::Max => Ok(v.max(value(k))),
-                        Variadic::Mean => Err(OpError("the mean of integers is not supported".into())),
+                        Variadic::Mean => {
+                            Err(OpError::Refused("the mean of integers is not supported".into()))
+                        }
                     })
                     .collect::<Result<_, _>>()?,
             });

@@ -56,20 +56,21 @@ impl MaskedScores {
     fn masking(&self, inputs: Facts<'_>) -> Result<Masking, OpError> {
         let x = inputs.shape(0)?;
         let &[batch, _, queries, keys] = x else {
-            return Err(OpError(format!("scores {x:?} do not have four axes")));
+            return Err(OpError::Refused(format!("scores {x:?} do not have four axes")));
         };
         let before = inputs.ints(2)?.and_then(|v| v.first()).copied().unwrap_or(0);
         let before = usize::try_from(before).map_err(|_| OpError::from("a negative number of keys"))?;
         let lengths = match inputs.ints(3)? {
             None => vec![keys; batch],
             Some(v) if v.len() == batch => v.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect(),
-            Some(v) => return Err(OpError(format!("{} lengths for a batch of {batch}", v.len()))),
+            Some(v) => return Err(OpError::Refused(format!("{} lengths for a batch of {batch}", v.len()))),
         };
         let mask = match inputs.get(1) {
             None => None,
             Some(mask) => {
                 let shape = &mask.shape;
-                let misfit = || OpError(format!("a mask of shape {shape:?} does not fit scores {x:?}"));
+                let misfit =
+                    || OpError::Refused(format!("a mask of shape {shape:?} does not fit scores {x:?}"));
                 let (&width, lead) = shape.split_last().ok_or_else(misfit)?;
                 if lead.len() > 3 || width > keys || (width == 1 && keys != 1) || mask.dtype == DType::Int {
                     return Err(misfit());

@@ -36,7 +36,7 @@ enum Label {
 /// Reads the attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let equation: String = a.text_or("equation", "")?.chars().filter(|c| !c.is_whitespace()).collect();
-    let fail = || OpError(format!("equation \"{equation}\" is not understood"));
+    let fail = || OpError::Refused(format!("equation \"{equation}\" is not understood"));
     let labels = |term: &str| -> Result<Vec<Label>, OpError> {
         let term = term.replace("...", ".");
         if term.matches('.').count() > 1 {
@@ -78,7 +78,11 @@ struct Labels {
 impl Einsum {
     fn labels(&self, inputs: Facts<'_>) -> Result<Labels, OpError> {
         if inputs.0.len() != self.operands.len() {
-            return Err(OpError(format!("{} operands for {} terms", inputs.0.len(), self.operands.len())));
+            return Err(OpError::Refused(format!(
+                "{} operands for {} terms",
+                inputs.0.len(),
+                self.operands.len()
+            )));
         }
         // Every label with its extent, in the order of appearance.
         let mut extents: Vec<(Label, usize)> = Vec::new();
@@ -88,8 +92,9 @@ impl Einsum {
             let x = inputs.shape(i)?;
             let letters = term.iter().filter(|l| **l != Label::Ellipsis).count();
             let hidden = x.len().checked_sub(letters).filter(|&n| n == 0 || letters < term.len());
-            let hidden =
-                hidden.ok_or_else(|| OpError(format!("operand {i} of shape {x:?} does not fit its term")))?;
+            let hidden = hidden.ok_or_else(|| {
+                OpError::Refused(format!("operand {i} of shape {x:?} does not fit its term"))
+            })?;
             dots = dots.max(hidden);
             let term = expand(term, hidden);
             for (&label, &n) in term.iter().zip(x) {
@@ -97,7 +102,9 @@ impl Einsum {
                     None => extents.push((label, n)),
                     Some((_, old)) if *old == n || n == 1 => {}
                     Some((_, old)) if *old == 1 => *old = n,
-                    Some((_, old)) => return Err(OpError(format!("{label:?} is both {old} and {n}"))),
+                    Some((_, old)) => {
+                        return Err(OpError::Refused(format!("{label:?} is both {old} and {n}")));
+                    }
                 }
             }
             terms.push(term);
@@ -127,7 +134,9 @@ impl Einsum {
         let extent = |label: &Label| extents.iter().find(|(l, _)| l == label).map(|(_, n)| *n);
         let kept = output
             .iter()
-            .map(|l| extent(l).ok_or_else(|| OpError(format!("{l:?} of the result is in no operand"))))
+            .map(|l| {
+                extent(l).ok_or_else(|| OpError::Refused(format!("{l:?} of the result is in no operand")))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if (1..output.len()).any(|i| output[..i].contains(&output[i])) {
             return Err("a label repeats in the result".into());

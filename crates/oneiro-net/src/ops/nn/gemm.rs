@@ -135,7 +135,11 @@ impl Operator for Dense {
                 match c.len() {
                     1 => Some(vec![beta * c[0]; outputs]),
                     n if n == outputs => Some(c.iter().map(|c| beta * c).collect()),
-                    _ => return Err(OpError("a third operand that is not one row is not supported".into())),
+                    _ => {
+                        return Err(OpError::Refused(
+                            "a third operand that is not one row is not supported".into(),
+                        ));
+                    }
                 }
             }
             _ => None,

@@ -34,7 +34,7 @@ impl Product {
     /// `MatMul`: the last two axes multiply, the others broadcast; a vector is a row (first) or a column
     /// (second).
     pub fn batched(a: &[usize], b: &[usize]) -> Result<Self, OpError> {
-        let fail = || OpError(format!("shapes {a:?} and {b:?} do not multiply"));
+        let fail = || OpError::Refused(format!("shapes {a:?} and {b:?} do not multiply"));
         if a.is_empty() || b.is_empty() {
             return Err(fail());
         }
@@ -72,7 +72,7 @@ impl Product {
         alpha: f32,
         third: Option<(f32, &[usize])>,
     ) -> Result<Self, OpError> {
-        let fail = || OpError(format!("shapes {a:?} and {b:?} do not multiply"));
+        let fail = || OpError::Refused(format!("shapes {a:?} and {b:?} do not multiply"));
         let (&[a0, a1], &[b0, b1]) = (a, b) else { return Err(fail()) };
         let (m, k, am, ak) = if transposed[0] { (a1, a0, 1, a1) } else { (a0, a1, a1, 1) };
         let (k2, n, bk, bn) = if transposed[1] { (b1, b0, 1, b1) } else { (b0, b1, b1, 1) };
@@ -83,7 +83,7 @@ impl Product {
         let third = match third {
             None => None,
             Some((_, c)) if broadcast(&shape, c)? != shape => {
-                return Err(OpError(format!("a third operand {c:?} does not fit {shape:?}")));
+                return Err(OpError::Refused(format!("a third operand {c:?} does not fit {shape:?}")));
             }
             Some((beta, c)) => Some((beta, Walk::new(&shape, [c, c]))),
         };
@@ -119,7 +119,7 @@ impl Pair {
     pub(crate) fn new(isa: Isa, indices: &[Index], gradients: bool) -> Result<Self, OpError> {
         let build = |turn: &dyn Fn(&Index) -> Index| {
             let turned: Vec<Index> = indices.iter().map(turn).collect();
-            Contraction::new(&turned).ok_or_else(|| OpError("the product is too large".into()))
+            Contraction::new(&turned).ok_or_else(|| OpError::Refused("the product is too large".into()))
         };
         let backward = if gradients {
             let first = build(&|i| Index { extent: i.extent, a: i.c, b: i.b, c: i.a })?;

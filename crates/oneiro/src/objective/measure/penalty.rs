@@ -5,36 +5,33 @@ use std::sync::Arc;
 use super::{Measure, dot};
 use crate::objective::{Penalty, TermError};
 
-/// Channels that a picture with transparency has.
-const WITH_ALPHA: usize = 4;
-
 /// Differences below this have no gradient where the power would make it infinite (Mahendran & Vedaldi 2016,
 /// their code).
 pub(crate) const TV_FLOOR: f64 = 1e-6;
 
-/// The measure of a penalty on values of this shape (channels first).
-pub(super) fn new(penalty: Penalty, shape: &[usize]) -> Result<Arc<dyn Measure>, TermError> {
-    let channels = shape.first().copied().unwrap_or(1);
+/// The measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last channel
+/// is a picture's opacity.
+pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     let positions: usize = shape.get(1..).unwrap_or_default().iter().product();
     let [.., h, w] = *shape else {
-        return scalar(penalty, channels, positions);
+        return scalar(penalty, positions, has_alpha);
     };
     let plane = if shape.len() < 3 { [1, 1] } else { [h, w] };
     match penalty {
         Penalty::TotalVariation(beta) => Ok(Arc::new(TotalVariation { plane, positions, beta })),
         Penalty::Blur => Ok(Arc::new(Blur { plane })),
-        other => scalar(other, channels, positions),
+        other => scalar(other, positions, has_alpha),
     }
 }
 
-fn scalar(penalty: Penalty, channels: usize, positions: usize) -> Result<Arc<dyn Measure>, TermError> {
+fn scalar(penalty: Penalty, positions: usize, has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     Ok(match penalty {
         Penalty::L1 => Arc::new(L1),
         Penalty::L2 => Arc::new(L2),
         Penalty::AlphaNorm(alpha) => Arc::new(AlphaNorm { positions, alpha }),
         Penalty::TotalVariation(beta) => Arc::new(TotalVariation { plane: [1, 1], positions, beta }),
         Penalty::Blur => Arc::new(Blur { plane: [1, 1] }),
-        Penalty::Opacity if channels == WITH_ALPHA => Arc::new(Opacity { positions }),
+        Penalty::Opacity if has_alpha => Arc::new(Opacity { positions }),
         Penalty::Opacity => return Err(TermError::NoTransparency),
     })
 }

@@ -168,7 +168,9 @@ fn seeds_are_the_derivatives_of_values() {
             assert_seed(&term.to_string(), &|a| measure.value(a), &|a, s| measure.seed(a, 2.0, s), &a);
         }
     }
-    let opacity = of_input(&Term::new("", TermKind::Penalty(Penalty::Opacity)), &[4, 3, 5]).unwrap();
+    let opaque = of_input(&Term::new("", TermKind::Penalty(Penalty::Opacity)), &[4, 3, 5], false);
+    assert_eq!(opaque.err(), Some(TermError::NoTransparency));
+    let opacity = of_input(&Term::new("", TermKind::Penalty(Penalty::Opacity)), &[4, 3, 5], true).unwrap();
     assert_seed("opacity", &|a| opacity.value(a), &|a, s| opacity.seed(a, 2.0, s), &a);
     for kind in [TermKind::Diversity, TermKind::Alignment] {
         for entries in [1, 2, 5] {

@@ -1,0 +1,193 @@
+//! The classes that a network names in photos, and what it mistakes for what.
+
+use oneiro::input::PictureInput;
+use oneiro::model::{Activation, Target, View};
+use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
+use oneiro_media::Image;
+use serde::{Deserialize, Serialize};
+
+use super::error::JobError;
+use super::{Job, Run, Sink};
+use crate::context::Context;
+use crate::error::{During as _, Result, Step};
+use crate::model::LoadedModel;
+use crate::remark::ClassRemark;
+use crate::source::framing::{Framing, framed};
+use crate::task::Task;
+
+mod confusion;
+mod photos;
+
+pub use confusion::{ClassRow, Mistake};
+pub use photos::{Photo, find_photos};
+
+/// Photos to be classified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassificationJob {
+    /// The photos.
+    pub photos: Vec<Photo>,
+    /// How many classes are named for each, at least 1.
+    pub top: usize,
+    /// Share of the scaled photo's shorter side that the crop keeps, above 0 and at most 1; without one, as
+    /// [`framed`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<f64>,
+}
+
+/// A class that a network names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Guess {
+    /// Its index.
+    pub class: usize,
+    /// Its name.
+    pub label: String,
+    /// From 0 to 1.
+    pub probability: f64,
+}
+
+/// What a network sees in a photo.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// The photo.
+    pub file: String,
+    /// The folder that says what the photo is of.
+    #[serde(skip)]
+    pub folder: Option<String>,
+    /// The class that its folder stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<usize>,
+    /// How the photo was brought to the network's size.
+    pub shown: Framing,
+    /// The output that the classes are read from, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Whether each class has a probability of its own, as behind a sigmoid.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub independent: bool,
+    /// The likeliest classes, from the first.
+    pub top: Vec<Guess>,
+}
+
+/// What a network sees in photos.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Classified {
+    /// Of each photo that can be read.
+    pub photos: Vec<Verdict>,
+    /// Why the others cannot be read.
+    pub unread: Vec<String>,
+}
+
+impl Classified {
+    /// Photos whose class is known, and those of them whose class is among the first `n` named.
+    pub fn right(&self, n: usize) -> (usize, usize) {
+        let known = self.photos.iter().filter(|v| v.truth.is_some());
+        let is_right = |v: &&Verdict| v.top.iter().take(n).any(|guess| Some(guess.class) == v.truth);
+        (known.clone().filter(is_right).count(), known.count())
+    }
+}
+
+impl Job for ClassificationJob {
+    const KIND: &'static str = "classification";
+    type Report = Classified;
+
+    fn run(&self, run: &Run<'_>, _: &mut dyn Sink) -> Result<Classified> {
+        self.check()?;
+        let (context, model) = (run.context, run.model()?);
+        model.model.image_input().during(|| Step::Use { model: model.source.clone() })?;
+        let shapes = model.model.input_shapes(1, None)?;
+        let input = PictureInput::of_photographs(&model.model, &shapes)?;
+        let logits = model.model.logits()?;
+        let activation = model.model.head()?.activation;
+        // The objective is only a reason to compile: what is read are the logits themselves.
+        let objective = [Objective::logit(0)];
+        let mut session =
+            context.compute(|| ObjectiveSession::new(&model.model, &objective, &[logits], shapes, false))?;
+        model.say_output(context);
+        let target = Target { value: logits, view: View::Classes };
+        let classes = session.shape_of(target).map_or(0, |shape| shape.iter().product());
+        model.check_labels(classes)?;
+        say_activation(context, activation, classes);
+        let truths = photos::classes_of(context, &self.photos, model.labels.as_ref(), classes);
+        let mut classified = Classified { photos: Vec::new(), unread: Vec::new() };
+        let mut progress = Task::new(context, "classifying", self.photos.len() as u64);
+        for (photo, truth) in self.photos.iter().zip(truths) {
+            context.check()?;
+            let (image, shown) = match self.framed(photo, input.extent.size()) {
+                Ok(framed) => framed,
+                // One alone is the error itself.
+                Err(error) if self.photos.len() == 1 => return Err(error),
+                Err(error) => {
+                    classified.unread.push(crate::error::chain(&error));
+                    progress.advance(1);
+                    continue;
+                }
+            };
+            context.compute(|| {
+                input.feed(&mut session, 1, |_| image.colors());
+                session.forward();
+            });
+            let logits = session.captured(0).1;
+            if logits.iter().any(|x| !x.is_finite()) {
+                let graph = &model.model.graph;
+                let weights = oneiro_net::broken::describe(graph, &graph.outputs);
+                return Err(JobError::OutputNotFinite { photo: photo.file.clone(), weights }.into());
+            }
+            model.framings.add(&photo.file, shown);
+            classified.photos.push(Verdict {
+                file: photo.file.clone(),
+                folder: photo.folder.clone(),
+                truth,
+                shown,
+                output: model.output_in_use().map(str::to_owned),
+                independent: activation.is_independent(classes),
+                top: best(model, logits, activation, self.top),
+            });
+            progress.advance(1);
+        }
+        drop(progress);
+        model.framings.say(context);
+        Ok(classified)
+    }
+
+    fn sources(&self) -> Vec<String> {
+        self.photos.iter().map(|photo| photo.file.clone()).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.crop {
+            Some(crop) if !(crop > 0.0 && crop <= 1.0) => Err(JobError::Crop { crop }.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ClassificationJob {
+    /// A photo as a network of this size sees it.
+    fn framed(&self, photo: &Photo, size: [usize; 2]) -> Result<(Image, Framing)> {
+        let bytes = oneiro_media::read_bytes(&photo.file)?;
+        let (image, on_black) = oneiro_media::decode_image_on_black(&bytes, &photo.file)?;
+        let (image, framing) =
+            framed(&image, size, self.crop).during(|| Step::Scale { path: photo.file.clone() })?;
+        Ok((image, framing.on_black(on_black)))
+    }
+}
+
+/// Says what the percentages are, where they are not those of a softmax.
+fn say_activation(context: &Context, activation: Activation, classes: usize) {
+    if classes == 1 {
+        context.remark(ClassRemark::YesOrNo { activation });
+    } else if activation.is_independent(classes) {
+        context.remark(ClassRemark::Independent);
+    }
+}
+
+fn best(model: &LoadedModel, logits: &[f32], activation: Activation, top: usize) -> Vec<Guess> {
+    let probabilities = activation.probabilities(logits);
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    let guess =
+        |class: usize| Guess { class, label: model.class_name(class), probability: probabilities[class] };
+    order.into_iter().take(top).map(guess).collect()
+}

@@ -1,0 +1,88 @@
+//! Photos in files and in folders of classes.
+
+use std::path::PathBuf;
+
+use oneiro_media::has_image_name;
+use oneiro_zoo::labels::Labels;
+use serde::{Deserialize, Serialize};
+
+use super::super::error::JobError;
+use crate::context::Context;
+use crate::error::Result;
+use crate::remark::ClassRemark;
+use crate::source::listing::entries;
+
+/// A photo, and what it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Photo {
+    /// Its file.
+    pub file: String,
+    /// Name of the class folder that it lies in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+/// Photos as given, and those in folders: in folders of classes where there are any, else in the folder
+/// itself.
+///
+/// # Errors
+/// If a folder cannot be listed, or there is no photo.
+pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
+    let name = |file: PathBuf| file.to_string_lossy().into_owned();
+    let mut photos = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            photos.push(Photo { file: name(path.clone()), folder: None });
+            continue;
+        }
+        let folders: Vec<PathBuf> = entries(path)?.into_iter().filter(|p| p.is_dir()).collect();
+        let mut add = |within: &PathBuf, folder: Option<String>| -> Result<()> {
+            let files = entries(within)?.into_iter().filter(|p| has_image_name(p));
+            photos.extend(files.map(|file| Photo { file: name(file), folder: folder.clone() }));
+            Ok(())
+        };
+        if folders.is_empty() {
+            add(path, None)?;
+        }
+        for folder in &folders {
+            add(folder, folder.file_name().map(|n| n.to_string_lossy().into_owned()))?;
+        }
+    }
+    if photos.is_empty() {
+        return Err(JobError::NoPhotos { paths: paths.to_vec() }.into());
+    }
+    Ok(photos)
+}
+
+/// The class of each photo: by the name of its folder, a WordNet id before it ignored. If that fails for any
+/// folder and there are as many as classes, by their sorted order. What is not by name is said.
+pub(super) fn classes_of(
+    context: &Context,
+    photos: &[Photo],
+    labels: Option<&Labels>,
+    classes: usize,
+) -> Vec<Option<usize>> {
+    let mut folders: Vec<&str> = photos.iter().filter_map(|photo| photo.folder.as_deref()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let by_name = |folder: &&str| labels.and_then(|labels| labels.find(folder).ok());
+    let mut found: Vec<Option<usize>> = folders.iter().map(by_name).collect();
+    if let Some(unknown) = found.iter().position(Option::is_none) {
+        let unknown = folders[unknown].to_owned();
+        if folders.len() == classes {
+            found = (0..classes).map(Some).collect();
+            context.remark(ClassRemark::FoldersInOrder { unknown });
+        } else if labels.is_none() {
+            context.remark(ClassRemark::FoldersWithoutLabels { folders: folders.len(), classes });
+        } else {
+            let known = found.iter().flatten().count();
+            context.remark(ClassRemark::FoldersUnknown { known, folders: folders.len(), unknown });
+        }
+    }
+    let class = |photo: &Photo| {
+        let folder = photo.folder.as_deref()?;
+        found[folders.binary_search(&folder).ok()?]
+    };
+    photos.iter().map(class).collect()
+}

@@ -1,0 +1,173 @@
+//! Seconds for one forward pass and the gradient with respect to the inputs.
+
+use std::time::{Duration, Instant};
+
+use oneiro::objective::Objective;
+use oneiro::objective_session::ObjectiveSession;
+use oneiro_net::Rules;
+use serde::{Deserialize, Serialize};
+
+use super::error::JobError;
+use super::{Job, Run, Sink};
+use crate::context::Context;
+use crate::error::Result;
+
+mod profile;
+
+use profile::Profile;
+pub use profile::StepTime;
+
+/// Passes before the clock runs.
+const WARM_UP: usize = 2;
+/// Passes that are timed at least.
+const MIN_PASSES: usize = 5;
+/// Time to spend on passes beyond those.
+const BUDGET: Duration = Duration::from_secs(3);
+/// Channel whose mean is differentiated; the first where there are fewer.
+const CHANNEL: usize = 5;
+
+/// Timing of forward passes with the gradient of the mean of one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingJob {
+    /// Layer to run up to; without one, the network's first output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    /// Images at once.
+    pub batch: usize,
+    /// Height and width of the images, if not the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// Whether each step is timed.
+    pub steps: bool,
+}
+
+/// What was timed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Timing {
+    /// The layer.
+    pub layer: String,
+    /// Seconds of a pass, the median.
+    pub seconds: f64,
+    /// Number of passes that were timed.
+    pub passes: usize,
+    /// Floating-point operations of a pass, convolutions counted as the direct algorithm.
+    pub flops: u64,
+    /// 10⁹ multiply-adds a second in the first-level cache, each counted as two operations.
+    pub peak_gflops: f64,
+    /// Bytes of activations and gradients.
+    pub arena_bytes: usize,
+    /// The steps, if they were timed, the slowest first.
+    pub steps: Vec<StepTime>,
+}
+
+impl Timing {
+    /// 10⁹ floating-point operations a second.
+    pub fn gflops(&self) -> f64 {
+        self.flops as f64 / self.seconds / 1e9
+    }
+}
+
+impl Job for TimingJob {
+    const KIND: &'static str = "timing";
+    type Report = Timing;
+
+    fn run(&self, run: &Run<'_>, _: &mut dyn Sink) -> Result<Timing> {
+        self.check()?;
+        let (context, model) = (run.context, run.model()?);
+        let layer = match (&self.layer, model.model.graph.outputs.first()) {
+            (Some(layer), _) => layer.clone(),
+            (None, Some(&output)) => model.model.graph.name(output).to_owned(),
+            (None, None) => return Err(JobError::NoOutput.into()),
+        };
+        let shapes = model.model.input_shapes(self.batch, self.size)?;
+        let session = |channel: usize| {
+            let objective = Objective::channel(&layer, channel);
+            ObjectiveSession::new(&model.model, &[objective], &[], shapes.clone(), true)
+        };
+        context.compute(|| {
+            let session = match session(CHANNEL) {
+                Err(oneiro::Error::Term(_)) => session(0)?,
+                session => session?,
+            };
+            self.time(context, layer.clone(), session)
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.batch == 0 { Err(JobError::NoUnits.into()) } else { Ok(()) }
+    }
+}
+
+impl TimingJob {
+    fn time(&self, context: &Context, layer: String, mut session: ObjectiveSession) -> Result<Timing> {
+        let mut profile = Profile::new(session.plan());
+        let mut pass = || {
+            for input in 0..session.inputs().len() {
+                fill(session.input_mut(input));
+            }
+            let started = Instant::now();
+            if self.steps {
+                profile.forward(&mut session);
+            } else {
+                session.forward();
+            }
+            for entry in 0..self.batch {
+                session.seed(entry, 1.0 / self.batch as f64);
+            }
+            if self.steps {
+                profile.backward(&mut session);
+            } else {
+                session.backward(&Rules::default());
+            }
+            started.elapsed().as_secs_f64()
+        };
+        for _ in 0..WARM_UP {
+            context.check()?;
+            pass();
+        }
+        let before = peak_rate();
+        let started = Instant::now();
+        let mut times = Vec::new();
+        while times.len() < MIN_PASSES || started.elapsed() < BUDGET {
+            context.check()?;
+            times.push(pass());
+        }
+        times.sort_by(f64::total_cmp);
+        let plan = session.plan();
+        Ok(Timing {
+            layer,
+            seconds: times[times.len() / 2],
+            passes: times.len(),
+            flops: plan.forward_flops() + plan.backward_flops(),
+            peak_gflops: before.max(peak_rate()),
+            arena_bytes: plan.arena_bytes(),
+            steps: if self.steps { profile.medians(plan) } else { Vec::new() },
+        })
+    }
+}
+
+/// GFLOP/s of multiply-adds in the first-level cache on all threads: the best of several short runs.
+fn peak_rate() -> f64 {
+    /// Tiles of a run: a few milliseconds.
+    const TILES: usize = 4000;
+    const RUNS: usize = 5;
+    (0..RUNS)
+        .map(|_| {
+            let started = Instant::now();
+            let flops = oneiro_net::analysis::multiply_in_cache(oneiro_net::Isa::detect(), TILES);
+            flops as f64 / started.elapsed().as_secs_f64() / 1e9
+        })
+        .fold(0.0, f64::max)
+}
+
+/// Numbers of about unit variance, the same every time.
+fn fill(data: &mut [f32]) {
+    let mut state = 0x2545_F491u32;
+    for x in data {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        *x = (state as f32 / u32::MAX as f32 - 0.5) * 3.4;
+    }
+}

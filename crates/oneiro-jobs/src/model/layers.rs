@@ -1,0 +1,36 @@
+//! The layers of a network.
+
+use oneiro_net::analysis::{self, Layer};
+
+use super::LoadedModel;
+use crate::error::Result;
+
+/// The layers of a network, at the usual sizes of its inputs and a batch of one.
+#[derive(Debug)]
+pub struct Layers {
+    /// Shapes of the inputs, channels first.
+    pub inputs: Vec<Vec<usize>>,
+    /// The layers, in the graph's order.
+    pub layers: Vec<Layer>,
+    /// Why others cannot be run.
+    pub skipped: Vec<oneiro_net::Error>,
+    /// A tensor that the network can begin at, behind what cannot be run.
+    pub begin_at: Option<String>,
+}
+
+impl LoadedModel {
+    /// The layers: names, shapes, axes, receptive fields, parameters, operations.
+    ///
+    /// # Errors
+    /// If the shapes of the inputs are not known.
+    pub fn layers(&self) -> Result<Layers> {
+        let model = &self.model;
+        let inputs = model.input_shapes(1, None)?;
+        let layered = model.all_layered(&inputs)?;
+        let mut found = analysis::layers(&model.graph, &model.names(), &inputs, layered.followed())?;
+        let replaced = model.replaced_inputs();
+        found.layers.retain(|layer| !replaced.contains(&layer.value));
+        let begin_at = (!found.skipped.is_empty()).then(|| model.beginning(&[], None)).flatten();
+        Ok(Layers { inputs, layers: found.layers, skipped: found.skipped, begin_at })
+    }
+}
