@@ -10,8 +10,8 @@ use crate::write::png_text;
 use crate::{MediaError, PngText, Result};
 
 /// How a picture, film or page was made: the entries that [`write_png`](crate::write_png), [`StillFormat`],
-/// [`Film`](crate::Film) and [`Page`](crate::Page) stored, keywords without their prefix. Entries of other programs are left out, so a
-/// file of theirs has none.
+/// [`Film`](crate::Film) and [`Page`](crate::Page) stored, keywords without their prefix. Entries of other
+/// programs are left out, so a file of theirs has none.
 ///
 /// # Errors
 ///

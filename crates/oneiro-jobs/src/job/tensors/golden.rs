@@ -56,8 +56,8 @@ pub enum Agreement {
         /// The error.
         error: f64,
     },
-    /// Numbers that agree for inputs that differ by rounding alone: an activation is zero within rounding, where
-    /// the gradient is that of one side or the other of the kink.
+    /// Numbers that agree for inputs that differ by rounding alone: an activation is zero within rounding,
+    /// where the gradient is that of one side or the other of the kink.
     Nearby {
         /// The error at the inputs given.
         here: f64,
