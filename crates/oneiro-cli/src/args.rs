@@ -6,3 +6,4 @@ pub mod model;
 pub mod results;
 pub mod settings;
 pub mod size;
+pub mod units;

@@ -33,6 +33,7 @@ use crate::files::FileError;
 pub use crate::job::error::{JobError, Unfinished};
 pub use crate::job::tensors::FeedError;
 pub use crate::model::error::ModelError;
+pub use crate::model::unit_list::UnitListError;
 use crate::observer::Cancelled;
 pub use crate::provenance::error::ProvenanceError;
 pub use crate::source::error::SourceError;
@@ -66,6 +67,9 @@ pub enum Error {
     /// Tensors that do not fit a network.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// A text that names no units.
+    #[error(transparent)]
+    Units(#[from] UnitListError),
     /// A class that no label names, or several do.
     #[error(transparent)]
     Label(#[from] LabelError),

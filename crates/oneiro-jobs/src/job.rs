@@ -20,6 +20,7 @@ pub mod dream;
 pub mod error;
 pub mod grid;
 pub mod interpolation;
+pub mod kernels;
 pub mod named_objective;
 pub mod outputs;
 pub mod parts;

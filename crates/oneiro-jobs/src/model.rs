@@ -33,6 +33,7 @@ mod pictures;
 mod preparation;
 mod refusal;
 mod source;
+pub mod unit_list;
 
 use beginning::Beginning;
 pub use error::{FeedProblem, InputAxesProblem, ModelError};

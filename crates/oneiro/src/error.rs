@@ -4,6 +4,7 @@
 //! settings contradict. No message names a flag: a command line adds its hints by the variant.
 
 use crate::card::CardError;
+use crate::kernels::KernelError;
 use crate::model::head::error::OutputError;
 use crate::model::input_error::InputError;
 use crate::objective::{ExpressionError, TermError};
@@ -125,6 +126,9 @@ pub enum Error {
     /// An input cannot be fed as it is asked.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A layer without kernels to be shown.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// No output holds the scores of classes.
     #[error(transparent)]
     Output(#[from] OutputError),

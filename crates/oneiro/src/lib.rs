@@ -50,6 +50,7 @@ mod eigen;
 mod error;
 pub mod gradients;
 pub mod input;
+pub mod kernels;
 pub mod model;
 pub mod objective;
 pub mod objective_session;

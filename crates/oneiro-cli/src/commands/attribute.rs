@@ -135,6 +135,9 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let model = model::load(context, &args.model)?;
     let asked = asked(&model, args, unit.as_ref())?;
+    if let (None, Err(error)) = (&asked, model.model.logits()) {
+        bail!("{error}; say what to look for with --unit LAYER:CHANNEL or --objective");
+    }
     let methods = possible(context, &model, args, asked.as_ref(), methods)?;
     let recipe = AttributionSettings {
         title: model.title.clone(),
@@ -163,11 +166,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             let gap = map.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
             let layer = map.layer.as_ref().map_or(String::new(), |l| format!(", at {l}"));
             let [y, x] = map.centroid.map(|c| 100.0 * c);
+            // A map without a sign has nothing against the unit.
+            let share = match map.method.is_signed() {
+                true => format!(", {:.0} % for it", 100.0 * map.positive_share),
+                false => String::new(),
+            };
             context.print(&format!(
-                "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}, {:.0} % for it{gap}{layer}",
+                "  {:20} centre {x:.0} % right, {y:.0} % down, entropy {:.2}{share}{gap}{layer}",
                 map.method.name(),
                 map.entropy,
-                100.0 * map.positive_share
             ))?;
         }
     }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use oneiro::objective::{AnyNames, Objective, Unit};
+use oneiro::objective::{AnyNames, Objective};
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
 use oneiro_jobs::job::render::{RenderJob, Setting, largest_value};
 use oneiro_jobs::job::{Place, Role};
+use oneiro_jobs::model::unit_list::UnitList;
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::source::listing::pictures;
 
@@ -18,6 +19,7 @@ use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::settings::RenderArgs;
+use crate::args::units::parse_list;
 use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results, print_json};
@@ -33,14 +35,15 @@ Examples:
   oneiro render model.onnx --objective \"channel(conv4,5) - 0.5*channel(conv4,9)\" --out difference.png
 
 An expression may name classes: --objective \"logit(goldfish) - 0.5*logit(tench)\".
-A unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X (one position; @center), LAYER (the whole layer) or class:NAME.
+A unit is LAYER:CHANNEL, LAYER:CHANNEL@Y,X (one position; @center), LAYER (the whole layer) or class:NAME. CHANNEL may be
+a list such as 0-15 or 5,12, or all; NAME may be a list such as goldfish,zebra or 0-9, or all.
 `oneiro layers MODEL` lists the layers.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A unit to visualize; may be repeated
-    #[arg(long = "unit", short = 'u', value_name = "UNIT")]
-    units: Vec<String>,
+    /// A unit to visualize, or several: conv1:0-15, conv1:all, class:0-9; may be repeated
+    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = parse_list)]
+    units: Vec<UnitList>,
     /// An expression to maximise, instead of or beside units; may be repeated
     #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
     objectives: Vec<String>,
@@ -90,15 +93,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let Some(out) = args.out.as_deref().filter(|_| preset.alpha) {
         outputs::require_transparency(out)?;
     }
-    let units = args.units.iter().map(|u| Ok(u.parse::<Unit>()?)).collect::<Result<Vec<_>>>()?;
     for text in &args.objectives {
         // Slips are found before the model is read, which alone knows its classes.
         Objective::parse(text, &AnyNames)?;
     }
     let model = model::load(context, &args.model)?;
     let mut objectives = Vec::new();
-    for (unit, text) in units.iter().zip(&args.units) {
-        objectives.push((text.clone(), model.objective(unit)?));
+    for list in &args.units {
+        let units = list.resolve(context, &model, preset.size)?;
+        objectives.extend(units.into_iter().map(|unit| (unit.unit, unit.objective)));
     }
     for text in &args.objectives {
         let objective = model.expression(text, preset.size)?;

@@ -4,22 +4,24 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
-use oneiro::objective::{Objective, Unit};
+use anyhow::{Result, bail};
 use oneiro_jobs::Error;
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
+use oneiro_jobs::job::kernels::KernelsJob;
 use oneiro_jobs::job::parts::{Parts, Shard};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::work::UnitRequest;
 use oneiro_jobs::job::sheet::layout::Measure;
 use oneiro_jobs::job::sheet::{Row, SheetPlan};
 use oneiro_jobs::model::LoadedModel;
+use oneiro_jobs::model::unit_list::{NamedUnit, Numbers, UnitList};
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::settings::{RenderArgs, is_recipe_file};
+use crate::args::units::{parse_channels, parse_classes, parse_list};
 use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results, print_json};
@@ -28,6 +30,8 @@ use crate::results::{self, Results, print_json};
 const DEFAULT_UNITS: usize = 16;
 /// Where the sheet goes when not chosen.
 const DEFAULT_OUT: &str = "sheet.png";
+/// Least side of a tile when not chosen.
+const DEFAULT_TILE: usize = 128;
 /// Columns of the grid when not chosen.
 const DEFAULT_COLUMNS: usize = 8;
 
@@ -37,7 +41,9 @@ const DEFAULT_COLUMNS: usize = 8;
 Examples:
   oneiro sheet squeezenet1_1 --layer fire8.expand3x3 --units 0-15 --out fire8.png
   oneiro sheet model.onnx --layer conv3_3 --layer conv4_3 --layer conv5_2 --units 5,12,40,100
-  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --class goldfish --class zebra
+  oneiro sheet squeezenet1_1 --unit fire2:0-7 --unit fire8:12,40 --class goldfish,zebra
+  oneiro sheet squeezenet1_1 --layer conv1 --units all       # every filter of a layer
+  oneiro sheet squeezenet1_1 --kernels conv1                 # the weights of the first layer
   oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16")]
 pub struct Args {
     #[command(flatten)]
@@ -45,12 +51,25 @@ pub struct Args {
     /// A layer; may be repeated, a row each
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
-    /// Channels of every layer, for instance 0-15 or 5,12,40 [default: the first 16]
-    #[arg(long, allow_hyphen_values = true, value_name = "LIST")]
-    units: Option<String>,
-    /// A class by name or index; may be repeated, all in one row
-    #[arg(long = "class", value_name = "NAME")]
-    classes: Vec<String>,
+    /// Channels of every --layer: 0-15, 5,12,40, or all [default: the first 16]
+    #[arg(long = "units", allow_hyphen_values = true, value_name = "LIST", value_parser = parse_channels)]
+    channels: Option<Numbers>,
+    /// Units of any layers: conv1:5, conv1:0-15, conv1:all, class:zebra; may be repeated
+    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = parse_list)]
+    units: Vec<UnitList>,
+    /// Classes by name or index: goldfish, goldfish,zebra, 0-9, or all; may be repeated, all in one row
+    #[arg(long = "class", value_name = "NAMES", value_parser = parse_classes)]
+    classes: Vec<UnitList>,
+    /// The kernels of a first layer as they are, not optimised; --units chooses channels [default: all]
+    #[arg(
+        long,
+        value_name = "LAYER",
+        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness"]
+    )]
+    kernels: Option<String>,
+    /// Least side of a tile in pixels: smaller pictures are enlarged by a whole factor [default: 128]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    tile: Option<u16>,
     /// Columns of the grid
     #[arg(
         long,
@@ -88,8 +107,11 @@ pub struct Args {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
-    if args.layers.is_empty() && args.classes.is_empty() {
-        bail!("nothing to show: give --layer (`oneiro layers MODEL` lists them) or --class");
+    if let Some(layer) = &args.kernels {
+        return kernels(context, args, layer);
+    }
+    if args.layers.is_empty() && args.units.is_empty() && args.classes.is_empty() {
+        bail!("nothing to show: give --layer (`oneiro layers MODEL` lists them), --unit or --class");
     }
     if !args.presets.is_empty() && args.settings.preset_is_chosen() {
         bail!("--preset and --presets: give one of them");
@@ -99,10 +121,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let mut preset = args.settings.preset(context)?;
     args.materials.adapt(context, &args.settings, &mut preset);
-    let units = args.units.as_deref().map(parse_units).transpose()?;
-    if let (Some(list), []) = (&args.units, &args.layers[..]) {
+    if args.channels.is_some() && args.layers.is_empty() {
         bail!(
-            "--units {list}: they are channels of a --layer, and none is given; classes are chosen by --class alone"
+            "--units: these are channels of a --layer, and none is given; --unit LAYER:0-15 names both, and classes are chosen by \
+             --class alone"
         );
     }
     let paths = match &args.out {
@@ -122,7 +144,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let (mut settings, mut rows) = (Vec::new(), Vec::new());
     if args.presets.is_empty() {
         let of = Of { setting: 0, start, size: preset.size };
-        rows = rows_of(context, &model, args, units.as_deref(), &of)?;
+        rows = rows_of(context, &model, &lists(context, &model, args, of.size)?, &of)?;
         settings.push(Setting { preset, seed });
     } else {
         for (setting, name) in args.presets.iter().enumerate() {
@@ -130,16 +152,18 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             args.materials.adapt(context, &args.settings, &mut preset);
             let of = Of { setting, start: start.clone(), size: preset.size };
             settings.push(Setting { preset, seed });
-            for row in rows_of(context, &model, args, units.as_deref(), &of)? {
+            for row in rows_of(context, &model, &lists(context, &model, args, of.size)?, &of)? {
                 rows.push(Row { title: format!("{name}: {}", row.title), ..row });
             }
         }
     }
     let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
+    let tile = args.tile.map_or(DEFAULT_TILE, usize::from);
     let plan = SheetPlan { title: None, columns, measure: Measure::Value, rows, settings };
     let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
     work.robustness = args.robustness;
-    let job = plan.job(work);
+    let mut job = plan.job(work);
+    job.layout.tile = tile;
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
     results::check(context, Some(&model), &job, &results, &made_from)?;
@@ -170,6 +194,38 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `--kernels`: a sheet of weights.
+fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
+    let paths = match &args.out {
+        Some(out) => {
+            outputs::require_picture("--out", out)?;
+            PicturePaths::file(out)
+        }
+        None => outputs::default_path(context, DEFAULT_OUT),
+    };
+    let mut results = Results::pictures(paths);
+    results.check_writable()?;
+    let model = model::load(context, &args.model)?;
+    let channels = match &args.channels {
+        Some(Numbers::Of(channels)) => channels.clone(),
+        Some(Numbers::All) | None => (0..model.channels_of(context, layer, None)?).collect(),
+    };
+    let job = KernelsJob {
+        layer: layer.to_owned(),
+        channels,
+        columns: args.columns.map_or(DEFAULT_COLUMNS, usize::from),
+        tile: args.tile.map_or(DEFAULT_TILE, usize::from),
+    };
+    let report = results::run(context, Some(&model), &job, &mut results, &[], None)?;
+    if args.json {
+        let object = serde_json::json!({ "files": results.listed(), "kernels": report });
+        context.print(&serde_json::to_string_pretty(&object)?)?;
+    } else {
+        context.print(&format!("{} kernels written to {}", report.len(), results.listed()[0]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The folder of finished units beside the sheet.
 fn parts_folder(out: &Path) -> PathBuf {
     let mut name = out.as_os_str().to_owned();
@@ -189,90 +245,45 @@ struct Of {
     size: Option<[usize; 2]>,
 }
 
-fn rows_of(
-    context: &Context,
-    model: &LoadedModel,
-    args: &Args,
-    units: Option<&[usize]>,
-    of: &Of,
-) -> Result<Vec<Row>> {
-    let request = |unit: String, objective: Objective| UnitRequest {
-        objective: Some(objective.to_string()),
-        start: of.start.clone(),
-        setting: of.setting,
-        ..UnitRequest::new(unit)
-    };
-    let mut rows = Vec::new();
-    for layer in &args.layers {
-        let channels: Vec<usize> = match units {
-            Some(units) => units.to_vec(),
-            None => (0..channels_of(context, model, layer, of.size)?.min(DEFAULT_UNITS)).collect(),
-        };
-        let of_channel = |c: usize| request(format!("{layer}:{c}"), Objective::channel(layer, c));
-        let cells = channels.into_iter().map(|c| (format!("channel {c}"), of_channel(c))).collect();
-        rows.push(Row { title: layer.clone(), photos: Vec::new(), cells });
-    }
-    if !args.classes.is_empty() {
-        let cells = args
-            .classes
-            .iter()
-            .map(|name| {
-                let unit: Unit = format!("class:{name}").parse()?;
-                let objective = model.objective(&unit)?;
-                Ok((name.clone(), request(unit.to_string(), objective)))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        rows.push(Row { title: "classes".into(), photos: Vec::new(), cells });
+/// The units that are asked for, those of one layer beside each other: a row each.
+fn rows_of(context: &Context, model: &LoadedModel, lists: &[UnitList], of: &Of) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for list in lists {
+        for NamedUnit { group, caption, unit, objective } in list.resolve(context, model, of.size)? {
+            let request = UnitRequest {
+                objective: Some(objective.to_string()),
+                start: of.start.clone(),
+                setting: of.setting,
+                ..UnitRequest::new(unit)
+            };
+            match rows.last_mut().filter(|row| row.title == group) {
+                Some(row) => row.cells.push((caption, request)),
+                None => rows.push(Row { title: group, photos: Vec::new(), cells: vec![(caption, request)] }),
+            }
+        }
     }
     Ok(rows)
 }
 
-fn channels_of(
+/// What the flags ask for: channels of layers, units, classes.
+fn lists(
     context: &Context,
     model: &LoadedModel,
-    layer: &str,
+    args: &Args,
     size: Option<[usize; 2]>,
-) -> Result<usize> {
-    let value = model.model.resolve(layer)?;
-    let shapes = model.model.input_shapes(1, size)?;
-    Ok(context.compute(|| model.model.map_of(value, &shapes))?.shape()[1])
-}
-
-/// "0-15", "5,12,40" or a mixture.
-fn parse_units(text: &str) -> Result<Vec<usize>> {
-    let number = |t: &str| {
-        t.trim()
-            .parse::<usize>()
-            .map_err(|_| anyhow!("--units {text}: \"{t}\" is no whole number; use 0-15 or 5,12,40"))
-    };
-    let mut units = Vec::new();
-    for part in text.split(',') {
-        match part.split_once('-') {
-            None => units.push(number(part)?),
-            Some((a, b)) => {
-                let (a, b) = (number(a)?, number(b)?);
-                if b < a {
-                    bail!("--units {text}: the range {part} runs backwards");
-                }
-                if b - a > 100_000 {
-                    bail!("--units {text}: the range {part} is too long");
-                }
-                units.extend(a..=b);
+) -> Result<Vec<UnitList>> {
+    let mut lists = Vec::new();
+    for layer in &args.layers {
+        let channels = match &args.channels {
+            Some(channels) => channels.clone(),
+            None => {
+                let count = model.channels_of(context, layer, size)?;
+                Numbers::Of((0..count.min(DEFAULT_UNITS)).collect())
             }
-        }
+        };
+        lists.push(UnitList::Channels { layer: layer.clone(), channels, position: String::new() });
     }
-    Ok(units)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unit_lists_mix_ranges_and_numbers() {
-        assert_eq!(parse_units("0-2,7, 9").unwrap(), [0, 1, 2, 7, 9]);
-        for bad in ["", "a", "3-1", "1-", "-1"] {
-            assert!(parse_units(bad).is_err(), "{bad}");
-        }
-    }
+    lists.extend(args.units.iter().cloned());
+    lists.extend(args.classes.iter().cloned());
+    Ok(lists)
 }

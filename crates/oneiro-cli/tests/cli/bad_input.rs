@@ -337,9 +337,9 @@ fn words_that_cannot_be_read() {
             (
                 "units that run backwards",
                 "sheet net.onnx --layer left.conv --units 3-1",
-                &["--units 3-1", "backwards"],
+                &["--units", "3-1", "backwards"],
             ),
-            ("units in words", "sheet net.onnx --layer left.conv --units all", &["--units all"]),
+            ("units in words", "sheet net.onnx --layer left.conv --units some", &["--units", "some"]),
             ("no units", "sheet net.onnx --layer left.conv --units ''", &["--units"]),
             (
                 "too many units",

@@ -40,4 +40,5 @@ mod presets;
 mod remarks;
 mod rules;
 mod stills;
+mod units;
 mod wishes;

@@ -101,7 +101,7 @@ fn files_of_other_frameworks_and_files_that_flags_name_are_told_what_to_do() {
             (
                 "units without a layer",
                 "sheet net.onnx --class goldfish --units 0-3",
-                &["--units 0-3", "--layer"],
+                &["--units", "--layer", "--unit LAYER:0-15"],
             ),
         ],
     );

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
-use crate::job::{AnyJob, Job, attribution, demo, dream, grid, interpolation, render, sheet, statistics};
+use crate::job::{
+    AnyJob, Job, attribution, demo, dream, grid, interpolation, kernels, render, sheet, statistics,
+};
 use crate::provenance::ProvenanceError;
 
 /// The kinds of jobs that files may name.
@@ -25,6 +27,7 @@ impl Default for Kinds {
             .with::<grid::GridJob>()
             .with::<dream::DreamJob>()
             .with::<attribution::AttributionJob>()
+            .with::<kernels::KernelsJob>()
             .with::<statistics::StatisticsJob>()
             .with::<demo::DemoJob>()
     }

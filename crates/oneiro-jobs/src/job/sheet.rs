@@ -129,7 +129,8 @@ impl SheetPlan {
         };
         let rows = self.rows.into_iter().map(row).collect();
         let (title, subtitle) = (self.title.unwrap_or_default(), String::new());
-        let layout = SheetLayout { title, subtitle, measure: self.measure, columns: self.columns, rows };
+        let layout =
+            SheetLayout { title, subtitle, measure: self.measure, columns: self.columns, tile: 0, rows };
         SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
     }
 }
@@ -226,17 +227,17 @@ impl Made<'_> {
             for photo in &row.photos {
                 let picture = materials::start(work.model, preset, &photo.path)?;
                 let image = references::drawn(work.model, &picture)?;
-                sheet = sheet.cell(Cell::new(image).caption(&photo.caption));
+                sheet = sheet.cell(Cell::new(enlarged(image, layout.tile)?).caption(&photo.caption));
             }
             for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-                let mut cell = Cell::new(fitted(result.shown()?, size)?);
+                let mut cell = Cell::new(enlarged(fitted(result.shown()?, size)?, layout.tile)?);
                 for line in caption.split('\n') {
                     cell = cell.caption(line);
                 }
                 cell = cell.caption(layout.measure.caption(result.report.value));
                 if let Some(alpha) = &result.alpha {
                     let plane = Image::rgb(result.picture.width, result.picture.height, alpha.repeat(3))?;
-                    let plane = fitted(plane, size)?;
+                    let plane = enlarged(fitted(plane, size)?, layout.tile)?;
                     cell = cell.alpha(plane.data[..plane.width * plane.height].to_vec());
                 }
                 sheet = sheet.cell(cell);
@@ -274,4 +275,13 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
         Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         None => Ok(image),
     }
+}
+
+/// A picture enlarged by the least whole factor that makes its longer side this long. Pixels stay squares.
+pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
+    let factor = tile.div_ceil(image.height.max(image.width).max(1));
+    if factor < 2 {
+        return Ok(image);
+    }
+    Ok(oneiro_media::resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
 }

@@ -14,6 +14,9 @@ const CENTER_CROP_SIDES: std::ops::RangeInclusive<usize> = 224..=227;
 /// Shorter side of a picture before the crop (Caffe's and torchvision's reference evaluations).
 const SCALED_SIDE: f64 = 256.0;
 
+/// From this factor on, a word is said about how little an enlarged picture shows.
+const MUCH_ENLARGED: usize = 8;
+
 /// The share of the scaled picture that the reference evaluations crop.
 fn usual_crop(side: usize) -> f64 {
     if CENTER_CROP_SIDES.contains(&side) {
@@ -82,7 +85,14 @@ impl Framing {
                 format!("resized from {from} to {}, cropped about the centre to {}", size(scaled), size(to))
             }
         };
-        if self.on_black { words + "; what is transparent counts as black" } else { words }
+        let enlarged =
+            self.resized.map_or(0, |[h, w]| (h / self.from[0].max(1)).max(w / self.from[1].max(1)));
+        let small = match enlarged {
+            MUCH_ENLARGED.. => format!("; enlarged {enlarged} times, it has little to see"),
+            _ => String::new(),
+        };
+        let black = if self.on_black { "; what is transparent counts as black" } else { "" };
+        words + &small + black
     }
 }
 

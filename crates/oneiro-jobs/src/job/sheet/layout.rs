@@ -18,8 +18,15 @@ pub struct SheetLayout {
     pub measure: Measure,
     /// Pictures side by side.
     pub columns: usize,
+    /// Least side of a picture in pixels: smaller ones are enlarged by a whole factor. 0 enlarges none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tile: usize,
     /// The rows.
     pub rows: Vec<LayoutRow>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl SheetLayout {

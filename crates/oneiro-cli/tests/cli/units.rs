@@ -1,0 +1,75 @@
+//! Many units at once, and the kernels of a first layer.
+
+use crate::onnx::Network;
+use crate::place::Place;
+
+const QUICK: &[&str] = &["--size", "24", "--steps", "1", "--json"];
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("net.toml", "labels = \"labels.txt\"\n");
+    place.write("labels.txt", "cat\ndog\nred fox, vulpes\nowl\n");
+    place
+}
+
+fn units(place: &Place, args: &[&str]) -> Vec<String> {
+    let report = place.json(&[args, QUICK].concat());
+    report["units"].as_array().unwrap().iter().map(|u| u["unit"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn lists_of_channels_and_classes_are_rendered_one_by_one() {
+    let place = place();
+    let render =
+        ["render", "net.onnx", "--out", "pictures", "--unit", "left.conv:0-1,3", "--unit", "class:1-2"];
+    let expected = ["left.conv:0", "left.conv:1", "left.conv:3", "class:dog", "class:red fox"];
+    assert_eq!(units(&place, &render), expected);
+    let named = ["render", "net.onnx", "--out", "named", "--unit", "class:owl,cat"];
+    assert_eq!(units(&place, &named), ["class:owl", "class:cat"]);
+    let classes = ["render", "net.onnx", "--out", "all", "--unit", "class:all"];
+    assert_eq!(units(&place, &classes).len(), 4);
+}
+
+#[test]
+fn a_sheet_mixes_layers_ranges_and_classes() {
+    let place = place();
+    let sheet = ["sheet", "net.onnx", "--unit", "left.conv:0-1", "--unit", "right.conv:2", "--class", "all"];
+    let made = units(&place, &sheet);
+    assert_eq!(made[..3], ["left.conv:0", "left.conv:1", "right.conv:2"]);
+    assert_eq!(made.len(), 7);
+    let whole = ["sheet", "net.onnx", "--layer", "left.conv", "--units", "all"];
+    assert!(units(&place, &whole).len() > 3);
+}
+
+#[test]
+fn small_pictures_of_a_sheet_are_enlarged_in_whole_pixels() {
+    let place = place();
+    let sheet = ["sheet", "net.onnx", "--unit", "left.conv:0", "--size", "24", "--steps", "1"];
+    let size = |more: &[&str], name: &str| {
+        place.succeed(&[&sheet[..], more, &["--out", name]].concat());
+        oneiro_media::read_image(place.path(name)).unwrap().height
+    };
+    let (large, small) = (size(&[], "a.png"), size(&["--tile", "1"], "b.png"));
+    assert_eq!(large - small, 144 - 24);
+}
+
+#[test]
+fn kernels_of_a_first_layer_are_drawn_and_made_again() {
+    let place = place();
+    let report = place.json(&["sheet", "net.onnx", "--kernels", "left.conv", "--json", "--out", "k.png"]);
+    let kernels = report["kernels"].as_array().unwrap();
+    assert!(kernels.iter().all(|k| k["size"] == serde_json::json!([3, 3])), "{report}");
+    assert!(kernels[0]["norm"].as_f64().unwrap() > 0.0);
+    let again = place.json(&["again", "k.png", "--json"]);
+    assert_eq!(again["identical"], true);
+}
+
+#[test]
+fn a_layer_behind_an_activation_function_has_no_kernels() {
+    let place = Place::new();
+    let outcome = place.run(&["sheet", "squeezenet1_1", "--kernels", "fire2.expand3x3"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("not linear"), "{}", outcome.stderr);
+    place.succeed(&["sheet", "squeezenet1_1", "--kernels", "conv1", "--units", "0-7", "--out", "k.png"]);
+}

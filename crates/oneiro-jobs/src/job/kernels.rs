@@ -1,0 +1,135 @@
+//! Kernels of a network's first layer, side by side.
+
+use oneiro::kernels::{Kernels, kernels};
+use oneiro_media::{Cell, Image, Sheet};
+use serde::{Deserialize, Serialize};
+
+use super::error::JobError;
+use super::sheet::{MIN_CELL_WIDTH, enlarged};
+use super::{Job, Place, Run, Sink};
+use crate::error::Result;
+use crate::model::LoadedModel;
+use crate::numbers::short;
+use crate::provenance::{seal, text_of_model};
+
+/// Middle grey, which stands for zero.
+const ZERO: f32 = 0.5;
+
+/// A sheet of kernels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelsJob {
+    /// The layer.
+    pub layer: String,
+    /// Its channels.
+    pub channels: Vec<usize>,
+    /// Kernels side by side.
+    pub columns: usize,
+    /// Least side of a tile in pixels: kernels are enlarged by a whole factor.
+    pub tile: usize,
+}
+
+/// A kernel, in short.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KernelReport {
+    /// The channel.
+    pub channel: usize,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Square root of the sum of its squares.
+    pub norm: f64,
+}
+
+impl Job for KernelsJob {
+    const KIND: &'static str = "kernels";
+    type Report = Vec<KernelReport>;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report> {
+        self.check()?;
+        let model = run.model()?;
+        let found = kernels(&model.model, &self.layer, &self.channels)?;
+        let norm = |kernel: &[f32]| kernel.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let reports: Vec<KernelReport> = self
+            .channels
+            .iter()
+            .zip(&found.kernels)
+            .map(|(&channel, kernel)| KernelReport { channel, size: found.size, norm: norm(kernel) })
+            .collect();
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let mut text = text_of_model(model)?;
+            text.push("layer", &self.layer);
+            seal(run, &mut text, self, place)?;
+            let sheet = self.sheet(model, &found, &reports)?;
+            sink.take_bytes(place, "kernels.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
+        }
+        Ok(reports)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.channels.is_empty() || self.columns == 0 { Err(JobError::NoUnits.into()) } else { Ok(()) }
+    }
+}
+
+impl KernelsJob {
+    fn sheet(&self, model: &LoadedModel, found: &Kernels, reports: &[KernelReport]) -> Result<Sheet> {
+        let [height, width] = found.size;
+        let planes = drawn_planes(model, found.channels);
+        let mut sheet = Sheet::new(self.columns)
+            .title(&model.title)
+            .subtitle(format!(
+                "kernels of {}, {height}x{width}, each at its own scale; grey is zero",
+                self.layer
+            ))
+            .min_cell_width(MIN_CELL_WIDTH)
+            .row(&self.layer);
+        for (report, kernel) in reports.iter().zip(&found.kernels) {
+            let image = enlarged(picture(kernel, found.size, planes)?, self.tile)?;
+            let cell = Cell::new(image).caption(format!("channel {}", report.channel));
+            sheet = sheet.cell(cell.caption(format!("norm {}", short(report.norm))));
+        }
+        Ok(sheet)
+    }
+}
+
+/// The channels that are drawn as red, green and blue.
+fn drawn_planes(model: &LoadedModel, channels: usize) -> [usize; 3] {
+    match channels {
+        1 | 2 => [0; 3],
+        3 => [0, 1, 2],
+        _ => {
+            let mut shown = model.model.card.input.iter().map(|input| &input.show[..]);
+            match shown.find(|show| !show.is_empty()) {
+                Some(&[r, g, b]) => [r, g, b],
+                Some(&[only]) => [only; 3],
+                _ => [0, 1, 2],
+            }
+        }
+    }
+}
+
+/// A kernel as a picture: its largest weight is black or white, zero is grey.
+fn picture(kernel: &[f32], [height, width]: [usize; 2], planes: [usize; 3]) -> Result<Image> {
+    let plane = height * width;
+    let of_plane = |p: usize| kernel.get(p * plane..(p + 1) * plane).unwrap_or_default();
+    let largest = planes.iter().flat_map(|&p| of_plane(p)).fold(0.0f32, |most, x| most.max(x.abs()));
+    let scale = if largest > 0.0 { ZERO / largest } else { 0.0 };
+    let data = planes.iter().flat_map(|&p| of_plane(p).iter().map(|x| ZERO + scale * x)).collect();
+    Ok(Image::rgb(width, height, data)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_drawn_about_grey_in_whole_pixels() {
+        let kernel = [[1.0, -2.0], [0.0, 0.5], [0.0, 0.0]].concat();
+        let image = picture(&kernel, [1, 2], [0, 1, 2]).unwrap();
+        assert_eq!(image.data, [0.75, 0.0, 0.5, 0.625, 0.5, 0.5]);
+        let large = enlarged(image, 3).unwrap();
+        assert_eq!((large.height, large.width), (2, 4));
+        assert_eq!(large.data[..8], [0.75, 0.75, 0.0, 0.0, 0.75, 0.75, 0.0, 0.0]);
+        assert_eq!(picture(&[0.0; 3], [1, 1], [0, 1, 2]).unwrap().data, [0.5; 3]);
+    }
+}

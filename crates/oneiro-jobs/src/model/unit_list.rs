@@ -1,0 +1,280 @@
+//! Many units in one text: `conv1:0-15`, `conv1:all`, `class:0-9`, `class:goldfish,zebra`.
+
+use oneiro::objective::{Objective, Unit};
+
+use super::LoadedModel;
+use crate::context::Context;
+use crate::error::Result;
+
+/// Numbers in a range beyond which it is a slip.
+const MOST: usize = 100_000;
+
+/// Channels or classes by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Numbers {
+    /// All that there are.
+    All,
+    /// These.
+    Of(Vec<usize>),
+}
+
+/// Units as a person writes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitList {
+    /// One unit: `conv1:5`, `conv1`, `class:zebra`; or several classes by name, which only labels tell.
+    Single {
+        /// The text.
+        text: String,
+        /// The unit.
+        unit: Unit,
+    },
+    /// Channels of a layer: `conv1:0-15`, `conv1:5,12@center`.
+    Channels {
+        /// The layer.
+        layer: String,
+        /// Its channels.
+        channels: Numbers,
+        /// The position, as it is written: `@3,7`; empty for the mean over all.
+        position: String,
+    },
+    /// Classes by number: `class:0-9`, `class:all`.
+    Classes(Numbers),
+}
+
+/// Why a text names no units.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnitListError {
+    /// A part that is no number.
+    #[error("\"{part}\" is no whole number; use 0-15 or 5,12,40, or all")]
+    NoNumber {
+        /// The part.
+        part: String,
+    },
+    /// A range whose end lies before its beginning.
+    #[error("the range {part} runs backwards")]
+    Backwards {
+        /// The range.
+        part: String,
+    },
+    /// A range of more than anybody looks at.
+    #[error("the range {part} is too long; at most {MOST} numbers fit")]
+    TooLong {
+        /// The range.
+        part: String,
+    },
+    /// All classes, of a network whose classes cannot be counted.
+    #[error("how many classes the network has cannot be told; give a range such as 0-9")]
+    ClassCount,
+}
+
+/// A unit of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedUnit {
+    /// The layer, or "classes".
+    pub group: String,
+    /// What tells it from others of its group: "channel 5", "goldfish".
+    pub caption: String,
+    /// As a person writes it alone.
+    pub unit: String,
+    /// What is maximised for it.
+    pub objective: Objective,
+}
+
+/// The group of classes.
+pub const CLASSES: &str = "classes";
+
+impl Numbers {
+    /// Reads `all`, `0-15`, `5,12,40`, or a mixture.
+    ///
+    /// # Errors
+    /// Names the part that is no number or no range.
+    pub fn parse(text: &str) -> Result<Self, UnitListError> {
+        if text.trim() == "all" {
+            return Ok(Self::All);
+        }
+        let number = |t: &str| {
+            let part = t.trim();
+            part.parse::<usize>().map_err(|_| UnitListError::NoNumber { part: part.to_owned() })
+        };
+        let mut numbers = Vec::new();
+        for part in text.split(',') {
+            match part.split_once('-') {
+                None => numbers.push(number(part)?),
+                Some((first, last)) => {
+                    let (first, last) = (number(first)?, number(last)?);
+                    let part = part.trim().to_owned();
+                    if last < first {
+                        return Err(UnitListError::Backwards { part });
+                    }
+                    if last - first >= MOST {
+                        return Err(UnitListError::TooLong { part });
+                    }
+                    numbers.extend(first..=last);
+                }
+            }
+        }
+        Ok(Self::Of(numbers))
+    }
+
+    /// The numbers. `count`: how many there are in all.
+    fn listed(&self, count: impl FnOnce() -> Result<usize>) -> Result<Vec<usize>> {
+        match self {
+            Self::All => Ok((0..count()?).collect()),
+            Self::Of(numbers) => Ok(numbers.clone()),
+        }
+    }
+}
+
+impl UnitList {
+    /// Reads units. Names are not looked up: only a network knows them.
+    ///
+    /// # Errors
+    /// As of [`Numbers::parse`], and if it is no unit either.
+    pub fn parse(text: &str) -> Result<Self> {
+        let is_list = |t: &str| {
+            let marks = t.contains(['-', ',']) && t.starts_with(|c: char| c.is_ascii_digit());
+            t == "all" || marks && t.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ',' | ' '))
+        };
+        match text.rsplit_once(':') {
+            Some(("class", numbers)) if is_list(numbers.trim()) => {
+                Ok(Self::Classes(Numbers::parse(numbers)?))
+            }
+            Some((layer, rest)) if layer != "class" && !layer.is_empty() => {
+                let (channels, position) = rest.split_at(rest.find('@').unwrap_or(rest.len()));
+                if !is_list(channels.trim()) {
+                    return Ok(Self::Single { text: text.to_owned(), unit: text.parse()? });
+                }
+                let (layer, position) = (layer.trim_matches('"').to_owned(), position.to_owned());
+                Ok(Self::Channels { layer, channels: Numbers::parse(channels)?, position })
+            }
+            _ => Ok(Self::Single { text: text.to_owned(), unit: text.parse()? }),
+        }
+    }
+
+    /// Reads classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
+    ///
+    /// # Errors
+    /// As [`UnitList::parse`].
+    pub fn parse_classes(text: &str) -> Result<Self> {
+        Self::parse(&format!("class:{text}"))
+    }
+
+    /// The units of a network. `size`: height and width of the pictures, if not the network's own.
+    ///
+    /// # Errors
+    /// If the network does not have a layer or class, or nothing tells how many there are.
+    pub fn resolve(
+        &self,
+        context: &Context,
+        model: &LoadedModel,
+        size: Option<[usize; 2]>,
+    ) -> Result<Vec<NamedUnit>> {
+        match self {
+            Self::Single { text, unit } => single(model, text, unit),
+            Self::Channels { layer, channels, position } => {
+                let channels = channels.listed(|| model.channels_of(context, layer, size))?;
+                let of_channel = |channel: usize| {
+                    let unit: Unit = format!("\"{layer}\":{channel}{position}").parse()?;
+                    Ok(NamedUnit {
+                        group: format!("{layer}{position}"),
+                        caption: format!("channel {channel}"),
+                        unit: format!("{layer}:{channel}{position}"),
+                        objective: model.objective(&unit)?,
+                    })
+                };
+                channels.into_iter().map(of_channel).collect()
+            }
+            Self::Classes(numbers) => {
+                let count = || model.model.class_count().ok_or_else(|| UnitListError::ClassCount.into());
+                let of_class = |class: usize| of_class(model, &class.to_string());
+                numbers.listed(count)?.into_iter().map(of_class).collect()
+            }
+        }
+    }
+}
+
+fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>> {
+    let Some(names) = text.strip_prefix("class:") else {
+        let unit = NamedUnit {
+            group: text.rsplit_once(':').map_or(text, |(layer, _)| layer).to_owned(),
+            caption: text.rsplit_once(':').map_or(text, |(_, channel)| channel).to_owned(),
+            unit: text.to_owned(),
+            objective: model.objective(unit)?,
+        };
+        return Ok(vec![unit]);
+    };
+    // A label may have commas itself: "great white shark, white shark".
+    match of_class(model, names) {
+        Err(_) if names.contains(',') && !names.contains('"') => {
+            names.split(',').map(|name| of_class(model, name.trim())).collect()
+        }
+        class => Ok(vec![NamedUnit { unit: text.to_owned(), ..class? }]),
+    }
+}
+
+/// A class by its name, or by its index under its name.
+fn of_class(model: &LoadedModel, text: &str) -> Result<NamedUnit> {
+    let name = text.trim().trim_matches('"');
+    let class = model.class_index(name)?;
+    let objective = Objective::logit(class);
+    let of =
+        |caption: String, unit: String| NamedUnit { group: CLASSES.to_owned(), caption, unit, objective };
+    if name.parse() != Ok(class) {
+        return Ok(of(name.to_owned(), format!("class:{name}")));
+    }
+    let label = model.class_name(class);
+    let short = label.split(',').next().unwrap_or(&label).trim();
+    // Of two classes with one name, only the index tells which is meant.
+    Ok(match model.class_index(short) {
+        Ok(found) if found == class => of(short.to_owned(), format!("class:{short}")),
+        _ => of(format!("{short} ({class})"), format!("class:{class}")),
+    })
+}
+
+impl LoadedModel {
+    /// Number of channels of a layer. `size`: height and width of the pictures, if not the network's own.
+    ///
+    /// # Errors
+    /// If there is no such layer, or its channels are not known.
+    pub fn channels_of(&self, context: &Context, layer: &str, size: Option<[usize; 2]>) -> Result<usize> {
+        let value = self.model.resolve(layer)?;
+        let shapes = self.model.input_shapes(1, size)?;
+        Ok(context.compute(|| self.model.map_of(value, &shapes))?.shape()[1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_mix_ranges_and_numbers() {
+        assert_eq!(Numbers::parse("0-2,7, 9"), Ok(Numbers::Of(vec![0, 1, 2, 7, 9])));
+        assert_eq!(Numbers::parse("all"), Ok(Numbers::All));
+        for bad in ["", "a", "3-1", "1-", "-1", "0-200000", "all,3"] {
+            assert!(Numbers::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_lists_of_numbers_are_lists() {
+        let channels = |text: &str| match UnitList::parse(text).unwrap() {
+            UnitList::Channels { layer, channels, position } => Some((layer, channels, position)),
+            _ => None,
+        };
+        let of = |numbers: &[usize]| Numbers::Of(numbers.to_vec());
+        assert_eq!(channels("a.b:0-2"), Some(("a.b".into(), of(&[0, 1, 2]), String::new())));
+        assert_eq!(channels("\"a:b\":4,6@1,2"), Some(("a:b".into(), of(&[4, 6]), "@1,2".into())));
+        assert_eq!(channels("conv:all@center"), Some(("conv".into(), Numbers::All, "@center".into())));
+        for single in ["conv1:3", "conv1:3@1,2", "conv1", "class:goldfish", "class:great white shark, shark"]
+        {
+            assert!(matches!(UnitList::parse(single).unwrap(), UnitList::Single { .. }), "{single}");
+        }
+        assert_eq!(UnitList::parse_classes("0-1").unwrap(), UnitList::Classes(of(&[0, 1])));
+        assert_eq!(UnitList::parse_classes("all").unwrap(), UnitList::Classes(Numbers::All));
+        for bad in ["conv1:2-", "conv1:5-3", "conv1:-1", "class:"] {
+            assert!(UnitList::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
