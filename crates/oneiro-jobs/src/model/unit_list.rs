@@ -1,6 +1,6 @@
 //! Many units in one text: `conv1:0-15`, `conv1:all`, `class:0-9`, `class:goldfish,zebra`.
 
-use oneiro::objective::{Objective, Unit};
+use oneiro::objective::{Objective, Unit, UnitTarget};
 
 use super::LoadedModel;
 use crate::context::Context;
@@ -196,12 +196,16 @@ impl UnitList {
 
 fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>> {
     let Some(names) = text.strip_prefix("class:") else {
-        let unit = NamedUnit {
-            group: text.rsplit_once(':').map_or(text, |(layer, _)| layer).to_owned(),
-            caption: text.rsplit_once(':').map_or(text, |(_, channel)| channel).to_owned(),
-            unit: text.to_owned(),
-            objective: model.objective(unit)?,
+        let (group, caption) = match &unit.target {
+            UnitTarget::Channel(layer, channel) => (layer.clone(), format!("channel {channel}")),
+            UnitTarget::Neuron(layer, channel, _) => {
+                let at = text.rsplit_once('@').map_or("", |(_, at)| at);
+                (layer.clone(), format!("channel {channel}@{at}"))
+            }
+            UnitTarget::Layer(layer) => (layer.clone(), "all channels".to_owned()),
+            UnitTarget::Class(_) => (CLASSES.to_owned(), text.to_owned()),
         };
+        let unit = NamedUnit { group, caption, unit: text.to_owned(), objective: model.objective(unit)? };
         return Ok(vec![unit]);
     };
     // A label may have commas itself: "great white shark, white shark".
