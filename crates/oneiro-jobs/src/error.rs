@@ -33,7 +33,7 @@ use crate::files::FileError;
 pub use crate::job::error::{JobError, Unfinished};
 pub use crate::job::tensors::FeedError;
 pub use crate::model::error::ModelError;
-pub use crate::model::unit_list::UnitListError;
+pub use crate::model::unit_list::error::UnitListError;
 use crate::observer::Cancelled;
 pub use crate::provenance::error::ProvenanceError;
 pub use crate::source::error::SourceError;

@@ -46,6 +46,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::rng::Stream;
 
+mod accepted;
 mod goal;
 mod network;
 mod octaves;

@@ -4,7 +4,7 @@
 //! settings contradict. No message names a flag: a command line adds its hints by the variant.
 
 use crate::card::CardError;
-use crate::kernels::KernelError;
+use crate::kernels::error::KernelError;
 use crate::model::head::error::OutputError;
 use crate::model::input_error::InputError;
 use crate::objective::{ExpressionError, TermError};

@@ -5,6 +5,8 @@
 //! of channels. So kernels are in the picture's own colours, and those of a patch embedding are found as
 //! those of a convolution are.
 
+pub(crate) mod error;
+
 use oneiro_net::Rules;
 
 use crate::error::Result;
@@ -14,31 +16,12 @@ use crate::objective::{Objective, Position};
 use crate::objective_session::ObjectiveSession;
 use crate::rng::Stream;
 
+pub use error::KernelError;
+
 /// Channels that are differentiated at once.
 const AT_ONCE: usize = 16;
 /// Largest relative difference of a kernel at two pictures that rounding explains.
 const SAME: f64 = 1e-3;
-
-/// Why a layer has no kernels to be shown.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KernelError {
-    /// The layer is not linear in the picture.
-    #[error(
-        "layer \"{layer}\" is not linear in the picture, so it has no kernels to be shown; name the first convolution itself, \
-         in front of its activation function"
-    )]
-    NotLinear {
-        /// The layer.
-        layer: String,
-    },
-    /// Channels that do not depend on the picture.
-    #[error("layer \"{layer}\" does not depend on the picture")]
-    Constant {
-        /// The layer.
-        layer: String,
-    },
-}
 
 /// Kernels of channels, all of one extent.
 #[derive(Debug, Clone, PartialEq)]

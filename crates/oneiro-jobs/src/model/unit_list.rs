@@ -1,13 +1,15 @@
 //! Many units in one text: `conv1:0-15`, `conv1:all`, `class:0-9`, `class:goldfish,zebra`.
 
+pub(crate) mod error;
+
 use oneiro::objective::{Objective, Unit, UnitTarget};
 
 use super::LoadedModel;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Numbers in a range beyond which it is a slip.
-const MOST: usize = 100_000;
+use error::MOST;
+pub use error::UnitListError;
 
 /// Channels or classes by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,33 +41,6 @@ pub enum UnitList {
     },
     /// Classes by number: `class:0-9`, `class:all`.
     Classes(Numbers),
-}
-
-/// Why a text names no units.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnitListError {
-    /// A part that is no number.
-    #[error("\"{part}\" is no whole number; use 0-15 or 5,12,40, or all")]
-    NoNumber {
-        /// The part.
-        part: String,
-    },
-    /// A range whose end lies before its beginning.
-    #[error("the range {part} runs backwards")]
-    Backwards {
-        /// The range.
-        part: String,
-    },
-    /// A range of more than anybody looks at.
-    #[error("the range {part} is too long; at most {MOST} numbers fit")]
-    TooLong {
-        /// The range.
-        part: String,
-    },
-    /// All classes, of a network whose classes cannot be counted.
-    #[error("how many classes the network has cannot be told; give a range such as 0-9")]
-    ClassCount,
 }
 
 /// A unit of a list.

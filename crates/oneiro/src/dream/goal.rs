@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use oneiro_net::{CpuSession, Graph, Request, Session, ValueId, plan};
 
-use super::network::accepted_size;
+use super::accepted::accepted_size;
 use super::planes::resize;
 use oneiro_image::Image;
 

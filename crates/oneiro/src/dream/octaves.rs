@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::dream::network::{Network, PreparedGoal, accepted_size};
+use crate::dream::accepted::accepted_size;
+use crate::dream::network::{Network, PreparedGoal};
 use crate::dream::planes::resize;
 use crate::dream::tiles::Axis;
 use crate::dream::{Dream, DreamPreset, OctaveStart};
