@@ -51,7 +51,7 @@ struct Cli {
     /// What to compute on
     #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
     device: String,
-    /// Read defaults for flags from this file, not from the usual place (see the README)
+    /// Read defaults for flags from this file, not from the usual place (docs/guide.md says which)
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
     config: Option<PathBuf>,
     /// Read no configuration file

@@ -2,7 +2,7 @@
 //!
 //! Time runs from 0 (the inputs are written) over the forward steps, the moment at which an objective writes
 //! its seeds, and the backward steps in reverse order, to the end. Every block of memory has a life on that
-//! axis, and [`memory::place`] packs them into one arena. Only steps on a path from an input to a target are
+//! axis, and `memory::place` packs them into one arena. Only steps on a path from an input to a target are
 //! there at all; there is no gradient of anything but inputs and what lies between.
 
 use crate::error::{Error, Result};
