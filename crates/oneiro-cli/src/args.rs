@@ -6,4 +6,3 @@ pub mod model;
 pub mod results;
 pub mod settings;
 pub mod size;
-pub mod units;

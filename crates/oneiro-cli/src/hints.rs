@@ -7,7 +7,7 @@ use oneiro::Error as VisualizationError;
 use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
 use oneiro_jobs::Error;
-use oneiro_jobs::error::{ModelError, ProvenanceError, SourceError, Step};
+use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step};
 use oneiro_jobs::model::FeedProblem;
 
 mod job;
@@ -72,6 +72,10 @@ pub fn of_error(error: &Error) -> Hint {
         Error::Source(SourceError::OtherContent { .. }) => Hint::advice("; name the right file with --image"),
         Error::Source(SourceError::NoneWanted) => Hint::flag("--limit 0"),
         Error::Job(error) => job::of_job(error),
+        Error::Feed(FeedError::NothingWanted) => Hint::advice(": give --capture LAYER or --grad EXPR"),
+        Error::Feed(FeedError::NoGradient) => {
+            Hint::flag("--relu-rule, --max-pool-rule").and(": give --grad EXPR, too")
+        }
         Error::Provenance(error) => of_provenance(error),
         Error::Visualization(error) => of_visualization(error),
         Error::Size { accepted: [h, w], source, .. } => {

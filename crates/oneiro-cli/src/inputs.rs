@@ -7,33 +7,16 @@ use crate::args::materials::MaterialArgs;
 use crate::args::settings::RenderArgs;
 use crate::context::Context;
 use crate::outputs;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::numbers::parse_list;
 
 /// Numbers such as `0-3` or `0,7`.
 pub fn number_list(flag: &str, text: &str) -> Result<Vec<u64>> {
     /// More than anybody looks at.
-    const MOST: u64 = 1000;
-    let number = |t: &str| {
-        t.trim()
-            .parse::<u64>()
-            .map_err(|_| anyhow!("{flag} {text}: \"{t}\" is no whole number; use 0-3 or 0,7"))
-    };
-    let mut list = Vec::new();
-    for part in text.split(',') {
-        match part.split_once('-') {
-            None => list.push(number(part)?),
-            Some((a, b)) => {
-                let (a, b) = (number(a)?, number(b)?);
-                if b < a || b - a > MOST {
-                    bail!("{flag} {text}: {part} is not a range of at most {MOST}");
-                }
-                list.extend(a..=b);
-            }
-        }
-    }
-    Ok(list)
+    const MOST: u64 = 1001;
+    parse_list(text, MOST).with_context(|| format!("{flag} {text}"))
 }
 
 /// A setting for each strength and seed: (weight, seed), weights first.

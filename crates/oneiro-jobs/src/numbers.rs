@@ -1,6 +1,69 @@
-//! Numbers as people read them.
+//! Numbers as people read and write them.
 
 use serde::Serialize;
+
+/// Why a text is no list of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// A part that is no number.
+    #[error("\"{part}\" is no whole number; use 0-15 or 5,12,40")]
+    NoNumber {
+        /// The part.
+        part: String,
+    },
+    /// A range whose end lies before its beginning.
+    #[error("the range {part} runs backwards")]
+    Backwards {
+        /// The range.
+        part: String,
+    },
+    /// A range of more numbers than is sensible.
+    #[error("the range {part} is too long; at most {most} numbers fit")]
+    TooLong {
+        /// The range.
+        part: String,
+        /// The most numbers of a range.
+        most: u64,
+    },
+}
+
+/// Reads `0-15`, `5,12,40`, or a mixture. `most`: the most numbers of a range.
+///
+/// # Errors
+/// Names the part that is no number or no range.
+pub fn parse_list(text: &str, most: u64) -> Result<Vec<u64>, ListError> {
+    let number = |t: &str| {
+        let part = t.trim();
+        part.parse::<u64>().map_err(|_| ListError::NoNumber { part: part.to_owned() })
+    };
+    let mut list = Vec::new();
+    for part in text.split(',') {
+        let Some((first, last)) = part.split_once('-') else {
+            list.push(number(part)?);
+            continue;
+        };
+        let (first, last, part) = (number(first)?, number(last)?, part.trim().to_owned());
+        if last < first {
+            return Err(ListError::Backwards { part });
+        }
+        if last - first >= most {
+            return Err(ListError::TooLong { part, most });
+        }
+        list.extend(first..=last);
+    }
+    Ok(list)
+}
+
+/// Whether a setting is left out of JSON: 0 is what its absence means.
+pub(crate) fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// The square root of the sum of squares.
+pub(crate) fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}
 
 /// Four significant digits.
 pub fn short(x: f64) -> String {
@@ -49,6 +112,14 @@ impl std::fmt::Display for Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_mix_ranges_and_numbers() {
+        assert_eq!(parse_list("0-2,7, 9", 10), Ok(vec![0, 1, 2, 7, 9]));
+        for bad in ["", "a", "3-1", "1-", "-1", "0-10", "all,3"] {
+            assert!(parse_list(bad, 10).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn means_come_with_their_standard_error() {

@@ -7,6 +7,7 @@ mod error;
 
 pub use error::TensorError;
 
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 type Result<T, E = TensorError> = std::result::Result<T, E>;
@@ -53,20 +54,38 @@ pub struct TensorFile {
     pub metadata: HashMap<String, String>,
 }
 
-/// Reads float32 and float64 tensors of a safetensors file.
-pub fn read_tensors(path: &Path) -> Result<TensorFile> {
+/// Names of the tensors of a safetensors file.
+///
+/// # Errors
+/// If it can't be read.
+pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
+    let bytes = read_bytes(path)?;
+    Ok(parsed(path, &bytes)?.names().into_iter().map(str::to_owned).collect())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     if path.is_dir() {
         return Err(TensorError::IsFolder { path: path.to_owned() });
     }
-    let bytes = match std::fs::read(path) {
+    match std::fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(TensorError::NotFound { path: path.to_owned() });
+            Err(TensorError::NotFound { path: path.to_owned() })
         }
-        read => read.map_err(|source| TensorError::Read { path: path.to_owned(), source })?,
-    };
+        read => read.map_err(|source| TensorError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn parsed<'b>(path: &Path, bytes: &'b [u8]) -> Result<SafeTensors<'b>> {
     let broken = |source| TensorError::Unreadable { path: path.to_owned(), source };
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let file = safetensors::SafeTensors::deserialize(&bytes).map_err(broken)?;
+    SafeTensors::deserialize(bytes).map_err(broken)
+}
+
+/// Reads float32 and float64 tensors of a safetensors file.
+pub fn read_tensors(path: &Path) -> Result<TensorFile> {
+    let bytes = read_bytes(path)?;
+    let file = parsed(path, &bytes)?;
+    let broken = |source| TensorError::Unreadable { path: path.to_owned(), source };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
     let mut tensors = Vec::new();
     for (name, view) in file.iter() {
         let data = match view.dtype() {

@@ -9,7 +9,7 @@ mod text;
 
 use std::fmt::Write;
 
-use self::escape::{Escaped, Url};
+use self::escape::{Escaped, Name, Url};
 use crate::PngText;
 
 pub(crate) use self::text::{is_page, page_text};
@@ -130,7 +130,7 @@ impl Figure {
         }
         let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
         writeln!(out, " alt=\"{}: {}\" loading=\"lazy\"></a>", Escaped(heading), Escaped(&words))?;
-        write!(out, "<figcaption><strong>{}</strong>", Escaped(first))?;
+        write!(out, "<figcaption><strong>{}</strong>", Name(first))?;
         for line in rest.lines() {
             write!(out, "<span>{}</span>", Escaped(line))?;
         }
@@ -204,6 +204,7 @@ mod tests {
         assert!(html.contains("src=\"fire1/unit%201%23a%25.png\""));
         assert_eq!(Url("javascript:alert(1)").to_string(), "javascript%3Aalert%281%29");
         assert_eq!(Escaped("a\u{1}b\n").to_string(), "a\u{fffd}b\n");
+        assert_eq!(Name("a.b<c:14").to_string(), "a.<wbr>b&lt;c<wbr>:14");
     }
 
     #[test]

@@ -18,6 +18,27 @@ use oneiro_jobs::job::render::limits::{MAX_STEPS, check_preset};
 /// The recipe where none is chosen.
 pub const DEFAULT_PRESET: &str = "lucid";
 
+/// The flags of [`RenderArgs`] itself: clap's group of it is empty, as it holds the group [`RuleArgs`].
+pub const SETTINGS: [&str; 17] = [
+    "preset",
+    "set",
+    "save_preset",
+    "size",
+    "steps",
+    "until_converged",
+    "seed",
+    "param",
+    "views",
+    "jitter",
+    "alpha",
+    "transform",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "momentum",
+    "relu_steps",
+];
+
 /// Settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {

@@ -11,9 +11,8 @@ use oneiro::objective::{AnyNames, Objective, Unit};
 use crate::args::model::{self, ModelArgs};
 use crate::args::size::parse_size;
 use crate::context::Context;
-use crate::outputs;
+use crate::inputs;
 use crate::results::{self, Results, print_json};
-use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest};
 use oneiro_jobs::model::LoadedModel;
@@ -120,13 +119,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         // Slips are found before the model is read, which alone knows its classes.
         Objective::parse(text, &AnyNames)?;
     }
-    let paths = match &args.out {
-        Some(out) => {
-            outputs::require_picture("--out", out)?;
-            PicturePaths::file(out)
-        }
-        None => outputs::default_path(context, DEFAULT_OUT),
-    };
+    let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref());
     results.check_writable()?;
     for path in &args.images {

@@ -49,12 +49,10 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    if let Some(crop) = args.crop.filter(|&c| !(c > 0.0 && c <= 1.0)) {
-        bail!("--crop {crop}: a fraction above 0 and at most 1 is needed");
-    }
-    let model = model::load(context, &args.model)?;
     let photos = find_photos(&args.images)?;
     let job = ClassificationJob { photos, top: usize::from(args.top), crop: args.crop };
+    job.check()?;
+    let model = model::load(context, &args.model)?;
     let classified = job.run(&Run::new(&model, context), &mut Kept::default())?;
     if args.json {
         if !classified.photos.is_empty() {

@@ -19,7 +19,6 @@ use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
 use crate::args::settings::RenderArgs;
-use crate::args::units::parse_list;
 use crate::context::Context;
 use crate::outputs;
 use crate::results::{self, Results, print_json};
@@ -42,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// A unit to visualize, or several: conv1:0-15, conv1:all, class:0-9; may be repeated
-    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = parse_list)]
+    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = UnitList::parse)]
     units: Vec<UnitList>,
     /// An expression to maximise, instead of or beside units; may be repeated
     #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]

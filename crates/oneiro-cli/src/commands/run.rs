@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
-use oneiro::gradients::{MaxPoolGradient, ReluGradient};
+use anyhow::{Result, anyhow};
 use oneiro_jobs::job::tensors::{ActivationsJob, TensorInput};
 use oneiro_jobs::job::{Job as _, Role};
 
@@ -42,14 +41,6 @@ pub struct Args {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
-    if args.captures.is_empty() && args.grad.is_none() {
-        bail!("nothing to store: give --capture LAYER or --grad EXPR");
-    }
-    let relu = args.rules.relu_rule.unwrap_or_default();
-    let max_pool = args.rules.max_pool().unwrap_or_default();
-    if args.grad.is_none() && (relu != ReluGradient::default() || max_pool != MaxPoolGradient::default()) {
-        bail!("--relu-rule and --max-pool-rule are rules for gradients: give --grad EXPR, too");
-    }
     let mut results = Results::default().and(Role::Raw, "--out", Some(&args.out));
     results.check_writable()?;
     let input = |text: &String| {
@@ -61,8 +52,8 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         inputs: args.inputs.iter().map(input).collect::<Result<Vec<_>>>()?,
         layers: args.captures.clone(),
         objective: args.grad.clone(),
-        relu,
-        max_pool,
+        relu: args.rules.relu_rule.unwrap_or_default(),
+        max_pool: args.rules.max_pool().unwrap_or_default(),
     };
     // Slips are found before the model is read.
     job.check()?;

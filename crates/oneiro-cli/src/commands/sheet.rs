@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro_jobs::Error;
-use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::Role;
 use oneiro_jobs::job::kernels::KernelsJob;
 use oneiro_jobs::job::parts::{Parts, Shard};
@@ -20,10 +19,9 @@ use oneiro_jobs::model::unit_list::{NamedUnit, Numbers, UnitList};
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
 use crate::args::model::{self, ModelArgs};
-use crate::args::settings::{RenderArgs, is_recipe_file};
-use crate::args::units::{parse_channels, parse_classes, parse_list};
+use crate::args::settings::{RenderArgs, SETTINGS, is_recipe_file};
 use crate::context::Context;
-use crate::outputs;
+use crate::inputs;
 use crate::results::{self, Results, print_json};
 
 /// Units of a layer shown when none are chosen.
@@ -52,19 +50,21 @@ pub struct Args {
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
     /// Channels of every --layer: 0-15, 5,12,40, or all [default: the first 16]
-    #[arg(long = "units", allow_hyphen_values = true, value_name = "LIST", value_parser = parse_channels)]
+    #[arg(long = "units", allow_hyphen_values = true, value_name = "LIST", value_parser = Numbers::parse)]
     channels: Option<Numbers>,
     /// Units of any layers: conv1:5, conv1:0-15, conv1:all, class:zebra; may be repeated
-    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = parse_list)]
+    #[arg(long = "unit", short = 'u', value_name = "UNIT", value_parser = UnitList::parse)]
     units: Vec<UnitList>,
     /// Classes by name or index: goldfish, goldfish,zebra, 0-9, or all; may be repeated, all in one row
-    #[arg(long = "class", value_name = "NAMES", value_parser = parse_classes)]
+    #[arg(long = "class", value_name = "NAMES", value_parser = UnitList::parse_classes)]
     classes: Vec<UnitList>,
     /// The kernels of a first layer as they are, not optimised; --units chooses channels [default: all]
     #[arg(
         long,
         value_name = "LAYER",
-        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness"]
+        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness"],
+        conflicts_with_all = SETTINGS,
+        conflicts_with_all = ["RuleArgs", "MaterialArgs", "DisplayArgs"]
     )]
     kernels: Option<String>,
     /// Least side of a tile in pixels: smaller pictures are enlarged by a whole factor [default: 128]
@@ -127,13 +127,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
              --class alone"
         );
     }
-    let paths = match &args.out {
-        Some(out) => {
-            outputs::require_picture("--out", out)?;
-            PicturePaths::file(out)
-        }
-        None => outputs::default_path(context, DEFAULT_OUT),
-    };
+    let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let parts = Parts::new(parts_folder(&paths.files[0]), args.shard);
     let mut results =
         Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and_other(args.settings.placed());
@@ -196,13 +190,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 
 /// `--kernels`: a sheet of weights.
 fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
-    let paths = match &args.out {
-        Some(out) => {
-            outputs::require_picture("--out", out)?;
-            PicturePaths::file(out)
-        }
-        None => outputs::default_path(context, DEFAULT_OUT),
-    };
+    let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let mut results = Results::pictures(paths);
     results.check_writable()?;
     let model = model::load(context, &args.model)?;
@@ -286,4 +274,26 @@ fn lists(
     lists.extend(args.units.iter().cloned());
     lists.extend(args.classes.iter().cloned());
     Ok(lists)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, CommandFactory};
+
+    #[test]
+    fn kernels_refuse_every_flag_that_they_do_not_read() {
+        const READ: [&str; 5] = ["kernels", "channels", "tile", "columns", "json"];
+        let command = crate::Cli::command();
+        let sheet = command.find_subcommand("sheet").unwrap();
+        let kernels = sheet.get_arguments().find(|arg| arg.get_id() == "kernels").unwrap();
+        let refused = sheet.get_arg_conflicts_with(kernels);
+        let of_model = sheet.get_groups().find(|group| group.get_id() == "ModelArgs").unwrap();
+        let is_read = |arg: &&Arg| {
+            let id = arg.get_id();
+            READ.contains(&id.as_str()) || id == "out" || of_model.get_args().any(|of_model| of_model == id)
+        };
+        for arg in sheet.get_arguments().filter(|arg| !is_read(arg)) {
+            assert!(refused.contains(&arg), "--{} would be ignored", arg.get_id());
+        }
+    }
 }

@@ -24,6 +24,7 @@ pub fn of_job(error: &JobError) -> Hint {
             Large::Mosaic => Hint::advice("; choose fewer --cells or a smaller --cell-size"),
             _ => Hint::default(),
         },
+        JobError::Crop { crop } => Hint::flag(format!("--crop {crop}")),
         JobError::NoOutput => Hint::advice(" with --capture"),
         JobError::NotOnePicture { .. } => Hint::flag("--data"),
         JobError::PictureInDream(_) => Hint::advice("; --guide does"),

@@ -73,3 +73,22 @@ fn a_layer_behind_an_activation_function_has_no_kernels() {
     assert!(outcome.stderr.contains("not linear"), "{}", outcome.stderr);
     place.succeed(&["sheet", "squeezenet1_1", "--kernels", "conv1", "--units", "0-7", "--out", "k.png"]);
 }
+
+#[test]
+fn settings_of_an_optimisation_are_refused_for_kernels() {
+    let place = place();
+    for flag in [
+        &["--steps", "3"][..],
+        &["--size", "32"],
+        &["--preset", "lucid"],
+        &["--seed", "4"],
+        &["--relu-rule", "guided"],
+        &["--from", "a.png"],
+        &["--display", "auto"],
+        &["--shard", "1/2"],
+    ] {
+        let outcome = place.run(&[&["sheet", "net.onnx", "--kernels", "left.conv"], flag].concat());
+        assert_eq!(outcome.code, Some(2), "{flag:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("cannot be used with"), "{flag:?}: {}", outcome.stderr);
+    }
+}

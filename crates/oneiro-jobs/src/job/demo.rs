@@ -106,7 +106,8 @@ impl Job for DemoJob {
             title: "What SqueezeNet looks for".into(),
             intro: format!(
                 "Each picture was found by optimisation: starting from noise, an image was changed step by step so that one \
-                 unit of the network answers as strongly as possible. The network is {}, trained on ImageNet and built into \
+                 unit of the network answers as strongly as possible. Below it stands the unit's value for the picture, and for the \
+                 noise: the mean of its activations, or the logit of its class. The network is {}, trained on ImageNet and built into \
                  oneiro. Now try your own: oneiro sheet model.onnx --layer NAME --out sheet.png",
                 model.title
             ),
@@ -135,7 +136,7 @@ fn figure(file: &str, r: &UnitReport, preset: &Preset) -> Figure {
         file: file.into(),
         width: SIZE,
         height: SIZE,
-        caption: format!("{}\n{} → {}", r.unit, short(r.value_at_start), short(r.value)),
+        caption: format!("{}\nvalue {} (noise {})", r.unit, short(r.value), short(r.value_at_start)),
         detail: vec![
             ("objective".into(), r.objective.clone()),
             ("value".into(), format!("{} (start {})", short(r.value), short(r.value_at_start))),

@@ -197,7 +197,7 @@ pub enum JobError {
         paths: Vec<PathBuf>,
     },
     /// A share to crop that is none.
-    #[error("a crop of {crop}: a fraction above 0 and at most 1 is needed")]
+    #[error("the crop is {crop}; a fraction above 0 and at most 1 is needed")]
     Crop {
         /// The share.
         crop: f64,

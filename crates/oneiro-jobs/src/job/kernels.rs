@@ -9,7 +9,7 @@ use super::sheet::{MIN_CELL_WIDTH, enlarged};
 use super::{Job, Place, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
-use crate::numbers::short;
+use crate::numbers::{norm, short};
 use crate::provenance::{seal, text_of_model};
 
 /// Middle grey, which stands for zero.
@@ -48,7 +48,6 @@ impl Job for KernelsJob {
         self.check()?;
         let model = run.model()?;
         let found = kernels(&model.model, &self.layer, &self.channels)?;
-        let norm = |kernel: &[f32]| kernel.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let reports: Vec<KernelReport> = self
             .channels
             .iter()

@@ -7,9 +7,12 @@ use oneiro::objective::{Objective, Unit, UnitTarget};
 use super::LoadedModel;
 use crate::context::Context;
 use crate::error::Result;
+use crate::numbers::parse_list;
 
-use error::MOST;
 pub use error::UnitListError;
+
+/// Numbers of a range beyond which it is a slip.
+const MOST: u64 = 100_000;
 
 /// Channels or classes by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub enum UnitList {
     },
     /// Channels of a layer: `conv1:0-15`, `conv1:5,12@center`.
     Channels {
-        /// The layer.
+        /// The layer as it is written, in quotes or not.
         layer: String,
         /// Its channels.
         channels: Numbers,
@@ -68,28 +71,7 @@ impl Numbers {
         if text.trim() == "all" {
             return Ok(Self::All);
         }
-        let number = |t: &str| {
-            let part = t.trim();
-            part.parse::<usize>().map_err(|_| UnitListError::NoNumber { part: part.to_owned() })
-        };
-        let mut numbers = Vec::new();
-        for part in text.split(',') {
-            match part.split_once('-') {
-                None => numbers.push(number(part)?),
-                Some((first, last)) => {
-                    let (first, last) = (number(first)?, number(last)?);
-                    let part = part.trim().to_owned();
-                    if last < first {
-                        return Err(UnitListError::Backwards { part });
-                    }
-                    if last - first >= MOST {
-                        return Err(UnitListError::TooLong { part });
-                    }
-                    numbers.extend(first..=last);
-                }
-            }
-        }
-        Ok(Self::Of(numbers))
+        Ok(Self::Of(parse_list(text, MOST)?.into_iter().map(|n| n as usize).collect()))
     }
 
     /// The numbers. `count`: how many there are in all.
@@ -120,7 +102,7 @@ impl UnitList {
                 if !is_list(channels.trim()) {
                     return Ok(Self::Single { text: text.to_owned(), unit: text.parse()? });
                 }
-                let (layer, position) = (layer.trim_matches('"').to_owned(), position.to_owned());
+                let (layer, position) = (layer.to_owned(), position.to_owned());
                 Ok(Self::Channels { layer, channels: Numbers::parse(channels)?, position })
             }
             _ => Ok(Self::Single { text: text.to_owned(), unit: text.parse()? }),
@@ -148,17 +130,12 @@ impl UnitList {
         match self {
             Self::Single { text, unit } => single(model, text, unit),
             Self::Channels { layer, channels, position } => {
-                let channels = channels.listed(|| model.channels_of(context, layer, size))?;
+                let count = || model.channels_of(context, layer.trim_matches('"'), size);
                 let of_channel = |channel: usize| {
-                    let unit: Unit = format!("\"{layer}\":{channel}{position}").parse()?;
-                    Ok(NamedUnit {
-                        group: format!("{layer}{position}"),
-                        caption: format!("channel {channel}"),
-                        unit: format!("{layer}:{channel}{position}"),
-                        objective: model.objective(&unit)?,
-                    })
+                    let text = format!("{layer}:{channel}{position}");
+                    of_layer(model, &text, &text.parse()?)
                 };
-                channels.into_iter().map(of_channel).collect()
+                channels.listed(count)?.into_iter().map(of_channel).collect()
             }
             Self::Classes(numbers) => {
                 let count = || model.model.class_count().ok_or_else(|| UnitListError::ClassCount.into());
@@ -170,31 +147,32 @@ impl UnitList {
 }
 
 fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>> {
-    let Some(names) = text.strip_prefix("class:") else {
-        let (group, caption) = match &unit.target {
-            UnitTarget::Channel(layer, channel) => (layer.clone(), format!("channel {channel}")),
-            UnitTarget::Neuron(layer, channel, _) => {
-                let at = text.rsplit_once('@').map_or("", |(_, at)| at);
-                (layer.clone(), format!("channel {channel}@{at}"))
-            }
-            UnitTarget::Layer(layer) => (layer.clone(), "all channels".to_owned()),
-            UnitTarget::Class(_) => (CLASSES.to_owned(), text.to_owned()),
-        };
-        let unit = NamedUnit { group, caption, unit: text.to_owned(), objective: model.objective(unit)? };
-        return Ok(vec![unit]);
-    };
+    let UnitTarget::Class(names) = &unit.target else { return Ok(vec![of_layer(model, text, unit)?]) };
     // A label may have commas itself: "great white shark, white shark".
     match of_class(model, names) {
-        Err(_) if names.contains(',') && !names.contains('"') => {
+        Err(_) if names.contains(',') && !text.contains('"') => {
             names.split(',').map(|name| of_class(model, name.trim())).collect()
         }
         class => Ok(vec![NamedUnit { unit: text.to_owned(), ..class? }]),
     }
 }
 
+/// A unit that is no class.
+fn of_layer(model: &LoadedModel, text: &str, unit: &Unit) -> Result<NamedUnit> {
+    let (group, caption) = match &unit.target {
+        UnitTarget::Channel(layer, channel) => (layer, format!("channel {channel}")),
+        UnitTarget::Neuron(layer, channel, _) => {
+            let position = text.rsplit_once('@').map_or("", |(_, position)| position);
+            (layer, format!("channel {channel}@{position}"))
+        }
+        UnitTarget::Layer(name) | UnitTarget::Class(name) => (name, "all channels".to_owned()),
+    };
+    let objective = model.objective(unit)?;
+    Ok(NamedUnit { group: group.clone(), caption, unit: text.to_owned(), objective })
+}
+
 /// A class by its name, or by its index under its name.
-fn of_class(model: &LoadedModel, text: &str) -> Result<NamedUnit> {
-    let name = text.trim().trim_matches('"');
+fn of_class(model: &LoadedModel, name: &str) -> Result<NamedUnit> {
     let class = model.class_index(name)?;
     let objective = Objective::logit(class);
     let of =
@@ -244,7 +222,7 @@ mod tests {
         };
         let of = |numbers: &[usize]| Numbers::Of(numbers.to_vec());
         assert_eq!(channels("a.b:0-2"), Some(("a.b".into(), of(&[0, 1, 2]), String::new())));
-        assert_eq!(channels("\"a:b\":4,6@1,2"), Some(("a:b".into(), of(&[4, 6]), "@1,2".into())));
+        assert_eq!(channels("\"a:b\":4,6@1,2"), Some(("\"a:b\"".into(), of(&[4, 6]), "@1,2".into())));
         assert_eq!(channels("conv:all@center"), Some(("conv".into(), Numbers::All, "@center".into())));
         for single in ["conv1:3", "conv1:3@1,2", "conv1", "class:goldfish", "class:great white shark, shark"]
         {

@@ -23,6 +23,22 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
+/// The name of a unit: a line may end before a colon and behind a dot, so that none ends inside a number.
+pub(super) struct Name<'a>(pub &'a str);
+
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find([':', '.']) {
+            let (before, mark) = (&rest[..at], &rest[at..=at]);
+            let (before_mark, behind) = if mark == ":" { ("<wbr>", "") } else { ("", "<wbr>") };
+            write!(f, "{}{before_mark}{mark}{behind}", Escaped(before))?;
+            rest = &rest[at + 1..];
+        }
+        write!(f, "{}", Escaped(rest))
+    }
+}
+
 /// A relative file name as a URL: everything but RFC 3986's unreserved characters and `/` is encoded, so that
 /// no name can be taken for a scheme, a query or a fragment.
 pub(super) struct Url<'a>(pub &'a str);

@@ -13,8 +13,6 @@ pub struct ClassRow {
     pub class: Option<usize>,
     /// Number of its photos.
     pub photos: usize,
-    /// Number of its photos for which its class is named first.
-    pub right: usize,
     /// The classes that are named first, each with its label and number of photos, the most frequent first.
     pub named: Vec<(usize, String, usize)>,
 }
@@ -72,11 +70,10 @@ fn row(folder: &str, verdicts: &[&Verdict]) -> ClassRow {
     for Guess { class, label, .. } in verdicts.iter().filter_map(|verdict| verdict.top.first()) {
         named.entry(*class).or_insert_with(|| (label.clone(), 0)).1 += 1;
     }
-    let right = class.and_then(|class| named.get(&class)).map_or(0, |(_, photos)| *photos);
     let mut named: Vec<(usize, String, usize)> =
         named.into_iter().map(|(class, (label, photos))| (class, label, photos)).collect();
     named.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
-    ClassRow { folder: folder.to_owned(), class, photos: verdicts.len(), right, named }
+    ClassRow { folder: folder.to_owned(), class, photos: verdicts.len(), named }
 }
 
 #[cfg(test)]
@@ -105,8 +102,9 @@ mod tests {
         let classified = Classified { photos, unread: vec![] };
         assert_eq!(classified.right(1), (4, 7));
         let rows = classified.rows();
-        assert_eq!((rows[0].right, rows[0].photos, rows[1].right), (1, 4, 3));
-        assert_eq!(rows[0].named[0], (1, "c1".into(), 2));
+        assert_eq!(rows[0].photos, 4);
+        assert_eq!(rows[0].named, [(1, "c1".into(), 2), (0, "c0".into(), 1), (2, "c2".into(), 1)]);
+        assert_eq!(rows[1].named, [(1, "c1".into(), 3)]);
         let mistakes = classified.mistakes();
         assert_eq!((mistakes.len(), mistakes[0].class, mistakes[0].photos, mistakes[0].of), (2, 1, 2, 4));
     }

@@ -11,6 +11,7 @@ use crate::error::{During as _, Result, Step};
 use crate::job::Run;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::numbers::is_zero;
 use crate::source::materials;
 use crate::source::references;
 
@@ -32,10 +33,6 @@ pub struct UnitRequest {
     /// Which of the settings.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl UnitRequest {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::short;
+use crate::numbers::{is_zero, short};
 
 /// How the pictures of a sheet are laid out. Their order is that of the units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +23,6 @@ pub struct SheetLayout {
     pub tile: usize,
     /// The rows.
     pub rows: Vec<LayoutRow>,
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl SheetLayout {

@@ -12,6 +12,7 @@ use super::FeedError;
 use super::feed::{Fed, picture_size, value_and_gradient};
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Place, Role, Run, Sink};
+use crate::numbers::norm;
 use crate::remark::Remark;
 use crate::tensors::{RawTensor, to_bytes};
 
@@ -107,7 +108,6 @@ impl Job for ActivationsJob {
         if !not_finite.is_empty() {
             context.remark(Remark::NotFinite { tensors: not_finite, inputs: unsound });
         }
-        let norm = |data: &[f32]| data.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let report = |t: RawTensor| ActivationsReport { norm: norm(&t.data), name: t.name, shape: t.shape };
         Ok(tensors.into_iter().map(report).collect())
     }

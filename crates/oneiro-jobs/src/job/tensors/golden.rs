@@ -1,7 +1,7 @@
 //! Comparing a network's numbers with those of another framework.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
@@ -14,7 +14,7 @@ use super::feed::{Fed, picture_size, value_and_gradient};
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Run, Sink};
 use crate::model::LoadedModel;
-use crate::tensors::{RawTensor, TensorFile, read_tensors};
+use crate::tensors::{RawTensor, TensorFile, read_names, read_tensors};
 
 /// Inputs one rounding away that are tried where a gradient disagrees.
 const NEARBY: u64 = 64;
@@ -102,7 +102,7 @@ struct Golden {
 }
 
 impl Golden {
-    fn read(path: &std::path::Path) -> Result<Self> {
+    fn read(path: &Path) -> Result<Self> {
         let TensorFile { tensors, metadata } = read_tensors(path)?;
         let objectives = match metadata.get("objectives") {
             None => BTreeMap::new(),
@@ -143,8 +143,8 @@ impl GoldenJob {
     /// # Errors
     /// If the file cannot be read.
     pub fn inputs(&self) -> Result<Vec<String>> {
-        let tensors = read_tensors(self.file.as_ref())?.tensors;
-        Ok(tensors.iter().filter_map(|t| t.name.strip_prefix("input/")).map(str::to_owned).collect())
+        let names = read_names(self.file.as_ref())?;
+        Ok(names.iter().filter_map(|name| name.strip_prefix("input/")).map(str::to_owned).collect())
     }
 }
 
@@ -156,7 +156,7 @@ impl Job for GoldenJob {
         self.check()?;
         let (context, model) = (run.context, run.model()?);
         let step = || Step::Compare { what: self.file.clone() };
-        let golden = Golden::read(&PathBuf::from(&self.file))?;
+        let golden = Golden::read(self.file.as_ref())?;
         let fed = Fed::new(&model.model, golden.inputs).during(step)?;
         let shapes = model.model.with_all_axes(&fed.shapes).during(step)?;
         let size = picture_size(&shapes);
