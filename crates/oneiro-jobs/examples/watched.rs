@@ -21,7 +21,7 @@ impl Observer for HalfWay {
 fn main() -> anyhow::Result<()> {
     let context = Context::new(None, HalfWay::default())?;
     let model = ModelSpec::named("squeezenet1_1").load(&context)?;
-    let job = RenderJob::new(&["class:goldfish"], Setting::named("lucid", 0)?);
+    let job = RenderJob::new(&["class:goldfish"], Setting::named("oneiro", 0)?);
     let ended = job.run(&Run::new(&model, &context), &mut Kept::all());
     anyhow::ensure!(matches!(ended, Err(Error::Cancelled(_))), "the job was not ended");
     Ok(())

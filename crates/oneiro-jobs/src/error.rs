@@ -10,7 +10,7 @@
 //! # fn main() -> oneiro_jobs::Result<()> {
 //! let context = Context::new(Some(1), Silent)?;
 //! let model = ModelSpec::named("hog").load(&context)?;
-//! let job = RenderJob::new(&["orientatoin:3"], Setting::named("lucid", 0)?);
+//! let job = RenderJob::new(&["orientatoin:3"], Setting::named("oneiro", 0)?);
 //! match job.run(&Run::new(&model, &context), &mut Kept::all()) {
 //!     Err(Error::Visualization(oneiro::Error::Layer { nearest, .. })) => {
 //!         println!("did you mean {nearest:?}?");

@@ -10,7 +10,7 @@
 //!
 //! let context = Context::new(None, Silent)?;
 //! let model = ModelSpec::named("squeezenet1_1").load(&context)?;
-//! let job = RenderJob::new(&["class:goldfish", "fire8:3"], Setting::named("lucid", 0)?);
+//! let job = RenderJob::new(&["class:goldfish", "fire8:3"], Setting::named("oneiro", 0)?);
 //! let report = job.run(&Run::new(&model, &context), &mut Folder::new("pictures"))?;
 //! println!("{}", report.units[0].value);
 //! # Ok::<(), oneiro_jobs::Error>(())

@@ -84,7 +84,7 @@ impl Param for Mosaic {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let graph = oneiro_net::format::onnx::read(embedded::model().into())?;
     let model = Model::new(graph, Card::parse(embedded::card())?)?;
-    let preset = Preset { size: Some([96; 2]), steps: 64, ..Preset::lucid() };
+    let preset = Preset { size: Some([96; 2]), steps: 64, ..Preset::default() };
     let mosaic = CustomParam(Arc::new(|extent| Ok(Box::new(Mosaic { extent }))));
     let materials = Materials { param: Some(mosaic), ..Materials::default() };
     let objective = Objective::channel("fire5.expand3x3", 12);

@@ -38,7 +38,7 @@ fn edges() -> oneiro_net::Result<Graph> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::new(edges()?, Card::parse(CARD)?)?;
-    let preset = Preset { size: None, steps: 64, transform: Chain::none(), ..Preset::lucid() };
+    let preset = Preset { size: None, steps: 64, transform: Chain::none(), ..Preset::default() };
     let units = [Objective::channel("active", 0), Objective::channel("active", 1)];
     for picture in render(&model, &preset, &units, 0, |_| true)? {
         let found = &picture.images[0].image;

@@ -17,7 +17,7 @@ const PATIENCE: usize = 20;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let graph = oneiro_net::format::onnx::read(embedded::model().into())?;
     let model = Model::new(graph, Card::parse(embedded::card())?)?;
-    let preset = Preset { size: Some([96; 2]), steps: 400, ..Preset::lucid() };
+    let preset = Preset { size: Some([96; 2]), steps: 400, ..Preset::default() };
     let objective = Objective::channel("fire8.expand3x3", 40) - 0.1 * Objective::layer("fire2");
     let mut render = Render::new(&model, &preset, &[objective], 0)?;
     let mut values = Vec::new();

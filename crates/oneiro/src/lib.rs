@@ -27,7 +27,7 @@
 //! let graph = oneiro_net::format::onnx::read(std::fs::read("model.onnx")?.into())?;
 //! let model = Model::new(graph, oneiro::card::Card::parse(&std::fs::read_to_string("model.toml")?)?)?;
 //! let pictures =
-//!     render(&model, &Preset::lucid(), &[Objective::channel("conv4_3", 5)], 0, |_: &Progress<'_>| true)?;
+//!     render(&model, &Preset::default(), &[Objective::channel("conv4_3", 5)], 0, |_: &Progress<'_>| true)?;
 //! println!("{} {:?}", pictures[0].value, pictures[0].images[0].image.shape());
 //! # Ok(())
 //! # }

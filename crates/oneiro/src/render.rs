@@ -33,6 +33,7 @@ mod image_state;
 mod materials;
 mod result;
 mod stride;
+mod textures;
 mod upkeep;
 
 pub use apart::mixes_pictures;
@@ -109,7 +110,7 @@ impl Render {
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
         if margin > 0 {
-            chain.transforms.insert(0, Transform::Jitter(margin));
+            chain.transforms.insert(0, Transform::Jitter(margin.into()));
         }
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
@@ -149,6 +150,7 @@ impl Render {
             for (input, &extent) in pictures.iter().zip(&extents) {
                 let mean = input.preprocess.natural_mean();
                 let (param, image) = materials.param(e, preset, extent, mean)?;
+                let chain = textures::resolved(&chain, model, preset, &objectives[e], extent.size())?;
                 let mut state = ImageState::new(input.clone(), param, preset, &chain)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {

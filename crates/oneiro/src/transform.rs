@@ -24,6 +24,7 @@ pub(crate) mod blur;
 mod draw;
 mod expression;
 mod geometry;
+mod length;
 mod mask;
 mod noise;
 mod presets;
@@ -35,6 +36,7 @@ mod time;
 mod values;
 
 pub use expression::TransformError;
+pub use length::Length;
 pub use mask::Mask;
 pub use sampled::Sampled;
 pub use values::Values;
@@ -50,11 +52,15 @@ pub const LUCID_FILL: f32 = 0.5;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// Grows the image by so many pixels on each of its four sides.
-    Pad(usize, PadMode),
+    Pad(Length, PadMode),
     /// Cuts so many rows and columns off, split at random between the two sides (all but one at most).
-    Jitter(usize),
+    Jitter(Length),
     /// Moves the image by up to so many pixels in both axes; what leaves on one side enters on the other.
     Roll(usize),
+    /// Moves the picture likewise by any amount, where the units that are rendered see less than half of it
+    /// along both axes: a texture has no place, and the edge of the layer then leaves no frame. Nothing
+    /// happens elsewhere; [`crate::render`] knows the units.
+    RollTextures,
     /// Resizes bilinearly by a random factor (sizes rounded, half-pixel centres, edges continued).
     Scale(Values),
     /// Turns by a random angle in degrees about the centre, counter-clockwise as seen, bilinearly; what comes
@@ -135,12 +141,16 @@ impl Chain {
         let mut largest = h * w;
         for transform in &self.transforms {
             match transform {
-                Transform::Pad(n, _) => (h, w) = (h + 2.0 * *n as f64, w + 2.0 * *n as f64),
+                Transform::Pad(length, _) => {
+                    let border = 2.0 * length.on([height, width]) as f64;
+                    (h, w) = (h + border, w + border);
+                }
                 Transform::Scale(values) => (h, w) = (h * values.most(), w * values.most()),
                 Transform::Canvas(height, width) => (h, w) = (*height as f64, *width as f64),
                 Transform::Crop(_) => (h, w) = (height as f64, width as f64),
                 Transform::Jitter(_)
                 | Transform::Roll(_)
+                | Transform::RollTextures
                 | Transform::Rotate(_)
                 | Transform::Noise(_)
                 | Transform::UniformNoise(_)

@@ -14,7 +14,7 @@ use oneiro::optimizer::OptimizerSpec;
 use oneiro::preset::{Jitter, Preset};
 use oneiro::render::{Materials, Render};
 use oneiro::rng::Stream;
-use oneiro::transform::{Chain, Transform, Values};
+use oneiro::transform::{Chain, Length, Transform, Values};
 use oneiro_zoo::embedded;
 use safetensors::{Dtype, SafeTensors};
 
@@ -105,7 +105,9 @@ fn assert_draws(case: &str, chain: &Chain, objective: &Objective) {
         for transform in &chain.transforms {
             match transform {
                 Transform::Pad(..) => {}
-                Transform::Jitter(n) => drawn.extend([0; 2].map(|_| rng.choice(n + 1) as f64)),
+                Transform::Jitter(Length::Pixels(n)) => {
+                    drawn.extend([0; 2].map(|_| rng.choice(n + 1) as f64))
+                }
                 Transform::Roll(n) => {
                     drawn.extend([0; 2].map(|_| f64::from(rng.range_i32(-(*n as i32), *n as i32))));
                 }

@@ -63,6 +63,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 /// What a recipe is, in a few words.
 fn about(name: &str) -> &'static str {
     match name {
+        "oneiro" => "the default: Lucid's Fourier space, fewer steps at a falling rate, wider transforms",
         "lucid" => "Lucid's feature visualization (Olah, Mordvintsev & Schubert 2017)",
         "conveiro" => "Conveiro's colour-decorrelated Fourier space (Showmax)",
         "mahendran16" => "natural pre-images (Mahendran & Vedaldi, IJCV 2016)",

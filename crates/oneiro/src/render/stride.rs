@@ -29,7 +29,11 @@ pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) 
 }
 
 /// The receptive fields, on picture inputs, of the layers that objectives read.
-fn fields(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<ReceptiveField>> {
+pub(super) fn fields(
+    model: &Model,
+    preset: &Preset,
+    objectives: &[Objective],
+) -> Result<Vec<ReceptiveField>> {
     let shapes = model.input_shapes(1, preset.size)?;
     let layered = model.all_layered(&shapes)?;
     let layers = analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers;

@@ -14,15 +14,17 @@ impl Transform {
     pub(super) fn draw(&self, rng: &mut Stream, progress: f32, sampled: &mut Sampled) {
         let [height, width] = sampled.size();
         match self {
-            Transform::Pad(p, mode) => {
+            Transform::Pad(length, mode) => {
+                let p = length.on(sampled.canvas());
                 let map = match mode {
-                    PadMode::Fill => Map::Place { dy: -(*p as isize), dx: -(*p as isize) },
-                    PadMode::Reflect => Map::Reflect { p: *p },
+                    PadMode::Fill => Map::Place { dy: -(p as isize), dx: -(p as isize) },
+                    PadMode::Reflect => Map::Reflect { p },
                 };
                 sampled.push([height + 2 * p, width + 2 * p], map);
             }
-            Transform::Jitter(j) => {
-                let (cut_y, cut_x) = ((*j).min(height - 1), (*j).min(width - 1));
+            Transform::Jitter(length) => {
+                let j = length.on(sampled.canvas());
+                let (cut_y, cut_x) = (j.min(height - 1), j.min(width - 1));
                 let (dy, dx) = (rng.choice(cut_y + 1) as isize, rng.choice(cut_x + 1) as isize);
                 sampled.push([height - cut_y, width - cut_x], Map::Place { dy, dx });
             }
@@ -32,6 +34,7 @@ impl Transform {
                 let (dy, dx) = (shift(height), shift(width));
                 sampled.push([height, width], Map::Roll { dy, dx });
             }
+            Transform::RollTextures => {}
             Transform::Scale(values) => {
                 let Some(factor) = values.draw(rng, progress) else { return };
                 let to = [height, width].map(|n| ((n as f64 * factor).round() as usize).max(1));

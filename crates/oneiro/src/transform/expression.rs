@@ -2,6 +2,7 @@
 //!
 //! Printing a chain and reading it again gives the same chain.
 
+use super::length::{Length, count, pixels};
 use super::values::number;
 use super::{Chain, LUCID_FILL, Mask, PadMode, Transform, Values};
 use std::fmt;
@@ -10,9 +11,9 @@ use thiserror::Error;
 
 /// The names, and how each is written.
 const FORMS: [(&str, &str); 16] = [
-    ("pad", "pad(pixels) or pad(pixels,reflect)"),
-    ("jitter", "jitter(pixels)"),
-    ("roll", "roll(pixels)"),
+    ("pad", "pad(length) or pad(length,reflect), a length in pixels or percent of the side: 12, 10%"),
+    ("jitter", "jitter(length), in pixels or percent of the side"),
+    ("roll", "roll(pixels) or roll(textures)"),
     ("scale", "scale(low..high) or scale(factor,factor,…)"),
     ("rotate", "rotate(low..high) or rotate(degrees,degrees,…)"),
     ("crop", "crop(low..high) or, changing over the run, crop(start->end)"),
@@ -33,7 +34,6 @@ const NONE: &str = "none";
 const FAIR: f64 = 0.5;
 /// Bounds on what a person can ask for, against slips of the keyboard that would ask for gigabytes or for
 /// nothing at all.
-const MAX_PIXELS: usize = 4096;
 const MAX_FRAMES: usize = 4096;
 const SCALE_BOUNDS: [f64; 2] = [0.05, 8.0];
 const DEGREE_BOUNDS: [f64; 2] = [-360.0, 360.0];
@@ -76,9 +76,9 @@ impl Chain {
     ///
     /// | written | is |
     /// |---|---|
-    /// | `pad(12)`, `pad(12,reflect)` | [`Transform::Pad`] |
-    /// | `jitter(8)` | [`Transform::Jitter`] |
-    /// | `roll(16)` | [`Transform::Roll`] |
+    /// | `pad(12)`, `pad(12,reflect)`, `pad(40%)` | [`Transform::Pad`] |
+    /// | `jitter(8)`, `jitter(10%)` | [`Transform::Jitter`] |
+    /// | `roll(16)`, `roll(textures)` | [`Transform::Roll`], [`Transform::RollTextures`] |
     /// | `scale(0.9..1.1)`, `scale(0.9,1,1.1)` | [`Transform::Scale`], uniform or from a list |
     /// | `rotate(-10..10)`, `rotate(-5,0,5)` | [`Transform::Rotate`], degrees |
     /// | `crop(0.2..0.25)` | [`Transform::Crop`] |
@@ -135,10 +135,11 @@ fn split_part(part: &str) -> Option<(&str, Vec<&str>)> {
 fn read(name: &str, arguments: &[&str]) -> Result<Transform, String> {
     let values = |bounds| Values::parse(arguments, bounds);
     Ok(match (name, arguments) {
-        ("pad", [p]) => Transform::Pad(pixels(p)?, PadMode::Fill),
-        ("pad", [p, "reflect"]) => Transform::Pad(pixels(p)?, PadMode::Reflect),
+        ("pad", [p]) => Transform::Pad(Length::parse(p)?, PadMode::Fill),
+        ("pad", [p, "reflect"]) => Transform::Pad(Length::parse(p)?, PadMode::Reflect),
         ("pad", [_, mode]) => return Err(format!("`{mode}` is no way to pad")),
-        ("jitter", [j]) => Transform::Jitter(pixels(j)?),
+        ("jitter", [j]) => Transform::Jitter(Length::parse(j)?),
+        ("roll", ["textures"]) => Transform::RollTextures,
         ("roll", [j]) => Transform::Roll(pixels(j)?),
         ("scale", _) => Transform::Scale(values(SCALE_BOUNDS)?),
         ("rotate", _) => Transform::Rotate(values(DEGREE_BOUNDS)?),
@@ -171,15 +172,6 @@ fn all_forms() -> String {
     FORMS.map(|(_, form)| form).join("; ")
 }
 
-fn pixels(text: &str) -> Result<usize, String> {
-    count(text, "pixels", MAX_PIXELS)
-}
-
-fn count(text: &str, unit: &str, most: usize) -> Result<usize, String> {
-    let value: usize = text.parse().map_err(|_| format!("`{text}` is not a whole number of {unit}"))?;
-    if value > most { Err(format!("{value} {unit} are more than {most}")) } else { Ok(value) }
-}
-
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fill = (self.fill != [LUCID_FILL]).then(|| format!("fill({})", comma_list(&self.fill)));
@@ -197,6 +189,7 @@ impl fmt::Display for Transform {
             Transform::Pad(p, PadMode::Reflect) => write!(f, "pad({p},reflect)"),
             Transform::Jitter(j) => write!(f, "jitter({j})"),
             Transform::Roll(j) => write!(f, "roll({j})"),
+            Transform::RollTextures => f.write_str("roll(textures)"),
             Transform::Scale(values) => write!(f, "scale({values})"),
             Transform::Rotate(values) => write!(f, "rotate({values})"),
             Transform::Crop(values) => write!(f, "crop({values})"),
@@ -262,6 +255,7 @@ mod tests {
         }
         for chain in [
             Chain::none(),
+            Chain::oneiro(),
             Chain::lucid(),
             Chain::conveiro(&[0.485, 0.4580, 0.40392157]),
             Chain::maco_xplique(),

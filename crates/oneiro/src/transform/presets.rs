@@ -1,6 +1,6 @@
 //! Chains that were published.
 
-use super::{Chain, PadMode, Transform, Values};
+use super::{Chain, Length, PadMode, Transform, Values};
 
 /// Standard deviation of the Gaussian noise and twice the amplitude of the uniform noise in MACO: xplique's
 /// `noise_intensity` (`features_visualizations/maco.py`), Horama's `noise_level` (`horama/common.py`). There
@@ -11,8 +11,17 @@ const MACO_HORAMA_NOISE: f64 = 0.05;
 
 /// Pixels by which cells of activation grids are mirrored beyond their edge, so that no view shows grey at
 /// its border, and by which they are shifted (ours).
-const GRID_PAD: usize = 12;
-const GRID_JITTER: usize = 6;
+const GRID_PAD: Length = Length::Pixels(12);
+const GRID_JITTER: Length = Length::Pixels(6);
+
+/// The default recipe's mirrored border, wider than shifts, sizes and turns together, so that nothing but
+/// picture is seen, and its shifts, in percent of the side (ours).
+const DEFAULT_PAD: Length = Length::Percent(30.0);
+const DEFAULT_JITTERS: [Length; 2] = [Length::Percent(8.0), Length::Percent(4.0)];
+/// Its sizes and turns. Whole sizes and no turn are among them: else no step would see unblurred pixels.
+const DEFAULT_SCALES: [f64; 8] = [0.85, 0.9, 0.95, 1.0, 1.0, 1.05, 1.1, 1.15];
+const DEFAULT_DEGREES: [f64; 15] =
+    [-15.0, -12.0, -9.0, -7.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 7.0, 9.0, 12.0, 15.0];
 
 impl Chain {
     /// Lucid's standard transforms (`lucid/optvis/transform.py`, `standard_transforms`).
@@ -20,11 +29,11 @@ impl Chain {
         let scales = (0..=10).map(|k| f64::from(90 + 2 * k) / 100.0).collect();
         let degrees = (-10..=10).map(f64::from).chain([0.0; 5]).collect();
         Chain::new(vec![
-            Transform::Pad(12, PadMode::Fill),
-            Transform::Jitter(8),
+            Transform::Pad(12.into(), PadMode::Fill),
+            Transform::Jitter(8.into()),
             Transform::Scale(Values::List(scales)),
             Transform::Rotate(Values::List(degrees)),
-            Transform::Jitter(4),
+            Transform::Jitter(4.into()),
         ])
     }
 
@@ -32,13 +41,27 @@ impl Chain {
     /// colour in display units: padding with it is padding with zeros after the means have been subtracted.
     pub fn conveiro(fill: &[f32]) -> Chain {
         let transforms = vec![
-            Transform::Pad(16, PadMode::Fill),
+            Transform::Pad(16.into(), PadMode::Fill),
             Transform::Roll(16),
             Transform::Scale(Values::List(vec![1.0, 0.975, 1.025, 0.95, 1.05])),
             Transform::Rotate(Values::List((-5..=5).map(f64::from).collect())),
             Transform::Roll(8),
         ];
         Chain { transforms, fill: fill.to_vec() }
+    }
+
+    /// The default recipe's: textures rolled by any amount, the edge mirrored, shifts, sizes within 15 %, turns
+    /// within 15°.
+    pub fn oneiro() -> Chain {
+        let [wide, narrow] = DEFAULT_JITTERS;
+        Chain::new(vec![
+            Transform::RollTextures,
+            Transform::Pad(DEFAULT_PAD, PadMode::Reflect),
+            Transform::Jitter(wide),
+            Transform::Scale(Values::List(DEFAULT_SCALES.into())),
+            Transform::Rotate(Values::List(DEFAULT_DEGREES.into())),
+            Transform::Jitter(narrow),
+        ])
     }
 
     /// For small pictures: shifts, sizes and turns of a few pixels, the edge mirrored.
@@ -48,7 +71,7 @@ impl Chain {
             Transform::Jitter(GRID_JITTER),
             Transform::Scale(Values::Uniform(0.9, 1.1)),
             Transform::Rotate(Values::Uniform(-5.0, 5.0)),
-            Transform::Jitter(2),
+            Transform::Jitter(2.into()),
         ])
     }
 

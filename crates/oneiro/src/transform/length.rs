@@ -1,0 +1,79 @@
+//! Lengths in pixels, or relative to the picture.
+
+use std::fmt;
+
+/// Most pixels that a length may have.
+const MAX_PIXELS: usize = 4096;
+/// Most that a length may be, in percent.
+const MAX_PERCENT: f64 = 400.0;
+
+/// A number of pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// So many.
+    Pixels(usize),
+    /// A percentage of the canvas's shorter side, rounded. The canvas is what the network sees.
+    Percent(f64),
+}
+
+impl Length {
+    /// Pixels on a canvas of this height and width.
+    pub fn on(self, canvas: [usize; 2]) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels,
+            Self::Percent(percent) => (percent / 100.0 * canvas[0].min(canvas[1]) as f64).round() as usize,
+        }
+    }
+
+    /// Reads `12` or `7.5%`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let Some(percent) = text.strip_suffix('%') else {
+            return count(text, "pixels", MAX_PIXELS).map(Self::Pixels);
+        };
+        super::values::number(percent.trim(), [0.0, MAX_PERCENT]).map(Self::Percent)
+    }
+}
+
+impl From<usize> for Length {
+    fn from(pixels: usize) -> Self {
+        Self::Pixels(pixels)
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pixels(pixels) => write!(f, "{pixels}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// A whole number of pixels.
+pub(super) fn pixels(text: &str) -> Result<usize, String> {
+    count(text, "pixels", MAX_PIXELS)
+}
+
+/// A whole number of `unit`, `most` at most.
+pub(super) fn count(text: &str, unit: &str, most: usize) -> Result<usize, String> {
+    let value: usize = text.parse().map_err(|_| format!("`{text}` is not a whole number of {unit}"))?;
+    if value > most { Err(format!("{value} {unit} are more than {most}")) } else { Ok(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_of_the_shorter_side() {
+        let tenth = Length::parse("10%").unwrap();
+        assert_eq!([[160, 320], [32, 32], [4, 9]].map(|canvas| tenth.on(canvas)), [16, 3, 0]);
+        assert_eq!(Length::parse("12").unwrap().on([3, 3]), 12);
+        for text in ["12", "7.5%", "400%", "0"] {
+            assert_eq!(Length::parse(text).unwrap().to_string(), text);
+        }
+        for wrong in ["", "%", "-1", "-1%", "401%", "nan%", "1.5", "4097"] {
+            assert!(Length::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
