@@ -21,6 +21,8 @@ use oneiro_net::graph::Graph;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
+mod outside;
+
 /// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
 /// and f64 cases are computed in f32 alike.
 const RTOL: f64 = 1e-3;
@@ -361,10 +363,7 @@ fn entries_in_micro_batches_give_the_same_bits() {
 
 /// The folders of the cases, in order; none if no folder is named.
 fn cases() -> Vec<PathBuf> {
-    let Some(folder) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
-        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
-        return Vec::new();
-    };
+    let Some(folder) = outside::named_by("ONEIRO_ONNX_NODE_TESTS") else { return Vec::new() };
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path())

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::files::{Tensors, npy, picture, read_safetensors, safetensors, text_of, wave};
 use crate::onnx::{CLASSES, LEFT, Network};
-use crate::place::{Place, Report, check, fixture, trained};
+use crate::outside;
+use crate::place::{Place, Report, check, fixture};
 
 /// The tiny network with card and labels.
 fn place() -> Place {
@@ -132,12 +133,8 @@ const VGG_FIELDS: [(&str, usize); 14] = [
 ];
 
 #[test]
-#[allow(clippy::print_stderr)]
 fn receptive_fields_of_vgg_are_those_of_the_literature() {
-    let Some(model) = trained("vgg16_trunk/model.onnx") else {
-        eprintln!("no ../shared/models beside the repository: receptive fields of VGG are not checked");
-        return;
-    };
+    let Some(model) = outside::shared("models/vgg16_trunk/model.onnx") else { return };
     let layers = Place::new().json(&["layers", model.to_str().unwrap(), "--json"]);
     let layers = layers.as_array().unwrap();
     let mut report = Report::default();

@@ -32,6 +32,8 @@ mod interruption;
 mod listing;
 mod objectives;
 mod onnx;
+#[path = "../../../oneiro-net/tests/outside/mod.rs"]
+mod outside;
 mod parts;
 mod place;
 mod preimages;
