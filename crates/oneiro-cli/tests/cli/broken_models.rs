@@ -1,5 +1,5 @@
-//! Model files that are broken, lie or ask for too much; places that cannot hold a result. Each gives one
-//! message that names the thing and leaves nothing behind.
+//! Model files that are broken, lie or ask for too much. Each gives one message that names the thing and
+//! leaves nothing behind.
 
 use crate::bad_input::{refuse, refuse_all};
 use crate::files::picture;
@@ -257,34 +257,4 @@ fn models_that_cannot_be_opened() {
     }
     let outcome = place.run(&["layers", "secret.onnx"]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("secret.onnx"), "{outcome:?}");
-}
-
-/// Files may hold 64 blocks here; what is written behind them fails, as on a full disk.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_write_that_fails_midway_leaves_no_half_picture() {
-    const LIMITED: &str = "ulimit -f 64; trap '' XFSZ; exec \"$0\" \"$@\"";
-    let place = Place::new();
-    place.write("net.onnx", Network::default().bytes());
-    place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [256, 256]\n");
-    std::fs::create_dir(place.path("full")).unwrap();
-    let picture = ["--size", "512", "--steps", "0", "--out", "full/a.png"];
-    for what in [["render", "net.onnx", "-u", "left.conv:0"], ["sheet", "net.onnx", "-l", "left.conv"]] {
-        let program = place.command(&[&what[..], &picture].concat());
-        let output = std::process::Command::new("sh")
-            .args(["-c", LIMITED])
-            .arg(program.get_program())
-            .args(program.get_args())
-            .current_dir(place.path(""))
-            .env("ONEIRO_CONFIG", "")
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("a.png") && stderr.contains("File too large"), "{stderr}");
-        assert_eq!(stderr.lines().filter(|l| l.starts_with("error: ")).count(), 1, "{stderr}");
-        let left: Vec<_> =
-            std::fs::read_dir(place.path("full")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
-    }
 }

@@ -1,6 +1,7 @@
 //! What tests read outside the repository: `../shared`, and folders that environment variables name.
 //!
-//! Test crates include this file by its path. What is missing skips a test, unless `ONEIRO_REQUIRE_DATA` is set.
+//! Test crates include this file by its path. What is missing skips a test, unless `ONEIRO_REQUIRE_DATA` is
+//! set.
 
 #![allow(dead_code, clippy::print_stderr)] // not every test crate reads everything
 

@@ -34,7 +34,7 @@ fn chain() -> (Net, [ValueId; 3]) {
 fn values_live_to_their_last_reader_and_gradients_from_their_first_writer() {
     let (net, [.., b]) = chain();
     let graph = net.graph(&[b]);
-    // 0 inputs, 1 and 2 forward, 3 seeds, 4 and 5 back, 6 the end. Both functions read their operand to go back.
+    // 0 inputs, 1 and 2 forward, 3 seeds, 4 and 5 back, 6 the end. Both read their operand to go back.
     let wanted = [
         ("x", [Some((0, 5)), Some((5, 6))]),
         ("a", [Some((1, 4)), Some((4, 5))]),
