@@ -13,7 +13,6 @@ mod bad_input;
 mod bands;
 mod broken_models;
 mod bytes;
-mod cases;
 mod collisions;
 mod config;
 mod contracts;

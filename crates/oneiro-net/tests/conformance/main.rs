@@ -256,6 +256,7 @@ fn cases() -> Vec<PathBuf> {
         .map(|e| e.unwrap().path())
         .filter(|p| p.join("model.onnx").exists())
         .collect();
+    assert!(!cases.is_empty(), "ONEIRO_ONNX_NODE_TESTS names a folder without cases");
     cases.sort();
     cases
 }
