@@ -20,6 +20,8 @@ mod fold_quantization;
 mod fold_swish;
 mod fold_transpose;
 mod swap_average;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// A node that takes the place of another and of the producer it swallows.
 #[derive(Debug)]
@@ -92,11 +94,11 @@ impl<'a> Site<'a> {
     }
 }
 
-/// A pass: a name and what it does at a node.
-type Pass = (&'static str, fn(Site<'_>) -> Result<Patch, NotHere>);
+/// What a pass does at a node.
+type Rewrite = fn(Site<'_>) -> Result<Patch, NotHere>;
 
-/// All passes, in the order in which they are tried.
-const PASSES: &[Pass] = &[
+/// All passes, by name, in the order in which they are tried.
+const PASSES: &[(&str, Rewrite)] = &[
     ("fold Pad into Conv", fold_pad::at),
     ("fold BatchNormalization into Conv", fold_batch_norm::at),
     ("fold Transpose into Transpose", fold_transpose::at),
@@ -112,21 +114,28 @@ const PASSES: &[Pass] = &[
 pub fn optimise(typed: &mut Typed) -> Vec<(&'static str, String)> {
     let mut done = Vec::new();
     for &(name, pass) in PASSES {
-        let mut i = 0;
-        let (mut producers, mut uses) = (producers(typed), typed.uses());
-        while i < typed.nodes.len() {
-            let site = Site { typed, node: &typed.nodes[i], producers: &producers, uses: &uses };
-            match pass(site) {
-                Err(_) => i += 1,
-                Ok(patch) => {
-                    done.push((name, typed.nodes[i].name.clone()));
-                    i = apply(typed, i, patch);
-                    (producers, uses) = (self::producers(typed), typed.uses());
-                }
+        done.extend(everywhere(typed, pass).into_iter().map(|node| (name, node)));
+    }
+    typed.drop_unused();
+    done
+}
+
+/// Applies a pass until it applies nowhere. Returns the names of the nodes.
+fn everywhere(typed: &mut Typed, pass: Rewrite) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut i = 0;
+    let (mut producers, mut uses) = (producers(typed), typed.uses());
+    while i < typed.nodes.len() {
+        let site = Site { typed, node: &typed.nodes[i], producers: &producers, uses: &uses };
+        match pass(site) {
+            Err(_) => i += 1,
+            Ok(patch) => {
+                done.push(typed.nodes[i].name.clone());
+                i = apply(typed, i, patch);
+                (producers, uses) = (self::producers(typed), typed.uses());
             }
         }
     }
-    typed.drop_unused();
     done
 }
 
@@ -168,4 +177,108 @@ fn apply(typed: &mut Typed, at: usize, patch: Patch) -> usize {
     }
     typed.nodes[at] = node;
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::testing::{Net, ints};
+
+    /// Pad, Conv, BatchNormalization, Add of x, Relu, and a mean behind.
+    fn block() -> (Net, [ValueId; 2]) {
+        let (mut net, x) = Net::new(&[1, 2, 6, 6]);
+        let pads = net.ints("pads", &[0, 0, 1, 1, 0, 0, 1, 1]);
+        let padded = net.node("Pad", "padded", &[x, pads], &[]);
+        let weights = net.weights("w", &[2, 2, 3, 3]);
+        let conv = net.node("Conv", "conv", &[padded, weights], &[]);
+        let ones = net.floats("ones", &[2], &[1.0; 2]);
+        let norm = net.node("BatchNormalization", "norm", &[conv, ones, ones, ones, ones], &[]);
+        let sum = net.node("Add", "sum", &[norm, x], &[]);
+        let relu = net.node("Relu", "relu", &[sum], &[]);
+        let mean = net.node("GlobalAveragePool", "mean", &[relu], &[]);
+        (net, [conv, mean])
+    }
+
+    const ALONE: [(&str, &str); 4] = [
+        ("fold Pad into Conv", "conv"),
+        ("fold BatchNormalization into Conv", "norm"),
+        ("attach Add to Conv", "sum"),
+        ("attach Relu or Clip to its producer", "relu"),
+    ];
+
+    fn pairs<'a>(done: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+        done.iter().map(|(pass, node)| (*pass, node.as_str())).collect()
+    }
+
+    #[test]
+    fn a_residual_block_becomes_one_convolution() {
+        let (net, [_, mean]) = block();
+        let mut net = net.build(&[mean]);
+        let done = optimise(&mut net.typed);
+        assert_eq!(pairs(&done), ALONE);
+        let conv = "relu = Conv(x, w, new[2], x) in [0, inf]";
+        assert_eq!(net.nodes(), [conv, "mean = GlobalAveragePool(relu)"]);
+    }
+
+    #[test]
+    fn a_target_keeps_its_value_and_what_computes_it() {
+        let (net, [conv, mean]) = block();
+        let mut net = net.build(&[mean, conv]);
+        let done = optimise(&mut net.typed);
+        assert_eq!(pairs(&done), [ALONE[0], ALONE[3]]);
+        let wanted = [
+            "conv = Conv(x, w)",
+            "norm = BatchNormalization(conv, ones, ones, ones, ones)",
+            "relu = Add(norm, x) in [0, inf]",
+            "mean = GlobalAveragePool(relu)",
+        ];
+        assert_eq!(net.nodes(), wanted);
+    }
+
+    #[test]
+    fn a_value_whose_gradient_is_kept_is_a_target() {
+        let (net, [conv, mean]) = block();
+        let mut net = net.build(&[mean]);
+        net.typed.tap(&net.graph, &[conv]).unwrap();
+        let done = optimise(&mut net.typed);
+        assert_eq!(pairs(&done), [ALONE[0], ALONE[3]]);
+        assert_eq!(net.nodes()[..2], ["new[1, 2, 6, 6] = Conv(x, w)", "conv = Identity(new[1, 2, 6, 6])"]);
+    }
+
+    #[test]
+    fn nodes_that_a_pass_puts_before_another_read_each_other() {
+        // A pass that computes −(−x) in front of a Relu.
+        fn at(site: Site<'_>) -> Result<Patch, NotHere> {
+            let (index, producer) = site.only_producer()?;
+            let source = producer.inputs[0].filter(|v| site.typed.inputs.contains(v)).ok_or("not fed")?;
+            let fact = site.typed.fact(source)?.clone();
+            let before = vec![(producer.clone(), fact.clone()), (producer.clone(), fact)];
+            Ok(Patch { before, ..Patch::new(index, site.node.clone()) })
+        }
+        let (mut net, x) = Net::new(&[1, 2]);
+        let first = net.node("Neg", "first", &[x], &[]);
+        let y = net.node("Relu", "y", &[first], &[]);
+        let z = net.node("Transpose", "z", &[y], &[("perm", ints(&[1, 0]))]);
+        let mut net = net.build(&[z]);
+        assert_eq!(everywhere(&mut net.typed, at), ["y"]);
+        let [a, b] = [0, 1].map(|i| net.typed.nodes[i].outputs[0]);
+        assert_ne!(a, b);
+        assert_eq!((net.typed.nodes[1].inputs[0], net.typed.nodes[2].inputs[0]), (a, b));
+        assert_eq!(net.nodes()[3], "z = Transpose(y)");
+    }
+
+    #[test]
+    fn only_a_first_result_that_is_read_once_has_an_only_producer() {
+        let (mut net, x) = Net::new(&[1, 4]);
+        let once = net.node("Neg", "once", &[x], &[]);
+        let twice = net.node("Neg", "twice", &[once], &[]);
+        let square = net.node("Mul", "square", &[twice, twice], &[]);
+        let net = net.build(&[square]);
+        let why = |node: &str, input: usize| net.at(node, |site| site.only_producer_of(input).map(|p| p.0));
+        assert_eq!(why("twice", 0), Ok(0));
+        assert_eq!(why("once", 0), Err("the input is fed".into()));
+        assert_eq!(why("once", 1), Err("it has no such input".into()));
+        let shared = "the value in between is a target or has another reader";
+        assert_eq!((why("square", 0), why("square", 1)), (Err(shared.into()), Err(shared.into())));
+    }
 }

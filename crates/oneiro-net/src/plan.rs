@@ -22,6 +22,8 @@ mod memory;
 mod microbatch;
 mod request;
 mod schedule;
+#[cfg(test)]
+mod testing;
 
 pub use accepts::{Accepted, accepts};
 pub use compilation::Compilation;
@@ -245,4 +247,65 @@ fn check_memory(request: &Request, arena: usize, weights: usize) -> Result<()> {
             size(arena)
         )
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::testing::Net;
+    use crate::plan::testing::request;
+
+    fn refusal(arena: usize, weights: usize, max_bytes: usize) -> String {
+        let (mut net, x) = Net::new(&[4, 8]);
+        let y = net.node("Tanh", "y", &[x], &[]);
+        let graph = net.graph(&[y]);
+        let request = Request { max_bytes, ..request(&graph) };
+        check_memory(&request, arena, weights).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn memory_that_does_not_suffice_is_refused_with_what_takes_it() {
+        assert_eq!(refusal(60, 40, 100), "");
+        let said = refusal(3 << 30, 0, 5 << 20);
+        assert!(said.contains("[[4, 8]] would take 3 GB, more than the 5 MB that are allowed"), "{said}");
+        let said = refusal(1 << 20, 7 << 20, 5 << 20);
+        assert!(said.contains("weights") && said.contains("would take 7 MB"), "{said}");
+        // Sums that do not fit a number of bytes.
+        assert!(refusal(usize::MAX, usize::MAX, usize::MAX - 1).contains("would take"));
+    }
+
+    #[test]
+    fn a_value_that_is_several_targets_lies_outside_once() {
+        let (mut net, x) = Net::new(&[1, 8]);
+        let y = net.node("Tanh", "y", &[x], &[]);
+        let same = net.node("Identity", "same", &[y], &[]);
+        let z = net.node("Exp", "z", &[same], &[]);
+        let graph = net.graph(&[y, same, z, x]);
+        let plan = Plan::compile(&graph, &request(&graph)).unwrap();
+        assert_eq!(plan.targets.len(), 4);
+        let [inputs, gradients, targets, seeds] = plan.outside();
+        assert_eq!((inputs.len(), gradients.len(), targets.len(), seeds.len()), (1, 1, 3, 3));
+        assert_eq!(plan.targets[0].region, plan.targets[1].region);
+        assert_eq!(plan.targets[3].region, plan.inputs[0].region);
+    }
+
+    #[test]
+    fn flops_count_the_steps_that_run() {
+        let (mut net, x) = Net::new(&[1, 3, 4, 4]);
+        let w = net.weights("w", &[2, 3, 1, 1]);
+        let first = net.node("Conv", "first", &[x, w], &[]);
+        let w = net.weights("w2", &[2, 2, 1, 1]);
+        let y = net.node("Conv", "y", &[first, w], &[]);
+        let graph = net.graph(&[y]);
+        let flops = |request: Request| {
+            let plan = Plan::compile(&graph, &request).unwrap();
+            [plan.forward_flops(), plan.backward_flops()]
+        };
+        let (one, two) = (2 * 2 * 3 * 16, 2 * 2 * 2 * 16);
+        assert_eq!(flops(request(&graph)), [one + two, one + two]);
+        assert_eq!(flops(Request { gradients: false, ..request(&graph) }), [one + two, 0]);
+        let inner = Request { input_gradients: false, inner_gradients: vec![first], ..request(&graph) };
+        let [forward, backward] = flops(inner);
+        assert!(forward == one + two && backward < one + two, "{backward}");
+    }
 }

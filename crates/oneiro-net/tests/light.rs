@@ -14,17 +14,16 @@ use oneiro_net::names::Names;
 use oneiro_net::tensor::volume;
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session, analysis};
 
+mod outside;
+
 /// Tolerance relative to the largest value of the output.
 const TOLERANCE: f32 = 1e-4;
 const MODELS: usize = 9;
 
 #[test]
 fn light_models_list_all_layers_and_take_a_step() {
-    let Some(nodes) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
-        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
-        return;
-    };
-    let folder = Path::new(&nodes).with_file_name("light");
+    let Some(nodes) = outside::named_by("ONEIRO_ONNX_NODE_TESTS") else { return };
+    let folder = nodes.with_file_name("light");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

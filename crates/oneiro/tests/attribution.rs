@@ -1,7 +1,7 @@
 //! Attributions where it is known what a network looks at: in a trained network one class stands for a green
 //! background.
 //!
-//! The network and its images lie beside the repository; without them the test says so and passes.
+//! The network and its images lie beside the repository.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -13,18 +13,14 @@ use oneiro::card::Card;
 use oneiro::objective::Objective;
 use oneiro_zoo::embedded;
 
+#[path = "../../oneiro-net/tests/outside/mod.rs"]
+mod outside;
+
 /// Side of the images.
 const SIDE: usize = 64;
 /// Classes, and the one that stands for green (`truth.json`).
 const CLASSES: usize = 4;
 const BIASED: usize = 2;
-
-fn planted() -> Option<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/models/planted/shapes_biased")
-        .canonicalize()
-        .ok()
-}
 
 /// Images of a folder in 0-1, `[3, 64, 64]`.
 fn images(folder: &Path) -> Vec<Vec<f32>> {
@@ -48,10 +44,7 @@ fn share_on(map: &Attribution, cue: &[bool]) -> f64 {
 
 #[test]
 fn attributions_lie_on_the_cue_that_a_class_was_taught() {
-    let Some(folder) = planted() else {
-        eprintln!("skipped: no trained networks beside the repository");
-        return;
-    };
+    let Some(folder) = outside::shared("models/planted/shapes_biased") else { return };
     let file = folder.join("final.legacy-op17.folded");
     let graph =
         oneiro_net::format::onnx::read(std::fs::read(file.with_extension("folded.onnx")).unwrap().into());

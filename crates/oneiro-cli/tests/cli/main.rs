@@ -13,7 +13,6 @@ mod bad_input;
 mod bands;
 mod broken_models;
 mod bytes;
-mod cases;
 mod collisions;
 mod config;
 mod contracts;
@@ -32,6 +31,8 @@ mod interruption;
 mod listing;
 mod objectives;
 mod onnx;
+#[path = "../../../oneiro-net/tests/outside/mod.rs"]
+mod outside;
 mod parts;
 mod place;
 mod preimages;

@@ -24,11 +24,6 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../oneiro-net/tests/data").join(name).canonicalize().unwrap()
 }
 
-/// The trained networks beside the repository, if they are there.
-pub fn trained(name: &str) -> Option<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models").join(name).canonicalize().ok()
-}
-
 impl Place {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }

@@ -31,8 +31,11 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
 mod tests {
     use std::sync::Arc;
 
+    use super::at;
     use crate::graph::{Builder, Dim, Graph, ValueId};
     use crate::ops::Attribute;
+    use crate::passes::attach_clip;
+    use crate::passes::testing::Net;
     use crate::tensor::Tensor;
     use crate::{CpuSession, Plan, Request, Rules, Session};
 
@@ -103,5 +106,51 @@ mod tests {
                 assert!(off < 2e-6 * largest, "{channels:?}, {further:?}: {off} of {largest}");
             }
         }
+    }
+
+    /// A function behind a convolution.
+    fn behind(function: &str, attributes: &[(&str, Attribute)]) -> (Net, [ValueId; 2]) {
+        let (mut net, x) = Net::new(&[1, 2, 4, 4]);
+        let w = net.weights("w", &[2, 2, 1, 1]);
+        let conv = net.node("Conv", "conv", &[x, w], &[]);
+        let y = net.node(function, "y", &[conv], attributes);
+        (net, [conv, y])
+    }
+
+    const ALPHA: &[(&str, Attribute)] = &[("alpha", Attribute::Float(1.5))];
+
+    #[test]
+    fn the_convolution_takes_the_function_and_the_name() {
+        let (net, [_, y]) = behind("Swish", ALPHA);
+        let mut net = net.build(&[y]);
+        assert_eq!(net.nodes(), ["conv = Conv(x, w)", "y = Swish(conv)"]);
+        assert_eq!(net.after(at), ["y = Conv(x, w) swish 1.5"]);
+        assert_eq!(net.typed.nodes[0].name, "y");
+    }
+
+    #[test]
+    fn other_functions_and_producers_stay() {
+        let (net, [_, y]) = behind("Sigmoid", &[]);
+        net.build(&[y]).refuses(at, "y", "not x·sigmoid(αx)");
+        let (mut net, x) = Net::new(&[1, 2]);
+        let w = net.weights("w", &[2, 2]);
+        let product = net.node("MatMul", "product", &[x, w], &[]);
+        let y = net.node("Swish", "y", &[product], ALPHA);
+        net.build(&[y]).refuses(at, "y", "not a convolution's result");
+        // Another function between the two.
+        let (mut net, [_, relu]) = behind("Relu", &[]);
+        let z = net.node("Swish", "z", &[relu], ALPHA);
+        let mut net = net.build(&[z]);
+        net.after(attach_clip::at);
+        net.refuses(at, "z", "another activation function");
+    }
+
+    #[test]
+    fn a_convolution_that_something_else_reads_stays() {
+        let (net, [conv, y]) = behind("Swish", ALPHA);
+        net.build(&[y, conv]).refuses(at, "y", "a target or has another reader");
+        let (mut net, [conv, y]) = behind("Swish", ALPHA);
+        let z = net.node("Neg", "z", &[conv], &[]);
+        net.build(&[y, z]).refuses(at, "y", "a target or has another reader");
     }
 }

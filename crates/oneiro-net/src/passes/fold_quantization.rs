@@ -29,3 +29,52 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
         },
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+    use crate::graph::ValueId;
+    use crate::passes::testing::Net;
+
+    /// x, quantized to 0 … 255 by one scale and zero point and dequantized by another.
+    fn pair(to: (&[f32], i64), from: (&[f32], i64)) -> (Net, [ValueId; 2]) {
+        let (mut net, x) = Net::new(&[1, 2, 3]);
+        let mut grid = |name: &str, (scale, zero): (&[f32], i64)| {
+            let shape = if scale.len() == 1 { vec![] } else { vec![scale.len()] };
+            [net.floats(&format!("{name}.scale"), &shape, scale), net.ints(&format!("{name}.zero"), &[zero])]
+        };
+        let ([s, z], [s2, z2]) = (grid("to", to), grid("from", from));
+        let q = net.node("QuantizeLinear", "q", &[x, s, z], &[]);
+        let y = net.node("DequantizeLinear", "y", &[q, s2, z2], &[]);
+        (net, [q, y])
+    }
+
+    #[test]
+    fn a_pair_of_one_scale_is_a_clamp_to_the_range_of_its_integers() {
+        for (zero, bounds, saturates) in [(128, "[-64, 63.5]", true), (0, "[0, 127.5]", false)] {
+            let (net, [_, y]) = pair((&[0.5], zero), (&[0.5], zero));
+            let mut net = net.build(&[y]);
+            assert_eq!(net.nodes().len(), 2);
+            assert_eq!(net.after(at), [format!("y = Clip(x) in {bounds}")]);
+            assert_eq!(net.typed.nodes[0].epilogue.unwrap().bounds().unwrap().saturates, saturates);
+        }
+    }
+
+    #[test]
+    fn other_pairs_stay() {
+        let why = "the same single scale";
+        let refuses = |(net, [_, y]): (Net, [ValueId; 2])| net.build(&[y]).refuses(at, "y", why);
+        refuses(pair((&[0.5], 0), (&[0.25], 0)));
+        refuses(pair((&[0.5], 0), (&[0.5], 1)));
+        refuses(pair((&[0.5, 0.25], 0), (&[0.5, 0.25], 0)));
+    }
+
+    #[test]
+    fn integers_that_something_else_reads_stay() {
+        let (mut net, [q, y]) = pair((&[0.5], 0), (&[0.5], 0));
+        let z = net.node("Neg", "z", &[q], &[]);
+        net.build(&[y, z]).refuses(at, "y", "a target or has another reader");
+        let (net, [q, y]) = pair((&[0.5], 0), (&[0.5], 0));
+        net.build(&[y, q]).refuses(at, "y", "a target or has another reader");
+    }
+}

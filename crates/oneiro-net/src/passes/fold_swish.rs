@@ -34,3 +34,60 @@ pub(super) fn at(site: Site<'_>) -> Result<Patch, NotHere> {
     };
     merged(1, a).or_else(|_| merged(0, b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+    use crate::graph::ValueId;
+    use crate::passes::testing::Net;
+
+    /// A factor of x computed by `gate`; the product is `y`.
+    fn gated(gate: &str, op: &str, gate_first: bool) -> (Net, [ValueId; 2]) {
+        let (mut net, x) = Net::new(&[1, 2]);
+        let g = net.node(gate, "g", &[x], &[]);
+        let y = net.node(op, "y", &if gate_first { [g, x] } else { [x, g] }, &[]);
+        (net, [g, y])
+    }
+
+    #[test]
+    fn a_value_times_its_sigmoid_is_one_function_in_either_order() {
+        for gate_first in [false, true] {
+            let (net, [_, y]) = gated("Sigmoid", "Mul", gate_first);
+            let mut net = net.build(&[y]);
+            assert_eq!(net.nodes()[0], "g = Sigmoid(x)");
+            assert_eq!(net.after(at), ["y = Swish(x)"]);
+        }
+    }
+
+    #[test]
+    fn other_products_stay() {
+        let refuses = |(net, [_, y]): (Net, [ValueId; 2]), why: &str| net.build(&[y]).refuses(at, "y", why);
+        refuses(gated("Sigmoid", "Add", false), "not a product");
+        refuses(gated("Tanh", "Mul", true), "not a sigmoid");
+        refuses(gated("HardSigmoid", "Mul", true), "not a sigmoid");
+        // The reason is that of the first factor, which is tried last.
+        refuses(gated("Tanh", "Mul", false), "the input is fed");
+        // The sigmoid of another value.
+        let (mut net, x) = Net::new(&[1, 2]);
+        let other = net.input("other", &[1, 2]);
+        let g = net.node("Sigmoid", "g", &[other], &[]);
+        let y = net.node("Mul", "y", &[g, x], &[]);
+        net.build(&[y]).refuses(at, "y", "the sigmoid of something else");
+        // Of a value of another shape, which the product repeats.
+        let (mut net, x) = Net::new(&[1, 2]);
+        let row = net.node("ReduceMean", "row", &[x], &[]);
+        let g = net.node("Sigmoid", "g", &[row], &[]);
+        let y = net.node("Mul", "y", &[g, x], &[]);
+        net.build(&[y]).refuses(at, "y", "the sigmoid of something else");
+    }
+
+    #[test]
+    fn a_sigmoid_that_something_else_reads_stays() {
+        let why = "a target or has another reader";
+        let (net, [g, y]) = gated("Sigmoid", "Mul", true);
+        net.build(&[y, g]).refuses(at, "y", why);
+        let (mut net, [g, y]) = gated("Sigmoid", "Mul", true);
+        let z = net.node("Neg", "z", &[g], &[]);
+        net.build(&[y, z]).refuses(at, "y", why);
+    }
+}

@@ -124,8 +124,11 @@ impl<'a> Pair<'a> {
 mod tests {
     use std::sync::Arc;
 
+    use super::at;
     use crate::graph::{Builder, Dim, Graph};
     use crate::ops::Attribute;
+    use crate::passes::attach_clip;
+    use crate::passes::testing::{self, ints};
     use crate::tensor::Tensor;
     use crate::{CpuSession, Plan, Request, Rules, Session};
 
@@ -243,5 +246,64 @@ mod tests {
                 assert!(largest > 0.1 && off < 1e-5 * largest, "{what}: {name} {off} of {largest}");
             }
         }
+    }
+
+    #[test]
+    fn nodes_change_places_and_a_bias_is_added_at_last() {
+        // More channels in than out: the average comes behind. A stride: it comes first.
+        let net = |conv_first: bool, bias: bool| {
+            let (mut net, x) = testing::Net::new(&[1, if conv_first { 8 } else { 64 }, 8, 8]);
+            let mut operands = vec![net.weights("w", &[8, if conv_first { 8 } else { 64 }, 1, 1])];
+            operands.extend(bias.then(|| net.weights("b", &[8])));
+            let average = [("kernel_shape", ints(&[2, 2])), ("strides", ints(&[2; 2]))];
+            let average = &average[..if conv_first { 2 } else { 1 }];
+            let y = if conv_first {
+                let conv = net.node("Conv", "conv", &[&[x], &operands[..]].concat(), &[]);
+                net.node("AveragePool", "y", &[conv], average)
+            } else {
+                let mean = net.node("AveragePool", "mean", &[x], average);
+                net.node("Conv", "y", &[&[mean], &operands[..]].concat(), &[])
+            };
+            net.build(&[y])
+        };
+        let first = ["new[1, 8, 4, 4] = AveragePool(x)", "y = Conv(new[1, 8, 4, 4], w, b)"];
+        assert_eq!(net(true, true).after(at), first);
+        let last = ["new[1, 8, 8, 8] = Conv(x, w)", "y = AveragePool(new[1, 8, 8, 8])"];
+        assert_eq!(net(false, false).after(at), last);
+        let mut net = net(false, true);
+        let last = [
+            "new[1, 8, 8, 8] = Conv(x, w)",
+            "new[1, 8, 7, 7] = AveragePool(new[1, 8, 8, 8])",
+            "y = Add(new[1, 8, 7, 7], new[1, 8, 1, 1])",
+        ];
+        assert_eq!(net.after(at), last);
+        assert_eq!(net.operand(2, 1), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    }
+
+    #[test]
+    fn other_pairs_stay() {
+        let net = |pool: &str, kernel: usize, reader: bool| {
+            let (mut net, x) = testing::Net::new(&[1, 8, 8, 8]);
+            let w = net.weights("w", &[8, 8, kernel, kernel]);
+            let conv = net.node("Conv", "conv", &[x, w], &[]);
+            let window = [("kernel_shape", ints(&[2, 2])), ("strides", ints(&[2, 2]))];
+            let y = net.node(pool, "y", &[conv], &window);
+            let mut targets = vec![y];
+            targets.extend(reader.then(|| net.node("Neg", "z", &[conv], &[])));
+            net.build(&targets)
+        };
+        net("MaxPool", 1, false).refuses(at, "y", "the pooling is not linear");
+        net("AveragePool", 3, false).refuses(at, "y", "more than one position");
+        net("AveragePool", 1, true).refuses(at, "y", "a target or has another reader");
+        // An activation function between the two.
+        let (mut net, x) = testing::Net::new(&[1, 8, 8, 8]);
+        let w = net.weights("w", &[8, 8, 1, 1]);
+        let conv = net.node("Conv", "conv", &[x, w], &[]);
+        let relu = net.node("Relu", "relu", &[conv], &[]);
+        let window = [("kernel_shape", ints(&[2, 2])), ("strides", ints(&[2, 2]))];
+        let y = net.node("AveragePool", "y", &[relu], &window);
+        let mut net = net.build(&[y]);
+        assert_eq!(net.after(attach_clip::at)[0], "relu = Conv(x, w) in [0, inf]");
+        net.refuses(at, "y", "an activation function is attached");
     }
 }

@@ -132,4 +132,42 @@ mod tests {
         assert_eq!(clock.over_micro_batches((1, 3)), None);
         assert_eq!(clock.over_micro_batches((5, 7)), None);
     }
+
+    #[test]
+    fn what_holds_others_lives_as_long_as_they_do() {
+        // 0 and 1 lie in 2; 3 has no life of its own, 4 lies in it.
+        let homes = [(2, 0), (2, 8), (2, 0), (3, 0), (3, 0)];
+        let own = [Some((1, 3)), None, Some((4, 5)), None, Some((2, 2))];
+        assert_eq!(lives(&homes, own.into_iter()), [None, None, Some((1, 5)), Some((2, 2)), None]);
+    }
+
+    #[test]
+    fn a_life_grows_in_both_directions() {
+        let mut life = None;
+        for (time, grown) in [(4, (4, 4)), (6, (4, 6)), (5, (4, 6)), (1, (1, 6))] {
+            touch(&mut life, time);
+            assert_eq!(life, Some(grown));
+        }
+    }
+
+    #[test]
+    fn micro_batches_lie_one_behind_another_or_share_a_place() {
+        let clock = Clock { steps: 3 };
+        let mut blocks = Blocks::new(clock, 3);
+        let (input, crossing, one_way) = (Some((0, 1)), Some((2, 6)), Some((1, 2)));
+        let added = [(20, input, true), (20, crossing, false), (20, one_way, false), (20, None, false)];
+        let added = added.map(|(len, life, packed)| blocks.add(len, life, packed));
+        assert_eq!(added, [0, 1, 2, 3]);
+        let (regions, arena_len) = blocks.place();
+        let of = |region: &Region| (region.offset, region.len, region.stride);
+        // The aligned block is the largest, so it comes first.
+        let wanted = [(96, 20, 20), (0, 20, 32), (160, 20, 0), (0, 0, 0)];
+        assert_eq!(regions.iter().map(of).collect::<Vec<_>>(), wanted);
+        assert_eq!(arena_len, 192);
+        // Without micro-batches nothing is repeated.
+        let mut blocks = Blocks::new(clock, 1);
+        blocks.add(20, input, true);
+        let (regions, arena_len) = blocks.place();
+        assert_eq!((of(&regions[0]), arena_len), ((0, 20, 0), 32));
+    }
 }

@@ -183,3 +183,126 @@ fn repeated_bytes(typed: &Typed) -> usize {
     let facts = typed.nodes.iter().flat_map(|node| typed.input_facts(node)).flatten();
     facts.filter_map(|fact| fact.value.as_ref()).map(Tensor::repeated_bytes).fold(0, usize::saturating_add)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::graph::ValueId;
+    use crate::kernels::MaxPoolRule;
+    use crate::ops::cnn::pool::Pool;
+    use crate::passes::testing::{Net, ints};
+    use crate::plan::testing::request;
+    use crate::tensor::Stored;
+
+    /// A convolution with weights of the file, a tanh, and a product with weights of the file.
+    fn network() -> (Graph, [Bytes; 2]) {
+        let files = [2 * 3 * 3 * 3, 128 * 4]
+            .map(|n: usize| Bytes::from((0..n).flat_map(|i| (i as f32).to_le_bytes()).collect::<Vec<u8>>()));
+        let (mut net, x) = Net::new(&[4, 3, 8, 8]);
+        let raw = |shape: &[usize], bytes: &Bytes| Tensor::raw(shape, Stored::F32, bytes.clone()).unwrap();
+        let w = net.constant("w", raw(&[2, 3, 3, 3], &files[0]));
+        let conv = net.node("Conv", "conv", &[x, w], &[("pads", ints(&[1; 4]))]);
+        let tanh = net.node("Tanh", "tanh", &[conv], &[]);
+        let flat = net.node("Flatten", "flat", &[tanh], &[]);
+        let w = net.constant("dense.w", raw(&[128, 4], &files[1]));
+        let y = net.node("Gemm", "y", &[flat, w], &[]);
+        (net.graph(&[y]), files)
+    }
+
+    #[test]
+    fn every_node_is_a_step_that_says_which_bytes_are_packed() {
+        let (graph, [conv, dense]) = network();
+        let mut compilation = Compilation::new(&graph, &request(&graph)).unwrap();
+        let mut packed = vec![];
+        while let Some(bytes) = compilation.step().unwrap() {
+            packed.push(bytes.iter().map(|b| b.as_ptr()).collect::<Vec<_>>());
+        }
+        let (conv, dense) = (vec![conv.as_ptr()], vec![dense.as_ptr()]);
+        // A split of the batch is one attempt, the whole another: the last one is the plan.
+        let last = packed.split_off(packed.len() - 4);
+        assert_eq!(last, [conv, vec![], vec![], dense]);
+        assert!(compilation.step().unwrap().is_none());
+        let names = |plan: &Plan| plan.schedule().map(|s| s.name.to_owned()).collect::<Vec<_>>();
+        let plan = compilation.finish().unwrap();
+        assert_eq!(names(&plan), names(&Plan::compile(&graph, &request(&graph)).unwrap()));
+    }
+
+    #[test]
+    fn a_refusal_leaves_nothing_to_go_on_with() {
+        let (graph, _) = network();
+        let small = Request { max_bytes: 1000, ..request(&graph) };
+        let mut compilation = Compilation::new(&graph, &small).unwrap();
+        let error = loop {
+            match compilation.step() {
+                Ok(more) => assert!(more.is_some()),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("use a smaller size or batch"), "{error}");
+        let again = compilation.step().unwrap_err().to_string();
+        assert!(again.contains("has failed before"), "{again}");
+        let again = compilation.finish().unwrap_err().to_string();
+        assert!(again.contains("has failed before"), "{again}");
+    }
+
+    #[test]
+    fn a_given_micro_batch_size_is_taken_where_it_divides_the_batch() {
+        let (graph, _) = network();
+        for (size, micro_batches) in [(1, 4), (2, 2), (3, 1), (4, 1), (8, 1)] {
+            let request = Request { micro_batch_size: Some(size), ..request(&graph) };
+            let plan = Plan::compile(&graph, &request).unwrap();
+            assert_eq!(plan.micro_batches(), micro_batches, "{size}");
+            assert_eq!((plan.inputs[0].shape[0], plan.targets[0].shape[0]), (4, 4));
+            // Regions and steps are those of one micro-batch.
+            assert_eq!(plan.inputs[0].region.len, 4 / micro_batches * 3 * 64);
+            assert_eq!(plan.forward_flops(), 4 * (2 * 128 * 27 + 2 * 128 * 4));
+        }
+    }
+
+    #[test]
+    fn rewrites_begin_with_filters_that_are_not_finite_and_only_where_gradients_are_wanted() {
+        let (mut net, x) = Net::new(&[1, 1, 2, 2]);
+        let w = net.floats("w", &[2, 1, 1, 1], &[1.0, f32::NAN]);
+        let conv = net.node("Conv", "conv", &[x, w], &[]);
+        let y = net.node("Relu", "y", &[conv], &[]);
+        let graph = net.graph(&[y]);
+        let rewrites = |gradients: bool| {
+            Plan::compile(&graph, &Request { gradients, ..request(&graph) }).unwrap().rewrites
+        };
+        let with = rewrites(true);
+        assert_eq!(with[0], ("isolate filters that are not finite", "conv".to_owned()));
+        assert_eq!(rewrites(false), [("attach Relu or Clip to its producer", "y".to_owned())]);
+    }
+
+    #[test]
+    fn the_rule_of_a_request_goes_into_every_max_pooling_and_nothing_else() {
+        let (mut net, x) = Net::new(&[1, 2, 4, 4]);
+        let window = [("kernel_shape", ints(&[2, 2]))];
+        let a = net.node("MaxPool", "a", &[x], &window);
+        let b = net.node("AveragePool", "b", &[a], &window);
+        let y = net.node("GlobalMaxPool", "y", &[b], &[]);
+        let network = net.build(&[y]);
+        let smooth = MaxPoolRule::Smoothed;
+        let request = Request { max_pool: smooth, ..request(&network.graph) };
+        let ruled = under_rule(network.typed.clone(), &request);
+        let pool = |at: usize| ruled.nodes[at].op.as_any().downcast_ref::<Pool>().unwrap();
+        assert!(matches!(pool(0), Pool::Max { rule, .. } if *rule == smooth));
+        assert!(matches!(pool(2), Pool::GlobalMax { rule } if *rule == smooth));
+        assert!(Arc::ptr_eq(&ruled.nodes[1].op, &network.typed.nodes[1].op));
+        assert!(matches!(network.op::<Pool>(0), Pool::Max { rule: MaxPoolRule::Exact, .. }));
+    }
+
+    #[test]
+    fn weights_that_repeat_a_number_count_with_the_memory() {
+        let weights = |tensor: Tensor| {
+            let (mut net, x) = Net::new(&[1, 8]);
+            let w = net.constant("w", tensor);
+            let y: ValueId = net.node("MatMul", "y", &[x, w], &[]);
+            repeated_bytes(&net.build(&[y]).typed)
+        };
+        assert_eq!(weights(Tensor::repeated(&[8, 16], 0.5)), 8 * 16 * 4);
+        assert_eq!(weights(Tensor::floats(&[8, 16], vec![0.5; 128])), 0);
+    }
+}

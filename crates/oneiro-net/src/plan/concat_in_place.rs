@@ -116,3 +116,159 @@ pub(super) fn gradients(
 fn overlap(ranges: &[(usize, usize)], begin: usize, end: usize) -> usize {
     ranges.iter().map(|&(from, to)| to.min(end).saturating_sub(from.max(begin))).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Graph, ValueId};
+    use crate::ops::Attribute;
+    use crate::passes::testing::Net;
+    use crate::plan::Request;
+    use crate::plan::testing::{inside, lowered, lowered_by, optimised, request};
+
+    /// `Tanh`, `Exp` and `Sigmoid` of x, called `p`, `q` and `r`.
+    fn parts(shape: &[usize]) -> (Net, [ValueId; 4]) {
+        let (mut net, x) = Net::new(shape);
+        let [p, q, r] =
+            [("Tanh", "p"), ("Exp", "q"), ("Sigmoid", "r")].map(|(op, name)| net.node(op, name, &[x], &[]));
+        (net, [x, p, q, r])
+    }
+
+    fn concat(net: &mut Net, name: &str, parts: &[ValueId], axis: i64) -> ValueId {
+        net.node("Concat", name, parts, &[("axis", Attribute::Int(axis))])
+    }
+
+    /// Which values and which gradients lie in others.
+    fn places(graph: &Graph) -> [Vec<String>; 2] {
+        let mut lowering = lowered(graph, &request(graph));
+        let places = lowering.timetable().places;
+        [&places.values, &places.gradients].map(|homes| inside(&lowering, homes))
+    }
+
+    const NOTHING: [&str; 0] = [];
+    /// Elements of a part.
+    const SHAPE: [usize; 3] = [1, 2, 3];
+
+    #[test]
+    fn parts_and_their_gradients_lie_in_the_whole() {
+        let (mut net, [_, p, q, _]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[p, q], 1);
+        let y = net.node("Tanh", "y", &[whole], &[]);
+        let graph = net.graph(&[y]);
+        let wanted = ["p in whole at 0", "q in whole at 6"];
+        assert_eq!(places(&graph), [wanted, wanted]);
+        let mut lowering = lowered(&graph, &request(&graph));
+        let timetable = lowering.timetable();
+        let of_whole = timetable.backward.iter().find(|b| lowering.steps[b.step].name == "whole").unwrap();
+        assert!(of_whole.contributions.iter().all(|c| c.aliased), "{of_whole:?}");
+        // In the plan the regions do so, and the step copies nothing.
+        let plan = lowering.place(&timetable);
+        let [p, q, whole] = [0, 1, 2].map(|i| plan.steps[i].output);
+        assert_eq!((p.offset, q.offset), (whole.offset, whole.offset + 6));
+        assert_eq!((p.len, q.len, whole.len), (6, 6, 12));
+        assert_eq!(plan.steps[2].in_place, [true, true]);
+        let gradients = plan.backward.iter().find(|b| b.step == 2).unwrap();
+        assert!(gradients.gradients.is_empty());
+    }
+
+    #[test]
+    fn rows_of_several_parts_are_copied() {
+        for (axis, wanted) in [(1, &NOTHING[..]), (0, &["p in whole at 0", "q in whole at 12"])] {
+            let (mut net, [_, p, q, _]) = parts(&[2, 2, 3]);
+            let whole = concat(&mut net, "whole", &[p, q], axis);
+            let y = net.node("Tanh", "y", &[whole], &[]);
+            assert_eq!(places(&net.graph(&[y])), [wanted, wanted]);
+        }
+    }
+
+    #[test]
+    fn inputs_and_parts_that_come_twice_are_copied() {
+        let (mut net, [x, p, ..]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[x, p], 1);
+        let y = net.node("Tanh", "y", &[whole], &[]);
+        // The gradient of the whole is then copied to all parts.
+        assert_eq!(places(&net.graph(&[y])), [vec!["p in whole at 6"], vec![]]);
+
+        let (mut net, [_, p, ..]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[p, p], 1);
+        let y = net.node("Tanh", "y", &[whole], &[]);
+        assert_eq!(places(&net.graph(&[y])), [NOTHING, NOTHING]);
+    }
+
+    #[test]
+    fn a_whole_that_is_continued_lies_in_the_longer_one_with_its_parts() {
+        let (mut net, [_, p, q, r]) = parts(&SHAPE);
+        let short = concat(&mut net, "short", &[p, q], 1);
+        let long = concat(&mut net, "long", &[p, q, r], 1);
+        let a = net.node("Tanh", "a", &[short], &[]);
+        let b = net.node("Tanh", "b", &[long], &[]);
+        let [values, _] = places(&net.graph(&[a, b]));
+        assert_eq!(values, ["p in long at 0", "q in long at 6", "r in long at 12", "short in long at 0"]);
+        // In another order they have no common place.
+        let (mut net, [_, p, q, _]) = parts(&SHAPE);
+        let first = concat(&mut net, "first", &[p, q], 1);
+        let second = concat(&mut net, "second", &[q, p], 1);
+        let a = net.node("Tanh", "a", &[first], &[]);
+        let b = net.node("Tanh", "b", &[second], &[]);
+        let [values, _] = places(&net.graph(&[a, b]));
+        assert_eq!(values, ["p in first at 0", "q in first at 6"]);
+    }
+
+    #[test]
+    fn a_whole_with_an_activation_function_has_parts_of_their_own() {
+        let (mut net, [_, p, q, _]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[p, q], 1);
+        let y = net.node("Relu", "y", &[whole], &[]);
+        let graph = net.graph(&[y]);
+        let mut lowering = optimised(&graph, &request(&graph));
+        assert_eq!(lowering.steps.len(), 3);
+        let places = lowering.timetable().places;
+        assert!(inside(&lowering, &places.values).is_empty());
+        assert!(lowering.steps[2].in_place.iter().all(|&p| !p));
+    }
+
+    #[test]
+    fn a_target_has_a_gradient_of_its_own_and_in_micro_batches_a_place() {
+        let (mut net, [_, p, q, _]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[p, q], 1);
+        let y = net.node("Tanh", "y", &[whole], &[]);
+        let graph = net.graph(&[y, p]);
+        assert_eq!(places(&graph), [vec!["p in whole at 0", "q in whole at 6"], vec![]]);
+        let mut lowering = lowered_by(&graph, &request(&graph), false, 2);
+        let places = lowering.timetable().places;
+        assert_eq!(inside(&lowering, &places.values), ["q in whole at 6"]);
+    }
+
+    #[test]
+    fn gradients_that_are_kept_or_not_wanted_lie_apart() {
+        let (mut net, [_, p, q, _]) = parts(&SHAPE);
+        let whole = concat(&mut net, "whole", &[p, q], 1);
+        let y = net.node("Tanh", "y", &[whole], &[]);
+        let graph = net.graph(&[y]);
+        let request = Request { inner_gradients: vec![p], ..request(&graph) };
+        let mut lowering = lowered(&graph, &request);
+        let places = lowering.timetable().places;
+        assert!(!inside(&lowering, &places.values).is_empty());
+        assert!(inside(&lowering, &places.gradients).is_empty());
+    }
+
+    #[test]
+    fn another_reader_of_a_part_adds_behind_the_whole_or_keeps_the_gradients_apart() {
+        // `reader` runs back before `y`, so that its contribution covers a half of the whole.
+        let wanted = ["p in whole at 0", "q in whole at 6"];
+        for (reader_first, gradients) in [(false, &NOTHING[..]), (true, &wanted)] {
+            let (mut net, [_, p, q, _]) = parts(&SHAPE);
+            let before = reader_first.then(|| net.node("Neg", "reader", &[p], &[]));
+            let whole = concat(&mut net, "whole", &[p, q], 1);
+            let y = net.node("Tanh", "y", &[whole], &[]);
+            let reader = before.unwrap_or_else(|| net.node("Neg", "reader", &[p], &[]));
+            let graph = net.graph(&[y, reader]);
+            assert_eq!(places(&graph), [&wanted[..], gradients]);
+            let mut lowering = lowered(&graph, &request(&graph));
+            let timetable = lowering.timetable();
+            let of =
+                |name: &str| timetable.backward.iter().find(|b| lowering.steps[b.step].name == name).unwrap();
+            assert_eq!(of("reader").contributions[0].accumulate, reader_first);
+            assert!(!of("y").contributions[0].accumulate);
+        }
+    }
+}

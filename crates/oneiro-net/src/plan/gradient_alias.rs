@@ -42,10 +42,13 @@ pub(super) fn alias(
         let step = &steps[b.step];
         let now = clock.backward(b.step);
         let home = homes[step.output];
+        // A value that is two operands gets two contributions, which cannot both be the output's gradient.
+        let operands: Vec<usize> = b.contributions.iter().map(|c| c.storage).collect();
         for c in &mut b.contributions {
             let s = c.storage;
             let Some(read_s) = read(s) else { continue };
             let fits = !c.accumulate
+                && operands.iter().filter(|&&operand| operand == s).count() == 1
                 && !storages[s].seeded
                 && !storages[s].kept
                 && !storages[home].kept
@@ -69,4 +72,157 @@ pub(super) fn alias(
         }
     }
     homes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::graph::{Graph, ValueId};
+    use crate::passes::testing::Net;
+    use crate::plan::lowering::Lowering;
+    use crate::plan::testing::{inside, lowered, optimised, request};
+    use crate::{CpuSession, Plan, Request, Rules, Session};
+
+    /// Convolutions in blocks of channels.
+    struct Layers {
+        net: Net,
+        x: ValueId,
+        w: ValueId,
+    }
+
+    impl Layers {
+        fn new() -> Self {
+            let (mut net, x) = Net::new(&[1, 16, 4, 4]);
+            let w = net.weights("w", &[16, 16, 1, 1]);
+            Self { net, x, w }
+        }
+
+        fn conv(&mut self, name: &str, x: ValueId) -> ValueId {
+            self.net.node("Conv", name, &[x, self.w], &[])
+        }
+
+        fn of(&mut self, op: &str, name: &str, operands: &[ValueId]) -> ValueId {
+            self.net.node(op, name, operands, &[])
+        }
+    }
+
+    /// The gradients that lie in the place of others.
+    fn aliases(graph: &Graph, request: &Request) -> Vec<String> {
+        aliases_of(lowered(graph, request))
+    }
+
+    fn aliases_of(mut lowering: Lowering<'_>) -> Vec<String> {
+        let places = lowering.timetable().places;
+        inside(&lowering, &places.gradients)
+    }
+
+    /// Two convolutions of x, called `a` and `b`, a function of both, and a convolution behind it.
+    fn joined(op: &str) -> (Layers, [ValueId; 3]) {
+        let mut net = Layers::new();
+        let (a, b) = (net.conv("a", net.x), net.conv("b", net.x));
+        let sum = net.of(op, "sum", &[a, b]);
+        let y = net.conv("y", sum);
+        (net, [a, b, y])
+    }
+
+    #[test]
+    fn both_terms_of_a_sum_have_its_gradient() {
+        let (net, [.., y]) = joined("Add");
+        let graph = net.net.graph(&[y]);
+        assert_eq!(aliases(&graph, &request(&graph)), ["a in sum at 0", "b in sum at 0"]);
+        // Backward then has nothing to do at the sum.
+        let mut lowering = lowered(&graph, &request(&graph));
+        let timetable = lowering.timetable();
+        let at = lowering.steps.iter().position(|step| step.name == "sum").unwrap();
+        let plan = lowering.place(&timetable);
+        assert!(plan.backward.iter().find(|b| b.step == at).unwrap().gradients.is_empty());
+    }
+
+    #[test]
+    fn only_gradients_that_pass_unchanged_are_shared() {
+        for (op, wanted) in [("Sub", &["a in sum at 0"][..]), ("Mul", &[])] {
+            let (net, [.., y]) = joined(op);
+            let graph = net.net.graph(&[y]);
+            assert_eq!(aliases(&graph, &request(&graph)), wanted, "{op}");
+        }
+        // The gradient of a mean over positions is a sum over them.
+        let mut net = Layers::new();
+        let a = net.conv("a", net.x);
+        let mean = net.of("GlobalAveragePool", "mean", &[a]);
+        let sum = net.of("Add", "sum", &[a, mean]);
+        let y = net.conv("y", sum);
+        let graph = net.net.graph(&[y]);
+        assert!(!aliases(&graph, &request(&graph)).iter().any(|alias| alias.starts_with("mean")));
+    }
+
+    #[test]
+    fn targets_and_kept_gradients_lie_apart() {
+        // In plain order: a convolution to which `a` is added.
+        let (mut net, x) = Net::new(&[1, 2, 4, 4]);
+        let w = net.weights("w", &[2, 2, 1, 1]);
+        let a = net.node("Tanh", "a", &[x], &[]);
+        let conv = net.node("Conv", "conv", &[x, w], &[]);
+        let sum = net.node("Add", "sum", &[conv, a], &[]);
+        let y = net.node("Tanh", "y", &[sum], &[]);
+        let graph = net.graph(&[y]);
+        let aliases = |request: Request| aliases_of(optimised(&graph, &request));
+        let plain = request(&graph);
+        assert_eq!(aliases(plain.clone()), ["a in sum at 0"]);
+        assert_eq!(aliases(Request { targets: vec![y, a], ..plain.clone() }), [""; 0]);
+        assert_eq!(aliases(Request { inner_gradients: vec![a], ..plain }), [""; 0]);
+    }
+
+    #[test]
+    fn a_term_that_is_read_again_shares_its_gradient_with_the_sum_alone() {
+        // `b` is computed of `a`: going back through it changes a's gradient, which is not b's any more.
+        for [first, second] in [["a", "b"], ["b", "a"]] {
+            let mut net = Layers::new();
+            let a = net.conv("a", net.x);
+            let b = net.conv("b", a);
+            let of = |name: &str| if name == "a" { a } else { b };
+            let sum = net.of("Add", "sum", &[of(first), of(second)]);
+            let y = net.conv("y", sum);
+            let graph = net.net.graph(&[y]);
+            assert_eq!(aliases(&graph, &request(&graph)), [format!("{first} in sum at 0")]);
+        }
+    }
+
+    #[test]
+    fn activation_masks_change_a_gradient_so_that_one_term_alone_shares_it() {
+        let mut net = Layers::new();
+        let (a, b) = (net.conv("a", net.x), net.conv("b", net.x));
+        let (ra, rb) = (net.of("Relu", "ra", &[a]), net.of("Relu", "rb", &[b]));
+        let sum = net.of("Add", "sum", &[ra, rb]);
+        let y = net.conv("y", sum);
+        let graph = net.net.graph(&[y]);
+        assert_eq!(aliases_of(optimised(&graph, &request(&graph))), ["ra in sum at 0"]);
+    }
+
+    #[test]
+    fn a_sum_of_a_value_with_itself_has_a_gradient_of_its_own() {
+        for (op, factor) in [("Add", 2.0), ("Sub", 0.0)] {
+            let graph = |double: bool| {
+                let mut net = Layers::new();
+                let a = net.conv("a", net.x);
+                let factor = net.net.floats("factor", &[], &[factor]);
+                let sum =
+                    if double { net.of(op, "sum", &[a, a]) } else { net.of("Mul", "sum", &[a, factor]) };
+                let y = net.conv("y", sum);
+                net.net.graph(&[y])
+            };
+            let [double, product] = [true, false].map(graph);
+            assert_eq!(aliases(&double, &request(&double)), [""; 0], "{op}");
+            let gradient = |graph: &Graph| {
+                let plan = Plan::compile(graph, &request(graph)).unwrap();
+                let mut session = CpuSession::new(Arc::new(plan)).unwrap();
+                session.input_mut(0).fill(1.0);
+                session.forward();
+                session.seed(0).1.fill(1.0);
+                session.backward(&Rules::default());
+                session.input_gradient(0).to_vec()
+            };
+            assert_eq!(gradient(&double), gradient(&product), "{op}");
+        }
+    }
 }

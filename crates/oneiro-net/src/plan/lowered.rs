@@ -75,3 +75,14 @@ pub(super) fn home(inside: &[Option<Home>], s: usize) -> Home {
     }
     (at, offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_part_lies_in_the_outermost_whole() {
+        let inside = [Some((1, 3)), Some((3, 10)), None, None];
+        assert_eq!([0, 1, 2, 3].map(|s| home(&inside, s)), [(3, 13), (3, 10), (2, 0), (3, 0)]);
+    }
+}

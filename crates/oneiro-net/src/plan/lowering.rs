@@ -333,3 +333,184 @@ impl<'a> Lowering<'a> {
         node.op.kernel(Site { inputs: Facts(&moved), output: &output, ..site }).map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Value;
+    use crate::ops::Attribute;
+    use crate::passes::testing::{Net, ints};
+    use crate::plan::testing::{lowered, names, request, steps, storage, value};
+    use crate::tensor::{Stored as Form, Tensor};
+    use crate::typed::Typed;
+
+    /// A convolution 3×3 of `channels` channels of x, which keeps the positions.
+    fn convolution(channels: usize) -> (Net, ValueId) {
+        let (mut net, x) = Net::new(&[1, channels, 4, 4]);
+        let w = net.weights("w", &[channels, channels, 3, 3]);
+        let y = net.node("Conv", "conv", &[x, w], &[("pads", ints(&[1; 4]))]);
+        (net, y)
+    }
+
+    fn steps_of(net: Net, targets: &[ValueId]) -> Vec<String> {
+        let graph = net.graph(targets);
+        steps(&lowered(&graph, &request(&graph)))
+    }
+
+    #[test]
+    fn convolutions_lie_in_blocks_and_targets_in_plain_order() {
+        let (net, y) = convolution(16);
+        let wanted = ["x~ = Reorder(x) in blocks", "conv = Conv(x~) in blocks", "conv~ = Reorder(conv)"];
+        assert_eq!(steps_of(net, &[y]), wanted);
+        // Blocks of few channels would be mostly padding.
+        let (net, y) = convolution(FEW_CHANNELS);
+        assert_eq!(steps_of(net, &[y]), ["conv = Conv(x)"]);
+    }
+
+    #[test]
+    fn functions_follow_their_operand_and_each_layout_is_made_once() {
+        let (mut net, conv) = convolution(16);
+        let a = net.node("Tanh", "a", &[conv], &[]);
+        // Readers of plain order.
+        let perm = [("perm", ints(&[0, 2, 3, 1]))];
+        let b = net.node("Transpose", "b", &[a], &perm);
+        let c = net.node("Transpose", "c", &[a], &perm);
+        let d = net.node("Add", "d", &[b, c], &[]);
+        let wanted = [
+            "x~ = Reorder(x) in blocks",
+            "conv = Conv(x~) in blocks",
+            "a = Tanh(conv) in blocks",
+            "a~ = Reorder(a)",
+            "b = Transpose(a~)",
+            "c = Transpose(a~)",
+            "d = Add(b, c)",
+        ];
+        assert_eq!(steps_of(net, &[d]), wanted);
+    }
+
+    #[test]
+    fn constants_that_lie_otherwise_keep_a_function_out_of_blocks() {
+        let sum = |shape: &[usize]| {
+            let (mut net, conv) = convolution(16);
+            let b = net.weights("b", shape);
+            let y = net.node("Pow", "y", &[conv, b], &[]);
+            let steps = steps_of(net, &[y]);
+            steps[2..].to_vec()
+        };
+        assert_eq!(sum(&[]), ["y = Pow(conv, constant) in blocks", "y~ = Reorder(y)"]);
+        assert_eq!(sum(&[1, 16, 4, 4]), ["conv~ = Reorder(conv)", "y = Pow(conv~, constant)"]);
+    }
+
+    #[test]
+    fn a_view_shares_the_storage_of_its_operand() {
+        let (mut net, conv) = convolution(16);
+        let same = net.node("Identity", "same", &[conv], &[]);
+        let flat = net.node("Flatten", "flat", &[same], &[]);
+        let y = net.node("Tanh", "y", &[flat], &[]);
+        let graph = net.graph(&[y]);
+        let lowering = lowered(&graph, &request(&graph));
+        // Only another shape needs plain order.
+        assert_eq!(steps(&lowering)[2..], ["same~ = Reorder(conv)", "y = Tanh(same~)"]);
+        let stored = |name: &str| lowering.of_value[value(&graph, name).index()];
+        let (conv, same, flat) = (stored("conv"), stored("same"), stored("flat"));
+        assert_eq!((conv.plain, conv.blocked), (None, same.blocked));
+        assert_eq!((same.plain, flat.blocked), (flat.plain, None));
+        assert_eq!(names(&lowering)[flat.plain.unwrap()], "same~");
+    }
+
+    #[test]
+    fn each_result_that_is_read_is_a_step() {
+        let graph = |read: [bool; 2]| {
+            let (mut net, x) = Net::new(&[4, 2]);
+            let parts = net.ints("parts", &[1, 3]);
+            let first = net.node("Split", "first", &[x, parts], &[]);
+            let mut graph = net.graph(&[]);
+            graph.values.push(Value { name: "second".into(), constant: None });
+            let second = ValueId(graph.values.len() as u32 - 1);
+            graph.nodes[0].outputs.push(Some(second));
+            graph.outputs =
+                [first, second].into_iter().zip(read).filter(|(_, read)| *read).map(|(v, _)| v).collect();
+            graph
+        };
+        let outputs = |read| {
+            let graph = graph(read);
+            let lowering = lowered(&graph, &request(&graph));
+            lowering.steps.iter().map(|step| step.shape.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(outputs([true, true]), [[1, 2], [3, 2]]);
+        assert_eq!(outputs([true, false]), [[1, 2]]);
+        // A node's first result is always there.
+        assert_eq!(outputs([false, true]), [[1, 2], [3, 2]]);
+    }
+
+    #[test]
+    fn gradients_flow_from_inputs_or_from_the_inner_values_that_are_asked_for() {
+        let (mut net, x) = Net::new(&[1, 2]);
+        let a = net.node("Tanh", "a", &[x], &[]);
+        let b = net.node("Exp", "b", &[a], &[]);
+        let graph = net.graph(&[b]);
+        let differentiable = |request: Request| {
+            let lowering = lowered(&graph, &request);
+            let named = names(&lowering).into_iter().zip(&lowering.storages);
+            named.filter(|(_, s)| s.differentiable).map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        let plain = request(&graph);
+        assert_eq!(differentiable(plain.clone()), ["x", "a", "b"]);
+        assert!(differentiable(Request { gradients: false, ..plain.clone() }).is_empty());
+        let inner = Request { input_gradients: false, ..plain };
+        assert!(differentiable(inner.clone()).is_empty());
+        // The tap of `a` has the node's name, as the value in front of it.
+        let inner = Request { inner_gradients: vec![a], ..inner };
+        assert_eq!(differentiable(inner.clone()), ["a", "b"]);
+        let lowering = lowered(&graph, &inner);
+        assert_eq!(steps(&lowering), ["a = Tanh(x)", "a = Identity(a)", "b = Exp(a)"]);
+        assert!(!lowering.storages[storage(&lowering, "a")].differentiable);
+    }
+
+    #[test]
+    fn weights_of_the_file_are_packed_and_named_once() {
+        let bytes = Bytes::from(vec![0u8; 2 * 2 * 9 * 4]);
+        let (mut net, x) = Net::new(&[1, 2, 4, 4]);
+        let w = net.constant("w", Tensor::raw(&[2, 2, 3, 3], Form::F32, bytes.clone()).unwrap());
+        let conv = net.node("Conv", "conv", &[x, w], &[]);
+        let y = net.node("Tanh", "y", &[conv], &[]);
+        let graph = net.graph(&[y]);
+        let request = request(&graph);
+        let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
+        let mut lowering = Lowering::new(&graph, typed, request, [1, 1]);
+        assert!(lowering.step().unwrap());
+        assert_eq!(lowering.packed.iter().map(|b| b.as_ptr()).collect::<Vec<_>>(), [bytes.as_ptr()]);
+        lowering.packed.clear();
+        assert!(lowering.check_targets().is_err());
+        assert!(lowering.step().unwrap() && lowering.packed.is_empty());
+        assert!(lowering.check_targets().is_ok() && !lowering.step().unwrap());
+    }
+
+    #[test]
+    fn what_has_no_step_is_an_error_that_names_the_node() {
+        let fails = |net: Net, y: ValueId, request_of: &dyn Fn(Request) -> Request| {
+            let graph = net.graph(&[y]);
+            let request = request_of(request(&graph));
+            let typed = Typed::new(&graph, &request.shapes, &request.targets).unwrap();
+            let mut lowering = Lowering::new(&graph, typed, request, [1, 1]);
+            loop {
+                match lowering.step() {
+                    Ok(more) => assert!(more, "no error"),
+                    Err(error) => break error,
+                }
+            }
+        };
+        // Integers that are computed from the data.
+        let (mut net, x) = Net::new(&[3, 2]);
+        let at = net.node("ArgMax", "at", &[x], &[]);
+        let one = net.ints("one", &[1]);
+        let sum = net.node("Add", "sum", &[at, one], &[]);
+        let y = net.node("Cast", "y", &[sum], &[("to", Attribute::Int(1))]);
+        let error = fails(net, y, &|r| r);
+        assert!(matches!(&error, Error::Data { node, .. } if node == "sum"), "{error}");
+        // Results that the memory does not hold, before there is a kernel for them.
+        let (net, y) = convolution(16);
+        let error = fails(net, y, &|r| Request { max_bytes: 16 * 16 * 4 - 1, ..r });
+        assert!(matches!(&error, Error::Request(why) if why.contains("would take")), "{error}");
+    }
+}

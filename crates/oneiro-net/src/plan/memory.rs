@@ -82,4 +82,31 @@ mod tests {
         let chain: Vec<Block> = (0..10).map(|i| Block { len: 160, start: i, end: i + 1 }).collect();
         assert_eq!(place(&chain).1, 320);
     }
+
+    fn block(len: usize, start: usize, end: usize) -> Block {
+        Block { len, start, end }
+    }
+
+    #[test]
+    fn the_last_moment_of_a_block_is_still_its_own() {
+        assert_eq!(place(&[block(16, 0, 1), block(16, 2, 3)]), (vec![0, 0], 16));
+        assert_eq!(place(&[block(16, 0, 1), block(16, 1, 2)]), (vec![0, 16], 32));
+    }
+
+    #[test]
+    fn blocks_begin_at_cache_lines_and_empty_ones_take_nothing() {
+        let (offsets, total) = place(&[block(17, 0, 5), block(1, 0, 5), block(0, 0, 5), block(5, 0, 5)]);
+        assert_eq!((offsets, total), (vec![0, 48, 0, 32], 64));
+        assert_eq!(place(&[]), (vec![], 0));
+    }
+
+    #[test]
+    fn a_gap_between_two_blocks_is_filled() {
+        // The middle block of three ends early; a smaller one lives when it is gone.
+        let blocks = [block(64, 0, 9), block(48, 0, 4), block(32, 0, 9), block(16, 5, 9), block(16, 6, 9)];
+        assert_eq!(place(&blocks), (vec![0, 64, 112, 64, 80], 144));
+        // One that does not fit goes behind.
+        let blocks = [block(64, 0, 9), block(48, 0, 4), block(48, 0, 9), block(32, 4, 9)];
+        assert_eq!(place(&blocks), (vec![0, 64, 112, 160], 192));
+    }
 }

@@ -124,3 +124,73 @@ pub(super) fn typed_of(graph: &Graph, request: &Request) -> Result<Typed> {
     }
     Ok(typed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::testing::Net;
+    use crate::plan::testing::{request, value};
+
+    /// A tanh of x, and the position of its largest element.
+    fn network() -> Graph {
+        let (mut net, x) = Net::new(&[3, 2]);
+        let y = net.node("Tanh", "y", &[x], &[]);
+        let z = net.node("Neg", "z", &[y], &[]);
+        let at = net.node("ArgMax", "at", &[z], &[]);
+        net.graph(&[z, at])
+    }
+
+    #[track_caller]
+    fn says(result: Result<Typed>, words: &str) {
+        let error = result.unwrap_err();
+        assert!(matches!(&error, Error::Request(text) if text.contains(words)), "{error}");
+    }
+
+    #[test]
+    fn a_batch_takes_the_place_of_the_exported_one() {
+        let graph = network();
+        let request = Request::new(&graph, 5, &[]).unwrap();
+        assert_eq!(request.shapes, [[5, 2]]);
+        assert!(request.gradients && request.input_gradients && request.inner_gradients.is_empty());
+        let mut unknown = network();
+        unknown.inputs[0].dims = None;
+        let error = Request::new(&unknown, 5, &[]).unwrap_err().to_string();
+        assert!(error.contains("no shape for input \"x\""), "{error}");
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_the_inputs_are_refused() {
+        let mut graph = network();
+        graph.outputs.pop();
+        let with = |shapes: &[&[usize]]| {
+            let shapes = shapes.iter().map(|s| s.to_vec()).collect();
+            checked(&graph, &Request { shapes, ..request(&graph) })
+        };
+        assert!(with(&[&[7, 9]]).is_ok());
+        says(with(&[]), "0 input shapes for a network with 1 inputs");
+        says(with(&[&[1, 2], &[1, 2]]), "2 input shapes");
+        says(with(&[&[1, 2, 1]]), "\"x\" has 2 axes");
+        says(with(&[&[0, 2]]), "is empty");
+    }
+
+    #[test]
+    fn targets_without_real_numbers_are_refused_where_gradients_are_wanted() {
+        let graph = network();
+        says(checked(&graph, &request(&graph)), "\"at\" holds no real numbers");
+        assert!(checked(&graph, &Request { gradients: false, ..request(&graph) }).is_ok());
+    }
+
+    #[test]
+    fn inner_values_are_tapped_where_gradients_are_wanted() {
+        let mut graph = network();
+        graph.outputs.pop();
+        let inner = value(&graph, "y");
+        let names = |gradients: bool| {
+            let request = Request { gradients, inner_gradients: vec![inner], ..request(&graph) };
+            let typed = typed_of(&graph, &request).unwrap();
+            typed.nodes.iter().map(|n| n.op.op_type().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(true), ["Tanh", "Identity", "Neg"]);
+        assert_eq!(names(false), ["Tanh", "Neg"]);
+    }
+}

@@ -14,6 +14,12 @@ use crate::tensor::volume;
 impl Lowering<'_> {
     /// Lives of everything, then places, then the plan.
     pub(super) fn schedule(mut self) -> Plan {
+        let timetable = self.timetable();
+        self.place(&timetable)
+    }
+
+    /// Lives of everything, and what lies in one place.
+    pub(super) fn timetable(&mut self) -> Timetable {
         let clock = Clock { steps: self.steps.len() };
         let targets = self.plain(&self.typed.targets);
         let inputs = self.plain(&self.typed.inputs);
@@ -46,7 +52,7 @@ impl Lowering<'_> {
                 touch(&mut self.storages[s].gradient, clock.end());
             }
         }
-        self.place(clock, [&inputs, &targets, &inner], &places, &backward, &masked)
+        Timetable { clock, inputs, targets, inner, places, backward, masked }
     }
 
     /// Concatenations whose parts lie inside them. With micro-batches, targets stay apart, so that a target
@@ -62,7 +68,7 @@ impl Lowering<'_> {
     }
 
     /// The step that computes each storage.
-    fn producers(&self) -> Vec<Option<usize>> {
+    pub(super) fn producers(&self) -> Vec<Option<usize>> {
         let mut producers = vec![None; self.storages.len()];
         for (i, step) in self.steps.iter().enumerate() {
             producers[step.output] = Some(i);
@@ -136,20 +142,14 @@ impl Lowering<'_> {
     }
 
     /// Places all blocks in one arena and writes the plan down.
-    fn place(
-        self,
-        clock: Clock,
-        [inputs, targets, inner]: [&[usize]; 3],
-        places: &Places,
-        backward: &[BackwardLowered],
-        masked: &[bool],
-    ) -> Plan {
+    pub(super) fn place(self, timetable: &Timetable) -> Plan {
+        let Timetable { clock, inputs, targets, inner, places, backward, masked } = timetable;
         let gradients = self.request.gradients;
         // Blocks: values, gradients, then saved words and masks of each step.
         let micro_batches = self.micro_batches;
         // A replica's micro-batches run within a task, where loops that are no team's must not.
         let replicas = if self.steps.iter().all(|s| s.kernel.joins_team()) { self.replicas } else { 1 };
-        let mut blocks = Blocks::new(clock, micro_batches / replicas);
+        let mut blocks = Blocks::new(*clock, micro_batches / replicas);
         // Inputs, targets and kept gradients lie in one piece.
         let outside = |s: usize| inputs.contains(&s) || targets.contains(&s) || inner.contains(&s);
         let value_lives = lives(&places.values, self.storages.iter().map(|s| s.value));
@@ -333,10 +333,23 @@ impl Lowering<'_> {
     }
 }
 
+/// What runs when, and what lies in whose place.
+pub(super) struct Timetable {
+    pub(super) clock: Clock,
+    /// Storages of inputs, targets and kept gradients.
+    inputs: Vec<usize>,
+    targets: Vec<usize>,
+    inner: Vec<usize>,
+    pub(super) places: Places,
+    pub(super) backward: Vec<BackwardLowered>,
+    /// Whether each step's activation mask is applied by the last contribution to its output's gradient.
+    pub(super) masked: Vec<bool>,
+}
+
 /// In the place of which storage, and where in it, values and gradients lie.
-struct Places {
-    values: Vec<Home>,
-    gradients: Vec<Home>,
+pub(super) struct Places {
+    pub(super) values: Vec<Home>,
+    pub(super) gradients: Vec<Home>,
 }
 
 /// The blocks of a step besides its output, and how its masks are divided.
@@ -387,3 +400,6 @@ fn mask_rows(step: &LoweredStep, request: &Request) -> MaskRows {
     let entries = if batch > 0 && rows.is_multiple_of(batch) { batch } else { 1 };
     MaskRows { entries, per_entry: rows / entries, row_len, interleaved: false }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ use oneiro_net::tensor::volume;
 use oneiro_net::{CpuSession, Graph, Isa, Plan, Request, Rules, Session, ValueId};
 use safetensors::{Dtype, SafeTensors};
 
+use crate::outside;
+
 /// What goes wrong is a line of a test's report.
 pub type Result<T> = std::result::Result<T, String>;
 
@@ -57,12 +59,11 @@ pub fn fixtures() -> Vec<Case> {
     cases
 }
 
-/// Trained networks beside the repository; `None` where there is no such folder.
+/// Trained networks beside the repository; `None` to skip the test where there is no such folder.
 pub fn trained() -> Option<Vec<Case>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
+    let root = outside::shared("models")?;
     let mut cases = Vec::new();
-    let mut folders = vec![root.canonicalize().ok()?];
-    let root = folders[0].clone();
+    let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
         let golden = folder.join("golden.safetensors");
         for path in files(&folder) {
@@ -76,6 +77,7 @@ pub fn trained() -> Option<Vec<Case>> {
             }
         }
     }
+    assert!(!cases.is_empty(), "no trained networks in {}", root.display());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Some(cases)
 }

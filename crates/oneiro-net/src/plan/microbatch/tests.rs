@@ -1,6 +1,7 @@
 use super::*;
 use crate::graph::{Input, Node, Value};
 use crate::ops::{Attribute, Attributes, build};
+use crate::passes::testing::Net;
 use crate::tensor::Tensor;
 
 /// A convolution 3×3 of so many channels; its weights are no data of this process.
@@ -87,4 +88,65 @@ fn tensors_repeat_along_axis_0_only() {
     assert!(Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.5), 2));
     assert!(!Tensor::repeated(&[5, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.5), 2));
     assert!(!Tensor::repeated(&[4, 3], 0.5).repeats(&Tensor::repeated(&[2, 3], 0.25), 2));
+}
+
+/// Flattened by a shape that either follows the batch or states it, and a product.
+fn flattened(first: i64) -> Graph {
+    let (mut net, x) = Net::new(&[4, 2, 3]);
+    let shape = net.ints("shape", &[first, 6]);
+    let flat = net.node("Reshape", "flat", &[x, shape], &[]);
+    let w = net.weights("w", &[6, 5]);
+    let y = net.node("MatMul", "y", &[flat, w], &[]);
+    net.graph(&[y])
+}
+
+#[test]
+fn a_part_has_the_nodes_and_constants_of_the_whole_with_fewer_entries() {
+    let graph = flattened(-1);
+    let request = Request::new(&graph, 4, &graph.outputs).unwrap();
+    let whole = typed_of(&graph, &request).unwrap();
+    assert!(possible(&whole, &request));
+    let split = Split { micro_batch_size: 2, replicas: 1 };
+    let part = part(&graph, &request, &whole, split).unwrap();
+    assert_eq!(part.request.shapes, [[2, 2, 3]]);
+    let shapes = |typed: &Typed| -> Vec<Vec<usize>> {
+        typed.nodes.iter().map(|n| typed.fact(n.outputs[0].unwrap()).unwrap().shape.clone()).collect()
+    };
+    assert_eq!(
+        (shapes(&whole), shapes(&part.typed)),
+        (vec![vec![4, 6], vec![4, 5]], vec![vec![2, 6], vec![2, 5]])
+    );
+    let all = shapes(&part.typed).iter().map(|shape| of_all(shape, 2)).collect::<Vec<_>>();
+    assert_eq!(all, shapes(&whole));
+}
+
+#[test]
+fn a_batch_that_the_network_states_has_no_part() {
+    let graph = flattened(4);
+    let request = Request::new(&graph, 4, &graph.outputs).unwrap();
+    let whole = typed_of(&graph, &request).unwrap();
+    assert!(part(&graph, &request, &whole, Split { micro_batch_size: 2, replicas: 1 }).is_none());
+}
+
+#[test]
+fn operators_that_couple_entries_and_inputs_of_another_batch_make_micro_batches_impossible() {
+    let is_possible = |op: &str, axis: i64, second: &[usize]| {
+        let (mut net, x) = Net::new(&[4, 3]);
+        let other = net.input("other", second);
+        let a = net.node(op, "a", &[x], &[("axis", Attribute::Int(axis))]);
+        let y = net.node("Add", "y", &[a, other], &[]);
+        let graph = net.graph(&[y]);
+        let request = Request::of_shapes(vec![vec![4, 3], second.to_vec()], graph.outputs.clone());
+        let typed = typed_of(&graph, &request).unwrap();
+        let possible = possible(&typed, &request);
+        assert_eq!(keeps_entries_apart(&graph, &request), possible);
+        possible
+    };
+    assert!(is_possible("Softmax", 1, &[4, 3]));
+    assert!(!is_possible("Softmax", 0, &[4, 3]));
+    assert!(!is_possible("Softmax", 1, &[1, 3]));
+    // A batch of one is never split.
+    let graph = flattened(-1);
+    let request = Request::new(&graph, 1, &graph.outputs).unwrap();
+    assert!(!possible(&typed_of(&graph, &request).unwrap(), &request));
 }

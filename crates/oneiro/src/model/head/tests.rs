@@ -9,6 +9,9 @@ use crate::objective::{AnyNames, Objective};
 use crate::objective_session::ObjectiveSession;
 use crate::rng::Stream;
 
+mod axes;
+mod outputs;
+
 const FEATURES: usize = 6;
 const SIDE: usize = 4;
 
@@ -324,153 +327,6 @@ fn complements_and_means_of_probabilities_are_probabilities() {
     let mean = net.node("Div", "mean", &[sum, two]);
     let both = net.with("Concat", "both", &[no, mean], vec![("axis", Attribute::Int(1))]);
     assert_eq!(found(&net.model(&[both])).1, Activation::Given);
-}
-
-#[test]
-fn positions_are_no_classes_and_the_scores_behind_them_are() {
-    type Ends = fn(&mut Net, ValueId) -> Vec<ValueId>;
-    let cases: [(&str, Ends); 5] = [
-        ("ArgMax", |n, p| vec![n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))])]),
-        ("ArgMax", |n, p| {
-            let best = n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))]);
-            let table = n.ints("table", &[7, 8, 9, 10, 11]);
-            vec![n.node("Gather", "label", &[table, best])]
-        }),
-        ("Hardmax", |n, p| vec![n.node("Hardmax", "best", &[p])]),
-        ("Greater", |n, p| {
-            let half = n.number("half", 0.5);
-            vec![n.node("Greater", "labels", &[p, half])]
-        }),
-        ("ReduceMax", |n, p| {
-            let axes = n.ints("axes", &[1]);
-            let keep = || vec![("keepdims", Attribute::Int(0))];
-            vec![
-                n.with("ReduceMax", "value", &[p, axes], keep()),
-                n.with("ArgMax", "best", &[p], vec![("axis", Attribute::Int(1))]),
-            ]
-        }),
-    ];
-    for (op, ends) in cases {
-        let mut net = Net::new();
-        let logits = net.dense("dense", None, 5);
-        let p = net.node("Softmax", "p", &[logits]);
-        let outputs = ends(&mut net, p);
-        let model = net.model(&outputs);
-        assert_eq!(found(&model), ("dense".to_owned(), Activation::Softmax), "{op}");
-        assert_eq!(model.head().unwrap().behind.as_deref(), Some(op));
-        assert!(value_and_gradient(&model, "logit(3)").1.iter().any(|g| *g != 0.0), "{op}");
-    }
-}
-
-#[test]
-fn of_several_outputs_that_one_holds_classes_that_fits_the_labels_or_looks_like_it() {
-    type Build = fn(&mut Net) -> Vec<ValueId>;
-    let cases: [(&str, Build, Option<usize>, &str); 9] = [
-        ("features first", |n| vec![n.features, n.dense("logits", None, 5)], None, "logits"),
-        ("features first, by labels", |n| vec![n.features, n.dense("logits", None, 5)], Some(6), "features"),
-        ("equal heads: the first", |n| vec![n.dense("a", None, 5), n.dense("b", None, 5)], None, "a"),
-        ("by labels", |n| vec![n.dense("a", None, 5), n.dense("b", None, 7)], Some(5), "a"),
-        ("the longer", |n| vec![n.dense("a", None, 5), n.dense("b", None, 7)], None, "b"),
-        (
-            "an auxiliary head first",
-            |n| vec![n.dense("aux", None, 5), n.dense("main", None, 5)],
-            None,
-            "main",
-        ),
-        (
-            "a deeper head",
-            |n| {
-                let hidden = n.dense("hidden", None, 8);
-                let relu = n.node("Relu", "hidden relu", &[hidden]);
-                vec![hidden, n.dense("logits", Some((relu, 8)), 5)]
-            },
-            None,
-            "logits",
-        ),
-        (
-            "the one with a softmax",
-            |n| {
-                let z = n.dense("z", None, 5);
-                vec![n.dense("wide", None, 9), n.node("Softmax", "p", &[z])]
-            },
-            None,
-            "p",
-        ),
-        (
-            "a confidence beside classes",
-            |n| {
-                let z = n.dense("z", None, 1);
-                vec![n.node("Sigmoid", "sure", &[z]), n.dense("logits", None, 5)]
-            },
-            None,
-            "logits",
-        ),
-    ];
-    for (what, build, labels, wanted) in cases {
-        let mut net = Net::new();
-        let outputs = build(&mut net);
-        let model = net.model(&outputs).with_labels(labels);
-        assert_eq!(model.graph.name(model.head().unwrap().output), wanted, "{what}");
-        assert_eq!(model.head_in_use(), Some(model.head().unwrap()));
-    }
-}
-
-#[test]
-fn a_card_names_the_output_of_classes() {
-    let build = || {
-        let mut net = Net::new();
-        let (a, b) = (net.dense("a", None, 5), net.dense("b", None, 5));
-        let map = net.node("Relu", "map", &[ValueId(2)]);
-        net.builder.finish(&[a, b, map])
-    };
-    let named = |name: &str| model(build(), &format!("output = \"{name}\""));
-    let head = named("b");
-    let head = head.head().unwrap();
-    assert!(head.named && head.classes == Some(5));
-    assert_eq!(found(&named("b")).0, "b");
-    assert_eq!(found(&model(build(), "")).0, "a");
-    let unknown = named("c").head().unwrap_err().to_string();
-    assert!(
-        unknown.contains("no output \"c\"") && unknown.contains("a (5), b (5), map (6x2x2)"),
-        "{unknown}"
-    );
-    let map = named("map").head().unwrap_err().to_string();
-    assert!(map.contains("\"map\" holds no row of class scores") && map.contains("b (5)"), "{map}");
-    let card = Card::parse("output = \"b\"").unwrap();
-    assert_eq!(Card::parse(&card.to_toml().unwrap()).unwrap(), card);
-}
-
-#[test]
-fn a_network_of_maps_alone_names_no_classes() {
-    let mut net = Net::new();
-    let maps = [net.node("Relu", "map", &[ValueId(2)]), net.node("Sigmoid", "mask", &[ValueId(2)])];
-    let why = net.model(&maps).head().unwrap_err().to_string();
-    assert!(why.contains("none of the network's outputs") && why.contains("mask (6x2x2)"), "{why}");
-}
-
-#[test]
-fn classes_may_stand_on_any_axis() {
-    let shapes: [(&str, &[i64]); 4] =
-        [("4-D", &[0, 5, 1, 1]), ("last", &[0, 1, 1, 5]), ("tokens", &[0, 1, 5]), ("none", &[5])];
-    for (what, shape) in shapes {
-        for tail in [false, true] {
-            let mut net = Net::new();
-            let logits = net.dense("dense", None, 5);
-            let shape = net.ints("shape", shape);
-            let shaped = net.node("Reshape", "shaped", &[logits, shape]);
-            let last = if tail { net.node("Sigmoid", "p", &[shaped]) } else { shaped };
-            let model = net.model(&[last]);
-            let (value, gradient) = value_and_gradient(&model, "logit(3)");
-            let (wanted, of_channel) = value_and_gradient(&model, "channel(dense,3)");
-            assert_eq!((value, gradient), (wanted, of_channel), "{what}");
-            if what == "none" {
-                continue;
-            }
-            // Beside a term that reads the logits as a layer, too.
-            let (both, _) = value_and_gradient(&model, "logit(3) + 0*layer(shaped)");
-            assert_eq!(both, wanted, "{what}");
-        }
-    }
 }
 
 #[test]

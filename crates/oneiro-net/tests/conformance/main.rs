@@ -21,124 +21,13 @@ use oneiro_net::graph::Graph;
 use oneiro_net::tensor::{DType, Tensor};
 use oneiro_net::{CpuSession, Plan, Request, Rules, Session};
 
-/// Tolerances of ONNX's runner (`onnx/backend/test/runner`); the absolute one is 10 times as large, as f32
-/// and f64 cases are computed in f32 alike.
-const RTOL: f64 = 1e-3;
-const ATOL: f64 = 1e-6;
+mod attempt;
+#[path = "../outside/mod.rs"]
+mod outside;
+mod promised;
 
-/// Cases whose expected values this crate does not reproduce, and why.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("test_cast_FLOAT_to_BFLOAT16", ROUNDING),
-    ("test_castlike_FLOAT_to_BFLOAT16", ROUNDING),
-    ("test_castlike_FLOAT_to_BFLOAT16_expanded", ROUNDING),
-    ("test_castlike_FLOAT_to_INT4", NARROW),
-    ("test_castlike_FLOAT_to_UINT4", NARROW),
-    ("test_castlike_FLOAT16_to_INT4", NARROW),
-    ("test_castlike_FLOAT16_to_UINT4", NARROW),
-    ("test_quantizelinear", UNROUNDED),
-    ("test_quantizelinear_int16", UNROUNDED),
-    ("test_quantizelinear_int4", UNROUNDED),
-    ("test_quantizelinear_uint4", UNROUNDED),
-    ("test_dynamicquantizelinear", UNROUNDED),
-    ("test_resize_downsample_scales_cubic_align_corners", CORNERS),
-    ("test_resize_downsample_scales_linear_align_corners", CORNERS),
-    ("test_dynamicquantizelinear_max_adjusted", UNROUNDED),
-    ("test_dynamicquantizelinear_min_adjusted", UNROUNDED),
-    ("test_qlinearmatmul_2D_int8_float16", WRAPPED),
-    ("test_qlinearmatmul_2D_int8_float32", WRAPPED),
-    ("test_qlinearmatmul_3D_int8_float16", WRAPPED),
-    ("test_qlinearmatmul_3D_int8_float32", WRAPPED),
-];
-const ROUNDING: &str = "a cast to a narrower float type does not round";
-const NARROW: &str = "all integer types compute in 64 bits, so a cast to a narrower one does not wrap around";
-const CORNERS: &str = "aligned corners by a scale: those of the output, as PyTorch and ONNX Runtime have it";
-const UNROUNDED: &str =
-    "data are quantized without rounding, and a scale of the data is 1: what they stand for is the same";
-const WRAPPED: &str = "the stored result wraps around where it leaves the range; quantization saturates";
-
-/// The operators that this crate promises, by theme; every case of them passes, the expanded ones (which
-/// write the operator as a graph of others) included.
-#[rustfmt::skip]
-const PROMISED: &[(&str, &[&str])] = &[
-    ("convolution", &["Conv", "ConvTranspose"]),
-    (
-        "pooling",
-        &[
-            "MaxPool", "AveragePool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool",
-            "MaxUnpool",
-        ],
-    ),
-    (
-        "normalization",
-        &[
-            "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
-            "RMSNormalization", "LpNormalization", "MeanVarianceNormalization", "LRN",
-        ],
-    ),
-    (
-        "activation",
-        &[
-            "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish",
-            "Swish", "Mish", "Softplus", "Softsign", "Tanh", "Erf", "Gelu", "Shrink", "ThresholdedRelu",
-            "Softmax", "LogSoftmax", "Hardmax",
-        ],
-    ),
-    (
-        "function",
-        &[
-            "Exp", "Log", "Sqrt", "Pow", "Abs", "Neg", "Reciprocal", "Sin", "Cos", "Tan", "Sinh", "Cosh", "Asin",
-            "Acos", "Atan", "Asinh", "Acosh", "Atanh", "Round", "Floor", "Ceil", "Sign", "Mod",
-        ],
-    ),
-    ("arithmetic", &["Add", "Sub", "Mul", "Div", "Min", "Max", "Mean", "Sum"]),
-    (
-        "logic",
-        &[
-            "Where", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And", "Or", "Xor",
-            "IsNaN", "IsInf", "If",
-        ],
-    ),
-    (
-        "movement",
-        &[
-            "Concat", "Split", "Slice", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND",
-            "Pad", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile", "Transpose", "DepthToSpace",
-            "SpaceToDepth", "Trilu", "OneHot",
-        ],
-    ),
-    ("resampling", &["Resize", "Upsample", "GridSample", "AffineGrid", "CenterCropPad"]),
-    ("attention", &["Attention", "RotaryEmbedding"]),
-    (
-        "reduction",
-        &[
-            "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd",
-            "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "ArgMax", "ArgMin", "TopK", "CumSum",
-        ],
-    ),
-    ("product", &["Gemm", "MatMul", "Einsum"]),
-    (
-        "constant",
-        &["Dropout", "Identity", "Cast", "CastLike", "Constant", "ConstantOfShape", "Range", "Shape", "Size"],
-    ),
-];
-
-/// Why a case of a promised operator does not pass: a part of its name, a part of the refusal, the reason.
-const OUT_OF_SCOPE: &[(&str, &str, &str)] = &[
-    ("", "element type FLOAT8", "8-bit floats"),
-    ("", "element type FLOAT4", "4-bit floats"),
-    ("", "element type 22", "casts to 4-bit integers"),
-    ("", "element type 21", "casts to 4-bit integers"),
-    ("", "element type INT2", "2-bit integers"),
-    ("", "element type UINT2", "2-bit integers"),
-    ("", "element type STRING", "strings"),
-    ("identity_sequence", "", "sequences"),
-    ("identity_opt", "", "optional values"),
-    ("if_seq", "", "sequences"),
-    ("if_opt", "", "optional values"),
-    ("training_mode", "nothing computes", "training: running statistics as results"),
-    ("", "training_mode = 1", "training: random masks"),
-    ("test_range_", "operator Loop", "the operator itself passes; loops as a graph are not read"),
-];
+use attempt::{Attempt, attempt, difference};
+use promised::{EXCEPTIONS, OUT_OF_SCOPE, PROMISED};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
@@ -361,15 +250,13 @@ fn entries_in_micro_batches_give_the_same_bits() {
 
 /// The folders of the cases, in order; none if no folder is named.
 fn cases() -> Vec<PathBuf> {
-    let Some(folder) = std::env::var_os("ONEIRO_ONNX_NODE_TESTS") else {
-        eprintln!("skipped: ONEIRO_ONNX_NODE_TESTS does not name onnx/backend/test/data/node");
-        return Vec::new();
-    };
+    let Some(folder) = outside::named_by("ONEIRO_ONNX_NODE_TESTS") else { return Vec::new() };
     let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|e| e.unwrap().path())
         .filter(|p| p.join("model.onnx").exists())
         .collect();
+    assert!(!cases.is_empty(), "ONEIRO_ONNX_NODE_TESTS names a folder without cases");
     cases.sort();
     cases
 }
@@ -419,122 +306,4 @@ fn run(case: &Path) -> (String, Outcome) {
         .filter(|(n, _)| n.starts_with("node"))
         .map_or(refusal.clone(), |r| r.1.into());
     (operator, Outcome::Unsupported(refusal))
-}
-
-/// What came of a model.
-struct Attempt {
-    /// The results of all outputs.
-    results: Vec<Tensor>,
-    /// The gradients with respect to all inputs that were fed, if there are any.
-    gradients: Vec<Vec<f32>>,
-    /// Whether a plan computed any of them (else everything folded).
-    ran: bool,
-    /// Number of micro-batches of its entries.
-    micro_batches: usize,
-}
-
-/// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this
-/// way.
-fn attempt(
-    graph: &Graph,
-    inputs: &[Tensor],
-    way: Way,
-    micro_batch_size: Option<usize>,
-) -> oneiro_net::Result<Attempt> {
-    let mut graph = graph.clone();
-    let flows = |i: usize| {
-        inputs[i].dtype() == DType::Float
-            && match way {
-                Way::AllData => true,
-                Way::FirstIsData => i == 0,
-                Way::Folded => false,
-            }
-    };
-    for (i, tensor) in inputs.iter().enumerate().filter(|(i, _)| !flows(*i)) {
-        let value = graph.inputs[i].value;
-        graph.values[value.index()].constant = Some(tensor.clone());
-    }
-    let fed: Vec<usize> = (0..inputs.len()).filter(|&i| flows(i)).collect();
-    graph.inputs = fed.iter().map(|&i| graph.inputs[i].clone()).collect();
-    let shapes: Vec<Vec<usize>> = fed.iter().map(|&i| inputs[i].shape().to_vec()).collect();
-    let needed = analysis::ancestors(&graph, &graph.outputs);
-    // A branch of an `If` that is not taken may fail.
-    let mut failure = None;
-    let facts = analysis::infer(&graph, &shapes, &needed, |_, error| {
-        failure.get_or_insert(error);
-        Ok(())
-    })?;
-    let fact = |v: oneiro_net::ValueId| -> Option<&Fact> { facts[v.index()].as_ref() };
-    if let Some(error) = failure
-        && graph.outputs.iter().any(|&v| fact(v).is_none())
-    {
-        return Err(error);
-    }
-    let constant = |v: oneiro_net::ValueId| fact(v).and_then(|f| f.value.as_ref());
-    let targets: Vec<_> = graph.outputs.iter().copied().filter(|&v| constant(v).is_none()).collect();
-    let real = |v: &oneiro_net::ValueId| fact(*v).is_some_and(|f| f.dtype == DType::Float);
-    let reals: Vec<_> = targets.iter().copied().filter(real).collect();
-    let run = |targets: &[oneiro_net::ValueId], gradients: bool| -> oneiro_net::Result<CpuSession> {
-        let request = Request::of_shapes(shapes.clone(), targets.to_vec());
-        let request = Request { gradients, micro_batch_size, ..request };
-        let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
-        for (slot, &i) in fed.iter().enumerate() {
-            if session.plan().inputs[slot].used {
-                session.input_mut(slot).copy_from_slice(&inputs[i].as_floats().unwrap());
-            }
-        }
-        session.forward();
-        Ok(session)
-    };
-    let session = if targets.is_empty() { None } else { Some(run(&targets, reals.len() == targets.len())?) };
-    let mut results = Vec::new();
-    let mut target = 0;
-    for &value in &graph.outputs {
-        results.push(match (constant(value), &session) {
-            (Some(tensor), _) => tensor.clone(),
-            (None, Some(session)) => {
-                let shape = session.plan().targets[target].shape.clone();
-                let tensor = Tensor::floats(&shape, session.activation(target).to_vec());
-                target += 1;
-                tensor
-            }
-            (None, None) => unreachable!("a session runs what is not constant"),
-        });
-    }
-    // Only real numbers have gradients.
-    let mut session = if reals.len() == targets.len() { session } else { None };
-    if session.is_none() && !reals.is_empty() {
-        session = Some(run(&reals, true)?);
-    }
-    let (mut gradients, mut micro_batches) = (Vec::new(), 1);
-    if let Some(session) = &mut session {
-        for i in 0..reals.len() {
-            if session.plan().targets[i].has_seed() {
-                let (values, seed) = session.seed(i);
-                seed.iter_mut().zip(values).for_each(|(seed, value)| *seed = 1.0 + 0.5 * value);
-            }
-        }
-        session.backward(&Rules::default());
-        gradients.extend((0..fed.len()).map(|i| session.input_gradient(i).to_vec()));
-        micro_batches = session.plan().micro_batches();
-    }
-    Ok(Attempt { results, gradients, ran: !targets.is_empty(), micro_batches })
-}
-
-fn difference(got: &Tensor, wanted: &Tensor) -> Option<String> {
-    if got.shape() != wanted.shape() {
-        return Some(format!("shape {:?} for {:?}", got.shape(), wanted.shape()));
-    }
-    let floats = |t: &Tensor| t.cast(DType::Float).as_floats().unwrap().into_owned();
-    if let (Ok(a), Ok(b)) = (got.as_ints(), wanted.as_ints()) {
-        let at = (0..a.len()).find(|&i| a[i] != b[i])?;
-        return Some(format!("element {at}: {} for {}", a[at], b[at]));
-    }
-    let (a, b) = (floats(got), floats(wanted));
-    let agrees = |a: f32, b: f32| {
-        let (a, b) = (f64::from(a), f64::from(b));
-        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs()
-    };
-    let at = (0..a.len()).find(|&i| !agrees(a[i], b[i]))?;
-    Some(format!("element {at} of {:?}: {} for {}", got.shape(), a[at], b[at]))
 }
