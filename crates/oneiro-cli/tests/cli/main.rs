@@ -33,6 +33,7 @@ mod listing;
 mod objectives;
 mod onnx;
 mod parts;
+mod penalties;
 mod place;
 mod preimages;
 mod preparation;

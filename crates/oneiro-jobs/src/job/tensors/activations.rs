@@ -9,7 +9,7 @@ use oneiro_net::Rules;
 use serde::{Deserialize, Serialize};
 
 use super::FeedError;
-use super::feed::{Fed, picture_size, value_and_gradient};
+use super::feed::{Fed, value_and_gradient};
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::numbers::norm;
@@ -68,7 +68,7 @@ impl Job for ActivationsJob {
         let (context, model) = (run.context, run.model()?);
         let Fed { shapes: raw, data } = Fed::new(&model.model, given)?;
         let shapes = model.model.with_all_axes(&raw)?;
-        let size = picture_size(&shapes);
+        let size = model.model.plane(&shapes);
         let objective = self.objective.as_ref().map(|text| model.expression(text, size)).transpose()?;
         let mut layers: Vec<&String> = Vec::new();
         for layer in &self.layers {
