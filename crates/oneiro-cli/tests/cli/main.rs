@@ -14,6 +14,7 @@ mod bands;
 mod broken_models;
 mod bytes;
 mod cases;
+mod class_folders;
 mod collisions;
 mod config;
 mod contracts;
