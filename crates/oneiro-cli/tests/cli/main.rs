@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod answers;
 mod attribute;
 mod axes;
 mod bad_input;

@@ -162,6 +162,7 @@ impl Job for GoldenJob {
         let size = model.model.plane(&shapes);
         let parsed = |(id, text): (String, String)| Ok((id, model.expression(&text, size).during(step)?));
         let objectives = golden.objectives.into_iter().map(parsed).collect::<Result<Vec<_>>>()?;
+        objectives.iter().try_for_each(|(_, objective)| model.check_labels_of(objective))?;
         let mut report = Vec::new();
         let layers = golden.activations.iter().map(|t| model.model.resolve(&t.name["act/".len()..]));
         let captured = layers.collect::<oneiro::Result<Vec<_>>>()?;
