@@ -28,6 +28,7 @@ mod formats;
 mod from_pictures;
 mod grid;
 mod heads;
+mod input_axes;
 mod inputs;
 mod interpolate;
 mod interruption;
