@@ -75,7 +75,8 @@ impl Shown {
         });
         let inputs = inputs.collect();
         let four = plan.inputs.iter().find(|planned| planned.used && planned.shape.len() == 4);
-        let maybe_bands = four.map(|planned| (planned.name.clone(), planned.shape[1]));
+        let channels = if last { 3 } else { 1 };
+        let maybe_bands = four.map(|planned| (planned.name.clone(), planned.shape[channels]));
         Self { inputs, terms: Vec::new(), batch, unfit, maybe_bands }
     }
 
