@@ -163,7 +163,8 @@ impl fmt::Display for ResultRemark {
                 write!(
                     f,
                     "the value of {units} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, \
-                     weights that were never trained, a mask that is black everywhere){of_rule}"
+                     the mean of a softmax, such as a map of attention, which is the same for every picture, weights that \
+                     were never trained, a mask that is black everywhere){of_rule}"
                 )
             }
             Self::BelowZero { layer, behind } => write!(
