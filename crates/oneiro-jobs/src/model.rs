@@ -5,10 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use oneiro::Model;
 use oneiro::card::{Card, InputAxes, InputKind, TensorLayout};
-use oneiro::objective::{Objective, Unit, UnitTarget};
-use oneiro_net::ValueId;
+use oneiro::gradients::ReluGradient;
+use oneiro::objective::{Objective, Reads, Unit, UnitTarget};
 use oneiro_net::beginning::Blocked;
 use oneiro_net::format::onnx;
+use oneiro_net::{ValueId, analysis};
 use oneiro_zoo::embedded;
 use oneiro_zoo::features::Feature;
 use oneiro_zoo::labels::{self, Labels};
@@ -178,6 +179,29 @@ impl LoadedModel {
             }
             _ => Ok(()),
         }
+    }
+
+    /// An error if an objective reads the output by class, and the labels are not those of its classes.
+    pub fn check_labels_of(&self, objective: &Objective) -> Result<()> {
+        let by_class = objective.terms().into_iter().any(|term| term.at_output());
+        match by_class.then(|| self.model.class_count()).flatten() {
+            Some(classes) => self.check_labels(classes),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether rules for the gradients of ReLUs change the gradient of an objective.
+    pub fn has_relus_behind(&self, objective: &Objective) -> bool {
+        let terms = objective.terms().into_iter().filter(|term| term.reads() != Reads::Input);
+        let values: Vec<ValueId> = terms.filter_map(|term| self.model.value_of(term).ok()).collect();
+        let needed = analysis::ancestors(&self.model.graph, &values);
+        self.model.graph.nodes.iter().zip(needed).any(|(node, needed)| needed && node.op.obeys_relu_rule())
+    }
+
+    /// Whether a rule that somebody chose finds no ReLU. Redirection is the usual rule and helps dead units
+    /// alone: where there is no ReLU nothing is amiss.
+    pub fn is_rule_idle(&self, rule: ReluGradient, objective: &Objective) -> bool {
+        !matches!(rule, ReluGradient::Exact | ReluGradient::Redirected) && !self.has_relus_behind(objective)
     }
 
     /// The label of a class, or its index.

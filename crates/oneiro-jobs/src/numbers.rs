@@ -65,12 +65,15 @@ pub(crate) fn norm(values: &[f32]) -> f64 {
     values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Four significant digits.
+/// Four significant digits; 0 has no sign.
 pub fn short(x: f64) -> String {
-    if x != 0.0 && !(1e-4..1e6).contains(&x.abs()) {
+    if x == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e6).contains(&x.abs()) {
         return format!("{x:.3e}");
     }
-    let digits = if x == 0.0 { 0 } else { (3 - x.abs().log10().floor() as i32).clamp(0, 9) };
+    let digits = (3 - x.abs().log10().floor() as i32).clamp(0, 9);
     format!("{x:.*}", digits as usize)
 }
 
@@ -119,6 +122,12 @@ mod tests {
         for bad in ["", "a", "3-1", "1-", "-1", "0-10", "all,3"] {
             assert!(parse_list(bad, 10).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_have_four_digits_and_zero_no_sign() {
+        let cases = [(0.0, "0"), (-0.0, "0"), (-3.374_4, "-3.374"), (123.456, "123.5"), (1e-6, "1.000e-6")];
+        cases.into_iter().for_each(|(x, text)| assert_eq!(short(x), text));
     }
 
     #[test]

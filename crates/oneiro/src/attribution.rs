@@ -207,6 +207,9 @@ impl Default for Settings {
     }
 }
 
+/// Samples below which there is no variance.
+const LEAST_FOR_VARIANCE: usize = 2;
+
 impl Settings {
     /// Size of the occluding window and its strides, along y and x, on an image of this size.
     pub fn windows(&self, size: [usize; 2]) -> ([usize; 2], [usize; 2]) {
@@ -236,6 +239,22 @@ impl Settings {
             return Err(Error::out_of_range("noise", self.noise, needed));
         }
         Ok(())
+    }
+
+    /// [`Settings::check`], and whether these methods can work with the settings.
+    ///
+    /// # Errors
+    /// Also for a variance of fewer than two samples.
+    pub fn check_for(&self, methods: &[Method]) -> Result<()> {
+        self.check()?;
+        match methods.contains(&Method::VarGrad) && self.samples < LEAST_FOR_VARIANCE {
+            true => Err(Error::out_of_range(
+                "samples of vargrad, a variance,",
+                self.samples,
+                format!("at least {LEAST_FOR_VARIANCE}"),
+            )),
+            false => Ok(()),
+        }
     }
 }
 

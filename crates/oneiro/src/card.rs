@@ -33,7 +33,7 @@ mod value;
 pub use axes::{Axis, InputAxes};
 pub use value::{FeedValue, HashedFile};
 
-pub use alike::{Collapsed, spread};
+pub use alike::{Collapsed, is_alike, spread};
 pub use input::{
     CAFFE_MEAN, ChannelOrder, IMAGENET_MEAN, IMAGENET_STD, InputCard, InputKind, PREPROCESS_PRESETS,
 };

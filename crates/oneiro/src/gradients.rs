@@ -10,7 +10,8 @@ use std::str::FromStr;
 use oneiro_net::{MaxPoolRule, ReluRule};
 use serde::{Deserialize, Serialize};
 
-/// Steps with redirected gradients, as in Lucid (`redirected_relu_grad`: while the step is at most 16).
+/// Steps with redirected gradients. Lucid's `redirected_relu_grad` redirects while its count of steps is at
+/// most 16, which makes 17 of a count from 0; here it is the first 16.
 pub const REDIRECTED_STEPS: usize = 16;
 
 /// Slope of the leaky rule where none is given: that of Darknet's leaky ReLUs.

@@ -12,7 +12,7 @@ use oneiro_net::Rules;
 use crate::error::Result;
 use crate::input::PictureInput;
 use crate::model::Model;
-use crate::objective::{Objective, Position};
+use crate::objective::{Direction, Objective, Position, Term, TermKind, Toward};
 use crate::objective_session::ObjectiveSession;
 use crate::rng::Stream;
 
@@ -20,75 +20,152 @@ pub use error::KernelError;
 
 /// Channels that are differentiated at once.
 const AT_ONCE: usize = 16;
+/// The picture at which kernels are taken.
+const GREY: f32 = 0.5;
 /// Largest relative difference of a kernel at two pictures that rounding explains.
 const SAME: f64 = 1e-3;
+/// How far beyond white and black a picture goes that wakes channels that are zero: no bias reaches there.
+const FAR: f32 = 1e3;
 
 /// Kernels of channels, all of one extent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernels {
-    /// Channels of the picture.
+    /// Channels of the kernels: those of the picture; 1 where the network sees grey alone.
     pub channels: usize,
-    /// Height and width.
+    /// Height and width of what any channel of the layer reads, whichever channels are asked for.
     pub size: [usize; 2],
+    /// The channels that are drawn as red, green and blue.
+    pub shown: [usize; 3],
     /// One kernel for each channel asked for, as (channels, height, width): what the channel's value gains
-    /// where the picture gains one display unit.
+    /// where the picture gains one display unit, in all colours where the network sees grey alone. Zero for
+    /// a channel that no picture changes.
     pub kernels: Vec<Vec<f32>>,
 }
 
 /// The kernels of some channels of a layer.
 ///
 /// # Errors
-/// [`KernelError`] if the layer is not linear in the picture or does not depend on it; those of compiling.
+/// [`KernelError`] if a channel is not linear in the picture, or no channel of the layer depends on it; those
+/// of compiling.
 pub fn kernels(model: &Model, layer: &str, channels: &[usize]) -> Result<Kernels> {
     model.threads().run(|| gather(model, layer, channels))
 }
 
 fn gather(model: &Model, layer: &str, channels: &[usize]) -> Result<Kernels> {
     let mut gradients: Vec<Vec<f32>> = Vec::new();
-    let mut extent = None;
+    let constant = || KernelError::Constant { layer: layer.to_owned() };
+    let mut of_layer = None;
     for chunk in channels.chunks(at_once(model, layer, channels.len())) {
         let objectives: Vec<Objective> =
             chunk.iter().map(|&c| Objective::neuron(layer, c, Position::Center)).collect();
-        let shapes = model.input_shapes(objectives.len(), None)?;
-        let input = PictureInput::only(model, &shapes)?;
-        let mut session = ObjectiveSession::new(model, &objectives, &[], shapes, true)?;
-        let n = input.extent.values();
-        let grey = vec![0.5; n];
-        let mut noise = Stream::new(0, 0);
-        let random: Vec<f32> = (0..n).map(|_| noise.range_i32(0, 255) as f32 / 255.0).collect();
-        let mut of_picture = |picture: &[f32]| {
-            input.feed(&mut session, chunk.len(), |_| picture);
-            session.forward();
-            (0..chunk.len()).for_each(|entry| session.seed(entry, 1.0));
-            session.backward(&Rules::default());
-            let gradient = |entry: usize| {
-                let mut gradient = vec![0.0; n];
-                input.gradient(&session, [entry, chunk.len()], picture, &mut gradient);
-                gradient
-            };
-            (0..chunk.len()).map(gradient).collect::<Vec<_>>()
-        };
-        let at_grey = of_picture(&grey);
-        if !at_grey.iter().zip(of_picture(&random)).all(|(a, b)| are_same(a, &b)) {
-            return Err(KernelError::NotLinear { layer: layer.to_owned() }.into());
+        let mut compiled = Compiled::new(model, &objectives)?;
+        let found = compiled.checked_kernels(layer, chunk)?;
+        gradients.extend(found);
+        if of_layer.is_none() {
+            let all = compiled.session.plan().targets[0].shape.get(1).copied().unwrap_or(1);
+            of_layer = Some((whole_layer(model, layer, all, chunk.len())?, compiled.input));
         }
-        gradients.extend(at_grey);
-        extent = Some(input.extent);
     }
-    let constant = || KernelError::Constant { layer: layer.to_owned() };
-    let extent = extent.ok_or_else(constant)?;
-    let [height, width] = extent.size();
-    let [rows, columns] = support(&gradients, [height, width]).ok_or_else(constant)?;
+    let (whole, input) = of_layer.ok_or_else(constant)?;
+    let [height, width] = input.extent.size();
+    let read = gradients.iter().chain(std::iter::once(&whole));
+    let [rows, columns] = support(read, [height, width]).ok_or_else(constant)?;
     let cut = |gradient: Vec<f32>| {
         let lines = gradient.chunks_exact(width).enumerate();
         let kept = lines.filter(|(line, _)| rows.contains(&(line % height)));
         kept.flat_map(|(_, line)| line[columns.clone()].to_vec()).collect()
     };
-    Ok(Kernels {
-        channels: extent.channels,
-        size: [rows.len(), columns.len()],
-        kernels: gradients.into_iter().map(cut).collect(),
-    })
+    let mut kernels: Vec<Vec<f32>> = gradients.into_iter().map(cut).collect();
+    let mut found = (input.extent.channels, input.preprocess.shown());
+    if input.preprocess.sees_gray() {
+        let plane = rows.len() * columns.len();
+        kernels.iter_mut().for_each(|kernel| *kernel = summed(kernel, plane));
+        found = (1, [0; 3]);
+    }
+    let (channels, shown) = found;
+    Ok(Kernels { channels, size: [rows.len(), columns.len()], shown, kernels })
+}
+
+/// A network whose batch has a channel of the layer for each entry.
+struct Compiled {
+    session: ObjectiveSession,
+    input: PictureInput,
+    batch: usize,
+}
+
+impl Compiled {
+    fn new(model: &Model, objectives: &[Objective]) -> Result<Self> {
+        let batch = objectives.len();
+        let shapes = model.input_shapes(batch, None)?;
+        let input = PictureInput::only(model, &shapes)?;
+        let session = ObjectiveSession::new(model, objectives, &[], shapes, true)?;
+        Ok(Self { session, input, batch })
+    }
+
+    /// Values and gradients of all entries, each at its own picture.
+    fn gradients(&mut self, pictures: &[Vec<f32>]) -> (Vec<f64>, Vec<Vec<f32>>) {
+        let Self { session, input, batch } = self;
+        input.feed(session, *batch, |entry| &pictures[entry]);
+        session.forward();
+        let values = (0..*batch).map(|entry| session.value(entry)).collect();
+        (0..*batch).for_each(|entry| session.seed(entry, 1.0));
+        session.backward(&Rules::default());
+        let gradient = |(entry, picture): (usize, &Vec<f32>)| {
+            let mut gradient = vec![0.0; picture.len()];
+            input.gradient(session, [entry, *batch], picture, &mut gradient);
+            gradient
+        };
+        (values, pictures.iter().enumerate().map(gradient).collect())
+    }
+
+    /// The gradients of these channels, where they are the same for every picture.
+    ///
+    /// A linear channel is least and largest at the pictures that follow from its gradient. Where its
+    /// gradient is the same there as at grey and at noise, no threshold lies between. A gradient of zero
+    /// tells no such pictures; noise far beyond white and black in both signs changes the value of what is
+    /// closed or saturated.
+    fn checked_kernels(&mut self, layer: &str, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let n = self.input.extent.values();
+        let mut stream = Stream::new(0, 0);
+        let noise: Vec<f32> = (0..n).map(|_| stream.range_i32(0, 255) as f32 / 255.0).collect();
+        let (values, at_grey) = self.gradients(&vec![vec![GREY; n]; self.batch]);
+        let extreme = |sign: f32| {
+            let of_entry = |gradient: &Vec<f32>| {
+                if gradient.iter().all(|g| *g == 0.0) {
+                    return noise.iter().map(|x| sign * FAR * (x - GREY)).collect();
+                }
+                let pixel = |g: &f32| if *g == 0.0 { GREY } else { f32::from(u8::from(sign * g > 0.0)) };
+                gradient.iter().map(pixel).collect::<Vec<f32>>()
+            };
+            at_grey.iter().map(of_entry).collect::<Vec<_>>()
+        };
+        for pictures in [vec![noise.clone(); self.batch], extreme(1.0), extreme(-1.0)] {
+            let (values_there, there) = self.gradients(&pictures);
+            let is_linear = |entry: usize| {
+                let is_zero = at_grey[entry].iter().all(|g| *g == 0.0);
+                are_same(&at_grey[entry], &there[entry]) && (!is_zero || values_there[entry] == values[entry])
+            };
+            if let Some(entry) = (0..self.batch).find(|&entry| !is_linear(entry)) {
+                let (layer, channel) = (layer.to_owned(), channels[entry]);
+                return Err(KernelError::NotLinear { layer, channel }.into());
+            }
+        }
+        Ok(at_grey)
+    }
+}
+
+/// The gradient of all channels of a layer together, with weights of their own: zero only at pixels that none
+/// of them reads.
+fn whole_layer(model: &Model, layer: &str, channels: usize, batch: usize) -> Result<Vec<f32>> {
+    let mut stream = Stream::new(0, 1);
+    let weights = (0..channels).map(|_| stream.range_i32(1, 255) as f32).collect();
+    let direction =
+        Direction { toward: Toward::Numbers(weights), minus: None, power: 0.0, at: Some(Position::Center) };
+    let objective: Objective = Term::new(layer, TermKind::Direction(direction)).into();
+    let mut compiled = Compiled::new(model, &vec![objective; batch])?;
+    let n = compiled.input.extent.values();
+    let (_, mut gradients) = compiled.gradients(&vec![vec![GREY; n]; batch]);
+    Ok(gradients.swap_remove(0))
 }
 
 /// Channels at once: fewer where the file fixes the batch.
@@ -101,6 +178,11 @@ fn at_once(model: &Model, layer: &str, channels: usize) -> usize {
     if accepts(wanted).is_ok() { wanted } else { 1 }
 }
 
+/// The sum of a kernel's planes.
+fn summed(kernel: &[f32], plane: usize) -> Vec<f32> {
+    (0..plane).map(|i| kernel[i..].iter().step_by(plane).sum()).collect()
+}
+
 fn are_same(a: &[f32], b: &[f32]) -> bool {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
     let difference = square(&mut a.iter().zip(b).map(|(a, b)| f64::from(a - b)));
@@ -109,7 +191,10 @@ fn are_same(a: &[f32], b: &[f32]) -> bool {
 }
 
 /// The rows and columns in which any gradient is not zero.
-fn support(gradients: &[Vec<f32>], [height, width]: [usize; 2]) -> Option<[std::ops::Range<usize>; 2]> {
+fn support<'a>(
+    gradients: impl Iterator<Item = &'a Vec<f32>>,
+    [height, width]: [usize; 2],
+) -> Option<[std::ops::Range<usize>; 2]> {
     let mut found: Option<[[usize; 2]; 2]> = None;
     for gradient in gradients {
         for (i, _) in gradient.iter().enumerate().filter(|(_, g)| **g != 0.0) {

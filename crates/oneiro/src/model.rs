@@ -185,6 +185,23 @@ impl Model {
         Self { graph, turned: true, replaced, ..self }
     }
 
+    /// Whether picture inputs have their channels last, as those of a file with that layout have before
+    /// [`Model::for_pictures`].
+    pub(crate) fn reads_channels_last(&self) -> bool {
+        self.card.layout == TensorLayout::Nhwc && !self.turned
+    }
+
+    /// Height and width in inputs of these shapes: of the first picture, else of the first other input that
+    /// has both.
+    pub fn plane(&self, shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
+        let inputs = self.card.input.iter().zip(shapes).filter(|(_, shape)| shape.len() >= 4);
+        let is_picture = |card: &InputCard| card.kind != InputKind::Tensor;
+        let mut pictures = inputs.clone().filter(|(card, _)| is_picture(card));
+        let (card, shape) = pictures.next().or_else(|| inputs.clone().next())?;
+        let behind = usize::from(is_picture(card) && self.reads_channels_last());
+        Some([shape[shape.len() - 2 - behind], shape[shape.len() - 1 - behind]])
+    }
+
     /// Replaces picture inputs that have no batch, no channels or joined axes by such with all four.
     fn give_all_axes(&mut self) -> Result<()> {
         for input in 0..self.graph.inputs.len() {
@@ -317,7 +334,7 @@ impl Model {
                 }
                 shape[0] = batch;
                 // Height, width and frames stand before the channels where those are last.
-                let last = self.card.layout == TensorLayout::Nhwc && !self.turned;
+                let last = self.reads_channels_last();
                 let [frames_axis, y, x] =
                     if last { [1, rank - 3, rank - 2] } else { [2, rank - 2, rank - 1] };
                 match size.or(card.size) {

@@ -75,6 +75,11 @@ impl Preprocess {
         if self.order == ChannelOrder::Bands { self.mean.len() } else { 3 }
     }
 
+    /// The number of planes of flow, where they have means or deviations of their own.
+    pub(crate) fn planes_of_flow(&self) -> Option<usize> {
+        Some(self.mean.len()).filter(|&planes| self.kind == InputKind::Flow && planes > 1)
+    }
+
     /// Which planes of a display image are drawn as red, green and blue: those of the card's `show` for
     /// bands.
     pub fn shown(&self) -> [usize; 3] {
@@ -142,10 +147,15 @@ impl Preprocess {
         }
     }
 
+    /// Whether the network sees the luma of pictures alone.
+    pub fn sees_gray(&self) -> bool {
+        self.is_gray() || self.luminance
+    }
+
     /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all
     /// three colours.
     pub fn visible(&self, display: &mut [f32]) {
-        if !self.is_gray() && !self.luminance {
+        if !self.sees_gray() {
             return;
         }
         let plane = display.len() / 3;

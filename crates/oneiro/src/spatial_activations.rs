@@ -5,6 +5,8 @@
 //! cells are vectors over the channels. With an objective, every activation also has its share in it:
 //! activation times gradient, the first-order answer to what the objective would lose without it.
 
+use std::ops::Range;
+
 use oneiro_net::ValueId;
 
 use crate::attribution::{AttributionTarget, layer_gradient};
@@ -56,7 +58,7 @@ impl SpatialActivations {
         size: Option<[usize; 2]>,
     ) -> Result<Self> {
         let at: ValueId = model.resolve(layer)?;
-        let target = AttributionTarget::new(model, objective, size)?;
+        let target = AttributionTarget::of_pictures(model, objective, size)?;
         let found = layer_gradient(&target, image, at, layer)?;
         let shares = found.activations.iter().zip(&found.gradient).map(|(a, g)| a * g).collect();
         Self::new(layer, &found.shape, found.activations, Some(shares))
@@ -80,30 +82,34 @@ impl SpatialActivations {
     }
 
     /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis:
-    /// each cell is the mean over the positions that it covers, those at its border included.
+    /// each cell has the mean activations of the positions that it covers, those at its border included. Its
+    /// share is the sum of theirs; a position that several cells cover gives each of them an equal part.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
         let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
         let (rows, columns) = (reduced(h, rows), reduced(w, columns));
-        let covered = |i: usize, of: usize, from: usize| i * from / of..((i + 1) * from).div_ceil(of);
-        let plane = |data: &[f32]| -> Vec<f32> {
-            let mut out = Vec::with_capacity(channels * rows * columns);
-            for plane in data.chunks_exact(h * w) {
-                for y in 0..rows {
-                    for x in 0..columns {
-                        let (ys, xs) = (covered(y, rows, h), covered(x, columns, w));
-                        let n = ys.len() * xs.len();
-                        let cell = ys.flat_map(|y| plane[y * w..][xs.clone()].iter());
-                        out.push((cell.map(|a| f64::from(*a)).sum::<f64>() / n as f64) as f32);
-                    }
-                }
-            }
-            out
+        let places = (0..rows).flat_map(|y| (0..columns).map(move |x| [y, x]));
+        let cells: Vec<_> = places.map(|[y, x]| (covered(y, rows, h), covered(x, columns, w))).collect();
+        let (times_y, times_x) = (times_covered(rows, h), times_covered(columns, w));
+        let mean = |plane: &[f32], (ys, xs): &Cover| {
+            let n = ys.len() * xs.len();
+            let cell = ys.clone().flat_map(|y| plane[y * w..][xs.clone()].iter());
+            (cell.map(|a| f64::from(*a)).sum::<f64>() / n as f64) as f32
+        };
+        let sum = |plane: &[f32], (ys, xs): &Cover| {
+            let positions = ys.clone().flat_map(|y| xs.clone().map(move |x| (y, x)));
+            positions.map(|(y, x)| f64::from(plane[y * w + x]) / (times_y[y] * times_x[x])).sum::<f64>()
+                as f32
+        };
+        let planes = |data: &[f32], of_cell: &dyn Fn(&[f32], &Cover) -> f32| {
+            data.chunks_exact(h * w)
+                .flat_map(|plane| cells.iter().map(move |cover| of_cell(plane, cover)))
+                .collect()
         };
         Self {
             shape: [channels, rows, columns],
-            activations: plane(&self.activations),
-            shares: self.shares.as_deref().map(plane),
+            activations: planes(&self.activations, &mean),
+            shares: self.shares.as_deref().map(|shares| planes(shares, &sum)),
         }
     }
 
@@ -178,6 +184,20 @@ impl SpatialActivations {
     }
 }
 
+/// Rows and columns that a cell covers.
+type Cover = (Range<usize>, Range<usize>);
+
+/// Positions of an axis of `from` that cell `i` of `of` covers.
+fn covered(i: usize, of: usize, from: usize) -> Range<usize> {
+    i * from / of..((i + 1) * from).div_ceil(of)
+}
+
+/// How many of the cells along an axis cover each position.
+fn times_covered(cells: usize, from: usize) -> Vec<f64> {
+    let times = |position: usize| (0..cells).filter(|&i| covered(i, cells, from).contains(&position)).count();
+    (0..from).map(|position| times(position) as f64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +217,18 @@ mod tests {
         assert_eq!(map.averaged([2, 2]).activations, [1.5, 2.5, 4.5, 5.5]);
         let long = cells([1, 1, 13], &[1.0; 13]);
         assert_eq!([long.averaged([1, 12]).shape()[2], long.averaged([1, 6]).shape()[2]], [7, 5]);
+    }
+
+    #[test]
+    fn shares_of_cells_add_up_to_those_of_all_positions() {
+        let shares = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let map = SpatialActivations { shares: Some(shares.to_vec()), ..cells([1, 2, 3], &shares) };
+        assert_eq!(map.averaged([1, 1]).share([0, 0]), Some(21.0));
+        // Both columns cover the middle one, and have half of it each.
+        let halved = map.averaged([2, 2]);
+        assert_eq!(halved.shares, Some(vec![2.0, 4.0, 6.5, 8.5]));
+        let sum: f64 = halved.positions().filter_map(|at| halved.share(at)).sum();
+        assert_eq!(sum, 21.0);
     }
 
     #[test]

@@ -306,3 +306,19 @@ fn other_methods_take_bands_or_say_what_they_take() {
         .to_string();
     assert!(message.contains("8 bands"), "{message}");
 }
+
+#[test]
+fn a_grid_weighs_the_cells_of_bands_by_a_unit() {
+    let model = model(CARD);
+    let data: Vec<f32> = (0..BANDS * SIDE * SIDE).map(|i| (i % 97) as f32 / 97.0).collect();
+    let plain = SpatialActivations::of(&model, "active", &data, None).unwrap();
+    let objective = Objective::channel("active", 0);
+    let weighed = SpatialActivations::toward(&model, "stripe", &objective, &data, None).unwrap();
+    assert_eq!(weighed.shape(), plain.shape());
+    let share: f64 = weighed.positions().filter_map(|at| weighed.share(at)).sum();
+    let mean: f64 = plain.positions().map(|at| f64::from(plain.vector(at)[0])).sum::<f64>()
+        / plain.positions().count() as f64;
+    assert!(mean > 0.0 && (share - mean).abs() < 1e-4 * mean, "{share} {mean}");
+    // Attributions themselves are of photographs.
+    assert!(AttributionTarget::new(&model, &objective, None).is_err());
+}

@@ -17,6 +17,7 @@ use oneiro_jobs::job::Role;
 use oneiro_jobs::job::attribution::{AttributionJob, AttributionSettings, ImageRequest};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::numbers::short;
+use oneiro_jobs::source::framing::check_crop;
 
 /// Where the sheet goes when not chosen.
 const DEFAULT_OUT: &str = "attribution.png";
@@ -111,9 +112,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     let methods = methods(&args.methods)?;
     let settings = settings(args, &methods)?;
-    if let Some(crop) = args.crop.filter(|&c| !(c > 0.0 && c <= 1.0)) {
-        bail!("--crop {crop}: a fraction above 0 and at most 1 is needed");
-    }
+    check_crop(args.crop)?;
     let unit = args.unit.as_ref().map(|u| u.parse::<Unit>()).transpose()?;
     if let Some(text) = &args.objective {
         // Slips are found before the model is read, which alone knows its classes.
@@ -247,7 +246,7 @@ fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
         cam_layer: args.cam_layer.clone(),
         seed: args.seed,
     };
-    settings.check()?;
+    settings.check_for(methods)?;
     Ok(settings)
 }
 

@@ -34,7 +34,7 @@ or no: its percentage is that of the yes.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Image files, or folders of class folders
+    /// Image files, folders of images, or folders of class folders
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// How many classes to name

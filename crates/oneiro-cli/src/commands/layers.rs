@@ -25,7 +25,8 @@ Examples:
   oneiro layers model.onnx --json | jq '.[] | select(.op == \"Conv\") | .name'
 
 The receptive field is the extent in input pixels that one position sees, the stride the input pixels between
-neighbours, rounded and at least 1 (docs/axes.md). The total of parameters counts a shared tensor once. Any alias names the layer on a command line.")]
+neighbours, rounded and at least 1 (docs/axes.md). Parameters are all numbers that a layer reads from the file: weights
+and biases, but also a factor, or the bounds of a clip. The total of parameters counts a shared tensor once. Any alias names the layer on a command line.")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,

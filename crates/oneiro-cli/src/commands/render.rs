@@ -182,7 +182,8 @@ fn line(r: &UnitReport, index: usize, results: &Results) -> String {
         line += &format!(", the film to {}", at(Place::film(index)));
     }
     if let Some(x) = &r.robustness {
-        let kept = |v: f64| format!("{:.0} %", 100.0 * v / r.value);
+        // Zero has no sign.
+        let kept = |v: f64| format!("{:.0} %", (100.0 * v / r.value).round() + 0.0);
         line += &format!(
             "; keeps {} as JPEG-90, {} shifted, {} turned",
             kept(x.jpeg90),

@@ -7,12 +7,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod answers;
 mod attribute;
 mod axes;
 mod bad_input;
 mod bands;
 mod broken_models;
 mod bytes;
+mod class_folders;
 mod collisions;
 mod config;
 mod contracts;
@@ -25,6 +27,7 @@ mod formats;
 mod from_pictures;
 mod grid;
 mod heads;
+mod input_axes;
 mod inputs;
 mod interpolate;
 mod interruption;
@@ -34,6 +37,7 @@ mod onnx;
 #[path = "../../../oneiro-net/tests/outside/mod.rs"]
 mod outside;
 mod parts;
+mod penalties;
 mod place;
 mod preimages;
 mod preparation;

@@ -13,6 +13,7 @@ use super::{Job, Place, Role, Run, Sink};
 use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::provenance::{json, required, seal, toml as toml_entry};
+use crate::source::framing::check_crop;
 use crate::source::places::SourceFile;
 
 /// The entry that has the recipe.
@@ -89,6 +90,7 @@ impl Job for AttributionJob {
     type Report = AttributionReport;
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<AttributionReport> {
+        self.check()?;
         let model = run.model()?;
         let mut photos = Vec::new();
         let mut asked = Vec::new();
@@ -121,7 +123,8 @@ impl Job for AttributionJob {
     }
 
     fn check(&self) -> Result<()> {
-        Ok(self.recipe.settings.check()?)
+        check_crop(self.recipe.crop)?;
+        Ok(self.recipe.settings.check_for(&self.recipe.methods)?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::remark::ClassRemark;
-use crate::source::framing::{Framing, framed};
+use crate::source::framing::{Framing, check_crop, framed};
 use crate::task::Task;
 
 mod confusion;
@@ -156,10 +156,7 @@ impl Job for ClassificationJob {
     }
 
     fn check(&self) -> Result<()> {
-        match self.crop {
-            Some(crop) if !(crop > 0.0 && crop <= 1.0) => Err(JobError::Crop { crop }.into()),
-            _ => Ok(()),
-        }
+        check_crop(self.crop)
     }
 }
 

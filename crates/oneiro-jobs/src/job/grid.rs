@@ -207,6 +207,7 @@ impl GridSettings {
         let size = picture_size(model, self.image_size)?;
         let photo = Files::of_size(model, size).reference(&self.image)?;
         let toward = self.toward.as_ref().map(|text| text.parse::<Objective>()).transpose()?;
+        toward.iter().try_for_each(|objective| model.check_labels_of(objective))?;
         let objective_layer = if self.signed { self.layer.clone() } else { rectified(model, &self.layer)? };
         let cells = context
             .compute(|| match &toward {

@@ -73,7 +73,6 @@ impl Job for KernelsJob {
 impl KernelsJob {
     fn sheet(&self, model: &LoadedModel, found: &Kernels, reports: &[KernelReport]) -> Result<Sheet> {
         let [height, width] = found.size;
-        let planes = drawn_planes(model, found.channels);
         let mut sheet = Sheet::new(self.columns)
             .title(&model.title)
             .subtitle(format!(
@@ -83,27 +82,11 @@ impl KernelsJob {
             .min_cell_width(MIN_CELL_WIDTH)
             .row(&self.layer);
         for (report, kernel) in reports.iter().zip(&found.kernels) {
-            let image = enlarged(picture(kernel, found.size, planes)?, self.tile)?;
+            let image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
             let cell = Cell::new(image).caption(format!("channel {}", report.channel));
             sheet = sheet.cell(cell.caption(format!("norm {}", short(report.norm))));
         }
         Ok(sheet)
-    }
-}
-
-/// The channels that are drawn as red, green and blue.
-fn drawn_planes(model: &LoadedModel, channels: usize) -> [usize; 3] {
-    match channels {
-        1 | 2 => [0; 3],
-        3 => [0, 1, 2],
-        _ => {
-            let mut shown = model.model.card.input.iter().map(|input| &input.show[..]);
-            match shown.find(|show| !show.is_empty()) {
-                Some(&[r, g, b]) => [r, g, b],
-                Some(&[only]) => [only; 3],
-                _ => [0, 1, 2],
-            }
-        }
     }
 }
 

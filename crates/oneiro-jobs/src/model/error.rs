@@ -209,8 +209,8 @@ pub enum FeedProblem {
 #[non_exhaustive]
 pub enum InputAxesProblem {
     /// No input has as many axes.
-    #[error("these are {count} axes; input {}",
-            ranks.iter().map(|(input, rank)| format!("\"{input}\" has {rank}")).collect::<Vec<_>>().join(", "))]
+    #[error("the file has another number of axes: {count} are given, {}",
+            ranks.iter().map(|(input, rank)| format!("input \"{input}\" has {rank}")).collect::<Vec<_>>().join(", "))]
     Count {
         /// Number of axes given.
         count: usize,

@@ -1,6 +1,6 @@
 //! Pictures whose input is not of real numbers, or not of batch, channels, height and width.
 
-use oneiro::card::{Card, InputAxes, InputCard, InputKind, TensorLayout};
+use oneiro::card::{Card, InputCard, InputKind, TensorLayout};
 use oneiro::model::{PictureAxes, picture_axes};
 use oneiro_net::Graph;
 use oneiro_net::graph::Input;
@@ -48,41 +48,43 @@ pub fn guess_layout(card: &mut Card, graph: &Graph, given: bool, notes: &mut Vec
     }
 }
 
-/// Gives the picture input the axes that are given, and tells of axes that are guessed.
+/// Gives the picture input the axes that are given, and tells of axes that are guessed. Returns whether this
+/// made a picture of a tensor, of whose preparation nothing is said.
 pub fn apply_axes(
     card: &mut Card,
-    axes: Option<&InputAxes>,
+    args: &ModelSpec,
     graph: &Graph,
     notes: &mut Vec<PreparationRemark>,
-) -> Result<()> {
-    if let Some(axes) = axes {
+) -> Result<bool> {
+    if let Some(axes) = &args.input_axes {
         let fits = |i: &&Input| inputs::rank(i) == axes.groups().len() && is_read(graph, i);
-        let names: Vec<&str> = graph.inputs.iter().filter(fits).map(|i| graph.name(i.value)).collect();
+        let fitting: Vec<&Input> = graph.inputs.iter().filter(fits).collect();
         let refuse = |problem| Err(ModelError::InputAxes { axes: axes.clone(), problem }.into());
-        let [name] = names[..] else {
+        let [of_graph] = fitting[..] else {
             let count = axes.groups().len();
-            if names.is_empty() {
+            if fitting.is_empty() {
                 let read = graph.inputs.iter().filter(|i| is_read(graph, i));
                 let ranks = read.map(|i| (graph.name(i.value).to_owned(), inputs::rank(i))).collect();
                 return refuse(InputAxesProblem::Count { count, ranks });
             }
-            return refuse(InputAxesProblem::Ambiguous { inputs: names.len(), count });
+            return refuse(InputAxesProblem::Ambiguous { inputs: fitting.len(), count });
         };
+        let (name, layout) = (graph.name(of_graph.value), card.layout);
         let input = card.input.iter_mut().find(|i| i.name == name);
         let Some(input) = input else {
             return refuse(InputAxesProblem::NotInCard { input: name.to_owned() });
         };
-        if input.kind == InputKind::Tensor {
-            // Nothing said so far how it is prepared.
-            *input = InputCard { size: input.size, ..InputCard::preset("imagenet", name)? };
-            if !axes.has(oneiro::card::Axis::C) {
-                input.order = oneiro::card::ChannelOrder::Gray;
-                let mean = |list: &[f32]| vec![list.iter().sum::<f32>() / list.len() as f32];
-                (input.mean, input.std) = (mean(&input.mean), mean(&input.std));
-            }
+        let was_tensor = input.kind == InputKind::Tensor;
+        if was_tensor {
+            let preset = InputCard::preset(preset_for(of_graph, args), name)?;
+            *input = InputCard { size: input.size, ..preset };
         }
         input.axes = Some(axes.clone());
-        return Ok(());
+        if was_tensor && channels(graph, of_graph, input, layout) == Some(1) {
+            input.to_gray();
+            notes.push(PreparationRemark::Gray);
+        }
+        return Ok(was_tensor);
     }
     for input in card.input.iter().filter(|i| i.kind == InputKind::Image && i.axes.is_none()) {
         let Some(of_graph) = graph.inputs.iter().find(|i| graph.name(i.value) == input.name) else {
@@ -96,7 +98,7 @@ pub fn apply_axes(
             });
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Whether all pictures come as integers, which says that they count from 0 to 255.

@@ -52,13 +52,12 @@ pub fn complete(
     card.axes.extend(args.axes.iter().cloned());
     let written = !card.input.is_empty();
     if !written {
-        let by_flags = args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some());
-        let found = if by_flags || begins_inside { None } else { found? };
+        let found = if by_flags(args) || begins_inside { None } else { found? };
         if args.layout.is_none() && found.as_ref().is_none_or(|f| f.card.layout == TensorLayout::Nchw) {
             guess_layout(&mut card, graph, &mut notes);
         }
         pictures::guess_layout(&mut card, graph, args.layout.is_some(), &mut notes);
-        guessed = !by_flags && found.is_none() && !pictures::all_integers(graph);
+        guessed = !by_flags(args) && found.is_none() && !pictures::all_integers(graph);
         card.input = match found {
             Some(found) => {
                 notes.push(PreparationRemark::ByModelFile { source: found.source.to_string() });
@@ -110,7 +109,8 @@ pub fn complete(
         }
     }
     feeding::apply(&mut card, &args.feeds, graph)?;
-    pictures::apply_axes(&mut card, args.input_axes.as_ref(), graph, &mut notes)?;
+    let unprepared = pictures::apply_axes(&mut card, args, graph, &mut notes)?;
+    guessed |= unprepared && !by_flags(args) && !pictures::all_integers(graph);
     for input in &mut card.input {
         let read = graph.inputs.iter().find(|i| graph.name(i.value) == input.name);
         if input.kind != InputKind::Tensor {
@@ -161,6 +161,11 @@ pub fn complete(
     }
     let guessed = if guessed { remark::guessed(&card, args) } else { None };
     Ok(CompletedCard { card, labels: inside, guessed, notes })
+}
+
+/// Whether the request says all of how pictures are prepared.
+fn by_flags(args: &ModelSpec) -> bool {
+    args.preprocess.is_some() || (args.mean.is_some() && args.std.is_some())
 }
 
 /// Channels of pictures that need no card.
@@ -264,9 +269,7 @@ fn override_card(
                 _ if given => Vec::new(),
                 None => list.clone(),
                 // One number for all bands stays one, until the network says how many there are.
-                Some(_) if takes_bands && list.windows(2).all(|pair| pair[0] == pair[1]) => {
-                    list.iter().take(1).copied().collect()
-                }
+                Some(_) if takes_bands && card::is_alike(list) => list.iter().take(1).copied().collect(),
                 Some(wanted) => card::spread(list, wanted).ok_or_else(|| ModelError::Order {
                     order: args.order.clone().unwrap_or_default(),
                     numbers: remark::list(list),

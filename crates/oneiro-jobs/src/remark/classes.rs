@@ -43,7 +43,7 @@ impl fmt::Display for ClassRemark {
         match self {
             Self::YesOrNo { activation } => {
                 let how = match activation {
-                    Activation::Given => "the output",
+                    Activation::Given { .. } => "the output",
                     Activation::Sigmoid | Activation::HardSigmoid { .. } => "its sigmoid",
                     _ => "a sigmoid of it, as the network has none",
                 };

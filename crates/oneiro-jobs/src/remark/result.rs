@@ -90,6 +90,18 @@ pub enum ResultRemark {
         /// Why.
         why: ZeroMap,
     },
+    /// A method that looks at an image under noise, which is a share of the range of an image that has none.
+    NoNoise {
+        /// The photo.
+        image: String,
+        /// The method.
+        method: &'static str,
+    },
+    /// Rules for the gradients of ReLUs, and no ReLU whose gradient they could change.
+    NoRelus {
+        /// The rules.
+        rules: String,
+    },
     /// A map that hardly varies.
     EvenMap {
         /// The photo.
@@ -121,6 +133,12 @@ pub enum ZeroMap {
     ChosenLayer,
     /// The gradient is zero.
     Gradient,
+    /// The gradient does not vary with the noise.
+    Even,
+    /// No window that is covered changes the objective.
+    Covered,
+    /// The image is its own baseline, or the gradient is zero between the two.
+    Baseline,
 }
 
 impl fmt::Display for ResultRemark {
@@ -145,7 +163,8 @@ impl fmt::Display for ResultRemark {
                 write!(
                     f,
                     "the value of {units} did not change: the gradient is zero or nearly so (a dead unit, a saturated output, \
-                     weights that were never trained, a mask that is black everywhere){of_rule}"
+                     the mean of a softmax, such as a map of attention, which is the same for every picture, weights that \
+                     were never trained, a mask that is black everywhere){of_rule}"
                 )
             }
             Self::BelowZero { layer, behind } => write!(
@@ -191,9 +210,35 @@ impl fmt::Display for ResultRemark {
                     ZeroMap::Gradient => {
                         "the unit does not depend on this image, or its gradient is stopped on the way (a unit that is off)"
                     }
+                    ZeroMap::Even => {
+                        "the gradient is the same under all noise: the unit is linear here, or off"
+                    }
+                    ZeroMap::Covered => {
+                        "covering any window leaves the unit's value as it is (a unit that is off, or an image that looks like \
+                         the fill)"
+                    }
+                    ZeroMap::Baseline => {
+                        "the image is its own baseline, or the unit's gradient is zero between the two"
+                    }
                 };
                 write!(f, "{image}: {method} is zero everywhere: {why}")
             }
+            Self::NoNoise { image, method } => {
+                let map = match *method {
+                    "vargrad" => "so that its map is zero",
+                    _ => "so that its map is that of the gradient",
+                };
+                write!(
+                    f,
+                    "{image}: {method} adds noise in proportion to the image's range, and this image has one value \
+                     throughout: there is no noise, {map}"
+                )
+            }
+            Self::NoRelus { rules } => write!(
+                f,
+                "{rules}: no ReLU or clip lies between the image and the unit, so that the rule changes nothing and what \
+                 is shown is the plain gradient"
+            ),
             Self::EvenMap { image, method } => {
                 write!(f, "{image}: {method} is nearly even: it points at nothing")
             }

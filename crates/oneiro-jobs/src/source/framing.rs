@@ -7,6 +7,8 @@ use oneiro_media::{Image, MediaError};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::error::Result;
+use crate::job::error::JobError;
 use crate::remark::Remark;
 
 /// Sides of networks that are evaluated on the centre of a picture scaled to [`SCALED_SIDE`].
@@ -16,6 +18,14 @@ const SCALED_SIDE: f64 = 256.0;
 
 /// From this factor on, a word is said about how little an enlarged picture shows.
 const MUCH_ENLARGED: usize = 8;
+
+/// An error unless a share to crop is above 0 and at most 1.
+pub fn check_crop(crop: Option<f64>) -> Result<()> {
+    match crop {
+        Some(crop) if !(crop > 0.0 && crop <= 1.0) => Err(JobError::Crop { crop }.into()),
+        _ => Ok(()),
+    }
+}
 
 /// The share of the scaled picture that the reference evaluations crop.
 fn usual_crop(side: usize) -> f64 {

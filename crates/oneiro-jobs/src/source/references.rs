@@ -29,7 +29,7 @@ impl<'a> Files<'a> {
     /// For pictures of this size, or the model's own.
     pub fn new(model: &'a LoadedModel, size: Option<[usize; 2]>) -> Result<Self> {
         let shapes = model.model.input_shapes(1, size)?;
-        Ok(Self { model, size: size_of(&shapes), known: RefCell::default() })
+        Ok(Self { model, size: model.model.plane(&shapes), known: RefCell::default() })
     }
 
     /// For pictures of exactly this size.
@@ -185,17 +185,9 @@ impl NameLookup for Classes<'_> {
 
 /// The size of pictures that the network sees: the one wanted, or the model's own.
 pub fn picture_size(model: &LoadedModel, size: Option<[usize; 2]>) -> Result<[usize; 2]> {
-    match size_of(&model.model.input_shapes(1, size)?) {
+    match model.model.plane(&model.model.input_shapes(1, size)?) {
         Some(size) => Ok(size),
         None => Err(SourceError::NoPictureInput { name: None }.into()),
-    }
-}
-
-/// Height and width of the first input that has them.
-fn size_of(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
-    match shapes.iter().find(|s| s.len() >= 4).map(Vec::as_slice) {
-        Some(&[.., h, w]) => Some([h, w]),
-        _ => None,
     }
 }
 

@@ -39,8 +39,27 @@ impl<'m> AttributionTarget<'m> {
     /// # Errors
     /// If the model does not take single images, or the objective or the size does not fit it.
     pub fn new(model: &'m Model, objective: &Objective, size: Option<[usize; 2]>) -> Result<Self> {
-        objective.require_network_alone("an attribution")?;
         let input = PictureInput::of_photographs(model, &model.input_shapes(1, size)?)?;
+        Self::of_input(model, objective, size, input)
+    }
+
+    /// [`AttributionTarget::new`] for pictures of any kind, bands among them.
+    pub(crate) fn of_pictures(
+        model: &'m Model,
+        objective: &Objective,
+        size: Option<[usize; 2]>,
+    ) -> Result<Self> {
+        let input = PictureInput::only(model, &model.input_shapes(1, size)?)?;
+        Self::of_input(model, objective, size, input)
+    }
+
+    fn of_input(
+        model: &'m Model,
+        objective: &Objective,
+        size: Option<[usize; 2]>,
+        input: PictureInput,
+    ) -> Result<Self> {
+        objective.require_network_alone("an attribution")?;
         let read = model.values_of(objective)?;
         let apart = model.keeps_pictures_apart(&read, size);
         let mut target = Self {

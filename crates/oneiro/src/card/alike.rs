@@ -37,7 +37,7 @@ impl InputCard {
 }
 
 /// Whether all numbers of a list are the same.
-pub(super) fn is_alike(list: &[f32]) -> bool {
+pub fn is_alike(list: &[f32]) -> bool {
     list.windows(2).all(|pair| pair[0] == pair[1])
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CardError, FeedValue, InputAxes, is_default};
+use super::{CardError, FeedValue, InputAxes, is_alike, is_default};
 
 /// Mean and standard deviation of ImageNet, RGB in 0–1 (torchvision's published constants).
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -168,8 +168,7 @@ impl InputCard {
     /// `unit`, `none`) may be named.
     pub fn bands(preset: Option<&str>, input: &str) -> Result<InputCard, CardError> {
         let mut card = InputCard::preset(preset.unwrap_or("unit"), input)?;
-        let alike = |list: &[f32]| list.windows(2).all(|pair| pair[0] == pair[1]);
-        if !alike(&card.mean) || !alike(&card.std) {
+        if !is_alike(&card.mean) || !is_alike(&card.std) {
             return Err(CardError::ColorPreset(preset.unwrap_or_default().to_owned()));
         }
         card.order = ChannelOrder::Bands;
@@ -321,8 +320,7 @@ impl InputCard {
                 return Err(self.error(key, format!("holds {value}; every number must be {rule}")));
             }
         }
-        let differ =
-            [&self.mean, &self.std].iter().any(|list| list.windows(2).any(|pair| pair[0] != pair[1]));
+        let differ = ![&self.mean, &self.std].into_iter().all(|list| is_alike(list));
         if self.kind == InputKind::Flow && self.frames.is_none() && differ {
             return Err(self.error(
                 "frames",

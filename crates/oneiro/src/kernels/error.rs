@@ -4,17 +4,19 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// The layer is not linear in the picture.
+    /// A channel is not linear in the picture.
     #[error(
-        "layer \"{layer}\" is not linear in the picture, so it has no kernels to be shown; name the first convolution itself, \
-         in front of its activation function"
+        "channel {channel} of layer \"{layer}\" is not linear in the picture, so it has no kernel to be shown; name the \
+         first convolution itself, in front of its activation function"
     )]
     NotLinear {
         /// The layer.
         layer: String,
+        /// The channel.
+        channel: usize,
     },
-    /// Channels that do not depend on the picture.
-    #[error("layer \"{layer}\" does not depend on the picture")]
+    /// A layer of which no channel depends on the picture.
+    #[error("no channel of layer \"{layer}\" depends on the picture")]
     Constant {
         /// The layer.
         layer: String,

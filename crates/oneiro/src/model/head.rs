@@ -34,7 +34,10 @@ pub enum Activation {
         offset: f32,
     },
     /// The entries are probabilities as they are: parts or means of what a softmax or sigmoid made.
-    Given,
+    Given {
+        /// Whether all of them came from a sigmoid, so that classes are independent.
+        independent: bool,
+    },
     /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a
     /// sigmoid.
     None,
@@ -53,7 +56,10 @@ impl Activation {
 
     /// Whether each class of this many has a probability of its own.
     pub fn is_independent(self, classes: usize) -> bool {
-        matches!(self.over(classes), Self::Sigmoid | Self::HardSigmoid { .. })
+        matches!(
+            self.over(classes),
+            Self::Sigmoid | Self::HardSigmoid { .. } | Self::Given { independent: true }
+        )
     }
 
     /// The probability of each class.
@@ -67,7 +73,7 @@ impl Activation {
             }
             Self::Sigmoid => each(&sigmoid),
             Self::HardSigmoid { slope, offset } => each(&|z| hard_sigmoid(z, slope, offset)),
-            Self::Given => each(&|z| z),
+            Self::Given { .. } => each(&|z| z),
         }
     }
 }

@@ -84,6 +84,16 @@ pub enum InputError {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// A clip input whose shape has another number of axes than five.
+    #[error(
+        "input \"{input}\" has shape {shape:?}; clips need five axes: batch, channels, time, height, width"
+    )]
+    NotFiveAxes {
+        /// The input.
+        input: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// A picture input of another number of channels than its card prepares.
     #[error("input \"{input}\" takes {channels} channel{}, pictures are prepared with {prepared}{}",
             if *channels == 1 { "" } else { "s" }, last_axis(*maybe_last))]
@@ -145,7 +155,7 @@ pub enum InputError {
         /// Channels of the input's pictures.
         channels: usize,
     },
-    /// An objective that depends on no picture, only on tensors.
+    /// An objective, or a penalty in it, that depends on no picture, only on tensors.
     #[error("{objective} depends on no picture: its inputs are of kind \"tensor\" in the model card")]
     NoPicture {
         /// The objective.

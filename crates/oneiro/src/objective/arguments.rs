@@ -11,7 +11,7 @@ pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(L
      direction(LAYER,[V,…]|FILE.npy|PICTURE[,minus=PICTURE][,p=P][,at=Y/X]), difference(LAYER,PICTURE), \
      inversion(LAYER,PICTURE), caricature(LAYER,PICTURE[,P]), style(LAYER,PICTURE), guide(LAYER,PICTURE), \
      diversity(LAYER), alignment(LAYER), l1, l2, tv, tv(BETA), alpha_norm(ALPHA), blur, opacity; channel, layer, \
-     direction, difference, inversion and caricature also take center=N, channels=A-B and mask=PICTURE";
+     direction, difference, inversion and caricature also take center=N, mask=PICTURE and (but for channel) channels=A-B";
 
 /// Those whose first argument is a layer.
 const READS_LAYER: [&str; 11] = [
@@ -183,6 +183,11 @@ pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup)
     let positional: Vec<&str> = list.iter().filter(|a| a.key.is_none()).map(|a| a.text).collect();
     let keyed = list.iter().filter_map(|a| Some((a.key?, a.text))).collect();
     let mut taken = Taken { name, positional: positional.into_iter(), keyed, sources };
+    if let Some((key, _)) = taken.keyed.iter().enumerate().find_map(|(i, argument)| {
+        taken.keyed[..i].iter().any(|(key, _)| *key == argument.0).then_some(argument)
+    }) {
+        return taken.fail(format!("{key}= is given twice"));
+    }
     let mut layer = String::new();
     if READS_LAYER.contains(&name) {
         layer = taken.layer()?;
@@ -237,6 +242,16 @@ pub(super) fn build(name: &str, list: &[Argument<'_>], sources: &dyn NameLookup)
         layer = taken.layer()?;
     }
     let region = if TAKES_REGION.contains(&name) { taken.region()? } else { Region::default() };
+    let is_part = region.center.is_some() || region.mask.is_some();
+    match &kind {
+        TermKind::Channel(_) if region.channels.is_some() => {
+            return taken.fail("it is one channel, so it takes no channels=");
+        }
+        TermKind::Direction(direction) if direction.at.is_some() && is_part => {
+            return taken.fail("at= is one position, beside which center= and mask= have no meaning");
+        }
+        _ => {}
+    }
     if let Some(extra) = taken.positional.next() {
         return taken.fail(format!("\"{extra}\" is one argument too many; the terms are {TERMS}"));
     }

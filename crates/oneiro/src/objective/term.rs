@@ -345,8 +345,14 @@ impl Term {
         if let Some((_, last)) = self.region.channels {
             in_range(last, "channel")?;
         }
-        if self.region.mask.is_some() && space.len() < 2 {
-            return Err(TermError::NoPlane { layer: layer(), shape: shape.to_vec() });
+        let in_plane = match &self.kind {
+            _ if self.region.mask.is_some() => Some("a mask"),
+            TermKind::Penalty(Penalty::TotalVariation(_)) => Some("tv"),
+            TermKind::Penalty(Penalty::Blur) => Some("blur"),
+            _ => None,
+        };
+        if let (Some(what), true) = (in_plane, space.len() < 2) {
+            return Err(TermError::NoPlane { what, layer: layer(), shape: shape.to_vec() });
         }
         match (self.region.center, space) {
             (None, _) => {}
@@ -388,6 +394,16 @@ impl Term {
 #[cfg(test)]
 mod tests {
     use crate::objective::Objective;
+
+    #[test]
+    fn differences_of_neighbours_need_a_plane() {
+        for (text, what) in [("tv(dense)", "tv"), ("tv(1.5,dense)", "tv"), ("blur(dense)", "blur")] {
+            let objective: Objective = text.parse().unwrap();
+            let error = objective.terms()[0].check(&[5]).unwrap_err().to_string();
+            assert!(error.contains("dense") && error.contains(&format!("no plane for {what}")), "{error}");
+            assert!(objective.terms()[0].check(&[5, 7, 7]).is_ok());
+        }
+    }
 
     #[test]
     fn an_output_with_positions_names_no_classes() {

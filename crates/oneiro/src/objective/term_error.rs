@@ -41,9 +41,11 @@ pub enum TermError {
         /// Extents of the map.
         map: Vec<usize>,
     },
-    /// A mask for a layer without height and width.
-    #[error("{layer} has shape {shape:?} per image: there is no plane for a mask")]
+    /// A mask, or a penalty on neighbours, for a layer without height and width.
+    #[error("{layer} has shape {shape:?} per image: there is no plane for {what}")]
     NoPlane {
+        /// "a mask", "tv", "blur".
+        what: &'static str,
         /// The layer.
         layer: String,
         /// Its shape.

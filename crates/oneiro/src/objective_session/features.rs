@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oneiro_net::plan::PlanInput;
 use oneiro_net::{CpuSession, Session};
 
-use crate::card::{InputCard, InputKind, TensorLayout};
+use crate::card::{InputCard, InputKind};
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::Model;
@@ -59,10 +59,9 @@ pub(super) fn of_pictures(
 fn feed(model: &Model, session: &mut CpuSession, picture: &Reference, batch: usize) -> Result<()> {
     let fail = |why: String| Error::Reference { picture: picture.name.clone(), why };
     let planned = &session.plan().inputs;
-    let is_raw = |(card, planned): (&InputCard, &PlanInput)| {
-        card.kind == InputKind::Image && planned.used && planned.shape.get(1) != Some(&card.channels())
-    };
-    if model.card.layout == TensorLayout::Nhwc && model.card.input.iter().zip(planned).any(is_raw) {
+    let takes_image =
+        |(card, planned): (&InputCard, &PlanInput)| card.kind == InputKind::Image && planned.used;
+    if model.reads_channels_last() && model.card.input.iter().zip(planned).any(takes_image) {
         return Err(fail("it cannot be given to a raw input with channels last".into()));
     }
     let images = PictureInput::used(model, planned)?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oneiro_image::Extent;
 use oneiro_net::Plan;
 
-use crate::card::InputKind;
-use crate::model::Model;
+use crate::card::{InputCard, InputKind};
+use crate::model::{InputError, Model};
 use crate::objective::measure::{self, Measure};
 use crate::objective::{Term, TermError};
 use crate::preprocess::Preprocess;
@@ -18,11 +18,17 @@ pub struct Shown {
     /// The penalties that objectives have, each once.
     terms: Vec<Term>,
     batch: usize,
+    /// A picture input that is fed otherwise than its card says.
+    unfit: Option<InputError>,
+    /// The shape of an input that may be a picture, though its card says that it is none.
+    maybe_bands: Option<(String, usize)>,
 }
 
 struct ShownInput {
     /// Channels first; empty if the input is no picture, which penalties leave out.
     shape: Vec<usize>,
+    /// The channels, where the network's input has them last.
+    last_channels: Option<usize>,
     /// Whether the last channel is opacity.
     has_alpha: bool,
     preprocess: Option<Preprocess>,
@@ -36,10 +42,22 @@ struct ShownInput {
 impl Shown {
     /// For a plan's picture inputs, of the size that the network sees.
     pub(super) fn of_inputs(model: &Model, plan: &Plan, batch: usize) -> Self {
+        let last = model.reads_channels_last();
+        let mut unfit = None;
         let inputs = plan.inputs.iter().zip(&model.card.input).map(|(planned, card)| {
-            let of_picture = card.kind != InputKind::Tensor && planned.used && planned.shape.len() > 3;
-            let preprocess = of_picture.then(|| Preprocess::from_card(card));
             let mut shape = planned.shape.get(1..).unwrap_or_default().to_vec();
+            if let Some(channels) = shape.pop_if(|_| last) {
+                shape.insert(0, channels);
+            }
+            let mut preprocess = None;
+            if card.kind != InputKind::Tensor && planned.used {
+                let of_card = Preprocess::from_card(card);
+                match fit(card, &of_card, &shape, &planned.shape) {
+                    Ok(()) => preprocess = Some(of_card),
+                    Err(why) => unfit = unfit.take().or(Some(why)),
+                }
+            }
+            let last_channels = shape.first().copied().filter(|_| last);
             match (&preprocess, card.kind) {
                 (None, _) => shape.clear(),
                 (_, InputKind::Flow) => {}
@@ -47,6 +65,7 @@ impl Shown {
             }
             ShownInput {
                 shape,
+                last_channels,
                 has_alpha: false,
                 preprocess,
                 measures: Vec::new(),
@@ -54,7 +73,11 @@ impl Shown {
                 gradient: Vec::new(),
             }
         });
-        Self { inputs: inputs.collect(), terms: Vec::new(), batch }
+        let inputs = inputs.collect();
+        let four = plan.inputs.iter().find(|planned| planned.used && planned.shape.len() == 4);
+        let channels = if last { 3 } else { 1 };
+        let maybe_bands = four.map(|planned| (planned.name.clone(), planned.shape[channels]));
+        Self { inputs, terms: Vec::new(), batch, unfit, maybe_bands }
     }
 
     /// Whether any penalty reads the pictures. If none does, nothing needs to be shown.
@@ -85,8 +108,16 @@ impl Shown {
         }
     }
 
-    /// An error if a penalty does not fit what is shown.
+    /// An error if a penalty does not fit what is shown, or nothing is shown that it could read.
     pub fn check(&self) -> crate::Result<()> {
+        let Some(term) = self.terms.first() else { return Ok(()) };
+        if let Some(why) = &self.unfit {
+            return Err(why.clone().into());
+        }
+        if self.inputs.iter().all(|input| input.shape.is_empty()) {
+            let (objective, maybe_bands) = (term.to_string(), self.maybe_bands.clone());
+            return Err(InputError::NoPicture { objective, maybe_bands }.into());
+        }
         let why = self.inputs.iter().flat_map(|i| &i.measures).find_map(|m| m.as_ref().err());
         why.map_or(Ok(()), |why| Err(why.clone().into()))
     }
@@ -101,8 +132,13 @@ impl Shown {
     /// Shows what stands in a network's input.
     pub(super) fn show_network(&mut self, entry: usize, input: usize, data: &[f32]) {
         let shown = &mut self.inputs[input];
-        if let Some(preprocess) = shown.preprocess.clone() {
-            preprocess.display(data, shown.entry_mut(entry).0);
+        let Some(preprocess) = shown.preprocess.clone() else { return };
+        match shown.last_channels {
+            None => preprocess.display(data, shown.entry_mut(entry).0),
+            Some(channels) => {
+                let planar = transposed(data, data.len() / channels.max(1), channels);
+                preprocess.display(&planar, shown.entry_mut(entry).0);
+            }
         }
     }
 
@@ -114,8 +150,16 @@ impl Shown {
 
     /// Adds the gradient of the penalties to that on a network's input.
     pub(super) fn add_network_gradient(&self, entry: usize, input: usize, gradient: &mut [f32]) {
-        if let Some(preprocess) = &self.inputs[input].preprocess {
-            preprocess.display_adjoint(self.gradient(entry, input), gradient);
+        let shown = &self.inputs[input];
+        let Some(preprocess) = &shown.preprocess else { return };
+        match shown.last_channels {
+            None => preprocess.display_adjoint(self.gradient(entry, input), gradient),
+            Some(channels) => {
+                let mut planar = vec![0.0; gradient.len()];
+                preprocess.display_adjoint(self.gradient(entry, input), &mut planar);
+                let own = transposed(&planar, channels, gradient.len() / channels.max(1));
+                gradient.iter_mut().zip(own).for_each(|(sum, g)| *sum += g);
+            }
         }
     }
 
@@ -159,4 +203,37 @@ impl ShownInput {
         let range = self.range(entry);
         (&mut self.data[range.clone()], &mut self.gradient[range])
     }
+}
+
+/// An error unless an input of this shape (N, …, as the network has it) takes pictures as its card prepares
+/// them. `entry`: one entry's shape, channels first.
+fn fit(
+    card: &InputCard,
+    preprocess: &Preprocess,
+    entry: &[usize],
+    shape: &[usize],
+) -> Result<(), InputError> {
+    let input = || card.name.clone();
+    match (card.kind, shape.len()) {
+        (InputKind::Clip, 5) | (InputKind::Image | InputKind::Flow, 4) => {}
+        (InputKind::Clip, _) => {
+            return Err(InputError::NotFiveAxes { input: input(), shape: shape.to_vec() });
+        }
+        _ => return Err(InputError::NotFourAxes { input: input(), shape: shape.to_vec() }),
+    }
+    let channels = entry[0];
+    let prepared = match card.kind {
+        InputKind::Flow => preprocess.planes_of_flow().unwrap_or(channels),
+        _ => card.channels(),
+    };
+    if channels == prepared {
+        return Ok(());
+    }
+    let maybe_last = shape[1] == channels && shape.last() == Some(&prepared);
+    Err(InputError::Channels { input: input(), channels, prepared, maybe_last })
+}
+
+/// A matrix of `rows` × `columns` with its axes exchanged.
+fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|c| (0..rows).map(move |r| data[r * columns + c])).collect()
 }

@@ -12,7 +12,7 @@ use crate::error::{During as _, Result, Step};
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::model::health::broken_weights;
-use crate::remark::{ResultRemark, ZeroMap};
+use crate::remark::{ClassRemark, ResultRemark, ZeroMap};
 use crate::source::framing::{Framing, framed};
 use crate::source::places::hash;
 use crate::task::Task;
@@ -92,21 +92,23 @@ pub(super) fn attribute_all(
     let mut compiled: Option<AttributionTarget<'_>> = None;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
+    let mut has_relus = true;
     // The size is the same for every objective.
     let size = context.compute(|| shown_size(model, recipe))?;
     for (photo, (asked, label)) in photos.iter().zip(asked) {
         let (shown, framing) = photo.framed(size, recipe)?;
         model.framings.add(&photo.file, framing.on_black(photo.on_black));
-        let (unit, objective, default_label) = match asked {
-            Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), unit.clone()),
+        let (unit, objective, class) = match asked {
+            Asked::Unit { unit, objective } => (unit.clone(), objective.clone(), None),
             Asked::TopClass => {
                 let class = context.compute(|| top_class(&model.model, &shown.data, recipe.size))?;
                 let name = model.class_name(class);
                 let unique = model.labels.as_ref().is_some_and(|l| l.find(&name).is_ok());
                 let unit = if unique { format!("class:{name}") } else { format!("class:{class}") };
-                (unit, Objective::logit(class), format!("{name} (top class)"))
+                (unit, Objective::logit(class), Some(class))
             }
         };
+        model.check_labels_of(&objective)?;
         let mut target = match compiled.take().filter(|s| *s.objective() == objective) {
             Some(target) => target,
             None => context.compute(|| AttributionTarget::new(&model.model, &objective, recipe.size))?,
@@ -137,13 +139,19 @@ pub(super) fn attribute_all(
         if maps.is_empty() {
             continue;
         }
+        has_relus &= model.has_relus_behind(&objective);
+        let value = maps.first().map_or(f64::NAN, |m| m.value);
+        let default_label = match class {
+            None => unit.clone(),
+            Some(class) => answer(model, class, value)?,
+        };
         let report = ImageReport {
             file: photo.file.clone(),
             sha256: photo.sha256.clone(),
             unit,
             objective: objective.to_string(),
             label: label.clone().unwrap_or(default_label),
-            value: maps.first().map_or(f64::NAN, |m| m.value),
+            value,
             maps: maps.iter().map(report_of).collect(),
         };
         rows.push(Row { report, shown, maps });
@@ -163,11 +171,31 @@ pub(super) fn attribute_all(
         context.remark(ResultRemark::MethodLeftOut { image, method: method.name(), why });
     }
     model.say_output(context);
+    if asked.iter().any(|(asked, _)| matches!(asked, Asked::TopClass)) && model.model.class_count() == Some(1)
+    {
+        context.remark(ClassRemark::YesOrNo { activation: model.model.head()?.activation });
+    }
     model.framings.say(context);
+    let by_rule = recipe.methods.iter().filter(|m| matches!(m, Method::Guided | Method::Deconv));
+    let by_rule: Vec<&str> = by_rule.map(|m| m.name()).collect();
+    if !has_relus && !by_rule.is_empty() {
+        context.remark(ResultRemark::NoRelus { rules: by_rule.join(" and ") });
+    }
     for row in &rows {
         warn(context, row, &recipe.settings);
     }
     Ok(rows)
+}
+
+/// What the network sees, in words: its top class, or its yes or no. Of a single output it is the yes that is
+/// explained, whatever the network answers.
+fn answer(model: &LoadedModel, class: usize, logit: f64) -> Result<String> {
+    let name = model.class_name(class);
+    if model.model.class_count() != Some(1) {
+        return Ok(format!("{name} (top class)"));
+    }
+    let yes = model.model.head()?.activation.probabilities(&[logit as f32])[0] >= 0.5;
+    Ok(format!("{name} (its yes; the network says {})", if yes { "yes" } else { "no" }))
 }
 
 fn shown_size(model: &LoadedModel, recipe: &AttributionSettings) -> Result<[usize; 2]> {
@@ -214,10 +242,19 @@ fn warn(context: &Context, row: &Row, settings: &Settings) {
                 steps: settings.steps,
             });
         }
+        let is_noisy = matches!(map.method, Method::SmoothGrad | Method::SmoothGradSquared | Method::VarGrad);
+        let is_flat = row.shown.data.windows(2).all(|pair| pair[0] == pair[1]);
+        if is_noisy && is_flat {
+            context.remark(ResultRemark::NoNoise { image: image(), method: map.method.name() });
+        }
         if map.scale <= NOTHING {
             let why = match map.method {
                 Method::GradCam if settings.cam_layer.is_some() => ZeroMap::NamedLayer,
                 Method::GradCam => ZeroMap::ChosenLayer,
+                Method::Occlusion => ZeroMap::Covered,
+                Method::GradientXInput | Method::IntegratedGradients => ZeroMap::Baseline,
+                Method::VarGrad if is_flat => continue,
+                Method::VarGrad => ZeroMap::Even,
                 _ => ZeroMap::Gradient,
             };
             context.remark(ResultRemark::ZeroMap { image: image(), method: map.method.name(), why });

@@ -23,8 +23,7 @@ pub struct Photo {
     pub folder: Option<String>,
 }
 
-/// Photos as given, and those in folders: in folders of classes where there are any, else in the folder
-/// itself.
+/// Photos as given, and those in folders: those in the folder itself, and those in its folders of classes.
 ///
 /// # Errors
 /// If a folder cannot be listed, or there is no photo.
@@ -42,9 +41,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
             photos.extend(files.map(|file| Photo { file: name(file), folder: folder.clone() }));
             Ok(())
         };
-        if folders.is_empty() {
-            add(path, None)?;
-        }
+        add(path, None)?;
         for folder in &folders {
             add(folder, folder.file_name().map(|n| n.to_string_lossy().into_owned()))?;
         }
@@ -55,8 +52,9 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
     Ok(photos)
 }
 
-/// The class of each photo: by the name of its folder, a WordNet id before it ignored. If that fails for any
-/// folder and there are as many as classes, by their sorted order. What is not by name is said.
+/// The class of each photo: by the name of its folder, a WordNet id before it ignored. Where there are as
+/// many folders as classes and no name says otherwise, the others are by sorted order. What is not by name is
+/// said.
 pub(super) fn classes_of(
     context: &Context,
     photos: &[Photo],
@@ -70,7 +68,9 @@ pub(super) fn classes_of(
     let mut found: Vec<Option<usize>> = folders.iter().map(by_name).collect();
     if let Some(unknown) = found.iter().position(Option::is_none) {
         let unknown = folders[unknown].to_owned();
-        if folders.len() == classes {
+        // One name out of order tells that the order is not that of the classes.
+        let agrees = found.iter().enumerate().all(|(place, class)| class.is_none_or(|class| class == place));
+        if folders.len() == classes && agrees {
             found = (0..classes).map(Some).collect();
             context.remark(ClassRemark::FoldersInOrder { unknown });
         } else if labels.is_none() {

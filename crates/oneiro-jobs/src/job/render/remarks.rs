@@ -23,6 +23,13 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     if guessed {
         context.remark(ResultRemark::UnknownActivation);
     }
+    let ruled = work.units.iter().find_map(|job| {
+        let rule = work.settings[job.setting].preset.gradients.relu;
+        work.model.is_rule_idle(rule, &job.objective).then(|| rule.to_string())
+    });
+    if let Some(rules) = ruled {
+        context.remark(ResultRemark::NoRelus { rules });
+    }
 }
 
 /// Says what the results are not.

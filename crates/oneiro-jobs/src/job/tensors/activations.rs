@@ -9,11 +9,11 @@ use oneiro_net::Rules;
 use serde::{Deserialize, Serialize};
 
 use super::FeedError;
-use super::feed::{Fed, picture_size, value_and_gradient};
+use super::feed::{Fed, value_and_gradient};
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Place, Role, Run, Sink};
 use crate::numbers::norm;
-use crate::remark::Remark;
+use crate::remark::{Remark, ResultRemark};
 use crate::tensors::{RawTensor, to_bytes};
 
 /// A tensor for an input of a network.
@@ -68,8 +68,9 @@ impl Job for ActivationsJob {
         let (context, model) = (run.context, run.model()?);
         let Fed { shapes: raw, data } = Fed::new(&model.model, given)?;
         let shapes = model.model.with_all_axes(&raw)?;
-        let size = picture_size(&shapes);
+        let size = model.model.plane(&shapes);
         let objective = self.objective.as_ref().map(|text| model.expression(text, size)).transpose()?;
+        objective.iter().try_for_each(|objective| model.check_labels_of(objective))?;
         let mut layers: Vec<&String> = Vec::new();
         for layer in &self.layers {
             if !layers.contains(&layer) {
@@ -104,6 +105,9 @@ impl Job for ActivationsJob {
         let bytes = to_bytes(&tensors, HashMap::new())?;
         sink.take_bytes(Place::first(Role::Raw), "activations.safetensors", &bytes)?;
         model.say_output(context);
+        if objective.iter().any(|objective| model.is_rule_idle(self.relu, objective)) {
+            context.remark(ResultRemark::NoRelus { rules: self.relu.to_string() });
+        }
         let not_finite = broken(&tensors);
         if !not_finite.is_empty() {
             context.remark(Remark::NotFinite { tensors: not_finite, inputs: unsound });

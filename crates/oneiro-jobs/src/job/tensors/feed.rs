@@ -46,11 +46,6 @@ impl Fed {
     }
 }
 
-/// Height and width of the first input that has them.
-pub(super) fn picture_size(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
-    shapes.iter().find(|s| s.len() >= 4).map(|s| [s[s.len() - 2], s[s.len() - 1]])
-}
-
 /// Runs a session on data and, given rules, back from the mean of its objective over the batch; returns that
 /// mean.
 pub(super) fn value_and_gradient(

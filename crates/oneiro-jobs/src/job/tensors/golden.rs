@@ -10,7 +10,7 @@ use oneiro_net::Rules;
 use serde::{Deserialize, Serialize};
 
 use super::FeedError;
-use super::feed::{Fed, picture_size, value_and_gradient};
+use super::feed::{Fed, value_and_gradient};
 use crate::error::{During as _, Result, Step};
 use crate::job::{Job, Run, Sink};
 use crate::model::LoadedModel;
@@ -159,11 +159,11 @@ impl Job for GoldenJob {
         let golden = Golden::read(self.file.as_ref())?;
         let fed = Fed::new(&model.model, golden.inputs).during(step)?;
         let shapes = model.model.with_all_axes(&fed.shapes).during(step)?;
-        let size = picture_size(&shapes);
+        let size = model.model.plane(&shapes);
         let parsed = |(id, text): (String, String)| Ok((id, model.expression(&text, size).during(step)?));
         let objectives = golden.objectives.into_iter().map(parsed).collect::<Result<Vec<_>>>()?;
+        objectives.iter().try_for_each(|(_, objective)| model.check_labels_of(objective))?;
         let mut report = Vec::new();
-
         let layers = golden.activations.iter().map(|t| model.model.resolve(&t.name["act/".len()..]));
         let captured = layers.collect::<oneiro::Result<Vec<_>>>()?;
         if !captured.is_empty() {

@@ -42,7 +42,11 @@ pub(super) fn choose(model: &Model, labels: Option<usize>) -> Result<Head, Outpu
     };
     match graph.outputs[..] {
         [] => return Err(OutputError::None),
-        [output] if named.is_none() && op_type(graph, stripped(graph, output)) != "ReduceMax" => {
+        [output]
+            if named.is_none()
+                && op_type(graph, stripped(graph, output)) != "ReduceMax"
+                && !is_truth(graph, ending(graph, output).logits) =>
+        {
             let Ending { logits, activation, behind } = ending(graph, output);
             return Ok(Head { logits, activation, output, classes: None, behind, named: false });
         }
@@ -144,7 +148,17 @@ fn candidate(graph: &Graph, output: ValueId, facts: &Facts) -> Candidate {
         end = ending(graph, scores);
         end.behind.get_or_insert_with(|| "ReduceMax".into());
     }
-    Candidate { output, classes: row(end.logits), ending: end }
+    let classes = row(end.logits).filter(|_| !is_truth(graph, end.logits));
+    Candidate { output, classes, ending: end }
+}
+
+/// Whether a value says what holds and what does not: a comparison that nothing was found behind.
+fn is_truth(graph: &Graph, value: ValueId) -> bool {
+    let op = op_type(graph, stripped(graph, value));
+    matches!(
+        op,
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "Equal" | "Not" | "And" | "Or" | "Xor"
+    )
 }
 
 /// Entries of a value whose entries are one row of numbers, computed from the input.

@@ -20,7 +20,7 @@ pub(super) struct Ending {
 
 /// The end of the network at an output.
 pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
-    let (scores, behind) = match scores_behind(graph, output, MAX_TAIL) {
+    let (scores, behind) = match scores_behind(graph, output, false, MAX_TAIL) {
         Some((scores, op)) => (scores, Some(op)),
         None => (output, None),
     };
@@ -28,45 +28,53 @@ pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
     let plain = |activation| Ending { logits: scores, activation, behind: behind.clone() };
     match tail.activated(scores, MAX_TAIL) {
         Some(Found { logits, activation, .. }) => Ending { logits, activation, behind },
-        None if tail.holds_probabilities(scores, MAX_TAIL) => plain(Activation::Given),
-        None => plain(Activation::None),
+        None => plain(match tail.probabilities(scores, MAX_TAIL) {
+            Some(independent) => Activation::Given { independent },
+            None => Activation::None,
+        }),
     }
 }
 
-/// The scores behind a value that holds positions or words, and the operator that made those.
-pub(super) fn scores_behind(graph: &Graph, value: ValueId, left: usize) -> Option<(ValueId, String)> {
+/// The scores behind a value that holds positions or words, and the operator that made those. Nothing where
+/// the value falls while the scores rise: what seeks the one would get the contrary of the other.
+///
+/// `negated`: whether the value is read through a `Not`.
+fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> Option<(ValueId, String)> {
     let left = left.checked_sub(1)?;
     let value = stripped(graph, value);
     let op = op_type(graph, value);
-    // The operand that flows, where the others are constants.
-    let flowing = |among: &[usize]| {
-        let mut flowing = among
-            .iter()
-            .filter_map(|&i| operand(graph, value, i))
-            .filter(|&v| !is_constant(graph, stripped(graph, v)));
-        match (flowing.next(), flowing.next()) {
-            (Some(one), None) => Some(one),
+    // The operand that flows, where the other one is a constant.
+    let flowing = || {
+        let mut flowing = [0, 1].into_iter().filter_map(|i| Some((i, operand(graph, value, i)?)));
+        let is_flowing = |&(_, v): &(usize, ValueId)| !is_constant(graph, stripped(graph, v));
+        match (flowing.clone().find(is_flowing), flowing.all(|operand| is_flowing(&operand))) {
+            (Some(one), false) => Some(one),
             _ => None,
         }
     };
     let scores = match op {
+        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => {
+            let (place, scores) = flowing()?;
+            let is_larger = op.starts_with("Greater") == (place == 0);
+            (is_larger != negated).then_some(scores)?
+        }
+        "Not" => return scores_behind(graph, operand(graph, value, 0)?, !negated, left),
+        _ if negated => return None,
         "ArgMax" | "TopK" | "Hardmax" | "ZipMap" | "Round" => operand(graph, value, 0)?,
-        "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => flowing(&[0, 1])?,
         // What is looked up by a position: the position's own scores, or nothing.
         "LabelEncoder" | "CategoryMapper" | "OneHot" => {
-            return scores_behind(graph, operand(graph, value, 0)?, left);
+            return scores_behind(graph, operand(graph, value, 0)?, false, left);
         }
         "Gather" | "ArrayFeatureExtractor"
             if is_constant(graph, stripped(graph, operand(graph, value, 0)?)) =>
         {
-            return scores_behind(graph, operand(graph, value, 1)?, left);
+            return scores_behind(graph, operand(graph, value, 1)?, false, left);
         }
-        "Equal" => return scores_behind(graph, flowing(&[0, 1])?, left),
-        "Not" => return scores_behind(graph, operand(graph, value, 0)?, left),
+        "Equal" => return scores_behind(graph, flowing()?.1, false, left),
         _ => return None,
     };
     Some(
-        scores_behind(graph, scores, left)
+        scores_behind(graph, scores, false, left)
             .map_or((scores, op.to_owned()), |(deeper, _)| (deeper, op.to_owned())),
     )
 }
@@ -342,49 +350,47 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether a value is made of probabilities alone: entries, complements and means of what a softmax or
-    /// sigmoid made.
-    fn holds_probabilities(&self, value: ValueId, left: usize) -> bool {
-        let Some(left) = left.checked_sub(1) else { return false };
+    /// Whether the classes of a value that is made of probabilities alone (entries, complements and means of
+    /// what a softmax or sigmoid made) are independent: all came from a sigmoid. `None` for other values.
+    fn probabilities(&self, value: ValueId, left: usize) -> Option<bool> {
+        let left = left.checked_sub(1)?;
         let value = self.bare(value);
-        if self.activated(value, MAX_TAIL).is_some_and(|found| !found.log) {
-            return true;
+        if let Some(found) = self.activated(value, MAX_TAIL).filter(|found| !found.log) {
+            return Some(found.activation != Activation::Softmax);
         }
-        let holds = |i: usize| self.input(value, i).is_some_and(|v| self.holds_probabilities(v, left));
+        let of = |i: usize| self.probabilities(self.input(value, i)?, left);
         match self.op(value) {
-            "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => holds(0),
-            "Sub" => self.input(value, 0).and_then(|v| self.number(v)) == Some(1.0) && holds(1),
-            "Concat" | "Mean" => {
-                let node = self.graph.producer(value).map(|i| &self.graph.nodes[i]);
-                node.is_some_and(|n| (0..n.inputs.len()).all(holds))
-            }
+            "Slice" | "Gather" | "Split" | "Clip" | "ReduceMean" => of(0),
+            "Sub" if self.number(self.input(value, 0)?) == Some(1.0) => of(1),
+            "Concat" | "Mean" => self.of_all(value, of),
             // A mean written out: sums of probabilities over their number.
-            "Div" => {
-                self.input(value, 1).and_then(|v| self.number(v)).is_some_and(|n| n > 1.0)
-                    && self.input(value, 0).is_some_and(|v| self.sums_probabilities(v, left))
+            "Div" if self.number(self.input(value, 1)?).is_some_and(|n| n > 1.0) => {
+                self.summed_probabilities(self.input(value, 0)?, left)
             }
-            "Mul" => self
-                .with_number(value, "Mul")
-                .is_some_and(|(v, n)| n > 0.0 && n < 1.0 && self.sums_probabilities(v, left)),
-            _ => false,
+            "Mul" => {
+                let (sum, _) = self.with_number(value, "Mul").filter(|&(_, n)| n > 0.0 && n < 1.0)?;
+                self.summed_probabilities(sum, left)
+            }
+            _ => None,
         }
     }
 
-    fn sums_probabilities(&self, value: ValueId, left: usize) -> bool {
-        let Some(left) = left.checked_sub(1) else { return false };
+    fn summed_probabilities(&self, value: ValueId, left: usize) -> Option<bool> {
+        let left = left.checked_sub(1)?;
         let bare = self.bare(value);
         match self.op(bare) {
-            "Add" | "Sum" => {
-                let node = self.graph.producer(bare).map(|i| &self.graph.nodes[i]);
-                node.is_some_and(|n| {
-                    n.inputs
-                        .iter()
-                        .flatten()
-                        .all(|&v| self.holds_probabilities(v, left) || self.sums_probabilities(v, left))
-                })
-            }
-            _ => false,
+            "Add" | "Sum" => self.of_all(bare, |i| {
+                let term = self.input(bare, i)?;
+                self.probabilities(term, left).or_else(|| self.summed_probabilities(term, left))
+            }),
+            _ => None,
         }
+    }
+
+    /// Whether something holds of every operand of a value; `None` if it is unknown of one.
+    fn of_all(&self, value: ValueId, of: impl Fn(usize) -> Option<bool>) -> Option<bool> {
+        let node = &self.graph.nodes[self.graph.producer(value)?];
+        (0..node.inputs.len()).try_fold(true, |all, i| Some(of(i)? && all))
     }
 }
 

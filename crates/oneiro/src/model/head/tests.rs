@@ -310,7 +310,7 @@ fn parts_of_probabilities_are_probabilities() {
     let second = net.ints("second", &[1]);
     let yes = net.with("Gather", "yes", &[p, second], vec![("axis", Attribute::Int(1))]);
     let model = net.model(&[yes]);
-    assert_eq!(found(&model), ("yes".to_owned(), Activation::Given));
+    assert_eq!(found(&model), ("yes".to_owned(), Activation::Given { independent: false }));
     let said = f64::from(output(&model)[0]);
     assert_eq!(value_and_gradient(&model, "prob(0)").0, said);
     assert_eq!(model.head().unwrap().activation.probabilities(&[said as f32]), [said]);
@@ -326,7 +326,51 @@ fn complements_and_means_of_probabilities_are_probabilities() {
     let sum = net.node("Add", "sum", &[p, q]);
     let mean = net.node("Div", "mean", &[sum, two]);
     let both = net.with("Concat", "both", &[no, mean], vec![("axis", Attribute::Int(1))]);
-    assert_eq!(found(&net.model(&[both])).1, Activation::Given);
+    assert_eq!(found(&net.model(&[both])).1, Activation::Given { independent: true });
+}
+
+#[test]
+fn joined_heads_are_independent_if_all_end_in_a_sigmoid() {
+    for (ops, independent) in [(["Sigmoid", "Sigmoid"], true), (["Sigmoid", "Softmax"], false)] {
+        let mut net = Net::new();
+        let heads = ["a", "b"].map(|name| net.dense(name, None, 2));
+        let p = [0, 1].map(|i| net.node(ops[i], ["p", "q"][i], &[heads[i]]));
+        let both = net.with("Concat", "both", &p, vec![("axis", Attribute::Int(1))]);
+        assert_eq!(net.model(&[both]).head().unwrap().activation.is_independent(4), independent, "{ops:?}");
+    }
+}
+
+#[test]
+fn the_scores_behind_a_comparison_rise_where_it_becomes_true() {
+    // Operator, whether the scores stand first, whether a `Not` follows, and whether they rise.
+    let cases = [
+        ("Greater", true, false, true),
+        ("Greater", false, false, false),
+        ("Less", false, false, true),
+        ("LessOrEqual", true, false, false),
+        ("Less", true, true, true),
+        ("GreaterOrEqual", true, true, false),
+    ];
+    // Written as a number the truth says no more.
+    for ((op, first, not, rises), as_number) in cases.into_iter().flat_map(|c| [(c, false), (c, true)]) {
+        let mut net = Net::new();
+        let logits = net.dense("dense", None, 5);
+        let p = net.node("Sigmoid", "p", &[logits]);
+        let half = net.number("half", 0.5);
+        let mut last = net.node(op, "labels", &if first { [p, half] } else { [half, p] });
+        if not {
+            last = net.node("Not", "not", &[last]);
+        }
+        if as_number {
+            last = net.with("Cast", "number", &[last], vec![("to", Attribute::Int(1))]);
+        }
+        let model = net.model(&[last]);
+        match (model.head(), rises) {
+            (Ok(head), true) => assert_eq!(model.graph.name(head.logits), "dense", "{op} {first} {not}"),
+            (Err(_), false) => {}
+            (other, _) => panic!("{op} {first} {not}: {other:?}"),
+        }
+    }
 }
 
 #[test]

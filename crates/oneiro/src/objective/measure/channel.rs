@@ -133,7 +133,7 @@ impl Independent {
                 let p = hard_sigmoid(z, slope, offset);
                 (p, if p > 0.0 && p < 1.0 { f64::from(slope) } else { 0.0 })
             }
-            Activation::Given => (z, 1.0),
+            Activation::Given { .. } => (z, 1.0),
             _ => {
                 let p = sigmoid(z);
                 (p, p * (1.0 - p))

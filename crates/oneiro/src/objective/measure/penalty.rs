@@ -13,24 +13,16 @@ pub(crate) const TV_FLOOR: f64 = 1e-6;
 /// is a picture's opacity.
 pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     let positions: usize = shape.get(1..).unwrap_or_default().iter().product();
-    let [.., h, w] = *shape else {
-        return scalar(penalty, positions, has_alpha);
+    let plane = |what| match *shape {
+        [_, .., h, w] => Ok([h, w]),
+        _ => Err(TermError::NoPlane { what, layer: "it".into(), shape: shape.to_vec() }),
     };
-    let plane = if shape.len() < 3 { [1, 1] } else { [h, w] };
-    match penalty {
-        Penalty::TotalVariation(beta) => Ok(Arc::new(TotalVariation { plane, positions, beta })),
-        Penalty::Blur => Ok(Arc::new(Blur { plane })),
-        other => scalar(other, positions, has_alpha),
-    }
-}
-
-fn scalar(penalty: Penalty, positions: usize, has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     Ok(match penalty {
         Penalty::L1 => Arc::new(L1),
         Penalty::L2 => Arc::new(L2),
         Penalty::AlphaNorm(alpha) => Arc::new(AlphaNorm { positions, alpha }),
-        Penalty::TotalVariation(beta) => Arc::new(TotalVariation { plane: [1, 1], positions, beta }),
-        Penalty::Blur => Arc::new(Blur { plane: [1, 1] }),
+        Penalty::TotalVariation(beta) => Arc::new(TotalVariation { plane: plane("tv")?, positions, beta }),
+        Penalty::Blur => Arc::new(Blur { plane: plane("blur")? }),
         Penalty::Opacity if has_alpha => Arc::new(Opacity { positions }),
         Penalty::Opacity => return Err(TermError::NoTransparency),
     })

@@ -1,0 +1,55 @@
+//! Photos in folders of classes: which class a folder stands for, and which photos are found.
+
+use crate::files::picture;
+use crate::onnx::{CLASSES, Network};
+use crate::place::Place;
+
+/// A network of classes named by these labels, and a photo in each of these folders of `photos`.
+fn place(labels: [&str; CLASSES], folders: &[&str]) -> Place {
+    let place = Place::new();
+    place.write("net.onnx", Network::default().bytes());
+    place.write("net.toml", "labels = \"labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    place.write("labels.txt", labels.join("\n"));
+    folders.iter().for_each(|folder| place.write(&format!("photos/{folder}/p.png"), picture(24, 24)));
+    place
+}
+
+/// The class of each photo, by its file, and what was said.
+fn truths(place: &Place) -> (Vec<(String, Option<u64>)>, String) {
+    let outcome = place.run(&["classify", "net.onnx", "photos", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let list: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let verdict =
+        |v: &serde_json::Value| (v["file"].as_str().unwrap().replace('\\', "/"), v["truth"].as_u64());
+    (list.as_array().unwrap().iter().map(verdict).collect(), outcome.stderr)
+}
+
+#[test]
+fn the_names_of_folders_count_more_than_their_order() {
+    const LABELS: [&str; CLASSES] = ["airplane", "automobile", "bird", "cat"];
+    let of = |classes: [Option<u64>; CLASSES], folders: [&str; CLASSES], says: &str| {
+        let (truths, stderr) = truths(&place(LABELS, &folders));
+        let found: Vec<_> = truths.into_iter().map(|(_, class)| class).collect();
+        assert_eq!(found, classes, "{folders:?}");
+        assert!(stderr.contains(says), "{stderr}");
+    };
+    // In sorted order `bird` would be an automobile: the order is not that of the classes.
+    let unknown = "\"plane\" is not";
+    of([Some(1), Some(2), Some(3), None], ["automobile", "bird", "cat", "plane"], unknown);
+    // Here the order agrees with every name.
+    of([Some(0), Some(1), Some(2), Some(3)], ["airplane", "automobile", "birds", "cat"], "sorted order");
+    of([Some(0), Some(1), Some(2), Some(3)], ["a", "b", "c", "d"], "sorted order");
+}
+
+#[test]
+fn photos_beside_folders_of_classes_are_found() {
+    let place = place(["airplane", "automobile", "bird", "cat"], &["bird"]);
+    place.write("photos/loose.png", picture(24, 24));
+    place.write("photos/empty/text.txt", "");
+    let (found, stderr) = truths(&place);
+    let expected = [("photos/loose.png", None), ("photos/bird/p.png", Some(2))];
+    assert_eq!(found, expected.map(|(file, class)| (file.to_owned(), class)), "{stderr}");
+    // A folder of something else beside them does not hide them.
+    std::fs::remove_dir_all(place.path("photos/bird")).unwrap();
+    assert_eq!(truths(&place).0, [("photos/loose.png".to_owned(), None)]);
+}
