@@ -35,6 +35,7 @@ mod time;
 mod values;
 
 pub use expression::TransformError;
+pub(crate) use geometry::reflected;
 pub use mask::Mask;
 pub use sampled::Sampled;
 pub use values::Values;
