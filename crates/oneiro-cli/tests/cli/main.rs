@@ -24,6 +24,7 @@ mod files;
 mod film;
 mod formats;
 mod from_pictures;
+mod gray;
 mod grid;
 mod heads;
 mod inputs;
