@@ -31,6 +31,7 @@ mod inputs;
 mod interpolate;
 mod interruption;
 mod listing;
+mod masks;
 mod objectives;
 mod onnx;
 mod parts;
