@@ -147,34 +147,34 @@ impl Preprocess {
         }
     }
 
-    /// Whether the network sees the luma of a picture alone.
-    pub fn sees_luma_alone(&self) -> bool {
+    /// Whether the network sees the luma of pictures alone.
+    pub fn sees_gray(&self) -> bool {
         self.is_gray() || self.luminance
-    }
-
-    /// Makes of a gradient on a display image that on its brightness, in all three colours, for a network
-    /// that sees no more. What follows it leaves hue and saturation as they are.
-    pub fn brightness_gradient(&self, gradient: &mut [f32]) {
-        if !self.sees_luma_alone() {
-            return;
-        }
-        let plane = gradient.len() / 3;
-        for i in 0..plane {
-            let sum = (0..3).map(|c| gradient[c * plane + i]).sum();
-            (0..3).for_each(|c| gradient[c * plane + i] = sum);
-        }
     }
 
     /// Leaves of a display image what the network sees: its luma, for a network that sees no more, in all
     /// three colours.
     pub fn visible(&self, display: &mut [f32]) {
-        if !self.sees_luma_alone() {
+        if !self.sees_gray() {
             return;
         }
         let plane = display.len() / 3;
         for i in 0..plane {
             let luma = luma([0, 1, 2].map(|c| display[c * plane + i]));
             (0..3).for_each(|c| display[c * plane + i] = luma);
+        }
+    }
+
+    /// Makes of a gradient on a display image that on its brightness, in all three colours, for a network
+    /// that sees no more. What follows it leaves hue and saturation as they are.
+    pub fn brightness_gradient(&self, gradient: &mut [f32]) {
+        if !self.sees_gray() {
+            return;
+        }
+        let plane = gradient.len() / 3;
+        for i in 0..plane {
+            let sum = (0..3).map(|c| gradient[c * plane + i]).sum();
+            (0..3).for_each(|c| gradient[c * plane + i] = sum);
         }
     }
 

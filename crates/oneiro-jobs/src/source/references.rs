@@ -167,7 +167,7 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
 pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let mut seen = picture.clone();
     let card = model.model.card.input.iter().find(|card| card.kind == InputKind::Image);
-    if let Some(preprocess) = card.map(Preprocess::from_card).filter(Preprocess::sees_luma_alone) {
+    if let Some(preprocess) = card.map(Preprocess::from_card).filter(Preprocess::sees_gray) {
         let mut image = picture.image.as_ref().clone();
         preprocess.visible(&mut image.data);
         seen = Reference::new(&picture.name, image);
@@ -213,7 +213,7 @@ fn size_of(shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
     }
 }
 
-/// The same objective with its pictures and masks at another size.
+/// The same objective with its pictures at another size.
 pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     let mut objective = objective.clone();
     for term in objective.terms_mut() {
