@@ -6,6 +6,7 @@
 use oneiro::Error as VisualizationError;
 use oneiro::model::{AxesProblem, InputError};
 use oneiro::objective::{ExpressionError, LookupError, TermError};
+use oneiro::statistics::StatisticsError;
 use oneiro_jobs::Error;
 use oneiro_jobs::error::{FeedError, ModelError, ProvenanceError, SourceError, Step};
 use oneiro_jobs::model::FeedProblem;
@@ -102,6 +103,11 @@ pub fn of_visualization(error: &VisualizationError) -> Hint {
         VisualizationError::Input(error) => of_input(error),
         VisualizationError::Expression(error) => of_expression(error),
         VisualizationError::Term(error) => of_term(error),
+        VisualizationError::Statistics(StatisticsError::Channels { statistics: 1, picture: 3 }) => {
+            Hint::advice(
+                "; measure pictures in colour, or let a network of one channel read it as a band (--order bands)",
+            )
+        }
         _ => Hint::default(),
     }
 }

@@ -202,6 +202,8 @@ impl<'a> Dream<'a> {
                 let [h, w] = dream.sizes[0];
                 let draw = || (NOISE.0 + NOISE.1 * noise.normal()) as f32;
                 dream.x = std::iter::repeat_with(draw).take(3 * h * w).collect();
+                // A photo keeps its colours; noise has none to keep.
+                dream.network.visible(&mut dream.x);
                 dream.refit()?;
                 dream.start_value = dream.value();
             }

@@ -20,6 +20,11 @@ use std::ops::Range;
 /// Weights of red, green and blue in luma (ITU-R BT.601).
 pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
+/// The luma of a colour.
+pub fn luma(rgb: [f32; 3]) -> f32 {
+    rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
+}
+
 /// What bands are taken to be on average where the card subtracts nothing: the middle of 0–1.
 const MIDDLE: f32 = 0.5;
 
@@ -160,8 +165,21 @@ impl Preprocess {
         }
         let plane = display.len() / 3;
         for i in 0..plane {
-            let luma = (0..3).map(|c| REC601_LUMA[c] * display[c * plane + i]).sum();
+            let luma = luma([0, 1, 2].map(|c| display[c * plane + i]));
             (0..3).for_each(|c| display[c * plane + i] = luma);
+        }
+    }
+
+    /// Makes of a gradient on a display image that on its brightness, in all three colours, for a network
+    /// that sees no more. What follows it leaves hue and saturation as they are.
+    pub fn brightness_gradient(&self, gradient: &mut [f32]) {
+        if !self.sees_gray() {
+            return;
+        }
+        let plane = gradient.len() / 3;
+        for i in 0..plane {
+            let sum = (0..3).map(|c| gradient[c * plane + i]).sum();
+            (0..3).for_each(|c| gradient[c * plane + i] = sum);
         }
     }
 

@@ -9,6 +9,8 @@ pub(crate) enum Range {
     BelowOne,
     /// Both ends included.
     Within(f64, f64),
+    /// Without the lower end.
+    Above(f64, f64),
 }
 
 impl Range {
@@ -21,6 +23,7 @@ impl Range {
                 Self::NotNegative => value >= 0.0,
                 Self::BelowOne => (0.0..1.0).contains(&value),
                 Self::Within(low, high) => (low..=high).contains(&value),
+                Self::Above(low, high) => value > low && value <= high,
             }
     }
 
@@ -32,6 +35,7 @@ impl Range {
             Self::NotNegative => "a number of 0 or more".into(),
             Self::BelowOne => "a number from 0 to less than 1".into(),
             Self::Within(low, high) => format!("a number from {low} to {high}"),
+            Self::Above(low, high) => format!("a number above {low} and at most {high}"),
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
 use crate::preset::Preset;
 use crate::rng::Stream;
-use crate::transform::{Chain, Transform, Values};
+use crate::transform::Transform;
+use oneiro_image::Extent;
 
 mod apart;
 mod background;
@@ -52,9 +53,6 @@ const MAX_STAGE_PIXELS: f64 = 64e6;
 pub struct Render {
     session: ObjectiveSession,
     preset: Preset,
-    /// What shows the network all of a picture but its margin.
-    whole: Chain,
-    margin: usize,
     objectives: Vec<Objective>,
     entries: Vec<BatchItem>,
     values: Vec<f64>,
@@ -99,6 +97,13 @@ impl Render {
             return Err(Error::Settings(format!(
                 "{} couples the pictures of a batch, which {views} views of each would stand between: use 1 view",
                 objectives.iter().find(|o| o.couples()).map(Objective::to_string).unwrap_or_default()
+            )));
+        }
+        if let Some(coupling) = objectives.iter().find(|o| o.couples())
+            && preset.optimizer.kind == OptimizerKind::Lbfgs
+        {
+            return Err(Error::Settings(format!(
+                "{coupling} couples the pictures of a batch, but the optimizer lbfgs can only move one; try adam"
             )));
         }
         apart::check(model, preset, objectives)?;
@@ -149,9 +154,9 @@ impl Render {
             let mut states = Vec::new();
             for (input, &extent) in pictures.iter().zip(&extents) {
                 let mean = input.preprocess.natural_mean();
-                let (param, image) = materials.param(e, preset, extent, mean)?;
+                let (param, image) = materials.param(e, preset, extent, margin, mean)?;
                 let chain = textures::resolved(&chain, model, preset, &objectives[e], extent.size())?;
-                let mut state = ImageState::new(input.clone(), param, preset, &chain)?;
+                let mut state = ImageState::new(input.clone(), param, preset, &chain, margin)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {
                     None => state.param.init(&mut start, &mut shared),
@@ -187,8 +192,6 @@ impl Render {
         let mut render = Self {
             session,
             preset: preset.clone(),
-            whole: if preset.picture.is_some() { whole() } else { Chain::none() },
-            margin,
             weights: weights(model, preset, objectives)?,
             objectives: objectives.to_vec(),
             values: vec![f64::NAN; objectives.len()],
@@ -244,15 +247,10 @@ impl Render {
 
     fn advance(&mut self) -> Result<()> {
         let views = self.views();
-        let last = self.preset.steps.saturating_sub(1).max(1);
-        let progress = (self.step as f32 / last as f32).min(1.0);
-        if self.step == self.preset.steps && !self.preset.alpha {
-            self.entries.iter_mut().for_each(BatchItem::fix_function);
-        }
         parallel::with_awake_workers(|| {
-            let chain = (self.step >= self.preset.steps).then_some(&self.whole);
-            parallel::each_or_within(self.entries.iter_mut(), |_, entry| entry.show(chain, progress));
-            self.feed();
+            let preset = &self.preset;
+            parallel::each_or_within(self.entries.iter_mut(), |_, entry| entry.show(preset));
+            self.feed(ImageState::image);
         });
         self.session.forward();
         for e in 0..self.entries.len() {
@@ -283,11 +281,10 @@ impl Render {
             },
         );
         self.sum_shared();
-        let rate = self.preset.rate_at(self.step);
         let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
         parallel::each_or_within(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
             if entry.stop.is_none() {
-                entry.step(weights[e] * values[e] - regularizer, rate);
+                entry.step(weights[e] * values[e] - regularizer, preset);
                 entry.finish_step(values[e], preset);
             }
         });
@@ -321,8 +318,8 @@ impl Render {
         }
     }
 
-    /// Writes what every view of every entry shows into the network's inputs.
-    fn feed(&mut self) {
+    /// Writes what every view of every entry shows into the network's inputs. Penalties read `penalized`.
+    fn feed(&mut self, penalized: impl Fn(&ImageState) -> &[f32]) {
         let views = self.views();
         let batch = self.entries.len() * views;
         let entries = &self.entries;
@@ -340,41 +337,65 @@ impl Render {
         if shown.is_read() {
             for (i, entry) in self.entries.iter().enumerate() {
                 for state in &entry.states {
-                    (0..views).for_each(|v| shown.show(i * views + v, state.input.index, state.image()));
+                    (0..views).for_each(|v| shown.show(i * views + v, state.input.index, penalized(state)));
                 }
             }
         }
     }
 
-    /// The objectives' values without transforms: of the pictures as they are, or of the given ones instead
-    /// (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of the picture's
-    /// size without its margin). Penalties on the picture are always those of the picture as it is.
+    /// The extent of what penalties read: of pictures with their margin in steps, of results in evaluations.
+    fn let_penalties_read(&mut self, extent: impl Fn(&ImageState) -> Extent) {
+        for state in self.entries.iter().take(1).flat_map(|entry| &entry.states) {
+            self.session.shown().reshape(state.input.index, extent(state), self.preset.alpha);
+        }
+    }
+
+    /// The objectives' values without transforms, of the pictures of [`Render::pictures`] or of the given
+    /// ones instead (`pictures[entry][k]` for the k-th picture of an entry, planar RGB or bands in 0–1, of
+    /// the picture's size without its margin). Opacity is the last plane; a picture without it counts as
+    /// shown over grey already, and keeps its opacity for penalties.
+    ///
+    /// # Errors
+    /// If a picture is missing or of another size.
     pub fn evaluate(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
         self.threads.clone().run(|| self.evaluate_here(pictures))
     }
 
     fn evaluate_here(&mut self, pictures: Option<&[Vec<Vec<f32>>]>) -> Result<Vec<f64>> {
-        let whole = &self.whole;
+        if let Some(pictures) = pictures {
+            self.check_pictures(pictures)?;
+        }
         parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
-            entry.show_plainly(whole);
-            if let Some(pictures) = pictures {
-                for (state, picture) in entry.states.iter_mut().zip(&pictures[e]) {
-                    state.view_of(picture, whole);
-                }
-            }
+            entry.evaluate(pictures.map(|pictures| pictures[e].as_slice()));
         });
-        self.feed();
+        self.let_penalties_read(ImageState::result_extent);
+        self.session.shown().check()?;
+        self.feed(ImageState::evaluated);
         self.session.forward();
         let views = self.views();
-        Ok((0..self.entries.len()).map(|e| self.session.value(e * views)).collect())
+        let values = (0..self.entries.len()).map(|e| self.session.value(e * views)).collect();
+        self.let_penalties_read(|state| state.extent);
+        Ok(values)
+    }
+
+    fn check_pictures(&self, pictures: &[Vec<Vec<f32>>]) -> Result<()> {
+        let counts = |what: &str, values: usize, needed: usize| match values == needed {
+            true => Ok(()),
+            false => Err(Error::Values { what: what.to_owned(), values, needed: needed.to_string() }),
+        };
+        counts("the list of pictures by objective", pictures.len(), self.entries.len())?;
+        for (entry, pictures) in self.entries.iter().zip(pictures) {
+            counts("the pictures of an objective", pictures.len(), entry.states.len())?;
+            entry.states.iter().zip(pictures).try_for_each(|(state, picture)| state.check(picture))?;
+        }
+        Ok(())
     }
 
     /// The pictures as they stand: of a line search where it began, not its trials.
     pub fn pictures(&mut self) -> Vec<Vec<Picture>> {
-        let margin = self.margin;
         let drawn = |entry: &mut BatchItem| {
             entry.states.iter_mut().for_each(ImageState::draw_accepted);
-            entry.states.iter().map(|state| state.picture(margin)).collect()
+            entry.states.iter().map(ImageState::picture).collect()
         };
         self.threads.run(|| self.entries.par_iter_mut().map(drawn).collect())
     }
@@ -398,11 +419,6 @@ impl Render {
             })
             .collect())
     }
-}
-
-/// Brings all of a square picture to what the network sees.
-fn whole() -> Chain {
-    Chain::new(vec![Transform::Crop(Values::List(vec![1.0]))])
 }
 
 /// What each objective counts: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no picture.

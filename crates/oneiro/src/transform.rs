@@ -36,6 +36,7 @@ mod time;
 mod values;
 
 pub use expression::TransformError;
+pub(crate) use geometry::reflected;
 pub use length::Length;
 pub use mask::Mask;
 pub use sampled::Sampled;

@@ -8,7 +8,7 @@ use oneiro::gradients::{Gradients, MaxPoolGradient, ReluGradient};
 use oneiro::objective::Objective;
 use oneiro::objective_session::ObjectiveSession;
 use oneiro::optimizer::{OptimizerKind, OptimizerSpec};
-use oneiro::preset::{CONVERGENCE_WINDOW, Preset};
+use oneiro::preset::{CONVERGENCE_WINDOW, Jitter, Preset, Settle};
 use oneiro::render::{Render, Rendered, Stop, render};
 use oneiro::transform::Chain;
 use oneiro_net::Rules;
@@ -339,4 +339,86 @@ fn the_folder_of_a_file_is_no_part_of_a_picture() {
     };
     assert_eq!(of("v.npy"), of("folder/v.npy"));
     assert_ne!(of("v.npy"), of("w.npy"));
+}
+
+/// A recipe whose picture is larger than what the network sees.
+fn boxes(picture: usize, size: [usize; 2]) -> Preset {
+    let transform = Chain::parse("crop(0.4..0.6)").unwrap();
+    Preset { picture: Some([picture; 2]), size: Some(size), transform, ..small(2) }
+}
+
+#[test]
+fn values_are_of_the_pictures_that_are_stored() {
+    let objectives = ["channel(fire4.expand3x3,5)", "channel(fire4.expand3x3,5) - 2*tv + l1"];
+    let objectives = objectives.map(|text| text.parse::<Objective>().unwrap());
+    let jitter = Jitter::Pixels(8);
+    let cases = [
+        ("plain", small(2)),
+        ("jitter", Preset { jitter, ..small(2) }),
+        ("unclipped", Preset { jitter, size: Some([48; 2]), ..Preset::mahendran16() }),
+        ("picture", boxes(64, [48; 2])),
+        ("picture and jitter", Preset { jitter, ..boxes(64, [48; 2]) }),
+        ("transparent", Preset { alpha: true, jitter, ..small(2) }),
+    ];
+    for (name, preset) in cases {
+        let preset = Preset { steps: 2, settle: None, ..preset };
+        let mut render = Render::new(&model(), &preset, &objectives, 3).unwrap();
+        (0..2).for_each(|_| drop(render.step().unwrap().to_vec()));
+        let rendered = render.finish().unwrap();
+        let stored = |r: &Rendered| vec![r.images[0].image.data.clone()];
+        let pictures: Vec<Vec<Vec<f32>>> = rendered.iter().map(stored).collect();
+        let again = render.evaluate(Some(&pictures)).unwrap();
+        for (r, again) in rendered.iter().zip(again) {
+            assert_eq!(r.value, again, "{name}: {}", r.objective);
+        }
+        // Of one even picture the penalty is known.
+        let even = vec![vec![vec![0.25; pictures[0][0].len()]]; 2];
+        let [alone, with] = render.evaluate(Some(&even)).unwrap()[..] else { panic!("{name}") };
+        assert!((with - alone - 0.25).abs() < 1e-6, "{name}: {alone} {with}");
+        let error = render.evaluate(Some(&[vec![vec![0.5; 7]], even[1].clone()])).unwrap_err();
+        assert!(error.to_string().contains("7 values"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_network_that_is_no_square_is_shown_the_middle_of_a_picture() {
+    let unit = Objective::layer("fire2");
+    let mut render = Render::new(&model(), &boxes(96, [32, 64]), &[unit], 3).unwrap();
+    let picture = render.pictures().remove(0).remove(0).image.data;
+    let mut value = |rows: std::ops::Range<usize>| {
+        let mut changed = picture.clone();
+        let rows = |i: &usize| rows.contains(&(i / 96 % 96));
+        (0..changed.len()).filter(rows).for_each(|i| changed[i] = 1.0 - changed[i]);
+        render.evaluate(Some(&[vec![changed]])).unwrap()[0]
+    };
+    // Rows 24 to 71 are seen.
+    let as_it_is = value(0..0);
+    assert_eq!([value(0..20), value(76..96)], [as_it_is; 2]);
+    assert!([value(26..30), value(66..70)].iter().all(|value| *value != as_it_is));
+}
+
+#[test]
+fn a_picture_that_converged_still_settles() {
+    let preset = Preset {
+        tolerance: Some(0.9),
+        settle: Some(Settle { steps: 5, rate: 0.1 }),
+        optimizer: OptimizerSpec::adam(0.2),
+        ..small(500)
+    };
+    let r = &run(&preset, &[Objective::channel("fire4.expand3x3", 5)])[0];
+    assert_eq!(r.stop, Stop::Converged);
+    let first = r.steps - 5;
+    assert!(first < 500 && first.is_multiple_of(CONVERGENCE_WINDOW), "{}", r.steps);
+}
+
+#[test]
+fn a_line_search_is_of_one_picture() {
+    let mut preset = small(2);
+    preset.set_optimizer(OptimizerKind::Lbfgs, None);
+    let objective = "channel(fire2,1) - diversity(fire2)".parse::<Objective>().unwrap();
+    let error = Render::new(&model(), &preset, &[objective.clone(), objective], 0).err().unwrap().to_string();
+    assert!(
+        error.contains("diversity(fire2)") && error.contains("lbfgs") && error.contains("adam"),
+        "{error}"
+    );
 }

@@ -41,7 +41,8 @@ pub struct Args {
         value_parser = clap::value_parser!(u16).range(2..=2048)
     )]
     size: u16,
-    /// Turn pictures to grey: one channel instead of three
+    /// Turn pictures to grey: one channel instead of three, for networks that read one band (--order bands).
+    /// Pictures for --order gray have three colours
     #[arg(long)]
     gray: bool,
     /// Where the statistics go

@@ -258,3 +258,24 @@ fn models_that_cannot_be_opened() {
     let outcome = place.run(&["layers", "secret.onnx"]);
     assert!(outcome.code == Some(1) && outcome.stderr.contains("secret.onnx"), "{outcome:?}");
 }
+
+#[test]
+fn an_inversion_of_a_layer_that_does_not_work_is_left_out_and_the_others_keep_their_names() {
+    let place = Place::new();
+    place.write("net.onnx", Network { poisoned_end: true, ..Network::default() }.bytes());
+    place.write("net.toml", "[[input]]\nname = \"x\"\nsize = [24, 20]\n");
+    place.write("cat.png", picture(40, 30));
+    place.write("dog.png", picture(30, 40));
+    let layers = ["--layer", "right.conv", "--layer", "left.conv"];
+    let args =
+        ["invert", "net.onnx", "cat.png", "dog.png", "--steps", "1", "--out", "a.png", "--table", "t.csv"];
+    let said = place.json(&[&args[..], &layers, &["--json"]].concat());
+    let of = |unit: &serde_json::Value| (unit["layer"].as_str().unwrap().to_owned(), unit["image"].clone());
+    let units: Vec<_> = said["units"].as_array().unwrap().iter().map(of).collect();
+    let left = "left.conv".to_owned();
+    assert_eq!(units, [(left.clone(), "cat.png".into()), (left, "dog.png".into())], "{said:#}");
+    let table = String::from_utf8(place.read("t.csv")).unwrap();
+    assert!(table.lines().count() == 3 && !table.contains("right"), "{table}");
+    let outcome = place.run(&["invert", "net.onnx", "cat.png", "--layer", "right.conv", "--steps", "1"]);
+    assert!(outcome.code == Some(1) && outcome.stderr.contains("not finite"), "{outcome:?}");
+}

@@ -25,6 +25,7 @@ mod files;
 mod film;
 mod formats;
 mod from_pictures;
+mod gray;
 mod grid;
 mod heads;
 mod input_axes;
@@ -32,6 +33,7 @@ mod inputs;
 mod interpolate;
 mod interruption;
 mod listing;
+mod masks;
 mod objectives;
 mod onnx;
 #[path = "../../../oneiro-net/tests/outside/mod.rs"]

@@ -8,6 +8,8 @@ pub struct Network {
     pub batch: Option<usize>,
     /// Whether one weight is `poison`.
     pub poisoned: bool,
+    /// Whether one weight of the second convolution is `poison`.
+    pub poisoned_end: bool,
     /// What a poisoned weight is: no number, if nothing else is said.
     pub poison: f32,
     /// Name of the operator between the convolutions.
@@ -18,7 +20,15 @@ pub struct Network {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { channels: 3, batch: None, poisoned: false, poison: f32::NAN, middle: "Relu", dense: false }
+        Self {
+            channels: 3,
+            batch: None,
+            poisoned: false,
+            poisoned_end: false,
+            poison: f32::NAN,
+            middle: "Relu",
+            dense: false,
+        }
     }
 }
 
@@ -39,7 +49,10 @@ impl Network {
         if self.poisoned {
             left[7] = self.poison;
         }
-        let right = weights(CLASSES * LEFT * 9, 2);
+        let mut right = weights(CLASSES * LEFT * 9, 2);
+        if self.poisoned_end {
+            right[7] = self.poison;
+        }
         let convolution = |name: &str, from: &str, weight: &str, to: &str, stride: u64, pad: u64| {
             let attributes =
                 [ints("kernel_shape", &[3, 3]), ints("strides", &[stride; 2]), ints("pads", &[pad; 4])];

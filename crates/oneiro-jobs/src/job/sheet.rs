@@ -140,6 +140,13 @@ pub(crate) struct Made<'m> {
     pub work: PreparedUnits<'m>,
     pub layout: SheetLayout,
     pub finished: Vec<Finished>,
+    /// Which of the units that were asked for are finished; the others were left out.
+    pub kept: Vec<bool>,
+}
+
+/// The items that belong to units which were kept.
+pub(crate) fn only_kept<T>(items: Vec<T>, kept: &[bool]) -> Vec<T> {
+    items.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(item, _)| item).collect()
 }
 
 /// Renders the units of a sheet, but for those that depend on weights that are not finite.
@@ -152,17 +159,16 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     }
     let model = run.model()?;
     let mut layout = layout.clone();
-    let works = {
+    let kept = {
         let units = work.resolve(model)?;
         let named: Vec<(&str, &Objective)> = units.iter().map(|u| (u.unit.as_str(), &u.objective)).collect();
         let size = work.settings.first().and_then(|s| s.preset.size);
         healthy(run.context, model, &named, size)?
     };
     let mut work = work.clone();
-    if works.contains(&false) {
-        let mut kept = works.iter();
-        work.units.retain(|_| *kept.next().unwrap_or(&true));
-        layout.keep(&works);
+    if kept.contains(&false) {
+        work.units = only_kept(work.units, &kept);
+        layout.keep(&kept);
     }
     let prepared = work.prepare(run)?;
     if layout.title.is_empty() {
@@ -176,7 +182,7 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
         }
     }
     let finished = render_all(run, &prepared, &work.options(None))?;
-    Ok(Made { work: prepared, layout, finished })
+    Ok(Made { work: prepared, layout, finished, kept })
 }
 
 impl Made<'_> {
@@ -214,7 +220,7 @@ impl Made<'_> {
 
     /// The sheet as a PNG.
     fn encode(&self, text: &PngText) -> Result<Vec<u8>> {
-        let Self { work, layout, finished } = self;
+        let Self { work, layout, finished, .. } = self;
         let mut sheet = Sheet::new(layout.columns)
             .title(&layout.title)
             .subtitle(&layout.subtitle)

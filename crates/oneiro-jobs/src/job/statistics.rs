@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use oneiro::preprocess::luma;
 use oneiro::statistics::{ColorAccumulator, Statistics};
 use oneiro_media::Image;
 use rayon::prelude::*;
@@ -21,8 +22,6 @@ use crate::task::Task;
 const SPECTRUM: &str = "spectrum";
 /// Images that are read at once.
 const AT_ONCE: usize = 32;
-/// Weights of red, green and blue in grey (ITU-R BT.601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// Statistics of the pictures in a folder and in those below it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -222,7 +221,7 @@ fn measure(context: &Context, job: &StatisticsJob, files: &[PathBuf]) -> Result<
 
 fn gray(image: &Image) -> Vec<f32> {
     let planes = image.plane(0).iter().zip(image.plane(1)).zip(image.plane(2));
-    planes.map(|((r, g), b)| LUMA[0] * r + LUMA[1] * g + LUMA[2] * b).collect()
+    planes.map(|((r, g), b)| luma([*r, *g, *b])).collect()
 }
 
 /// One square for each channel, side by side: logarithms of magnitudes from black (the smallest) to white

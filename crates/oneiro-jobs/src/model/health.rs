@@ -97,7 +97,8 @@ fn refused(weights: String, failed: &[&str]) -> ModelError {
     ModelError::BrokenWeights { weights, units: failed.iter().map(|unit| (*unit).to_owned()).collect() }
 }
 
-/// Whether an objective is a finite number. What cannot be compiled is for others to complain of.
+/// Whether an objective, and the features that it compares with, are finite. What else cannot be compiled is
+/// for others to complain of.
 fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -> bool {
     if objective.couples() {
         return true;
@@ -105,7 +106,11 @@ fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -
     let shapes = model.model.input_shapes(1, size);
     let session = shapes
         .and_then(|s| ObjectiveSession::new(&model.model, std::slice::from_ref(objective), &[], s, false));
-    let Ok(mut session) = session else { return true };
+    let mut session = match session {
+        Ok(session) => session,
+        Err(oneiro::Error::Term(why)) => return !why.is_not_finite(),
+        Err(_) => return true,
+    };
     for i in 0..session.inputs().len() {
         session.input_mut(i).iter_mut().zip(FED.iter().cycle()).for_each(|(x, fed)| *x = *fed);
     }

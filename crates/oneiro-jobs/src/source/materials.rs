@@ -11,7 +11,7 @@ use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
-/// What was read of them.
+/// What all units have in common of it.
 #[derive(Clone, Default)]
 pub struct Extras {
     /// What was read.
@@ -29,20 +29,18 @@ fn size_of_result(model: &LoadedModel, preset: &Preset) -> Result<[usize; 2]> {
     preset.picture.map_or_else(|| picture_size(model, preset.size), Ok)
 }
 
-/// A mask and statistics by their paths.
-pub fn extras(
-    model: &LoadedModel,
-    preset: &Preset,
-    mask: Option<String>,
-    statistics: Option<String>,
-) -> Result<Extras> {
-    let read = |path: String| Files::of_size(model, size_of_result(model, preset)?).mask(&path);
-    let mask = mask.map(read).transpose()?;
+/// A picture that is white where the result may change, at the size of the result.
+pub fn mask(model: &LoadedModel, preset: &Preset, path: &str) -> Result<Reference> {
+    Files::of_size(model, size_of_result(model, preset)?).mask(path)
+}
+
+/// Statistics by their path.
+pub fn extras(model: &LoadedModel, statistics: Option<String>) -> Result<Extras> {
     let read = |path: &String| -> Result<Arc<Statistics>> {
         let bytes = oneiro_media::read_bytes(model.places.of(path))?;
         Ok(Arc::new(Statistics::from_bytes(&bytes).during(|| Step::Statistics { path: path.clone() })?))
     };
     let statistics_read = statistics.as_ref().map(read).transpose()?;
-    let materials = Materials { mask, statistics: statistics_read, ..Materials::default() };
+    let materials = Materials { statistics: statistics_read, ..Materials::default() };
     Ok(Extras { materials, statistics_path: statistics })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oneiro::card::{ChannelOrder, InputCard, InputKind};
 use oneiro::objective::{LookupError, NameLookup, Objective, Reference, Term};
+use oneiro::preprocess::Preprocess;
 use oneiro_media::{Image, read_bands};
 use oneiro_zoo::labels::LabelError;
 
@@ -161,6 +162,19 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     Ok(Image::rgb(image.width, image.height, data)?)
 }
 
+/// What is drawn of a picture that was read, as far as the network sees it: without its colours where the
+/// network sees none.
+pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
+    let mut seen = picture.clone();
+    let card = model.model.card.input.iter().find(|card| card.kind == InputKind::Image);
+    if let Some(preprocess) = card.map(Preprocess::from_card).filter(Preprocess::sees_gray) {
+        let mut image = picture.image.as_ref().clone();
+        preprocess.visible(&mut image.data);
+        seen = Reference::new(&picture.name, image);
+    }
+    drawn(model, &seen)
+}
+
 /// Classes alone, where an objective cannot name files.
 pub struct Classes<'a> {
     /// The network.
@@ -197,6 +211,9 @@ pub fn refitted(files: &Files<'_>, objective: &Objective) -> Result<Objective> {
     for term in objective.terms_mut() {
         for picture in term.references_mut() {
             *picture = files.reference(&picture.name)?;
+        }
+        if let Some(mask) = &mut term.region.mask {
+            *mask = files.mask(&mask.name)?;
         }
     }
     Ok(objective)

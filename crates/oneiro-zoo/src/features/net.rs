@@ -1,15 +1,13 @@
 //! What the feature networks are made of: convolutions with weights given as functions, arithmetic with a
 //! number, and the layers before the orientations.
 
+use oneiro::preprocess::REC601_LUMA;
 use oneiro_net::graph::Attribute;
 use oneiro_net::graph::{Builder, Dim, Graph, ValueId};
 use oneiro_net::tensor::Tensor;
 
 /// Name of the image that goes in.
 pub(super) const INPUT: &str = "x";
-
-/// Weights of red, green and blue in the luminance (ITU-R BT.601).
-const LUMINANCE: [f32; 3] = [0.299, 0.587, 0.114];
 
 /// A network that is being built.
 pub(super) struct Net(Builder);
@@ -44,7 +42,7 @@ impl Net {
         let mut net = Net(Builder::new());
         let free = |name: &str| Dim::Free(name.to_owned());
         let x = net.0.input(INPUT, &[free("N"), Dim::Fixed(3), free("H"), free("W")])?;
-        let luminance = net.conv("luminance", x, [1, 3, 1, 1], DENSE, |_, c, _, _| LUMINANCE[c])?;
+        let luminance = net.conv("luminance", x, [1, 3, 1, 1], DENSE, |_, c, _, _| REC601_LUMA[c])?;
         Ok((net, luminance))
     }
 

@@ -88,7 +88,13 @@ impl Network {
         }
     }
 
-    /// The goal's value for the tile in [`Network::seen`], whose gradient is computed if wanted.
+    /// Leaves of a picture what the network sees.
+    pub fn visible(&self, picture: &mut [f32]) {
+        self.input.preprocess.visible(picture);
+    }
+
+    /// The goal's value for the tile in [`Network::seen`], whose gradient is computed if wanted: on
+    /// brightness alone if the network sees no more.
     pub fn look(&mut self, gradient: bool) -> f64 {
         let Self { input, run, seen, .. } = self;
         let value = match run {
@@ -118,6 +124,8 @@ impl Network {
                 Run::Objective(objective) => input.gradient(&**objective, [0, 1], seen, out),
                 Run::Guided(_, session) => input.gradient(&**session, [0, 1], seen, out),
             }
+            // Else a network that sees no colours would tint the picture.
+            input.preprocess.brightness_gradient(out);
         }
         value
     }

@@ -26,6 +26,8 @@ impl Dream<'_> {
         let size = self.size();
         if let Some(mask) = &mut self.mask {
             mask.fit(self.sizes[self.sizes.len() - 1], size);
+            // The cubic filter overshoots.
+            mask.clamp(0.0, 1.0);
         }
         let current = Some(&self.network);
         let (network, axes) = fit(self.model, &self.preset, &self.prepared, size, current)?;

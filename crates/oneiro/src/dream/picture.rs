@@ -1,6 +1,7 @@
 //! What a dream begins with: a picture or noise, and a mask; planes that follow the octaves.
 
 use oneiro_image::Image;
+use rayon::prelude::*;
 
 use crate::dream::planes::resize;
 use crate::error::{Error, Result};
@@ -27,6 +28,12 @@ impl Scaled {
 
     pub fn now(&self) -> &[f32] {
         self.now.as_deref().unwrap_or(&self.full)
+    }
+
+    pub fn clamp(&mut self, low: f32, high: f32) {
+        if let Some(now) = &mut self.now {
+            now.par_iter_mut().for_each(|x| *x = x.clamp(low, high));
+        }
     }
 
     pub fn fit(&mut self, full: [usize; 2], now: [usize; 2]) {

@@ -11,6 +11,26 @@ pub(super) fn sum_by_rows(data: &[f32], width: usize, f: impl Fn(f64) -> f64 + S
     rows.iter().sum()
 }
 
+/// The mean of a function of every value: of those in a mask, which all planes have in common, by how much
+/// they are in it. None if nothing is in the mask.
+pub(super) fn mean_by_rows(
+    data: &[f32],
+    mask: Option<&[f32]>,
+    width: usize,
+    f: impl Fn(f64) -> f64 + Sync,
+) -> Option<f64> {
+    let Some(mask) = mask else { return Some(sum_by_rows(data, width, f) / data.len() as f64) };
+    let lines = mask.len() / width;
+    let row = |(i, row): (usize, &[f32])| -> f64 {
+        let weights = &mask[i % lines * width..][..width];
+        row.iter().zip(weights).map(|(x, m)| f64::from(*m) * f(f64::from(*x))).sum()
+    };
+    let rows: Vec<f64> = data.par_chunks(width).enumerate().map(row).collect();
+    let planes = (data.len() / mask.len()) as f64;
+    let weight = planes * sum_by_rows(mask, width, |m| m);
+    (weight > 0.0).then(|| rows.iter().sum::<f64>() / weight)
+}
+
 /// Mean and standard deviation of all values.
 pub(super) fn moments(data: &[f32], width: usize) -> (f64, f64) {
     let n = data.len().max(1) as f64;

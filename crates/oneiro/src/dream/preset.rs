@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::range::Range;
 
 /// What a larger octave starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,14 +163,14 @@ impl DreamPreset {
     /// # Errors
     /// [`Error::OutOfRange`] that names the setting and what it may be.
     pub fn check(&self) -> Result<()> {
-        let whole = |name: &str, value: usize, low: usize, high: usize| match value {
-            v if (low..=high).contains(&v) => Ok(()),
-            v => Err(Error::out_of_range(name, v, format!("a number from {low} to {high}"))),
+        let within = |name: &str, value: f64, range: Range| match range.contains(value) {
+            true => Ok(()),
+            false => Err(Error::out_of_range(name, value, range.words())),
         };
-        let real = |name: &str, value: f64, low: f64, high: f64| match value {
-            v if v > low && v <= high => Ok(()),
-            v => Err(Error::out_of_range(name, v, format!("a number above {low} and at most {high}"))),
+        let whole = |name: &str, value: usize, low: usize, high: usize| {
+            within(name, value as f64, Range::Within(low as f64, high as f64))
         };
+        let real = |name: &str, value: f64, low: f64, high: f64| within(name, value, Range::Above(low, high));
         for side in self.size.iter().flatten() {
             whole("a side of the size", *side, MIN_SIDE, MAX_SIDE)?;
         }
@@ -243,16 +244,15 @@ impl Zoom {
     /// # Errors
     /// [`Error::OutOfRange`] that names the setting and what it may be.
     pub fn check(&self) -> Result<()> {
-        if !(1..=MAX_FRAMES).contains(&self.frames) {
-            let needed = format!("a number from 1 to {MAX_FRAMES}");
-            return Err(Error::out_of_range("the zoom's number of frames", self.frames, needed));
-        }
-        if !(0.5..=2.0).contains(&self.factor) {
-            return Err(Error::out_of_range("the zoom factor", self.factor, "a number from 0.5 to 2"));
-        }
-        if !(-180.0..=180.0).contains(&self.rotate) {
-            let needed = "a number from -180 to 180 degrees";
-            return Err(Error::out_of_range("the zoom's rotation", self.rotate, needed));
+        let numbers = [
+            ("the zoom's number of frames", self.frames as f64, Range::Within(1.0, MAX_FRAMES as f64), ""),
+            ("the zoom factor", self.factor, Range::Within(0.5, 2.0), ""),
+            ("the zoom's rotation", self.rotate, Range::Within(-180.0, 180.0), " degrees"),
+        ];
+        for (name, value, range, unit) in numbers {
+            if !range.contains(value) {
+                return Err(Error::out_of_range(name, value, range.words() + unit));
+            }
         }
         Ok(())
     }

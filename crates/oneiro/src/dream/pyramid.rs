@@ -5,7 +5,9 @@
 
 use rayon::prelude::*;
 
-use super::planes::{for_each_row, sum_by_rows};
+use crate::transform::reflected;
+
+use super::planes::{for_each_row, mean_by_rows};
 
 /// The binomial filter of one axis, to be divided by 16 (`K5x5` of the TensorFlow notebook is its square).
 const BINOMIAL: [f32; 5] = [1.0, 4.0, 6.0, 4.0, 1.0];
@@ -47,26 +49,20 @@ pub(super) fn merge(mut levels: Vec<Level>) -> Vec<f32> {
     levels.pop().map(|level| level.data).unwrap_or_default()
 }
 
-/// Divides each level by its root mean square.
-pub(super) fn normalize(data: Vec<f32>, size: [usize; 2], splits: usize) -> Vec<f32> {
+/// Divides each level by its root mean square: within the mask, which all planes have in common.
+pub(super) fn normalize(data: Vec<f32>, size: [usize; 2], splits: usize, mask: Option<&[f32]>) -> Vec<f32> {
     let mut levels = split(data, size, splits);
+    let mut mask = mask.map(|mask| Level { size, data: mask.to_vec() });
     for level in &mut levels {
-        let width = level.size[1];
-        let squares = sum_by_rows(&level.data, width, |x| x * x);
-        let factor = (1.0 / (squares / level.data.len() as f64).sqrt().max(SMALLEST)) as f32;
+        if let Some(finer) = mask.as_mut().filter(|mask| mask.size != level.size) {
+            *finer = reduce(finer);
+        }
+        let (width, within) = (level.size[1], mask.as_ref().map(|mask| mask.data.as_slice()));
+        let square = mean_by_rows(&level.data, within, width, |x| x * x).unwrap_or(0.0);
+        let factor = (1.0 / square.sqrt().max(SMALLEST)) as f32;
         for_each_row(&mut level.data, width, |_, row| row.iter_mut().for_each(|x| *x *= factor));
     }
     merge(levels)
-}
-
-/// The place of a pixel beyond the border: as in a mirror that stands on the last one.
-fn mirrored(at: isize, len: usize) -> usize {
-    let period = 2 * (len as isize - 1);
-    if period == 0 {
-        return 0;
-    }
-    let at = at.rem_euclid(period);
-    (if at >= len as isize { period - at } else { at }) as usize
 }
 
 /// Blurs with the binomial filter and keeps every other pixel of every other row.
@@ -75,7 +71,7 @@ fn reduce(fine: &Level) -> Level {
     let size = [h.div_ceil(2), w.div_ceil(2)];
     let mut data = vec![0.0; fine.data.len() / (h * w) * size[0] * size[1]];
     let taps = |center: usize, len: usize| {
-        let at = move |k: usize| mirrored(center as isize + k as isize - 2, len);
+        let at = move |k: usize| reflected(center as isize + k as isize - 2, len);
         (0..BINOMIAL.len()).map(move |k| (at(k), BINOMIAL[k] / SUM))
     };
     data.par_chunks_mut(size[1]).enumerate().for_each_init(
@@ -98,7 +94,7 @@ fn reduce(fine: &Level) -> Level {
 /// The one, two or three coarse pixels that make a fine one: the binomial filter between inserted zeros,
 /// times two.
 fn sources(at: usize, fine: usize) -> [(usize, f32); 3] {
-    let place = |at: isize| mirrored(at, fine) / 2;
+    let place = |at: isize| reflected(at, fine) / 2;
     let at = at as isize;
     if at % 2 == 0 {
         [(place(at - 2), 2.0 / SUM), (place(at), 12.0 / SUM), (place(at + 2), 2.0 / SUM)]
@@ -181,9 +177,25 @@ mod tests {
             assert!((rms(&level.data) - 1.0).abs() < 1e-5);
         }
         let expected = merge(levels);
-        let ours = normalize(planes, size, 4);
+        let ours = normalize(planes, size, 4, None);
         let worst = expected.iter().zip(&ours).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}");
-        assert_eq!(normalize(vec![0.0; 3 * 16], [4, 4], 2), vec![0.0; 3 * 16], "no gradient, no step");
+        assert_eq!(normalize(vec![0.0; 3 * 16], [4, 4], 2, None), vec![0.0; 3 * 16], "no gradient, no step");
+    }
+
+    #[test]
+    fn a_level_is_measured_within_the_mask() {
+        // The same in all of a plane's quarters, so that one of them is as strong as all.
+        let size = [64, 64];
+        let quarter = noise(3 * 32 * 32);
+        let at = |i: usize| (i / 4096) * 1024 + (i / 64 % 32) * 32 + i % 32;
+        let planes: Vec<f32> = (0..3 * 4096).map(|i| 1e-4 * quarter[at(i)]).collect();
+        let corner = |i: usize| if i / 64 < 32 && i % 64 < 32 { 1.0 } else { 0.0 };
+        let mask: Vec<f32> = (0..4096).map(corner).collect();
+        let strength = |data: &[f32]| mean_by_rows(data, Some(&mask), 64, |x| x * x).unwrap().sqrt();
+        let (whole, masked) =
+            (normalize(planes.clone(), size, 4, None), normalize(planes, size, 4, Some(&mask)));
+        let ratio = strength(&masked) / strength(&whole);
+        assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
     }
 }

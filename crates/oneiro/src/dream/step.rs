@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::dream::network::Network;
-use crate::dream::planes::sum_by_rows;
+use crate::dream::picture::Scaled;
+use crate::dream::planes::mean_by_rows;
 use crate::dream::tiles::{Axis, tiles};
 use crate::dream::{Dream, Normalize, WHITE, pyramid};
 use crate::error::{Error, Result};
@@ -55,38 +56,30 @@ impl Dream<'_> {
         Ok(value)
     }
 
-    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none.
+    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none. What is
+    /// measured is the part that dreams, so that a mask changes where a step goes and not how far.
     pub(super) fn normalize(&mut self) -> f32 {
-        let [h, w] = self.size();
-        let mut area = (3 * h * w) as f64;
-        if let Some(mask) = &self.mask {
-            let mask = mask.now();
-            // What is normalized is the part that dreams.
-            area = 3.0 * sum_by_rows(mask, w, |m| m * m);
-            self.gradient.par_chunks_mut(mask.len()).for_each(|g| {
-                g.iter_mut().zip(mask).for_each(|(g, m)| *g *= m);
-            });
-        }
+        let size @ [_, w] = self.size();
+        let mask = self.mask.as_ref().map(Scaled::now);
+        let mut gradient = std::mem::take(&mut self.gradient);
         let scale = match self.preset.normalize {
-            Normalize::MeanAbs => sum_by_rows(&self.gradient, w, f64::abs) / area,
+            Normalize::MeanAbs => mean_by_rows(&gradient, mask, w, f64::abs).unwrap_or(0.0),
             Normalize::Deviation => {
-                let mean = sum_by_rows(&self.gradient, w, |g| g) / area;
-                let squares = sum_by_rows(&self.gradient, w, |g| g * g) / area;
+                let mean = mean_by_rows(&gradient, mask, w, |g| g).unwrap_or(0.0);
+                let squares = mean_by_rows(&gradient, mask, w, |g| g * g).unwrap_or(0.0);
                 (squares - mean * mean).max(0.0).sqrt() + EPSILON
             }
             Normalize::Laplacian => {
-                let gradient = std::mem::take(&mut self.gradient);
-                self.gradient = pyramid::normalize(gradient, [h, w], self.preset.levels);
-                if let Some(mask) = &self.mask {
-                    // Coarse levels have carried the gradient across the border again.
-                    let mask = mask.now();
-                    self.gradient.par_chunks_mut(mask.len()).for_each(|g| {
-                        g.iter_mut().zip(mask).for_each(|(g, m)| *g *= m);
-                    });
-                }
+                gradient = pyramid::normalize(gradient, size, self.preset.levels, mask);
                 1.0
             }
         };
+        if let Some(mask) = mask {
+            gradient.par_chunks_mut(mask.len()).for_each(|g| {
+                g.iter_mut().zip(mask).for_each(|(g, m)| *g *= m);
+            });
+        }
+        self.gradient = gradient;
         if scale == 0.0 { 0.0 } else { (self.preset.step_size / scale) as f32 }
     }
 }

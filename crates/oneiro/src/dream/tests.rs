@@ -272,3 +272,63 @@ fn what_cannot_be_dreamt_is_one_clear_error() {
         assert!(error.contains(word), "{word}: {error}");
     }
 }
+
+#[test]
+fn a_mask_says_where_a_step_goes_and_not_how_far() {
+    let model = model();
+    let size = [48, 60];
+    let plane = size[0] * size[1];
+    let mut stream = Stream::new(8, 8);
+    let gradient: Vec<f32> = (0..3 * plane).map(|_| 1e-4 * stream.normal() as f32).collect();
+    for preset in DreamPreset::all() {
+        let preset = DreamPreset { octaves: 1, ..preset };
+        let step = |mask: Option<Vec<f32>>| -> Vec<f32> {
+            let mask = mask.map(|mask| Image::new([1, size[0], size[1]], mask).unwrap());
+            let start = Start::Image(photo(size[0], size[1]));
+            let mut dream = Dream::new(&model, &preset, &layer("fire2"), start, mask, 0).unwrap();
+            dream.gradient.clone_from(&gradient);
+            let factor = dream.normalize();
+            dream.gradient.iter().map(|g| factor * g).collect()
+        };
+        let whole = step(None);
+        let half = step(Some(vec![0.5; plane]));
+        let worst = whole.iter().zip(&half).map(|(a, b)| (0.5 * a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-4, "{}: {worst}", preset.name);
+        // A sixteenth of the picture.
+        let inside = |i: usize| i % plane / size[1] < 12 && i % size[1] < 15;
+        let corner = step(Some((0..plane).map(|i| if inside(i) { 1.0 } else { 0.0 }).collect()));
+        let strength = |step: &[f32]| {
+            let squares: Vec<f32> = (0..step.len()).filter(|i| inside(*i)).map(|i| step[i].powi(2)).collect();
+            (squares.iter().sum::<f32>() / squares.len() as f32).sqrt()
+        };
+        let ratio = strength(&corner) / strength(&whole);
+        assert!((0.8..1.25).contains(&ratio), "{}: {ratio}", preset.name);
+    }
+}
+
+#[test]
+fn a_network_that_sees_no_colours_changes_none() {
+    use oneiro_net::graph::{Builder, Dim};
+    let mut net = Builder::new();
+    let x = net.input("x", &[1, 1, 24, 30].map(Dim::Fixed)).unwrap();
+    let square = net.node("Mul", "square", &[x, x], vec![]).unwrap();
+    let card = Card::parse("[[input]]\nname = \"x\"\norder = \"gray\"").unwrap();
+    let model = Model::new(net.finish(&[square]), card).unwrap();
+    let plane = 24 * 30;
+    let dreamt = |preset: &DreamPreset, start: Start| {
+        let mut dream = Dream::new(&model, preset, &layer("square"), start, None, 0).unwrap();
+        finish(&mut dream);
+        assert!(dream.value() > dream.value_at_start());
+        dream.raw().data
+    };
+    let hues = |data: &[f32]| -> Vec<f32> { (0..2 * plane).map(|i| data[i + plane] - data[i]).collect() };
+    for preset in DreamPreset::all() {
+        let preset = DreamPreset { octaves: 1, steps: 2, size: Some([24, 30]), clip: false, ..preset };
+        let from_photo = hues(&dreamt(&preset, Start::Image(photo(24, 30))));
+        let worst =
+            from_photo.iter().zip(hues(&photo(24, 30).data)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{}: {worst}", preset.name);
+        let from_noise = hues(&dreamt(&preset, Start::Noise));
+        assert!(from_noise.iter().all(|hue| *hue == 0.0), "{}", preset.name);
+    }
+}

@@ -52,11 +52,17 @@ pub fn of_layer(
         TermKind::Logit(c) => Arc::new(channel::Neuron { index: *c }),
         TermKind::Probability(c) => Arc::new(channel::Probability { class: *c }),
         TermKind::Direction(d) => Arc::new(direction::Direction::new(d, shape, window, features)?),
-        TermKind::Difference(_) => Arc::new(reference::Difference { target: first()?, window }),
+        TermKind::Difference(_) => Arc::new(reference::Difference::new(first()?, window)?),
         TermKind::Inversion(_) => Arc::new(reference::Inversion::new(first()?, window)?),
         TermKind::Caricature(_, p) => Arc::new(reference::Caricature::new(&first()?, *p, window)?),
         TermKind::Style(_) => Arc::new(style::Style::new(&first()?, shape)?),
-        TermKind::Guide(_) => Arc::new(guide::Guide::new(&first()?, style::planes(shape).0)),
+        TermKind::Guide(_) => {
+            let guide = guide::Guide::new(&first()?, style::planes(shape).0);
+            if !guide.is_finite() {
+                return Err(TermError::NotFinite);
+            }
+            Arc::new(guide)
+        }
         TermKind::Penalty(p) => penalty::new(*p, shape, false)?,
         TermKind::Diversity | TermKind::Alignment => return Err(format!("{term} couples a batch").into()),
     })

@@ -103,6 +103,12 @@ pub enum TermError {
         /// Why not.
         why: &'static str,
     },
+    /// Activations of the picture that is compared with, some of which are not finite.
+    #[error(
+        "some activations of the picture are not finite there, as of a network whose weights are not; \
+         another layer may have all of them"
+    )]
+    NotFinite,
     /// Activations, of the picture that is compared with or of the layer, that the term can make nothing of.
     #[error("{0}")]
     Activations(String),
@@ -131,6 +137,15 @@ fn needed(map: &[usize]) -> String {
 }
 
 impl TermError {
+    /// Whether activations that are not finite are to blame.
+    pub fn is_not_finite(&self) -> bool {
+        match self {
+            Self::In { why, .. } => why.is_not_finite(),
+            Self::NotFinite => true,
+            _ => false,
+        }
+    }
+
     /// With the term that it is about.
     pub(crate) fn of(self, term: &Term) -> Self {
         Self::In { term: term.to_string(), why: Box::new(self) }

@@ -15,11 +15,15 @@
 //! real: their sign is fixed by the phase that they start with. Phases without effect get no gradient of
 //! their own.
 //!
+//! **The constant** alone has no fixed magnitude: it is magnitude · cos φ', less its mean over the channels,
+//! as in the authors' code. So a channel's mean moves with its phase, and nothing is left to the sign that a
+//! phase happens to start with.
+//!
 //! **Size.** The spectrum is resized bilinearly, at equal frequencies in cycles per pixel, after it was
 //! multiplied by frequency: what falls as 1/f is interpolated flat, and goes on as 1/f below the lowest
 //! frequency of the statistics. It is then scaled so that decorrelated values have the standard deviation
-//! [`MacoOptions::contrast`]; the authors divide each image by its own deviation, which is the same number,
-//! since the magnitudes are fixed.
+//! [`MacoOptions::contrast`] about their channel's mean. The authors divide each image by its own deviation,
+//! which is as fixed as the magnitudes but for what the channels' means add to it.
 
 use super::colors::Colors;
 use super::{Param, ParamSources, Squash, Work, check_image, check_still, normal_numbers};
@@ -68,6 +72,8 @@ enum Role {
     Mirror,
     /// Real.
     Real,
+    /// The sum over the plane: real, and as large as its phase makes it.
+    Constant,
 }
 
 /// Phases for each channel.
@@ -117,6 +123,7 @@ impl Maco {
         let (row, column) = (at / self.spectrum.half(), at % self.spectrum.half());
         let mirror = (self.extent.height - row) % self.extent.height;
         match () {
+            () if at == 0 => Role::Constant,
             () if !self.spectrum.is_single(column) => Role::Free,
             () if mirror == row => Role::Real,
             () if mirror > row => Role::Mirrored(mirror),
@@ -135,8 +142,29 @@ impl Maco {
         (mean, variance.sqrt() + EPSILON)
     }
 
+    /// Of each channel the constant's magnitude · cos φ, less the mean over the channels.
+    fn constants(&self, params: &[f32], (mean, deviation): (f64, f64)) -> Vec<f32> {
+        let entries = self.spectrum.len();
+        let channels = self.magnitude.iter().step_by(entries).zip(params.iter().step_by(entries));
+        let of = |(m, phase): (&f32, &f32)| f64::from(*m) * ((f64::from(*phase) - mean) / deviation).cos();
+        let mut constants: Vec<f64> = channels.map(of).collect();
+        subtract_mean(&mut constants);
+        constants.into_iter().map(|c| c as f32).collect()
+    }
+
+    /// The phases of these constants, which are given less the mean over the channels.
+    fn phases_of_constants(&self, constants: &[f32]) -> Vec<f32> {
+        let magnitudes = || self.magnitude.iter().step_by(self.spectrum.len());
+        // Any mean will do that leaves all of them within their magnitudes, if there is one.
+        let bound = |sign: f32| magnitudes().zip(constants).map(move |(m, c)| sign * m - c);
+        let (least, most) = (bound(-1.0).fold(f32::MIN, f32::max), bound(1.0).fold(f32::MAX, f32::min));
+        let mean = (least + most) / 2.0;
+        let phase = |(m, c): (&f32, &f32)| ((c + mean) / m.max(f32::MIN_POSITIVE)).clamp(-1.0, 1.0).acos();
+        magnitudes().zip(constants).map(phase).collect()
+    }
+
     /// Writes magnitude · e^{iφ} of one channel as pairs; `phases` are standardised.
-    fn entries(&self, magnitudes: &[f32], phases: &[f32], pairs: &mut [f32]) {
+    fn entries(&self, magnitudes: &[f32], phases: &[f32], constant: f32, pairs: &mut [f32]) {
         let half = self.spectrum.half();
         for (at, (magnitude, phase)) in magnitudes.iter().zip(phases).enumerate() {
             let (re, im) = (magnitude * phase.cos(), magnitude * phase.sin());
@@ -149,11 +177,12 @@ impl Maco {
                 }
                 Role::Mirror => {}
                 Role::Real => (pairs[2 * at], pairs[2 * at + 1]) = (magnitude.copysign(re), 0.0),
+                Role::Constant => (pairs[2 * at], pairs[2 * at + 1]) = (constant, 0.0),
             }
         }
     }
 
-    /// From gradients on the pairs to those on standardised phases.
+    /// From gradients on the pairs to those on standardised phases, but for the constant.
     fn entries_adjoint(&self, pairs: &[f32], gradient: &[f32], out: &mut [f32]) {
         let half = self.spectrum.half();
         for (at, out) in out.iter_mut().enumerate() {
@@ -163,10 +192,15 @@ impl Maco {
             *out = match self.role(at) {
                 Role::Free => turn(at),
                 Role::Mirrored(row) => turn(at) - turn(row * half + at % half),
-                Role::Mirror | Role::Real => 0.0,
+                Role::Mirror | Role::Real | Role::Constant => 0.0,
             };
         }
     }
+}
+
+fn subtract_mean(values: &mut [f64]) {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    values.iter_mut().for_each(|v| *v -= mean);
 }
 
 /// The statistics' spectrum at the size of the image, scaled to the contrast.
@@ -245,10 +279,16 @@ impl Param for Maco {
         let mut work = self.spectrum.work();
         let mut pairs = vec![0.0; 2 * self.spectrum.len()];
         let mut phases = Vec::with_capacity(self.len());
+        let mut constants = Vec::with_capacity(self.extent.channels);
         for plane in image.chunks_exact_mut(self.pixels()) {
             self.spectrum.parameters_of(plane, &mut work, &mut pairs);
+            constants.push(f64::from(pairs[0]));
             phases.extend(pairs.chunks_exact(2).map(|pair| pair[1].atan2(pair[0])));
         }
+        subtract_mean(&mut constants);
+        let constants: Vec<f32> = constants.into_iter().map(|c| c as f32).collect();
+        let places = phases.iter_mut().step_by(self.spectrum.len());
+        places.zip(self.phases_of_constants(&constants)).for_each(|(phase, constant)| *phase = constant);
         Some(phases)
     }
 
@@ -270,15 +310,16 @@ impl Param for Maco {
     fn image(&self, params: &[f32], work: &mut Work, out: &mut [f32]) {
         assert_eq!(params.len(), self.len(), "the phases of an image of {}", self.extent);
         let (mean, deviation) = self.standard(params);
+        let constants = self.constants(params, (mean, deviation));
         let entries = self.spectrum.len();
         let channels = out.chunks_exact_mut(self.pixels()).zip(params.chunks_exact(entries));
         let channels = channels.zip(self.magnitude.chunks_exact(entries)).zip(&mut work.planes);
-        parallel::each(channels, |_, (((plane, phases), magnitudes), work)| {
+        parallel::each(channels, |channel, (((plane, phases), magnitudes), work)| {
             let standard = &mut work.image[..entries];
             for (standard, phase) in standard.iter_mut().zip(phases) {
                 *standard = ((f64::from(*phase) - mean) / deviation) as f32;
             }
-            self.entries(magnitudes, standard, &mut work.squashed);
+            self.entries(magnitudes, standard, constants[channel], &mut work.squashed);
             self.spectrum.to_plane(&work.squashed, &mut work.spectrum, plane);
         });
         self.colors.apply(out, &mut work.squashed);
@@ -293,11 +334,18 @@ impl Param for Maco {
             self.spectrum.to_plane_adjoint(plane, &mut work.spectrum, &mut work.image);
             self.entries_adjoint(&work.squashed, &work.image, gradient);
         });
+        let (mean, deviation) = self.standard(params);
+        let mut constants: Vec<f64> = work.planes.iter().map(|work| f64::from(work.image[0])).collect();
+        subtract_mean(&mut constants);
+        for (channel, constant) in constants.into_iter().enumerate() {
+            let at = channel * entries;
+            let sin = ((f64::from(params[at]) - mean) / deviation).sin();
+            grad_params[at] = (-f64::from(self.magnitude[at]) * sin * constant) as f32;
+        }
         if !self.options.standardize {
             return;
         }
         // φ' = (φ − mean)/(σ + ε): gradient = (g − mean(g) − φ'·mean(g·φ')·(σ + ε)/σ)/(σ + ε).
-        let (mean, deviation) = self.standard(params);
         let spread = (deviation - EPSILON).max(f64::MIN_POSITIVE);
         let standard = |phase: &f32| (f64::from(*phase) - mean) / deviation;
         let count = params.len() as f64;
@@ -369,7 +417,10 @@ mod tests {
             let largest = param.magnitude().iter().fold(0.0f32, |m, v| m.max(*v));
             for seed in 0..3 {
                 let params = checks::start_of(&param, seed);
-                for (found, given) in magnitudes(&param, &params).iter().zip(param.magnitude()) {
+                let found = magnitudes(&param, &params);
+                let pairs = found.iter().zip(param.magnitude()).enumerate();
+                // All but the constants.
+                for (_, (found, given)) in pairs.filter(|(at, _)| at % param.spectrum.len() != 0) {
                     let error = f64::from((found - given).abs() / largest);
                     assert!(error < 2e-5, "{param:?}: {found} {given}");
                 }
@@ -422,5 +473,26 @@ mod tests {
     fn statistics_of_other_channels_are_refused() {
         let error = Maco::new([1, 8, 8], MacoOptions::default(), &ParamSources::default()).unwrap_err();
         assert!(error.to_string().contains("3 channels"), "{error}");
+    }
+
+    #[test]
+    fn the_mean_of_a_channel_moves_with_its_phase_and_that_of_all_is_none() {
+        let options = MacoOptions { squash: Squash::Identity, ..MacoOptions::default() };
+        let param = Maco::new([3, 24, 20], options, &ParamSources::default()).unwrap();
+        let mut means = Vec::new();
+        for seed in 0..8 {
+            let mut params = checks::start_of(&param, seed);
+            let mut means_at = |phase: f32| -> Vec<f64> {
+                params[0] = phase;
+                let mut image = checks::image_of(&param, &params);
+                param.colors.unapply(&mut image);
+                let planes = image.chunks_exact(param.pixels());
+                planes.map(|p| p.iter().map(|v| f64::from(*v)).sum::<f64>() / p.len() as f64).collect()
+            };
+            let [low, high] = [3.0, 0.5].map(&mut means_at);
+            assert!(high[0] > low[0] + 0.1, "{low:?} {high:?}");
+            means.extend([low, high]);
+        }
+        assert!(means.iter().all(|means| means.iter().sum::<f64>().abs() < 1e-4), "{means:?}");
     }
 }

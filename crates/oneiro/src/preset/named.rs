@@ -53,7 +53,7 @@ const YOSINSKI_STEPS: usize = 1000;
 const YOSINSKI_RATE: f32 = 100.0;
 const YOSINSKI_DECAY: f32 = 1e-4;
 const YOSINSKI_UPKEEP: Upkeep =
-    Upkeep { blur: 1.0, blur_every: 4, small_values: 0.0, small_contributions: 0.0 };
+    Upkeep { blur: 1.0, blur_every: 4, small_values: 0.0, small_contributions: 0.0, clip: true };
 /// Steps and views of feature accentuation (Hamblin et al. 2024).
 const ACCENTUATION_STEPS: usize = 100;
 const ACCENTUATION_VIEWS: usize = 16;
@@ -216,7 +216,8 @@ impl Preset {
 
     /// The Deep Visualization Toolbox (Yosinski et al., "Understanding Neural Networks Through Deep
     /// Visualization", 2015): gradient ascent on pixels, decay, and a blur every few steps. The published
-    /// rate is for the logits of CaffeNet; networks whose gradients are smaller need a larger one.
+    /// rate is for the logits of CaffeNet; networks whose gradients are smaller need a larger one. The start
+    /// is that of the other recipes on pixels; the Toolbox draws normal noise of deviation 10.
     pub fn yosinski() -> Self {
         Self {
             param: ParamSpec::Pixel(PixelOptions::preimage()),

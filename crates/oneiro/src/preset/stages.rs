@@ -105,9 +105,11 @@ pub struct Upkeep {
     pub blur_every: usize,
     /// Percentage of pixels, those of the smallest norm, that are set to the mean colour.
     pub small_values: f32,
-    /// Percentage of pixels, those of the smallest share in the objective (Σ over channels of value times
-    /// gradient), that are set to the mean colour.
+    /// Percentage of pixels, those of the smallest share in the objective (the absolute value of Σ over
+    /// channels of value times gradient), that are set to the mean colour.
     pub small_contributions: f32,
+    /// Whether pixels are brought back to between black and white.
+    pub clip: bool,
 }
 
 #[cfg(test)]

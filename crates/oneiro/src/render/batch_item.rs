@@ -7,7 +7,6 @@ use crate::preset::{CONVERGENCE_WINDOW, Preset};
 use crate::render::Stop;
 use crate::render::image_state::ImageState;
 use crate::rng::Stream;
-use crate::transform::Chain;
 
 /// One objective's pictures, one an input that it depends on.
 pub(super) struct BatchItem {
@@ -17,30 +16,46 @@ pub(super) struct BatchItem {
     /// Whether the last step judged a trial of a line search.
     trial: bool,
     pub steps: usize,
+    /// Steps of the first stage, once it is over and the picture settles.
+    settles_from: Option<usize>,
+    /// Whether the first stage ended because the objective no longer rose.
+    converged: bool,
     pub stop: Option<Stop>,
 }
 
 impl BatchItem {
     /// Before its first step.
     pub fn new(states: Vec<ImageState>, transforms: Stream) -> Self {
-        Self { states, transforms, values: Vec::new(), trial: false, steps: 0, stop: None }
-    }
-
-    /// Computes the pictures and what the network sees of them in a step, under their random transforms, or
-    /// by `chain` instead. They stay those of the last step while an optimizer searches along a line.
-    pub fn show(&mut self, chain: Option<&Chain>, progress: f32) {
-        let hold = self.holds();
-        for state in &mut self.states {
-            state.draw();
-            state.sample_views(chain, &mut self.transforms, progress, hold);
+        Self {
+            states,
+            transforms,
+            values: Vec::new(),
+            trial: false,
+            steps: 0,
+            settles_from: None,
+            converged: false,
+            stop: None,
         }
     }
 
-    /// Computes the pictures and what the network sees of them without transforms.
-    pub fn show_plainly(&mut self, whole: &Chain) {
+    /// Computes the pictures and what the network sees of them in a step: under their random transforms, or
+    /// all of them where they settle. It stays that of the last step while an optimizer searches along a
+    /// line.
+    pub fn show(&mut self, preset: &Preset) {
+        let last = preset.steps.saturating_sub(1).max(1);
+        let progress = (self.steps as f32 / last as f32).min(1.0);
+        let (hold, settles) = (self.holds(), self.settles_from.is_some());
         for state in &mut self.states {
             state.draw();
-            state.plain(whole);
+            state.sample_views(settles, &mut self.transforms, progress, hold);
+        }
+    }
+
+    /// Shows the pictures as they stand, or the given ones, without random transforms.
+    pub fn evaluate(&mut self, given: Option<&[Vec<f32>]>) {
+        for (k, state) in self.states.iter_mut().enumerate() {
+            state.draw_accepted();
+            state.evaluate(given.map(|pictures| pictures[k].as_slice()));
         }
     }
 
@@ -60,8 +75,12 @@ impl BatchItem {
     }
 
     /// A step of every unfinished picture, up the total value.
-    pub fn step(&mut self, total: f64, rate: f32) {
+    pub fn step(&mut self, total: f64, preset: &Preset) {
         self.trial = self.holds();
+        let rate = preset.rate_at(match self.settles_from {
+            Some(first) => preset.steps + (self.steps - first),
+            None => self.steps,
+        });
         for state in &mut self.states {
             state.optimizer.set_learning_rate(rate * state.rate_factor);
             state.step(total, self.steps);
@@ -74,24 +93,44 @@ impl BatchItem {
         // A rejected trial says nothing about how far the picture has come.
         let before = self.values.last().copied().filter(|_| self.trial);
         self.values.push(before.map_or(value, |before| if value > before { value } else { before }));
-        let converged = preset.tolerance.is_some_and(|tolerance| {
-            let n = self.values.len();
-            n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
-                let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-                let before = mean(&self.values[n - 2 * CONVERGENCE_WINDOW..n - CONVERGENCE_WINDOW]);
-                let now = mean(&self.values[n - CONVERGENCE_WINDOW..]);
-                now - before <= tolerance * now.abs()
+        match self.settles_from {
+            Some(first) => {
+                if self.steps - first >= preset.settle.map_or(0, |settle| settle.steps) {
+                    self.end(if self.converged { Stop::Converged } else { Stop::Steps });
+                }
             }
-        });
-        if converged {
-            self.end(Stop::Converged);
-        } else if self.steps >= preset.total_steps() {
-            self.end(Stop::Steps);
+            None => {
+                self.converged = preset.tolerance.is_some_and(|tolerance| self.has_converged(tolerance));
+                if self.converged || self.steps >= preset.steps {
+                    self.end_first_stage(preset);
+                }
+            }
+        }
+    }
+
+    /// Whether the mean over the last window of steps is hardly more than that over the one before it.
+    fn has_converged(&self, tolerance: f64) -> bool {
+        let n = self.values.len();
+        n >= 2 * CONVERGENCE_WINDOW && n.is_multiple_of(CONVERGENCE_WINDOW) && {
+            let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+            let before = mean(&self.values[n - 2 * CONVERGENCE_WINDOW..n - CONVERGENCE_WINDOW]);
+            let now = mean(&self.values[n - CONVERGENCE_WINDOW..]);
+            now - before <= tolerance * now.abs()
+        }
+    }
+
+    /// Goes on to the steps without transforms, if the recipe has any.
+    fn end_first_stage(&mut self, preset: &Preset) {
+        self.settles_from = Some(self.steps);
+        if preset.total_steps() == preset.steps {
+            self.end(if self.converged { Stop::Converged } else { Stop::Steps });
+        } else if !preset.alpha {
+            self.fix_function();
         }
     }
 
     /// From here on every step maximises the same function.
-    pub fn fix_function(&mut self) {
+    fn fix_function(&mut self) {
         for state in &mut self.states {
             state.optimizer.fix_function(&mut state.params);
         }

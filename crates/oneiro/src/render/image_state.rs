@@ -2,18 +2,18 @@
 
 use oneiro_image::{Extent, Image};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
-use crate::preset::{Outside, Preset};
+use crate::preset::{Outside, ParamSpec, Preset};
 use crate::regularizer::BoundRegularizer;
 use crate::render::Picture;
 use crate::render::background::Background;
 use crate::render::upkeep::Keeper;
 use crate::rng::Stream;
-use crate::transform::{Chain, Sampled};
+use crate::transform::{Chain, Sampled, Transform, Values};
 
 /// Colour behind a transparent picture that is evaluated without its background.
 pub const MIDDLE_GREY: f32 = 0.5;
@@ -29,12 +29,18 @@ pub(super) struct View {
 pub(super) struct ImageState {
     /// The input of the network that sees it.
     pub input: PictureInput,
-    /// Of the picture: the network's size and a margin for jitter; transparency is a channel.
+    /// Of the picture with its margin for jitter; transparency is a channel.
     pub extent: Extent,
+    /// Rows and columns that the margin has, over both sides.
+    margin: usize,
+    /// What shows the network all of a picture but its margin.
+    whole: Chain,
     pub param: Box<dyn Param>,
     pub params: Vec<f32>,
     pub gradient: Vec<f32>,
     image: Vec<f32>,
+    /// The picture that was evaluated last, without a margin.
+    evaluated: Vec<f32>,
     /// The picture over its background, where it has transparency.
     composed: Vec<f32>,
     image_gradient: Vec<f32>,
@@ -55,10 +61,24 @@ pub(super) struct ImageState {
 
 impl ImageState {
     /// Regularizers and pixels are counted from the mean colour of pictures.
-    pub fn new(input: PictureInput, param: Box<dyn Param>, preset: &Preset, chain: &Chain) -> Result<Self> {
+    pub fn new(
+        input: PictureInput,
+        param: Box<dyn Param>,
+        preset: &Preset,
+        chain: &Chain,
+        margin: usize,
+    ) -> Result<Self> {
         let extent = param.extent();
+        let whole = match preset.picture {
+            Some(picture) => whole(picture, input.extent.size()),
+            None => Chain::none(),
+        };
         let mean = input.preprocess.natural_mean();
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
+        let levels = match &preset.param {
+            ParamSpec::Pixel(pixel) => pixel.levels,
+            _ => 1.0,
+        };
         let background = preset.alpha.then(|| Background::new(colors)).transpose()?;
         let seen = input.extent.values();
         let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
@@ -71,10 +91,13 @@ impl ImageState {
             rate_factor: preset.rate_factor(input.extent.size()),
             input,
             extent,
+            margin,
+            whole,
             chain: Chain { fill, ..chain.clone() },
             params: Vec::new(),
             gradient: vec![0.0; param.len()],
             image: vec![0.0; extent.values()],
+            evaluated: Vec::new(),
             composed: vec![0.0; composed],
             image_gradient: vec![0.0; extent.values()],
             composed_gradient: vec![0.0; composed],
@@ -84,7 +107,7 @@ impl ImageState {
             optimizer: preset.optimizer.build(param.len(), preset.is_fixed()),
             regularizer: preset.regularizer.map(|r| r.bind(extent, &mean)).transpose()?,
             bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
-            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, extent)),
+            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, extent, &mean, levels)),
             background,
             param,
         })
@@ -111,11 +134,11 @@ impl ImageState {
         &self.image
     }
 
-    /// Samples the views of the drawn picture under its random transforms, or under `chain`. `hold` keeps the
-    /// transforms of the last call.
-    pub fn sample_views(&mut self, chain: Option<&Chain>, rng: &mut Stream, progress: f32, hold: bool) {
+    /// Samples the views of the drawn picture under its random transforms, or of all of it where it settles.
+    /// `hold` keeps the transforms of the last call.
+    pub fn sample_views(&mut self, settles: bool, rng: &mut Stream, progress: f32, hold: bool) {
         let colors = self.colors();
-        let chain = chain.unwrap_or(&self.chain);
+        let chain = if settles { &self.whole } else { &self.chain };
         if let Some(background) = &mut self.background {
             if !hold {
                 background.draw(rng);
@@ -131,36 +154,52 @@ impl ImageState {
         }
     }
 
-    /// Samples the views under `whole`, without random transforms; transparent places show grey.
-    pub fn plain(&mut self, whole: &Chain) {
-        let colors = self.colors();
-        if self.background.is_some() {
-            alpha::composite(&self.image, &vec![MIDDLE_GREY; self.composed.len()], &mut self.composed);
-        }
-        let image = if self.background.is_some() { &self.composed } else { &self.image };
-        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), colors, self.input.extent.size());
-        for view in &mut self.views {
-            sampled.apply(image, &mut view.seen);
-        }
+    /// Of the picture without its margin; transparency is a channel.
+    pub fn result_extent(&self) -> Extent {
+        self.extent.with_size(self.extent.size().map(|n| n - self.margin))
     }
 
-    /// Samples the views of another picture, which has no margin.
-    pub fn view_of(&mut self, picture: &[f32], whole: &Chain) {
-        let colors = self.colors();
-        let (plane, network) = (picture.len() / colors.planes(), self.input.extent);
-        // A picture without its margin has the size of the network's view.
-        let size = if plane == network.plane() { network.size() } else { self.extent.size() };
-        let mut sampled = whole.sample_onto(&mut Stream::new(0, 0), colors.with_size(size), network.size());
-        for view in &mut self.views {
-            sampled.apply(picture, &mut view.seen);
+    /// An error unless a picture to evaluate has the result's size, with or without its opacity.
+    pub fn check(&self, picture: &[f32]) -> Result<()> {
+        let [whole, colors] = [self.extent, self.colors()].map(|e| e.with_size(self.result_extent().size()));
+        if picture.len() == whole.values() || picture.len() == colors.values() {
+            return Ok(());
         }
+        let what = format!("the picture for input \"{}\"", self.input.name);
+        Err(Error::Values { what, values: picture.len(), needed: whole.to_string() })
+    }
+
+    /// Shows all of the drawn picture to every view, without random transforms and over grey where it is
+    /// transparent; or the given one, whose colours are those over grey already if it has no opacity.
+    pub fn evaluate(&mut self, given: Option<&[f32]>) {
+        let mut picture = self.picture().image.data;
+        let extent = self.colors().with_size(self.result_extent().size());
+        if let Some(given) = given {
+            picture[..given.len()].copy_from_slice(given);
+            self.input.preprocess.visible(&mut picture[..extent.values()]);
+        }
+        let is_transparent = self.background.is_some() && given.is_none_or(|g| g.len() == picture.len());
+        let mut colors = picture[..extent.values()].to_vec();
+        if is_transparent {
+            alpha::composite(&picture, &vec![MIDDLE_GREY; extent.values()], &mut colors);
+        }
+        let mut sampled = self.whole.sample_onto(&mut Stream::new(0, 0), extent, self.input.extent.size());
+        for view in &mut self.views {
+            sampled.apply(&colors, &mut view.seen);
+        }
+        self.evaluated = picture;
+    }
+
+    /// The picture of the last evaluation, which has no margin.
+    pub fn evaluated(&self) -> &[f32] {
+        &self.evaluated
     }
 
     /// The picture without its margin, all channels, as the network sees its colours.
-    pub fn picture(&self, margin: usize) -> Picture {
-        let size = self.extent.size().map(|n| n - margin);
+    pub fn picture(&self) -> Picture {
+        let size = self.result_extent().size();
         let mut sampled = Chain::none().sample_onto(&mut Stream::new(0, 0), self.extent, size);
-        let mut data = vec![0.0; self.extent.with_size(size).values()];
+        let mut data = vec![0.0; self.result_extent().values()];
         sampled.apply(&self.image, &mut data);
         let Extent { channels, frames, height, width } = self.colors().with_size(size);
         self.input.preprocess.visible(&mut data[..channels * frames * height * width]);
@@ -213,4 +252,12 @@ impl ImageState {
             self.param.project(&mut self.params, bound);
         }
     }
+}
+
+/// Brings the middle of a picture, a box of the network's proportions and as large as fits, to the network's
+/// size.
+fn whole([height, width]: [usize; 2], network: [usize; 2]) -> Chain {
+    let factor = (network[0] as f64 / height as f64).max(network[1] as f64 / width as f64);
+    // A picture with a margin loses that first; what is left over beside the box is cut off in the end.
+    Chain::new(vec![Transform::Canvas(height, width), Transform::Scale(Values::List(vec![factor]))])
 }

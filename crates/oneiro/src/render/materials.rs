@@ -8,7 +8,7 @@ use oneiro_image::{Extent, Image};
 use crate::error::{Error, Result};
 use crate::objective::Reference;
 use crate::param::{Masked, Param, ParamSources};
-use crate::preprocess::REC601_LUMA;
+use crate::preprocess::luma;
 use crate::preset::Preset;
 use crate::statistics::Statistics;
 
@@ -53,6 +53,7 @@ impl Materials {
         entry: usize,
         preset: &Preset,
         extent: Extent,
+        margin: usize,
         mean: Vec<f32>,
     ) -> Result<Started> {
         let sources = ParamSources { statistics: self.statistics.clone(), mean };
@@ -60,7 +61,7 @@ impl Materials {
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
         // Also where a parametrization would not read them.
         self.statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
-        let start = start.map(|s| with_margin(s, colors)).transpose()?;
+        let start = start.map(|s| with_margin(s, colors, margin)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {
             make(extent)?
         } else if preset.alpha {
@@ -78,14 +79,14 @@ impl Materials {
                 ));
             }
             let is_gray = mask.image.channels == 1;
-            let mask =
-                with_margin(mask, Extent { channels: if is_gray { 1 } else { 3 }, frames: 1, ..extent })?;
+            let plane = Extent { channels: if is_gray { 1 } else { 3 }, frames: 1, ..extent };
+            let mask = with_margin(mask, plane, margin)?;
             let plane = extent.plane();
-            let luma = |i: usize| match is_gray {
+            let open = |i: usize| match is_gray {
                 true => mask[i].clamp(0.0, 1.0),
-                false => (0..3).map(|c| REC601_LUMA[c] * mask[c * plane + i]).sum::<f32>().clamp(0.0, 1.0),
+                false => luma([0, 1, 2].map(|c| mask[c * plane + i])).clamp(0.0, 1.0),
             };
-            param = Box::new(Masked::new(param, (0..plane).map(luma).collect(), base)?);
+            param = Box::new(Masked::new(param, (0..plane).map(open).collect(), base)?);
         }
         let start = start.map(|mut image| {
             if preset.alpha {
@@ -97,13 +98,14 @@ impl Materials {
     }
 }
 
-/// A picture in the middle of a larger one, its edge repeated.
-fn with_margin(picture: &Reference, extent: Extent) -> Result<Vec<f32>> {
-    let Extent { channels, frames, height, width } = extent;
-    let Image { channels: c, frames: t, height: h, width: w, ref data, .. } = *picture.image;
-    if (c, t) != (channels, frames) || h > height || w > width {
+/// A picture in the middle of one that has a margin, its edge repeated.
+fn with_margin(picture: &Reference, extent: Extent, margin: usize) -> Result<Vec<f32>> {
+    let Extent { height, width, .. } = extent;
+    let needed = extent.with_size(extent.size().map(|n| n - margin));
+    let Image { height: h, width: w, ref data, .. } = *picture.image;
+    if picture.image.extent() != needed || picture.image.has_alpha {
         return Err(Error::Settings(format!(
-            "the picture {} is {}; {extent} at most are needed, with as many channels and frames",
+            "the picture {} is {}; {needed} is needed, opaque",
             picture.name,
             picture.image.extent()
         )));
@@ -126,8 +128,13 @@ mod tests {
     #[test]
     fn a_margin_repeats_the_edge() {
         let picture = Reference::new("p", Image::new([1, 1, 2], [1.0, 2.0].to_vec()).unwrap());
-        assert_eq!(with_margin(&picture, [1, 2, 5].into()).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(2));
-        let error = with_margin(&picture, [1, 2, 1].into()).unwrap_err().to_string();
-        assert!(error.contains("1x1x2") && error.contains("1x2x1"), "{error}");
+        assert_eq!(with_margin(&picture, [1, 4, 5].into(), 3).unwrap(), [1.0, 1.0, 2.0, 2.0, 2.0].repeat(4));
+        // A smaller picture is none of this size in a margin.
+        for (extent, margin, needed) in
+            [([1, 2, 1], 0, "1x2x1"), ([1, 4, 5], 0, "1x4x5"), ([1, 4, 5], 2, "1x2x3")]
+        {
+            let error = with_margin(&picture, extent.into(), margin).unwrap_err().to_string();
+            assert!(error.contains("1x1x2") && error.contains(needed), "{error}");
+        }
     }
 }

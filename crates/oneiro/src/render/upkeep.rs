@@ -1,5 +1,5 @@
-//! Upkeep of pixels after a step (Yosinski et al. 2015, §3): blur, and forgetting what is small or
-//! unimportant.
+//! Upkeep of pixels after a step (Yosinski et al. 2015, §3, and their code): blur, forgetting what is small
+//! or unimportant, and keeping to colours.
 
 use oneiro_image::Extent;
 
@@ -11,13 +11,19 @@ pub(super) struct Keeper {
     upkeep: Upkeep,
     extent: Extent,
     blur: Option<Blur>,
+    /// The mean colour, in 0–1, and what white is in the parameters' units.
+    mean: Vec<f32>,
+    levels: f32,
 }
 
 impl Keeper {
-    pub fn new(upkeep: Upkeep, extent: impl Into<Extent>) -> Self {
+    /// `mean` is the mean colour, one number or one a channel, in 0–1; `levels` is what white is in the
+    /// parameters' units.
+    pub fn new(upkeep: Upkeep, extent: impl Into<Extent>, mean: &[f32], levels: f32) -> Self {
         let extent = extent.into();
         let blur = (upkeep.blur > 0.0).then(|| Blur::new(upkeep.blur.into(), extent.size()));
-        Self { upkeep, extent, blur }
+        let mean = (0..extent.channels).map(|c| mean[c * mean.len() / extent.channels]).collect();
+        Self { upkeep, extent, blur, mean, levels }
     }
 
     /// `steps_done` counts the steps before this one.
@@ -36,10 +42,16 @@ impl Keeper {
             let share = |i: usize| {
                 let pairs =
                     params[i..].iter().step_by(positions).zip(gradient[i..].iter().step_by(positions));
-                pairs.map(|(x, g)| x * g).sum::<f32>()
+                pairs.map(|(x, g)| x * g).sum::<f32>().abs()
             };
             let shares: Vec<f32> = (0..positions).map(share).collect();
             forget(params, &shares, self.upkeep.small_contributions);
+        }
+        if self.upkeep.clip {
+            for (plane, mean) in params.chunks_exact_mut(positions).zip(&self.mean) {
+                let [black, white] = [-mean, 1.0 - mean].map(|bound| bound * self.levels);
+                plane.iter_mut().for_each(|x| *x = x.clamp(black, white));
+            }
         }
     }
 }
@@ -64,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_blur_keeps_what_is_even_and_spreads_a_point() {
-        let mut keeper = Keeper::new(Upkeep { blur: 1.0, blur_every: 4, ..Upkeep::default() }, [1, 17, 17]);
+        let upkeep = Upkeep { blur: 1.0, blur_every: 4, ..Upkeep::default() };
+        let mut keeper = Keeper::new(upkeep, [1, 17, 17], &[0.5], 255.0);
         let mut even = vec![3.0; 289];
         keeper.after_step(&mut even, &[0.0; 289], 3);
         assert!(even.iter().all(|x| (x - 3.0).abs() < 1e-5));
@@ -80,14 +93,23 @@ mod tests {
     #[test]
     fn the_smallest_pixels_are_forgotten() {
         let upkeep = Upkeep { small_values: 50.0, ..Upkeep::default() };
-        let mut keeper = Keeper::new(upkeep, [2, 1, 4]);
+        let mut keeper = Keeper::new(upkeep, [2, 1, 4], &[0.5], 255.0);
         let mut params = vec![1.0, 0.1, -3.0, 0.2, 1.0, 0.1, 3.0, 0.2];
         keeper.after_step(&mut params, &[0.0; 8], 0);
         assert_eq!(params, [1.0, 0.0, -3.0, 0.0, 1.0, 0.0, 3.0, 0.0]);
         let upkeep = Upkeep { small_contributions: 50.0, ..Upkeep::default() };
-        let mut keeper = Keeper::new(upkeep, [1, 1, 4]);
+        let mut keeper = Keeper::new(upkeep, [1, 1, 4], &[0.5], 255.0);
         let mut params = vec![1.0, 2.0, 3.0, 4.0];
         keeper.after_step(&mut params, &[1.0, -1.0, 1.0, -1.0], 0);
-        assert_eq!(params, [1.0, 0.0, 3.0, 0.0]);
+        assert_eq!(params, [0.0, 0.0, 3.0, 4.0], "a pixel that counts against the objective matters too");
+    }
+    #[test]
+    fn pixels_are_kept_between_black_and_white() {
+        let upkeep = Upkeep { clip: true, ..Upkeep::default() };
+        let mut keeper = Keeper::new(upkeep, [2, 1, 3], &[0.2, 0.6], 255.0);
+        let mut params = vec![-60.0, 10.0, 300.0, -160.0, 10.0, 110.0];
+        keeper.after_step(&mut params, &[0.0; 6], 0);
+        let expected = [-51.0, 10.0, 204.0, -153.0, 10.0, 102.0];
+        assert!(params.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-3), "{params:?}");
     }
 }

@@ -30,7 +30,7 @@ pub fn place(
 }
 
 /// The cell of a line of `n` that cell `i` of its endless reflection shows; the ends are not repeated.
-fn reflected(i: isize, n: usize) -> usize {
+pub fn reflected(i: isize, n: usize) -> usize {
     let period = 2 * (n as isize - 1);
     if period == 0 {
         return 0;

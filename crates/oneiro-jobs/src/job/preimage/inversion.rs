@@ -76,7 +76,7 @@ pub struct InvertedUnit {
     pub strength: f64,
     /// ‖Φ − Φ0‖/‖Φ0‖.
     pub relative_error: f64,
-    /// Of the 8-bit picture against the photo, dB.
+    /// Of the 8-bit picture against the photo as far as the network sees it, dB.
     pub psnr: f64,
 }
 
@@ -156,14 +156,15 @@ impl Job for InversionJob {
         let model = run.model()?;
         let (SheetJob { work, layout }, cases) = self.sheet(run)?;
         let made = sheet::make(run, &work, &layout)?;
+        let cases = sheet::only_kept(cases, &made.kept);
         let job = Self { rendering: self.rendering.done(&made), ..self.clone() };
         made.write(run, &job, sink)?;
         let finished = &made.finished;
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // Bands count as they are drawn.
-            Ok((path.as_str(), references::drawn(model, &photo)?.data))
+            // Bands count as they are drawn, colours as far as the network sees them.
+            Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;
         let results = results(&cases, finished, &photos);

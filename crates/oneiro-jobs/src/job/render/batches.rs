@@ -140,8 +140,9 @@ fn prepared_batch(work: &PreparedUnits<'_>, members: &[usize]) -> Result<Render>
     let Setting { preset, seed } = &work.settings[work.units[members[0]].setting];
     let objectives: Vec<Objective> = units.clone().map(|unit| unit.objective.clone()).collect();
     let starts = units.clone().map(|unit| unit.start.clone()).collect();
+    let mask = units.clone().find_map(|unit| unit.mask.clone());
     let copies = units.map(|unit| unit.copy).collect();
-    let materials = Materials { starts, copies, ..work.materials.clone() };
+    let materials = Materials { starts, copies, mask, ..work.materials.clone() };
     Ok(Render::with_materials(&work.model.model, preset, &objectives, *seed, &materials)?)
 }
 

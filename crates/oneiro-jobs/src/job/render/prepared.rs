@@ -31,6 +31,7 @@ pub struct PreparedUnits<'a> {
     pub units: Vec<RenderUnit>,
     /// The settings, their sizes such that the network accepts them.
     pub settings: Vec<Setting>,
+    /// What all units have in common beside their settings.
     pub materials: Materials,
     /// Where the statistics among the materials are from.
     pub statistics_path: Option<String>,
@@ -47,6 +48,11 @@ impl PreparedUnits<'_> {
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
         let preset = &self.settings[self.units[members[0]].setting].preset;
         preset.param.is_shared() || members.iter().any(|&i| self.units[i].objective.couples())
+    }
+
+    /// The name of the mask that pictures change within.
+    pub fn mask(&self) -> Option<&str> {
+        self.units.iter().find_map(|unit| unit.mask.as_ref()).map(|mask| mask.name.as_str())
     }
 
     /// The units that a job's picture depends on, itself among them, in their order.
@@ -144,6 +150,8 @@ fn accepted_size(
         if setting.preset.picture.is_none() {
             let start = units[i].start.take();
             units[i].start = start.map(|s| files.reference(&s.name)).transpose()?;
+            let mask = units[i].mask.take();
+            units[i].mask = mask.map(|m| files.mask(&m.name)).transpose()?;
         }
     }
     let preset = Preset { size: None, ..setting.preset.clone() };
@@ -187,7 +195,7 @@ fn check_group(
     // Terms that couple a batch have nothing to couple in a batch of one, but are checked all the same.
     let first = &units[members[0]];
     let starts = vec![first.start.clone()];
-    let materials = Materials { starts, ..materials.clone() };
+    let materials = Materials { starts, mask: first.mask.clone(), ..materials.clone() };
     let render =
         Render::with_materials(&model.model, preset, std::slice::from_ref(&first.objective), 0, &materials)?;
     for term in members.iter().flat_map(|&i| units[i].objective.terms()) {

@@ -35,6 +35,7 @@ fn first(pictures: &[Picture]) -> Result<&Picture> {
 }
 
 /// The first input's picture in 8-bit levels: all that the network reads of it, whether drawn or not.
+#[derive(Clone)]
 pub struct SavedImage {
     /// C, H, W.
     shape: [usize; 3],
@@ -52,13 +53,19 @@ impl SavedImage {
         Ok(Self { shape: [data.len() / (height * width), height, width], data, alpha })
     }
 
-    /// These planes over grey where the picture is transparent.
-    fn over_grey(&self, mut planes: Vec<f32>) -> Vec<f32> {
+    /// The picture over grey, as it is seen where it is transparent.
+    fn over_grey(&self) -> Self {
+        let mut opaque = Self { alpha: None, ..self.clone() };
         if let Some(alpha) = &self.alpha {
-            let pairs = planes.iter_mut().zip(alpha.iter().cycle());
+            let pairs = opaque.data.iter_mut().zip(alpha.iter().cycle());
             pairs.for_each(|(x, a)| *x = a * *x + (1.0 - a) * MIDDLE_GREY);
         }
-        planes
+        opaque
+    }
+
+    /// Colours, and opacity where there is any.
+    fn planes(&self) -> Vec<f32> {
+        self.data.iter().chain(self.alpha.iter().flatten()).copied().collect()
     }
 
     /// The planes after saving as JPEG: three as one picture in colour, each of another number as one in
@@ -99,20 +106,20 @@ impl SavedImage {
     }
 }
 
-/// The objectives' values on pictures in 8-bit levels, each disturbed; the pictures of further inputs, which
-/// no PNG holds, stay as they are.
+/// The objectives' values on pictures in 8-bit levels, as `planes` gives them; the pictures of further
+/// inputs, which no PNG holds, stay as they are.
 fn values(
     render: &mut Render,
     rendered: &[Rendered],
     levels: &[SavedImage],
-    disturb: impl Fn(&SavedImage) -> Result<Vec<f32>>,
+    planes: impl Fn(&SavedImage) -> Result<Vec<f32>>,
 ) -> Result<Vec<f64>> {
     let pictures = levels
         .iter()
         .zip(rendered)
         .map(|(levels, rendered)| {
             let rest = rendered.images.iter().skip(1).map(|p| p.image.data.clone());
-            Ok(std::iter::once(levels.over_grey(disturb(levels)?)).chain(rest).collect())
+            Ok(std::iter::once(planes(levels)?).chain(rest).collect())
         })
         .collect::<Result<Vec<Vec<Vec<f32>>>>>()?;
     Ok(render.evaluate(Some(&pictures))?)
@@ -120,18 +127,19 @@ fn values(
 
 /// The objectives' values on the pictures as 8-bit files hold them.
 pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[SavedImage]) -> Result<Vec<f64>> {
-    values(render, rendered, levels, |l| Ok(l.data.clone()))
+    values(render, rendered, levels, |l| Ok(l.planes()))
 }
 
-/// What of the objectives survives JPEG, a shift and a turn.
+/// What of the objectives survives JPEG, a shift and a turn of the picture over grey.
 pub fn robustness(
     render: &mut Render,
     rendered: &[Rendered],
     levels: &[SavedImage],
 ) -> Result<Vec<Robustness>> {
-    let jpeg90 = values(render, rendered, levels, SavedImage::as_jpeg)?;
-    let shift4 = values(render, rendered, levels, |l| Ok(l.shifted(4)))?;
-    let turn5 = values(render, rendered, levels, |l| l.turned(5.0))?;
+    let opaque: Vec<SavedImage> = levels.iter().map(SavedImage::over_grey).collect();
+    let jpeg90 = values(render, rendered, &opaque, SavedImage::as_jpeg)?;
+    let shift4 = values(render, rendered, &opaque, |l| Ok(l.shifted(4)))?;
+    let turn5 = values(render, rendered, &opaque, |l| l.turned(5.0))?;
     let each = |i: usize| Robustness { jpeg90: jpeg90[i], shift4: shift4[i], turn5: turn5[i] };
     Ok((0..levels.len()).map(each).collect())
 }
@@ -152,5 +160,19 @@ mod tests {
         assert_eq!(levels.shifted(4), expected);
         assert_eq!(levels.turned(5.0).unwrap().len(), 4 * 64);
         assert_eq!(saved(&[picture]).unwrap().pixel(0, 0), [128.0 / 255.0; 3]);
+    }
+
+    #[test]
+    fn a_disturbance_moves_opacity_with_the_colours() {
+        // White all over, opaque in its left half alone.
+        let opacity = |i: usize| if i % 8 < 4 { 1.0 } else { 0.0 };
+        let data = [vec![1.0; 3 * 64], (0..64).map(opacity).collect()].concat();
+        let image = Image::transparent([3, 8, 8], data).unwrap();
+        let picture = Picture { input: "x".into(), image, shown: [0, 1, 2] };
+        let levels = SavedImage::of(&[picture]).unwrap();
+        assert_eq!(levels.planes().len(), 4 * 64);
+        let seen = levels.over_grey();
+        assert_eq!(&seen.shifted(2)[..8], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]);
+        assert_eq!(seen.planes().len(), 3 * 64);
     }
 }

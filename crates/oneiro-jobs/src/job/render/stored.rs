@@ -124,7 +124,7 @@ pub(super) fn parts(work: &PreparedUnits<'_>, robustness: bool) -> Result<Vec<Pa
             "units": requests,
             "place": members.iter().position(|&member| member == i),
             "setting": work.settings[unit.setting],
-            "mask": work.materials.mask.as_ref().map(|m| &m.name),
+            "mask": work.mask(),
             "statistics": work.statistics_path,
             "sources": places::hashed(&names, &work.model.places)?,
             "robustness": robustness,

@@ -27,7 +27,7 @@ pub fn push_setting(text: &mut PngText, setting: &Setting) -> Result<()> {
 pub fn source_names(work: &PreparedUnits<'_>, units: &[&RenderUnit]) -> Vec<String> {
     let objectives: Vec<Objective> = units.iter().map(|u| u.objective.clone()).collect();
     let mut names = references::named(&objectives);
-    let mask = work.materials.mask.as_ref().map(|m| m.name.clone());
+    let mask = work.mask().map(str::to_owned);
     let starts = units.iter().filter_map(|u| u.start.as_ref()).map(|s| s.name.clone());
     for name in starts.chain(mask).chain(work.statistics_path.clone()) {
         if !names.contains(&name) {
@@ -39,8 +39,8 @@ pub fn source_names(work: &PreparedUnits<'_>, units: &[&RenderUnit]) -> Vec<Stri
 
 /// Adds the files that pictures were made from, with their hashes; the mask and the statistics also by name.
 pub fn push_sources(text: &mut PngText, work: &PreparedUnits<'_>, names: &[String]) -> Result<()> {
-    if let Some(mask) = &work.materials.mask {
-        text.push("mask", &mask.name);
+    if let Some(mask) = work.mask() {
+        text.push("mask", mask);
     }
     if let Some(path) = &work.statistics_path {
         text.push("statistics", path);

@@ -21,6 +21,8 @@ pub struct RenderUnit {
     pub objective: Objective,
     /// The picture to start from; noise if none.
     pub start: Option<Reference>,
+    /// Where the picture to start from may change; everywhere if none.
+    pub mask: Option<Reference>,
     /// Its number among jobs of the same objective, which have noise of their own.
     pub copy: usize,
     /// Which of the settings.
@@ -30,7 +32,7 @@ pub struct RenderUnit {
 impl RenderUnit {
     /// From noise, by the first settings.
     pub fn new(unit: impl Into<String>, objective: Objective) -> Self {
-        Self { unit: unit.into(), objective, start: None, copy: 0, setting: 0 }
+        Self { unit: unit.into(), objective, start: None, mask: None, copy: 0, setting: 0 }
     }
 }
 

@@ -104,9 +104,16 @@ impl Work {
     /// Names the unit, and what does not fit.
     pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<PreparedUnits<'m>> {
         let model = run.model()?;
-        let units = self.resolve(model)?;
-        let first = self.settings.first().ok_or(JobError::NoSettings)?;
-        let extras = materials::extras(model, &first.preset, self.mask.clone(), self.statistics.clone())?;
+        let mut units = self.resolve(model)?;
+        if self.settings.is_empty() {
+            return Err(JobError::NoSettings.into());
+        }
+        if let Some(path) = &self.mask {
+            let mask = |s: &Setting| materials::mask(model, &s.preset, path);
+            let masks = self.settings.iter().map(mask).collect::<Result<Vec<_>>>()?;
+            units.iter_mut().for_each(|unit| unit.mask = Some(masks[unit.setting].clone()));
+        }
+        let extras = materials::extras(model, self.statistics.clone())?;
         prepare(run.context, model, self.settings.clone(), units, extras, self.keep_size)
     }
 

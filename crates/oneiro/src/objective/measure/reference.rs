@@ -5,11 +5,21 @@ use std::sync::Arc;
 use super::Measure;
 use super::direction::by_cosine;
 use super::window::Window;
+use crate::objective::TermError;
 
 /// −mean |Φ − Φ0|.
 pub(super) struct Difference {
-    pub target: Arc<[f32]>,
-    pub window: Window,
+    target: Arc<[f32]>,
+    window: Window,
+}
+
+impl Difference {
+    pub fn new(target: Arc<[f32]>, window: Window) -> Result<Self, TermError> {
+        match target[window.range()].iter().all(|t| t.is_finite()) {
+            true => Ok(Self { target, window }),
+            false => Err(TermError::NotFinite),
+        }
+    }
 }
 
 impl Measure for Difference {
@@ -40,11 +50,15 @@ pub(super) struct Inversion {
 }
 
 impl Inversion {
-    pub fn new(target: Arc<[f32]>, window: Window) -> Result<Self, String> {
+    pub fn new(target: Arc<[f32]>, window: Window) -> Result<Self, TermError> {
         let square = |i: usize| (window.weight(i) * f64::from(target[i])).powi(2);
         let energy: f64 = window.range().map(square).sum();
-        if energy.is_nan() || energy <= 0.0 {
-            return Err("all activations of the picture are zero there: there is nothing to invert".into());
+        if !energy.is_finite() {
+            return Err(TermError::NotFinite);
+        }
+        if energy == 0.0 {
+            let why = "all activations of the picture are zero there: there is nothing to invert";
+            return Err(why.to_owned().into());
         }
         Ok(Self { target, window, energy })
     }
@@ -81,18 +95,21 @@ pub(super) struct Caricature {
 }
 
 impl Caricature {
-    pub fn new(features: &[f32], power: f64, window: Window) -> Result<Self, String> {
+    pub fn new(features: &[f32], power: f64, window: Window) -> Result<Self, TermError> {
         let mut target = vec![0.0f32; features.len()];
         let mut energy = 0.0;
         for i in window.range() {
-            let feature = features[i].max(0.0);
+            // A maximum would make zero of what is no number.
+            let feature = if features[i] < 0.0 { 0.0 } else { features[i] };
             target[i] = window.weight(i) as f32 * feature;
             energy += window.weight(i) * f64::from(feature).powi(2);
         }
-        if energy.is_nan() || energy <= 0.0 {
-            return Err(
-                "no activation of the picture is positive there: there is nothing to exaggerate".into()
-            );
+        if !energy.is_finite() {
+            return Err(TermError::NotFinite);
+        }
+        if energy == 0.0 {
+            let why = "no activation of the picture is positive there: there is nothing to exaggerate";
+            return Err(why.to_owned().into());
         }
         target.iter_mut().for_each(|t| *t = (f64::from(*t) / energy) as f32);
         let len = window.len;

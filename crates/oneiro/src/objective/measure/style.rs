@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{Measure, dot};
+use crate::objective::TermError;
 
 /// Channels and positions of an entry's shape.
 pub(super) fn planes(shape: &[usize]) -> (usize, usize) {
@@ -42,12 +43,16 @@ pub(super) struct Style {
 }
 
 impl Style {
-    pub fn new(features: &Arc<[f32]>, shape: &[usize]) -> Result<Self, String> {
+    pub fn new(features: &Arc<[f32]>, shape: &[usize]) -> Result<Self, TermError> {
         let (channels, positions) = planes(shape);
         let target = gram(features, channels, positions);
         let energy = dot(&target, &target);
-        if energy.is_nan() || energy <= 0.0 {
-            return Err("all activations of the picture are zero: it has no style there".into());
+        if !energy.is_finite() {
+            return Err(TermError::NotFinite);
+        }
+        if energy == 0.0 {
+            let why = "all activations of the picture are zero: it has no style there";
+            return Err(why.to_owned().into());
         }
         Ok(Self { target, energy, channels, positions })
     }

@@ -206,3 +206,29 @@ fn what_has_no_answer_is_refused() {
     };
     assert!(of_layer(&term, &[3, 2, 2], &[]).err().unwrap().to_string().contains("mask is black"));
 }
+
+#[test]
+fn features_that_are_not_finite_are_told_from_those_that_are_zero() {
+    let kinds: [fn() -> TermKind; 5] = [
+        || TermKind::Difference(reference()),
+        || TermKind::Inversion(reference()),
+        || TermKind::Caricature(reference(), 0.0),
+        || TermKind::Style(reference()),
+        || TermKind::Guide(reference()),
+    ];
+    let made =
+        |kind: TermKind, features: &[f32]| of_layer(&Term::new("l", kind), &[2, 1, 2], &[features.into()]);
+    for kind in kinds {
+        for broken in [f32::NAN, f32::INFINITY] {
+            let error = made(kind(), &[1.0, broken, 0.5, 2.0]).err().unwrap();
+            assert!(error.is_not_finite() && error.to_string().contains("not finite"), "{error}");
+        }
+        let zero = made(kind(), &[0.0; 4]).err();
+        assert!(zero.is_none_or(|error| !error.is_not_finite()));
+    }
+    // A region that leaves the broken channel out has nothing to complain of.
+    let region = Region { channels: Some((1, 1)), ..Region::default() };
+    let term = Term { layer: "l".into(), kind: TermKind::Inversion(reference()), region };
+    let features = [Arc::from(vec![f32::NAN, 1.0, 0.5, 2.0])];
+    assert!(of_layer(&term, &[2, 1, 2], &features).is_ok());
+}
