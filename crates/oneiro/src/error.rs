@@ -93,14 +93,12 @@ pub enum Error {
     },
     /// A network that mixes the pictures of a batch, where several would go through it at once.
     #[error(
-        "the network mixes the pictures of a batch (it takes statistics over them, or may do so), and {}",
-        at_once(*pictures, *views)
+        "the network mixes the pictures of a batch (it takes statistics over them, or may do so), and {pictures} pictures go \
+         through it at once: render one at a time"
     )]
     MixesPictures {
         /// Pictures of the batch.
         pictures: usize,
-        /// Views of each.
-        views: usize,
     },
     /// A picture that an objective compares with and that does not fit the network.
     #[error("the picture {picture}: {why}")]
@@ -198,13 +196,6 @@ pub enum Error {
         /// Step of the optimisation.
         step: usize,
     },
-}
-
-fn at_once(pictures: usize, views: usize) -> String {
-    match views {
-        1 => format!("{pictures} pictures go through it at once: render one at a time"),
-        n => format!("{n} views of each picture go through it at once: use 1 view"),
-    }
 }
 
 impl Error {

@@ -7,7 +7,7 @@
 
 pub(crate) mod error;
 
-use oneiro_net::Rules;
+use oneiro_net::{Rules, ValueId, analysis};
 
 use crate::error::Result;
 use crate::input::PictureInput;
@@ -40,6 +40,56 @@ pub struct Kernels {
     /// where the picture gains one display unit, in all colours where the network sees grey alone. Zero for
     /// a channel that no picture changes.
     pub kernels: Vec<Vec<f32>>,
+}
+
+/// Operators that are linear in what flows through them, whatever their attributes.
+const LINEAR: [&str; 17] = [
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Concat",
+    "Flatten",
+    "GlobalAveragePool",
+    "Identity",
+    "Neg",
+    "Pad",
+    "ReduceMean",
+    "ReduceSum",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+];
+/// Operators that are so if one operand alone depends on the input.
+const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMul", "Mul"];
+/// Sums of operands.
+const SUMS: [&str; 2] = ["Add", "Sub"];
+
+/// Whether a value is linear in the inputs but for a constant, as its operators tell: what is built in another
+/// way counts as not linear.
+pub fn is_affine(model: &Model, value: ValueId) -> bool {
+    let graph = &model.graph;
+    let needed = analysis::ancestors(graph, &[value]);
+    let nodes = || graph.nodes.iter().zip(&needed).filter(|(_, needed)| **needed).map(|(node, _)| node);
+    // What depends on an input; nodes stand in the order in which they run.
+    let mut flows = vec![false; graph.values.len()];
+    graph.inputs.iter().for_each(|input| flows[input.value.index()] = true);
+    for node in nodes() {
+        let flowing = node.inputs.iter().flatten().filter(|v| flows[v.index()]).count();
+        let op = node.op.op_type();
+        let divides = op == "Div" && node.inputs.get(1).copied().flatten().is_some_and(|v| flows[v.index()]);
+        let is_linear = flowing == 0
+            || LINEAR.contains(&op)
+            || SUMS.contains(&op)
+            || LINEAR_IN_ONE.contains(&op) && flowing == 1 && !divides;
+        if !is_linear {
+            return false;
+        }
+        node.outputs.iter().flatten().for_each(|v| flows[v.index()] = flowing > 0);
+    }
+    flows[value.index()]
 }
 
 /// The kernels of some channels of a layer.

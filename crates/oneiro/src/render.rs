@@ -60,6 +60,8 @@ pub struct Render {
     /// What each objective counts beside regularizers.
     weights: Vec<f64>,
     step: usize,
+    /// Views of each picture that go through the network at once.
+    views_at_once: usize,
     threads: Threads,
 }
 
@@ -92,13 +94,6 @@ impl Render {
         if objectives.is_empty() {
             return Err(Error::Settings("there is nothing to render: no unit is given".into()));
         }
-        let views = preset.views.max(1);
-        if views > 1 && objectives.iter().any(Objective::couples) {
-            return Err(Error::Settings(format!(
-                "{} couples the pictures of a batch, which {views} views of each would stand between: use 1 view",
-                objectives.iter().find(|o| o.couples()).map(Objective::to_string).unwrap_or_default()
-            )));
-        }
         if let Some(coupling) = objectives.iter().find(|o| o.couples())
             && preset.optimizer.kind == OptimizerKind::Lbfgs
         {
@@ -107,10 +102,10 @@ impl Render {
             )));
         }
         apart::check(model, preset, objectives)?;
-        let shapes = model.input_shapes(objectives.len() * views, preset.size)?;
+        let views_at_once = apart::views_at_once(model, preset, objectives)?;
+        let shapes = model.input_shapes(objectives.len() * views_at_once, preset.size)?;
         let max_pool = preset.gradients.max_pool.rule();
-        let seen: Vec<Objective> =
-            objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect();
+        let seen = apart::repeated(objectives, views_at_once);
         let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
         let mut chain = preset.transform.clone();
         let margin = stride::margin(model, preset, objectives)?;
@@ -198,6 +193,7 @@ impl Render {
             start: vec![],
             entries,
             step: 0,
+            views_at_once,
             threads: model.threads().clone(),
         };
         render.start = render.evaluate(None)?;
@@ -250,33 +246,57 @@ impl Render {
         parallel::with_awake_workers(|| {
             let preset = &self.preset;
             parallel::each_or_within(self.entries.iter_mut(), |_, entry| entry.show(preset));
-            self.feed(ImageState::image);
         });
-        self.session.forward();
+        let mut sums = vec![0.0; self.entries.len()];
+        for first in (0..views).step_by(self.views_at_once) {
+            self.pass(first, &mut sums);
+        }
         for e in 0..self.entries.len() {
             if self.entries[e].stop.is_none() {
-                let sum: f64 = (0..views).map(|v| self.session.value(e * views + v)).sum();
-                self.values[e] = sum / views as f64;
+                self.values[e] = sums[e] / views as f64;
                 self.check(e)?;
-                (0..views).for_each(|v| self.session.seed(e * views + v, self.weights[e] / views as f64));
             }
         }
-        self.session.backward(&batch_item::rules(&self.preset, self.step));
         parallel::with_awake_workers(|| self.move_parameters());
         self.step += 1;
         Ok(())
     }
 
+    /// Forward and backward for the views from `first` on that go through the network at once. Adds their
+    /// values to the sums.
+    fn pass(&mut self, first: usize, sums: &mut [f64]) {
+        let (views, at_once) = (self.views(), self.views_at_once);
+        parallel::with_awake_workers(|| self.feed(first, ImageState::image));
+        self.session.forward();
+        for (e, sum) in sums.iter_mut().enumerate().filter(|(e, _)| self.entries[*e].stop.is_none()) {
+            for entry in e * at_once..(e + 1) * at_once {
+                *sum += self.session.value(entry);
+                self.session.seed(entry, self.weights[e] / views as f64);
+            }
+        }
+        self.session.backward(&batch_item::rules(&self.preset, self.step));
+        let (session, batch) = (&self.session, self.entries.len() * at_once);
+        parallel::with_awake_workers(|| {
+            parallel::each_or_within(self.entries.iter_mut(), |e, entry| {
+                if entry.stop.is_none() {
+                    let states = entry.states.iter_mut();
+                    states.for_each(|state| {
+                        state.collect(session, [e * at_once, batch], first..first + at_once)
+                    });
+                }
+            });
+        });
+    }
+
     /// The last part of a step: from the gradients on the network's inputs back to the parameters, which
     /// move.
     fn move_parameters(&mut self) {
-        let (session, batch) = (&self.session, self.entries.len() * self.views());
         let mut regularizers = vec![0.0; self.entries.len()];
         parallel::each_or_within(
             self.entries.iter_mut().zip(&mut regularizers),
-            |e, (entry, regularizer)| {
+            |_, (entry, regularizer)| {
                 if entry.stop.is_none() {
-                    *regularizer = entry.back(session, e, batch);
+                    *regularizer = entry.back();
                 }
             },
         );
@@ -318,15 +338,17 @@ impl Render {
         }
     }
 
-    /// Writes what every view of every entry shows into the network's inputs. Penalties read `penalized`.
-    fn feed(&mut self, penalized: impl Fn(&ImageState) -> &[f32]) {
-        let views = self.views();
+    /// Writes what the views of every entry from `first` on show into the network's inputs. Penalties read
+    /// `penalized`.
+    fn feed(&mut self, first: usize, penalized: impl Fn(&ImageState) -> &[f32]) {
+        let views = self.views_at_once;
         let batch = self.entries.len() * views;
         let entries = &self.entries;
         for input in 0..self.session.input_count() {
             match entries[0].states.iter().position(|state| state.input.index == input) {
                 Some(k) => {
-                    let seen = |i: usize| entries[i / views].states[k].views[i % views].seen.as_slice();
+                    let seen =
+                        |i: usize| entries[i / views].states[k].views[first + i % views].seen.as_slice();
                     entries[0].states[k].input.write(&mut self.session, batch, seen);
                 }
                 // Nothing that is maximised depends on this input.
@@ -370,10 +392,9 @@ impl Render {
         });
         self.let_penalties_read(ImageState::result_extent);
         self.session.shown().check()?;
-        self.feed(ImageState::evaluated);
+        self.feed(0, ImageState::evaluated);
         self.session.forward();
-        let views = self.views();
-        let values = (0..self.entries.len()).map(|e| self.session.value(e * views)).collect();
+        let values = (0..self.entries.len()).map(|e| self.session.value(e * self.views_at_once)).collect();
         self.let_penalties_read(|state| state.extent);
         Ok(values)
     }

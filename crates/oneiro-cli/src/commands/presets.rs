@@ -13,7 +13,7 @@ use crate::context::Context;
 Examples:
   oneiro presets                        # all, a line each
   oneiro presets mahendran16            # one, with every setting
-  oneiro presets lucid > mine.toml      # a recipe of one's own: edit it, then --preset mine.toml
+  oneiro presets oneiro > mine.toml     # a recipe of one's own: edit it, then --preset mine.toml
   oneiro presets --json
 
 Any setting can be changed where a preset is used: --set param.fourier.decay=0.85 --set optimizer.learning_rate=0.1")]

@@ -51,7 +51,7 @@ fn the_file_gives_defaults_that_flags_override_and_pictures_keep() {
     let outcome =
         run(&place, &[RENDER, &["--no-config", "--size", "16", "--steps", "0", "--out", "c.png"]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
-    assert_eq!(text_of(&place.path("c.png")).get("preset"), Some("lucid"));
+    assert_eq!(text_of(&place.path("c.png")).get("preset"), Some("oneiro"));
     let sheet = run(&place, &["sheet", "net.onnx", "-l", "left.conv", "--units", "0"]);
     assert_eq!(sheet.code, Some(0), "{sheet:#?}");
     assert!(place.path("pictures/sheet.png").exists());

@@ -39,10 +39,14 @@ fn results_that_show_nothing_are_remarked_upon() {
 fn a_sheet_has_one_remark_for_all_its_units() {
     let place = Place::new();
     let flags =
-        ["sheet", "squeezenet1_1", "--layer", "conv1", "--units", "0-5", "--param", "pixel", "--lr", "1e-6"];
+        ["sheet", "squeezenet1_1", "--layer", "relu1", "--units", "0-5", "--param", "pixel", "--lr", "1e-6"];
     let stderr = said(&place, &flags);
     let of_even: Vec<&str> = stderr.lines().filter(|l| l.contains("nearly even")).collect();
     assert!(matches!(of_even[..], [line] if line.contains("and 2 more")), "{stderr}");
+    // Of a layer that is linear in the picture, larger steps show no more.
+    let linear = said(&place, &[&["sheet", "squeezenet1_1", "--layer", "conv1"], &flags[4..]].concat());
+    assert!(linear.contains("conv1 is linear") && linear.contains("relu1"), "{linear}");
+    assert!(!linear.contains("nearly even") && !linear.contains("stay below zero"), "{linear}");
 }
 
 #[test]

@@ -236,11 +236,18 @@ impl Made<'_> {
                 sheet = sheet.cell(Cell::new(enlarged(image, layout.tile)?).caption(&photo.caption));
             }
             for (caption, result) in row.captions.iter().zip(results.by_ref()) {
-                let mut cell = Cell::new(enlarged(fitted(result.shown()?, size)?, layout.tile)?);
+                let failure = result.report.failure();
+                let mut shown = enlarged(fitted(result.shown()?, size)?, layout.tile)?;
+                if failure.is_some() {
+                    crossed_out(&mut shown);
+                }
+                let mut cell = Cell::new(shown);
                 for line in caption.split('\n') {
                     cell = cell.caption(line);
                 }
-                cell = cell.caption(layout.measure.caption(result.report.value));
+                cell = cell.caption(
+                    failure.map_or_else(|| layout.measure.caption(result.report.value), str::to_owned),
+                );
                 if let Some(alpha) = &result.alpha {
                     let plane = Image::rgb(result.picture.width, result.picture.height, alpha.repeat(3))?;
                     let plane = enlarged(fitted(plane, size)?, layout.tile)?;
@@ -250,6 +257,23 @@ impl Made<'_> {
             }
         }
         Ok(oneiro_media::encode_png(&sheet.render()?, text)?)
+    }
+}
+
+/// Pales a picture that shows nothing of its unit, and draws a cross over it.
+pub(crate) fn crossed_out(image: &mut Image) {
+    /// Brightness of what is left of the picture, the part of it that is left, and the cross.
+    const PALE: (f32, f32, f32) = (0.85, 0.15, 0.55);
+    let (height, width) = (image.height, image.width);
+    let plane = height * width;
+    let longest = height.max(width).max(2);
+    for (i, value) in image.data.iter_mut().enumerate() {
+        let (y, x) = (i % plane / width, i % width);
+        // Both diagonals, at the scale of the longer side.
+        let (down, across) = (y * (width - 1).max(1), x * (height - 1).max(1));
+        let up = (width - 1 - x) * (height - 1).max(1);
+        let is_cross = down.abs_diff(across).min(down.abs_diff(up)) < longest;
+        *value = if is_cross { PALE.2 } else { PALE.0 + PALE.1 * (*value - PALE.0) };
     }
 }
 

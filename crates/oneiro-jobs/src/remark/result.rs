@@ -33,6 +33,13 @@ pub enum ResultRemark {
         /// Its ReLU.
         behind: String,
     },
+    /// The mean of a channel that is linear in the picture.
+    LinearMean {
+        /// The layer.
+        layer: String,
+        /// Its ReLU, if one is behind.
+        behind: Option<String>,
+    },
     /// The value fell.
     Fallen {
         /// The units.
@@ -172,6 +179,16 @@ impl fmt::Display for ResultRemark {
                 "some channels of {layer} stay below zero: their mean counts all that they reject, and what comes behind, \
                  {behind}, lets none of it through; {behind} shows what makes them fire"
             ),
+            Self::LinearMean { layer, behind } => {
+                let seen = behind.as_ref().map_or(String::new(), |behind| {
+                    format!("; {behind}, behind it, shows what makes its channels fire")
+                });
+                write!(
+                    f,
+                    "{layer} is linear in the picture, so the mean of a channel depends on little but the mean colour and the \
+                     edges{seen}"
+                )
+            }
             Self::Fallen { units } => write!(
                 f,
                 "{units} ended no higher than it began: the steps were too large, or what the recipe asks for beside the \

@@ -4,10 +4,11 @@
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::{Objective, Reads};
+use crate::objective_session::ObjectiveSession;
 use crate::preset::Preset;
 
 /// Whether the network mixes the pictures of a batch, on the way to what these objectives read. Then each
-/// picture has to be made by itself, and with one view.
+/// picture has to be made by itself.
 ///
 /// # Errors
 /// If an objective names a layer that the network does not have.
@@ -21,11 +22,30 @@ pub fn mixes_pictures(model: &Model, preset: &Preset, objectives: &[Objective]) 
 
 /// An error if pictures that should be independent would not be.
 pub(super) fn check(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<()> {
-    let views = preset.views.max(1);
-    let alone = objectives.len() == 1 && views == 1;
-    let coupled = views == 1 && objectives.iter().any(Objective::couples);
-    if alone || coupled || !mixes_pictures(model, preset, objectives)? {
+    let coupled = objectives.iter().any(Objective::couples);
+    if objectives.len() == 1 || coupled || !mixes_pictures(model, preset, objectives)? {
         return Ok(());
     }
-    Err(Error::MixesPictures { pictures: objectives.len(), views })
+    Err(Error::MixesPictures { pictures: objectives.len() })
+}
+
+/// Views of each picture that go through the network at once: all, or one where pictures of a batch depend on
+/// each other or the network takes no larger batch.
+///
+/// # Errors
+/// As [`mixes_pictures`].
+pub(super) fn views_at_once(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
+    let views = preset.views.max(1);
+    if views == 1 || objectives.iter().any(Objective::couples) || mixes_pictures(model, preset, objectives)? {
+        return Ok(1);
+    }
+    let shapes = model.input_shapes(objectives.len() * views, preset.size);
+    let accepts =
+        shapes.and_then(|shapes| ObjectiveSession::accepts(model, &repeated(objectives, views), shapes));
+    Ok(if accepts.is_ok() { views } else { 1 })
+}
+
+/// Each objective as often as a batch has views of its picture.
+pub(super) fn repeated(objectives: &[Objective], views: usize) -> Vec<Objective> {
+    objectives.iter().flat_map(|o| std::iter::repeat_n(o, views)).cloned().collect()
 }

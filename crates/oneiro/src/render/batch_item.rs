@@ -2,7 +2,6 @@
 
 use oneiro_net::Rules;
 
-use crate::objective_session::ObjectiveSession;
 use crate::preset::{CONVERGENCE_WINDOW, Preset};
 use crate::render::Stop;
 use crate::render::image_state::ImageState;
@@ -64,14 +63,9 @@ impl BatchItem {
         self.states.iter().any(|c| c.optimizer.holds())
     }
 
-    /// Gradients of the parameters, from those at the network's inputs. Returns the value of the
-    /// regularizers.
-    pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
-        let mut regularizers = 0.0;
-        for state in &mut self.states {
-            regularizers += state.back(session, entry, batch);
-        }
-        regularizers
+    /// Gradients of the parameters, from those of the views. Returns the value of the regularizers.
+    pub fn back(&mut self) -> f64 {
+        self.states.iter_mut().map(ImageState::back).sum()
     }
 
     /// A step of every unfinished picture, up the total value.

@@ -1,5 +1,7 @@
 //! One input's picture in a rendering: its parameters, the views that the network gets, and the way back.
 
+use std::ops::Range;
+
 use oneiro_image::{Extent, Image};
 
 use crate::error::{Error, Result};
@@ -23,6 +25,8 @@ pub(super) struct View {
     pub sampled: Sampled,
     pub seen: Vec<f32>,
     gradient: Vec<f32>,
+    /// On the picture, of penalties; empty if there are none.
+    penalties: Vec<f32>,
 }
 
 /// One input's picture on its way: parameters and everything that a step needs, allocated once.
@@ -81,7 +85,12 @@ impl ImageState {
         };
         let background = preset.alpha.then(|| Background::new(colors)).transpose()?;
         let seen = input.extent.values();
-        let view = || View { sampled: Sampled::default(), seen: vec![0.0; seen], gradient: vec![0.0; seen] };
+        let view = || View {
+            sampled: Sampled::default(),
+            seen: vec![0.0; seen],
+            gradient: vec![0.0; seen],
+            penalties: Vec::new(),
+        };
         let composed = if background.is_some() { colors.values() } else { 0 };
         let fill = match preset.outside {
             Outside::Mean => input.preprocess.mean_color(),
@@ -208,14 +217,22 @@ impl ImageState {
         Picture { input: self.input.name.clone(), image, shown: self.input.preprocess.shown() }
     }
 
-    /// Brings the gradients of all views of an entry, and of its penalties, back to the parameters. Returns
-    /// the value of the regularizer. `batch` counts the views of all entries.
-    pub fn back(&mut self, session: &ObjectiveSession, entry: usize, batch: usize) -> f64 {
-        let first = entry * self.views.len();
+    /// Keeps the gradients of these views, which went through the network as entries `first` and further of
+    /// a batch of so many.
+    pub fn collect(&mut self, session: &ObjectiveSession, [first, batch]: [usize; 2], views: Range<usize>) {
+        for (i, view) in self.views[views].iter_mut().enumerate() {
+            self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);
+            view.penalties.clear();
+            view.penalties.extend(session.penalty_gradient(first + i, self.input.index).unwrap_or_default());
+        }
+    }
+
+    /// Brings the gradients of all views, and of their penalties, back to the parameters. Returns the value
+    /// of the regularizer.
+    pub fn back(&mut self) -> f64 {
         let total: &mut Vec<f32> =
             if self.background.is_some() { &mut self.composed_gradient } else { &mut self.image_gradient };
         for (i, view) in self.views.iter_mut().enumerate() {
-            self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);
             if i == 0 {
                 view.sampled.adjoint(&view.gradient, total);
             } else {
@@ -231,10 +248,8 @@ impl ImageState {
                 &mut self.image_gradient,
             );
         }
-        let penalties =
-            (0..self.views.len()).filter_map(|v| session.penalty_gradient(first + v, self.input.index));
-        for penalties in penalties {
-            self.image_gradient.iter_mut().zip(penalties).for_each(|(g, p)| *g += p);
+        for view in &self.views {
+            self.image_gradient.iter_mut().zip(&view.penalties).for_each(|(g, p)| *g += p);
         }
         let regularizer = self.regularizer.as_mut();
         let value = regularizer.map_or(0.0, |r| r.subtract(&self.image, &mut self.image_gradient));

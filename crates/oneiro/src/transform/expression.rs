@@ -11,7 +11,7 @@ use thiserror::Error;
 
 /// The names, and how each is written.
 const FORMS: [(&str, &str); 16] = [
-    ("pad", "pad(length) or pad(length,reflect), a length in pixels or percent of the side: 12, 10%"),
+    ("pad", "pad(length) or pad(length,reflect), in pixels or percent of the side"),
     ("jitter", "jitter(length), in pixels or percent of the side"),
     ("roll", "roll(pixels) or roll(textures)"),
     ("scale", "scale(low..high) or scale(factor,factor,…)"),
@@ -275,13 +275,13 @@ mod tests {
     #[test]
     fn errors_name_the_bad_part() {
         let cases = [
-            ("pad(12)|shake(3)", "`shake` is no transform", "jitter(pixels)"),
+            ("pad(12)|shake(3)", "`shake` is no transform", "jitter(length)"),
             ("pad", "`pad` is not of the form", ""),
             ("pad(1)||roll(2)", "`` is not of the form", ""),
-            ("pad(1.5)", "in `pad(1.5)`: `1.5` is not a whole number", "pad(pixels)"),
+            ("pad(1.5)", "in `pad(1.5)`: `1.5` is not a whole number", "pad(length)"),
             ("pad(-1)", "`-1` is not a whole number", ""),
             ("pad(9999999)", "more than 4096", ""),
-            ("pad(1,mirror)", "`mirror` is no way to pad", "pad(pixels,reflect)"),
+            ("pad(1,mirror)", "`mirror` is no way to pad", "pad(length,reflect)"),
             ("jitter(1,2)", "2 arguments do not fit", ""),
             ("jitter()", "`` is not a whole number", ""),
             ("scale(1.1..0.9)", "1.1 is above 0.9", ""),

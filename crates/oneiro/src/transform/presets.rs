@@ -16,12 +16,12 @@ const GRID_JITTER: Length = Length::Pixels(6);
 
 /// The default recipe's mirrored border, wider than shifts, sizes and turns together, so that nothing but
 /// picture is seen, and its shifts, in percent of the side (ours).
-const DEFAULT_PAD: Length = Length::Percent(30.0);
-const DEFAULT_JITTERS: [Length; 2] = [Length::Percent(8.0), Length::Percent(4.0)];
+const DEFAULT_PAD: Length = Length::Percent(25.0);
+const DEFAULT_JITTERS: [Length; 2] = [Length::Percent(6.0), Length::Percent(3.0)];
 /// Its sizes and turns. Whole sizes and no turn are among them: else no step would see unblurred pixels.
-const DEFAULT_SCALES: [f64; 8] = [0.85, 0.9, 0.95, 1.0, 1.0, 1.05, 1.1, 1.15];
+const DEFAULT_SCALES: [f64; 10] = [0.88, 0.91, 0.94, 0.97, 1.0, 1.0, 1.03, 1.06, 1.09, 1.12];
 const DEFAULT_DEGREES: [f64; 15] =
-    [-15.0, -12.0, -9.0, -7.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 7.0, 9.0, 12.0, 15.0];
+    [-14.0, -11.0, -9.0, -7.0, -5.0, -3.0, -1.0, 0.0, 1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 14.0];
 
 impl Chain {
     /// Lucid's standard transforms (`lucid/optvis/transform.py`, `standard_transforms`).
@@ -50,8 +50,8 @@ impl Chain {
         Chain { transforms, fill: fill.to_vec() }
     }
 
-    /// The default recipe's: textures rolled by any amount, the edge mirrored, shifts, sizes within 15 %, turns
-    /// within 15°.
+    /// The default recipe's: textures rolled by any amount, the edge mirrored, shifts, sizes within 12 %, turns
+    /// within 14°.
     pub fn oneiro() -> Chain {
         let [wide, narrow] = DEFAULT_JITTERS;
         Chain::new(vec![

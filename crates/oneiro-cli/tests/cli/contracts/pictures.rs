@@ -71,7 +71,10 @@ fn render_reports_the_same_in_json_png_and_tensors() {
     assert_eq!(names, ["left.conv:1", "class:red fox", "-1*layer(right.conv)"]);
     assert_eq!(units[1]["objective"], "logit(2)");
     for unit in units {
-        assert_eq!((&unit["preset"], &unit["seed"], &unit["steps"]), (&json!("lucid"), &json!(7), &json!(3)));
+        assert_eq!(
+            (&unit["preset"], &unit["seed"], &unit["steps"]),
+            (&json!("oneiro"), &json!(7), &json!(3))
+        );
         let (value, saved) = (unit["value"].as_f64().unwrap(), unit["value_saved"].as_f64().unwrap());
         // 8 bits move a value by about 1/255 of what it may range over.
         assert!((value - saved).abs() < 0.02 * (1.0 + value.abs()), "{unit:#?}");
@@ -96,10 +99,10 @@ fn render_reports_the_same_in_json_png_and_tensors() {
         let get = |key: &str| text.get(key).unwrap();
         assert_eq!(get("unit"), names[i]);
         assert_eq!((get("model"), get("model-sha256")), ("net.onnx", hash.as_str()));
-        assert_eq!((get("preset"), get("seed"), get("steps")), ("lucid", "7", "3"));
+        assert_eq!((get("preset"), get("seed"), get("steps")), ("oneiro", "7", "3"));
         assert_eq!(get("version"), env!("CARGO_PKG_VERSION"));
         assert!(
-            get("settings").contains("steps = 3") && get("settings").contains("jitter(8)"),
+            get("settings").contains("steps = 3") && get("settings").contains("jitter(6%)"),
             "{}",
             get("settings")
         );

@@ -2,11 +2,13 @@
 //! seen, that a setting was left to chance.
 
 use oneiro::gradients::ReluGradient;
+use oneiro::kernels;
 use oneiro::objective::{Objective, TermKind};
 
 use crate::context::Context;
 use crate::job::render::report::UnitReport;
 use crate::job::render::{Finished, PreparedUnits};
+use crate::model::LoadedModel;
 use crate::remark::{Relus, ResultRemark};
 
 /// Units that are named in a note; more are counted.
@@ -23,6 +25,11 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     if guessed {
         context.remark(ResultRemark::UnknownActivation);
     }
+    if let Some((layer, behind)) =
+        work.units.iter().find_map(|job| mean_of_linear(work.model, &job.objective))
+    {
+        context.remark(ResultRemark::LinearMean { layer, behind });
+    }
     let ruled = work.units.iter().find_map(|job| {
         let rule = work.settings[job.setting].preset.gradients.relu;
         work.model.is_rule_idle(rule, &job.objective).then(|| rule.to_string())
@@ -30,6 +37,14 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     if let Some(rules) = ruled {
         context.remark(ResultRemark::NoRelus { rules });
     }
+}
+
+/// The layer of a channel's mean that is linear in the picture, and the ReLU behind it.
+fn mean_of_linear(model: &LoadedModel, objective: &Objective) -> Option<(String, Option<String>)> {
+    let Objective::Term(term) = objective else { return None };
+    let value = model.model.value_of(term).ok().filter(|_| matches!(term.kind, TermKind::Channel(_)))?;
+    let behind = || model.model.names().of(model.relu_behind(value)?).into_iter().next();
+    kernels::is_affine(&model.model, value).then(|| (term.layer.clone(), behind()))
 }
 
 /// Says what the results are not.
@@ -46,21 +61,26 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
             context.remark(remark(names(&found), found.iter().all(|r| r.display.is_clip())));
         }
     };
+    let silent = silent_on_average(work, finished);
     let has_relu = work.model.model.graph.nodes.iter().any(|n| n.op.obeys_relu_rule());
     let is_redirected = |f: &Finished| {
         let rule = work.settings[f.report.setting].preset.gradients.relu;
         has_relu && rule == ReluGradient::Redirected
     };
     let plain = if has_relu { Relus::Plain } else { Relus::None };
-    remark(&|f| is_stuck(&f.report) && !is_redirected(f), &|units, _| ResultRemark::Stuck {
+    remark(&|f| f.report.is_stuck() && !is_redirected(f), &|units, _| ResultRemark::Stuck {
         units,
         relus: plain,
     });
-    remark(&|f| is_stuck(&f.report) && is_redirected(f), &|units, _| ResultRemark::Stuck {
+    remark(&|f| f.report.is_stuck() && is_redirected(f), &|units, _| ResultRemark::Stuck {
         units,
         relus: Relus::Redirected,
     });
-    if let Some((layer, behind)) = silent_on_average(work, finished) {
+    let linear: Vec<bool> =
+        work.units.iter().map(|job| mean_of_linear(work.model, &job.objective).is_some()).collect();
+    let is_linear =
+        |unit: &str| work.units.iter().zip(&linear).any(|(job, linear)| *linear && job.unit == unit);
+    if let Some((_, layer, behind)) = silent.iter().find(|(unit, ..)| !is_linear(unit)).cloned() {
         context.remark(ResultRemark::BelowZero { layer, behind });
     }
     remark(&|f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
@@ -68,14 +88,17 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     for (report, vary) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
         context.remark(ResultRemark::EvenBands { unit: report.unit.clone(), vary });
     }
-    remark(&|f| is_faint(f) && !is_stuck(&f.report), &|units, clipped| ResultRemark::Faint {
-        units,
-        clipped,
+    // Larger steps do not help a mean that its ReLU cuts off, or that is linear.
+    let is_silent =
+        |f: &Finished| is_linear(&f.report.unit) || silent.iter().any(|(unit, ..)| *unit == f.report.unit);
+    remark(&|f| is_faint(f) && !f.report.is_stuck() && !is_silent(f), &|units, clipped| {
+        ResultRemark::Faint { units, clipped }
     });
 }
 
-/// A layer of which a channel's mean stayed below zero, and the ReLU behind that cuts off what is below zero.
-fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Option<(String, String)> {
+/// Units that are a channel's mean and stayed below zero: each with its layer, and the ReLU behind that cuts off
+/// what is below zero.
+fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<(String, String, String)> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
         let of_channel = matches!(term.kind, TermKind::Channel(_));
@@ -84,9 +107,10 @@ fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Option<
         }
         let value = work.model.model.value_of(term).ok()?;
         let behind = work.model.relu_behind(value)?;
-        Some((term.layer.clone(), work.model.model.names().of(behind).into_iter().next()?))
+        let behind = work.model.model.names().of(behind).into_iter().next()?;
+        Some((result.report.unit.clone(), term.layer.clone(), behind))
     };
-    work.units.iter().zip(finished).find_map(silent)
+    work.units.iter().zip(finished).filter_map(silent).collect()
 }
 
 /// The units' names, of many the first few.
@@ -99,17 +123,9 @@ fn names(reports: &[&UnitReport]) -> String {
     if more > 0 { format!("{list} and {more} more") } else { list }
 }
 
-/// Whether an optimisation led nowhere.
-fn is_stuck(report: &UnitReport) -> bool {
-    /// Share of the value below which it has not changed.
-    const NOTHING: f64 = 1e-6;
-    let change = (report.value - report.value_at_start).abs();
-    report.steps > 0 && change <= NOTHING * report.value.abs().max(report.value_at_start.abs())
-}
-
 /// Whether the objective is lower than at the start, after so many steps that it should not be.
 fn has_fallen(report: &UnitReport) -> bool {
-    report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !is_stuck(report)
+    report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !report.is_stuck()
 }
 
 /// Deviation of a plane's values, 0–1, below which it looks even.

@@ -48,6 +48,23 @@ pub struct UnitReport {
 }
 
 impl UnitReport {
+    /// Whether the optimisation led nowhere: the value is the one at the start.
+    pub fn is_stuck(&self) -> bool {
+        /// Share of the value below which it has not changed.
+        const NOTHING: f64 = 1e-6;
+        let change = (self.value - self.value_at_start).abs();
+        self.steps > 0 && change <= NOTHING * self.value.abs().max(self.value_at_start.abs())
+    }
+
+    /// What stands in place of the value of a unit that the optimisation did not move.
+    pub fn failure(&self) -> Option<&'static str> {
+        match (self.is_stuck(), self.value == 0.0) {
+            (false, _) => None,
+            (true, true) => Some("never fired"),
+            (true, false) => Some("did not change"),
+        }
+    }
+
     /// How far the unit has come, in words.
     pub fn line(&self) -> String {
         format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
