@@ -55,14 +55,14 @@ fn a_page_shows_layers_and_classes_of_any_network() {
 }
 
 #[test]
-fn a_unit_that_did_not_change_is_marked() {
+fn a_unit_that_never_fired_is_marked() {
     let place = Place::new();
     let sheet = ["sheet", "squeezenet1_1", "--unit", "relu1:1,15", "--param", "pixel", "--lr", "1e-6"];
     place.succeed(
         &[&sheet[..], &["--size", "32", "--steps", "2", "--out", "s.png", "--html", "s.html"]].concat(),
     );
     let html = page(&place, "s.html");
-    assert_eq!(html.matches("<span>did not change").count(), 1, "{html}");
+    assert_eq!(html.matches("<span>never fired").count(), 1, "{html}");
 }
 
 #[test]
