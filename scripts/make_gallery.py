@@ -20,7 +20,7 @@ MODEL = "squeezenet1_1"
 UNITS = {"fire5.expand3x3:12": "a texture", "fire8.expand3x3:40": "a part", "class:goldfish": "a class"}
 PHOTOS = {"cat": "class:tabby", "coffee": "class:espresso"}
 LAYERS = ("fire2", "fire4", "fire6", "fire8")
-SMALL = ("--size", "160")
+SMALL = ("--size", "128")
 SELECTION_UNIT = "class:goldfish"
 SELECTION_PHOTO = "cat"
 SELECTION_RECIPES = ("oneiro", "lucid", "conveiro", "mahendran16", "maco", "yosinski")
@@ -36,7 +36,7 @@ RECIPES = [
     ("oneiro", "The default. Lucid's Fourier space, 128 steps at a falling rate, a mirrored edge, rolled textures.", ()),
     ("lucid", "Fourier space, decorrelated colours, Adam, 512 steps.", ()),
     ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its gradient descent at .01 is meant for "
-     "other networks. Adam, which it names too, fits any.", ("--optimizer", "adam")),
+     "other networks. Adam, which it names too, fits any.", ("--optimizer", "adam", "--size", "160")),
     ("mahendran16", "A natural pre-image of the unit: bounded, smooth pixels. â, the largest activation, is set.",
      ("--set", "max_activation=8")),
     ("mahendran15", "The first version: plain momentum, no jitter.", ("--set", "max_activation=2")),
@@ -137,7 +137,7 @@ def from_photo(photo, unit):
         ("caricature", "More of what a layer sees.", (*layers, "--strength", "20", *SMALL)),
         ("accentuate", "More of the class, nearer to the photo from left to right.",
          ("--unit", unit, "--near", "fire5", "--strength", "10,100,300", *SMALL)),
-        ("attribute", "What in the photo speaks for the class.", ("--unit", unit, *SMALL)),
+        ("attribute", "What in the photo speaks for the class.", ("--unit", unit, "--size", "160")),
     ]
     single = [
         Section(name, about, [
