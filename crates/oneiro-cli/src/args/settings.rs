@@ -88,7 +88,8 @@ pub struct RenderArgs {
     ///
     /// Members act in turn; then the result is cropped or padded to the picture's size. There are
     /// pad(LENGTH[,reflect]), jitter(LENGTH) in pixels or percent of the side, roll(PIXELS|textures),
-    /// scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side, noise(RANGE) and uniform(RANGE), blur(RANGE) in pixels, flip or
+    /// scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side, noise(RANGE) and
+    /// uniform(RANGE), blur(RANGE) in pixels, flip or
     /// flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or
     /// fill(RED,GREEN,BLUE), the colour outside; for clips also tjitter(FRAMES), tcrop(RANGE) and
     /// speed(RANGE).
