@@ -260,6 +260,9 @@ impl RenderArgs {
             let of_picture = preset.picture.is_some();
             *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
         }
+        if let Some(name) = &self.param {
+            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
+        }
         if let Some(steps) = self.steps {
             preset.steps = steps as usize;
         } else if let Some(steps) = config.steps.filter(|_| usual) {
@@ -274,9 +277,6 @@ impl RenderArgs {
                 bail!("--until-converged {tolerance}: a fraction between 0 and 1 is needed");
             }
             preset.tolerance = Some(tolerance);
-        }
-        if let Some(name) = &self.param {
-            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
         }
         if let Some(text) = &self.transform {
             preset.transform = Chain::parse(text)?;
