@@ -18,6 +18,7 @@
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → which of its pixels made it so |
+//! | [`unit_statistics`] | activations of a unit, image after image → best images, moments, quantiles |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
 //! ```no_run
@@ -67,6 +68,7 @@ pub mod spatial_activations;
 mod spectrum;
 pub mod statistics;
 pub mod transform;
+pub mod unit_statistics;
 
 pub use error::{Error, Result};
 pub use model::Model;

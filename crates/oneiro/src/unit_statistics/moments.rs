@@ -1,0 +1,86 @@
+//! Mean, variance and extremes of a unit's activations.
+
+/// Sums over all positions of all images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// Positions that are numbers.
+    pub count: u64,
+    /// Positions that are no numbers (NaN, infinities); they count in nothing else.
+    pub not_finite: u64,
+    /// Positions above zero.
+    pub active: u64,
+    /// Smallest activation; infinite if there is none.
+    pub minimum: f32,
+    /// Largest activation; minus infinity if there is none.
+    pub maximum: f32,
+    mean: f64,
+    /// Sum of squared distances to the mean.
+    spread: f64,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            not_finite: 0,
+            active: 0,
+            minimum: f32::INFINITY,
+            maximum: f32::NEG_INFINITY,
+            mean: 0.0,
+            spread: 0.0,
+        }
+    }
+}
+
+impl Moments {
+    /// Mean activation; `None` without positions.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.mean)
+    }
+
+    /// Variance over all positions; `None` without positions.
+    pub fn variance(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.spread / self.count as f64)
+    }
+
+    /// Share of positions above zero; `None` without positions.
+    pub fn fraction_active(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.active as f64 / self.count as f64)
+    }
+
+    /// Takes a map. Returns how many of its positions are numbers.
+    pub fn add(&mut self, map: &[f32]) -> usize {
+        let mut own = Self::default();
+        let mut sum = 0.0;
+        for value in map.iter().filter(|value| value.is_finite()) {
+            own.count += 1;
+            own.active += u64::from(*value > 0.0);
+            own.minimum = own.minimum.min(*value);
+            own.maximum = own.maximum.max(*value);
+            sum += f64::from(*value);
+        }
+        own.not_finite = map.len() as u64 - own.count;
+        own.mean = if own.count > 0 { sum / own.count as f64 } else { 0.0 };
+        let distance = |value: &f32| (f64::from(*value) - own.mean).powi(2);
+        own.spread = map.iter().filter(|value| value.is_finite()).map(distance).sum();
+        self.merge(&own);
+        own.count as usize
+    }
+
+    /// Takes the sums of other positions (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
+    /// Variance", formula 1.5).
+    pub fn merge(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        if other.count > 0 {
+            let share = other.count as f64 / count as f64;
+            let apart = other.mean - self.mean;
+            self.spread += other.spread + apart * apart * self.count as f64 * share;
+            self.mean += apart * share;
+        }
+        self.count = count;
+        self.not_finite += other.not_finite;
+        self.active += other.active;
+        self.minimum = self.minimum.min(other.minimum);
+        self.maximum = self.maximum.max(other.maximum);
+    }
+}

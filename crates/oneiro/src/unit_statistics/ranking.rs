@@ -1,0 +1,76 @@
+//! The images at one end of a unit's order.
+
+use std::cmp::Ordering;
+
+/// Which end of the order is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The largest values, the largest first.
+    Largest,
+    /// The smallest values, the smallest first.
+    Smallest,
+}
+
+/// An image with what a unit makes of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Example {
+    /// The image's number in the data set.
+    pub image: u64,
+    /// The unit's value.
+    pub value: f32,
+    /// The value in front of the unit's ReLU, or the value itself: orders equal values, such as zeros.
+    pub before: f32,
+    /// Row and column of the largest activation.
+    pub position: [usize; 2],
+}
+
+/// The first images of an order, each once.
+///
+/// Equal values stand in the order of the values before the ReLU, then of the images' numbers. So the list
+/// is the same whatever order the images come in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    order: Order,
+    capacity: usize,
+    /// Sorted, the first first.
+    examples: Vec<Example>,
+}
+
+impl Ranking {
+    /// An empty list of at most so many images.
+    pub fn new(order: Order, capacity: usize) -> Self {
+        Self { order, capacity, examples: Vec::with_capacity(capacity) }
+    }
+
+    /// The images, the first first.
+    pub fn examples(&self) -> &[Example] {
+        &self.examples
+    }
+
+    /// Puts an image in its place. An image that is there already keeps the better of the two.
+    pub fn insert(&mut self, example: Example) {
+        if let Some(known) = self.examples.iter().position(|e| e.image == example.image) {
+            if self.compare(&example, &self.examples[known]).is_ge() {
+                return;
+            }
+            self.examples.remove(known);
+        }
+        let place = self.examples.partition_point(|e| self.compare(e, &example).is_lt());
+        if place < self.capacity {
+            self.examples.truncate(self.capacity - 1);
+            self.examples.insert(place, example);
+        }
+    }
+
+    /// Takes the images of another list.
+    pub fn merge(&mut self, other: &Self) {
+        other.examples.iter().for_each(|example| self.insert(*example));
+    }
+
+    /// Which of two comes first.
+    fn compare(&self, a: &Example, b: &Example) -> Ordering {
+        let by_value = a.value.total_cmp(&b.value).then(a.before.total_cmp(&b.before));
+        let by_value = if self.order == Order::Largest { by_value.reverse() } else { by_value };
+        by_value.then(a.image.cmp(&b.image))
+    }
+}
