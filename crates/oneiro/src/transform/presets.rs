@@ -50,8 +50,8 @@ impl Chain {
         Chain { transforms, fill: fill.to_vec() }
     }
 
-    /// The default recipe's: textures rolled by any amount, the edge mirrored, shifts, sizes within 12 %, turns
-    /// within 14°.
+    /// The default recipe's: textures rolled by any amount, the edge mirrored, shifts, sizes within 12 %,
+    /// turns within 14°.
     pub fn oneiro() -> Chain {
         let [wide, narrow] = DEFAULT_JITTERS;
         Chain::new(vec![
