@@ -24,7 +24,7 @@
 //! - [`remark`]: what people should know of a job or a result, told apart by kind
 //! - [`error`]: what can go wrong, told apart by kind
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod again;
 pub mod context;

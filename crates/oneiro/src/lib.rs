@@ -37,10 +37,11 @@
 //! (`custom_objective`), a parametrization (`custom_parametrization`), a network written in code
 //! (`network_in_code`), and a loop by hand (`own_loop`).
 //!
-//! Nothing here touches a file, a clock or the environment. Seeds are arguments. Work runs on the model's
-//! threads ([`Model::on`]), by default on the caller's pool; their number never changes a bit of the result.
+//! Nothing here touches a file, a clock or the environment but [`Model::open`] and [`render::Picture::save`], of
+//! the feature `files`. Seeds are arguments. Work runs on the model's threads ([`Model::on`]), by default on the
+//! caller's pool; their number never changes a bit of the result.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod attribution;
 pub mod card;
