@@ -1,5 +1,8 @@
 //! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
+//! One can read photos as networks were trained on them, write pictures that carry how they were made, lay
+//! them out with captions, and make films, plots and pages of them.
+//!
 //! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
 //!
 //! ```text
@@ -24,6 +27,9 @@
 //! assert!(png.starts_with(b"\x89PNG"));
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
+//!
+//! PNG is always there; the features `jpeg`, `webp`, `tiff`, `bmp` and `gif` (all of them by default) are the
+//! other formats. A build without one says so when such a file comes ([`MediaError::LeftOut`]).
 //!
 //! Values are sRGB as stored in the file, as networks are trained on them: nothing here converts to linear
 //! light, and colour profiles are ignored.
