@@ -25,6 +25,7 @@ const EXIF_TEXT: usize = EXIF_HEAD.len() + 12;
 
 /// The format of a still picture's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StillFormat {
     /// Lossless, with transparency.
     Png,

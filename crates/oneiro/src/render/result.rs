@@ -6,6 +6,7 @@ use crate::objective::Objective;
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stop {
     /// All steps are done.
     Steps,
@@ -93,6 +94,7 @@ pub struct Rendered {
 
 /// Where a rendering stands, for callbacks.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Steps done.
     pub step: usize,
