@@ -74,6 +74,8 @@ pub fn require_picture(flag: &str, path: &Path) -> Result<()> {
             path.display()
         );
     }
+    // A format that this build leaves out is found before any work.
+    StillFormat::for_name(path)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use oneiro_jobs::files::{FileError, PicturePaths, check_writable, create_folder};
 use oneiro_jobs::job::outputs::Content;
 use oneiro_jobs::job::parts::Parts;
+use oneiro_jobs::job::render::film::Format;
 use oneiro_jobs::job::{Job, Place, Role, Run, Sink};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_media::{MediaError, StillFormat};
@@ -60,11 +61,20 @@ impl Results {
     }
 
     /// Fails early if a file could not be written later.
-    pub fn check_writable(&self) -> Result<(), FileError> {
+    pub fn check_writable(&self) -> Result<()> {
+        let is_gif = |(place, _, file): &&(Place, &str, PathBuf)| {
+            place.role == Role::Film && Format::of_name(file) == Some(Format::Gif)
+        };
+        if let Some((_, flag, file)) = self.files.iter().find(is_gif).filter(|_| !oneiro_media::WRITES_GIF) {
+            bail!(
+                "{flag} {}: this program was built without GIF; use a name that ends in .apng",
+                file.display()
+            );
+        }
         self.folders.iter().try_for_each(|folder| oneiro_jobs::files::check_folder(folder))?;
         let in_folder = |file: &Path| self.folders.iter().any(|f| Some(f.as_path()) == file.parent());
         let alone = self.files.iter().filter(|(_, _, file)| !in_folder(file));
-        alone.map(|(_, _, file)| file).try_for_each(|file| check_writable(file))
+        Ok(alone.map(|(_, _, file)| file).try_for_each(|file| check_writable(file))?)
     }
 
     fn make_folder_of(&self, file: &Path) -> Result<(), FileError> {

@@ -1,6 +1,9 @@
 //! The one picture type: stills and clips, of any number of channels, with or without opacity; and its
 //! resizing.
 //!
+//! One can make pictures from planes, pixels or a colour, look at their planes, turn them into 8-bit pixels,
+//! and bring them to a network's size as in training.
+//!
 //! ```
 //! use oneiro_image::{Extent, Image};
 //!
@@ -8,6 +11,17 @@
 //! assert_eq!((still.channels, still.frames, still.plane(2)[0]), (3, 1, 0.8));
 //! let clip = Image::new(Extent { channels: 3, frames: 8, height: 3, width: 4 }, vec![0.5; 288])?;
 //! assert_eq!(clip.extent().planes(), 24);
+//! # Ok::<(), oneiro_image::ShapeError>(())
+//! ```
+//!
+//! A photo as ImageNet networks see it when they are evaluated:
+//!
+//! ```
+//! use oneiro_image::{CLASSIFY_CROP_FRACTION, Image, classify_crop};
+//!
+//! let photo = Image::filled(640, 480, [0.2, 0.5, 0.8]);
+//! let seen = classify_crop(&photo, 224, 224, CLASSIFY_CROP_FRACTION)?;
+//! assert_eq!(seen.shape(), [3, 224, 224]);
 //! # Ok::<(), oneiro_image::ShapeError>(())
 //! ```
 //!

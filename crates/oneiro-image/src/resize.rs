@@ -24,6 +24,7 @@ pub const CLASSIFY_CROP_FRACTION: f64 = 0.875;
 
 /// The interpolation kernel, at the scale of an enlargement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Filter {
     /// The mean over the source area of each pixel; nearest neighbour when enlarging. PIL's `BOX`.
     Area,

@@ -256,6 +256,7 @@ fn load(
 
 /// How a picture made again differs from the original.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Difference {
     /// Not at all.
     None,

@@ -1,5 +1,9 @@
 //! Everything that a person can ask of oneiro, as data that runs.
 //!
+//! One can have units of a network rendered, laid out as sheets, photos rebuilt from a layer, caricatured,
+//! dreamt on or explained, layers shown position by position, and their numbers compared with other
+//! frameworks' ([`job`] has the list); share that among machines, interrupt it, and make any result again.
+//!
 //! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an
 //! [`Observer`], which is told of progress and remarks and may end the work; results go into a [`job::Sink`],
 //! such as a [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it again, byte for
@@ -16,6 +20,10 @@
 //! # Ok::<(), oneiro_jobs::Error>(())
 //! ```
 //!
+//! The feature `embedded` (default) has the network of this example inside the program; `jpeg`, `webp`,
+//! `tiff`, `bmp` and
+//! `gif` (default) are formats of picture files.
+//!
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
 //! - [`model`]: networks by what a person calls them, with card and labels
 //! - [`source`]: the files that jobs are made from
@@ -24,7 +32,7 @@
 //! - [`remark`]: what people should know of a job or a result, told apart by kind
 //! - [`error`]: what can go wrong, told apart by kind
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod again;
 pub mod context;
@@ -47,3 +55,16 @@ pub use job::{Folder, Job, Kept, Run};
 pub use model::{LoadedModel, ModelSpec};
 pub use observer::{Cancelled, Observer, Progress, Silent};
 pub use remark::Remark;
+
+/// The programs in the documentation, compiled as tests.
+#[cfg(doctest)]
+mod documentation {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+    #[doc = include_str!("../../../docs/jobs.md")]
+    struct Jobs;
+    #[doc = include_str!("../../../docs/objectives.md")]
+    struct Objectives;
+}

@@ -27,8 +27,6 @@ mod feeding;
 pub mod health;
 mod inputs;
 mod layers;
-#[allow(unsafe_code)]
-mod mapped;
 mod output;
 mod pictures;
 mod preparation;
@@ -339,7 +337,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
 /// The network of this name inside the program, with its card.
 fn built_in(name: &str) -> Result<Option<(Source, String)>> {
     if name == embedded::NAME {
-        return Ok(Some((source::embedded()?, embedded::card().to_owned())));
+        return source::embedded().map(Some);
     }
     Feature::named(name).map(|feature| Ok((source::feature(feature)?, feature.card()))).transpose()
 }

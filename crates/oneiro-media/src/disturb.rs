@@ -1,15 +1,32 @@
 //! Disturbances that a real feature in a picture survives.
 
-use std::io::Cursor;
-
-use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageFormat};
-
-use crate::alpha::check_rgb;
-use crate::{Image, MediaError, Result};
+use crate::{Image, Result};
 
 /// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
+///
+/// # Errors
+///
+/// For a picture that JPEG cannot hold, and in a build without JPEG.
+#[cfg(not(feature = "jpeg"))]
+pub fn jpeg_round_trip(_: &Image, _: u8) -> Result<Image> {
+    Err(crate::formats::left_out("JPEG", "cannot save a picture and load it again"))
+}
+
+/// The picture after saving as JPEG of this quality (1–100, clamped) and loading again.
+///
+/// # Errors
+///
+/// For a picture that JPEG cannot hold.
+#[cfg(feature = "jpeg")]
 pub fn jpeg_round_trip(picture: &Image, quality: u8) -> Result<Image> {
+    use std::io::Cursor;
+
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ExtendedColorType, ImageFormat};
+
+    use crate::MediaError;
+    use crate::alpha::check_rgb;
+
     let failed =
         |e: image::ImageError| MediaError::Shape { what: format!("the picture cannot be a JPEG: {e}") };
     let side = |n: usize| {

@@ -128,6 +128,26 @@ pub enum MediaError {
         /// What to try.
         hint: String,
     },
+    /// A format that this build leaves out.
+    #[error(
+        "{what}: this program was built without {format}; build it with the feature `{}`, or use PNG",
+        format.to_lowercase()
+    )]
+    LeftOut {
+        /// What cannot be done: "cannot read `cat.jpg`".
+        what: String,
+        /// The format.
+        format: &'static str,
+    },
+    /// The ending of the file's name is that of no format for pictures.
+    #[error(
+        "cannot write `{}`: pictures are written as PNG, JPEG or WebP; use a name that ends in .png, .jpg or .webp",
+        path.display()
+    )]
+    Ending {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused to write the file.
     #[error("cannot write `{}`: {source}; {hint}", path.display())]
     Write {

@@ -1,5 +1,8 @@
 //! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
+//! One can read photos as networks were trained on them, write pictures that carry how they were made, lay
+//! them out with captions, and make films, plots and pages of them.
+//!
 //! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
 //!
 //! ```text
@@ -25,6 +28,9 @@
 //! # Ok::<(), oneiro_media::MediaError>(())
 //! ```
 //!
+//! PNG is always there; the features `jpeg`, `webp`, `tiff`, `bmp` and `gif` (all of them by default) are the
+//! other formats. A build without one says so when such a file comes ([`MediaError::LeftOut`]).
+//!
 //! Values are sRGB as stored in the file, as networks are trained on them: nothing here converts to linear
 //! light, and colour profiles are ignored.
 
@@ -39,6 +45,7 @@ mod disturb;
 mod error;
 mod film;
 mod font;
+mod formats;
 mod levels;
 mod metadata;
 mod mosaic;
@@ -55,7 +62,7 @@ pub use atomic::{write_atomic, write_atomic_with};
 pub use bands::read_bands;
 pub use disturb::jpeg_round_trip;
 pub use error::{MediaError, Result};
-pub use film::{ApngWriter, Film, TICKS_PER_SECOND};
+pub use film::{ApngWriter, Film, TICKS_PER_SECOND, WRITES_GIF};
 pub use levels::{LEAST_CONTRAST, Levels};
 pub use metadata::{decode_text, read_text};
 pub use mosaic::{TileLook, mosaic};

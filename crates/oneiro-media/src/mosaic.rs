@@ -12,6 +12,7 @@ use oneiro_image::MAX_PIXELS;
 
 /// How a tile is drawn in its cell.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub enum TileLook {
     /// All of it, faded into its neighbours.
     #[default]

@@ -12,6 +12,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::formats;
 use crate::{Image, MediaError, Result};
 use oneiro_image::MAX_PIXELS;
 
@@ -91,6 +92,7 @@ pub fn decode_image_alpha(bytes: &[u8], path: impl AsRef<Path>) -> Result<(Image
 fn decode(bytes: &[u8], path: &Path) -> Result<(Image, Option<Vec<f32>>)> {
     let format = recognize(bytes, path)?;
     let name = format_name(format);
+    formats::require(name, || format!("cannot read `{}`", path.display()))?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
         // The decoder would fill what is missing with grey.
         return Err(MediaError::Truncated { path: path.to_owned(), format: name });

@@ -6,22 +6,13 @@
 
 use std::path::Path;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageError};
+use crate::formats;
+use crate::text::{PREFIX, entries};
+use crate::{MediaError, PngText, Result};
 
-use crate::alpha::rgba8;
-use crate::read::decode_image_alpha;
-use crate::text::{PREFIX, comment, entries};
-use crate::write::png_text;
-use crate::{Image, MediaError, PngText, Result};
+#[cfg(any(feature = "jpeg", feature = "webp"))]
+mod encode;
 
-/// Of JPEG files: differences to the PNG are hardly seen, and files are some third as long.
-const JPEG_QUALITY: u8 = 95;
-/// The longest side of a JPEG (ITU T.81, B.2.2).
-const MAX_JPEG_SIDE: usize = 65_535;
-/// The longest side of a WebP (RFC 9649, 3.4).
-const MAX_WEBP_SIDE: usize = 16_384;
 /// The longest content of a JPEG's segment (ITU T.81, B.1.1.4).
 const MAX_SEGMENT: usize = 65_533;
 /// The marker of a JPEG's comment (ITU T.81, table B.1).
@@ -34,6 +25,7 @@ const EXIF_TEXT: usize = EXIF_HEAD.len() + 12;
 
 /// The format of a still picture's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StillFormat {
     /// Lossless, with transparency.
     Png,
@@ -53,6 +45,19 @@ impl StillFormat {
             "webp" => Some(Self::WebP),
             _ => None,
         }
+    }
+
+    /// By the ending of the name of a file that is to be written.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaError::Ending`] for the ending of no such format, [`MediaError::LeftOut`] for a format that
+    /// this build leaves out.
+    pub fn for_name(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let format = Self::of_name(path).ok_or_else(|| MediaError::Ending { path: path.to_owned() })?;
+        formats::require(format.name(), || format!("cannot write `{}`", path.display()))?;
+        Ok(format)
     }
 
     /// By a file's first bytes.
@@ -78,63 +83,18 @@ impl StillFormat {
     ///
     /// # Errors
     ///
-    /// Those of reading the PNG, and [`MediaError::Shape`] for a picture that the format cannot hold: one
+    /// Those of reading the PNG, [`MediaError::LeftOut`] for a format that this build leaves out, and
+    /// [`MediaError::Shape`] for a picture that the format cannot hold: one
     /// with too long a side, or a transparent one as JPEG.
     pub fn transcode(self, png: &[u8]) -> Result<Vec<u8>> {
         if self == Self::Png {
             return Ok(png.to_vec());
         }
-        let text = png_text(png).map_err(|what| MediaError::Shape { what })?;
-        let (image, alpha) = decode_image_alpha(png, "the picture's PNG")?;
-        match (self, alpha) {
-            (Self::Jpeg, Some(_)) => Err(MediaError::Shape {
-                what: "the picture is transparent, which JPEG cannot hold; name a file that ends in .png or .webp".into(),
-            }),
-            (Self::Jpeg, None) => encode_jpeg(&image, &text),
-            (_, alpha) => encode_webp(&image, alpha.as_deref(), &text),
-        }
+        #[cfg(any(feature = "jpeg", feature = "webp"))]
+        return encode::from_png(self, png);
+        #[cfg(not(any(feature = "jpeg", feature = "webp")))]
+        Err(formats::left_out(self.name(), "cannot write the picture"))
     }
-}
-
-/// The sides as the encoders take them.
-fn sides(image: &Image, most: usize, format: StillFormat) -> Result<[u32; 2]> {
-    match (u32::try_from(image.width), u32::try_from(image.height)) {
-        (Ok(width), Ok(height)) if image.width.max(image.height) <= most => Ok([width, height]),
-        _ => Err(MediaError::Shape {
-            what: format!(
-                "the picture has {}×{} pixels, and a {} file at most {most} a side; name a file that ends in .png",
-                image.width,
-                image.height,
-                format.name()
-            ),
-        }),
-    }
-}
-
-fn refused(format: StillFormat) -> impl Fn(ImageError) -> MediaError {
-    move |error| MediaError::Shape {
-        what: format!("cannot encode the picture as {}: {error}", format.name()),
-    }
-}
-
-fn encode_jpeg(image: &Image, text: &PngText) -> Result<Vec<u8>> {
-    let [width, height] = sides(image, MAX_JPEG_SIDE, StillFormat::Jpeg)?;
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
-        .encode(&image.to_rgb8(), width, height, ExtendedColorType::Rgb8)
-        .map_err(refused(StillFormat::Jpeg))?;
-    if text.0.is_empty() {
-        return Ok(bytes);
-    }
-    // Behind the start of the image and the header of JFIF, which has to be the first segment.
-    let at = segments(&bytes).next().map_or(2, |(_, content)| 2 + 4 + content.len());
-    let comments = comment(text).into_bytes();
-    let segments = comments.chunks(MAX_SEGMENT).flat_map(|part| {
-        // At most MAX_SEGMENT and two more.
-        let length = (part.len() as u16 + 2).to_be_bytes();
-        [&COMMENT_MARKER[..], &length, part].concat()
-    });
-    Ok(bytes[..at].iter().copied().chain(segments).chain(bytes[at..].iter().copied()).collect())
 }
 
 /// Marker and content of the segments in front of a JPEG's pixels, up to one that is damaged.
@@ -163,36 +123,6 @@ pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
         }
     }
     Ok(entries(&ours)?.unwrap_or_default())
-}
-
-fn encode_webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<Vec<u8>> {
-    let [width, height] = sides(image, MAX_WEBP_SIDE, StillFormat::WebP)?;
-    let mut bytes = Vec::new();
-    let mut encoder = WebPEncoder::new_lossless(&mut bytes);
-    if !text.0.is_empty() {
-        let what = || MediaError::Shape {
-            what: "what the picture says of itself is too long for a WebP file".into(),
-        };
-        let text = comment(text);
-        let length = u32::try_from(text.len() + 1).map_err(|_| what())?;
-        let exif = [
-            &EXIF_HEAD[..],
-            &length.to_le_bytes(),
-            &(EXIF_TEXT as u32).to_le_bytes(),
-            &[0; 4],
-            text.as_bytes(),
-            &[0],
-        ];
-        encoder
-            .set_exif_metadata(exif.concat())
-            .map_err(|error| refused(StillFormat::WebP)(ImageError::Unsupported(error)))?;
-    }
-    let (pixels, kind) = match alpha {
-        None => (image.to_rgb8(), ExtendedColorType::Rgb8),
-        Some(alpha) => (rgba8(image, alpha), ExtendedColorType::Rgba8),
-    };
-    encoder.write_image(&pixels, width, height, kind).map_err(refused(StillFormat::WebP))?;
-    Ok(bytes)
 }
 
 /// How a WebP was made; nothing for another program's, an error if the text is damaged.

@@ -32,6 +32,7 @@ pub use stated::parse;
 
 /// What an index along (part of) an axis counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// Entries of the batch.
     Batch,

@@ -67,6 +67,7 @@ pub enum Error {
 
 /// Why an operator does not accept its attributes or inputs; the caller adds the node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OpError {
     /// It refuses its attributes, or the shapes or constants of its inputs.
     Refused(String),

@@ -1,5 +1,10 @@
 //! Frozen networks: read a model, and run it forward and back to its inputs.
 //!
+//! One can read an ONNX file of any exporter ([`format`]) or write a network in code ([`graph::Builder`]),
+//! list its layers with their receptive fields ([`analysis`]), get activations of any of them, and the
+//! gradients of whatever is made of those with respect to the inputs. Training is not among it: weights are
+//! constants.
+//!
 //! ```text
 //! model file ─ format ─► Graph ─ typed, passes ─► Typed ─ plan ─► Plan ─ session ─► activations, input gradients
 //! ```
@@ -26,6 +31,28 @@
 //! println!("{:?}", &session.input_gradient(0)[..3]);
 //! # Ok(())
 //! # }
+//! ```
+//!
+//! A network in code, all its activations counted:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use oneiro_net::graph::{Builder, Dim};
+//! use oneiro_net::{CpuSession, Plan, Request, Session, tensor::Tensor};
+//!
+//! let mut net = Builder::new();
+//! let free = |name: &str| Dim::Free(name.into());
+//! let x = net.input("x", &[free("N"), Dim::Fixed(1), free("H"), free("W")])?;
+//! let weight = net.constant("weight", Tensor::floats(&[1, 1, 2, 2], vec![0.25; 4]))?;
+//! let mean = net.node("Conv", "mean", &[x, weight], vec![])?;
+//! let graph = net.finish(&[mean]);
+//!
+//! let request = Request { shapes: vec![vec![1, 1, 2, 3]], ..Request::new(&graph, 1, &[mean])? };
+//! let mut session = CpuSession::new(Arc::new(Plan::compile(&graph, &request)?))?;
+//! session.input_mut(0).copy_from_slice(&[0.0, 1.0, 2.0, 4.0, 5.0, 6.0]);
+//! session.forward();
+//! assert_eq!(session.seed(0).0, [2.5, 3.5]);
+//! # Ok::<(), oneiro_net::Error>(())
 //! ```
 //!
 //! A model that depends on an operator which is missing still loads: it is an error only for targets behind

@@ -2,21 +2,24 @@
 //!
 //! SqueezeNet 1.1 (Iandola et al. 2016), 1000 ImageNet classes, weights stored as float16 with a `Cast` to
 //! float32 behind each. `scripts/embed_squeezenet.py` made the file; `NOTICE` names its origin and licence.
+//! A build without the feature `embedded` leaves it out: then the name alone is there.
 
 /// The name under which the embedded network is asked for.
 pub const NAME: &str = "squeezenet1_1";
 
 /// The embedded network: the bytes of an ONNX file.
+#[cfg(feature = "embedded")]
 pub fn model() -> &'static [u8] {
     include_bytes!("../assets/squeezenet1_1.onnx")
 }
 
 /// The embedded network's model card, TOML.
+#[cfg(feature = "embedded")]
 pub fn card() -> &'static str {
     include_str!("../assets/squeezenet1_1.toml")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "embedded"))]
 mod tests {
     use super::*;
 

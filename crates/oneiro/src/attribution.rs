@@ -56,6 +56,7 @@ pub use target::{AttributionTarget, Watch, top_class};
 /// How an image is attributed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Method {
     /// Size of the gradient (Simonyan, Vedaldi & Zisserman 2013).
     Gradient,

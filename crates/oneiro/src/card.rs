@@ -149,6 +149,21 @@ impl Card {
         self.input.iter().find(|input| input.name == name)
     }
 
+    /// Takes the inputs of another card, and all else that this one leaves out.
+    pub fn fill_from(&mut self, other: Card) {
+        let keep = std::mem::take(self);
+        *self = Card {
+            name: if keep.name.is_empty() { other.name } else { keep.name },
+            labels: keep.labels.or(other.labels),
+            layout: if other.layout == TensorLayout::Nhwc { other.layout } else { keep.layout },
+            prefix_tokens: keep.prefix_tokens.or(other.prefix_tokens),
+            output: keep.output.or(other.output),
+            input: other.input,
+            layers: other.layers.into_iter().chain(keep.layers).collect(),
+            axes: other.axes.into_iter().chain(keep.axes).collect(),
+        };
+    }
+
     fn check_names(&self) -> Result<(), CardError> {
         let mut seen = BTreeSet::new();
         if let Some(twice) = self.input.iter().find(|input| !seen.insert(&input.name)) {

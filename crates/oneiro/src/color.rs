@@ -23,6 +23,7 @@ pub const IMAGENET_COLOR_MEAN: [f32; 3] = [0.48, 0.46, 0.41];
 /// Where the decorrelated colours of a parametrization come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Decorrelate {
     /// Nowhere: channels are optimised as they are.
     None,

@@ -118,6 +118,14 @@ pub enum Error {
         /// The values that are needed: "3x224x224", or their number.
         needed: String,
     },
+    /// A model file cannot be opened.
+    #[cfg(feature = "files")]
+    #[error(transparent)]
+    Open(#[from] crate::model::files::OpenError),
+    /// A picture cannot be written.
+    #[cfg(feature = "files")]
+    #[error(transparent)]
+    Write(#[from] oneiro_media::MediaError),
     /// The model card cannot be used.
     #[error(transparent)]
     Card(#[from] CardError),

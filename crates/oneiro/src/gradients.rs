@@ -47,6 +47,7 @@ impl Gradients {
 /// A rule for ReLUs.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum ReluGradient {
     /// The derivative.
     #[default]
@@ -131,6 +132,7 @@ impl From<ReluGradient> for String {
 /// A rule for max-pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MaxPoolGradient {
     /// The derivative: everything goes to the first of the largest.
     #[default]

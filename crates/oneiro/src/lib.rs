@@ -1,4 +1,29 @@
-//! See what a trained convolutional network has learned.
+//! See what a trained convolutional network has learned: for each unit, the picture that excites it most.
+//!
+#![doc = concat!(
+    "![Four channels of SqueezeNet's layer fire5.expand3x3: bricks, dots, meshes, scales](data:image/jpeg;base64,",
+    include_str!("../assets/front.base64"),
+    ")"
+)]
+//!
+//! ```no_run
+//! use oneiro::{Model, objective::Objective, preset::Preset, render::render};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "files")] {
+//! let model = Model::open("model.onnx")?; // with its card, model.toml, and weights beside it
+//! let rendered = render(&model, &Preset::default(), &[Objective::channel("conv4_3", 5)], 0, |_| true)?;
+//! rendered[0].images[0].save("channel.png")?;
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One can also [dream](dream) on a photo, ask which pixels of it speak for a class ([attribution]), see a
+//! photo through a layer ([objective]: inversion, caricatures, style), and write a loop of one's own
+//! ([`render::Render`]). What has no files is made with [`Model::new`] from a graph and a [card].
+//!
+//! # How it works
 //!
 //! A picture is found by optimisation: parameters → image → random transforms → network → objective, and the
 //! gradient all the way back. Each stage is a module with one function shape, stated at its head:
@@ -21,27 +46,15 @@
 //! | [`unit_statistics`] | activations of a unit, image after image → best images, moments, quantiles |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
-//! ```no_run
-//! use oneiro::{Model, objective::Objective, preset::Preset, render::{render, Progress}};
+//! The folder `examples/` has this as a program (`quickstart`), and others for what is not in here: an
+//! objective of one's own (`custom_objective`), a parametrization (`custom_parametrization`), a network
+//! written in code (`network_in_code`), and a loop by hand (`own_loop`).
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let graph = oneiro_net::format::onnx::read(std::fs::read("model.onnx")?.into())?;
-//! let model = Model::new(graph, oneiro::card::Card::parse(&std::fs::read_to_string("model.toml")?)?)?;
-//! let pictures =
-//!     render(&model, &Preset::default(), &[Objective::channel("conv4_3", 5)], 0, |_: &Progress<'_>| true)?;
-//! println!("{} {:?}", pictures[0].value, pictures[0].images[0].image.shape());
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! The folder `examples/` has programs that do what is not in here: an objective of one's own
-//! (`custom_objective`), a parametrization (`custom_parametrization`), a network written in code
-//! (`network_in_code`), and a loop by hand (`own_loop`).
-//!
-//! Nothing here touches a file, a clock or the environment. Seeds are arguments. Work runs on the model's
-//! threads ([`Model::on`]), by default on the caller's pool; their number never changes a bit of the result.
+//! Nothing here touches a file, a clock or the environment but [`Model::open`] and [`render::Picture::save`],
+//! of the feature `files`. Seeds are arguments. Work runs on the model's threads ([`Model::on`]), by default
+//! on the caller's pool; their number never changes a bit of the result.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod attribution;
 pub mod card;

@@ -16,6 +16,8 @@ use crate::objective::{Objective, Reads, Term};
 mod axes;
 mod begin;
 mod fed;
+#[cfg(feature = "files")]
+pub mod files;
 pub mod head;
 pub(crate) mod input_error;
 mod layer_name;

@@ -138,6 +138,7 @@ pub struct Work {
 /// The last function before the image: what keeps values in 0–1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Squash {
     /// 1 / (1 + e⁻ᵗ).
     #[default]

@@ -19,6 +19,7 @@ pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 /// What stands outside the picture where a transform looks there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Outside {
     /// The fill of the chain of transforms.
     Chain,

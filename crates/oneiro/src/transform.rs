@@ -51,6 +51,7 @@ pub const LUCID_FILL: f32 = 0.5;
 
 /// One random transform.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Transform {
     /// Grows the image by so many pixels on each of its four sides.
     Pad(Length, PadMode),
@@ -98,6 +99,7 @@ pub enum Transform {
 
 /// What [`Transform::Pad`] fills the border with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PadMode {
     /// The chain's fill colour.
     Fill,

@@ -89,10 +89,9 @@ pub struct RenderArgs {
     /// Members act in turn; then the result is cropped or padded to the picture's size. There are
     /// pad(LENGTH[,reflect]), jitter(LENGTH) in pixels or percent of the side, roll(PIXELS|textures),
     /// scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side, noise(RANGE) and
-    /// uniform(RANGE), blur(RANGE) in pixels, flip or
-    /// flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or
-    /// fill(RED,GREEN,BLUE), the colour outside; for clips also tjitter(FRAMES), tcrop(RANGE) and
-    /// speed(RANGE).
+    /// uniform(RANGE), blur(RANGE) in pixels, flip or flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART),
+    /// canvas(HEIGHT,WIDTH) and fill(VALUE) or fill(RED,GREEN,BLUE), the colour outside; for clips also
+    /// tjitter(FRAMES), tcrop(RANGE) and speed(RANGE).
     ///
     /// A RANGE is a number, low..high, a list (0.9,1,1.1), or goes over the run as in crop(0.5->0.05) or
     /// blur(1..3->0..1).

@@ -135,6 +135,7 @@ pub struct GridSettings {
 /// What is made of the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Show {
     /// A picture with a cell for each position.
     Mosaic(Mosaic),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use oneiro::card::InputAxes;
+use oneiro::model::files::OpenError;
 use oneiro_zoo::labels;
 
 /// Why a model cannot be read, or not used as it is asked.
@@ -21,22 +22,17 @@ pub enum ModelError {
         /// Names of the built-in networks.
         built_in: Vec<&'static str>,
     },
-    /// A folder in place of a model file.
-    #[error("{} is a folder; name the .onnx file in it", path.display())]
-    IsFolder {
-        /// The folder.
-        path: PathBuf,
+    /// The built-in network, in a build that leaves it out.
+    #[error(
+        "this program was built without the network {name}; build it with the feature `embedded`, or name a model file"
+    )]
+    LeftOut {
+        /// Name of the network.
+        name: &'static str,
     },
-    /// A file of another framework.
-    #[error("{} is {what}; export it to ONNX first: {how} (see docs/bringing-models.md)", path.display())]
-    OtherFramework {
-        /// The file.
-        path: PathBuf,
-        /// "a PyTorch file"
-        what: &'static str,
-        /// How to export it.
-        how: &'static str,
-    },
+    /// The model file cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// There is no such model card.
     #[error("the model card {}: there is no such file; check the path", path.display())]
     NoCard {

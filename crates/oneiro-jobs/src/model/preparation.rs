@@ -73,7 +73,7 @@ pub fn complete(
                             InputKind::Tensor => *card = InputCard::tensor(&card.name),
                             kind => card.kind = kind,
                         }
-                        let colours = graph.metadata.contains_key("Image.BitmapPixelFormat");
+                        let colours = graph.metadata.contains_key(metadata::PIXEL_FORMAT_KEY);
                         if !colours
                             && card.kind != InputKind::Tensor
                             && channels(input, own.layout) == Some(1)
@@ -82,16 +82,8 @@ pub fn complete(
                         }
                     }
                 }
-                card.labels = card.labels.or(own.labels);
-                card.output = card.output.or(own.output);
-                card.layers.extend(own.layers);
-                card.prefix_tokens = card.prefix_tokens.or(own.prefix_tokens);
-                for (layer, axes) in own.axes {
-                    card.axes.entry(layer).or_insert(axes);
-                }
-                card.layout = if own.layout == TensorLayout::Nhwc { own.layout } else { card.layout };
-                card.name = if card.name.is_empty() { own.name } else { card.name };
-                own.input
+                card.fill_from(own);
+                std::mem::take(&mut card.input)
             }
             None => graph
                 .inputs

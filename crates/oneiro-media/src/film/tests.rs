@@ -2,6 +2,7 @@ use std::io::Cursor;
 
 use image::AnimationDecoder;
 
+use super::encode_gif::bayer;
 use super::*;
 
 /// A disk that grows on a slope of colours.

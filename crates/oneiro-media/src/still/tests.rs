@@ -1,5 +1,5 @@
 use super::*;
-use crate::{decode_image, decode_text, encode_png, encode_png_alpha};
+use crate::{Image, decode_image, decode_image_alpha, decode_text, encode_png, encode_png_alpha};
 
 fn slope() -> Image {
     let rgb =

@@ -19,6 +19,7 @@ const NOISE_STREAM: u64 = u64::MAX;
 /// An image without the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Baseline {
     /// Black everywhere (Sundararajan et al. 2017). What is black in the image gets nothing.
     Black,

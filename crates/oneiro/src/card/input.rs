@@ -22,6 +22,7 @@ pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "n
 /// What an input shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum InputKind {
     /// One picture, (N, C, H, W).
     #[default]

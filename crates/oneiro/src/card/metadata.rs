@@ -10,6 +10,8 @@ use super::{Card, CardError, ChannelOrder, InputCard};
 
 /// The key under which a file may carry a whole model card.
 pub const CARD_KEY: &str = "oneiro.card";
+/// ONNX's key for the order of colours (ONNX, `docs/MetadataProps.md`).
+pub const PIXEL_FORMAT_KEY: &str = "Image.BitmapPixelFormat";
 
 /// What a file says about itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +42,7 @@ pub fn read(metadata: &BTreeMap<String, String>, inputs: &[String]) -> Result<Op
         let labels = get("names").and_then(python_names).unwrap_or_default();
         return Ok(Some(Found { card, labels, source: "ultralytics' metadata" }));
     }
-    let (format, range) = (get("Image.BitmapPixelFormat"), get("Image.NominalPixelRange"));
+    let (format, range) = (get(PIXEL_FORMAT_KEY), get("Image.NominalPixelRange"));
     if format.is_none() && range.is_none() {
         return Ok(None);
     }
@@ -48,7 +50,7 @@ pub fn read(metadata: &BTreeMap<String, String>, inputs: &[String]) -> Result<Op
         "Rgb8" => ChannelOrder::Rgb,
         "Bgr8" => ChannelOrder::Bgr,
         "Gray8" => ChannelOrder::Gray,
-        other => return Err(unknown("Image.BitmapPixelFormat", other, "Rgb8, Bgr8 and Gray8")),
+        other => return Err(unknown(PIXEL_FORMAT_KEY, other, "Rgb8, Bgr8 and Gray8")),
     };
     let preset = match range.unwrap_or("NominalRange_0_255") {
         "NominalRange_0_255" => "none",

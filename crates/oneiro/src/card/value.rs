@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What an input is fed with: a number, or the numbers of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum FeedValue {
     /// A truth value, 0 or 1.
     Truth(bool),

@@ -18,6 +18,7 @@ use crate::objective::measure::guide::Guide as Features;
 
 /// What a dream makes more of.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum DreamGoal {
     /// An objective that is maximised.
     Objective(Objective),

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 
 /// What a dream starts from.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Start {
     /// Normal noise of mean 200 and deviation 8, at the size of the smallest octave.
     Noise,

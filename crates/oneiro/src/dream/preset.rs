@@ -8,6 +8,7 @@ use crate::range::Range;
 /// What a larger octave starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum OctaveStart {
     /// The start image at this size, plus what was dreamt so far, enlarged.
     Detail,
@@ -18,6 +19,7 @@ pub enum OctaveStart {
 /// How a gradient becomes a step, in units of 0–255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Normalize {
     /// g / mean |g|.
     MeanAbs,
@@ -30,6 +32,7 @@ pub enum Normalize {
 /// How the optimised values become a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum DreamDisplay {
     /// 0 is black and 255 white.
     Clip,

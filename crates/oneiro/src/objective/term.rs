@@ -19,6 +19,7 @@ pub enum Position {
 
 /// What of a layer is maximised. The values are those of the interface's table: of one batch entry.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum TermKind {
     /// Mean of a channel over positions.
     Channel(usize),
@@ -67,6 +68,7 @@ pub struct Direction {
 
 /// What a direction is given by.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Toward {
     /// Numbers, one a channel.
     Numbers(Vec<f32>),
@@ -78,6 +80,7 @@ pub enum Toward {
 
 /// A penalty; all are ≥ 0, so they are to be subtracted.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Penalty {
     /// Mean of absolute values.
     L1,
@@ -127,6 +130,7 @@ pub struct Term {
 
 /// What a term reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reads {
     /// A layer, of one entry of the batch.
     Layer,

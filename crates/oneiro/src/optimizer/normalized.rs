@@ -10,6 +10,7 @@ pub const NORM_EPSILON: f64 = 1e-8;
 /// What a gradient is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Norm {
     /// Σ|g|/n: DeepDream (Mordvintsev, Olah & Tyka 2015, `dream.ipynb`).
     #[default]

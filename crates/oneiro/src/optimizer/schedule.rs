@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// [`fmt::Display`] prints.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Schedule {
     /// `constant`: 1.
     #[default]

@@ -12,6 +12,7 @@ use crate::range::Range;
 /// Which optimizer, by its name in presets and metadata and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum OptimizerKind {
     /// [`Adam`].
     Adam,

@@ -30,6 +30,7 @@ pub struct PixelOptions {
 /// How the first parameters of a [`Pixel`] are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PixelInit {
     /// Normal, about `init_mean`.
     #[default]

@@ -23,6 +23,7 @@ use std::ops::Range;
 /// What an image of a batch has for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Detail {
     /// A half spectrum scaled by frequency, with Lucid's decay and divisor.
     #[default]

@@ -20,6 +20,7 @@ const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 /// A parametrization with its options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ParamSpec {
     /// The image itself.
     Pixel(PixelOptions),

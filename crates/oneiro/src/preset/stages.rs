@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// picture is j − 1 larger along both axes, and the network sees a random part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Jitter {
     /// Not at all.
     #[default]

@@ -6,6 +6,7 @@ use crate::objective::Objective;
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stop {
     /// All steps are done.
     Steps,
@@ -52,6 +53,26 @@ impl Picture {
     pub fn rgb(&self) -> Vec<f32> {
         self.shown.iter().flat_map(|&channel| self.image.plane(channel)).copied().collect()
     }
+
+    /// Writes the planes that are drawn, with the opacity, as PNG, JPEG or WebP by the ending of the file's
+    /// name. A file of that name is replaced once the new one is complete.
+    ///
+    /// # Errors
+    /// [`Error::Write`](crate::Error::Write) for another ending, a transparent picture as JPEG, a clip, and a
+    /// file that cannot be written.
+    #[cfg(feature = "files")]
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
+        let path = path.as_ref();
+        let format = oneiro_media::StillFormat::for_name(path)?;
+        let text = oneiro_media::PngText::default();
+        let extent = oneiro_image::Extent { channels: self.shown.len(), ..self.image.extent() };
+        let drawn = Image::new(extent, self.rgb()).map_err(oneiro_media::MediaError::from)?;
+        let png = match self.opacity() {
+            Some(alpha) => oneiro_media::encode_png_alpha(&drawn, alpha, &text)?,
+            None => oneiro_media::encode_png(&drawn, &text)?,
+        };
+        Ok(oneiro_media::write_atomic(path, &format.transcode(&png)?)?)
+    }
 }
 
 /// The result for one objective.
@@ -73,6 +94,7 @@ pub struct Rendered {
 
 /// Where a rendering stands, for callbacks.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Progress<'a> {
     /// Steps done.
     pub step: usize,

@@ -2,6 +2,7 @@
 
 /// The window of [`Transform::Mask`](super::Transform::Mask), about the middle of the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Mask {
     /// A disc whose radius is this fraction of half the shorter side. Its edge is soft: the window goes from
     /// 1 to 0 between 0.9 and 1.1 radii.

@@ -8,6 +8,7 @@ use std::f32::consts::{FRAC_PI_4, LN_2, SQRT_2};
 
 /// The law of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Law {
     /// Normal with mean 0; the size is its standard deviation.
     Gaussian,

@@ -71,7 +71,6 @@ fn file_name(file: &str) -> String {
 fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
     let gap = report.completeness_gap.map_or(String::new(), |g| format!(", gap {:.1} %", 100.0 * g));
     match report.method {
-        Method::Gradient | Method::Guided | Method::Deconv => String::new(),
         Method::GradientXInput => format!("from {}{gap}", settings.baseline),
         Method::IntegratedGradients => format!("from {}, {} steps{gap}", settings.baseline, settings.steps),
         Method::SmoothGrad | Method::SmoothGradSquared | Method::VarGrad => {
@@ -83,6 +82,7 @@ fn remark(report: &MapReport, settings: &Settings, size: [usize; 2]) -> String {
             let stride = if down == along { down.to_string() } else { format!("{down}x{along}") };
             format!("{h}x{w} in {}, stride {stride}", settings.fill)
         }
+        _ => String::new(),
     }
 }
 

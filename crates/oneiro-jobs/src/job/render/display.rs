@@ -19,6 +19,7 @@ const DEVIATION: f64 = 0.3;
 /// How values become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Display {
     /// 0 is black, 1 is white.
     #[default]

@@ -27,6 +27,7 @@ const MAX_BATCH_PIXELS: usize = 150_000_000;
 /// What a film is encoded as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Format {
     /// Animated PNG.
     Apng,

@@ -44,6 +44,7 @@ impl SheetLayout {
 /// What a sheet says of how far a unit has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Measure {
     /// The objective.
     #[default]

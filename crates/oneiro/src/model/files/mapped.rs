@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-/// The content of a file.
+/// The content of a file, mapped into memory where that can be done.
 #[derive(Debug, Clone)]
 pub struct Mapped(Arc<Content>);
 
