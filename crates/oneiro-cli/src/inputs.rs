@@ -1,7 +1,7 @@
 //! Flags that `invert`, `caricature` and `accentuate` share: layers, strengths, seeds, the place of the
 //! sheet.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::materials::MaterialArgs;
 use crate::args::settings::RenderArgs;
@@ -56,6 +56,15 @@ pub fn out_path(context: &Context, out: Option<&Path>, default: &str) -> Result<
         None => outputs::default_path(context, default),
     };
     Ok(paths)
+}
+
+/// The file of a page, by whose ending it is known for one.
+pub fn page_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().map(|e| e.to_string_lossy().to_lowercase()).as_deref() {
+        Some("html" | "htm") => Ok(path),
+        _ => Err("a page's name ends in .html".into()),
+    }
 }
 
 /// The layers that are asked for; an error if there is none.

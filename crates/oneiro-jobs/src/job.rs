@@ -18,6 +18,7 @@ pub mod classification;
 pub mod demo;
 pub mod dream;
 pub mod error;
+mod figures;
 pub mod grid;
 pub mod interpolation;
 pub mod kernels;

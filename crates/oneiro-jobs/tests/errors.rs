@@ -83,7 +83,7 @@ fn models_and_recipes_that_there_are_not_are_told() {
 #[test]
 fn jobs_that_cannot_run_say_why() {
     let context = context();
-    let job = DemoJob { seed: 0, steps: 1 };
+    let job = DemoJob::embedded(0, 1);
     let error = job.run(&Run::without_model(&context), &mut Kept::all()).unwrap_err();
     assert!(matches!(error, Error::Job(JobError::NoModel)), "{error:?}");
     let folder = tempfile::tempdir().unwrap();

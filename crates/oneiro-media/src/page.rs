@@ -1,4 +1,4 @@
-//! One HTML page that shows pictures lying beside it, by section, and says how each was made.
+//! One HTML page that shows pictures, beside it or inside it, by section, and says how each was made.
 //!
 //! The page is complete in itself: styles inside, no script, nothing from elsewhere. It opens from disk,
 //! follows the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is
@@ -8,6 +8,9 @@ mod escape;
 mod text;
 
 use std::fmt::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use self::escape::{Escaped, Name, Url};
 use crate::PngText;
@@ -45,6 +48,8 @@ pub struct Section {
 pub struct Figure {
     /// The picture file, relative to the page, with `/` between folders.
     pub file: String,
+    /// The picture itself as a PNG, if the page holds it and no file lies beside it.
+    pub inside: Option<Vec<u8>>,
     /// Its width in pixels.
     pub width: usize,
     /// Its height in pixels.
@@ -61,6 +66,9 @@ pub struct Figure {
 const COLUMN_WIDTHS: (usize, usize) = (140, 480);
 /// From so many sections on, links to them stand at the top.
 const SECTIONS_WITH_LINKS: usize = 3;
+
+/// Pictures up to this side are enlarged in whole pixels.
+const PIXELS: usize = 64;
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -120,16 +128,22 @@ impl Section {
 
 impl Figure {
     fn render(&self, out: &mut String, heading: &str) -> std::fmt::Result {
-        let file = Url(&self.file);
         let caption = self.caption.trim();
         let (first, rest) = caption.split_once('\n').unwrap_or((caption, ""));
         writeln!(out, "<figure>")?;
-        write!(out, "<a href=\"{file}\"><img src=\"{file}\"")?;
+        match &self.inside {
+            Some(png) => write!(out, "<img src=\"data:image/png;base64,{}\"", STANDARD.encode(png))?,
+            None => write!(out, "<a href=\"{0}\"><img src=\"{0}\"", Url(&self.file))?,
+        }
         if self.width > 0 && self.height > 0 {
             write!(out, " width=\"{}\" height=\"{}\"", self.width, self.height)?;
+            if self.width.max(self.height) <= PIXELS {
+                write!(out, " class=\"pixels\"")?;
+            }
         }
         let words = caption.split_whitespace().collect::<Vec<_>>().join(" ");
-        writeln!(out, " alt=\"{}: {}\" loading=\"lazy\"></a>", Escaped(heading), Escaped(&words))?;
+        let end = if self.inside.is_some() { "" } else { "</a>" };
+        writeln!(out, " alt=\"{}: {}\" loading=\"lazy\">{end}", Escaped(heading), Escaped(&words))?;
         write!(out, "<figcaption><strong>{}</strong>", Name(first))?;
         for line in rest.lines() {
             write!(out, "<span>{}</span>", Escaped(line))?;
@@ -173,6 +187,7 @@ mod tests {
     fn page() -> Page {
         let figure = |i: usize| Figure {
             file: format!("fire{i}/unit 1#a%.png"),
+            inside: None,
             width: 128,
             height: 96,
             caption: format!("fire{i}:1\nmean 3.4 <b>"),
@@ -214,6 +229,19 @@ mod tests {
             assert!(!html.contains(forbidden), "{forbidden}");
         }
         assert!(html.contains("prefers-color-scheme: dark"));
+    }
+
+    #[test]
+    fn a_page_may_hold_its_pictures() {
+        let mut page = page();
+        let figure = &mut page.sections[0].figures[0];
+        (figure.inside, figure.width, figure.height) = (Some(vec![0, 1, 2, 253]), 32, 24);
+        let html = page.to_html();
+        assert!(html.contains(
+            "<img src=\"data:image/png;base64,AAEC/Q==\" width=\"32\" height=\"24\" class=\"pixels\""
+        ));
+        assert_eq!(html.matches("<a href=\"fire").count(), 5);
+        assert_eq!(html.matches("<a ").count(), html.matches("</a>").count());
     }
 
     #[test]

@@ -67,7 +67,7 @@ const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMu
 /// Sums of operands.
 const SUMS: [&str; 2] = ["Add", "Sub"];
 
-/// Whether a value is linear in the inputs but for a constant, as its operators tell: what is built in
+/// Whether a value is linear in the inputs but for a constant, as its operators tell. What is built in
 /// another way counts as not linear.
 pub fn is_affine(model: &Model, value: ValueId) -> bool {
     let graph = &model.graph;

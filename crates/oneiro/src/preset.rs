@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gradients::Gradients;
-use crate::optimizer::{OptimizerKind, OptimizerSpec};
+use crate::optimizer::{OptimizerKind, OptimizerSpec, Schedule};
 use crate::regularizer::Regularizer;
 use crate::transform::Chain;
 
@@ -122,6 +122,8 @@ pub const MAX_VIEWS: usize = 256;
 /// Learning rate of Adam and its kin for a CPPN: at ten times as much every pixel ends at black or white
 /// (seen with the recipe `lucid`).
 const CPPN_RATE: f32 = 0.005;
+/// Steps that a CPPN takes at least where no number is given: after 128 it is still nearly one colour.
+pub const CPPN_STEPS: usize = 512;
 
 impl Preset {
     /// All steps, those at the end included.
@@ -164,15 +166,19 @@ impl Preset {
         self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }
 
-    /// Replaces the parametrization unless it is of this kind already, and the learning rate where that kind
-    /// needs another: a CPPN. `None` if there is no such kind.
+    /// Replaces the parametrization unless it is of this kind already. A CPPN also gets a learning rate of
+    /// its own, which does not fall, and at least [`CPPN_STEPS`] steps. `None` if there is no such kind.
     pub fn set_param(&mut self, name: &str) -> Option<()> {
         let named = ParamSpec::named(name)?;
         if self.param.name() != name {
             let is_cppn = matches!(named, ParamSpec::Cppn(_));
             self.param = named;
-            if is_cppn && self.optimizer.kind.is_adaptive() {
-                self.optimizer.learning_rate = CPPN_RATE;
+            if is_cppn {
+                if self.optimizer.kind.is_adaptive() {
+                    self.optimizer.learning_rate = CPPN_RATE;
+                }
+                self.optimizer.schedule = Schedule::Constant;
+                self.steps = self.steps.max(CPPN_STEPS);
             }
         }
         Some(())

@@ -14,6 +14,13 @@ pub struct ModelArgs {
     /// An .onnx file, or a built-in network: squeezenet1_1; hog, hogb, dsift (hand-made features)
     #[arg(value_name = "MODEL")]
     pub model: String,
+    #[command(flatten)]
+    preparation: PreparationArgs,
+}
+
+/// How a model's inputs are prepared where its card does not say, or differently.
+#[derive(clap::Args)]
+pub struct PreparationArgs {
     /// Model card; NAME.toml beside the model by default
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
@@ -67,8 +74,15 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// The model as jobs name it.
     pub fn spec(&self) -> ModelSpec {
+        self.preparation.spec(&self.model)
+    }
+}
+
+impl PreparationArgs {
+    /// A model as jobs name it, prepared as the flags say.
+    pub fn spec(&self, model: &str) -> ModelSpec {
         ModelSpec {
-            model: self.model.clone(),
+            model: model.to_owned(),
             card: self.card.clone(),
             preprocess: self.preprocess.clone(),
             mean: self.mean.clone(),

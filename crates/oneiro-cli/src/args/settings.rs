@@ -89,9 +89,10 @@ pub struct RenderArgs {
     /// Members act in turn; then the result is cropped or padded to the picture's size. There are
     /// pad(LENGTH[,reflect]), jitter(LENGTH) in pixels or percent of the side, roll(PIXELS|textures),
     /// scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side, noise(RANGE) and
-    /// uniform(RANGE), blur(RANGE) in pixels, flip or flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART),
-    /// canvas(HEIGHT,WIDTH) and fill(VALUE) or fill(RED,GREEN,BLUE), the colour outside; for clips also
-    /// tjitter(FRAMES), tcrop(RANGE) and speed(RANGE).
+    /// uniform(RANGE), blur(RANGE) in pixels, flip or
+    /// flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART), canvas(HEIGHT,WIDTH) and fill(VALUE) or
+    /// fill(RED,GREEN,BLUE), the colour outside; for clips also tjitter(FRAMES), tcrop(RANGE) and
+    /// speed(RANGE).
     ///
     /// A RANGE is a number, low..high, a list (0.9,1,1.1), or goes over the run as in crop(0.5->0.05) or
     /// blur(1..3->0..1).
@@ -259,6 +260,9 @@ impl RenderArgs {
             let of_picture = preset.picture.is_some();
             *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
         }
+        if let Some(name) = &self.param {
+            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
+        }
         if let Some(steps) = self.steps {
             preset.steps = steps as usize;
         } else if let Some(steps) = config.steps.filter(|_| usual) {
@@ -273,9 +277,6 @@ impl RenderArgs {
                 bail!("--until-converged {tolerance}: a fraction between 0 and 1 is needed");
             }
             preset.tolerance = Some(tolerance);
-        }
-        if let Some(name) = &self.param {
-            preset.set_param(name).ok_or_else(|| anyhow!("there is no parametrization \"{name}\""))?;
         }
         if let Some(text) = &self.transform {
             preset.transform = Chain::parse(text)?;

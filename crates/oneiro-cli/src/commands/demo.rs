@@ -1,4 +1,4 @@
-//! `oneiro demo`: the embedded network, from edges to classes.
+//! `oneiro demo`: a network from edges to classes.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,33 +8,43 @@ use anyhow::Result;
 use oneiro_jobs::files;
 use oneiro_jobs::job::demo::{DemoJob, STEPS};
 use oneiro_jobs::job::{Folder, Job as _, Run};
-use oneiro_jobs::model::{self, ModelSpec};
+use oneiro_jobs::model;
 use oneiro_zoo::embedded;
 
+use crate::args::model::PreparationArgs;
 use crate::context::Context;
 
-/// See it work: visualize the embedded network from edges to classes, as pictures and a page
+/// See it work: visualize a network from edges to classes, as pictures and a page
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
-  oneiro demo --out demo      # then open demo/index.html")]
+Examples:
+  oneiro demo --out demo      # the built-in network; then open demo/index.html
+  oneiro demo --model model.onnx --out model      # layers, units and classes of your own")]
 pub struct Args {
+    /// An .onnx file instead of the built-in network
+    #[arg(long, value_name = "FILE", default_value = embedded::NAME)]
+    model: String,
+    #[command(flatten)]
+    preparation: PreparationArgs,
     /// Folder for the pictures and the page
     #[arg(long, short, value_name = "DIR", default_value = "oneiro-demo")]
     out: PathBuf,
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
-    /// Steps of the optimiser, for tests
-    #[arg(long, hide = true, default_value_t = STEPS)]
+    /// Steps of the optimiser
+    #[arg(long, allow_negative_numbers = true, default_value_t = STEPS)]
     steps: usize,
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     files::check_folder(&args.out)?;
-    let model = model::load(context, &ModelSpec::named(embedded::NAME))?;
-    let job = DemoJob { seed: args.seed, steps: args.steps };
+    let model = model::load(context, &args.preparation.spec(&args.model))?;
+    let job = match args.model == embedded::NAME {
+        true => DemoJob::embedded(args.seed, args.steps),
+        false => DemoJob::of(&model, args.seed, args.steps)?,
+    };
     let report = job.run(&Run::new(&model, context), &mut Folder::new(&args.out))?;
     context.print(&format!(
         "{} pictures in {:.0} s. Open {}",

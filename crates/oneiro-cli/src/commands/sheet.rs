@@ -42,6 +42,7 @@ Examples:
   oneiro sheet squeezenet1_1 --unit fire2:0-7 --unit fire8:12,40 --class goldfish,zebra
   oneiro sheet squeezenet1_1 --layer conv1 --units all       # every filter of a layer
   oneiro sheet squeezenet1_1 --kernels conv1                 # the weights of the first layer
+  oneiro sheet model.onnx --layer conv4_3 --units all --html conv4_3.html   # a page as well
   oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16")]
 pub struct Args {
     #[command(flatten)]
@@ -93,9 +94,12 @@ pub struct Args {
     /// Also write the optimised inputs, unclipped, as float32
     #[arg(long, value_name = "FILE.safetensors")]
     raw: Option<PathBuf>,
+    /// Also write a page that holds all pictures: one file for any browser, with how each was made
+    #[arg(long, value_name = "FILE.html", value_parser = inputs::page_path)]
+    html: Option<PathBuf>,
     /// Make only these units, the I-th of N parts, and keep them for a run that has all; several machines
     /// share the work
-    #[arg(long, value_name = "I/N", conflicts_with_all = ["raw", "json"])]
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["raw", "html", "json"])]
     shard: Option<Shard>,
     /// Measure what survives JPEG, a shift and a turn, for --json
     #[arg(long)]
@@ -129,8 +133,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     }
     let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
     let parts = Parts::new(parts_folder(&paths.files[0]), args.shard);
-    let mut results =
-        Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and_other(args.settings.placed());
+    let mut results = Results::pictures(paths).and(Role::Raw, "--raw", args.raw.as_ref()).and(
+        Role::Page,
+        "--html",
+        args.html.as_ref(),
+    );
+    results = results.and_other(args.settings.placed());
     results.check_writable()?;
     let model = model::load(context, &args.model)?;
     let start = args.materials.start(None)?;
@@ -191,7 +199,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
 /// `--kernels`: a sheet of weights.
 fn kernels(context: &Context, args: &Args, layer: &str) -> Result<ExitCode> {
     let paths = inputs::out_path(context, args.out.as_deref(), DEFAULT_OUT)?;
-    let mut results = Results::pictures(paths);
+    let mut results = Results::pictures(paths).and(Role::Page, "--html", args.html.as_ref());
     results.check_writable()?;
     let model = model::load(context, &args.model)?;
     let channels = match &args.channels {
@@ -282,15 +290,16 @@ mod tests {
 
     #[test]
     fn kernels_refuse_every_flag_that_they_do_not_read() {
-        const READ: [&str; 5] = ["kernels", "channels", "tile", "columns", "json"];
+        const READ: [&str; 7] = ["model", "kernels", "channels", "tile", "columns", "html", "json"];
         let command = crate::Cli::command();
         let sheet = command.find_subcommand("sheet").unwrap();
         let kernels = sheet.get_arguments().find(|arg| arg.get_id() == "kernels").unwrap();
         let refused = sheet.get_arg_conflicts_with(kernels);
-        let of_model = sheet.get_groups().find(|group| group.get_id() == "ModelArgs").unwrap();
+        let prepares = sheet.get_groups().find(|group| group.get_id() == "PreparationArgs").unwrap();
+        let of_model: Vec<_> = prepares.get_args().cloned().collect();
         let is_read = |arg: &&Arg| {
             let id = arg.get_id();
-            READ.contains(&id.as_str()) || id == "out" || of_model.get_args().any(|of_model| of_model == id)
+            READ.contains(&id.as_str()) || id == "out" || of_model.contains(id)
         };
         for arg in sheet.get_arguments().filter(|arg| !is_read(arg)) {
             assert!(refused.contains(&arg), "--{} would be ignored", arg.get_id());

@@ -38,6 +38,7 @@ mod objectives;
 mod onnx;
 #[path = "../../../oneiro-net/tests/outside/mod.rs"]
 mod outside;
+mod pages;
 mod parts;
 mod penalties;
 mod place;

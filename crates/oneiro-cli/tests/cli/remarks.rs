@@ -42,7 +42,7 @@ fn a_sheet_has_one_remark_for_all_its_units() {
         ["sheet", "squeezenet1_1", "--layer", "relu1", "--units", "0-5", "--param", "pixel", "--lr", "1e-6"];
     let stderr = said(&place, &flags);
     let of_even: Vec<&str> = stderr.lines().filter(|l| l.contains("nearly even")).collect();
-    assert!(matches!(of_even[..], [line] if line.contains("and 2 more")), "{stderr}");
+    assert!(matches!(of_even[..], [line] if line.contains("and 1 more")), "{stderr}");
     // Of a layer that is linear in the picture, larger steps show no more.
     let linear = said(&place, &[&["sheet", "squeezenet1_1", "--layer", "conv1"], &flags[4..]].concat());
     assert!(linear.contains("conv1 is linear") && linear.contains("relu1"), "{linear}");
@@ -101,10 +101,10 @@ fn channels_that_are_silent_on_average_are_pointed_to_their_relu() {
         // Steps so small that what is below zero stays there.
         said(&place, &[&flags[..], &["--lr", "1e-6", "--param", "pixel"]].concat())
     };
-    let stderr = sheet("conv1");
-    assert!(stderr.contains("channels of conv1 stay below zero"), "{stderr}");
-    assert!(stderr.contains("relu1 shows what makes them fire"), "{stderr}");
-    let behind = sheet("relu1");
+    let stderr = sheet("fire2.expand3x3");
+    assert!(stderr.contains("channels of fire2.expand3x3 stay below zero"), "{stderr}");
+    assert!(stderr.contains("fire2.relu_2 shows what makes them fire"), "{stderr}");
+    let behind = sheet("fire2.relu_2");
     assert!(!behind.contains("stay below zero"), "{behind}");
 }
 

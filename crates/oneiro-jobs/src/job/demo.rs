@@ -1,13 +1,15 @@
-//! The demo: units of the embedded network from edges to classes, as pictures and a page.
+//! The demo: units of a network from shallow to deep, as pictures and a page.
+
+mod choice;
 
 use oneiro::objective::Objective;
 use oneiro::preset::Preset;
 use oneiro_media::{Figure, Page, Section};
-use oneiro_zoo::embedded;
 use oneiro_zoo::labels::{Labels, builtin};
 use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
+use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
@@ -15,46 +17,100 @@ use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::file_name;
 use crate::model::LoadedModel;
-use crate::numbers::short;
-use crate::provenance::{VERSION, kernels, seal, text_of_model};
+use crate::provenance::{seal, text_of_model};
 
 /// The embedded network's list of labels.
 const LABELS: &str = "imagenet1k";
 /// Side of the demo's pictures.
-const SIZE: usize = 160;
+const SIZE: usize = 128;
 /// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
-pub const STEPS: usize = 192;
+pub const STEPS: usize = 128;
 
-/// What the page shows: a heading, a remark, and units of the embedded network.
+/// What the page of the embedded network shows: a heading, a remark, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "conv1",
-        "The first layer, after its ReLU, sees 3 by 3 pixels: edges of one direction between two colours.",
-        &["relu1:5", "relu1:45", "relu1:58", "relu1:61"],
+        "The first layer, after its ReLU, sees 3 by 3 pixels: edges of one direction, between two colours.",
+        &["relu1:15", "relu1:20", "relu1:36", "relu1:4", "relu1:58", "relu1:60"],
     ),
     (
         "fire3",
         "A few layers on, units see small textures: lines, meshes, dots.",
-        &["fire3.expand3x3:3", "fire3.expand3x3:14", "fire3.expand3x3:17", "fire3.expand3x3:25"],
+        &[
+            "fire3.expand3x3:1",
+            "fire3.expand3x3:20",
+            "fire3.expand3x3:36",
+            "fire3.expand3x3:41",
+            "fire3.expand3x3:47",
+            "fire3.expand3x3:63",
+        ],
     ),
     (
         "fire5",
         "Textures become patterns with curves and corners.",
-        &["fire5.expand3x3:5", "fire5.expand3x3:12", "fire5.expand3x3:40", "fire5.expand3x3:100"],
+        &[
+            "fire5.expand3x3:1",
+            "fire5.expand3x3:4",
+            "fire5.expand3x3:20",
+            "fire5.expand3x3:36",
+            "fire5.expand3x3:47",
+            "fire5.expand3x3:56",
+        ],
     ),
     (
-        "fire8",
-        "Near the end, units look for parts of things.",
-        &["fire8.expand3x3:5", "fire8.expand3x3:12", "fire8.expand3x3:40", "fire8.expand3x3:100"],
+        "fire7",
+        "Units look for parts of things: eyes, fur, snouts.",
+        &[
+            "fire7.expand3x3:1",
+            "fire7.expand3x3:4",
+            "fire7.expand3x3:20",
+            "fire7.expand3x3:36",
+            "fire7.expand3x3:47",
+            "fire7.expand3x3:58",
+        ],
     ),
     (
         "Classes",
         "What the network would call a perfect example of each class.",
-        &["class:goldfish", "class:zebra", "class:traffic light", "class:daisy"],
+        &[
+            "class:hen",
+            "class:flamingo",
+            "class:peacock",
+            "class:bald eagle",
+            "class:zebra",
+            "class:strawberry",
+            "class:pineapple",
+            "class:castle",
+            "class:goldfish",
+            "class:volcano",
+            "class:hummingbird",
+            "class:king penguin",
+        ],
     ),
 ];
 
-/// Units of the embedded network, a picture each, and a page that shows them.
+/// Units that belong together on the page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DemoSection {
+    /// The heading.
+    pub heading: String,
+    /// A remark below it.
+    pub note: String,
+    /// The units; classes by their numbers, as a network that a page is made again with has no labels.
+    pub units: Vec<UnitRequest>,
+}
+
+/// The sections of the embedded network.
+fn of_embedded() -> Result<Vec<DemoSection>> {
+    let section = |&(heading, note, units): &(&str, &str, &[&str])| {
+        let units = units.iter().map(|unit| request(unit)).collect::<Result<_>>()?;
+        Ok(DemoSection { heading: heading.into(), note: note.into(), units })
+    };
+    SECTIONS.iter().map(section).collect()
+}
+
+/// Units of a network from shallow to deep, a picture each, and a page that shows them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DemoJob {
@@ -62,12 +118,23 @@ pub struct DemoJob {
     pub seed: u64,
     /// Steps of the optimiser.
     pub steps: usize,
+    /// What the page shows of another network than the embedded one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sections: Vec<DemoSection>,
 }
 
 impl DemoJob {
-    /// Number of pictures.
-    pub fn pictures() -> usize {
-        SECTIONS.iter().map(|(_, _, units)| units.len()).sum()
+    /// The embedded network.
+    pub fn embedded(seed: u64, steps: usize) -> Self {
+        Self { seed, steps, sections: Vec::new() }
+    }
+
+    /// Another network: a few layers from shallow to deep and a few classes, evenly spread.
+    ///
+    /// # Errors
+    /// If its layers are not known, or none has channels.
+    pub fn of(model: &LoadedModel, seed: u64, steps: usize) -> Result<Self> {
+        Ok(Self { seed, steps, sections: choice::sections(model)? })
     }
 }
 
@@ -76,43 +143,48 @@ impl Job for DemoJob {
     type Report = RenderReport;
 
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<RenderReport> {
-        let preset = Preset { size: Some([SIZE; 2]), steps: self.steps, ..Preset::lucid() };
-        let units = SECTIONS.iter().flat_map(|(_, _, units)| units.iter());
+        let model = run.model()?;
+        let is_embedded = self.sections.is_empty();
+        let plan = if is_embedded { of_embedded()? } else { self.sections.clone() };
+        let preset = Preset { size: Some([SIZE; 2]), steps: self.steps, ..Preset::default() };
         let mut job = RenderJob::new(&[], Setting { preset: preset.clone(), seed: self.seed });
-        job.work.units = units.map(|unit| request(unit)).collect::<Result<_>>()?;
-        job.work.keep_size = true;
+        job.work.units = plan.iter().flat_map(|section| section.units.iter().cloned()).collect();
         let mut pictures = Kept::all();
         let report = job.run(run, &mut pictures)?;
         let mut results = report.units.iter().enumerate();
         let mut sections = Vec::new();
-        for (heading, note, units) in SECTIONS {
+        for DemoSection { heading, note, units } in plan {
             let mut figures = Vec::new();
             for (i, unit) in results.by_ref().take(units.len()) {
                 let file = format!("{}.png", file_name(&unit.unit));
                 let bytes =
                     pictures.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
+                let picture = oneiro_media::decode_image(&bytes, &file)?;
                 sink.take_bytes(Place::picture(i), &file, &bytes)?;
-                figures.push(figure(&file, unit, &preset));
+                figures.push(figure(model, file, unit, [picture.width, picture.height]));
             }
-            sections.push(Section { heading: (*heading).into(), note: (*note).into(), figures });
+            sections.push(Section { heading, note, figures });
         }
-        let model = run.model()?;
         let place = Place::first(Role::Page);
         let mut text = text_of_model(model)?;
         text.push("seed", self.seed.to_string());
         text.push("steps", self.steps.to_string());
         seal(run, &mut text, self, place)?;
+        let end = match is_embedded {
+            true => {
+                "The network is SqueezeNet 1.1, trained on ImageNet and built into oneiro. Now try your own: oneiro demo \
+                 --model model.onnx"
+            }
+            false => {
+                "A crossed-out picture is of a unit that did not answer to anything the optimiser tried."
+            }
+        };
+        let name = if is_embedded { "SqueezeNet" } else { &model.title };
         let page = Page {
-            title: "What SqueezeNet looks for".into(),
-            intro: format!(
-                "Each picture was found by optimisation: starting from noise, an image was changed step by step so that one \
-                 unit of the network answers as strongly as possible. Below it stands the unit's value for the picture, and for the \
-                 noise: the mean of its activations, or the logit of its class. The network is {}, trained on ImageNet and built into \
-                 oneiro. Now try your own: oneiro sheet model.onnx --layer NAME --out sheet.png",
-                model.title
-            ),
+            title: format!("What {name} looks for"),
+            intro: format!("{} {end}", figures::ABOUT_VALUES),
             sections,
-            footer: footer(model, &preset),
+            footer: figures::footer(model, &preset.name),
             text,
         };
         sink.take_bytes(place, "index.html", page.to_html().as_bytes())?;
@@ -120,8 +192,7 @@ impl Job for DemoJob {
     }
 }
 
-/// A unit of the embedded network. Classes are found in its own labels: a network that a page is made again
-/// with has none.
+/// A unit of the embedded network, whose classes are found in its own labels.
 fn request(unit: &str) -> Result<UnitRequest> {
     let mut request = UnitRequest::new(unit);
     if let Some(name) = unit.strip_prefix("class:") {
@@ -131,35 +202,10 @@ fn request(unit: &str) -> Result<UnitRequest> {
     Ok(request)
 }
 
-fn figure(file: &str, r: &UnitReport, preset: &Preset) -> Figure {
-    Figure {
-        file: file.into(),
-        width: SIZE,
-        height: SIZE,
-        caption: format!("{}\nvalue {} (noise {})", r.unit, short(r.value), short(r.value_at_start)),
-        detail: vec![
-            ("objective".into(), r.objective.clone()),
-            ("value".into(), format!("{} (start {})", short(r.value), short(r.value_at_start))),
-            ("steps".into(), r.steps.to_string()),
-            ("seed".into(), r.seed.to_string()),
-        ],
-        command: format!(
-            "oneiro render {} --unit \"{}\" --preset {} --size {SIZE} --steps {} --seed {} --out {file}",
-            embedded::NAME,
-            r.unit,
-            preset.name,
-            preset.steps,
-            r.seed
-        ),
-    }
-}
-
-fn footer(model: &LoadedModel, preset: &Preset) -> String {
-    format!(
-        "oneiro {}, preset {}, {} kernels, model SHA-256 {}",
-        VERSION,
-        preset.name,
-        kernels(),
-        &model.hash[..16]
-    )
+fn figure(model: &LoadedModel, file: String, unit: &UnitReport, size: [usize; 2]) -> Figure {
+    let command = format!(
+        "oneiro render {} --unit \"{}\" --size {}x{} --steps {} --seed {} --out {file}",
+        model.source, unit.unit, size[1], size[0], unit.steps, unit.seed
+    );
+    Figure { file, command, ..figures::of_unit(&unit.unit, unit, size) }
 }

@@ -1,12 +1,13 @@
 //! Kernels of a network's first layer, side by side.
 
 use oneiro::kernels::{Kernels, kernels};
-use oneiro_media::{Cell, Image, Sheet};
+use oneiro_media::{Cell, Figure, Image, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
+use super::figures;
 use super::sheet::{MIN_CELL_WIDTH, enlarged};
-use super::{Job, Place, Run, Sink};
+use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::numbers::{norm, short};
@@ -62,6 +63,14 @@ impl Job for KernelsJob {
             let sheet = self.sheet(model, &found, &reports)?;
             sink.take_bytes(place, "kernels.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
+        let place = Place::first(Role::Page);
+        if sink.wants(place) {
+            let mut text = text_of_model(model)?;
+            text.push("layer", &self.layer);
+            seal(run, &mut text, self, place)?;
+            let page = self.page(model, &found, &reports, text)?;
+            sink.take_bytes(place, "kernels.html", page.to_html().as_bytes())?;
+        }
         Ok(reports)
     }
 
@@ -71,6 +80,34 @@ impl Job for KernelsJob {
 }
 
 impl KernelsJob {
+    fn page(
+        &self,
+        model: &LoadedModel,
+        found: &Kernels,
+        reports: &[KernelReport],
+        text: PngText,
+    ) -> Result<Page> {
+        let figure = |(report, kernel): (&KernelReport, &Vec<f32>)| {
+            let caption = format!("channel {}\nnorm {}", report.channel, short(report.norm));
+            let figure = Figure { caption, ..Figure::default() };
+            figures::with_picture(figure, &picture(kernel, found.size, found.shown)?)
+        };
+        let figures = reports.iter().zip(&found.kernels).map(figure).collect::<Result<_>>()?;
+        let [height, width] = found.size;
+        let intro = format!(
+            "The weights of {} on the picture, {height} by {width} pixels, as they are: nothing is optimised. Each kernel is shown \
+             at its own scale; grey is zero, and the norm tells how large the weights are.",
+            self.layer
+        );
+        Ok(Page {
+            title: model.title.clone(),
+            intro,
+            sections: vec![Section { heading: self.layer.clone(), note: String::new(), figures }],
+            footer: figures::footer(model, "none"),
+            text,
+        })
+    }
+
     fn sheet(&self, model: &LoadedModel, found: &Kernels, reports: &[KernelReport]) -> Result<Sheet> {
         let [height, width] = found.size;
         let mut sheet = Sheet::new(self.columns)

@@ -4,12 +4,13 @@ pub mod layout;
 pub(crate) mod text;
 
 use oneiro::objective::Objective;
-use oneiro_media::{Cell, Filter, Image, PngText, Sheet};
+use oneiro_media::{Cell, Figure, Filter, Image, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
 use self::layout::{LayoutRow, Measure, SheetLayout, SheetPhoto};
 use self::text::sheet_text;
 use super::error::{JobError, Large};
+use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
@@ -205,6 +206,12 @@ impl Made<'_> {
             seal(run, &mut text, job, place)?;
             sink.take_bytes(place, "sheet.png", &self.encode(&text)?)?;
         }
+        let place = Place::first(Role::Page);
+        if sink.wants(place) {
+            let mut text = self.text()?;
+            seal(run, &mut text, job, place)?;
+            sink.take_bytes(place, "sheet.html", self.page(text)?.to_html().as_bytes())?;
+        }
         let raw = Place::first(Role::Raw);
         if sink.wants(raw) {
             sink.take_bytes(raw, "raw.safetensors", &raw_bytes(&self.finished)?)?;
@@ -216,6 +223,39 @@ impl Made<'_> {
     pub fn text(&self) -> Result<PngText> {
         let reports: Vec<&UnitReport> = self.finished.iter().map(|f| &f.report).collect();
         sheet_text(&self.work, &self.layout, &reports)
+    }
+
+    /// The sheet as a page that holds its pictures, a section for each row.
+    fn page(&self, text: PngText) -> Result<Page> {
+        let Self { work, layout, finished, .. } = self;
+        let preset = &work.settings[0].preset;
+        let mut results = finished.iter();
+        let mut sections = Vec::new();
+        for row in &layout.rows {
+            let mut figures = Vec::new();
+            for photo in &row.photos {
+                let picture = materials::start(work.model, preset, &photo.path)?;
+                let figure = Figure { caption: photo.caption.clone(), ..Figure::default() };
+                figures.push(figures::with_picture(figure, &references::drawn(work.model, &picture)?)?);
+            }
+            for (caption, result) in row.captions.iter().zip(results.by_ref()) {
+                let mut shown = result.shown()?;
+                if result.report.failure().is_some() {
+                    crossed_out(&mut shown);
+                }
+                let figure = figures::of_unit(caption, &result.report, [shown.width, shown.height]);
+                figures.push(figures::with_picture(figure, &shown)?);
+            }
+            sections.push(Section { heading: row.title.clone(), note: String::new(), figures });
+        }
+        let names: Vec<&str> = work.settings.iter().map(|s| s.preset.name.as_str()).collect();
+        Ok(Page {
+            title: layout.title.clone(),
+            intro: format!("{}\n\n{}", layout.subtitle, figures::ABOUT_VALUES),
+            sections,
+            footer: figures::footer(work.model, &names.join(", ")),
+            text,
+        })
     }
 
     /// The sheet as a PNG.

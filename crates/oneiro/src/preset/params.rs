@@ -184,7 +184,7 @@ impl ParamSpec {
 mod tests {
     use super::*;
     use crate::optimizer::OptimizerKind;
-    use crate::preset::Preset;
+    use crate::preset::{CPPN_STEPS, Preset};
     use crate::rng::Stream;
 
     #[test]
@@ -231,6 +231,13 @@ mod tests {
             let expected = if kind.is_adaptive() { 0.005 } else { kind.default_rate() };
             assert_eq!([true, false].map(|first| rate(first, kind)), [expected; 2], "{}", kind.name());
         }
+    }
+
+    #[test]
+    fn a_cppn_has_the_steps_that_it_needs() {
+        let mut preset = Preset::oneiro();
+        preset.set_param("cppn").unwrap();
+        assert_eq!((preset.steps, preset.rate_at(500)), (CPPN_STEPS, 0.005));
     }
 
     #[test]

@@ -96,8 +96,8 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
     });
 }
 
-/// Units that are a channel's mean and stayed below zero: each with its layer, and the ReLU behind that cuts
-/// off what is below zero.
+/// Units that are a channel's mean and stayed below zero: each with its layer, and the ReLU behind it that
+/// cuts off what is below zero.
 fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<(String, String, String)> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };

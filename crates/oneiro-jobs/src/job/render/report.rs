@@ -85,3 +85,21 @@ pub struct Robustness {
     /// After a turn by 5 degrees.
     pub turn5: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_optimisation_did_not_move_says_so() {
+        let unit = |value_at_start: f64, value: f64| {
+            let report = serde_json::json!({
+                "unit": "a:0", "objective": "channel(a,0)", "preset": "lucid", "seed": 0, "steps": 9,
+                "stop": "all steps done", "value": value, "value_at_start": value_at_start, "value_saved": value
+            });
+            serde_json::from_value::<UnitReport>(report).unwrap().failure()
+        };
+        assert_eq!([unit(0.0, 0.0), unit(1.5, 1.5)], [Some("never fired"), Some("did not change")]);
+        assert_eq!([unit(0.0, 0.1), unit(1.5, 1.0), unit(-3.0, 0.0)], [None; 3]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Which units of a network its page shows: a few layers from shallow to deep, and classes.
+
+use oneiro::objective::Objective;
+use oneiro_net::analysis::Layer;
+
+use super::DemoSection;
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::job::render::work::UnitRequest;
+use crate::model::LoadedModel;
+use crate::model::unit_list::CLASSES;
+
+/// Layers that a page shows.
+const LAYERS: usize = 5;
+/// Units of each of them.
+const UNITS: usize = 6;
+/// Classes that a page shows.
+const SHOWN_CLASSES: usize = 12;
+/// Channels below which a layer is a list of scores or a step on the way, not one of features.
+const FEW_CHANNELS: usize = 4;
+
+/// Operators behind which a unit's value says how much of its feature is there, and those that make features.
+const KINDS: [&[&str]; 3] = [
+    &["Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "HardSwish", "Swish", "Silu", "Mish"],
+    &["Conv", "Add"],
+    &["MatMul", "Gemm"],
+];
+
+/// The sections of a network's page.
+///
+/// # Errors
+/// If its layers are not known, or none has channels.
+pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
+    let layers = model.layers()?.layers;
+    let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;
+    let of_kind = |ops: &&[&str]| {
+        let is_of = |layer: &&Layer| has_features(layer) && ops.contains(&layer.op.as_str());
+        layers.iter().filter(is_of).collect::<Vec<_>>()
+    };
+    let found: Vec<Vec<&Layer>> = KINDS.iter().map(of_kind).collect();
+    let enough = found.iter().find(|layers| layers.len() >= LAYERS);
+    let chosen = match enough.or_else(|| found.iter().max_by_key(|layers| layers.len())) {
+        Some(layers) => spread(layers.len(), LAYERS).into_iter().map(|i| layers[i]).collect(),
+        None => Vec::new(),
+    };
+    let mut sections: Vec<DemoSection> = chosen.into_iter().map(of_layer).collect();
+    if let Some(classes) = model.model.class_count().filter(|count| *count > 1) {
+        let units = spread(classes, SHOWN_CLASSES).into_iter().map(|class| {
+            // Of a name that several classes have, only the index tells which is meant.
+            let name = model.class_name(class);
+            let short = name.split(',').next().unwrap_or(&name).trim().to_owned();
+            let is_it = model.class_index(&short).is_ok_and(|found| found == class);
+            let unit = if is_it { format!("class:{short}") } else { format!("class:{class}") };
+            UnitRequest { objective: Some(Objective::logit(class).to_string()), ..UnitRequest::new(unit) }
+        });
+        let units: Vec<UnitRequest> = units.collect();
+        let note = format!("{} of {classes} classes, evenly spread.", units.len());
+        sections.push(DemoSection { heading: CLASSES.to_owned(), note, units });
+    }
+    if sections.is_empty() { Err(JobError::NoUnits.into()) } else { Ok(sections) }
+}
+
+fn of_layer(layer: &Layer) -> DemoSection {
+    let name = if layer.name.contains([':', ',', '(', ')', ' ']) {
+        format!("\"{}\"", layer.name)
+    } else {
+        layer.name.clone()
+    };
+    let sees =
+        layer.fields.first().map(|(_, field)| field.extent.iter().map(usize::to_string).collect::<Vec<_>>());
+    let sees = sees.filter(|sees| !sees.is_empty());
+    let sees = sees.map_or(String::new(), |sees| format!("A unit sees {} pixels. ", sees.join(" by ")));
+    let unit = |channel| UnitRequest::new(format!("{name}:{channel}"));
+    let units: Vec<UnitRequest> = spread(layer.channels, UNITS).into_iter().map(unit).collect();
+    let note = format!("{sees}{} of {} channels, evenly spread.", units.len(), layer.channels);
+    DemoSection { heading: layer.name.clone(), note, units }
+}
+
+/// So many of `count` things, or all, evenly spread from the first to the last.
+fn spread(count: usize, wanted: usize) -> Vec<usize> {
+    let wanted = wanted.min(count);
+    (0..wanted).map(|i| if wanted > 1 { i * (count - 1) / (wanted - 1) } else { 0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_spread_from_the_first_to_the_last() {
+        assert_eq!(spread(100, 4), [0, 33, 66, 99]);
+        assert_eq!(spread(3, 8), [0, 1, 2]);
+        assert_eq!((spread(1, 4), spread(0, 4), spread(9, 1)), (vec![0], vec![], vec![0]));
+    }
+}

@@ -1,0 +1,52 @@
+//! Figures of pages: a rendered unit with what is known of it.
+
+use oneiro_media::{Figure, Image, PngText};
+
+use super::render::report::UnitReport;
+use crate::error::Result;
+use crate::model::LoadedModel;
+use crate::numbers::short;
+use crate::provenance::{VERSION, kernels};
+
+/// What pages say of their numbers.
+pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: starting from noise, an image was changed step \
+     by step so that one unit of the network answers as strongly as possible. Below it stands the unit's value for the picture, \
+     and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \
+     optimiser's, not a photograph's.";
+
+/// A unit's figure, of a picture with this width and height.
+pub(crate) fn of_unit(caption: &str, unit: &UnitReport, [width, height]: [usize; 2]) -> Figure {
+    let value = match unit.failure() {
+        Some(failure) => failure.to_owned(),
+        None => format!("value {}\nnoise {}", short(unit.value), short(unit.value_at_start)),
+    };
+    Figure {
+        width,
+        height,
+        caption: format!("{caption}\n{value}"),
+        detail: vec![
+            ("unit".into(), unit.unit.clone()),
+            ("objective".into(), unit.objective.clone()),
+            ("value".into(), format!("{} (start {})", short(unit.value), short(unit.value_at_start))),
+            ("preset".into(), unit.preset.clone()),
+            ("steps".into(), format!("{} ({})", unit.steps, unit.stop)),
+            ("seed".into(), unit.seed.to_string()),
+        ],
+        ..Figure::default()
+    }
+}
+
+/// The figure with its picture inside the page.
+pub(crate) fn with_picture(figure: Figure, picture: &Image) -> Result<Figure> {
+    Ok(Figure {
+        width: picture.width,
+        height: picture.height,
+        inside: Some(oneiro_media::encode_png(picture, &PngText::default())?),
+        ..figure
+    })
+}
+
+/// The small print: what made the page, and of which network.
+pub(crate) fn footer(model: &LoadedModel, preset: &str) -> String {
+    format!("oneiro {}, preset {preset}, {} kernels, model SHA-256 {}", VERSION, kernels(), &model.hash[..16])
+}
