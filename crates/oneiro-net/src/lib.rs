@@ -1,9 +1,9 @@
 //! Frozen networks: read a model, and run it forward and back to its inputs.
 //!
-//! One can read an ONNX file of any exporter ([`format`]) or write a network in code ([`graph::Builder`]),
-//! list its layers with their receptive fields ([`analysis`]), get activations of any of them, and the
-//! gradients of whatever is made of those with respect to the inputs. Training is not among it: weights are
-//! constants.
+//! One can read an ONNX file of any exporter ([`format`](mod@format)) or write a network in code
+//! ([`graph::Builder`]), list its layers with their receptive fields ([`analysis`]), get activations of any
+//! of them, and the gradients of whatever is made of those with respect to the inputs. Training is not among
+//! it: weights are constants.
 //!
 //! ```text
 //! model file ─ format ─► Graph ─ typed, passes ─► Typed ─ plan ─► Plan ─ session ─► activations, input gradients
