@@ -104,7 +104,7 @@ def sections():
         "fire8.expand3x3:40": "channel(fire8.expand3x3,40) - 30*opacity",
         "class:goldfish": "logit(goldfish) - 100*opacity",
     }
-    params.append(Section("Transparency", "What the unit does not need stays transparent.", [
+    params.append(Section("Transparency", "Regions that the unit does not need stay transparent.", [
         Picture(f"alpha-{file_name(unit)}", ("render", MODEL, "--objective", expression, "--alpha"),
                 "`--alpha`" if unit == SELECTION_UNIT else "", ".webp")
         for unit, expression in opacity.items()
@@ -133,11 +133,11 @@ def photo_file(photo):
 def from_photo(photo, unit):
     layers = [part for layer in LAYERS for part in ("--layer", layer)]
     techniques = [
-        ("invert", "What a layer still knows.", (*layers, *SMALL)),
-        ("caricature", "More of what a layer sees.", (*layers, "--strength", "20", *SMALL)),
-        ("accentuate", "More of the class, nearer to the photo from left to right.",
+        ("invert", "The photo rebuilt from four layers.", (*layers, *SMALL)),
+        ("caricature", "A layer's features of the photo, strengthened.", (*layers, "--strength", "20", *SMALL)),
+        ("accentuate", "More of the class; from left to right, the picture stays nearer to the photo.",
          ("--unit", unit, "--near", "fire5", "--strength", "10,100,300", *SMALL)),
-        ("attribute", "What in the photo speaks for the class.", ("--unit", unit, "--size", "160")),
+        ("attribute", "Heat maps of the pixels that speak for the class.", ("--unit", unit, "--size", "160")),
     ]
     single = [
         Section(name, about, [
@@ -192,7 +192,7 @@ def write_page(oneiro, out, only):
 
 SELECTION_HEAD = """# Gallery
 
-On this page you can compare the recipes side by side, each with its command. All run in the root of the repository.
+On this page you can compare the recipes side by side, each with its command. Run the commands in the root of the repository.
 
 The full gallery shows every recipe on three units of the embedded network (SqueezeNet 1.1), and every technique on two photos. One
 command makes it, in about six minutes on two cores:
@@ -203,7 +203,7 @@ python3 scripts/make_gallery.py              # then open target/gallery/index.ht
 python3 scripts/make_gallery.py --selection  # this page
 ```
 
-Each picture also says itself how it was made: `oneiro info PICTURE`. [presets.md](presets.md) describes the recipes.
+`oneiro info PICTURE` prints how a picture was made. [presets.md](presets.md) describes the recipes.
 """
 
 
