@@ -35,15 +35,15 @@ SELECTION_TITLES = {
 RECIPES = [
     ("oneiro", "The default. Lucid's Fourier space, 128 steps at a falling rate, a mirrored edge, rolled textures.", ()),
     ("lucid", "Fourier space, decorrelated colours, Adam, 512 steps.", ()),
-    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its gradient descent at .01 is meant for "
-     "other networks. Adam, which it names too, fits any.", ("--optimizer", "adam", "--size", "160")),
+    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its published gradient "
+     "descent with rate .01 suits other networks, so Adam is used, which Conveiro offers too.", ("--optimizer", "adam", "--size", "160")),
     ("mahendran16", "A natural pre-image of the unit: bounded, smooth pixels. â, the largest activation, is set.",
      ("--set", "max_activation=8")),
     ("mahendran15", "The first version: plain momentum, no jitter.", ("--set", "max_activation=2")),
     ("keras-dense", "A dense layer as generator. Nothing keeps it natural: the unit likes noise.", ()),
     ("maco", "Only phases change. Magnitudes stay those of photographs.", ("--size", "384", "--views", "8")),
     ("maco-horama", "As in Horama: fewer, larger boxes.", ("--size", "384", "--steps", "400")),
-    ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its rate is for CaffeNet; SqueezeNet needs more.",
+    ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its learning rate is for CaffeNet; SqueezeNet needs a larger one.",
      ("--lr", "3000")),
 ]
 PARAMS = [
