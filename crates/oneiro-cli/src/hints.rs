@@ -1,7 +1,7 @@
 //! Flags that mend an error of the libraries, or change the subject of a remark.
 //!
-//! Messages of libraries name no flag; the hints here add it, by the kind of the error or remark. A hint
-//! stands around a message: a flag before it, advice behind it.
+//! Messages of the libraries name no flags; this module adds flags as hints, by the variant of the error or
+//! remark. A hint stands around a message: a flag before it, advice behind it.
 
 use oneiro::Error as VisualizationError;
 use oneiro::model::{AxesProblem, InputError};

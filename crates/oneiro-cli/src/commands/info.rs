@@ -32,7 +32,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What a person asks first; the rest follows in the picture's own order.
+/// Entries that are printed first; all others follow in the order of the file.
 const FIRST: [&str; 13] = [
     "unit",
     "objective",
@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Numbers and structures as such, what is not readable as the text it is.
+/// Parses numbers and structures; unparseable entries stay text.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
