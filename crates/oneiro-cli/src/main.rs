@@ -48,7 +48,7 @@ struct Cli {
     /// Print results only: no progress, no notes
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Processor and threads
+    /// Device to compute on
     #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
     device: String,
     /// Read defaults for flags from this file, not from the usual place (docs/guide.md says which)

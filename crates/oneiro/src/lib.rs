@@ -33,11 +33,11 @@
 //! # }
 //! ```
 //!
-//! The folder `examples/` has programs that do what is not in here: an objective of one's own
-//! (`custom_objective`), a parametrization (`custom_parametrization`), a network written in code
-//! (`network_in_code`), and a loop by hand (`own_loop`).
+//! The folder `examples/` has programs for custom extensions: an objective (`custom_objective`), a
+//! parametrization (`custom_parametrization`), a network built in code (`network_in_code`), and an
+//! optimisation loop (`own_loop`).
 //!
-//! Nothing here touches a file, a clock or the environment. Seeds are arguments. Work runs on the model's
+//! This crate uses no file, clock or environment variable. Seeds are arguments. Work runs on the model's
 //! threads ([`Model::on`]), by default on the caller's pool; their number never changes a bit of the result.
 
 #![forbid(unsafe_code)]

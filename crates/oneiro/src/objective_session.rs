@@ -41,7 +41,7 @@ struct Coupled {
     target: usize,
     coupling: Box<dyn Coupling>,
     value: f64,
-    /// What all entries together have asked of its derivative.
+    /// The sum of all entries' weights of its derivative.
     weight: f64,
 }
 

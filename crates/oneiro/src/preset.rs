@@ -16,7 +16,7 @@ mod stages;
 pub use params::{PARAMS, ParamSpec};
 pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 
-/// What stands outside the picture where a transform looks there.
+/// Colour of the pixels outside the picture that a transform reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outside {
@@ -58,7 +58,7 @@ pub struct Preset {
     pub rate_by_area: bool,
     /// Random transforms before the network.
     pub transform: Chain,
-    /// What those transforms show outside the picture.
+    /// Colour of the pixels outside the picture in these transforms.
     pub outside: Outside,
     /// A shift before the transforms.
     #[serde(default, skip_serializing_if = "is_default")]

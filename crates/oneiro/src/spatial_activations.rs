@@ -81,9 +81,9 @@ impl SpatialActivations {
         self.shape
     }
 
-    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis:
-    /// each cell has the mean activations of the positions that it covers, those at its border included. Its
-    /// share is the sum of theirs; a position that several cells cover gives each of them an equal part.
+    /// The map, average-pooled to at most this many rows and columns, by the smallest integer factor on each
+    /// axis. Each cell has the mean activations of the positions that it covers. Its share is the sum of
+    /// theirs; a position that several cells cover gives each of them an equal part.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
         let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));

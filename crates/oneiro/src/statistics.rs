@@ -32,7 +32,7 @@ static IMAGENET: LazyLock<Arc<Statistics>> = LazyLock::new(|| {
     Arc::new(Statistics::from_bytes(PHOTOGRAPHS).expect("the embedded statistics can be read"))
 });
 
-/// What a set of images has in common.
+/// Statistics of a set of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     images: u64,

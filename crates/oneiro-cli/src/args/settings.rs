@@ -240,8 +240,8 @@ impl RenderArgs {
         self.set.iter().any(path)
     }
 
-    /// The same with another recipe where none is chosen; The configuration file has no effect on these
-    /// settings of a command.
+    /// As `preset`, with the recipe `default` if no flag chooses one. The configuration file's recipe
+    /// replaces [`DEFAULT_PRESET`] only.
     pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
         let config = context.config();
         let mut of_file = Vec::new();

@@ -51,7 +51,7 @@ pub struct Args {
     /// An expression to maximise, such as "layer(fire5) + 0.5*channel(fire8,3)"
     #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
     objective: Option<String>,
-    /// Weights of the layers, followed by those of the units
+    /// Weights of the layers, followed by the weights of the units
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "W,W,…")]
     weights: Vec<f64>,
     /// Dream of the features that this image has at the layers

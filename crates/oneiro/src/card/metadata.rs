@@ -1,4 +1,4 @@
-//! Cards from what a model file says about itself.
+//! Cards from a model file's metadata.
 //!
 //! Read are, in this order: the key `oneiro.card`, whose value is a model card; the keys that ultralytics
 //! writes; ONNX's own keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
@@ -11,7 +11,7 @@ use super::{Card, CardError, ChannelOrder, InputCard};
 /// The key under which a file may carry a whole model card.
 pub const CARD_KEY: &str = "oneiro.card";
 
-/// What a file says about itself.
+/// Metadata of a model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The card.

@@ -1,6 +1,6 @@
 //! The Laplacian pyramid of a gradient (Burt & Adelson 1983), and its levels made equally strong.
 //!
-//! [`split`] takes planes apart, [`merge`] puts them together again; [`normalize`] is both with each level
+//! [`split`] decomposes planes, [`merge`] sums the bands again; [`normalize`] is both with each level
 //! divided by its root mean square in between. Borders are mirrored, so that a level has no frame around it.
 
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub(super) struct Level {
     pub data: Vec<f32>,
 }
 
-/// Takes planes apart into `splits` bands from fine to coarse, and what is left below them.
+/// Splits planes into `splits` bands from fine to coarse, and the remaining low frequencies.
 pub(super) fn split(data: Vec<f32>, size: [usize; 2], splits: usize) -> Vec<Level> {
     let mut levels = vec![Level { size, data }];
     for _ in 0..splits {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a picture that is larger than what the network sees is shifted at random. With j pixels the
+/// Largest random shift of a picture that is larger than the network's input. With j pixels the
 /// picture is j − 1 larger along both axes, and the network sees a random part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -37,9 +37,8 @@ impl BatchItem {
         }
     }
 
-    /// Computes the pictures and what the network sees of them in a step: under their random transforms, or
-    /// all of them where they settle. It stays that of the last step while an optimizer searches along a
-    /// line.
+    /// Computes the pictures and their views in a step: under random transforms, or the whole pictures in the
+    /// last steps. It stays that of the last step while an optimizer searches along a line.
     pub fn show(&mut self, preset: &Preset) {
         let last = preset.steps.saturating_sub(1).max(1);
         let progress = (self.steps as f32 / last as f32).min(1.0);

@@ -1,5 +1,4 @@
-//! What a layer sees of a picture: its stride, which jitter is measured by, and the area of its receptive
-//! field.
+//! A layer's stride, which determines the jitter, and the area of its receptive field.
 
 use oneiro_net::analysis::{self, ReceptiveField};
 

@@ -1,4 +1,4 @@
-//! Measures of a whole batch: how alike its entries are.
+//! Measures of a whole batch: the similarity of its entries.
 
 use super::style::{gram, gram_adjoint, planes};
 use super::{Coupling, dot};
