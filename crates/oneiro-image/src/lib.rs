@@ -1,4 +1,4 @@
-//! The one picture type: stills and clips, of any number of channels, with or without opacity; and its
+//! The picture type for stills and clips, with any number of channels, with or without opacity; and its
 //! resizing.
 //!
 //! ```

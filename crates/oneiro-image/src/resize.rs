@@ -45,7 +45,7 @@ impl Filter {
     }
 }
 
-/// The picture at `height` × `width` pixels, whatever its aspect.
+/// The picture resized to `height` × `width` pixels, without keeping its aspect.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! Image files to tensors and back, sheets and pages of pictures, plots of numbers.
 //!
-//! An [`Image`] is what a network eats and what a renderer makes: three planes of `f32` in 0–1.
+//! An [`Image`] is the input of a network and the output of a renderer: three planes of `f32` in 0–1.
 //!
 //! ```text
 //! file ─ read_image ─► Image ─ resize, fit_center_crop, classify_crop ─► Image ─► the network

@@ -1,5 +1,4 @@
-//! What the axes of a network's values mean: which one holds the channels, which ones are positions, and of
-//! what.
+//! The meaning of the axes of a network's values: the channel axis, and axes of spatial positions or tokens.
 //!
 //! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have
 //! it on axis 1; ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first.
@@ -30,7 +29,7 @@ pub use follow::{Followed, follow};
 pub use rules::Sources;
 pub use stated::parse;
 
-/// What an index along (part of) an axis counts.
+/// The meaning of an index along (part of) an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// Entries of the batch.
@@ -206,8 +205,7 @@ impl Axes {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }
 
-    /// What positions there are: kinds and extents of all spatial parts, in the order of their kinds and
-    /// steps.
+    /// The grid of positions: kinds and extents of all spatial parts, in the order of their kinds and steps.
     pub(crate) fn positions(&self) -> Vec<(String, usize, usize)> {
         let spatial = self.parts().filter(|p| p.kind.is_spatial() && p.extent > 1);
         let mut positions: Vec<_> = spatial.map(|p| (format!("{:?}", p.kind), p.step, p.extent)).collect();
@@ -244,7 +242,7 @@ impl fmt::Display for Axes {
     }
 }
 
-/// What an axis is called that is not the channel's.
+/// The name of an axis other than the channel axis.
 fn axis_name(axis: &[Part]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for part in axis.iter().filter(|p| p.extent > 1 || p.kind == Kind::Batch || axis.len() == 1) {

@@ -79,7 +79,7 @@ pub(crate) fn isolate(typed: &mut Typed) -> Vec<String> {
     names
 }
 
-/// What a layer with broken filters becomes.
+/// The replacement of a layer with broken filters.
 struct Repair {
     /// Its constants with other numbers in place of the broken ones.
     constants: Vec<(usize, Tensor)>,

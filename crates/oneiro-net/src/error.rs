@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a gradient, each with the name of the thing it concerns.
+//! Errors of reading, compiling and running, each with the name of the node, value or file.
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,5 +1,4 @@
-//! How a network's inputs are prepared: what the model card, the request or the model file say, else the
-//! usual.
+//! How a network's inputs are prepared: by the request, the model card, the model file, or defaults.
 
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;
@@ -14,7 +13,7 @@ use crate::remark::PreparationRemark;
 
 mod remark;
 
-/// What is known of the inputs.
+/// The known properties of the inputs.
 pub struct CompletedCard {
     pub card: Card,
     /// Labels that stand in the model file.

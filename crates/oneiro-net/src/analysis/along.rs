@@ -1,4 +1,4 @@
-//! What a value sees along one axis of an input, followed from node to node.
+//! Receptive fields of a value along one axis of an input, computed from node to node.
 //!
 //! Positions of a value are counted on a *grid*, as the parts of its axes do ([`crate::axes`]): a position is
 //! the sum of the parts' indices times their steps, wherever in the shape the parts stand. So reshapes and
@@ -14,7 +14,7 @@ use crate::axes::{Axes, Axis, Kind, Part};
 use crate::ops::Reach;
 use crate::reads::{Reads, rounded};
 
-/// What one position of a grid sees of an input.
+/// The receptive field of one position of a grid in an input.
 #[derive(Debug, Clone)]
 struct Grid {
     /// Positions: the extent of the topmost part times its step. A grid of one position is everywhere.
@@ -22,7 +22,7 @@ struct Grid {
     reads: Reads,
 }
 
-/// What a value sees along one axis of an input.
+/// The receptive field of a value along one axis of an input.
 #[derive(Debug, Clone)]
 pub(super) struct Along {
     kind: Kind,
@@ -38,10 +38,10 @@ pub(super) struct Along {
     differ: bool,
 }
 
-/// What a node does to the positions of one operand.
+/// The effect of a node on the positions of one operand.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
-    /// What the operator reads.
+    /// The positions that the operator reads.
     pub reach: Reach,
     /// Axes of the operand along which elements depend on each other.
     pub mixed: Vec<usize>,

@@ -16,7 +16,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// What the inputs see: themselves.
+    /// The receptive fields of the inputs: each position sees itself.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], followed: &'a Followed) -> Self {
         let mut fields = Self { followed, seen: vec![Vec::new(); graph.values.len()], inputs: Vec::new() };
         for (i, (input, shape)) in graph.inputs.iter().zip(shapes).enumerate() {

@@ -40,7 +40,7 @@ struct Atom {
     is_tokens: bool,
 }
 
-/// What a part is in the map.
+/// The role of a part in the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Batch,

@@ -62,9 +62,8 @@ impl Share {
 }
 
 struct Team {
-    /// One for each member, of which there are `members`. Every loop over the same positions gives a member
-    /// the same part of them, as far as it gets to it, so that what it needs of the layer before lies in its
-    /// own cache.
+    /// One for each member, of which there are `members`. Every loop over the same positions gives a worker
+    /// the same part of them, so that the previous layer's values lie in its own cache.
     shares: [Share; MOST_SHARES],
     members: usize,
     /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
@@ -96,7 +95,7 @@ impl Team {
         (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))
     }
 
-    /// Does tasks while there are any; says whether there were.
+    /// Runs tasks until none is left; returns whether it ran any.
     fn work(&self, member: usize) -> bool {
         let mut any = false;
         while let Some(index) = self.take(member) {
@@ -117,7 +116,8 @@ impl Team {
         any
     }
 
-    /// What a borrowed worker does until the pass is over; nothing, where it belongs to a team already.
+    /// The loop of a borrowed worker until the pass ends; it returns at once if the worker already belongs to
+    /// a team.
     fn serve(&self, member: usize) {
         let Some(_joined) = Joined::enter() else { return };
         let mut looks = 0;

@@ -68,8 +68,8 @@ impl Mosaic {
         Ok(picture.crop(cut, cut, tile, tile)?)
     }
 
-    /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they
-    /// share.
+    /// The objective of a cell's picture. Its vector is normalised to length 1, so that all cells have equal
+    /// weight in the gradients of the shared parameters.
     fn job(&self, recipe: &GridSettings, seen: &LayerView, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();

@@ -99,7 +99,7 @@ pub(super) fn is_readable(proto: &TensorProto) -> bool {
     bytes_of(element_type(proto), 1).is_some()
 }
 
-/// What the elements of a tensor are.
+/// The element type of a tensor.
 pub(super) fn element_type(proto: &TensorProto) -> DataType {
     DataType::try_from(proto.data_type()).unwrap_or(DataType::Undefined)
 }

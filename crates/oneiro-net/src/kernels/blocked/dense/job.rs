@@ -221,8 +221,8 @@ impl Products {
         }
     }
 
-    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far
-    /// that goes on with each product, so that all tiles together bring everything.
+    /// The part of the next panel's weights that a tile, one of `tiles`, prefetches while it computes, and
+    /// the prefetch distance per product, so that all tiles together prefetch the whole panel.
     fn ahead(
         &self,
         dense: &Dense,
