@@ -165,8 +165,8 @@ impl Preset {
         self.optimizer.learning_rate = rate.unwrap_or(self.optimizer.learning_rate);
     }
 
-    /// Replaces the parametrization unless it is of this kind already. A CPPN also gets a learning rate of its
-    /// own, which does not fall, and at least [`CPPN_STEPS`] steps. `None` if there is no such kind.
+    /// Replaces the parametrization unless it is of this kind already. A CPPN also gets its own constant
+    /// learning rate and at least [`CPPN_STEPS`] steps. Returns `None` for an unknown kind.
     pub fn set_param(&mut self, name: &str) -> Option<()> {
         let named = ParamSpec::named(name)?;
         if self.param.name() != name {
