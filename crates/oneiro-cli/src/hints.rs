@@ -57,7 +57,7 @@ impl Hint {
 
 /// An error as a person reads it: all that led to it, and what to try.
 pub fn explained(error: &anyhow::Error) -> String {
-    // The one place where errors of the libraries are taken out of those of commands.
+    // Only this function extracts the libraries' errors from the errors of commands.
     let hint = error.chain().find_map(|cause| {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
         of_jobs.or_else(|| cause.downcast_ref::<VisualizationError>().map(of_visualization))

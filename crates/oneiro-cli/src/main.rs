@@ -98,7 +98,7 @@ fn refuse(error: &clap::Error) -> ! {
     if error.kind() != ErrorKind::ValueValidation {
         error.exit();
     }
-    // What the parsers of Rust's numbers say is no help.
+    // Messages of Rust's number parsers do not help the user.
     let text = error
         .to_string()
         .replace("invalid float literal", "a number is needed")

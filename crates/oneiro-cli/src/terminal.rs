@@ -74,7 +74,7 @@ impl Observer for Terminal {
             return;
         }
         if progress.ended {
-            // What is said next starts on a clean line.
+            // The next message starts on a new line.
             if let Shown::Bar(bar) = &*shown {
                 bar.finish_and_clear();
             }

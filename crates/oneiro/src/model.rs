@@ -213,7 +213,7 @@ impl Model {
             let old = picture_axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
             self.replaced.push(old);
             self.unbatched |= !found.axes.has(Axis::N);
-            // What is recorded of the preparation does not have to be guessed again.
+            // A recorded preparation need not be guessed again.
             self.card.input[input].size = found.size.or(self.card.input[input].size);
             self.card.input[input].axes = Some(found.axes);
         }

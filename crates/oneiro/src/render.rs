@@ -173,7 +173,7 @@ impl Render {
                 }
                 .into());
             }
-            // What pictures share stays the same in all only if all step it alike.
+            // Shared parameters stay equal in all pictures only if all pictures change them by the same step.
             let shares = states.iter().any(|state| !state.param.shared().is_empty());
             if objectives.len() > 1 && shares && !preset.optimizer.kind.is_elementwise() {
                 return Err(Error::Settings(format!(

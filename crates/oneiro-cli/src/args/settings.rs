@@ -182,7 +182,7 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
         .split_once('=')
         .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
         .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
-    // What is no number, list or truth value is a text.
+    // A value that is no number, list or boolean is a string.
     let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
     let value = parsed
         .and_then(|mut table| table.remove("value"))
@@ -258,7 +258,8 @@ impl RenderArgs {
             Some(size)
         });
         if size.is_some() {
-            // Some recipes have pictures of which the network sees boxes: those are what the flag is about.
+            // Some recipes show the network boxes of a larger picture; the flag sets the size of that
+            // picture.
             let of_picture = preset.picture.is_some();
             *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
         }

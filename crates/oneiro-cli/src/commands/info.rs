@@ -89,7 +89,7 @@ fn as_lines(key: &str, text: &str, full: bool) -> String {
         }
         _ => text.trim_end().to_owned(),
     };
-    // What a stranger's file says must not steer a terminal.
+    // Text of an untrusted file must not contain control sequences for the terminal.
     let text: String = text.chars().filter(|&c| c == '\n' || !c.is_control()).collect();
     if !text.contains('\n') {
         return format!("{key}: {text}");

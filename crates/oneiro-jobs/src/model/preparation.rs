@@ -65,7 +65,7 @@ pub fn complete(
                 if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
                     return Err(ModelError::LabelsElsewhere { labels: name.to_owned() }.into());
                 }
-                // What is said of images does not hold for other inputs.
+                // Flags for images do not apply to other inputs.
                 if found.source != metadata::CARD_KEY {
                     for (input, card) in graph.inputs.iter().zip(&mut own.input) {
                         match usual(args, graph, &card.name, input, own.layout)?.kind {
@@ -118,7 +118,7 @@ pub fn complete(
                 args,
                 read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
             )?;
-            // What is guessed is said with its numbers anyway.
+            // A guessed preparation is printed with its numbers anyway.
             notes.extend(remark.filter(|_| written || !guessed));
         }
         let used = read.is_some_and(|i| is_read(graph, i));

@@ -230,7 +230,7 @@ impl Along {
         let parts = all(to);
         let carried = |grid: &Grid| {
             if grid.positions == 1 {
-                // What is repeated along an axis tells nothing of its positions.
+                // An operand that is broadcast along an axis has no positions on it.
                 return parts.is_empty().then(|| grid.clone());
             }
             if parts.iter().any(|part| reaches(part) == grid.positions) {

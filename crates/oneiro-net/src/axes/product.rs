@@ -44,8 +44,8 @@ impl Sources<'_> {
                 let at = terms[i].iter().position(|&l| l == label)?;
                 (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
             };
-            // Of equally clear ones, positions are those of the first operand (queries), channels those of
-            // the last (values).
+            // If both operands are equally well known, positions come from the first operand (queries),
+            // channels from the last (values).
             let last = data.iter().filter_map(of).max_by_key(clarity)?;
             let positions = |axis: &Axis| axis.iter().any(|p| p.kind.is_spatial());
             let first = data.iter().filter_map(of).find(|axis| clarity(axis) == clarity(&last));

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_level_is_measured_within_the_mask() {
-        // The same in all of a plane's quarters, so that one of them is as strong as all.
+        // All quarters of the plane are equal, so each quarter has the RMS of the whole plane.
         let size = [64, 64];
         let quarter = noise(3 * 32 * 32);
         let at = |i: usize| (i / 4096) * 1024 + (i / 64 % 32) * 32 + i % 32;

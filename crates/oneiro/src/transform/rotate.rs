@@ -53,8 +53,8 @@ impl Track {
             let (low, high) = (low.ceil() as usize, high.ceil() as usize);
             low.min(width)..high.clamp(low.min(width), width)
         };
-        // The inner range is narrowed and the outer widened by more than positions are rounded. What lies
-        // between them is checked cell by cell, so that the margin costs time and changes no value.
+        // The inner range is narrowed and the outer widened by more than positions are rounded. Positions
+        // between the bounds are checked one by one, so the margin costs time but changes no value.
         (within(-ROUNDING), within(1.0 + ROUNDING))
     }
 }

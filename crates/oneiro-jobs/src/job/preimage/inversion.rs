@@ -163,7 +163,7 @@ impl Job for InversionJob {
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // Bands count as they are drawn, colours as far as the network sees them.
+            // The PSNR uses the drawn bands, and the colours that the network sees.
             Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;

@@ -61,7 +61,7 @@ fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> O
         "Not" => return scores_behind(graph, operand(graph, value, 0)?, !negated, left),
         _ if negated => return None,
         "ArgMax" | "TopK" | "Hardmax" | "ZipMap" | "Round" => operand(graph, value, 0)?,
-        // What is looked up by a position: the position's own scores, or nothing.
+        // A table looked up by a position: follow the position's scores.
         "LabelEncoder" | "CategoryMapper" | "OneHot" => {
             return scores_behind(graph, operand(graph, value, 0)?, false, left);
         }

@@ -156,7 +156,8 @@ impl Job<'_> {
         let all_tiles = slab.segments.iter().map(|s| s.len.div_ceil(most)).sum();
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
-            // The last output of the last block is in bounds (checked here), so those before it are.
+            // The last output of the last block is in bounds (checked above), so all earlier outputs are,
+            // too.
             self.dst.pointer(((first_plane + (panel.blocks - 1) * c.batch) * plane + end + 1) * LANES);
             let count = segment.len.div_ceil(most);
             for tile in 0..count {
