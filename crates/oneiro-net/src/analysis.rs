@@ -43,7 +43,7 @@ pub struct Layer {
     pub op: String,
     /// Output shape.
     pub shape: Vec<usize>,
-    /// What its axes mean; `None` if nothing is known.
+    /// The meaning of its axes; `None` if nothing is known.
     pub axes: Option<Axes>,
     /// Extent of the channel axis; 0 if there is none, or it is not known which one that is.
     pub channels: usize,

@@ -1,6 +1,6 @@
 //! The meaning of the axes of a network's values: the channel axis, and axes of spatial positions or tokens.
 //!
-//! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have
+//! `LAYER:CHANNEL` needs the axis that the network uses as channels. Convolutions have
 //! it on axis 1; ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first.
 //! So the meaning is followed from the inputs through every operator ([`follow`]).
 //!
@@ -48,7 +48,7 @@ pub enum Kind {
     Tokens(Arc<Tokens>),
     /// Made by a product over positions: features of another kind, beside the channels.
     Mixed,
-    /// Nothing that is known.
+    /// Unknown.
     Other,
 }
 
@@ -75,7 +75,7 @@ impl Tokens {
 pub struct Part {
     /// What it counts.
     pub kind: Kind,
-    /// How many.
+    /// Its extent.
     pub extent: usize,
     /// Positions between neighbours, along the whole of its kind.
     pub step: usize,
@@ -200,7 +200,7 @@ impl Axes {
         })
     }
 
-    /// Entries of the batch that the value knows apart.
+    /// The number of batch entries along the value's batch axis.
     pub(crate) fn batch(&self) -> usize {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }

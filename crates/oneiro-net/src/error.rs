@@ -54,7 +54,7 @@ pub enum Error {
         node: String,
         /// ONNX operator type.
         op: String,
-        /// What depends on the inputs.
+        /// The value that depends on the inputs.
         why: String,
     },
     /// A name that is not (unambiguously) in the network.

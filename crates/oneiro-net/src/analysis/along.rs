@@ -190,7 +190,7 @@ impl Along {
         self.grids = grids.into_iter().flatten().collect();
     }
 
-    /// Positions that differ in this part see what any of them saw.
+    /// All positions that differ only in this part get the union of their receptive fields.
     fn widen(&mut self, part: &Part) {
         let own = |grid: &Grid| grid.positions == reaches(part);
         if self.grids.iter().any(own) || self.grids.is_empty() {

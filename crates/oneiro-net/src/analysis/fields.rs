@@ -6,7 +6,7 @@ use crate::axes::{Axes, Followed, Kind, Part, Sources, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts, Reach};
 
-/// By value: the inputs that it depends on, and what it sees along their axes.
+/// For each value: the inputs that it depends on, and its receptive fields along their axes.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     followed: &'a Followed,

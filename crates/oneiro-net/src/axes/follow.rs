@@ -1,5 +1,5 @@
-//! The meaning of axes, followed from the inputs through all nodes; and whether entries of a batch stay
-//! apart.
+//! The meaning of axes, propagated from the inputs through all nodes; and whether batch entries are computed
+//! independently.
 
 use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};

@@ -37,7 +37,7 @@ thread_local! {
 /// One task of a loop.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// The part of a loop that one member begins with: which loop it is, the end, and the next task, packed into
+/// The share of a loop that one worker begins with: which loop it is, the end, and the next task, packed into
 /// one word, so that to take a task is to take it of this very loop. Shares are a cache line apart.
 #[repr(align(64))]
 struct Share(AtomicU64);
@@ -62,7 +62,7 @@ impl Share {
 }
 
 struct Team {
-    /// One for each member, of which there are `members`. Every loop over the same positions gives a worker
+    /// One for each of the `members` worker threads. Every loop over the same positions gives a worker
     /// the same part of them, so that the previous layer's values lie in its own cache.
     shares: [Share; MOST_SHARES],
     members: usize,
@@ -89,7 +89,7 @@ impl Team {
         }
     }
 
-    /// Takes a task of the member's own share, or of another's.
+    /// Takes a task from the worker's own share, or from another worker's.
     fn take(&self, member: usize) -> Option<usize> {
         let count = self.members;
         (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))

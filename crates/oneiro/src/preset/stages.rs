@@ -14,7 +14,7 @@ pub enum Jitter {
     /// Not at all.
     #[default]
     None,
-    /// By so many pixels.
+    /// By this number of pixels.
     Pixels(usize),
     /// By max(round(stride/4), 1) of the layer's accumulated stride (Mahendran & Vedaldi 2016, §4).
     QuarterStride,
@@ -88,7 +88,7 @@ impl From<Jitter> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
-    /// How many.
+    /// The number of steps.
     pub steps: usize,
     /// Share of the learning rate.
     pub rate: f32,

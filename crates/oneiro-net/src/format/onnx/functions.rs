@@ -132,7 +132,7 @@ impl Inliner<'_> {
     }
 }
 
-/// One call: what the names inside its function mean.
+/// One call, with the meaning of the names inside its function.
 struct Call<'a> {
     node: &'a NodeProto,
     function: &'a FunctionProto,
