@@ -35,15 +35,15 @@ SELECTION_TITLES = {
 RECIPES = [
     ("oneiro", "The default. Lucid's Fourier space, 128 steps at a falling rate, a mirrored edge, rolled textures.", ()),
     ("lucid", "Fourier space, decorrelated colours, Adam, 512 steps.", ()),
-    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its gradient descent at .01 is meant for "
-     "other networks. Adam, which it names too, fits any.", ("--optimizer", "adam", "--size", "160")),
+    ("conveiro", "Fourier space without a divisor, wrap-around jitter. Its published gradient "
+     "descent with rate .01 suits other networks, so Adam is used, which Conveiro offers too.", ("--optimizer", "adam", "--size", "160")),
     ("mahendran16", "A natural pre-image of the unit: bounded, smooth pixels. â, the largest activation, is set.",
      ("--set", "max_activation=8")),
     ("mahendran15", "The first version: plain momentum, no jitter.", ("--set", "max_activation=2")),
     ("keras-dense", "A dense layer as generator. Nothing keeps it natural: the unit likes noise.", ()),
     ("maco", "Only phases change. Magnitudes stay those of photographs.", ("--size", "384", "--views", "8")),
     ("maco-horama", "As in Horama: fewer, larger boxes.", ("--size", "384", "--steps", "400")),
-    ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its rate is for CaffeNet; SqueezeNet needs more.",
+    ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its learning rate is for CaffeNet; SqueezeNet needs a larger one.",
      ("--lr", "3000")),
 ]
 PARAMS = [
@@ -104,7 +104,7 @@ def sections():
         "fire8.expand3x3:40": "channel(fire8.expand3x3,40) - 30*opacity",
         "class:goldfish": "logit(goldfish) - 100*opacity",
     }
-    params.append(Section("Transparency", "What the unit does not need stays transparent.", [
+    params.append(Section("Transparency", "Regions that the unit does not need stay transparent.", [
         Picture(f"alpha-{file_name(unit)}", ("render", MODEL, "--objective", expression, "--alpha"),
                 "`--alpha`" if unit == SELECTION_UNIT else "", ".webp")
         for unit, expression in opacity.items()
@@ -133,11 +133,11 @@ def photo_file(photo):
 def from_photo(photo, unit):
     layers = [part for layer in LAYERS for part in ("--layer", layer)]
     techniques = [
-        ("invert", "What a layer still knows.", (*layers, *SMALL)),
-        ("caricature", "More of what a layer sees.", (*layers, "--strength", "20", *SMALL)),
-        ("accentuate", "More of the class, nearer to the photo from left to right.",
+        ("invert", "The photo rebuilt from four layers.", (*layers, *SMALL)),
+        ("caricature", "A layer's features of the photo, strengthened.", (*layers, "--strength", "20", *SMALL)),
+        ("accentuate", "More of the class; from left to right, the picture stays nearer to the photo.",
          ("--unit", unit, "--near", "fire5", "--strength", "10,100,300", *SMALL)),
-        ("attribute", "What in the photo speaks for the class.", ("--unit", unit, "--size", "160")),
+        ("attribute", "Heat maps of the pixels that speak for the class.", ("--unit", unit, "--size", "160")),
     ]
     single = [
         Section(name, about, [
@@ -192,7 +192,7 @@ def write_page(oneiro, out, only):
 
 SELECTION_HEAD = """# Gallery
 
-On this page you can compare the recipes side by side, each with its command. All run in the root of the repository.
+On this page you can compare the recipes side by side, each with its command. Run the commands in the root of the repository.
 
 The full gallery shows every recipe on three units of the embedded network (SqueezeNet 1.1), and every technique on two photos. One
 command makes it, in about six minutes on two cores:
@@ -203,7 +203,7 @@ python3 scripts/make_gallery.py              # then open target/gallery/index.ht
 python3 scripts/make_gallery.py --selection  # this page
 ```
 
-Each picture also says itself how it was made: `oneiro info PICTURE`. [presets.md](presets.md) describes the recipes.
+`oneiro info PICTURE` prints how a picture was made. [presets.md](presets.md) describes the recipes.
 """
 
 

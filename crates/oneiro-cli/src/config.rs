@@ -1,7 +1,7 @@
 //! The configuration file: defaults for flags.
 //!
-//! It is small on purpose. What changes results (preset, size, steps) is said on stderr whenever it does, and
-//! stands in every picture, so that nothing depends on the file that made use of it.
+//! It is small on purpose. Settings of the file that change results (preset, size, steps) are printed on
+//! stderr and recorded in every picture, so that `oneiro again` does not need the file.
 
 use std::path::{Path, PathBuf};
 

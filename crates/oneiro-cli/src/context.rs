@@ -1,4 +1,4 @@
-//! What every command is given: threads and observer, defaults for flags, standard output.
+//! The context of every command: threads and observer, defaults for flags, standard output.
 
 use std::io::{ErrorKind, Write};
 use std::ops::Deref;
@@ -46,7 +46,7 @@ impl Context {
     }
 }
 
-/// A command runs jobs with the threads and the observer of its own.
+/// A command runs jobs with its own threads and observer.
 impl Deref for Context {
     type Target = oneiro_jobs::Context;
 

@@ -1,5 +1,5 @@
-//! A network as a graph in the language of Graphviz: a box a layer, modules around the boxes of what they
-//! hold.
+//! A network as a graph in the language of Graphviz: one box for each layer, inside a box for each module
+//! that contains it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use oneiro_net::analysis::Layer;
 use oneiro_net::graph::Node;
 use oneiro_net::{Graph, ValueId};
 
-/// Kinds of operators that are told apart by colour: the colour, and the operators.
+/// Groups of operators with the same colour: the colour, and the operators.
 const COLORS: &[(&str, &[&str])] = &[
     ("#dbe9f6", &["Conv", "ConvTranspose"]),
     ("#e3dcef", &["Gemm", "MatMul", "Einsum"]),

@@ -1,7 +1,7 @@
 //! Flags that mend an error of the libraries, or change the subject of a remark.
 //!
-//! Messages of libraries name no flag; the hints here add it, by the kind of the error or remark. A hint
-//! stands around a message: a flag before it, advice behind it.
+//! Messages of the libraries name no flags; this module adds flags as hints, by the variant of the error or
+//! remark. A hint stands around a message: a flag before it, advice behind it.
 
 use oneiro::Error as VisualizationError;
 use oneiro::model::{AxesProblem, InputError};
@@ -57,7 +57,7 @@ impl Hint {
 
 /// An error as a person reads it: all that led to it, and what to try.
 pub fn explained(error: &anyhow::Error) -> String {
-    // The one place where errors of the libraries are taken out of those of commands.
+    // Only this function extracts the libraries' errors from the errors of commands.
     let hint = error.chain().find_map(|cause| {
         let of_jobs = cause.downcast_ref::<Error>().map(of_error);
         of_jobs.or_else(|| cause.downcast_ref::<VisualizationError>().map(of_visualization))

@@ -48,7 +48,7 @@ struct Cli {
     /// Print results only: no progress, no notes
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// What to compute on
+    /// Device to compute on
     #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
     device: String,
     /// Read defaults for flags from this file, not from the usual place (docs/guide.md says which)
@@ -98,7 +98,7 @@ fn refuse(error: &clap::Error) -> ! {
     if error.kind() != ErrorKind::ValueValidation {
         error.exit();
     }
-    // What the parsers of Rust's numbers say is no help.
+    // Messages of Rust's number parsers do not help the user.
     let text = error
         .to_string()
         .replace("invalid float literal", "a number is needed")

@@ -9,7 +9,7 @@ use oneiro_media::StillFormat;
 
 use crate::context::Context;
 
-/// Whether a path names a folder: one that is there, or one to be made.
+/// Whether a path names a folder, existing or to be created.
 pub fn is_folder(path: &Path) -> bool {
     path.is_dir() || path.as_os_str().to_string_lossy().ends_with(['/', '\\'])
 }

@@ -24,7 +24,7 @@ pub struct Results {
     files: Vec<(Place, &'static str, PathBuf)>,
     /// Folders that are made for them.
     folders: Vec<PathBuf>,
-    /// What the command writes itself.
+    /// Files that the command itself writes, not the job.
     others: Vec<(&'static str, PathBuf)>,
 }
 
@@ -120,8 +120,8 @@ impl Sink for Results {
     }
 }
 
-/// Keeps a picture that its format cannot hold as a PNG of the same name, unless there is one. Returns the
-/// error with a word about that.
+/// If a format cannot hold a picture, saves it as a PNG of the same name, unless that file exists. Returns
+/// the error, which then names the PNG.
 fn kept_as_png(file: &Path, png: &[u8], why: MediaError) -> oneiro_jobs::Result<MediaError> {
     let MediaError::Shape { what } = why else { return Ok(why) };
     let kept = file.with_extension("png");

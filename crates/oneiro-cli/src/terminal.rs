@@ -12,7 +12,7 @@ use crate::{hints, interrupt};
 /// Time between plain lines of progress.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// A line on stderr, whatever happens to it.
+/// Writes a line to stderr; errors of writing are ignored.
 pub fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
@@ -38,7 +38,7 @@ impl Terminal {
         Self { quiet, held: Mutex::default(), shown: Mutex::new(Shown::Nothing) }
     }
 
-    /// Makes a remark, after those that waited.
+    /// Prints a remark, after the remarks that are waiting.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.release();
@@ -74,7 +74,7 @@ impl Observer for Terminal {
             return;
         }
         if progress.ended {
-            // What is said next starts on a clean line.
+            // The next message starts on a new line.
             if let Shown::Bar(bar) = &*shown {
                 bar.finish_and_clear();
             }

@@ -78,7 +78,7 @@ impl Image {
         self.extent().with_channels(self.channels + usize::from(self.has_alpha)).axes()
     }
 
-    /// Whether it is an opaque still in three colours: what files of pictures hold.
+    /// Whether it is an opaque still in three colours, as picture files hold.
     pub fn is_rgb(&self) -> bool {
         (self.channels, self.frames, self.has_alpha) == (3, 1, false)
     }
@@ -160,7 +160,7 @@ impl Image {
     }
 }
 
-/// One value of a plane as a byte of a file. The one rounding rule.
+/// One value of a plane as a byte of a file. The rounding rule of all conversions to 8 bits.
 pub fn quantize(value: f32) -> u8 {
     // `as` saturates and takes NaN to 0.
     (value.clamp(0.0, 1.0) * 255.0).round() as u8

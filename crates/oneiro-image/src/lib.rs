@@ -1,4 +1,4 @@
-//! The one picture type: stills and clips, of any number of channels, with or without opacity; and its
+//! The picture type for stills and clips, with any number of channels, with or without opacity; and its
 //! resizing.
 //!
 //! One can make pictures from planes, pixels or a colour, look at their planes, turn them into 8-bit pixels,

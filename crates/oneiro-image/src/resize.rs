@@ -46,7 +46,7 @@ impl Filter {
     }
 }
 
-/// The picture at `height` × `width` pixels, whatever its aspect.
+/// The picture resized to `height` × `width` pixels, without keeping its aspect.
 ///
 /// # Errors
 ///

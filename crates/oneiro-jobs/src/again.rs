@@ -1,4 +1,4 @@
-//! Making a result again from what it says of itself.
+//! Makes a result again from its metadata.
 
 mod kinds;
 mod legacy;

@@ -1,4 +1,4 @@
-//! What a job runs with: threads to compute on, and its observer.
+//! The context of a job: threads to compute on, and its observer.
 
 use std::sync::Arc;
 

@@ -28,8 +28,8 @@ pub fn file_name(unit: &str) -> String {
     }
 }
 
-/// A name that says what a result is of, for instance `cat.class-tabby.accentuation.png`: of several things
-/// of a kind, the first and how many more.
+/// A file name that describes a result, for instance `cat.class-tabby.accentuation.png`. Of several photos or
+/// units it names the first and the number of others.
 pub fn named_after(kinds: &[&[String]], result: &str) -> String {
     let mut parts = Vec::new();
     for things in kinds {

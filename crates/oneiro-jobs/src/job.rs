@@ -35,11 +35,11 @@ pub mod timing;
 pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};
 
-/// What a person can ask for.
+/// A piece of work that a user can request.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Name of the kind, as files have it.
     const KIND: &'static str;
-    /// What is said of the results.
+    /// The report on the results.
     type Report: Serialize;
 
     /// Does the work. Results go into the sink.
@@ -62,7 +62,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// What a job runs with.
+/// The network and the context of a job's run.
 pub struct Run<'m> {
     /// Threads and observer.
     pub context: &'m Context,
@@ -87,7 +87,7 @@ impl<'m> Run<'m> {
         Self { context, model: None, places: None, parts: None, legacy: false }
     }
 
-    /// Keeps finished parts, and takes those that are there.
+    /// Stores finished parts, and reads stored ones.
     pub fn with_parts(mut self, parts: Option<&'m parts::Parts>) -> Self {
         self.parts = parts;
         self

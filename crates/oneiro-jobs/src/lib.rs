@@ -5,9 +5,9 @@
 //! frameworks' ([`job`] has the list); share that among machines, interrupt it, and make any result again.
 //!
 //! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an
-//! [`Observer`], which is told of progress and remarks and may end the work; results go into a [`job::Sink`],
-//! such as a [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it again, byte for
-//! byte.
+//! [`Observer`], which receives progress and remarks and may cancel the work; results go into a
+//! [`job::Sink`], such as a [`Folder`]. A result holds its job as JSON, so that [`again::Again`] makes it
+//! again, byte for byte.
 //!
 //! ```no_run
 //! use oneiro_jobs::{Context, Folder, Job, ModelSpec, RenderJob, Run, Setting, Silent};
@@ -27,9 +27,9 @@
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
 //! - [`model`]: networks by what a person calls them, with card and labels
 //! - [`source`]: the files that jobs are made from
-//! - [`provenance`], [`again`]: what results say of themselves, and making them again
+//! - [`provenance`], [`again`]: the metadata of results, and making results again from them
 //! - [`observer`], [`context`]: who watches, and the threads
-//! - [`remark`]: what people should know of a job or a result, told apart by kind
+//! - [`remark`]: messages to users of a job or a result, told apart by kind
 //! - [`error`]: what can go wrong, told apart by kind
 
 #![forbid(unsafe_code)]

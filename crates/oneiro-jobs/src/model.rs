@@ -113,7 +113,7 @@ impl ModelSpec {
 pub struct LoadedModel {
     /// The network.
     pub model: Model,
-    /// What the person called it.
+    /// The model's name as the user gave it.
     pub source: String,
     /// SHA-256 of the model file, hexadecimal.
     pub hash: String,
@@ -136,7 +136,7 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// What a ReLU, or a clip such as ReLU6, makes of a value, where nothing else reads the value.
+    /// The output of the ReLU, or of a clip such as ReLU6, behind a value that has no other reader.
     pub fn relu_behind(&self, value: ValueId) -> Option<ValueId> {
         let mut readers = self.model.graph.nodes.iter().filter(|n| n.inputs.contains(&Some(value)));
         match (readers.next(), readers.next()) {
@@ -240,7 +240,7 @@ pub fn load_for_tensors(context: &Context, args: &ModelSpec, given: &[&str]) -> 
     Ok(loaded)
 }
 
-/// Reads the model; inputs that are `given` keep what they are given, whatever the card feeds them with.
+/// Reads the model; inputs that are `given` keep their given values, not the card's.
 fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
     let path = Path::new(&args.model);
     let built_in = if path.is_file() { None } else { built_in(&args.model)? };

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use crate::remark::Remark;
 
-/// How far a task of a job is.
+/// The progress of a task of a job.
 #[derive(Debug, Clone)]
 pub struct Progress<'a> {
-    /// What is being worked on.
+    /// The object of the present work.
     pub label: &'a str,
     /// Steps done.
     pub done: u64,
@@ -23,7 +23,7 @@ pub struct Progress<'a> {
     pub ended: bool,
 }
 
-/// What a job tells while it runs, and asks: whether it should go on.
+/// Receives a running job's progress and remarks, and may cancel it.
 ///
 /// Every method has a default, so that an observer says only what it cares for.
 pub trait Observer: Send + Sync {

@@ -99,7 +99,7 @@ pub struct Origin {
 /// A network as a result names it.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// What the person called the model.
+    /// The model's name as the user gave it.
     pub model: String,
     /// SHA-256 of its file, hexadecimal.
     pub hash: String,

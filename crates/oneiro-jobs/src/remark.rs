@@ -1,4 +1,4 @@
-//! Remarks for people on what a job does or found, told apart by kind.
+//! Remarks for users on a job and its results, one variant for each kind.
 //!
 //! Each is one sentence without a full stop, and names no flag: a command line adds its hints by the variant.
 
@@ -71,7 +71,7 @@ pub enum Remark {
         /// Height and width.
         size: [usize; 2],
     },
-    /// Pictures that are made by themselves, as the network mixes those of a batch.
+    /// Pictures that are rendered one by one, as the network mixes the pictures of a batch.
     Alone {
         /// The objective.
         objective: String,

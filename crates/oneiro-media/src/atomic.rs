@@ -12,9 +12,10 @@ use crate::{MediaError, Result};
 /// systems.
 const MAX_REPEATED_NAME: usize = 180;
 
-/// Writes a file so that it is complete or not there: the bytes go to a hidden neighbour, `.NAME.….tmp`,
-/// which is then renamed, replacing an older file of the name. On failure the temporary file is removed and
-/// an older file stays as it was. A symbolic link is followed; a device or pipe is written to directly.
+/// Writes a file atomically, so that it is complete or absent: the bytes go to a hidden neighbour,
+/// `.NAME.….tmp`, which is then renamed, replacing an older file of the name. On failure the temporary file
+/// is removed and an older file stays as it was. A symbolic link is followed; a device or pipe is written to
+/// directly.
 ///
 /// # Errors
 ///

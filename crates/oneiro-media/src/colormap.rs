@@ -100,7 +100,8 @@ fn color(lightness: f32, chroma: f32, hue: f32) -> [f32; 3] {
     const HALVINGS: usize = 16;
     let (sin, cos) = hue.to_radians().sin_cos();
     let at = |chroma: f32| linear(lightness, chroma * cos, chroma * sin);
-    // What is cut off has to be little beside the grey of this lightness, also where that is nearly black.
+    // The clipped part must be small compared with the grey of this lightness, even if that grey is nearly
+    // black.
     let least = -1e-4 * lightness.powi(3);
     let inside = |rgb: [f32; 3]| rgb.iter().all(|v| (least..=1.0001).contains(v));
     let mut best = chroma;

@@ -46,7 +46,7 @@ pub enum MediaError {
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What the file is taken to be: "it is empty", "it is of an unknown format", …
+        /// The detected kind of file: "it is empty", "it is of an unknown format", …
         what: String,
     },
     /// The file ends before the picture does.
@@ -93,7 +93,7 @@ pub enum MediaError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What is too large, with the limit.
+        /// The quantity that is too large, with the limit.
         what: String,
     },
     /// Only PNG, GIF, JPEG, WebP and HTML files carry text about how they were made.
@@ -101,7 +101,7 @@ pub enum MediaError {
     NoText {
         /// The file.
         path: PathBuf,
-        /// What the file is instead, or what the decoder said.
+        /// The file's actual format, or the decoder's message.
         reason: String,
     },
     /// A folder stands where the file should go.
@@ -123,7 +123,7 @@ pub enum MediaError {
         path: PathBuf,
         /// The folder it should be in.
         parent: PathBuf,
-        /// Whether something that is not a folder stands there.
+        /// Whether the path exists and is no folder.
         is_file: bool,
         /// What to try.
         hint: String,

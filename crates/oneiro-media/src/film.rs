@@ -2,8 +2,8 @@
 //!
 //! Bytes are a function of the frames and the text, as for still pictures. A PNG holds every colour; its
 //! still image, for viewers that show no animation, is the last frame. A GIF has 256 colours: one palette for
-//! the whole film, chosen by NeuQuant from pixels of all frames, so that nothing flickers from frame to
-//! frame, and an ordered dither that stands still.
+//! the whole film, chosen by NeuQuant from pixels of all frames, so that colours do not flicker, and an
+//! ordered dither with a fixed pattern.
 
 use crate::text::entries;
 use crate::write::{add_text, new_encoder};

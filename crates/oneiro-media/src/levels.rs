@@ -26,9 +26,8 @@ impl Levels {
         Err(MediaError::Levels { black, white })
     }
 
-    /// Those between which all but a share of the values lie, half of the share below and half above, with
-    /// quantiles interpolated linearly between the values in their order. Values that are no numbers do not
-    /// count.
+    /// The quantiles that exclude a share of the values, half of it below and half above. Quantiles are
+    /// interpolated linearly between the sorted values. Values that are no numbers do not count.
     ///
     /// # Errors
     ///
@@ -46,8 +45,8 @@ impl Levels {
         Self::at_least(quantile(0.5 * outside), quantile(1.0 - 0.5 * outside))
     }
 
-    /// Those that give values the mean ½ and the deviation `deviation`. Values that are no numbers do not
-    /// count.
+    /// The levels that give values the mean ½ and the standard deviation `deviation`. Values that are no
+    /// numbers do not count.
     ///
     /// # Errors
     ///
@@ -61,7 +60,7 @@ impl Levels {
         Self::at_least(mean - half, mean + half)
     }
 
-    /// These levels, farther apart about their middle if there is less than [`LEAST_CONTRAST`] between them.
+    /// These levels, widened about their middle if their difference is less than [`LEAST_CONTRAST`].
     fn at_least(black: f64, white: f64) -> Result<Levels> {
         let (middle, half) = (0.5 * (black + white), 0.5 * (white - black).max(LEAST_CONTRAST));
         Self::new((middle - half) as f32, (middle + half) as f32)

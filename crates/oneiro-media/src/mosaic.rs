@@ -1,9 +1,9 @@
 //! Mosaics: pictures of one size as the tiles of one picture, faded into each other where they overlap.
 //!
 //! A tile is larger than its cell by the overlap on each side. Across the seam of two cells, twice the
-//! overlap wide, one tile's weight falls linearly as the other's rises; at the mosaic's edge, what lies
-//! outside is cut off. A mean of two unlike textures has less contrast than either, which would show as a
-//! pale lattice; so local mean colours are averaged, and what departs from them is added with weights whose
+//! overlap wide, one tile's weight falls linearly as the other's rises. Parts of tiles beyond the mosaic's
+//! edge are cut off. A mean of two unlike textures has less contrast than either, which would show as a pale
+//! lattice; so local mean colours are averaged, and what departs from them is added with weights whose
 //! squares sum to one (Heitz & Neyret, "High-performance by-example noise using a histogram-preserving
 //! blending operator", 2018, §3.1).
 

@@ -14,7 +14,7 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<(Vec<usize>, Vec<f32>)> {
     read_array(path.as_ref()).map(|array| (array.shape, array.values))
 }
 
-/// What a `.npy` file holds.
+/// The content of a `.npy` file.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Array {
     pub shape: Vec<usize>,

@@ -95,13 +95,13 @@ impl Plot {
         self
     }
 
-    /// What is on the x axis, with its unit.
+    /// The quantity on the x axis, with its unit.
     pub fn x_label(mut self, label: impl Into<String>) -> Plot {
         self.x.label = label.into();
         self
     }
 
-    /// What is on the y axis, with its unit; it reads upwards.
+    /// The quantity on the y axis, with its unit; its text reads upwards.
     pub fn y_label(mut self, label: impl Into<String>) -> Plot {
         self.y.label = label.into();
         self

@@ -13,7 +13,7 @@
 //! They stand on one line, above their captions. Each column is as wide as its widest cell; rows share their
 //! columns if they have equally many.
 //!
-//! What is transparent shows a checkerboard of two light greys behind it.
+//! Transparent pixels show a checkerboard of two light greys behind them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What can be said of a network without running it: its layers, how far each sees, how much each costs.
+//! Analysis of a network without running it: its layers with receptive fields and cost.
 
 use crate::axes::{Axes, Followed};
 use crate::graph::{Graph, ValueId};
@@ -16,7 +16,7 @@ mod weights;
 use fields::Fields;
 pub use weights::parameters;
 
-/// What a position of a value sees of one input, along each spatial axis.
+/// The receptive field of a position of a value in one input, along each spatial axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceptiveField {
     /// Extent in input positions. Windows count in full, also where they reach over the border; after a
@@ -43,7 +43,7 @@ pub struct Layer {
     pub op: String,
     /// Output shape.
     pub shape: Vec<usize>,
-    /// What its axes mean; `None` if nothing is known.
+    /// The meaning of its axes; `None` if nothing is known.
     pub axes: Option<Axes>,
     /// Extent of the channel axis; 0 if there is none, or it is not known which one that is.
     pub channels: usize,

@@ -1,7 +1,6 @@
-//! What the axes of a network's values mean: which one holds the channels, which ones are positions, and of
-//! what.
+//! The meaning of the axes of a network's values: the channel axis, and axes of spatial positions or tokens.
 //!
-//! `LAYER:CHANNEL` is only right if the channel's axis is the one that the network means. Convolutions have
+//! `LAYER:CHANNEL` needs the axis that the network uses as channels. Convolutions have
 //! it on axis 1; ConvNeXt, Swin and ViT have it on the last axis inside a file whose input is channels first.
 //! So the meaning is followed from the inputs through every operator ([`follow`]).
 //!
@@ -30,7 +29,7 @@ pub use follow::{Followed, follow};
 pub use rules::Sources;
 pub use stated::parse;
 
-/// What an index along (part of) an axis counts.
+/// The meaning of an index along (part of) an axis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -50,7 +49,7 @@ pub enum Kind {
     Tokens(Arc<Tokens>),
     /// Made by a product over positions: features of another kind, beside the channels.
     Mixed,
-    /// Nothing that is known.
+    /// Unknown.
     Other,
 }
 
@@ -77,7 +76,7 @@ impl Tokens {
 pub struct Part {
     /// What it counts.
     pub kind: Kind,
-    /// How many.
+    /// Its extent.
     pub extent: usize,
     /// Positions between neighbours, along the whole of its kind.
     pub step: usize,
@@ -202,13 +201,12 @@ impl Axes {
         })
     }
 
-    /// Entries of the batch that the value knows apart.
+    /// The number of batch entries along the value's batch axis.
     pub(crate) fn batch(&self) -> usize {
         self.parts().filter(|p| p.kind == Kind::Batch).fold(1, |n, p| n.saturating_mul(p.extent))
     }
 
-    /// What positions there are: kinds and extents of all spatial parts, in the order of their kinds and
-    /// steps.
+    /// The grid of positions: kinds and extents of all spatial parts, in the order of their kinds and steps.
     pub(crate) fn positions(&self) -> Vec<(String, usize, usize)> {
         let spatial = self.parts().filter(|p| p.kind.is_spatial() && p.extent > 1);
         let mut positions: Vec<_> = spatial.map(|p| (format!("{:?}", p.kind), p.step, p.extent)).collect();
@@ -245,7 +243,7 @@ impl fmt::Display for Axes {
     }
 }
 
-/// What an axis is called that is not the channel's.
+/// The name of an axis other than the channel axis.
 fn axis_name(axis: &[Part]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for part in axis.iter().filter(|p| p.extent > 1 || p.kind == Kind::Batch || axis.len() == 1) {

@@ -2,10 +2,10 @@
 //! channels work.
 //!
 //! A broken filter spoils its own channel and what reads it. It would spoil the gradients of its layer's
-//! other channels, too, because a layer's gradient sums over all of its filters, and 0·NaN is NaN.
-//! A plan therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞
-//! where only the bias is infinite) in by a choice, which passes no gradient. Whatever reads the channel is
-//! still not finite.
+//! other channels, too, because a layer's gradient sums over all of its filters, and 0·NaN is NaN. A plan
+//! therefore takes such filters out of the layer and puts the value of their channel (NaN, or ±∞ where only
+//! the bias is infinite) in by a choice, which passes no gradient. Layers that read the channel are still not
+//! finite.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ pub(crate) fn isolate(typed: &mut Typed) -> Vec<String> {
     names
 }
 
-/// What a layer with broken filters becomes.
+/// The replacement of a layer with broken filters.
 struct Repair {
     /// Its constants with other numbers in place of the broken ones.
     constants: Vec<(usize, Tensor)>,

@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a gradient, each with the name of the thing it concerns.
+//! Errors of reading, compiling and running, each with the name of the node, value or file.
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,7 +54,7 @@ pub enum Error {
         node: String,
         /// ONNX operator type.
         op: String,
-        /// What depends on the inputs.
+        /// The value that depends on the inputs.
         why: String,
     },
     /// A name that is not (unambiguously) in the network.

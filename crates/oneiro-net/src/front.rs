@@ -1,5 +1,4 @@
-//! What stands at the front of a network: which inputs it is fed with, under which shapes, and where it
-//! begins.
+//! The inputs of a network: which inputs are fed, in which shapes, and where the network begins.
 //!
 //! Each function takes a graph and returns, or makes, one that is fed differently and computes the same
 //! layers: [`viewed_input`] gives an input other axes, [`fixed_input`] makes one a constant, [`cut_at`] lets
@@ -28,7 +27,7 @@ pub use shape_behind::dims_from_readers;
 /// Version of the operator set of the nodes that are put in front.
 const OPSET: i64 = 11;
 
-/// How an input's canonical axes become those that the graph reads. No data moves.
+/// The conversion of an input's canonical axes to the axes that the graph reads. No data moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     /// These axes, of extent 1, are dropped.

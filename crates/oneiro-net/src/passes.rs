@@ -94,7 +94,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// What a pass does at a node.
+/// The result of a pass at a node.
 type Rewrite = fn(Site<'_>) -> Result<Patch, NotHere>;
 
 /// All passes, by name, in the order in which they are tried.

@@ -2,8 +2,8 @@
 //!
 //! Time runs from 0 (the inputs are written) over the forward steps, the moment at which an objective writes
 //! its seeds, and the backward steps in reverse order, to the end. Every block of memory has a life on that
-//! axis, and `memory::place` packs them into one arena. Only steps on a path from an input to a target are
-//! there at all; there is no gradient of anything but inputs and what lies between.
+//! axis, and `memory::place` packs them into one arena. A plan has only the backward steps on a path from an
+//! input to a target; it computes no gradients of other values.
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -56,7 +56,7 @@ pub struct StepInfo<'a> {
     pub op_type: &'a str,
     /// Floating-point operations forward, counted as the direct algorithm.
     pub flops: u64,
-    /// How the kernel computes it, where there is a choice.
+    /// The kernel's method, if there are several.
     pub method: String,
 }
 
@@ -111,7 +111,7 @@ pub struct PlanTarget {
 }
 
 impl PlanTarget {
-    /// Whether gradients start here: it depends on an input, and gradients were asked for.
+    /// Whether gradients start at this target: it depends on an input, and gradients were requested.
     pub fn has_seed(&self) -> bool {
         self.seed.is_some()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::OpError;
 
-/// What a value's elements are; all float types compute as f32, all integer types as i64.
+/// The element type of a value; all float types compute as f32, all integer types as i64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DType {
     /// Floating point, computed in f32.
@@ -129,12 +129,12 @@ impl Tensor {
         volume(&self.shape)
     }
 
-    /// Whether there is no element.
+    /// Whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What the elements are.
+    /// The element type.
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::Float(_) | Data::Raw(..) | Data::Repeated(_) => DType::Float,
@@ -143,7 +143,7 @@ impl Tensor {
         }
     }
 
-    /// Whether this is `part` so many times, one behind the other along axis 0, bit by bit.
+    /// Whether this tensor repeats `part` along axis 0, bit for bit.
     pub fn repeats(&self, part: &Tensor, times: usize) -> bool {
         fn cycles<T>(all: &[T], part: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
             let one = all.len() == part.len() && std::ptr::eq(all.as_ptr(), part.as_ptr());

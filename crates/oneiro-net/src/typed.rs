@@ -11,8 +11,8 @@ use crate::ops::array::tap::Tap;
 use crate::ops::{Fact, Facts, Forward, Operand, Operator, Site, Unsupported};
 use crate::tensor::{DType, Tensor};
 
-/// Bytes of computed constants beyond which a file is taken for a damaged one: what an exporter leaves to
-/// compute is small beside the weights, which lie in the file.
+/// Largest size of computed constants, in bytes; beyond it a file counts as damaged. Constants that exporters
+/// leave to be computed are small compared with the weights, which lie in the file.
 pub const MAX_COMPUTED: usize = 1 << 30;
 
 /// A node whose inputs and outputs have known shapes.

@@ -67,7 +67,7 @@ impl Feature {
         )
     }
 
-    /// What stands for the bytes of a model file where a network is identified by a hash of them.
+    /// The bytes whose hash identifies the network, in place of a model file's bytes.
     pub fn description(self) -> String {
         format!("oneiro feature network {} {VERSION}", self.name())
     }

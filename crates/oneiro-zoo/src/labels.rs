@@ -131,8 +131,8 @@ impl Labels {
     ///
     /// 1. the label as it is written;
     /// 2. the same with underscores as spaces and a WordNet id in front ignored (`n02113186_Cardigan`);
-    /// 3. the same whatever the case;
-    /// 4. one of a label's comma-separated names, whatever the case;
+    /// 3. the same, ignoring case;
+    /// 4. one of a label's comma-separated names, ignoring case;
     /// 5. a class index (`88`).
     ///
     /// So `cardigan` and `Cardigan` are two classes of ImageNet, and `CARDIGAN` is ambiguous.
@@ -173,7 +173,8 @@ impl Labels {
         }
     }
 
-    /// Labels that contain the words asked for, then those within a third of their letters of it.
+    /// Labels that contain the requested words, then labels whose edit distance to the request is at most a
+    /// third of their letters.
     fn nearest(&self, folded: &str) -> Vec<(usize, String)> {
         let length = folded.chars().count();
         let mut ranked: Vec<(usize, usize)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What of an image made a unit fire there: heat maps.
+//! Attribution: heat maps of the pixels of an image that made a unit fire.
 //!
 //! One shape for every method: `fn(&mut AttributionTarget, image, &Settings, &mut Watch) ->
 //! Result<Attribution>`. A [`AttributionTarget`] is a compiled network with one objective; the image is one
@@ -95,7 +95,7 @@ impl Method {
         Self::Deconv,
     ];
 
-    /// Those that say different things, to be seen side by side.
+    /// Methods with different meanings, to be compared side by side.
     pub const USUAL: [Method; 6] = [
         Self::Gradient,
         Self::SmoothGrad,
@@ -164,7 +164,7 @@ impl From<Method> for String {
 pub struct Settings {
     /// Points on the path of integrated gradients.
     pub steps: usize,
-    /// What integrated gradients and gradient × input compare the image with.
+    /// The baseline of integrated gradients and gradient × input.
     pub baseline: Baseline,
     /// Noisy copies of the image.
     pub samples: usize,
@@ -176,7 +176,7 @@ pub struct Settings {
     /// Pixels from one window to the next; half a window if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<usize>,
-    /// What a window is covered with.
+    /// The filling of a covering window.
     pub fill: Baseline,
     /// The layer of Grad-CAM; the last convolution before the objective if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,7 +208,7 @@ impl Default for Settings {
     }
 }
 
-/// Samples below which there is no variance.
+/// Smallest number of samples that has a variance.
 const LEAST_FOR_VARIANCE: usize = 2;
 
 impl Settings {
@@ -259,7 +259,7 @@ impl Settings {
     }
 }
 
-/// How well attributions add up to what they explain.
+/// The completeness of attributions: their sum against the objective's difference to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Completeness {
     /// The objective on the baseline.
@@ -280,7 +280,7 @@ impl Completeness {
     }
 }
 
-/// What an image's values and pixels have to do with an objective.
+/// The attribution of an image's values and pixels for an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribution {
     /// By which method.

@@ -1,7 +1,7 @@
-//! Model cards: what a network's file does not say about its inputs.
+//! Model cards: facts about a network's inputs that its file does not hold.
 //!
 //! Shape of the concept: a [`Card`] is read from the text of `NAME.toml` by [`Card::parse`], which checks
-//! every number, so that whoever holds a card can rely on it. [`InputCard::preset`] is for models without
+//! every number, so that every [`Card`] is valid. [`InputCard::preset`] is for models without
 //! one.
 //!
 //! ```
@@ -53,7 +53,7 @@ pub enum CardError {
         input: String,
         /// The key with the bad value.
         key: &'static str,
-        /// What is wrong, and what is allowed.
+        /// The error, and the allowed values.
         problem: String,
     },
     /// Two inputs of one name, or a layer without.
@@ -73,7 +73,7 @@ pub enum CardError {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// What the model is called.
+    /// The name of the model.
     #[serde(default)]
     pub name: String,
     /// A built-in list of class labels, or a text file beside the card, one label a line in class order.

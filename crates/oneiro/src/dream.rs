@@ -1,9 +1,10 @@
-//! Dream images: a picture, or noise, in which a network is made to see more of what it sees already.
+//! Dream images: starting from a picture or noise, the features that a network detects in it are
+//! strengthened.
 //!
 //! Unlike a rendering ([`crate::render`]), a dream changes the pixels of a given picture by normalized
 //! gradient ascent, octave by octave: on a small copy first, so that large structures come first, then on
-//! larger ones. All lengths are in units of 0–255, whatever the network wants, as the constants of the
-//! sources are.
+//! larger ones. Pixel values and steps are in units of 0–255, like the constants of the sources, independent
+//! of the network's units.
 //!
 //! ```text
 //! start image ─► octave 1 (small) ─► steps ─► enlarge ─► octave 2 ─► steps ─► … ─► the start image's size
@@ -240,7 +241,7 @@ impl<'a> Dream<'a> {
         (self.network.size, self.axes[0].count() * self.axes[1].count())
     }
 
-    /// Whether tiles have the network's own size, as it does not accept the one wanted for this octave.
+    /// Whether tiles have the network's own size, because it does not accept this octave's tile size.
     pub fn tile_is_forced(&self) -> bool {
         self.axes.iter().any(Axis::is_forced)
     }

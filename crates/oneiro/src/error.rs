@@ -62,7 +62,7 @@ pub enum Error {
         layer: String,
         /// Its shape, with the batch.
         shape: Vec<usize>,
-        /// Its axes, as far as they are known.
+        /// The known axes of the value.
         axes: Option<String>,
         /// Whether axis 0 is known to be the batch.
         has_batch: bool,
@@ -129,7 +129,7 @@ pub enum Error {
     /// The model card cannot be used.
     #[error(transparent)]
     Card(#[from] CardError),
-    /// An input cannot be fed as it is asked.
+    /// An input cannot be fed with the given value.
     #[error(transparent)]
     Input(#[from] InputError),
     /// A layer without kernels to be shown.
@@ -144,7 +144,7 @@ pub enum Error {
     /// A chain of transforms cannot be read.
     #[error(transparent)]
     Transform(#[from] TransformError),
-    /// A term of an objective does not fit what it reads.
+    /// A term of an objective does not fit the layer that it reads.
     #[error(transparent)]
     Term(#[from] TermError),
     /// Statistics of pictures that cannot be used, or made.
@@ -160,7 +160,7 @@ pub enum Error {
         /// The values that it can have: "a positive number", "a number from 1 to 16".
         needed: String,
     },
-    /// A word that is none of those known.
+    /// An unknown word.
     #[error("there is no {what} \"{name}\"; there are {}", known.join(", "))]
     UnknownName {
         /// "method", "baseline".
@@ -190,7 +190,7 @@ pub enum Error {
     /// Settings that do not fit the model or each other.
     #[error("{0}")]
     Settings(String),
-    /// Whoever watched the work ended it.
+    /// The observer cancelled the work.
     #[error("stopped before the end")]
     Stopped,
     /// The objective or its gradient stopped being a number.

@@ -11,7 +11,7 @@ use oneiro_net::{MaxPoolRule, ReluRule};
 use serde::{Deserialize, Serialize};
 
 /// Steps with redirected gradients. Lucid's `redirected_relu_grad` redirects while its count of steps is at
-/// most 16, which makes 17 of a count from 0; here it is the first 16.
+/// most 16, which makes 17 steps with a count from 0; oneiro redirects in the first 16.
 pub const REDIRECTED_STEPS: usize = 16;
 
 /// Slope of the leaky rule where none is given: that of Darknet's leaky ReLUs.
@@ -55,11 +55,11 @@ pub enum ReluGradient {
     /// The derivative; where nothing at all would pass, everything that does not push further into the clip
     /// (Lucid).
     Redirected,
-    /// What a ReLU stops passes multiplied by this slope, from 0 to 1.
+    /// Inactive ReLUs pass the gradient times this slope, from 0 to 1.
     Leaky(f32),
     /// The derivative, positive gradients only (guided backpropagation: Springenberg et al. 2015).
     Guided,
-    /// Positive gradients, whatever the activation (DeconvNet: Zeiler & Fergus 2014).
+    /// Positive gradients pass, active ReLU or not (DeconvNet: Zeiler & Fergus 2014).
     Deconv,
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for ReluGradient {
     }
 }
 
-/// What is no rule, in words.
+/// The text that is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(

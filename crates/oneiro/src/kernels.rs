@@ -1,9 +1,9 @@
 //! Kernels of a network's first layer, as pictures have them.
 //!
 //! A channel that is linear in the picture is one dot product at each position. The gradient of the channel
-//! there is its kernel, whatever stands between picture and layer: preparation, batch normalisation, an order
-//! of channels. So kernels are in the picture's own colours, and those of a patch embedding are found as
-//! those of a convolution are.
+//! at one position is its kernel, including any preparation, batch normalisation and order of channels before
+//! the layer. So kernels are in the picture's own colours, and those of a patch embedding are found as those
+//! of a convolution are.
 
 pub(crate) mod error;
 
@@ -24,25 +24,27 @@ const AT_ONCE: usize = 16;
 const GREY: f32 = 0.5;
 /// Largest relative difference of a kernel at two pictures that rounding explains.
 const SAME: f64 = 1e-3;
-/// How far beyond white and black a picture goes that wakes channels that are zero: no bias reaches there.
+/// Range of the noise, beyond white and black, that activates channels which are otherwise zero. No bias is
+/// as large.
 const FAR: f32 = 1e3;
 
 /// Kernels of channels, all of one extent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kernels {
-    /// Channels of the kernels: those of the picture; 1 where the network sees grey alone.
+    /// Channels of the kernels: the picture's channels, or 1 if the network sees grey only.
     pub channels: usize,
-    /// Height and width of what any channel of the layer reads, whichever channels are asked for.
+    /// Height and width of the receptive field of all channels of the layer together, for any requested
+    /// channels.
     pub size: [usize; 2],
     /// The channels that are drawn as red, green and blue.
     pub shown: [usize; 3],
-    /// One kernel for each channel asked for, as (channels, height, width): what the channel's value gains
-    /// where the picture gains one display unit, in all colours where the network sees grey alone. Zero for
+    /// One kernel for each channel asked for, as (channels, height, width): the change of the channel's value
+    /// per display unit of the picture. If the network sees grey only, all colours change together. Zero for
     /// a channel that no picture changes.
     pub kernels: Vec<Vec<f32>>,
 }
 
-/// Operators that are linear in what flows through them, whatever their attributes.
+/// Operators that are linear in their operand for all attributes.
 const LINEAR: [&str; 17] = [
     "AveragePool",
     "BatchNormalization",
@@ -67,8 +69,8 @@ const LINEAR_IN_ONE: [&str; 6] = ["Conv", "ConvTranspose", "Div", "Gemm", "MatMu
 /// Sums of operands.
 const SUMS: [&str; 2] = ["Add", "Sub"];
 
-/// Whether a value is linear in the inputs but for a constant, as its operators tell. What is built in
-/// another way counts as not linear.
+/// Whether a value is linear in the inputs but for a constant, as its operators tell. Networks built in
+/// another way count as not linear.
 pub fn is_affine(model: &Model, value: ValueId) -> bool {
     let graph = &model.graph;
     let needed = analysis::ancestors(graph, &[value]);
@@ -204,8 +206,8 @@ impl Compiled {
     }
 }
 
-/// The gradient of all channels of a layer together, with weights of their own: zero only at pixels that none
-/// of them reads.
+/// The gradient of all channels of a layer together, each with another weight: zero only at pixels that no
+/// channel reads.
 fn whole_layer(model: &Model, layer: &str, channels: usize, batch: usize) -> Result<Vec<f32>> {
     let mut stream = Stream::new(0, 1);
     let weights = (0..channels).map(|_| stream.range_i32(1, 255) as f32).collect();

@@ -48,7 +48,7 @@ pub trait WeightFiles: std::fmt::Debug + Send + Sync {
 pub struct Model {
     /// The network.
     pub graph: Graph,
-    /// What its inputs mean; one entry an input of the graph, in the graph's order.
+    /// The meaning of its inputs: one entry for each input of the graph, in the graph's order.
     pub card: Card,
     /// Whether inputs with channels last were replaced by such with channels first.
     turned: bool,
@@ -60,9 +60,9 @@ pub struct Model {
     unbatched: bool,
     /// The cards of inputs that are constants now ([`Model::fed`]).
     constant: Vec<InputCard>,
-    /// What the file says of tensors inside the graph.
+    /// The file's declarations of tensors inside the graph.
     declared: Arc<Declared>,
-    /// What is known of the class output.
+    /// The class output, once it is known.
     known: head::Known,
     /// The files that hold the weights, where their memory can be given back.
     weight_files: Option<Arc<dyn WeightFiles>>,
@@ -175,8 +175,8 @@ impl Model {
         is_read(&self.graph, input)
     }
 
-    /// The same network, fed with channels first where the card says that they are last: what whoever
-    /// prepares pictures needs. Raw tensors go into the network as it is.
+    /// The network with channels-first inputs, where the card says that channels are last. Code that prepares
+    /// pictures needs this form. Raw tensors go into the network as it is.
     pub fn for_pictures(self) -> Self {
         if self.card.layout == TensorLayout::Nchw {
             return self;
@@ -215,7 +215,7 @@ impl Model {
             let old = picture_axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
             self.replaced.push(old);
             self.unbatched |= !found.axes.has(Axis::N);
-            // What is recorded of the preparation does not have to be guessed again.
+            // A recorded preparation need not be guessed again.
             self.card.input[input].size = found.size.or(self.card.input[input].size);
             self.card.input[input].axes = Some(found.axes);
         }
@@ -275,7 +275,7 @@ impl Model {
         Err(InputError::NotSingleImages { why }.into())
     }
 
-    /// An error if an input takes bands: for those who work on photographs alone.
+    /// An error if an input takes bands, for techniques that work on photographs only.
     pub fn check_colors(&self, input: usize) -> Result<()> {
         let card = &self.card.input[input];
         if card.order != ChannelOrder::Bands {

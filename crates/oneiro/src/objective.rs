@@ -1,4 +1,4 @@
-//! Objectives: what is maximised. Activations → value and seed gradients.
+//! Objectives: the scalars that a rendering maximises. Activations → value and seed gradients.
 //!
 //! A [`Term`] says what of which layer, as data. Once the layer's shape is known it becomes a measure
 //! (`objective/measure`), which has one shape for all: it reads the activations of ONE batch entry, gives a
@@ -115,7 +115,7 @@ impl Objective {
         self.terms().iter().any(|t| t.reads() == Reads::Batch)
     }
 
-    /// An error unless every term reads what the network makes of one picture alone: neither the picture
+    /// An error unless every term reads only the network's activations for one picture: neither the picture
     /// itself, as penalties do, nor other pictures of a batch. `what` needs that.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ struct Coupled {
     target: usize,
     coupling: Box<dyn Coupling>,
     value: f64,
-    /// What all entries together have asked of its derivative.
+    /// The sum of all entries' weights of its derivative.
     weight: f64,
 }
 
@@ -343,7 +343,7 @@ impl ObjectiveSession {
                     let range = entry * n..(entry + 1) * n;
                     measure.seed(&activations[range.clone()], *weight, &mut seed[range]);
                 }
-                // Seeded once for all entries, as all of them are what it depends on.
+                // Seeded once for all entries, since the measure depends on all of them.
                 Bound::Batch(index) => self.coupled[*index].weight += weight,
                 Bound::Input(index) => self.shown.seed(*index, entry, *weight),
             }

@@ -111,8 +111,8 @@ impl Preprocess {
         (0..self.channels()).map(|color| self.mean[self.channel_of(color)] / self.range).collect()
     }
 
-    /// The mean colour of pictures as far as the card knows it: what the network sees as 0, or where that is
-    /// black, because nothing is subtracted, ImageNet's; of bands 0.5 each.
+    /// The mean colour of pictures: the colour that the card subtracts. If the card subtracts none,
+    /// ImageNet's mean, or 0.5 for each band.
     pub fn natural_mean(&self) -> Vec<f32> {
         let mean = self.mean_color();
         let of_pictures = self.kind != InputKind::Flow && mean.iter().all(|m| *m == 0.0);

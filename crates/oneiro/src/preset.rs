@@ -16,7 +16,7 @@ mod stages;
 pub use params::{PARAMS, ParamSpec};
 pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 
-/// What stands outside the picture where a transform looks there.
+/// Colour of the pixels outside the picture that a transform reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -35,14 +35,14 @@ pub struct Preset {
     pub name: String,
     /// Parameters → image.
     pub param: ParamSpec,
-    /// Height and width of what the network sees; the card's if absent. A file may also have the side of a
+    /// Height and width that the network sees; the card's if absent. A file may also have the side of a
     /// square, or "HxW".
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
     /// Height and width of the picture, where the network sees another size: transforms make its views.
     #[serde(default, deserialize_with = "size::optional", skip_serializing_if = "Option::is_none")]
     pub picture: Option<[usize; 2]>,
-    /// Steps at most, those of [`Preset::settle`] not counted, which come after the first one only.
+    /// Largest number of steps, without the steps of [`Preset::settle`].
     pub steps: usize,
     /// Steps after them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,12 +59,12 @@ pub struct Preset {
     pub rate_by_area: bool,
     /// Random transforms before the network.
     pub transform: Chain,
-    /// What those transforms show outside the picture.
+    /// Colour of the pixels outside the picture in these transforms.
     pub outside: Outside,
     /// A shift before the transforms.
     #[serde(default, skip_serializing_if = "is_default")]
     pub jitter: Jitter,
-    /// Views of the picture in a step, each under transforms of its own.
+    /// Views of the picture in a step, each with its own random transforms.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub views: usize,
     /// How gradients pass ReLUs and max-pooling.
@@ -79,7 +79,7 @@ pub struct Preset {
     /// â: the unit's largest activation over a data set, 1 if unknown.
     #[serde(default = "unity", skip_serializing_if = "is_unity")]
     pub max_activation: f64,
-    /// How bright and how rough the picture may be.
+    /// Penalties and bounds of the picture's norm and roughness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regularizer: Option<Regularizer>,
     /// What is done to the pixels after steps.
@@ -126,7 +126,7 @@ const CPPN_RATE: f32 = 0.005;
 pub const CPPN_STEPS: usize = 512;
 
 impl Preset {
-    /// All steps, those at the end included.
+    /// The number of all steps, including the last steps of [`Preset::settle`].
     pub fn total_steps(&self) -> usize {
         if self.steps == 0 { 0 } else { self.steps + self.settle.map_or(0, |s| s.steps) }
     }

@@ -27,7 +27,7 @@ impl Range {
             }
     }
 
-    /// What a number of it is.
+    /// The type of its numbers.
     pub fn words(self) -> String {
         match self {
             Self::Any => "a finite number".into(),

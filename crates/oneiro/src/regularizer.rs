@@ -37,18 +37,18 @@ pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
 pub struct Regularizer {
     /// α of R_α.
     pub alpha: f64,
-    /// What R_α counts.
+    /// The weight of R_α.
     pub alpha_weight: f64,
     /// β of TV_β.
     pub beta: f64,
-    /// What TV_β counts.
+    /// The weight of TV_β.
     pub tv_weight: f64,
     /// Largest norm of a pixel less the mean colour, enforced after each step; 0 for none.
     pub bound: f32,
 }
 
 impl Default for Regularizer {
-    /// That of Mahendran & Vedaldi 2016: (1/80)⁶ R₆ + (6.5/80)² TV₂, ‖x‖ ≤ 160.
+    /// The regularizer of Mahendran & Vedaldi 2016: (1/80)⁶ R₆ + (6.5/80)² TV₂, ‖x‖ ≤ 160.
     fn default() -> Self {
         Self {
             alpha: ALPHA,
@@ -116,8 +116,8 @@ pub struct BoundRegularizer {
 }
 
 impl BoundRegularizer {
-    /// The value for a display image; subtracts the gradient from `gradient`, which is that of what is
-    /// maximised.
+    /// The value for a display image; subtracts its gradient from `gradient`, the gradient of the maximised
+    /// objective.
     pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> f64 {
         let plane = image.len() / self.mean.len();
         for (i, (out, x)) in self.centred.iter_mut().zip(image).enumerate() {

@@ -3,12 +3,12 @@
 //!
 //! The pictures of a batch are independent: each has its own objective, parameters, optimiser and random
 //! stream, the latter seeded by the objective's text. So a picture's bytes do not depend on which batch it
-//! was made in. Two things join them where they are asked for: terms that couple the batch, and parameters
-//! that it shares.
+//! was made in. Only two settings make them depend on each other: terms that couple the batch, and shared
+//! parameters.
 //!
 //! A step shows the network one or several views of each picture (the preset's `views`), each under
 //! transforms of its own; what is maximised is their mean. With a [`crate::preset::Jitter`] the picture is
-//! larger than what the network sees; the result is its middle.
+//! larger than the network's input; the result is its middle.
 
 use crate::parallel;
 use oneiro_net::Threads;
@@ -57,7 +57,7 @@ pub struct Render {
     entries: Vec<BatchItem>,
     values: Vec<f64>,
     start: Vec<f64>,
-    /// What each objective counts beside regularizers.
+    /// The weight of each objective relative to the regularizers.
     weights: Vec<f64>,
     step: usize,
     /// Views of each picture that go through the network at once.
@@ -173,7 +173,7 @@ impl Render {
                 }
                 .into());
             }
-            // What pictures share stays the same in all only if all step it alike.
+            // Shared parameters stay equal in all pictures only if all pictures change them by the same step.
             let shares = states.iter().any(|state| !state.param.shared().is_empty());
             if objectives.len() > 1 && shares && !preset.optimizer.kind.is_elementwise() {
                 return Err(Error::Settings(format!(
@@ -310,8 +310,8 @@ impl Render {
         });
     }
 
-    /// Gives every picture the sum of all pictures' gradients on the parameters that they share, so that all
-    /// step alike.
+    /// Gives every picture the sum of all pictures' gradients at the shared parameters, so that these change
+    /// equally in all pictures.
     fn sum_shared(&mut self) {
         let Some(first) = self.entries.first() else { return };
         for k in 0..first.states.len() {
@@ -442,7 +442,8 @@ impl Render {
     }
 }
 
-/// What each objective counts: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no picture.
+/// The weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no
+/// picture.
 fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<f64>> {
     let weight = |o: &Objective| match preset.unit_weight {
         Some(weight) if !o.compares() => {

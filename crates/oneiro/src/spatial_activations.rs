@@ -2,8 +2,8 @@
 //! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
 //! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose
-//! cells are vectors over the channels. With an objective, every activation also has its share in it:
-//! activation times gradient, the first-order answer to what the objective would lose without it.
+//! cells are vectors over the channels. With an objective, every activation also has an attribution:
+//! activation times gradient, to first order the objective's loss without the activation.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ impl SpatialActivations {
         Self::new(layer, map.shape(), map.gather(session.captured(0).1), None)
     }
 
-    /// The same with the share of every activation in an objective.
+    /// The map with the attribution of every activation for an objective.
     ///
     /// # Errors
     /// Also if the objective does not depend on the layer.
@@ -81,9 +81,9 @@ impl SpatialActivations {
         self.shape
     }
 
-    /// The map averaged down to at most so many rows and columns, by the smallest whole factor on each axis:
-    /// each cell has the mean activations of the positions that it covers, those at its border included. Its
-    /// share is the sum of theirs; a position that several cells cover gives each of them an equal part.
+    /// The map, average-pooled to at most this many rows and columns, by the smallest integer factor on each
+    /// axis. Each cell has the mean activations of the positions that it covers. A cell's attribution is the
+    /// sum over its positions; a position that several cells cover gives each cell an equal part.
     pub fn averaged(&self, [rows, columns]: [usize; 2]) -> Self {
         let [channels, h, w] = self.shape;
         let reduced = |from: usize, most: usize| from.div_ceil(from.div_ceil(most.clamp(1, from)));
@@ -113,7 +113,7 @@ impl SpatialActivations {
         }
     }
 
-    /// The same with nothing below zero: what later layers see of a map before its ReLU.
+    /// The map with negative activations set to zero, as its ReLU does for later layers.
     pub fn rectified(mut self) -> Self {
         if let Some(shares) = &mut self.shares {
             shares.iter_mut().zip(&self.activations).filter(|(_, a)| **a < 0.0).for_each(|(s, _)| *s = 0.0);
@@ -147,8 +147,8 @@ impl SpatialActivations {
         self.shares.as_ref().and_then(|s| self.column(s, at).nth(channel)).map(f64::from)
     }
 
-    /// The `n` channels of a cell that count most, the largest first: by their share in the objective if
-    /// there is one, else by their activation. Those without any are left out.
+    /// The `n` channels of a cell with the largest attribution for the objective (without an objective, the
+    /// largest activation), largest first. Those without any are left out.
     pub fn top(&self, at: [usize; 2], n: usize) -> Vec<usize> {
         let of: Vec<f32> = self.column(self.shares.as_ref().unwrap_or(&self.activations), at).collect();
         let mut order: Vec<usize> = (0..of.len()).filter(|&c| of[c] > 0.0).collect();
@@ -168,8 +168,8 @@ impl SpatialActivations {
         (0..rows).flat_map(move |y| (0..columns).map(move |x| [y, x]))
     }
 
-    /// The `n` cells that count most, no two of them neighbours, the largest first: fewer where the map has
-    /// no more.
+    /// The `n` cells with the largest attribution or magnitude, no two of them neighbours, largest first;
+    /// fewer if the map has no more.
     pub fn strongest(&self, n: usize) -> Vec<[usize; 2]> {
         let mut order: Vec<([usize; 2], f64)> = self.positions().map(|at| (at, self.weight(at))).collect();
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -192,7 +192,7 @@ fn covered(i: usize, of: usize, from: usize) -> Range<usize> {
     i * from / of..((i + 1) * from).div_ceil(of)
 }
 
-/// How many of the cells along an axis cover each position.
+/// The number of cells along an axis that cover each position.
 fn times_covered(cells: usize, from: usize) -> Vec<f64> {
     let times = |position: usize| (0..cells).filter(|&i| covered(i, cells, from).contains(&position)).count();
     (0..from).map(|position| times(position) as f64).collect()

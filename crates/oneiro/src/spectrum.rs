@@ -38,7 +38,7 @@ struct Lines {
 pub(crate) struct Axis {
     /// Positions along it.
     pub len: usize,
-    /// What its frequencies, in cycles per position, are multiplied by before they are joined to others.
+    /// Weight of its frequencies, in cycles per position, when frequencies of several axes are combined.
     pub weight: f64,
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn frequencies(axes: &[Axis]) -> Vec<f64> {
     lengths.iter().flat_map(|f| (0..=last.len / 2).map(|k| f.hypot(along(last, k)))).collect()
 }
 
-/// How photographs fall with frequency: max(f, 1/L)^decay, where L is the longest axis, so that the constant
-/// counts as the lowest frequency. Entries of a spectrum are divided by it.
+/// The decay of photographs' magnitudes with frequency: max(f, 1/L)^decay, where L is the longest axis, so
+/// that the constant counts as the lowest frequency. Entries of a spectrum are divided by it.
 pub(crate) fn natural_decay(axes: &[Axis], decay: f64) -> Vec<f64> {
     let longest = axes.iter().map(|axis| axis.len).max().unwrap_or(1);
     let lowest = 1.0 / longest as f64;
@@ -74,7 +74,7 @@ pub(crate) fn natural_decay(axes: &[Axis], decay: f64) -> Vec<f64> {
 pub(crate) struct Spectrum {
     height: usize,
     width: usize,
-    /// What each entry is multiplied by, `[H, W/2 + 1]`, 1/(H·W) included.
+    /// The factor of each entry, `[H, W/2 + 1]`, 1/(H·W) included.
     scale: Vec<f32>,
     columns_forward: Arc<dyn Fft<f32>>,
     columns_inverse: Arc<dyn Fft<f32>>,

@@ -32,7 +32,7 @@ static IMAGENET: LazyLock<Arc<Statistics>> = LazyLock::new(|| {
     Arc::new(Statistics::from_bytes(PHOTOGRAPHS).expect("the embedded statistics can be read"))
 });
 
-/// What a set of images has in common.
+/// Statistics of a set of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     images: u64,
@@ -49,12 +49,12 @@ impl Statistics {
         IMAGENET.clone()
     }
 
-    /// How many images they are of.
+    /// The number of images.
     pub fn images(&self) -> u64 {
         self.images
     }
 
-    /// How many channels the images have.
+    /// The number of channels of the images.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }
@@ -84,7 +84,7 @@ impl Statistics {
         &self.spectrum
     }
 
-    /// An error unless the images have so many channels.
+    /// An error unless the images have this number of channels.
     pub(crate) fn require_channels(&self, channels: usize) -> Result<()> {
         if self.channels() == channels {
             return Ok(());
@@ -172,7 +172,7 @@ pub struct ColorAccumulator {
 }
 
 impl ColorAccumulator {
-    /// For images of so many channels.
+    /// For images with this number of channels.
     pub fn new(channels: usize) -> ColorAccumulator {
         assert!(channels > 0, "images have channels");
         ColorAccumulator {
@@ -183,7 +183,8 @@ impl ColorAccumulator {
         }
     }
 
-    /// Adds an image `[C, H, W]` of any size. Every pixel counts alike, so larger images count more.
+    /// Adds an image `[C, H, W]` of any size. Every pixel has equal weight, so larger images have more
+    /// weight.
     pub fn add(&mut self, image: &[f32]) {
         let channels = self.sums.len();
         let plane = image.len() / channels;

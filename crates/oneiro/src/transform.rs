@@ -1,9 +1,9 @@
-//! Robustness transforms: what an image must survive while it is optimised.
+//! Robustness transforms: random changes of an image while it is optimised.
 //!
 //! Shape of the concept: a [`Chain`] lists [`Transform`]s. Each step, for each image, [`Chain::sample`] draws
 //! the random numbers and returns a [`Sampled`] chain: a fixed map that is affine in the image.
 //! [`Sampled::apply`] goes forward, [`Sampled::adjoint`] takes a gradient on the result back to a gradient on
-//! the image. The result has the size of the canvas, whatever the members do: it is cropped or padded about
+//! the image. The result always has the size of the canvas: it is cropped or padded about
 //! its centre.
 //!
 //! Images are planar `[C, H, W]`, clips `[C, T, H, W]`: all planes move together, and only the transforms of
@@ -46,16 +46,16 @@ use crate::rng::Stream;
 pub use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
-/// Colour outside an image that has none of its own: middle grey (Lucid, `optvis/transform.py`, `pad`).
+/// Default colour outside an image: middle grey (Lucid, `optvis/transform.py`, `pad`).
 pub const LUCID_FILL: f32 = 0.5;
 
 /// One random transform.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Transform {
-    /// Grows the image by so many pixels on each of its four sides.
+    /// Grows the image by this number of pixels on each of its four sides.
     Pad(Length, PadMode),
-    /// Cuts so many rows and columns off, split at random between the two sides (all but one at most).
+    /// Cuts off this number of rows and columns, split at random between the two sides; at least one stays.
     Jitter(Length),
     /// Moves the image by up to so many pixels in both axes; what leaves on one side enters on the other.
     Roll(usize),
@@ -65,8 +65,8 @@ pub enum Transform {
     RollTextures,
     /// Resizes bilinearly by a random factor (sizes rounded, half-pixel centres, edges continued).
     Scale(Values),
-    /// Turns by a random angle in degrees about the centre, counter-clockwise as seen, bilinearly; what comes
-    /// from outside has the fill colour.
+    /// Turns by a random angle in degrees about the centre, counter-clockwise as seen, bilinearly; pixels
+    /// from outside have the fill colour.
     Rotate(Values),
     /// Resizes a box of the image at a random place inside to the canvas, bilinearly. The box has the
     /// canvas's proportions (it is square on a square canvas) and a random fraction, up to 1, of the side of
@@ -97,7 +97,7 @@ pub enum Transform {
     Speed(Values),
 }
 
-/// What [`Transform::Pad`] fills the border with.
+/// The border of [`Transform::Pad`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PadMode {
@@ -113,7 +113,7 @@ pub enum PadMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Chain {
-    /// The members, in the order in which they act.
+    /// The transforms, in the order in which they act.
     pub transforms: Vec<Transform>,
     /// The colour outside the image: one number, or one for each channel. If there are fewer numbers than
     /// planes, planes share them in equal runs: 3 numbers for a clip `[3, T, H, W]` colour T planes each.
@@ -172,7 +172,7 @@ impl Chain {
     /// Draws the random numbers of one step, the first of a run, for one `[C, H, W]` image or `[C, T, H, W]`
     /// clip.
     ///
-    /// Every member draws the same count of numbers whatever the image's size.
+    /// The count of random numbers that a transform draws does not depend on the image's size.
     ///
     /// # Panics
     /// As [`Chain::resample`].

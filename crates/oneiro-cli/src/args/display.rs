@@ -5,14 +5,13 @@ use oneiro_jobs::job::render::display::Display;
 /// How the pictures of a command are shown.
 #[derive(clap::Args)]
 pub struct DisplayArgs {
-    /// Values that are shown as black and white: 0 and 1 (clip); those around 99 % of a picture's values
-    /// (auto), or of all pictures' (auto-shared); those that make the mean .5 and the deviation .3
-    /// (standardize); or LOW..HIGH, as in -0.2..1.2
+    /// Values that are shown as black and white: 0 and 1 (clip); the bounds of the middle 99 % of a picture's
+    /// values (auto), or of all pictures' values (auto-shared); values that make the mean .5 and the standard
+    /// deviation .3 (standardize); or LOW..HIGH, as in -0.2..1.2
     ///
-    /// It changes the pixels of pictures, sheets and films, and no number: value, value_saved and errors
-    /// are those of the picture whose black is 0 and whose white is 1, and --raw holds the values
-    /// themselves. The picture names its levels (`oneiro info`). The frames of a film are stretched each
-    /// by itself.
+    /// The display changes the pixels of pictures, sheets and films only. value, value_saved and errors
+    /// belong to the picture with black at 0 and white at 1, and --raw writes the unchanged values. The
+    /// picture names its levels (`oneiro info`). Each frame of a film has its own black and white.
     #[arg(
         id = "display",
         long = "display",

@@ -47,8 +47,8 @@ pub struct PreparationArgs {
     /// Where the network's channels are: nchw (PyTorch) or nhwc (TensorFlow)
     #[arg(long, value_parser = parse_layout, value_name = "nchw|nhwc")]
     layout: Option<TensorLayout>,
-    /// What the axes of a layer are, where the network does not tell: N, C, H, W, T, L, tokens, or ? for one
-    /// of no meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
+    /// The axes of a layer, if oneiro cannot infer them from the network: N, C, H, W, T, L, tokens, or ? for
+    /// one of no meaning, such as --axes "blocks.3=N,tokens,C"; repeat it for other layers
     #[arg(long, value_parser = parse_axes, value_name = "LAYER=AXES")]
     axes: Vec<(String, String)>,
     /// Class labels: a built-in list (imagenet1k, cifar10) or a text file, one label a line
@@ -58,14 +58,14 @@ pub struct PreparationArgs {
     /// for every such input. A file holds one entry, which is repeated for the batch
     #[arg(long = "feed", value_parser = parse_feed, value_name = "NAME=VALUE|FILE.npy")]
     feeds: Vec<Feed>,
-    /// Let the network begin at this layer, which becomes its input: everything in front of it is left out
+    /// Let the network begin at this layer, which becomes its input: all operators before it are removed
     #[arg(long, value_name = "LAYER")]
     from_layer: Option<String>,
     /// Axes of the picture input as the file has them, if nothing tells: C,H,W (no batch), N,H,W (no
     /// channels), N,H*W or N,C*H*W (flat)
     #[arg(long, value_name = "AXES")]
     input_axes: Option<InputAxes>,
-    /// The output that holds the classes, where the network has several [default: the one whose length fits
+    /// The output that holds the classes, if the network has several [default: the output whose length fits
     /// the labels, else the one that looks like classes]
     #[arg(long, value_name = "NAME")]
     output: Option<String>,

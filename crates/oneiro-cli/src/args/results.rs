@@ -12,7 +12,7 @@ use oneiro_jobs::model::LoadedModel;
 use crate::context::Context;
 use crate::results::print_json;
 
-/// What is wanted of results beside their picture.
+/// Results to write in addition to the pictures.
 #[derive(clap::Args)]
 pub struct ResultArgs {
     /// Also write the optimised inputs, unclipped, as float32

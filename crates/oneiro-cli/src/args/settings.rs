@@ -42,7 +42,7 @@ pub const SETTINGS: [&str; 17] = [
 /// Settings of an optimisation: a preset, and what overrides it.
 #[derive(clap::Args)]
 pub struct RenderArgs {
-    /// The recipe to start from: a name that `oneiro presets` lists, or a .toml file of one's own
+    /// The recipe to start from: a name that `oneiro presets` lists, or your own .toml file
     #[arg(long, value_name = "NAME|FILE.toml")]
     preset: Option<String>,
     /// Any setting of the recipe, by its path as `oneiro presets` prints it, for instance
@@ -70,12 +70,12 @@ pub struct RenderArgs {
     /// Seed of all random numbers
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub seed: u64,
-    /// What is optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a pyramid
-    /// (laplacian), one blurred picture for all of a batch and details for each (shared), a small network of
-    /// the place (cppn), a dense layer (dense), or phases alone (maco)
+    /// Parameters that are optimised: the spectrum with decorrelated colours (fourier), the pixels (pixel), a
+    /// pyramid (laplacian), one blurred picture for the whole batch and details for each picture (shared), a
+    /// small network over (x, y) (cppn), a dense layer (dense), or the phases of a spectrum (maco)
     #[arg(long, value_parser = PARAMS)]
     param: Option<String>,
-    /// Views of the picture in each step, each under transforms of its own
+    /// Number of views of the picture in each step, each with its own random transforms
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     views: Option<usize>,
     /// Random shift of a picture that is so much larger: pixels, stride/4 or stride (of the layer), or none
@@ -86,7 +86,7 @@ pub struct RenderArgs {
     alpha: bool,
     /// Random transforms, for instance "pad(12)|jitter(8)|scale(0.9..1.1)|rotate(-10..10)|jitter(4)", or none
     ///
-    /// Members act in turn; then the result is cropped or padded to the picture's size. There are
+    /// Transforms act in order; then the result is cropped or padded to the picture's size. There are
     /// pad(LENGTH[,reflect]), jitter(LENGTH) in pixels or percent of the side, roll(PIXELS|textures),
     /// scale(RANGE), rotate(RANGE) in degrees, crop(RANGE) of a part of the side, noise(RANGE) and
     /// uniform(RANGE), blur(RANGE) in pixels, flip or flip(PROBABILITY), mask(circle,RADIUS), mask(box,PART),
@@ -106,8 +106,8 @@ pub struct RenderArgs {
     #[arg(long, visible_alias = "lr", allow_negative_numbers = true, value_name = "RATE")]
     learning_rate: Option<f32>,
     /// How the learning rate changes over the steps: constant, linear(TO), cosine(TO), exponential(TO),
-    /// inverse-time(K), or steps(FACTOR@FRACTION,…), each factor from that fraction of the steps on; the last
-    /// step has TO, or 1/(1+K), of the rate
+    /// inverse-time(K), or steps(FACTOR@FRACTION,…), where each factor applies from its fraction of the steps
+    /// on; the last step has the rate times TO, or times 1/(1+K)
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<Schedule>,
     /// Momentum of sgd and accumulated-squares, from 0 to less than 1
@@ -129,11 +129,13 @@ pub struct RenderArgs {
 #[derive(clap::Args)]
 pub struct RuleArgs {
     /// How gradients pass ReLUs: exact; redirected (through silent ones too, where nothing else would pass);
-    /// leaky or leaky(SLOPE) (a share passes silent ones, .1 by default); guided or deconv (both meant for
-    /// the gradient of an image, as of oneiro run; an optimisation from noise finds little with them)
+    /// leaky or leaky(SLOPE) (silent ReLUs pass the gradient times SLOPE, .1 by default); guided or deconv
+    /// (both are for the gradient of an image, as in oneiro run; an optimisation from noise achieves little
+    /// with them)
     #[arg(long, value_name = "RULE")]
     pub relu_rule: Option<ReluGradient>,
-    /// How gradients pass max-pooling: to the maximum, or to all of its window as an L2 pool would (smoothed)
+    /// How gradients pass max-pooling: to the maximum (exact), or to the whole window as in L2 pooling
+    /// (smoothed)
     #[arg(long, value_name = "RULE", value_parser = ["exact", "smoothed"])]
     max_pool_rule: Option<String>,
 }
@@ -180,7 +182,7 @@ fn with_setting(preset: &Preset, assignment: &str) -> Result<Preset> {
         .split_once('=')
         .filter(|(key, value)| !key.trim().is_empty() && !value.trim().is_empty())
         .ok_or_else(|| anyhow!("--set {assignment}: write it as KEY=VALUE"))?;
-    // What is no number, list or truth value is a text.
+    // A value that is no number, list or boolean is a string.
     let parsed: Option<toml::Table> = toml::from_str(&format!("value = {}", value.trim())).ok();
     let value = parsed
         .and_then(|mut table| table.remove("value"))
@@ -238,7 +240,8 @@ impl RenderArgs {
         self.set.iter().any(path)
     }
 
-    /// The same with another recipe where none is chosen; `config` has no word in what a command is about.
+    /// As `preset`, with the recipe `default` if no flag chooses one. The configuration file's recipe
+    /// replaces [`DEFAULT_PRESET`] only.
     pub fn preset_or(&self, context: &Context, default: &str) -> Result<Preset> {
         let config = context.config();
         let mut of_file = Vec::new();
@@ -255,7 +258,8 @@ impl RenderArgs {
             Some(size)
         });
         if size.is_some() {
-            // Some recipes have pictures of which the network sees boxes: those are what the flag is about.
+            // Some recipes show the network boxes of a larger picture; the flag sets the size of that
+            // picture.
             let of_picture = preset.picture.is_some();
             *(if of_picture { &mut preset.picture } else { &mut preset.size }) = size;
         }

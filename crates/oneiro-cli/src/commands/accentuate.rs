@@ -51,14 +51,14 @@ pub struct Args {
     /// An expression to raise, instead of or beside units
     #[arg(long = "objective", allow_hyphen_values = true, value_name = "EXPR")]
     objectives: Vec<String>,
-    /// The layer whose features are to stay near those of the picture
+    /// The layer whose features stay near the picture's features
     #[arg(long, value_name = "LAYER")]
     near: Option<String>,
-    /// How much nearness counts, in units of the objective; several make a column each [default: 1 with
-    /// --near]
+    /// Weight of the distance to the picture's features, in units of the objective; each value makes a column
+    /// [default: 1 with --near]
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "X", requires = "near")]
     strength: Vec<f64>,
-    /// At most so many pictures of a folder
+    /// Largest number of pictures taken from a folder
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `oneiro again`: makes a picture again from what it says of itself.
+//! `oneiro again`: makes a picture again from its metadata.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use oneiro_jobs::files::check_writable;
 use crate::collisions;
 use crate::context::Context;
 
-/// Make a picture, sheet, film or page again from what it says of itself, byte for byte
+/// Make a picture, sheet, film or page again from its metadata, byte for byte
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -55,8 +55,7 @@ pub struct Args {
     /// Points on the path of integrated gradients [default: 50]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
     steps: Option<u32>,
-    /// What integrated gradients and gradient-x-input compare with: black, mean, blur or noise [default:
-    /// black]
+    /// Baseline of integrated gradients and gradient-x-input: black, mean, blur or noise [default: black]
     #[arg(long, value_name = "KIND")]
     baseline: Option<Baseline>,
     /// Noisy copies for smoothgrad and its kind [default: 50]
@@ -71,7 +70,7 @@ pub struct Args {
     /// Pixels from one window to the next [default: half a window]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = count())]
     stride: Option<u32>,
-    /// What the window is filled with: black, mean, blur or noise [default: mean]
+    /// Filling of the covering window: black, mean, blur or noise [default: mean]
     #[arg(long, value_name = "KIND")]
     fill: Option<Baseline>,
     /// Layer of grad-cam [default: the last map before the unit that has a gradient]
@@ -250,7 +249,7 @@ fn settings(args: &Args, methods: &[Method]) -> Result<Settings> {
     Ok(settings)
 }
 
-/// What is asked of the images: a name and its objective, or `None` for the class that the network sees.
+/// The objective that is attributed, with its name, or `None` for the class that the network predicts.
 fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Option<(String, Objective)>> {
     Ok(match (unit, &args.objective) {
         (Some(unit), _) => Some((unit.to_string(), model.objective(unit)?)),

@@ -1,4 +1,4 @@
-//! `oneiro caricature`: more of what a layer sees in a picture.
+//! `oneiro caricature`: strengthens the features that a layer detects in a picture.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ const DEFAULT_OUT: &str = "caricature.png";
 /// The largest power that a cosine may have.
 const MAX_POWER: f64 = 20.0;
 
-/// Exaggerate what a layer sees in a picture
+/// Exaggerate the features that a layer sees in a picture
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,7 +47,7 @@ pub struct Args {
     /// Power of the cosine between a position's activations and the picture's
     #[arg(long, allow_negative_numbers = true, default_value_t = 0.0, value_name = "P")]
     power: f64,
-    /// What the features count beside the regularizers; several make a column each
+    /// Weight of the features relative to the regularizers; each value makes a column
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "C")]
     strength: Vec<f64>,
     /// Several seeds, for instance 0-3: a column each
@@ -56,7 +56,7 @@ pub struct Args {
     /// Start from noise, not from the picture
     #[arg(long, conflicts_with = "from")]
     from_noise: bool,
-    /// At most so many pictures of a folder
+    /// Largest number of pictures taken from a folder
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use oneiro_jobs::job::{Job as _, Kept, Run};
 use crate::args::model::{self, ModelArgs};
 use crate::context::Context;
 
-/// Compare a network's numbers with those of another framework
+/// Compare a network's activations and gradients with another framework's
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -24,7 +24,7 @@ last place are tried, too; a gradient that agrees there counts as right, and the
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// The other framework's numbers
+    /// Inputs, activations and gradients computed by the other framework (a safetensors file)
     #[arg(value_name = "FILE.safetensors")]
     golden: PathBuf,
     /// Largest relative error of activations and values

@@ -15,7 +15,7 @@ use crate::context::Context;
 const MOST_VERDICTS: usize = 20;
 /// Classes of a confusion matrix that fits a terminal.
 const MOST_CLASSES: usize = 12;
-/// Mistakes that are listed where there are more classes.
+/// Number of listed mistakes if there are too many classes for a matrix.
 const MOST_MISTAKES: usize = 10;
 
 /// Name the classes that a network sees in images
@@ -37,7 +37,7 @@ pub struct Args {
     /// Image files, folders of images, or folders of class folders
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// How many classes to name
+    /// Number of classes to print for each picture
     #[arg(long, default_value_t = 5, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     /// Share of the scaled image's shorter side that the crop keeps
@@ -98,7 +98,7 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, classified: &Clas
     Ok(())
 }
 
-/// What is taken for what: a matrix of few classes, of many the most frequent mistakes.
+/// The confusion matrix, or for many classes a list of the most frequent mistakes.
 fn confusion(
     context: &Context,
     model: &LoadedModel,

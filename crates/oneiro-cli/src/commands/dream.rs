@@ -1,4 +1,4 @@
-//! `oneiro dream`: lets a network see more of what it sees in an image.
+//! `oneiro dream`: DeepDream, which strengthens the features that a network detects in an image.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,7 +51,7 @@ pub struct Args {
     /// An expression to maximise, such as "layer(fire5) + 0.5*channel(fire8,3)"
     #[arg(long, allow_hyphen_values = true, value_name = "EXPR")]
     objective: Option<String>,
-    /// What each layer, then each unit counts
+    /// Weights of the layers, followed by the weights of the units
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "W,W,…")]
     weights: Vec<f64>,
     /// Dream of the features that this image has at the layers
@@ -71,7 +71,7 @@ pub struct Args {
     /// Frames of the zoom [default: 30]
     #[arg(long, allow_negative_numbers = true, value_name = "N", requires = "zoom")]
     frames: Option<usize>,
-    /// How much larger things are from frame to frame [default: 1.05]
+    /// Magnification from frame to frame [default: 1.05]
     #[arg(long, allow_negative_numbers = true, value_name = "FACTOR", requires = "zoom")]
     zoom_factor: Option<f64>,
     /// Degrees that the picture turns anticlockwise from frame to frame [default: 0]

@@ -1,4 +1,4 @@
-//! `oneiro grid`: what a layer sees at every position of a photo.
+//! `oneiro grid`: a layer's activations at every position of a photo, as pictures.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,13 +24,13 @@ const CELL_PRESET: &str = "activation-grid";
 /// Where the picture goes when not chosen.
 const DEFAULT_OUT: &str = "grid.png";
 const DICTIONARY_OUT: &str = "dictionary.png";
-/// Rows and columns at most: what the deeper layers of networks for 224 pixels have.
+/// Largest number of rows and columns, as in the deeper layers of networks for 224 pixels.
 const DEFAULT_CELLS: [usize; 2] = [14, 14];
 /// Side of a cell, and of a dictionary's icon.
 const CELL_SIDE: usize = 64;
 const ICON_SIDE: usize = 96;
-/// Power of the cosine. Lucid's is 1, with which a network's loudest channels win everywhere; ours keeps
-/// cells apart.
+/// Power of the cosine. With Lucid's power of 1, the channels with the largest activations dominate every
+/// cell; a larger power keeps cells distinct.
 const DEFAULT_POWER: f64 = 4.0;
 /// The largest power that a cosine may have.
 const MAX_POWER: f64 = 20.0;
@@ -39,7 +39,7 @@ const DEFAULT_TOP: u16 = 6;
 /// Positions of a dictionary: more are no help to the eye.
 const MAX_PLACES: usize = 64;
 
-/// Show what a layer sees at every position of a photo: a grid of pictures, or a dictionary of channels
+/// Show a layer's activations at every position of a photo: a grid of pictures, or a dictionary of channels
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -32,7 +32,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What a person asks first; the rest follows in the picture's own order.
+/// Entries that are printed first; all others follow in the order of the file.
 const FIRST: [&str; 13] = [
     "unit",
     "objective",
@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Numbers and structures as such, what is not readable as the text it is.
+/// Parses numbers and structures; unparseable entries stay text.
 fn as_json(key: &str, text: &str) -> Value {
     let parsed = match key {
         "settings" | "preparation" | "zoom" | "attribution" | "grid" => toml::from_str(text).ok(),
@@ -89,7 +89,7 @@ fn as_lines(key: &str, text: &str, full: bool) -> String {
         }
         _ => text.trim_end().to_owned(),
     };
-    // What a stranger's file says must not steer a terminal.
+    // Text of an untrusted file must not contain control sequences for the terminal.
     let text: String = text.chars().filter(|&c| c == '\n' || !c.is_control()).collect();
     if !text.contains('\n') {
         return format!("{key}: {text}");

@@ -1,4 +1,4 @@
-//! `oneiro interpolate`: what lies between two units.
+//! `oneiro interpolate`: pictures between two units.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,8 +49,8 @@ pub struct Args {
     /// Pictures, both ends among them
     #[arg(long, default_value_t = DEFAULT_FRAMES, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=32))]
     frames: u16,
-    /// How much neighbours are to be alike, in the activations of this layer; the weight is of squared
-    /// differences, which are large: begin with 0.001, and halve it while the units' values suffer
+    /// Weight of the squared differences between neighbours' activations at this layer. These differences are
+    /// large: begin with 0.001, and halve the weight until the units' values no longer drop
     #[arg(long, value_name = "LAYER=WEIGHT")]
     align: Option<String>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct Args {
     /// Where the strip goes [default: FROM.TO.interpolation.png]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Also a film, there and back: .png or .apng (animated PNG) or .gif
+    /// Also write a film, forward and backward: .png or .apng (animated PNG) or .gif
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
     #[command(flatten)]

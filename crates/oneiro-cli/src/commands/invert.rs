@@ -24,7 +24,8 @@ const DEFAULT_PRESET: &str = "mahendran16";
 /// Where the sheet goes when not chosen.
 const DEFAULT_OUT: &str = "inversion.png";
 
-/// Reconstruct pictures from what a layer makes of them: what is lost shows what the layer no longer knows
+/// Reconstruct pictures from a layer's features: details missing from the reconstruction are not in the
+/// features
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,11 +47,11 @@ pub struct Args {
     /// A layer; may be repeated, a row each (of one picture with one strength and seed, all in one row)
     #[arg(long = "layer", short = 'l', value_name = "LAYER")]
     layers: Vec<String>,
-    /// What the features count beside the regularizers (the paper's C: 1, 20, 100 or 300); several make a
-    /// column each
+    /// Weight of the features relative to the regularizers (the paper's C: 1, 20, 100 or 300); each value
+    /// makes a column
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "C")]
     strength: Vec<f64>,
-    /// Several seeds, for instance 0-3: a column each, and how far apart they end
+    /// Several seeds, for instance 0-3: a column each; also prints how much their results differ
     #[arg(long, value_name = "LIST", conflicts_with = "seed")]
     seeds: Option<String>,
     /// Only the central N positions of the map, along both axes
@@ -62,7 +63,7 @@ pub struct Args {
     /// Only the positions where this picture is white
     #[arg(long, value_name = "IMAGE")]
     feature_mask: Option<PathBuf>,
-    /// At most so many pictures of a folder
+    /// Largest number of pictures taken from a folder
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     #[command(flatten)]

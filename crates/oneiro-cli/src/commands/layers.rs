@@ -1,4 +1,4 @@
-//! `oneiro layers`: every layer of a network, what it sees and what it costs.
+//! `oneiro layers`: every layer of a network with its receptive field and cost.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ and biases, but also a factor, or the bounds of a clip. The total of parameters 
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Only layers with this text in a name or operator, whatever the case
+    /// Only layers with this text in a name or operator, ignoring case
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
     /// Also list every other name of each layer
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Whether a layer is asked for.
+    /// Whether the flags select a layer.
     fn wants(&self, layer: &Layer) -> bool {
         let Some(text) = self.grep.as_ref().map(|t| t.to_lowercase()) else { return true };
         let names = [&layer.name, &layer.op].into_iter().chain(&layer.aliases);

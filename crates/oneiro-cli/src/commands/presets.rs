@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a recipe is, in a few words.
+/// A short description of a recipe.
 fn about(name: &str) -> &'static str {
     match name {
         "oneiro" => "the default: Lucid's Fourier space, fewer steps at a falling rate, wider transforms",

@@ -56,7 +56,7 @@ pub struct Args {
     /// (mahendran16, mahendran15)
     #[arg(long, value_name = "FOLDER")]
     data: Vec<PathBuf>,
-    /// So many pictures of each unit, from different noise; diversity() and alignment() join them
+    /// Number of pictures of each unit, from different noise; diversity() and alignment() couple them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     batch: u16,
     /// Where to write: a file for one picture (.png, .jpg or .webp), a folder for several, as PNG
@@ -165,7 +165,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What came of a unit, and where it is.
+/// The result of a unit, and its file.
 fn line(r: &UnitReport, index: usize, results: &Results) -> String {
     let at = |place| results.file(place).map_or(String::new(), |file| file.display().to_string());
     let mut line = format!(

@@ -59,7 +59,8 @@ pub struct Args {
     /// Classes by name or index: goldfish, goldfish,zebra, 0-9, or all; may be repeated, all in one row
     #[arg(long = "class", value_name = "NAMES", value_parser = UnitList::parse_classes)]
     classes: Vec<UnitList>,
-    /// The kernels of a first layer as they are, not optimised; --units chooses channels [default: all]
+    /// Draw the kernels (weights) of a first layer instead of optimised pictures; --units chooses channels
+    /// [default: all]
     #[arg(
         long,
         value_name = "LAYER",
@@ -234,14 +235,14 @@ fn columns(rows: &[Row]) -> usize {
     rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS)
 }
 
-/// What the pictures of rows have in common: the setting, the picture that they start from, and their size.
+/// Settings common to the pictures of all rows: the preset, the start picture, and the size.
 struct Of {
     setting: usize,
     start: Option<String>,
     size: Option<[usize; 2]>,
 }
 
-/// The units that are asked for, those of one layer beside each other: a row each.
+/// The requested units, one row for each layer.
 fn rows_of(context: &Context, model: &LoadedModel, lists: &[UnitList], of: &Of) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for list in lists {
@@ -261,7 +262,7 @@ fn rows_of(context: &Context, model: &LoadedModel, lists: &[UnitList], of: &Of) 
     Ok(rows)
 }
 
-/// What the flags ask for: channels of layers, units, classes.
+/// The units that the flags name: channels of layers, units, classes.
 fn lists(
     context: &Context,
     model: &LoadedModel,

@@ -3,7 +3,7 @@
 use oneiro_jobs::Remark;
 use oneiro_jobs::remark::{PreparationRemark, Relus, ResultRemark, ZeroMap};
 
-/// A remark as a person reads it: with the flags that change what it is about.
+/// The printed text of a remark, with the flags that change its subject.
 pub fn of_remark(remark: &Remark) -> String {
     let advice = match remark {
         Remark::Preparation(remark) => of_preparation(remark),

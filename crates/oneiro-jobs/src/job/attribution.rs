@@ -36,7 +36,7 @@ pub struct AttributionJob {
 pub struct ImageRequest {
     /// The image's file.
     pub file: String,
-    /// What the objective is called, or a unit if there is none. Without both it is the class that the
+    /// The name of the objective; without an objective, a unit. Without both it is the class that the
     /// network sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -48,7 +48,7 @@ pub struct ImageRequest {
     pub label: Option<String>,
 }
 
-/// What is said of attributions.
+/// The report on attributions.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttributionReport {
     /// The images whose maps did not all fail.
@@ -56,7 +56,7 @@ pub struct AttributionReport {
 }
 
 impl ImageRequest {
-    /// What a row was asked for.
+    /// The target of a row.
     fn of(report: &ImageReport) -> Self {
         Self {
             file: report.file.clone(),
@@ -157,15 +157,15 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(AttributionJob, Vec<Sourc
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributionSettings {
-    /// What stands above the sheet.
+    /// The title above the sheet.
     pub title: String,
     /// The methods, a column each.
     pub methods: Vec<Method>,
     /// Height and width, if not the model's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Whether the network is shown the whole photo, whatever that does to its aspect, and not its centre as
-    /// for `classify`.
+    /// Whether the network is shown the whole photo, resized without keeping its aspect, instead of its
+    /// centre as for `classify`.
     #[serde(default)]
     pub full: bool,
     /// The share of the scaled photo's shorter side that the centre is, if not the usual one.
@@ -173,7 +173,7 @@ pub struct AttributionSettings {
     pub crop: Option<f64>,
     /// Whether maps are drawn over the photo.
     pub overlay: bool,
-    /// What the methods go by.
+    /// Settings of the methods.
     pub settings: Settings,
 }
 
@@ -219,6 +219,6 @@ pub struct MapReport {
     pub centroid: [f64; 2],
     /// From 0 (one pixel) to 1 (even).
     pub entropy: f64,
-    /// What the strongest colour stands for.
+    /// The value at the end of the colour scale.
     pub scale: f64,
 }

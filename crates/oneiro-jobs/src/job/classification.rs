@@ -47,7 +47,7 @@ pub struct Guess {
     pub probability: f64,
 }
 
-/// What a network sees in a photo.
+/// A network's classes for a photo.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
     /// The photo.
@@ -63,14 +63,14 @@ pub struct Verdict {
     /// The output that the classes are read from, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Whether each class has a probability of its own, as behind a sigmoid.
+    /// Whether classes have independent probabilities, as behind a sigmoid.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub independent: bool,
     /// The likeliest classes, from the first.
     pub top: Vec<Guess>,
 }
 
-/// What a network sees in photos.
+/// A network's classes for photos.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Classified {
     /// Of each photo that can be read.
@@ -80,7 +80,8 @@ pub struct Classified {
 }
 
 impl Classified {
-    /// Photos whose class is known, and those of them whose class is among the first `n` named.
+    /// The number of photos whose class is known, and of those whose class is among the first `n`
+    /// predictions.
     pub fn right(&self, n: usize) -> (usize, usize) {
         let known = self.photos.iter().filter(|v| v.truth.is_some());
         let is_right = |v: &&Verdict| v.top.iter().take(n).any(|guess| Some(guess.class) == v.truth);
@@ -171,7 +172,7 @@ impl ClassificationJob {
     }
 }
 
-/// Says what the percentages are, where they are not those of a softmax.
+/// Explains the percentages, if they are not those of a softmax.
 fn say_activation(context: &Context, activation: Activation, classes: usize) {
     if classes == 1 {
         context.remark(ClassRemark::YesOrNo { activation });

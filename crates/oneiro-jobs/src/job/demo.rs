@@ -26,7 +26,7 @@ const SIZE: usize = 128;
 /// Steps of the demo: enough to see what each unit looks for, and done within a minute on two cores.
 pub const STEPS: usize = 128;
 
-/// What the page of the embedded network shows: a heading, a remark, and units.
+/// A section of the embedded network's page: a heading, a remark, and units.
 const SECTIONS: &[(&str, &str, &[&str])] = &[
     (
         "conv1",
@@ -118,7 +118,7 @@ pub struct DemoJob {
     pub seed: u64,
     /// Steps of the optimiser.
     pub steps: usize,
-    /// What the page shows of another network than the embedded one.
+    /// The sections of the page for another network than the embedded one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sections: Vec<DemoSection>,
 }

@@ -26,7 +26,7 @@ use crate::tensors::{RawTensor, to_bytes};
 
 mod frames;
 
-/// What the text of a dream says under "command".
+/// The entry "command" in a dream's metadata.
 const COMMAND: &str = "dream";
 
 /// A dream.
@@ -35,7 +35,7 @@ const COMMAND: &str = "dream";
 pub struct DreamJob {
     /// The recipe.
     pub preset: DreamPreset,
-    /// What is dreamt of, as a person calls it.
+    /// The goal of the dream, as the user named it.
     pub unit: String,
     /// The expression to maximise; `None` if a guide is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ pub struct DreamJob {
     pub seed: u64,
 }
 
-/// What is said of a dream.
+/// The report on a dream.
 #[derive(Debug, Clone, Serialize)]
 pub struct DreamReport {
     /// The one unit.
@@ -148,11 +148,11 @@ impl Job for DreamJob {
     }
 }
 
-/// What stands for an image where noise is meant.
+/// The word that means noise in place of an image.
 pub const NOISE: &str = "noise";
 
 impl DreamJob {
-    /// What is dreamt of, in words: the objective, or the layers of the guide.
+    /// A text of the dream's goal: the objective, or the layers of the guide.
     pub fn goal_name(&self) -> String {
         match (&self.guide, &self.objective) {
             (None, Some(objective)) => objective.clone(),
@@ -243,7 +243,7 @@ fn mask_of(image: &Image) -> Image {
     Image { channels: 1, data, ..*image }
 }
 
-/// What a dream says of itself, beside its job.
+/// A dream's metadata in addition to its job.
 struct Text<'a> {
     job: &'a DreamJob,
     model: &'a LoadedModel,
@@ -283,7 +283,7 @@ impl Text<'_> {
     }
 }
 
-/// What a dream begins with, ready to be dreamt.
+/// The prepared start of a dream.
 struct DreamStart {
     goal: DreamGoal,
     start: Start,

@@ -1,4 +1,4 @@
-//! Figures of pages: a rendered unit with what is known of it.
+//! Figures of pages: a rendered unit with its caption and values.
 
 use oneiro_media::{Figure, Image, PngText};
 

@@ -33,17 +33,17 @@ const KEY: &str = "grid";
 /// Channels that are named for a cell.
 const NAMED: usize = 5;
 
-/// What a layer makes of a photo, in pictures.
+/// A layer's activations for a photo, as pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridJob {
-    /// What is shown.
+    /// The kind of pictures: a mosaic or a dictionary.
     pub recipe: GridSettings,
     /// How the pictures are rendered.
     pub setting: Setting,
 }
 
-/// What is said of a grid.
+/// The report on a grid.
 #[derive(Debug, Clone, Serialize)]
 pub struct GridReport {
     /// The layer.
@@ -101,11 +101,11 @@ pub(crate) fn legacy(text: &PngText) -> Result<Option<(GridJob, Vec<SourceFile>)
     Ok(Some((job, sources)))
 }
 
-/// What is shown of which layer and photo.
+/// The layer, the photo, and the kind of pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridSettings {
-    /// What stands above it.
+    /// The title above the grid.
     pub title: String,
     /// The photo's file.
     pub image: String,
@@ -123,12 +123,12 @@ pub struct GridSettings {
     /// The objective that cells and channels are weighed by, if not by their activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toward: Option<String>,
-    /// What the person called it.
+    /// The layer's name as the user gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toward_unit: Option<String>,
     /// Side of a cell or an icon, in pixels.
     pub side: usize,
-    /// What is made of it.
+    /// The pictures to make of the map: a mosaic or a dictionary.
     pub show: Show,
 }
 
@@ -143,7 +143,7 @@ pub enum Show {
     Dictionary(Dictionary),
 }
 
-/// The photo as the network sees it, and what the layer makes of it.
+/// The photo at the network's size, and the layer's activations.
 pub struct LayerView {
     /// The photo.
     pub photo: Image,
@@ -151,7 +151,7 @@ pub struct LayerView {
     pub map: [usize; 2],
     /// The map, averaged.
     pub cells: SpatialActivations,
-    /// What objectives call the map that the cells are of: the layer, or what its ReLU makes of it.
+    /// The name in objectives of the map that the cells show: the layer, or the ReLU behind it.
     pub objective_layer: String,
 }
 
@@ -164,7 +164,7 @@ pub struct CellReport {
     pub x: usize,
     /// Length of the vector of activations.
     pub magnitude: f64,
-    /// What it contributes to the objective of `--toward`.
+    /// Its attribution for the objective of `--toward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attribution: Option<f64>,
     /// The strongest channels.
@@ -244,7 +244,7 @@ impl GridSettings {
         }
     }
 
-    /// What the layer's map is, in words.
+    /// A text that describes the layer's map.
     fn map_in_words(&self, seen: &LayerView) -> String {
         let [h, w] = seen.map;
         let [_, rows, columns] = seen.cells.shape();
@@ -273,7 +273,7 @@ fn render_units(
 }
 
 impl LayerView {
-    /// What is said of a cell.
+    /// The report on a cell.
     fn report(&self, at: [usize; 2], channels: usize, of: Option<&UnitReport>) -> CellReport {
         let vector = self.cells.vector(at);
         let channel = |channel: usize| ChannelReport {

@@ -26,7 +26,7 @@ const END_TICKS: u16 = 80;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterpolationJob {
-    /// What stands above the strip; what the network is called if there is nothing.
+    /// The title above the strip; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The unit to begin with.

@@ -11,7 +11,7 @@ use crate::model::LoadedModel;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedObjective {
-    /// What it is called: a unit such as `class:goldfish`, if there is no objective.
+    /// The name: a unit such as `class:goldfish`, if no objective is given.
     pub unit: String,
     /// An expression, instead of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::files::create_folder;
 
-/// What a result is.
+/// The type of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -78,7 +78,7 @@ pub type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> Result<()>;
 
 /// Takes the results of a job. Each is given whole, or not at all.
 pub trait Sink {
-    /// Whether a result is wanted; what is not need not be made.
+    /// Whether a result is wanted; others need not be computed.
     fn wants(&self, place: Place) -> bool;
 
     /// Takes a result, which calls itself `name` (a file's name with its extension).

@@ -1,8 +1,8 @@
 //! Independent parts of a job, kept in a folder as they are finished.
 //!
-//! A part has a name, for people, and a key: the hash of all that its result depends on. A run takes what is
-//! there under the same key and makes the rest, so an interrupted job goes on, and shards on several machines
-//! share a folder, or their folders are copied into one.
+//! A part has a name, for people, and a key: the hash of all that its result depends on. A run reads stored
+//! parts with equal keys and computes the others. So an interrupted job resumes, and shards on several
+//! machines can share a folder, or their folders can be copied into one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const KEY_LENGTH: usize = 16;
 /// The end of a part's name.
 const EXTENSION: &str = "part";
 
-/// Which parts a run makes: those whose number, divided by `count`, leaves `index`.
+/// The parts that a run computes: those whose number is `index` modulo `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     index: usize,
@@ -151,7 +151,7 @@ impl Parts {
 pub type Finish<'f, T> = &'f mut dyn FnMut(usize, T) -> Result<()>;
 
 impl Run<'_> {
-    /// All parts: those that are there, and the others, which `make` makes by their numbers.
+    /// All parts: stored parts are read, the others are computed by `make` from their numbers.
     ///
     /// # Errors
     /// Those of `make`; [`Unfinished`] if parts are missing that belong to other shards.

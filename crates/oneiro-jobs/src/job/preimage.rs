@@ -22,7 +22,7 @@ pub use inversion::InversionJob;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rendering {
-    /// What stands above the sheet; what the network is called if there is none.
+    /// The title above the sheet; by default the network's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// All but the units.
@@ -38,7 +38,7 @@ impl Rendering {
     }
 }
 
-/// What the captions of cells name beside the picture.
+/// Properties that the captions of cells name in addition to the picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Captions {
@@ -49,7 +49,8 @@ pub struct Captions {
 }
 
 impl Captions {
-    /// Of a cell, a line each: the picture, the strength, the seed, as far as there are several.
+    /// The lines of a cell's caption: the picture, the strength, the seed, each only if the sheet has
+    /// several.
     fn of(self, image: Option<&str>, setting: &Setting) -> String {
         let mut lines: Vec<String> = image.map(stem).into_iter().collect();
         if self.strengths || (lines.is_empty() && !self.seeds) {

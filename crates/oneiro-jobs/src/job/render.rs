@@ -48,7 +48,7 @@ pub struct RenderJob {
     pub film: Option<Format>,
 }
 
-/// What is said of rendered units.
+/// The report on rendered units.
 #[derive(Debug, Clone, Serialize)]
 pub struct RenderReport {
     /// The units, in the job's order.

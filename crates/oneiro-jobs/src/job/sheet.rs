@@ -73,7 +73,7 @@ pub(crate) fn sources(work: &Work, layout: &SheetLayout) -> Vec<String> {
 /// A row of a sheet to be made.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// What stands beside it.
+    /// The label beside the row.
     pub title: String,
     /// Pictures that are shown as they are, before the others.
     pub photos: Vec<SheetPhoto>,
@@ -86,9 +86,9 @@ pub struct Row {
 pub struct SheetPlan {
     /// Pictures side by side.
     pub columns: usize,
-    /// What stands below the captions.
+    /// The line below the captions.
     pub measure: Measure,
-    /// What stands above it; what the network is called if there is nothing.
+    /// The title above the sheet; by default the network's name.
     pub title: Option<String>,
     /// The rows.
     pub rows: Vec<Row>,
@@ -193,7 +193,7 @@ impl Made<'_> {
         Work { units, settings: self.work.settings.clone(), keep_size: true, ..work.clone() }
     }
 
-    /// What is said of the units.
+    /// The report on the units.
     pub fn report(self) -> RenderReport {
         RenderReport { units: self.finished.into_iter().map(|f| f.report).collect() }
     }
@@ -219,7 +219,7 @@ impl Made<'_> {
         Ok(())
     }
 
-    /// What the sheet says of itself, beside its job.
+    /// The sheet's metadata in addition to its job.
     pub fn text(&self) -> Result<PngText> {
         let reports: Vec<&UnitReport> = self.finished.iter().map(|f| &f.report).collect();
         sheet_text(&self.work, &self.layout, &reports)
@@ -302,7 +302,7 @@ impl Made<'_> {
 
 /// Pales a picture that shows nothing of its unit, and draws a cross over it.
 pub(crate) fn crossed_out(image: &mut Image) {
-    /// Brightness of what is left of the picture, the part of it that is left, and the cross.
+    /// Settings of a crossed-out picture: brightness and opacity of the picture, and brightness of the cross.
     const PALE: (f32, f32, f32) = (0.85, 0.15, 0.55);
     let (height, width) = (image.height, image.width);
     let plane = height * width;
@@ -317,7 +317,7 @@ pub(crate) fn crossed_out(image: &mut Image) {
     }
 }
 
-/// What all settings have in common, in words.
+/// A text of the settings that all rows have in common.
 fn subtitle(settings: &[Setting]) -> String {
     let same = |get: &dyn Fn(&Setting) -> String| {
         let first = settings.first().map(get)?;

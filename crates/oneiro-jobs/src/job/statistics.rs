@@ -33,11 +33,11 @@ pub struct StatisticsJob {
     pub size: usize,
     /// Whether pictures are turned to grey.
     pub gray: bool,
-    /// What the file of the statistics is called in the text of the picture.
+    /// The name of the statistics' file in the picture's metadata.
     pub file: String,
 }
 
-/// What is said of statistics.
+/// The report on statistics.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The statistics.
@@ -74,8 +74,7 @@ struct Report<'a> {
 impl StatisticsJob {
     /// The folder's pictures, by name.
     ///
-    /// # Errors
-    /// If there is none, or there are some of different kinds.
+    /// # Errors If the folder has no pictures, or pictures of different kinds.
     pub fn pictures(&self) -> Result<Vec<PathBuf>> {
         let folder = Path::new(&self.folder);
         if !folder.is_dir() {

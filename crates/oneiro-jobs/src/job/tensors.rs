@@ -1,5 +1,5 @@
 //! Raw tensors through a network: their activations and gradients, and comparing them with another
-//! framework's numbers. Nothing is prepared: tensors are what the network reads.
+//! framework's numbers. No input is prepared: the network reads the tensors unchanged.
 
 use std::path::PathBuf;
 

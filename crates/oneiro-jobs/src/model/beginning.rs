@@ -38,7 +38,7 @@ pub fn begin(
         }
         let said = card.input.iter().find(|i| i.name == tensor).cloned();
         let cut = begin_at(&graph, at, &declared(), said.as_ref(), card.layout).during(beginning)?;
-        // What the card says of inputs that are gone holds for them alone.
+        // The card's entries for removed inputs do not apply to the new input.
         card.input.retain(|i| is_input(&cut.graph, &i.name) || !is_input(&graph, &i.name));
         graph = cut.graph;
         inside.push((tensor, cut.axes));

@@ -1,5 +1,5 @@
-//! Units of a network some of whose weights are not finite: which of them work, and the words for those that
-//! do not.
+//! Units of a network with weights that are not finite: which units can be rendered, and messages for the
+//! others.
 
 use oneiro::objective::{Objective, Reads};
 use oneiro::objective_session::ObjectiveSession;

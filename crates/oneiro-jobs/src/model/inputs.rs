@@ -1,4 +1,4 @@
-//! What a graph says of its inputs.
+//! A graph's declarations of its inputs.
 
 use oneiro::card::TensorLayout;
 use oneiro_net::Graph;

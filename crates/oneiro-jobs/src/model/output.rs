@@ -1,4 +1,4 @@
-//! Which output a network's classes are read from: a word about it, for people, scripts and pictures.
+//! The output from which a network's classes are read, as a remark, in reports and in pictures' metadata.
 
 use std::sync::atomic::Ordering;
 

@@ -12,7 +12,7 @@ use super::inputs::{self, is_read};
 use crate::error::Result;
 use crate::remark::PreparationRemark;
 
-/// What the axes of an input of rank 2 or 3 are taken for, if it is taken for a picture.
+/// The inferred axes of an input of rank 2 or 3, if it is read as a picture.
 pub fn guess(graph: &Graph, input: &Input) -> Option<PictureAxes> {
     if !matches!(inputs::rank(input), 2 | 3) {
         return None;

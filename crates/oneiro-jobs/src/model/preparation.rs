@@ -1,5 +1,4 @@
-//! How a network's inputs are prepared: what the model card, the request or the model file say, else the
-//! usual.
+//! How a network's inputs are prepared: by the request, the model card, the model file, or defaults.
 
 use oneiro::card::{self, Card, ChannelOrder, Collapsed, InputCard, InputKind, TensorLayout, metadata};
 use oneiro_net::Graph;
@@ -14,7 +13,7 @@ use crate::remark::PreparationRemark;
 
 mod remark;
 
-/// What is known of the inputs.
+/// The known properties of the inputs.
 pub struct CompletedCard {
     pub card: Card,
     /// Labels that stand in the model file.
@@ -66,7 +65,7 @@ pub fn complete(
                 if let Some(name) = own.labels.as_deref().filter(|name| labels::builtin(name).is_none()) {
                     return Err(ModelError::LabelsElsewhere { labels: name.to_owned() }.into());
                 }
-                // What is said of images does not hold for other inputs.
+                // Flags for images do not apply to other inputs.
                 if found.source != metadata::CARD_KEY {
                     for (input, card) in graph.inputs.iter().zip(&mut own.input) {
                         match usual(args, graph, &card.name, input, own.layout)?.kind {
@@ -111,7 +110,7 @@ pub fn complete(
                 args,
                 read.and_then(|i| pictures::channels(graph, i, input, card.layout)),
             )?;
-            // What is guessed is said with its numbers anyway.
+            // A guessed preparation is printed with its numbers anyway.
             notes.extend(remark.filter(|_| written || !guessed));
         }
         let used = read.is_some_and(|i| is_read(graph, i));

@@ -55,7 +55,7 @@ pub struct NamedUnit {
     pub caption: String,
     /// As a person writes it alone.
     pub unit: String,
-    /// What is maximised for it.
+    /// The objective of the unit.
     pub objective: Objective,
 }
 

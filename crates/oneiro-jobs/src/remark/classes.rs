@@ -10,7 +10,7 @@ use oneiro::model::Activation;
 pub enum ClassRemark {
     /// A network with one output.
     YesOrNo {
-        /// What stands between logits and probabilities.
+        /// The function between logits and probabilities.
         activation: Activation,
     },
     /// Classes that exclude no others.

@@ -1,4 +1,4 @@
-//! How a photo is brought to the size at which a network sees it, and a word about it.
+//! Resizes and crops a photo to a network's input size, and describes how.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

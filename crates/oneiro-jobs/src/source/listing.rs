@@ -42,7 +42,7 @@ fn in_folder(folder: &Path, found: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// What a folder holds, by name.
+/// The contents of a folder, by name.
 ///
 /// # Errors
 /// If it can't be listed.

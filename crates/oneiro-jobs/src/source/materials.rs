@@ -1,4 +1,4 @@
-//! What an optimisation is given beside its recipe: a picture to start from, a mask, statistics of pictures.
+//! Inputs of an optimisation other than its recipe: a start picture, a mask, statistics of pictures.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::error::{During as _, Result, Step};
 use crate::model::LoadedModel;
 use crate::source::references::{Files, picture_size};
 
-/// What all units have in common of it.
+/// The materials common to all units.
 #[derive(Clone, Default)]
 pub struct Extras {
     /// What was read.

@@ -13,7 +13,7 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
-    /// What the job calls it.
+    /// The file's name in the job.
     pub path: String,
     /// SHA-256, hexadecimal.
     pub sha256: String,

@@ -153,7 +153,7 @@ fn unreadable(name: &str, error: &dyn std::error::Error) -> LookupError {
     LookupError::File { name: name.to_owned(), why: chain(error) }
 }
 
-/// What is drawn of a picture that was read: the bands that the network's card shows.
+/// The drawn channels of a picture that was read: the bands that the network's card shows.
 pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let image = picture.image.as_ref();
     let of_bands = |card: &&InputCard| card.order == ChannelOrder::Bands && card.channels() == image.channels;
@@ -162,8 +162,7 @@ pub fn drawn(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     Ok(Image::rgb(image.width, image.height, data)?)
 }
 
-/// What is drawn of a picture that was read, as far as the network sees it: without its colours where the
-/// network sees none.
+/// The drawn channels of a picture that was read, without its colours if the network sees none.
 pub fn visible(model: &LoadedModel, picture: &Reference) -> Result<Image> {
     let mut seen = picture.clone();
     let card = model.model.card.input.iter().find(|card| card.kind == InputKind::Image);

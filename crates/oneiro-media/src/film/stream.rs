@@ -6,8 +6,8 @@ use super::TICKS_PER_SECOND;
 use crate::write::{add_text, new_encoder};
 use crate::{Image, MediaError, PngText, Result};
 
-/// An animated PNG on its way into a file. Its number of frames is known beforehand, and its still image is
-/// the first of them, as that is all there is when the file begins.
+/// An animated PNG on its way into a file. Its number of frames is known beforehand. Its still image is the
+/// first frame, since only this frame exists when the file is begun.
 #[allow(missing_debug_implementations)]
 pub struct ApngWriter<W: Write> {
     writer: png::Writer<W>,
@@ -17,7 +17,7 @@ pub struct ApngWriter<W: Write> {
 }
 
 impl<W: Write> ApngWriter<W> {
-    /// Begins a film of so many frames of this size, with what is said of it.
+    /// Begins a film with this number of frames of this size, and its metadata.
     ///
     /// # Errors
     ///

@@ -8,12 +8,12 @@ use crate::text::PREFIX;
 
 /// How every page of [`super::Page::to_html`] begins.
 const START: &[u8] = b"<!DOCTYPE html>";
-/// What an entry's element begins with, up to the keyword.
+/// The beginning of an entry's element, up to the keyword.
 const ENTRY: &str = "<meta name=\"";
 /// Between keyword and text.
 const CONTENT: &str = "\" content=\"";
 
-/// Whether bytes are those of an HTML page.
+/// Whether these bytes are an HTML page.
 pub(crate) fn is_page(bytes: &[u8]) -> bool {
     bytes.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }

@@ -8,7 +8,7 @@ const MIN_RELATIVE_SPAN: f64 = 1e-12;
 const MIN_SPAN: f64 = 1e-300;
 /// How much of the range of the data is added at either end.
 const PADDING: f64 = 0.04;
-/// Beyond so many lengths of the axis every place is equally far out.
+/// Largest distance from the axis, in lengths of the axis; places beyond it are moved to it.
 const FAR_OUT: f64 = 1e6;
 /// Numbers from a million up are written with a common power of ten.
 const LARGE_EXPONENT: i32 = 6;
@@ -27,7 +27,7 @@ pub(super) struct Axis {
     to: f64,
 }
 
-/// What is written beside an axis. Places are parts of its length from its beginning.
+/// The labels beside an axis. Places are parts of its length from its beginning.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Ticks {
     pub(super) marks: Vec<(f64, String)>,
@@ -82,7 +82,7 @@ impl Axis {
         known.then(|| if self.log { value.log10() } else { value })
     }
 
-    /// How far along the axis a value lies: 0 its beginning, 1 its end. Nothing for a gap: NaN, what is
+    /// The position of a value along the axis: 0 is its beginning, 1 its end. Nothing for a gap: NaN, what is
     /// infinite or nearly so, and on a logarithmic axis zero and below.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
         let part = (self.scale(value)? - self.from) / (self.to - self.from);

@@ -91,7 +91,7 @@ impl Mask {
         }
     }
 
-    /// What lies between two curves, given by their heights at two places along x and straight in between.
+    /// The area between two straight lines, given by their heights at two places along x.
     pub(super) fn between(&mut self, from: (f64, [f64; 2]), to: (f64, [f64; 2])) {
         let ((x0, edges0), (x1, edges1)) = if from.0 <= to.0 { (from, to) } else { (to, from) };
         let step = 1.0 / SAMPLES as f64;

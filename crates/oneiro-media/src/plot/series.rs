@@ -34,7 +34,7 @@ pub(super) enum Kind {
     Histogram(Vec<f64>),
 }
 
-/// What is drawn of the uncertainty of the points.
+/// How the uncertainty of the points is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Spread {
     None,

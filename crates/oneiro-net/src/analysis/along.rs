@@ -1,4 +1,4 @@
-//! What a value sees along one axis of an input, followed from node to node.
+//! Receptive fields of a value along one axis of an input, computed from node to node.
 //!
 //! Positions of a value are counted on a *grid*, as the parts of its axes do ([`crate::axes`]): a position is
 //! the sum of the parts' indices times their steps, wherever in the shape the parts stand. So reshapes and
@@ -14,7 +14,7 @@ use crate::axes::{Axes, Axis, Kind, Part};
 use crate::ops::Reach;
 use crate::reads::{Reads, rounded};
 
-/// What one position of a grid sees of an input.
+/// The receptive field of one position of a grid in an input.
 #[derive(Debug, Clone)]
 struct Grid {
     /// Positions: the extent of the topmost part times its step. A grid of one position is everywhere.
@@ -22,7 +22,7 @@ struct Grid {
     reads: Reads,
 }
 
-/// What a value sees along one axis of an input.
+/// The receptive field of a value along one axis of an input.
 #[derive(Debug, Clone)]
 pub(super) struct Along {
     kind: Kind,
@@ -38,10 +38,10 @@ pub(super) struct Along {
     differ: bool,
 }
 
-/// What a node does to the positions of one operand.
+/// The effect of a node on the positions of one operand.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
-    /// What the operator reads.
+    /// The positions that the operator reads.
     pub reach: Reach,
     /// Axes of the operand along which elements depend on each other.
     pub mixed: Vec<usize>,
@@ -190,7 +190,7 @@ impl Along {
         self.grids = grids.into_iter().flatten().collect();
     }
 
-    /// Positions that differ in this part see what any of them saw.
+    /// All positions that differ only in this part get the union of their receptive fields.
     fn widen(&mut self, part: &Part) {
         let own = |grid: &Grid| grid.positions == reaches(part);
         if self.grids.iter().any(own) || self.grids.is_empty() {
@@ -230,7 +230,7 @@ impl Along {
         let parts = all(to);
         let carried = |grid: &Grid| {
             if grid.positions == 1 {
-                // What is repeated along an axis tells nothing of its positions.
+                // An operand that is broadcast along an axis has no positions on it.
                 return parts.is_empty().then(|| grid.clone());
             }
             if parts.iter().any(|part| reaches(part) == grid.positions) {

@@ -6,7 +6,7 @@ use crate::axes::{Axes, Followed, Kind, Part, Sources, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts, Reach};
 
-/// By value: the inputs that it depends on, and what it sees along their axes.
+/// For each value: the inputs that it depends on, and its receptive fields along their axes.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     followed: &'a Followed,
@@ -16,7 +16,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// What the inputs see: themselves.
+    /// The receptive fields of the inputs: each position sees itself.
     pub fn new(graph: &Graph, shapes: &[Vec<usize>], followed: &'a Followed) -> Self {
         let mut fields = Self { followed, seen: vec![Vec::new(); graph.values.len()], inputs: Vec::new() };
         for (i, (input, shape)) in graph.inputs.iter().zip(shapes).enumerate() {

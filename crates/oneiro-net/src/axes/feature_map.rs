@@ -40,7 +40,7 @@ struct Atom {
     is_tokens: bool,
 }
 
-/// What a part is in the map.
+/// The role of a part in the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Batch,
@@ -120,7 +120,7 @@ impl FeatureMap {
         }
         let mut batches = (0..parts.len()).filter(|&i| parts[i].0 == Role::Batch);
         map.batch = batches.next().filter(|_| batches.next().is_none());
-        // Parts of one kind that stand equally far apart are no parts of one axis.
+        // Parts of one kind with equal steps are not parts of one axis.
         let twins = |i: usize| {
             (0..parts.len()).any(|k| k != i && parts[k] == parts[i] && map.split[k] > 1 && map.split[i] > 1)
         };

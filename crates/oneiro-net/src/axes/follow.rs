@@ -1,16 +1,16 @@
-//! The meaning of axes, followed from the inputs through all nodes; and whether entries of a batch stay
-//! apart.
+//! The meaning of axes, propagated from the inputs through all nodes; and whether batch entries are computed
+//! independently.
 
 use super::{Axes, Axis, Kind, Part, Sources, extent, spatial_kinds};
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Fact, Facts};
 
-/// What is known of a graph's axes.
+/// The known axes of a graph's values.
 #[derive(Debug, Clone)]
 pub struct Followed {
     /// By value; `None` for constants and where nothing is known.
     pub axes: Vec<Option<Axes>>,
-    /// Whether each node keeps the entries of a batch apart, as far as is known.
+    /// For each node, whether it is known to compute batch entries independently.
     apart: Vec<bool>,
     /// The parts of the first axis of patch tokens.
     patches: Option<Axis>,
@@ -128,7 +128,7 @@ fn stays_apart(node: &Node, sources: &Sources<'_>, result: Option<&Axes>) -> boo
         && !node.op.mixes_along(sources.facts).into_iter().any(along_batch)
 }
 
-/// What a convolution reads has its channels on axis 1, whatever else was found.
+/// The operand of a convolution has its channels on axis 1; this overrides other inferences.
 fn as_convolved(found: Option<Axes>, shape: &[usize], batch: usize) -> Axes {
     let Some(mut axes) = found else {
         let mut axes = Axes::channels_first(shape);

@@ -1,4 +1,4 @@
-//! What becomes of an axis whose positions are picked, repeated or bordered: slices, gathers, pads, rolls.
+//! The axis after an operator that selects, repeats or pads positions: slices, gathers, pads, rolls.
 
 use super::rules::{single, tokens};
 use super::{Axes, Axis, Kind, Part, Tokens, extent};

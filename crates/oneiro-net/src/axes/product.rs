@@ -1,5 +1,5 @@
-//! Products over shared axes: matrices, Einstein sums. What is summed goes; with weights, something new is
-//! made of it.
+//! Products over shared axes: matrices, Einstein sums. A summed axis disappears; in a product with weights, a
+//! new axis replaces it.
 
 use super::rules::{Sources, clarity};
 use super::{Axes, Axis, Kind, Part};
@@ -44,8 +44,8 @@ impl Sources<'_> {
                 let at = terms[i].iter().position(|&l| l == label)?;
                 (self.shape(i).get(at) == Some(&n)).then(|| self.axis(i, at))
             };
-            // Of equally clear ones, positions are those of the first operand (queries), channels those of
-            // the last (values).
+            // If both operands are equally well known, positions come from the first operand (queries),
+            // channels from the last (values).
             let last = data.iter().filter_map(of).max_by_key(clarity)?;
             let positions = |axis: &Axis| axis.iter().any(|p| p.kind.is_spatial());
             let first = data.iter().filter_map(of).find(|axis| clarity(axis) == clarity(&last));
@@ -97,7 +97,7 @@ impl Sources<'_> {
     }
 }
 
-/// What a product over an axis makes of it: channels, but for sums over positions.
+/// The axis that a product with weights makes of a summed axis: channels, except for sums over positions.
 fn made_of(axis: &Axis, n: usize) -> Axis {
     let large = || axis.iter().filter(|p| p.extent > 1);
     let kind = if axis.iter().any(|p| p.kind == Kind::Batch) {

@@ -59,7 +59,7 @@ fn take(left: &mut Vec<Part>, n: usize) -> Option<Axis> {
 /// The upper `n` and the lower rest of a part.
 fn split(part: &Part, n: usize) -> (Part, Part) {
     let rest = part.extent / n;
-    // Tokens fall apart into what is known no more.
+    // The parts of split tokens have no known meaning.
     let kind = if matches!(part.kind, Kind::Tokens(_)) { Kind::Other } else { part.kind.clone() };
     let upper = Part { kind: kind.clone(), extent: n, step: part.step.saturating_mul(rest) };
     (upper, Part { kind, extent: rest, step: part.step })

@@ -1,4 +1,4 @@
-//! What operators do to axes: the helpers that `Operator::axes` is written with.
+//! Rules of axes: the helpers with which operators implement `Operator::axes`.
 
 use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
 use crate::ops::Facts;
@@ -225,7 +225,7 @@ pub(crate) fn tokens(patches: &Axis, before: usize, n: usize) -> Axis {
     vec![Part::new(Kind::Tokens(Arc::new(tokens)), n)]
 }
 
-/// How much an axis says: nothing known least, then what products over positions made, then anything named.
+/// The order of certainty of an axis: unknown, then mixed by a product over positions, then named.
 pub(super) fn clarity(axis: &Axis) -> u32 {
     if axis.iter().any(|p| p.kind == Kind::Other) {
         0

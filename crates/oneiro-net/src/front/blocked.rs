@@ -34,7 +34,7 @@ impl Blocked {
             ) => Some(node),
             _ => None,
         };
-        // Nodes without operands stand for what a reader or a cut leaves out: nothing is in front of them.
+        // Nodes without operands replace parts that a reader or a cut removed, so no node precedes them.
         let is_blocked =
             |n: &crate::graph::Node| !n.op.is_supported() && !n.inputs.is_empty() || Some(&n.name) == named;
         Self { nodes: graph.nodes.iter().map(is_blocked).collect() }

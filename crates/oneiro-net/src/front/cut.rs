@@ -51,7 +51,7 @@ pub fn cut_at(graph: &Graph, at: ValueId, dims: Option<Vec<Dim>>, dtype: DType) 
     if outputs.is_empty() {
         return Err(fail("no output of it depends on this tensor"));
     }
-    // In front of it: what the dropped inputs lead to.
+    // Nodes before the cut: those that depend on removed inputs.
     let mut above = vec![false; graph.values.len()];
     above[at.index()] = true;
     for (node, needed) in graph.nodes.iter().zip(ancestors(graph, &[at])) {

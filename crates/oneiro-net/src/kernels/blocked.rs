@@ -3,10 +3,9 @@
 //! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one
 //! position side by side, where one register (or a few) holds them. Blocks come before images, so that
 //! channels which follow each other do so in memory, whatever the batch: the parts of a concatenation are
-//! parts of one piece. Convolutions then read their source as it is, with no copy per tap, pooling and
+//! parts of one piece. Convolutions then read their source directly, without a copy for each tap; pooling and
 //! depthwise convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes
-//! beyond the last channel hold numbers that nothing mixes with others: convolutions write zeros there and
-//! never read them.
+//! beyond the last channel do not affect other lanes: convolutions write zeros to them and never read them.
 
 mod dense;
 mod depthwise;
@@ -39,7 +38,7 @@ use super::pages::Pages;
 /// Channels of a block.
 pub const BLOCK: usize = lanes::LANES;
 
-/// Blocks of so many channels.
+/// The number of blocks for a number of channels.
 pub const fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(BLOCK)
 }

@@ -108,8 +108,8 @@ impl Contraction {
         })
     }
 
-    /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. What the result's indices do not
-    /// reach is 0, or stays.
+    /// `c = scale · Σ a · b`, or added to `c` where `accumulate` is set. Entries that the result's indices do
+    /// not reach are 0, or unchanged.
     ///
     /// # Panics
     /// Where a slice is too short.

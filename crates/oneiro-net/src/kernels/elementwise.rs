@@ -97,7 +97,7 @@ fn each_piece(rows: usize, row_len: usize, values: &mut [f32], work: impl Fn(usi
     }
 }
 
-/// What a gradient does at a clipped activation.
+/// How a gradient passes a clipped activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReluRule {
     /// The derivative: nothing passes where the activation was clipped.
@@ -106,12 +106,12 @@ pub enum ReluRule {
     /// what would push further into the clip. Starts units that are off everywhere (Lucid's redirected ReLU
     /// gradients).
     Redirected,
-    /// What the clip stops passes multiplied by this slope.
+    /// Gradients of clipped activations pass multiplied by this slope.
     Leaky(f32),
     /// Exact, and only what is positive (Springenberg et al., *Striving for simplicity*, 2015).
     Guided,
-    /// Only what is positive, wherever (Zeiler and Fergus, *Visualizing and understanding convolutional
-    /// networks*, 2014).
+    /// Positive gradients pass, clipped or not (Zeiler and Fergus, *Visualizing and understanding
+    /// convolutional networks*, 2014).
     Deconv,
 }
 

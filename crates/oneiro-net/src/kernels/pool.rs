@@ -76,7 +76,7 @@ impl PoolGeometry {
         at.checked_sub(self.pad_before[d]).filter(|&at| at < self.src[d])
     }
 
-    /// What an average is divided by along a dimension.
+    /// The divisor of an average along a dimension.
     #[inline(always)]
     pub(crate) fn count(&self, d: usize, output: usize, include_pad: bool) -> usize {
         let taps = 0..self.kernel[d];

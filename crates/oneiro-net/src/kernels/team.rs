@@ -37,7 +37,7 @@ thread_local! {
 /// One task of a loop.
 type Task<'a> = dyn Fn(usize) + Sync + 'a;
 
-/// The part of a loop that one member begins with: which loop it is, the end, and the next task, packed into
+/// The share of a loop that one worker begins with: which loop it is, the end, and the next task, packed into
 /// one word, so that to take a task is to take it of this very loop. Shares are a cache line apart.
 #[repr(align(64))]
 struct Share(AtomicU64);
@@ -62,9 +62,8 @@ impl Share {
 }
 
 struct Team {
-    /// One for each member, of which there are `members`. Every loop over the same positions gives a member
-    /// the same part of them, as far as it gets to it, so that what it needs of the layer before lies in its
-    /// own cache.
+    /// One for each of the `members` worker threads. Every loop over the same positions gives a worker
+    /// the same part of them, so that the previous layer's values lie in its own cache.
     shares: [Share; MOST_SHARES],
     members: usize,
     /// What to call; set before the shares name the loop, left alone until all of its tasks are done.
@@ -90,13 +89,13 @@ impl Team {
         }
     }
 
-    /// Takes a task of the member's own share, or of another's.
+    /// Takes a task from the worker's own share, or from another worker's.
     fn take(&self, member: usize) -> Option<usize> {
         let count = self.members;
         (0..count).find_map(|i| self.shares[(member + i) % count].take(i == 0))
     }
 
-    /// Does tasks while there are any; says whether there were.
+    /// Runs tasks until none is left; returns whether it ran any.
     fn work(&self, member: usize) -> bool {
         let mut any = false;
         while let Some(index) = self.take(member) {
@@ -117,7 +116,8 @@ impl Team {
         any
     }
 
-    /// What a borrowed worker does until the pass is over; nothing, where it belongs to a team already.
+    /// The loop of a borrowed worker until the pass ends; it returns at once if the worker already belongs to
+    /// a team.
     fn serve(&self, member: usize) {
         let Some(_joined) = Joined::enter() else { return };
         let mut looks = 0;

@@ -30,7 +30,7 @@ impl Fact {
         volume(&self.shape)
     }
 
-    /// Whether there is no element.
+    /// Whether the value has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -40,7 +40,7 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// Whether the gradient with respect to an operand is that of the output as it is.
+    /// Whether the gradient at an operand equals the gradient at the output.
     fn passes_gradient(&self, _operand: usize) -> bool {
         false
     }
@@ -61,7 +61,7 @@ pub trait Kernel: Debug + Send + Sync {
         false
     }
 
-    /// How it computes, where there is a choice; for tables.
+    /// The method of computation, if there are several; for tables.
     fn method(&self) -> String {
         String::new()
     }

@@ -140,9 +140,9 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// Whether what a result holds for each entry of the batch, along axis 0, depends on the same entry of
-    /// the operands alone (`ops/batch_independence.rs`); constants are taken to say the same of all entries.
-    /// Where that is not known, it does not.
+    /// Whether each batch entry of a result (along axis 0) depends only on the same entry of the operands
+    /// (`ops/batch_independence.rs`). Constants count as equal for all entries. Where that is not known, it
+    /// does not.
     fn by_entry(&self, site: Site<'_>) -> bool {
         self.by_element() && batch_independence::aligned(site)
     }
@@ -181,12 +181,12 @@ pub trait Operator: Debug + Send + Sync + Any {
         false
     }
 
-    /// How far an output position sees in input 0.
+    /// The receptive field of an output position in input 0.
     fn reach(&self, _inputs: Facts<'_>) -> Reach {
         Reach::Point
     }
 
-    /// How far a position of output `index` sees in an operand.
+    /// The receptive field of a position of output `index` in an operand.
     fn reach_of(&self, inputs: Facts<'_>, _operand: usize, _index: usize) -> Reach {
         self.reach(inputs)
     }

@@ -1,9 +1,8 @@
 //! A convolution of single positions and an average over windows change places where that costs less.
 //!
-//! Both are linear, and neither cares about what the other does: one mixes channels at each position, the
-//! other positions of each channel. A transition of DenseNet (convolution, then average) convolves a quarter
-//! of the positions this way; a branch of Inception (average, then convolution) averages a quarter of the
-//! channels.
+//! Both are linear and commute: the convolution mixes channels at each position, the average mixes positions
+//! of each channel. A transition of DenseNet (convolution, then average) convolves a quarter of the positions
+//! this way; a branch of Inception (average, then convolution) averages a quarter of the channels.
 
 use std::sync::Arc;
 

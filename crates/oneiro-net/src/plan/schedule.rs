@@ -333,7 +333,7 @@ impl Lowering<'_> {
     }
 }
 
-/// What runs when, and what lies in whose place.
+/// The order of steps, and the values that share memory.
 pub(super) struct Timetable {
     pub(super) clock: Clock,
     /// Storages of inputs, targets and kept gradients.

@@ -2,9 +2,9 @@
 //! writes.
 //!
 //! Sharing every loop among threads costs more: a thread then reads results that another core wrote. Within a
-//! shared cache that is cheap; across two caches a word takes 400 ns against 50, there and back, where this
-//! was measured. Each replica has an arena of its own. Inputs, targets and their gradients lie apart from the
-//! arenas, in one piece for the whole batch.
+//! shared cache this exchange is cheap; a round trip between cores takes 50 ns with a shared cache and 400 ns
+//! without (measured on an AMD EPYC). Each replica has an arena of its own. Inputs, targets and their
+//! gradients lie apart from the arenas, in one piece for the whole batch.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

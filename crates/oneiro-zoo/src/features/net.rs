@@ -1,5 +1,5 @@
-//! What the feature networks are made of: convolutions with weights given as functions, arithmetic with a
-//! number, and the layers before the orientations.
+//! Building blocks of the feature networks: convolutions with weights given as functions, arithmetic with a
+//! constant, and the layers before the orientations.
 
 use oneiro::preprocess::REC601_LUMA;
 use oneiro_net::graph::Attribute;

@@ -1,4 +1,4 @@
-//! What an image is compared with: the absence of what it shows.
+//! Baselines: the images that attribution methods compare an image with.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ const NOISE_STREAM: u64 = u64::MAX;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Baseline {
-    /// Black everywhere (Sundararajan et al. 2017). What is black in the image gets nothing.
+    /// Black everywhere (Sundararajan et al. 2017). Black pixels of the image get no attribution.
     Black,
     /// The colour that the network reads as zero.
     Mean,

@@ -1,10 +1,10 @@
 //! Where Grad-CAM looks if nobody says: the last feature map that the objective depends on.
 //!
 //! A map ends where its convolution, its sum with a shortcut, its normalisation or the concatenation of its
-//! branches ends, activation function included. That is one node, or several that join a value with
-//! element-wise functions of itself again, as x·sigmoid(x) does. A transformer's class token reads nothing of
-//! the patches in the layers behind the last attention; such maps have no gradient, and one before them is
-//! taken.
+//! branches ends, activation function included. Such an activation function is one node, or several that
+//! combine a value with element-wise functions of itself, as x·sigmoid(x) does. A transformer's class token
+//! reads nothing of the patches in the layers behind the last attention; such maps have no gradient, and one
+//! before them is taken.
 
 use oneiro_net::analysis;
 use oneiro_net::axes::Axes;
@@ -80,8 +80,8 @@ fn ends_a_map(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     }
 }
 
-/// Whether a node is the last of a normalisation that is written out: (x − mean) / deviation, times and plus
-/// constants.
+/// Whether a node is the last of a normalisation composed of several nodes: (x − mean) / deviation, times and
+/// plus constants.
 fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     let producer = |value: ValueId| graph.producer(value).map(|i| &graph.nodes[i]);
     // The one operand that depends on the data.
@@ -103,7 +103,7 @@ fn normalizes_in_steps(graph: &Graph, layered: &Layered, node: &Node) -> bool {
     false
 }
 
-/// Whether operands lie side by side along the channels of the result.
+/// Whether the result concatenates the operands along the channels.
 fn joins_channels(layered: &Layered, node: &Node) -> bool {
     let Some(result) = node.outputs.first().copied().flatten() else { return false };
     let Some((channel, shape)) = layered.axes(result).and_then(Axes::channel).zip(layered.shape(result))

@@ -2,8 +2,9 @@
 //!
 //! Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization" (ICCV
 //! 2017), equations 1 and 2: with A the activations of a layer, αc = mean over positions of ∂f/∂Ac, the map
-//! is max(0, Σc αc Ac), enlarged to the image bilinearly. It is as coarse as the layer. Enlarging takes each
-//! position for the centre of its share of the image, which layers without padding are off by a little.
+//! is max(0, Σc αc Ac), enlarged to the image bilinearly. The map has the resolution of the layer. Enlarging
+//! takes each position for the centre of its share of the image, which layers without padding are off by a
+//! little.
 
 use oneiro_net::analysis;
 use oneiro_net::{Rules, ValueId};
@@ -96,7 +97,7 @@ pub(crate) fn layer_gradient(
     Ok(LayerGradient { shape: map.shape().to_vec(), activations, gradient, value })
 }
 
-/// Whether there is a feature map before the objective that [`grad_cam`] would choose.
+/// Whether a feature map before the objective exists that [`grad_cam`] can choose.
 ///
 /// # Errors
 /// If there is none, in the words of [`grad_cam`].

@@ -10,7 +10,7 @@ use oneiro_net::ReluRule;
 use super::{Attribution, AttributionTarget, Method, Settings, Watch, largest_size, over_colors};
 use crate::error::Result;
 
-/// The gradient as it is.
+/// The plain gradient.
 pub fn gradient(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -20,7 +20,7 @@ pub fn gradient(
     by_rule(target, image, Method::Gradient, ReluRule::Exact, watch)
 }
 
-/// What guided backpropagation gives: of the gradient, ReLUs that were on pass what is positive.
+/// The map of guided backpropagation: active ReLUs pass only positive gradients.
 pub fn guided(
     target: &mut AttributionTarget<'_>,
     image: &[f32],
@@ -30,7 +30,7 @@ pub fn guided(
     by_rule(target, image, Method::Guided, ReluRule::Guided, watch)
 }
 
-/// What a deconvnet gives: of the gradient, every ReLU passes what is positive.
+/// The map of a deconvnet: every ReLU passes only positive gradients.
 pub fn deconv(
     target: &mut AttributionTarget<'_>,
     image: &[f32],

@@ -1,8 +1,8 @@
 //! Gradient × input: the first-order share of each value in the objective's rise over a baseline.
 //!
 //! Shrikumar, Greenside, Shcherbina & Kundaje, "Not just a black box" (2016): (x − b) ∂f/∂x at x, summed over
-//! the colours. Exact for a linear network; elsewhere the completeness gap says how far from linear the
-//! network is on the way.
+//! the colours. It is complete for a linear network; otherwise the completeness gap measures how far from
+//! linear the network is between baseline and image.
 
 use oneiro_net::ReluRule;
 

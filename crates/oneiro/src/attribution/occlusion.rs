@@ -1,9 +1,9 @@
-//! Occlusion: how far the objective falls when a window of the image is covered.
+//! Occlusion: how much the objective falls when a window of the image is covered.
 //!
 //! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window
 //! moves over the image in steps of a stride, the last one in a row or column cut off by the border; a
-//! pixel's number is the mean of f(x) − f(x covered) over the windows that cover it. It asks the network
-//! itself, without any gradient; what it says is about windows of that size.
+//! pixel's number is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion measures the
+//! network's output and needs no gradient; its map depends on the window's size.
 
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};
 use crate::error::Result;

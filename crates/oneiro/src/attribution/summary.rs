@@ -7,7 +7,7 @@ use super::Attribution;
 /// The share of pixels that a colour scale reaches; the few above it would leave all others pale.
 const SCALE_SHARE: f64 = 0.99;
 
-/// What a map is like as a whole.
+/// Summary statistics of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Sum of what speaks for the objective, over the sum of all sizes; 1 for a map without signs, 0 for an
@@ -53,7 +53,7 @@ impl Summary {
     }
 }
 
-/// The 99th percentile of the sizes of a map's numbers: what a colour scale should end at.
+/// The 99th percentile of the magnitudes of a map: the end of its colour scale.
 pub fn scale(map: &[f32]) -> f64 {
     let mut sizes: Vec<f32> = map.iter().map(|v| v.abs()).collect();
     sizes.sort_by(f32::total_cmp);

@@ -15,7 +15,7 @@ pub type Watch<'a> = dyn FnMut(usize, usize) -> bool + Send + 'a;
 /// Images that go through the network at once, where a method has many.
 const BATCH: usize = 4;
 
-/// What is explained: an objective of a network, with images of one size.
+/// The target of an attribution: an objective of a network, for images of one size.
 #[allow(missing_debug_implementations)]
 pub struct AttributionTarget<'m> {
     pub(super) model: &'m Model,

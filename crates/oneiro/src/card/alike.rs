@@ -2,18 +2,18 @@
 
 use super::{ChannelOrder, InputCard};
 
-/// What one number for all channels was made of.
+/// The origin of one value for all channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collapsed {
-    /// The one number that all channels shared.
+    /// The value that all channels had in common.
     Shared,
     /// The mean of numbers that differ.
     Averaged,
 }
 
 impl InputCard {
-    /// Makes the card one of a grey picture: means and deviations become one number each, the one that all
-    /// channels share, or else their mean.
+    /// Makes the card one of a grey picture: mean and std become one value each. This is the value that all
+    /// channels have in common, otherwise the average of their values.
     ///
     /// | preprocessing | grey |
     /// |---|---|
@@ -36,7 +36,7 @@ impl InputCard {
     }
 }
 
-/// Whether all numbers of a list are the same.
+/// Whether all numbers of a list are equal.
 pub fn is_alike(list: &[f32]) -> bool {
     list.windows(2).all(|pair| pair[0] == pair[1])
 }

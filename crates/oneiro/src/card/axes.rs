@@ -1,4 +1,4 @@
-//! What the axes of a picture input are, where they are not batch, channels, height and width.
+//! The axes of a picture input, if they are not batch, channels, height and width.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ const LETTERS: [(Axis, char); 4] = [(Axis::N, 'N'), (Axis::C, 'C'), (Axis::H, 'H
 pub struct InputAxes(Vec<Vec<Axis>>);
 
 impl InputAxes {
-    /// Whether there is an axis of this kind, by itself or joined with others.
+    /// Whether an axis of this kind exists, alone or flattened with others.
     pub fn has(&self, axis: Axis) -> bool {
         self.0.iter().flatten().any(|&a| a == axis)
     }
@@ -44,7 +44,7 @@ impl InputAxes {
         &self.0
     }
 
-    /// Whether axes are joined, so that only a size tells their extents.
+    /// Whether some axes are flattened into one, so that only a size gives their extents.
     pub fn is_flat(&self) -> bool {
         self.0.iter().any(|group| group.len() > 1)
     }

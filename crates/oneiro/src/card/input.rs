@@ -1,4 +1,5 @@
-//! What a card says of one input: its kind, its channels, and how display units become the network's.
+//! A card's entry for one input: its kind, its channels, and the conversion of display units to the
+//! network's.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ const MAX_FRAMES: usize = 4096;
 /// Names that [`InputCard::preset`] knows.
 pub const PREPROCESS_PRESETS: [&str; 5] = ["imagenet", "caffe", "tf", "unit", "none"];
 
-/// What an input shows.
+/// The content of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -63,13 +64,13 @@ impl ChannelOrder {
     }
 }
 
-/// One input of a network: how display units become what the network was trained on.
+/// One input of a network, with the conversion from display units to the units of its training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputCard {
     /// Name of the graph's input.
     pub name: String,
-    /// What it shows.
+    /// Its content.
     #[serde(default)]
     pub kind: InputKind,
     /// Height and width, if the graph leaves them open or a person should know them.
@@ -81,8 +82,8 @@ pub struct InputCard {
     /// Channels of an image or clip; of no meaning for flow.
     #[serde(default, skip_serializing_if = "is_default")]
     pub order: ChannelOrder,
-    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. The first
-    /// three if the card has none, the first alone where there are fewer than three.
+    /// For bands: which of them, from 0, are drawn as red, green and blue; one alone is drawn grey. Without
+    /// an entry, the first three bands; if there are fewer than three, the first band.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub show: Vec<usize>,
     /// The value of white before the mean is subtracted; for flow, pixels per frame at the clip limit.
@@ -95,14 +96,14 @@ pub struct InputCard {
     /// Divided by afterwards, as `mean`. Ones if the card has none.
     #[serde(default)]
     pub std: Vec<f32>,
-    /// Whether all that the network sees of colours is their luminance (Rec. 601), though it takes three
-    /// channels: its pictures are shown grey, as their colours mean nothing.
+    /// Whether the network uses only the luminance of colours (Rec. 601), although it takes three channels.
+    /// Its pictures are then shown grey.
     #[serde(default, skip_serializing_if = "is_default")]
     pub luminance: bool,
     /// The axes of a picture that the graph does not take as batch, channels, height and width.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axes: Option<InputAxes>,
-    /// What an input that is no picture is fed with.
+    /// The value fed to an input that is no picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<FeedValue>,
 }
@@ -346,7 +347,7 @@ impl InputCard {
         Ok(())
     }
 
-    /// How many means a card may have; the first is the count of those filled in.
+    /// Allowed numbers of means in a card; a missing mean gets the first of these lengths.
     fn channel_counts(&self) -> Vec<usize> {
         match (self.kind, self.frames) {
             (InputKind::Image | InputKind::Clip, _) if self.order == ChannelOrder::Bands => {

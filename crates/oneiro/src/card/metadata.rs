@@ -1,4 +1,4 @@
-//! Cards from what a model file says about itself.
+//! Cards from a model file's metadata.
 //!
 //! Read are, in this order: the key `oneiro.card`, whose value is a model card; the keys that ultralytics
 //! writes; ONNX's own keys for images, `Image.BitmapPixelFormat` and `Image.NominalPixelRange` (ONNX,
@@ -13,7 +13,7 @@ pub const CARD_KEY: &str = "oneiro.card";
 /// ONNX's key for the order of colours (ONNX, `docs/MetadataProps.md`).
 pub const PIXEL_FORMAT_KEY: &str = "Image.BitmapPixelFormat";
 
-/// What a file says about itself.
+/// Metadata of a model file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The card.

@@ -1,8 +1,8 @@
-//! What an input that is no picture is fed with.
+//! Values fed to inputs that are no pictures.
 
 use serde::{Deserialize, Serialize};
 
-/// What an input is fed with: a number, or the numbers of a file.
+/// A value fed to an input: a number, or the numbers of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -13,7 +13,7 @@ pub enum FeedValue {
     Number(f32),
     /// A `.npy` file; beside the card, if the card names it.
     File(String),
-    /// A file with the SHA-256 of its content, hexadecimal: what a picture says of it.
+    /// A file with the SHA-256 of its content, hexadecimal, as pictures record it.
     Hashed(HashedFile),
 }
 

@@ -1,4 +1,4 @@
-//! What is dreamt of: an objective, or the features of another picture.
+//! The goal of a dream: an objective, or the features of another picture.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::model::{Model, Target, View};
 use crate::objective::Objective;
 use crate::objective::measure::guide::Guide as Features;
 
-/// What a dream makes more of.
+/// The quantity that a dream maximises.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum DreamGoal {
@@ -57,7 +57,7 @@ pub struct Guide {
 
 /// Longest side that a guide is seen at: the notebook's guides are about as large as the network's input.
 const GUIDE_SIDE: usize = 256;
-/// The layers of a guide with what they show of it.
+/// The layers of a guide with its activations.
 #[derive(Debug, Clone)]
 pub(super) struct Guided {
     layers: Vec<(String, f64, Arc<Features>)>,

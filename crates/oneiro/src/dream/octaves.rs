@@ -1,4 +1,4 @@
-//! From octave to octave: what the next one starts from, and the network and tiles that fit it.
+//! The change from one octave to the next: its start picture, and the network and tiles that fit it.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a dream begins with: a picture or noise, and a mask; planes that follow the octaves.
+//! The start of a dream: a picture or noise, and a mask; planes that are resized for each octave.
 
 use oneiro_image::Image;
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::dream::planes::resize;
 use crate::error::{Error, Result};
 
-/// What a dream starts from.
+/// The start picture of a dream.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Start {

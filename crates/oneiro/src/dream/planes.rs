@@ -11,8 +11,8 @@ pub(super) fn sum_by_rows(data: &[f32], width: usize, f: impl Fn(f64) -> f64 + S
     rows.iter().sum()
 }
 
-/// The mean of a function of every value: of those in a mask, which all planes have in common, by how much
-/// they are in it. None if nothing is in the mask.
+/// The mean of a function over all values, weighted by a mask that is common to all planes. None if nothing
+/// is in the mask.
 pub(super) fn mean_by_rows(
     data: &[f32],
     mask: Option<&[f32]>,

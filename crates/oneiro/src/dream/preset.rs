@@ -10,9 +10,9 @@ use crate::range::Range;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OctaveStart {
-    /// The start image at this size, plus what was dreamt so far, enlarged.
+    /// The start image at this size, plus the enlarged difference of the dream to the start image.
     Detail,
-    /// The dream so far, enlarged.
+    /// The present dream, enlarged.
     Enlarge,
 }
 
@@ -63,7 +63,7 @@ pub struct DreamPreset {
     pub normalize: Normalize,
     /// Splits of the Laplacian pyramid; what remains below them is one level more.
     pub levels: usize,
-    /// The picture is rolled by up to so many pixels either way before each step.
+    /// Largest distance in pixels, in either direction, by which the picture is rolled before each step.
     pub jitter: usize,
     /// Side of the largest tile that the network sees at once.
     pub tile: usize,
@@ -232,7 +232,7 @@ impl DreamPreset {
 pub struct Zoom {
     /// Frames.
     pub frames: usize,
-    /// How much larger things are from frame to frame.
+    /// Magnification from frame to frame.
     pub factor: f64,
     /// Degrees that the picture turns anticlockwise from frame to frame.
     pub rotate: f64,

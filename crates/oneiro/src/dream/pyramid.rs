@@ -1,6 +1,6 @@
 //! The Laplacian pyramid of a gradient (Burt & Adelson 1983), and its levels made equally strong.
 //!
-//! [`split`] takes planes apart, [`merge`] puts them together again; [`normalize`] is both with each level
+//! [`split`] decomposes planes, [`merge`] sums the bands again; [`normalize`] is both with each level
 //! divided by its root mean square in between. Borders are mirrored, so that a level has no frame around it.
 
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub(super) struct Level {
     pub data: Vec<f32>,
 }
 
-/// Takes planes apart into `splits` bands from fine to coarse, and what is left below them.
+/// Splits planes into `splits` bands from fine to coarse, and the remaining low frequencies.
 pub(super) fn split(data: Vec<f32>, size: [usize; 2], splits: usize) -> Vec<Level> {
     let mut levels = vec![Level { size, data }];
     for _ in 0..splits {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_level_is_measured_within_the_mask() {
-        // The same in all of a plane's quarters, so that one of them is as strong as all.
+        // All quarters of the plane are equal, so each quarter has the RMS of the whole plane.
         let size = [64, 64];
         let quarter = noise(3 * 32 * 32);
         let at = |i: usize| (i / 4096) * 1024 + (i / 64 % 32) * 32 + i % 32;

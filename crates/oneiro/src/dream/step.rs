@@ -56,8 +56,8 @@ impl Dream<'_> {
         Ok(value)
     }
 
-    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none. What is
-    /// measured is the part that dreams, so that a mask changes where a step goes and not how far.
+    /// Masks the gradient and finds the factor that makes it a step; a gradient of zeros makes none. Norms
+    /// are measured within the mask, so that a mask changes where a step acts, not its length.
     pub(super) fn normalize(&mut self) -> f32 {
         let size @ [_, w] = self.size();
         let mask = self.mask.as_ref().map(Scaled::now);

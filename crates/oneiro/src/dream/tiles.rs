@@ -2,10 +2,10 @@
 //!
 //! The picture is a torus that is rolled before each step. An axis that fits into a tile is one tile of just
 //! its length, as if there were no tiles. A longer one has several tiles that overlap: a quarter of the
-//! overlap at each end of a tile is left out, because a network pads with zeros there, and over the half
-//! between neighbours are blended, so that no border is seen. The weights of a pixel over all tiles sum to 1.
-//! Where the network takes one size only and the axis is shorter, the tile shows the torus repeated, and only
-//! the middle counts.
+//! overlap at each end of a tile is discarded, because a network pads with zeros at a tile's edge. In the
+//! middle half of the overlap neighbouring tiles are blended, so that no border is visible. The weights of a
+//! pixel over all tiles sum to 1. Where the network takes one size only and the axis is shorter, the tile
+//! shows the torus repeated, and only the middle counts.
 
 use rayon::prelude::*;
 
@@ -21,9 +21,9 @@ pub(super) struct Axis {
     pub tile: usize,
     /// Where on the torus each tile begins.
     starts: Vec<usize>,
-    /// What each tile's pixels count.
+    /// Weights of each tile's pixels.
     weights: Vec<Vec<f32>>,
-    /// Whether the network takes no other length.
+    /// Whether the network accepts only this length.
     forced: bool,
 }
 
@@ -82,7 +82,7 @@ impl Axis {
         self.starts.len()
     }
 
-    /// How far the picture may be rolled either way: at least so that no border of tiles stays where it is.
+    /// Range of the roll in either direction: large enough that every border of tiles moves.
     pub fn roll(&self, jitter: usize) -> usize {
         if self.count() > 1 { jitter.max(self.tile / 2) } else { jitter }
     }
@@ -94,7 +94,7 @@ impl Axis {
     }
 }
 
-/// One tile of a rolled picture: where its pixels come from, and what they count.
+/// One tile of a rolled picture: the source positions of its pixels, and their weights.
 #[derive(Debug)]
 pub(super) struct Tile<'a> {
     size: [usize; 2],
@@ -129,7 +129,7 @@ impl Tile<'_> {
         });
     }
 
-    /// Adds what the tile's pixels count of its values to the picture: the adjoint of [`Tile::read`] with
+    /// Adds the tile's values times their weights to the picture: the adjoint of [`Tile::read`] with
     /// weights.
     pub fn add(&self, values: &[f32], factor: f32, picture: &mut [f32]) {
         let ([h, w], [th, tw]) = (self.size, [self.rows.len(), self.columns.len()]);

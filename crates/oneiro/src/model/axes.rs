@@ -1,6 +1,6 @@
 //! Which axis of a layer holds its channels, and layers as maps (N, C, positions).
 //!
-//! Every reader of channels goes through here: objectives, Grad-CAM, grids, sheets, lists of layers.
+//! All code that reads channels uses this module: objectives, Grad-CAM, grids, sheets, lists of layers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::objective::Term;
 
-/// How a term looks at a layer.
+/// How a term reads a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum View {
     /// As a map of channels over positions, tokens that are no patches left out.
     Map,
-    /// All numbers, whatever they mean.
+    /// All values, without meaning of their axes.
     Everything,
     /// As one number a class, on whichever axis the classes are.
     Classes,
@@ -32,7 +32,7 @@ pub enum View {
 pub struct Target {
     /// The value.
     pub value: ValueId,
-    /// How it is looked at.
+    /// How the layer is read.
     pub view: View,
 }
 
@@ -70,7 +70,7 @@ impl Layered {
         self.followed.entries_stay_apart(needed)
     }
 
-    /// What is known of the axes of all values.
+    /// Known axes of all values.
     pub fn followed(&self) -> &Followed {
         &self.followed
     }
@@ -177,7 +177,7 @@ impl Model {
     }
 
     /// Layers for which the card states another channel axis than the graph tells: their names, the axes
-    /// stated, the axes found. What is stated counts.
+    /// stated, the axes found. Stated axes take precedence.
     pub fn contradicted_axes(&self) -> Vec<(&str, String, String)> {
         let without = Self { card: Card { axes: BTreeMap::new(), ..self.card.clone() }, ..self.clone() };
         let names = self.names();
@@ -238,9 +238,9 @@ impl Model {
         Ok((graph, viewed))
     }
 
-    /// Whether no picture of a batch has a say in what another makes of these values, as far as can be told:
-    /// a network that takes statistics over its batch mixes pictures. A network that takes single pictures
-    /// only has nothing to mix.
+    /// Whether these values of one picture are known not to depend on other pictures of the batch. A network
+    /// that takes statistics over its batch mixes pictures. A network that takes single pictures only has
+    /// nothing to mix.
     pub fn keeps_pictures_apart(&self, values: &[ValueId], size: Option<[usize; 2]>) -> bool {
         const PAIR: usize = 2;
         let Ok(shapes) = self.input_shapes(PAIR, size) else { return true };

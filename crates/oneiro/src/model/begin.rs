@@ -12,7 +12,7 @@ use super::{DEFAULT_SIDE, Model};
 use crate::card::{Axis, Card, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 
-/// What a file declares of its inner tensors, by name: axes and element type.
+/// A file's declarations of its inner tensors, by name: axes and element type.
 pub type Declared = BTreeMap<String, (Vec<Dim>, DType)>;
 
 /// A network that begins at an inner tensor.

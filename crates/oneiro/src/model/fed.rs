@@ -1,4 +1,4 @@
-//! What inputs are fed with that are no pictures, and where the network begins.
+//! Values of inputs that are no pictures, and the beginning of the network.
 
 use std::collections::BTreeMap;
 

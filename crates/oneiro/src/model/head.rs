@@ -33,9 +33,9 @@ pub enum Activation {
         /// Added afterwards.
         offset: f32,
     },
-    /// The entries are probabilities as they are: parts or means of what a softmax or sigmoid made.
+    /// The entries are probabilities themselves: parts or means of the output of a softmax or sigmoid.
     Given {
-        /// Whether all of them came from a sigmoid, so that classes are independent.
+        /// Whether all probabilities come from a sigmoid, so that classes are independent.
         independent: bool,
     },
     /// The network ends with its logits. They are taken for those of a softmax, a single one for that of a
@@ -54,7 +54,7 @@ impl Activation {
         }
     }
 
-    /// Whether each class of this many has a probability of its own.
+    /// Whether classes are independent, for this number of classes.
     pub fn is_independent(self, classes: usize) -> bool {
         matches!(
             self.over(classes),
@@ -93,12 +93,12 @@ pub(crate) fn hard_sigmoid(z: f64, slope: f32, offset: f32) -> f64 {
 pub struct Head {
     /// One number a class, in front of the activation.
     pub logits: ValueId,
-    /// What makes probabilities of them.
+    /// The function from scores to probabilities.
     pub activation: Activation,
     /// The graph's output that they were found behind.
     pub output: ValueId,
-    /// How many classes there are, where the network's own input size tells; not looked for where one output
-    /// alone is.
+    /// The number of classes, if the network's own input size determines it; not computed if the network has
+    /// a single output.
     pub classes: Option<usize>,
     /// The operator that was gone behind, as it leaves positions or words instead of scores.
     pub behind: Option<String>,
@@ -106,7 +106,7 @@ pub struct Head {
     pub named: bool,
 }
 
-/// What a model knows of its head: how many labels there are, and the head once it was looked for.
+/// A model's knowledge of its head: the number of labels, and the head once it has been found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     labels: Option<usize>,
@@ -114,8 +114,7 @@ pub(super) struct Known {
 }
 
 impl Model {
-    /// Says how many class labels there are: of several outputs, the one with as many entries holds the
-    /// classes.
+    /// Sets the number of class labels: among several outputs, one with as many entries holds the classes.
     pub fn with_labels(mut self, labels: Option<usize>) -> Self {
         self.known = Known { labels, found: OnceLock::new() };
         self

@@ -169,7 +169,7 @@ pub enum InputError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AxesProblem {
-    /// Nothing tells them.
+    /// The axes cannot be inferred.
     #[error(
         "and nothing tells which are batch, channels, height and width: give them (axes = \"C,H,W\" in the card's [[input]]), \
          or kind = \"tensor\" if it is no picture"

@@ -1,5 +1,5 @@
-//! Which axes a picture input has in the graph, and the graph that is fed with batch, channels, height and
-//! width instead.
+//! Finds the axes of a picture input in the graph, and makes a graph that is fed with batch, channels, height
+//! and width instead.
 
 use oneiro_net::ValueId;
 use oneiro_net::beginning::{View, viewed_input};
@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 const USUAL_CHANNELS: [usize; 2] = [1, 3];
 /// Least side of a picture whose axes are guessed: shorter ones are mostly lists of measurements.
 const LEAST_SIDE: usize = 8;
-/// Readers that are followed one behind the other.
+/// Largest number of successive readers that are followed.
 const DEPTH: usize = 32;
 
-/// What the axes of an input are taken for.
+/// The inferred axes of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureAxes {
     /// The axes.
@@ -28,7 +28,7 @@ pub struct PictureAxes {
     pub channels: Option<usize>,
 }
 
-/// What the network makes of an input of rank 2 or 3, as far as that tells the axes.
+/// The operators that read an input of rank 2 or 3, from which its axes are inferred.
 enum Evidence {
     /// Axes of extent 1 are added at these places of the result.
     Unsqueezed(Vec<usize>),
@@ -114,7 +114,7 @@ pub fn picture_axes(graph: &Graph, input: usize) -> Option<PictureAxes> {
     }
 }
 
-/// Whether an extent of a `Reshape` is the one that was there: 0 and −1 may be.
+/// Whether an extent of a `Reshape` may keep the operand's extent: 0 and −1 may.
 fn kept(extent: i64, before: Option<usize>) -> bool {
     extent <= 0 || before.is_none_or(|n| i64::try_from(n) == Ok(extent))
 }

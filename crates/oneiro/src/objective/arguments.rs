@@ -1,4 +1,4 @@
-//! What each term of an expression takes.
+//! The arguments of each term of an expression.
 
 use crate::objective::fault::Fault;
 use crate::objective::term::TV_BETA;
@@ -13,7 +13,7 @@ pub(super) const TERMS: &str = "channel(LAYER,C), neuron(LAYER,C[,Y,X]), layer(L
      diversity(LAYER), alignment(LAYER), l1, l2, tv, tv(BETA), alpha_norm(ALPHA), blur, opacity; channel, layer, \
      direction, difference, inversion and caricature also take center=N, mask=PICTURE and (but for channel) channels=A-B";
 
-/// Those whose first argument is a layer.
+/// Terms whose first argument is a layer.
 const READS_LAYER: [&str; 11] = [
     "channel",
     "neuron",
@@ -28,7 +28,7 @@ const READS_LAYER: [&str; 11] = [
     "alignment",
 ];
 
-/// Those that can look at a part of their layer.
+/// Terms that can read a part of their layer.
 const TAKES_REGION: [&str; 6] = ["channel", "layer", "direction", "difference", "inversion", "caricature"];
 
 /// An argument as it is written.

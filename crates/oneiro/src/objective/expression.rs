@@ -45,7 +45,7 @@ impl FromStr for Objective {
 
 impl Objective {
     /// Reads an expression in which classes may have names, and pictures and vectors have; `sources` knows
-    /// what they mean. What is a number is an index, whatever the names.
+    /// what they mean. A number is always an index, even if a name is equal.
     ///
     /// # Errors
     /// What cannot be read and where, or what `sources` says.

@@ -1,4 +1,4 @@
-//! What expressions name outside the network: classes, pictures, vectors.
+//! References of expressions to things outside the network: classes, pictures, vectors.
 
 use std::fmt;
 use std::sync::Arc;

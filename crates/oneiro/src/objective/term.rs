@@ -17,7 +17,8 @@ pub enum Position {
     At(Vec<usize>),
 }
 
-/// What of a layer is maximised. The values are those of the interface's table: of one batch entry.
+/// The quantity of a layer that is maximised. The values are those of the interface's table: of one batch
+/// entry.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TermKind {
@@ -90,7 +91,7 @@ pub enum Penalty {
     TotalVariation(f64),
     /// Mean over positions of the channels' norm to this power.
     AlphaNorm(f64),
-    /// Mean square of what a small blur would take away.
+    /// Mean square of the difference to a slightly blurred picture.
     Blur,
     /// Mean of the transparency channel.
     Opacity,
@@ -99,7 +100,7 @@ pub enum Penalty {
 /// β of the total variation where none is given.
 pub const TV_BETA: f64 = 2.0;
 
-/// Which part of a layer a term looks at.
+/// The part of a layer that a term reads.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Region {
     /// The central N positions along both axes of the plane.
@@ -111,7 +112,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Whether it is everything.
+    /// Whether the part is the whole layer.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }

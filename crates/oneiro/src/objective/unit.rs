@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::objective::quote::quote;
 use crate::objective::{ExpressionError, Objective, Position};
 
-/// What of the network a unit is.
+/// The part of the network that a unit is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitTarget {
     /// A channel of a layer, averaged over positions.

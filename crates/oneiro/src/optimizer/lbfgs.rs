@@ -20,10 +20,10 @@ use super::{CHUNK, Optimizer, check_lengths, sums};
 
 /// Pairs kept (Nocedal & Wright 2006, §7.2, recommend 3 to 20).
 pub const LBFGS_HISTORY: usize = 10;
-/// Searches along which a function stays where functions change: as many as there are pairs to remember, so
-/// that the curvature that a direction counts on is mostly that of its own function. Measured in
-/// `docs/preimages.md`: fewer leave inversions with jitter far from those without, and with heavier
-/// transforms more fit the picture to single draws.
+/// Number of line searches before the random function changes: as many as remembered pairs, so that most
+/// pairs describe the curvature of the present function. Measured in `docs/preimages.md`: fewer leave
+/// inversions with jitter far from those without, and with heavier transforms more fit the picture to single
+/// draws.
 pub const LBFGS_SEARCHES: usize = LBFGS_HISTORY;
 /// c₁, the part of the rise that the gradient promises which a trial has to keep (Nocedal & Wright 2006,
 /// §3.1).
@@ -32,9 +32,11 @@ const SUFFICIENT_RISE: f64 = 1e-4;
 const SHRINK: [f64; 2] = [0.1, 0.5];
 /// Trials along one direction: the last is at most 2⁻¹⁹ of the first.
 const TRIALS: usize = 20;
-/// Cosine between a pair's members from which it counts as curvature, not as rounding.
+/// Least cosine between a pair's step and its change of the gradient for which the pair is kept; below it,
+/// rounding dominates.
 const CURVATURE: f64 = 1e-8;
-/// How much farther the next search without a memory goes after one whose first trial was good.
+/// Growth of the initial step length of a search without pairs, after a search whose first trial was
+/// accepted.
 const GROWTH: f64 = 2.0;
 
 /// A step s between two points, and by how much the gradient fell along it.
@@ -105,7 +107,7 @@ impl Lbfgs {
         }
     }
 
-    /// Begins a search here, and moves to its first trial.
+    /// Begins a line search at the present point, and moves to its first trial.
     fn start(&mut self, params: &mut [f32], value: f64, gradient: &[f32]) {
         self.search = None;
         if !value.is_finite() || !sums::dot(gradient, gradient).is_finite() {
@@ -217,7 +219,7 @@ impl Lbfgs {
         self.accepted = 0;
     }
 
-    /// Adds what an accepted trial has shown to the memory, if it is curvature.
+    /// Adds the pair of an accepted trial to the memory, if its curvature is positive enough.
     fn remember(&mut self, step: Vec<f32>, gradient: &[f32]) {
         let mut fall = vec![0.0; step.len()];
         sums::combine(&mut fall, &self.gradient, -1.0, gradient);

@@ -146,8 +146,8 @@ impl From<OptimizerKind> for String {
     }
 }
 
-/// An optimizer and its settings, as presets and metadata hold them. What is absent has its default; what the
-/// optimizer does not have is an error of [`OptimizerSpec::validate`].
+/// An optimizer and its settings, as presets and metadata hold them. Absent options have their defaults;
+/// options that the optimizer does not have are errors of [`OptimizerSpec::validate`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerSpec {

@@ -1,8 +1,8 @@
 //! Pictures with transparency: one more channel, α, from 0 (transparent) to 1 (opaque).
 //!
-//! Colour and α have parametrizations of their own ([`WithAlpha`]), so that colours are mixed and squashed as
-//! without α, and α, a plane by itself, is neither mixed nor given a mean; its sigmoid keeps it in 0–1 and
-//! lets it start near .5. What the network sees is the picture over a background ([`composite`]).
+//! Colours and α have separate parametrizations ([`WithAlpha`]), so that colours are mixed and squashed as
+//! without α. α is one plane that is neither mixed nor given a mean. A sigmoid keeps it in 0–1, starting near
+//! .5. What the network sees is the picture over a background ([`composite`]).
 
 use super::{Param, Work, check_image};
 use crate::error::{Error, Result};

@@ -155,7 +155,7 @@ impl Maco {
     /// The phases of these constants, which are given less the mean over the channels.
     fn phases_of_constants(&self, constants: &[f32]) -> Vec<f32> {
         let magnitudes = || self.magnitude.iter().step_by(self.spectrum.len());
-        // Any mean will do that leaves all of them within their magnitudes, if there is one.
+        // Any mean works that leaves all constants within their magnitudes, if such a mean exists.
         let bound = |sign: f32| magnitudes().zip(constants).map(move |(m, c)| sign * m - c);
         let (least, most) = (bound(-1.0).fold(f32::MIN, f32::max), bound(1.0).fold(f32::MAX, f32::min));
         let mean = (least + most) / 2.0;

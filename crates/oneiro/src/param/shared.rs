@@ -1,5 +1,5 @@
-//! Images of a batch that have their low resolutions in common (Lucid's notebook on aligned interpolation,
-//! `lowres_tensor`): what is the same in all of them lies at the same place, and each adds its own detail.
+//! Images of a batch with common low resolutions (Lucid's notebook on aligned interpolation,
+//! `lowres_tensor`). Large shapes are at the same place in all images, and each image adds its own detail.
 //!
 //! The parameters are `[C, H/k, W/k]` for each factor k, in the order of [`SharedOptions::factors`], and then
 //! those of the detail: a half spectrum as in [`Fourier`](super::Fourier) or one number for each value of the

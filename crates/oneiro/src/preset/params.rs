@@ -57,7 +57,7 @@ impl ParamSpec {
         })
     }
 
-    /// Its numbers by name, each with what it may be.
+    /// Its numbers by name, each with its allowed range.
     pub(super) fn numbers(&self) -> Vec<(&'static str, f64, Range)> {
         let std = |std: f32| ("init_std", f64::from(std), Range::NotNegative);
         match self {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a picture that is larger than what the network sees is shifted at random. With j pixels the
+/// Largest random shift of a picture that is larger than the network's input. With j pixels the
 /// picture is j − 1 larger along both axes, and the network sees a random part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -15,7 +15,7 @@ pub enum Jitter {
     /// Not at all.
     #[default]
     None,
-    /// By so many pixels.
+    /// By this number of pixels.
     Pixels(usize),
     /// By max(round(stride/4), 1) of the layer's accumulated stride (Mahendran & Vedaldi 2016, §4).
     QuarterStride,
@@ -89,7 +89,7 @@ impl From<Jitter> for String {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settle {
-    /// How many.
+    /// The number of steps.
     pub steps: usize,
     /// Share of the learning rate.
     pub rate: f32,

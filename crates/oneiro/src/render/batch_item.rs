@@ -37,9 +37,8 @@ impl BatchItem {
         }
     }
 
-    /// Computes the pictures and what the network sees of them in a step: under their random transforms, or
-    /// all of them where they settle. It stays that of the last step while an optimizer searches along a
-    /// line.
+    /// Computes the pictures and their views in a step: under random transforms, or the whole pictures in the
+    /// last steps. The draw of the last step is kept during a line search.
     pub fn show(&mut self, preset: &Preset) {
         let last = preset.steps.saturating_sub(1).max(1);
         let progress = (self.steps as f32 / last as f32).min(1.0);
@@ -123,7 +122,7 @@ impl BatchItem {
         }
     }
 
-    /// From here on every step maximises the same function.
+    /// From this step on, every step maximises the same function.
     fn fix_function(&mut self) {
         for state in &mut self.states {
             state.optimizer.fix_function(&mut state.params);

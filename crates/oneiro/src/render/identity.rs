@@ -14,8 +14,8 @@ pub(super) fn stream_id(text: &str, purpose: &str) -> u64 {
     text.bytes().chain([0]).chain(purpose.bytes()).fold(OFFSET, |h, b| (h ^ u64::from(b)).wrapping_mul(PRIME))
 }
 
-/// What objectives are called by their random streams: layers by the first of their names and files without
-/// their folders, so that one picture has one name.
+/// The text of an objective that seeds its random stream, with the first name of each layer and files without
+/// their folders. So equal pictures have equal seeds.
 pub(super) fn identities(model: &Model, objectives: &[Objective]) -> Result<Vec<String>> {
     let names = model.names();
     let identity = |objective: &Objective| {

@@ -25,7 +25,7 @@ pub(super) struct View {
     pub sampled: Sampled,
     pub seen: Vec<f32>,
     gradient: Vec<f32>,
-    /// On the picture, of penalties; empty if there are none.
+    /// Gradient of the penalties at the picture; empty without penalties.
     penalties: Vec<f32>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct ImageState {
     pub extent: Extent,
     /// Rows and columns that the margin has, over both sides.
     margin: usize,
-    /// What shows the network all of a picture but its margin.
+    /// The map from the picture to its middle, without the margin.
     whole: Chain,
     pub param: Box<dyn Param>,
     pub params: Vec<f32>,
@@ -217,8 +217,7 @@ impl ImageState {
         Picture { input: self.input.name.clone(), image, shown: self.input.preprocess.shown() }
     }
 
-    /// Keeps the gradients of these views, which went through the network as entries `first` and further of
-    /// a batch of so many.
+    /// Keeps the gradients of these views, which are the entries from `first` on of a batch.
     pub fn collect(&mut self, session: &ObjectiveSession, [first, batch]: [usize; 2], views: Range<usize>) {
         for (i, view) in self.views[views].iter_mut().enumerate() {
             self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);

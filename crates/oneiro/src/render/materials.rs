@@ -12,7 +12,7 @@ use crate::preprocess::luma;
 use crate::preset::Preset;
 use crate::statistics::Statistics;
 
-/// Makes a parametrization of one's own for pictures of an extent, in place of the preset's.
+/// Makes a custom parametrization for pictures of an extent, in place of the preset's.
 #[derive(Clone)]
 pub struct CustomParam(pub Arc<MakeParam>);
 
@@ -33,15 +33,15 @@ impl fmt::Debug for CustomParam {
 pub struct Materials {
     /// For each objective the picture that it starts from, of the result's size; noise where there is none.
     pub starts: Vec<Option<Reference>>,
-    /// For each objective its number among equal ones, which get noise of their own; by place in the batch if
-    /// empty.
+    /// For each objective its number among equal objectives, so that each starts from other noise; if empty,
+    /// the index in the batch.
     pub copies: Vec<usize>,
     /// Where the picture changes: the luma of this one, RGB or one plane, of the result's size. Elsewhere the
     /// start stays.
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
     pub statistics: Option<Arc<Statistics>>,
-    /// A parametrization of one's own.
+    /// A custom parametrization.
     pub param: Option<CustomParam>,
 }
 

@@ -34,7 +34,7 @@ pub struct Picture {
     pub input: String,
     /// RGB in 0–1, or bands, not clipped.
     pub image: Image,
-    /// Which planes are drawn as red, green and blue.
+    /// The planes that are drawn as red, green and blue.
     pub shown: [usize; 3],
 }
 
@@ -78,7 +78,7 @@ impl Picture {
 /// The result for one objective.
 #[derive(Debug, Clone)]
 pub struct Rendered {
-    /// What was maximised.
+    /// The objective that was maximised.
     pub objective: Objective,
     /// One picture for every image input that the objective depends on.
     pub images: Vec<Picture>,

@@ -1,5 +1,4 @@
-//! What a layer sees of a picture: its stride, which jitter is measured by, and the area of its receptive
-//! field.
+//! A layer's stride, which determines the jitter, and the area of its receptive field.
 
 use oneiro_net::analysis::{self, ReceptiveField};
 
@@ -9,7 +8,7 @@ use crate::model::Model;
 use crate::objective::{Objective, Reads};
 use crate::preset::{Jitter, Preset};
 
-/// Pixels by which pictures are larger than what the network sees: j − 1.
+/// Margin of pictures beyond the network's input, in pixels: j − 1.
 pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
     Ok(match preset.jitter {
         Jitter::None => 0,

@@ -42,7 +42,7 @@ fn is_texture(model: &Model, preset: &Preset, objective: &Objective, size: [usiz
     if layers.peek().is_none() || !layers.all(|term| average(&term.kind) && term.region.is_all()) {
         return Ok(false);
     }
-    // What nobody can say of a layer's field leaves the picture where it is.
+    // If a layer's receptive field is not known, the picture is not rolled.
     let Ok(fields) = stride::fields(model, preset, std::slice::from_ref(objective)) else {
         return Ok(false);
     };

@@ -1,5 +1,5 @@
-//! Upkeep of pixels after a step (Yosinski et al. 2015, §3, and their code): blur, forgetting what is small
-//! or unimportant, and keeping to colours.
+//! Upkeep of pixels after a step (Yosinski et al. 2015, §3, and their code): blur, setting pixels with small
+//! norm or contribution to the mean colour, and clipping to valid colours.
 
 use oneiro_image::Extent;
 

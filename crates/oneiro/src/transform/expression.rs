@@ -28,12 +28,11 @@ const FORMS: [(&str, &str); 16] = [
     ("speed", "speed(low..high)"),
     ("fill", "fill(value) or fill(red,green,blue)"),
 ];
-/// The text of a chain without members.
+/// The text of a chain without transforms.
 const NONE: &str = "none";
 /// Probability of a flip that gives none.
 const FAIR: f64 = 0.5;
-/// Bounds on what a person can ask for, against slips of the keyboard that would ask for gigabytes or for
-/// nothing at all.
+/// Bounds on arguments, so that a typing error does not request gigabytes, or nothing at all.
 const MAX_FRAMES: usize = 4096;
 const SCALE_BOUNDS: [f64; 2] = [0.05, 8.0];
 const DEGREE_BOUNDS: [f64; 2] = [-360.0, 360.0];
@@ -92,7 +91,7 @@ impl Chain {
     /// | `speed(0.8..1.25)` | [`Transform::Speed`] |
     /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside ([`Chain::fill`]), wherever it stands; 0.5 without it |
     ///
-    /// Whatever takes `low..high` takes one number, a list, and a schedule over the run as well:
+    /// An argument that accepts `low..high` also accepts one number, a list, and a schedule over the run:
     /// `crop(0.5->0.05)`, `blur(1..3->0..0.5)` ([`Values::Schedule`]).
     ///
     /// # Errors

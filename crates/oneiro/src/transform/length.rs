@@ -10,7 +10,7 @@ const MAX_PERCENT: f64 = 400.0;
 /// A number of pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Length {
-    /// So many.
+    /// A number of pixels.
     Pixels(usize),
     /// A percentage of the canvas's shorter side, rounded. The canvas is what the network sees.
     Percent(f64),

@@ -79,15 +79,15 @@ impl Chain {
     /// Feature Visualization for Deeper Networks with MAgnitude Constrained Optimization"): boxes that shrink
     /// from half to a twentieth of the side, then Gaussian noise and uniform noise of half its size.
     ///
-    /// There, each of 32 boxes a step has its centre at 0.5 ± 0.15 (normal) and its side spread by 0.05
-    /// (normal), and may reach outside; here boxes have the scheduled side and any place inside.
+    /// In Xplique, each of 32 boxes a step has its centre at 0.5 ± 0.15 (normal) and its side spread by 0.05
+    /// (normal), and may reach outside. In oneiro, boxes have the scheduled side and a uniform place inside.
     pub fn maco_xplique() -> Chain {
         Chain::maco(Values::Schedule([0.5; 2], [0.05; 2]), MACO_XPLIQUE_NOISE)
     }
 
-    /// MACO's transforms as in Horama (`horama/common.py`): boxes of 20 to 25 % of the side, 6 a step there,
-    /// and less noise than [`Chain::maco_xplique`]. (Its code adds the spread to the upper bound, which makes
-    /// 25 to 30 %; here the stated range holds.)
+    /// MACO's transforms as in Horama (`horama/common.py`): boxes of 20 to 25 % of the side, 6 in each step
+    /// of Horama's program, and less noise than [`Chain::maco_xplique`]. (Horama's code adds the spread to
+    /// the upper bound, which makes 25 to 30 %; oneiro uses the stated range.)
     pub fn maco_horama() -> Chain {
         Chain::maco(Values::Uniform(0.2, 0.25), MACO_HORAMA_NOISE)
     }

@@ -123,7 +123,8 @@ pub fn stretch_adjoint(
 ) {
     grad_in.fill(0.0);
     let rows = first..first + grad_in.len() / width;
-    // Those that start from one of these rows, or from the row before and so end in the first.
+    // Output rows whose source starts at one of these rows, or at the row before, so that they also read the
+    // first row.
     let outputs = taps[0].first[first.saturating_sub(1)]..taps[0].first[rows.end];
     // Gradients on the mixed rows `at` and `at + 1`.
     let (mut near_row, mut far_row) = (vec![0.0; out_width], vec![0.0; out_width]);

@@ -53,8 +53,8 @@ impl Track {
             let (low, high) = (low.ceil() as usize, high.ceil() as usize);
             low.min(width)..high.clamp(low.min(width), width)
         };
-        // The inner range is narrowed and the outer widened by more than positions are rounded. What lies
-        // between them is checked cell by cell, so that the margin costs time and changes no value.
+        // The inner range is narrowed and the outer widened by more than positions are rounded. Positions
+        // between the bounds are checked one by one, so the margin costs time but changes no value.
         (within(-ROUNDING), within(1.0 + ROUNDING))
     }
 }
@@ -80,7 +80,7 @@ struct Row {
     outer: Range<usize>,
     /// Rows of the source that the outer columns may touch.
     touched: Range<usize>,
-    /// How many blocks are before it.
+    /// The number of blocks before it.
     blocks_before: usize,
 }
 
@@ -139,7 +139,7 @@ impl Turn {
         self.places = places;
     }
 
-    /// The places of a row's block: those kept, or else worked out.
+    /// The source places of a row's block: stored ones, or computed if none are stored.
     fn places(&self, row: &Row, block: usize) -> Cow<'_, Places> {
         match self.places.get(row.blocks_before + block) {
             Some(places) => Cow::Borrowed(places),
@@ -240,8 +240,9 @@ pub fn rotate_adjoint(grad_out: &[f32], turn: &Turn, first: usize, grad_in: &mut
     }
 }
 
-/// Gives each share to the four cells about its place, those above one another at a time. What neighbours add
-/// to the same cells is summed before it is given: a cell that was just written would have to be waited for.
+/// Gives each share to the four cells about its place, those above one another at a time. Contributions of
+/// neighbours to one cell are summed before they are added, since reading a cell that was just written
+/// stalls.
 fn scatter(at: &[u32; BLOCK], shares: &[[f32; 4]], mut give: impl FnMut(usize, [f32; 2])) {
     let (mut held_at, mut held) = (at[0] as usize, [0.0; 4]);
     for (place, share) in at.iter().zip(shares) {

@@ -15,7 +15,7 @@ use crate::parallel::{self, CHUNK};
 pub struct Sampled {
     /// None of them the identity.
     steps: Vec<Step>,
-    /// What each step works out for all planes.
+    /// Data of each step that all planes share.
     tables: Vec<Tables>,
     /// One colour for each plane.
     fill: Vec<f32>,
@@ -30,7 +30,7 @@ pub struct Sampled {
 enum Step {
     /// Frames are mixed; each keeps its size.
     Time(FrameTaps),
-    /// Every plane is mapped by itself.
+    /// Every plane is mapped independently.
     Map(Stage),
 }
 

@@ -24,7 +24,7 @@ pub(super) struct DreamArgs {
     /// Ratio of two neighbouring sizes
     #[arg(long, allow_negative_numbers = true, value_name = "RATIO")]
     octave_scale: Option<f64>,
-    /// What a larger size starts from: the image plus the dream's detail, or the dream enlarged
+    /// Start of the next larger octave: the image plus the dream's detail, or the dream enlarged
     #[arg(long, value_parser = ["detail", "enlarge"])]
     octave_start: Option<String>,
     /// Steps in each octave
@@ -33,7 +33,8 @@ pub(super) struct DreamArgs {
     /// Length of a step, in units of 0-255
     #[arg(long, allow_negative_numbers = true, value_name = "LENGTH")]
     step_size: Option<f64>,
-    /// What a gradient is divided by: its mean magnitude, its deviation, or each frequency by its strength
+    /// Normalisation of the gradient: divide it by its mean magnitude, by its standard deviation, or each
+    /// frequency band by its RMS
     #[arg(long, value_parser = ["mean-abs", "deviation", "laplacian"])]
     normalize: Option<String>,
     /// Splits of the Laplacian pyramid
@@ -48,10 +49,10 @@ pub(super) struct DreamArgs {
     /// Pixels that neighbouring tiles share
     #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
     overlap: Option<usize>,
-    /// Whether values stay between black and white after each step
+    /// Whether values are clipped to black and white after each step
     #[arg(long, value_name = "true|false")]
     clip: Option<bool>,
-    /// How values become colours: as they are (clip), or with mean and contrast set (standardize)
+    /// How values become colours: unchanged (clip), or with mean and contrast standardized (standardize)
     #[arg(long, value_parser = ["clip", "standardize"])]
     display: Option<String>,
     /// Share of the dream in the result, the rest being the image: above 0, at most 1

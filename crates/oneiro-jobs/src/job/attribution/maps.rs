@@ -1,4 +1,4 @@
-//! The maps of images, and what a person should know of them.
+//! The maps of images, and remarks on them.
 
 use std::path::Path;
 
@@ -19,8 +19,8 @@ use crate::task::Task;
 
 /// The completeness gap beyond which a person is warned.
 const GAP_WARNING: f64 = 0.05;
-/// The entropy, of at most 1, beyond which a map points at nothing: less than that of a map whose one half is
-/// twice as bright as the other.
+/// Entropy (relative to a uniform map's) beyond which a map counts as uninformative. It is below the entropy
+/// of a map whose one half is twice as bright as its other half.
 const EVEN: f64 = 0.995;
 /// The strongest value up to which a map holds rounding alone, such as that of a unit that is off.
 const NOTHING: f64 = 1e-24;
@@ -33,7 +33,7 @@ pub(super) struct InputImage {
     on_black: bool,
 }
 
-/// What is asked of an image: an objective and how it is called, or the class that the network itself sees.
+/// The target of an attribution: an objective with its name, or the class that the network predicts.
 #[derive(Clone)]
 pub(super) enum Asked {
     Unit { unit: String, objective: Objective },
@@ -43,7 +43,7 @@ pub(super) enum Asked {
 /// An image with its maps.
 pub(super) struct Row {
     pub report: ImageReport,
-    /// What the network was shown.
+    /// The picture that the network was shown.
     pub shown: Image,
     pub maps: Vec<Attribution>,
 }
@@ -57,7 +57,7 @@ impl InputImage {
         Ok(Self { file, sha256, image, on_black })
     }
 
-    /// What the network is shown of it.
+    /// The part of the image that the network is shown.
     fn framed(&self, size: [usize; 2], recipe: &AttributionSettings) -> Result<(Image, Framing)> {
         let Image { height, width, .. } = self.image;
         let framed = if recipe.full {
@@ -187,7 +187,7 @@ pub(super) fn attribute_all(
     Ok(rows)
 }
 
-/// What the network sees, in words: its top class, or its yes or no. Of a single output it is the yes that is
+/// A text of the network's answer: its top class, or yes or no. Of a single output it is the yes that is
 /// explained, whatever the network answers.
 fn answer(model: &LoadedModel, class: usize, logit: f64) -> Result<String> {
     let name = model.class_name(class);

@@ -23,7 +23,7 @@ pub struct Photo {
     pub folder: Option<String>,
 }
 
-/// Photos as given, and those in folders: those in the folder itself, and those in its folders of classes.
+/// The given photos, and the photos in given folders and in their class folders.
 ///
 /// # Errors
 /// If a folder cannot be listed, or there is no photo.
@@ -53,8 +53,8 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
 }
 
 /// The class of each photo: by the name of its folder, a WordNet id before it ignored. Where there are as
-/// many folders as classes and no name says otherwise, the others are by sorted order. What is not by name is
-/// said.
+/// many folders as classes and no name says otherwise, the others are by sorted order. Matches that are not
+/// by name give a remark.
 pub(super) fn classes_of(
     context: &Context,
     photos: &[Photo],

@@ -19,7 +19,8 @@ const SHOWN_CLASSES: usize = 12;
 /// Channels below which a layer is a list of scores or a step on the way, not one of features.
 const FEW_CHANNELS: usize = 4;
 
-/// Operators behind which a unit's value says how much of its feature is there, and those that make features.
+/// Operators whose outputs measure the strength of a feature (activation functions), and operators that
+/// compute features.
 const KINDS: [&[&str]; 3] = [
     &["Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "HardSwish", "Swish", "Silu", "Mish"],
     &["Conv", "Add"],
@@ -76,7 +77,7 @@ fn of_layer(layer: &Layer) -> DemoSection {
     DemoSection { heading: layer.name.clone(), note, units }
 }
 
-/// So many of `count` things, or all, evenly spread from the first to the last.
+/// Indices of some of `count` items, or of all, evenly spaced from the first to the last.
 fn spread(count: usize, wanted: usize) -> Vec<usize> {
     let wanted = wanted.min(count);
     (0..wanted).map(|i| if wanted > 1 { i * (count - 1) / (wanted - 1) } else { 0 }).collect()

@@ -1,5 +1,5 @@
-//! Semantic dictionaries: what the network sees at a position, in icons of the channels that speak there
-//! (Olah et al. 2018).
+//! Semantic dictionaries: a position of a layer, shown by icons of its most active channels (Olah et al.
+//! 2018).
 
 use oneiro::objective::Objective;
 use oneiro_media::{Cell, Filter, Image, Sheet};
@@ -49,7 +49,7 @@ pub struct Dictionary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
-    /// Those that count most, no two of them neighbours.
+    /// The positions with the largest magnitude or attribution, no two of them neighbours.
     Strongest(usize),
     /// Rows and columns.
     At(Vec<[usize; 2]>),
@@ -161,7 +161,7 @@ fn extent(model: &LoadedModel, recipe: &GridSettings) -> Result<usize> {
     Ok(of_pictures.flat_map(|(_, f)| f.extent.iter().rev().take(2)).copied().max().unwrap_or(usize::MAX))
 }
 
-/// What a position sees of the photo, and no more than is worth showing. A position is taken for the centre
+/// The crop of the photo in a position's receptive field, limited in size. A position is taken for the centre
 /// of its share of the photo, which layers without padding are off by a little.
 fn square(seen: &LayerView, [y, x]: [usize; 2], extent: usize) -> Square {
     let (width, height) = (seen.photo.width, seen.photo.height);

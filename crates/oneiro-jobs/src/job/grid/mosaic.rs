@@ -15,27 +15,27 @@ use crate::model::LoadedModel;
 pub const MAX_SIDE: usize = 1024;
 /// The part of a cell's side by which it fades into its neighbours, on each side.
 const OVERLAP: usize = 16;
-/// The part of a cell's side that is cut off its picture on each side beyond that: an edge is seen in fewer
-/// of the shifted views, and the network itself sees zeros beyond it: 16 pixels of 64 are darker or paler for
-/// it (seen on VGG-16).
+/// Divisor of a cell's side that gives the margin cut off its picture on each side, beyond the overlap. Fewer
+/// of the shifted views show a picture's edge, and the network pads with zeros beyond it. On VGG-16 this
+/// changes the brightness of 16 pixels of 64.
 const CUT: usize = 4;
-/// Behind cells that are smaller or paler.
+/// Background colour behind smaller or transparent cells.
 const PAPER: [f32; 3] = [1.0; 3];
-/// What stands for a cell without any activation.
+/// Colour of a cell without any activation.
 const SILENT: [f32; 3] = [0.5; 3];
 
-/// How a mosaic is made.
+/// Settings of an activation grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mosaic {
     /// p of dot · max(.1, cos)^p.
     pub power: f64,
-    /// What of a cell is by how much it counts.
+    /// The property of a cell (size or opacity) that shows its magnitude or attribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
 }
 
-/// What of a cell says how much it counts.
+/// The property of a cell that shows its magnitude or attribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
@@ -68,8 +68,8 @@ impl Mosaic {
         Ok(picture.crop(cut, cut, tile, tile)?)
     }
 
-    /// What a cell's picture maximises. Vectors have length 1, so that all cells count alike in what they
-    /// share.
+    /// The objective of a cell's picture. Its vector is normalised to length 1, so that all cells have equal
+    /// weight in the gradients of the shared parameters.
     fn job(&self, recipe: &GridSettings, seen: &LayerView, at: [usize; 2]) -> RenderUnit {
         let length = seen.cells.magnitude(at);
         let unit = seen.cells.vector(at).into_iter().map(|a| (f64::from(a) / length) as f32).collect();

@@ -20,13 +20,13 @@ use crate::source::stem;
 pub struct AccentuationJob {
     /// Files of the photos.
     pub images: Vec<String>,
-    /// What there is to be more of.
+    /// The objective to increase.
     #[serde(rename = "wishes")]
     pub objectives: Vec<NamedObjective>,
     /// The layer at which results stay near their photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub near: Option<String>,
-    /// How strongly they do: a column each. 0 if there is no layer.
+    /// Weights of the distance to the features, one column for each. 0 without a layer.
     pub strengths: Vec<f64>,
     /// The picture that all start from, instead of their photos.
     #[serde(default, skip_serializing_if = "Option::is_none")]

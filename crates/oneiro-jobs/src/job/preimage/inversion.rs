@@ -52,7 +52,7 @@ pub struct InversionJob {
     pub captions: Captions,
 }
 
-/// What is said of inversions.
+/// The report on inversions.
 #[derive(Debug, Clone, Serialize)]
 pub struct InversionReport {
     /// Row by row.
@@ -72,7 +72,7 @@ pub struct InvertedUnit {
     pub layer: String,
     /// The photo.
     pub image: String,
-    /// What the features count beside the regularizers.
+    /// The weight of the features relative to the regularizers.
     pub strength: f64,
     /// ‖Φ − Φ0‖/‖Φ0‖.
     pub relative_error: f64,
@@ -80,7 +80,7 @@ pub struct InvertedUnit {
     pub psnr: f64,
 }
 
-/// What one cell of the sheet is about.
+/// The picture, strength and seed of one cell of the sheet.
 struct Case {
     layer: String,
     image: String,
@@ -163,7 +163,7 @@ impl Job for InversionJob {
         let photos = self.images.iter().map(|path| {
             let preset = finished_preset(&self.rendering.work.settings[0].preset, finished);
             let photo = materials::start(model, &preset, path)?;
-            // Bands count as they are drawn, colours as far as the network sees them.
+            // The PSNR uses the drawn bands, and the colours that the network sees.
             Ok((path.as_str(), references::visible(model, &photo)?.data))
         });
         let photos = photos.collect::<Result<Vec<_>>>()?;
@@ -263,7 +263,7 @@ fn summary(job: &InversionJob, results: &[Outcome<'_>]) -> Vec<String> {
     lines
 }
 
-/// Mean over the pictures of how far apart their seeds end.
+/// Mean over the pictures of the distance between the results of their seeds.
 fn mean_spread<'a>(results: impl Iterator<Item = &'a Outcome<'a>>) -> Option<Mean> {
     let mut by_image: Vec<(&str, Vec<&Finished>)> = Vec::new();
     for r in results {

@@ -24,7 +24,7 @@ use crate::task::Task;
 /// speed, never a bit of a picture.
 const BATCH: usize = 4;
 
-/// Renders all units in batches; the results are in their order. Those that a folder of parts has are taken
+/// Renders all units in batches; the results are in their order. Units that a folder of parts holds are read
 /// from it.
 pub fn render_all(run: &Run<'_>, work: &PreparedUnits<'_>, options: &Options) -> Result<Vec<Finished>> {
     let context = run.context;

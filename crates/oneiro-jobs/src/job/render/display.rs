@@ -85,7 +85,7 @@ impl From<Display> for String {
 }
 
 impl Display {
-    /// Whether pictures are shown as they are.
+    /// Whether pictures are shown unchanged.
     pub fn is_clip(&self) -> bool {
         *self == Self::Clip
     }
@@ -100,7 +100,7 @@ impl Display {
         })
     }
 
-    /// An opaque picture as it is shown by itself.
+    /// An opaque picture as displayed with its own black and white.
     pub fn show(self, image: Image) -> Result<Image> {
         Ok(match self.levels(if self.is_clip() { Vec::new() } else { image.data.clone() })? {
             None => image,
@@ -132,7 +132,7 @@ impl Display {
     }
 }
 
-/// Levels that pictures have in common, where each is a file of its own, which has to be made again without
+/// Black and white common to several pictures. Each file records them, since it has to be made again without
 /// the others.
 pub fn pin_shared(finished: &mut [Finished]) {
     for report in finished.iter_mut().map(|f| &mut f.report) {

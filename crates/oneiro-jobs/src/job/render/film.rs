@@ -24,7 +24,7 @@ pub const MAX_PIXELS: usize = 500_000_000;
 /// The same for the films of a batch, unless it is of one.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 
-/// What a film is encoded as.
+/// The file format of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -96,7 +96,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// For a batch of so many pictures, each frame of which is shown by itself.
+    /// For a batch of this many pictures, each frame of which has its own black and white.
     pub fn new(format: Format, steps: usize, batch: usize, display: Display) -> Self {
         Self { format, at: frame_steps(steps), films: vec![Film::default(); batch], display }
     }

@@ -18,7 +18,7 @@ fn distance(a: &Image, b: &Image) -> f64 {
     (square / a.data.len().max(1) as f64).sqrt()
 }
 
-/// How far apart several pictures of the same thing are: the mean distance of two of them.
+/// Mean pairwise distance of several pictures of one objective.
 pub fn spread(pictures: &[&Finished]) -> Option<f64> {
     let mut distances = Vec::new();
     for (i, a) in pictures.iter().enumerate() {

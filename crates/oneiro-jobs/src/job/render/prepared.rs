@@ -31,7 +31,7 @@ pub struct PreparedUnits<'a> {
     pub units: Vec<RenderUnit>,
     /// The settings, their sizes such that the network accepts them.
     pub settings: Vec<Setting>,
-    /// What all units have in common beside their settings.
+    /// Inputs common to all units, other than their settings.
     pub materials: Materials,
     /// Where the statistics among the materials are from.
     pub statistics_path: Option<String>,
@@ -43,8 +43,8 @@ pub struct PreparedUnits<'a> {
 }
 
 impl PreparedUnits<'_> {
-    /// Whether the pictures of a group depend on each other: by terms that couple them, or by what they
-    /// share.
+    /// Whether the pictures of a group depend on each other: by terms that couple them, or by shared
+    /// parameters.
     pub(super) fn is_joined(&self, members: &[usize]) -> bool {
         let preset = &self.settings[self.units[members[0]].setting].preset;
         preset.param.is_shared() || members.iter().any(|&i| self.units[i].objective.couples())

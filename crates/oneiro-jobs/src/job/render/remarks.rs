@@ -123,7 +123,7 @@ fn names(reports: &[&UnitReport]) -> String {
     if more > 0 { format!("{list} and {more} more") } else { list }
 }
 
-/// Whether the objective is lower than at the start, after so many steps that it should not be.
+/// Whether the objective is lower than at the start, although there were enough steps to raise it.
 fn has_fallen(report: &UnitReport) -> bool {
     report.steps >= ENOUGH_STEPS && report.value < report.value_at_start && !report.is_stuck()
 }
@@ -142,7 +142,7 @@ fn deviations(finished: &Finished) -> Vec<f64> {
     finished.levels.chunks_exact(plane.max(1)).map(deviation).collect()
 }
 
-/// Whether nothing can be seen in a picture from noise: each colour or band by itself.
+/// Whether a picture from noise is nearly uniform in each colour or band.
 fn is_faint(finished: &Finished) -> bool {
     should_show(&finished.report) && deviations(finished).into_iter().fold(0.0, f64::max) < FAINT
 }

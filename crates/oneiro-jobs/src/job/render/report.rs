@@ -1,4 +1,4 @@
-//! What is said of a rendered unit.
+//! The report on a rendered unit.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::numbers::short;
 /// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnitReport {
-    /// What it is called.
+    /// The unit's name.
     pub unit: String,
     /// What was maximised, written out.
     pub objective: String,
@@ -36,7 +36,7 @@ pub struct UnitReport {
     /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
     /// count whether they are drawn or not.
     pub value_saved: f64,
-    /// What of it survives disturbances, if that was measured.
+    /// The share of the value that is left after disturbances, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub robustness: Option<Robustness>,
     /// How the picture is shown.
@@ -48,7 +48,7 @@ pub struct UnitReport {
 }
 
 impl UnitReport {
-    /// Whether the optimisation led nowhere: the value is the one at the start.
+    /// Whether the optimisation did not change the value.
     pub fn is_stuck(&self) -> bool {
         /// Share of the value below which it has not changed.
         const NOTHING: f64 = 1e-6;
@@ -56,7 +56,7 @@ impl UnitReport {
         self.steps > 0 && change <= NOTHING * self.value.abs().max(self.value_at_start.abs())
     }
 
-    /// What stands in place of the value of a unit that the optimisation did not move.
+    /// The text in place of the value of a unit that the optimisation did not change.
     pub fn failure(&self) -> Option<&'static str> {
         match (self.is_stuck(), self.value == 0.0) {
             (false, _) => None,
@@ -65,7 +65,7 @@ impl UnitReport {
         }
     }
 
-    /// How far the unit has come, in words.
+    /// A text of the value that the unit has reached.
     pub fn line(&self) -> String {
         format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
     }

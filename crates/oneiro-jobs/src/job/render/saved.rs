@@ -17,7 +17,7 @@ fn level(value: f32) -> f32 {
     f32::from((value.clamp(0.0, 1.0) * 255.0).round() as u8) / 255.0
 }
 
-/// What is drawn of the first input's picture, unclipped.
+/// The drawn channels of the first input's picture, unclipped.
 pub fn colors(pictures: &[Picture]) -> Result<Image> {
     let picture = first(pictures)?;
     let (h, w) = (picture.image.height, picture.image.width);

@@ -1,4 +1,4 @@
-//! What the picture of a unit says of itself.
+//! Metadata of a unit's picture.
 
 use oneiro::objective::Objective;
 use oneiro_media::PngText;

@@ -1,4 +1,4 @@
-//! Units to render, and what comes of them.
+//! Units to render, and their results.
 
 use oneiro::objective::{Objective, Reference};
 use oneiro::preset::Preset;
@@ -17,7 +17,7 @@ use crate::job::error::JobError;
 pub struct RenderUnit {
     /// What it is called.
     pub unit: String,
-    /// What is maximised.
+    /// The objective that is maximised.
     pub objective: Objective,
     /// The picture to start from; noise if none.
     pub start: Option<Reference>,
@@ -64,8 +64,8 @@ impl Setting {
 pub struct Finished {
     pub rendered: Rendered,
     pub report: UnitReport,
-    /// What is drawn of the picture, as an 8-bit file holds it, clipped; shown unless another display is
-    /// wanted.
+    /// The drawn channels of the picture, clipped and rounded to 8 bits; shown unless another display is
+    /// requested.
     pub picture: Image,
     /// All that the network reads of it, in 8-bit levels.
     pub levels: Vec<f32>,
@@ -85,7 +85,7 @@ impl Finished {
     }
 }
 
-/// What is wanted beside pictures.
+/// Results to make in addition to pictures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Whether to measure what survives disturbances.

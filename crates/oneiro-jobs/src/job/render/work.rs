@@ -19,7 +19,7 @@ use crate::source::references;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitRequest {
-    /// What it is called: a unit such as `conv4:5` or `class:goldfish`, if there is no objective.
+    /// The name: a unit such as `conv4:5` or `class:goldfish`, if no objective is given.
     pub unit: String,
     /// An expression to maximise, instead of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ impl Work {
         self.units.iter().map(|u| u.resolve(model, &self.settings)).collect()
     }
 
-    /// What is wanted beside pictures.
+    /// Results to make in addition to pictures.
     pub(crate) fn options(&self, film: Option<Format>) -> Options {
         Options { robustness: self.robustness, film, display: self.display }
     }

@@ -8,12 +8,12 @@ use crate::numbers::{is_zero, short};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetLayout {
-    /// What stands above it.
+    /// The title above the sheet.
     pub title: String,
-    /// What stands below the title.
+    /// The subtitle.
     #[serde(default)]
     pub subtitle: String,
-    /// What stands below the caption of each unit.
+    /// The line below the caption of each unit.
     #[serde(default)]
     pub measure: Measure,
     /// Pictures side by side.
@@ -41,7 +41,7 @@ impl SheetLayout {
     }
 }
 
-/// What a sheet says of how far a unit has come.
+/// The text of a unit's value on a sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -72,12 +72,12 @@ pub fn relative_error(value: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayoutRow {
-    /// What stands beside it.
+    /// The label beside the row.
     pub title: String,
     /// Pictures that are shown as they are, before the units.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub photos: Vec<SheetPhoto>,
-    /// What stands below its pictures; lines are parted by newlines.
+    /// The text below its pictures; lines are separated by newlines.
     pub captions: Vec<String>,
 }
 
@@ -87,6 +87,6 @@ pub struct LayoutRow {
 pub struct SheetPhoto {
     /// The picture's file.
     pub path: String,
-    /// What stands below it.
+    /// The text below the picture.
     pub caption: String,
 }

@@ -1,4 +1,4 @@
-//! What a sheet says of itself.
+//! Metadata of a sheet.
 
 use oneiro_media::PngText;
 
@@ -9,8 +9,8 @@ use crate::job::render::report::UnitReport;
 use crate::job::render::text::{StoredSetting, push_setting, push_sources, source_names};
 use crate::provenance::text_of_model;
 
-/// Names of the files that a sheet is made from: those of its units, and the pictures that it shows as they
-/// are.
+/// Names of the files that a sheet is made from: those of its units, and the pictures that it shows
+/// unchanged.
 pub fn sheet_sources(work: &PreparedUnits<'_>, layout: &SheetLayout) -> Vec<String> {
     let mut names = source_names(work, &work.units.iter().collect::<Vec<_>>());
     for photo in layout.rows.iter().flat_map(|r| &r.photos) {

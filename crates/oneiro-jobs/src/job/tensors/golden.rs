@@ -46,7 +46,7 @@ pub struct Comparison {
     pub agreement: Agreement,
 }
 
-/// What a comparison found. Errors are ||ours − theirs|| / ||theirs||, or absolute where theirs is zero.
+/// The result of a comparison. Errors are ||ours − theirs|| / ||theirs||, or absolute where theirs is zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "found")]
 #[non_exhaustive]
@@ -56,8 +56,8 @@ pub enum Agreement {
         /// The error.
         error: f64,
     },
-    /// Numbers that agree for inputs that differ by rounding alone: an activation is zero within rounding,
-    /// where the gradient is that of one side or the other of the kink.
+    /// Values that agree at an input which differs by rounding only: an activation is zero within rounding,
+    /// so the gradient depends on the side of the kink.
     Nearby {
         /// The error at the inputs given.
         here: f64,
@@ -74,7 +74,7 @@ pub enum Agreement {
 }
 
 impl Comparison {
-    /// Whether the numbers agree. Those that are not finite do not.
+    /// Whether the numbers agree. Errors that are not finite do not agree.
     pub fn agrees(&self) -> bool {
         match &self.agreement {
             Agreement::Numbers { error } | Agreement::Nearby { error, .. } => *error <= self.tolerance,

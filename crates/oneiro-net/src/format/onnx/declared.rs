@@ -1,4 +1,4 @@
-//! What a file says of the tensors inside its graph, beside what follows from the operators.
+//! A file's declarations of the tensors inside its graph.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! What a file writes as a program rather than as nodes: functions of its own, whose nodes are put in the
-//! place of each call before the graph is built.
+//! Functions that a file defines. Each call is replaced by the function's nodes before the graph is built.
 
 use std::collections::HashMap;
 
@@ -133,7 +132,7 @@ impl Inliner<'_> {
     }
 }
 
-/// One call: what the names inside its function mean.
+/// One call, with the meaning of the names inside its function.
 struct Call<'a> {
     node: &'a NodeProto,
     function: &'a FunctionProto,

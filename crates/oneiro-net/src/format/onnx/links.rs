@@ -1,4 +1,4 @@
-//! What an operator has to know of the node behind one of its inputs.
+//! Facts about the node that computes one of an operator's inputs.
 
 use crate::graph::{Node, ValueId};
 

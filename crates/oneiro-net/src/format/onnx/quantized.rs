@@ -12,7 +12,7 @@ use super::proto::tensor_proto::DataType;
 use super::proto::type_proto::Value as Kind;
 use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
-/// Writes out what computes with integers. Returns what a person should know of it.
+/// Writes out what computes with integers. Returns a note for the user.
 pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
     let mut expander = Expander::default();
     expander.graph(graph);
@@ -35,7 +35,7 @@ pub(super) fn expand(graph: &mut GraphProto) -> Vec<String> {
 
 #[derive(Default)]
 struct Expander {
-    /// Element types of values, as far as they are told.
+    /// Known element types of values.
     types: HashMap<String, i32>,
     /// Values that the file itself holds.
     constants: HashSet<String>,

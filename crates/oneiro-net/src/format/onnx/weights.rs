@@ -99,12 +99,12 @@ pub(super) fn is_readable(proto: &TensorProto) -> bool {
     bytes_of(element_type(proto), 1).is_some()
 }
 
-/// What the elements of a tensor are.
+/// The element type of a tensor.
 pub(super) fn element_type(proto: &TensorProto) -> DataType {
     DataType::try_from(proto.data_type()).unwrap_or(DataType::Undefined)
 }
 
-/// A file beside a model must lie in the model's folder: a model from elsewhere must not read what it likes.
+/// A file beside a model must lie in the model's folder: an untrusted model must not read arbitrary files.
 fn check_location(location: &str) -> Result<(), String> {
     let parts: Vec<&str> = location.split(['/', '\\']).collect();
     let absolute = parts[0].is_empty() || parts[0].ends_with(':');

@@ -1,6 +1,6 @@
 //! Max and average pooling over blocks of channels.
 //!
-//! Which tap won is kept as a byte for each output; the gradient then is a few masked additions.
+//! The tap of the maximum is stored as a byte for each output; the gradient is then a few masked additions.
 
 mod max;
 mod window;

@@ -301,7 +301,7 @@ family!(
 );
 family!(portable, all(), inline(never), super::super::lanes::Plain<false>, 1: [1, 2]);
 
-/// The compiled tile of so many positions and blocks.
+/// The compiled tile for a number of positions and blocks.
 ///
 /// # Panics
 /// Where the machine lacks the family or the family has no such tile.

@@ -193,7 +193,8 @@ impl Winograd {
         self.correlation.dst[axis].div_ceil(self.outputs.count())
     }
 
-    /// Cuts one image into bands of rows of tiles and parts of panels. Threads matter here, for speed alone.
+    /// Cuts one image into bands of rows of tiles and parts of panels. The number of threads changes the
+    /// division, and so the speed, but no result.
     fn split(&self) -> Split {
         let c = &self.correlation;
         let threads = team::threads();

@@ -1,4 +1,5 @@
-//! Packs columns of a correlation: what the taps of every channel see at a block of grid positions.
+//! Packs columns of a correlation: the source values of all taps of every channel, at a block of grid
+//! positions.
 //!
 //! ```text
 //! panel[(channel, tap)][j] = src[channel, (p + j)·step + tap]      0 outside the source

@@ -126,7 +126,8 @@ impl Slab {
         let mut position = begin;
         while position < end {
             let (row, x) = (position / grid_width, position % grid_width);
-            // What is not written whole is cut at the true lines of the grid, which joining may have merged.
+            // Parts that are not written whole are cut at the original rows of the grid, which merging may
+            // have joined.
             let line = if whole { grid_width - x } else { grid[2] - position % grid[2] };
             let place = position - begin;
             let room = self.width - place % self.width;

@@ -48,7 +48,7 @@ impl Origin {
         Some(from.walked(self.axes.iter().map(|walked| (walked.axis, walked.positions.as_slice()))))
     }
 
-    /// How far the output sees along axes that are walked in a way of their own.
+    /// The receptive field along axes with their own index rule.
     pub(crate) fn reach(&self) -> Reach {
         let walks = self.axes.iter().enumerate().filter(|(at, walked)| {
             let all = walked.axis.and_then(|axis| self.input.get(axis)).copied().unwrap_or(0);

@@ -382,7 +382,7 @@ impl Operator for Movement {
     }
 
     fn by_entry(&self, site: Site<'_>) -> bool {
-        // What a border repeats depends on the extent, which is another one for fewer entries.
+        // A border's repeated elements depend on the extent, which changes with the number of entries.
         let none = |pads: &[i64]| pads.first() == Some(&0) && pads.get(pads.len() / 2) == Some(&0);
         let bordered = matches!(self, Movement::Pad { .. })
             && !self.border(site.inputs).is_ok_and(|(pads, _)| none(&pads));

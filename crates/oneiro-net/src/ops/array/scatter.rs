@@ -12,7 +12,7 @@ use crate::ops::array::gather::{coordinates, position, slice_start};
 use crate::ops::{Attributes, Backward, Built, Fact, Facts, Forward, Kernel, Operator, Reach, Site, axis};
 use crate::tensor::{DType, Tensor, volume};
 
-/// How updates meet what is there.
+/// How updates combine with the existing elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reduction {
     /// The last update stays.

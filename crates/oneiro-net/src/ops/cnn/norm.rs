@@ -173,7 +173,7 @@ impl Operator for Norm {
             None if sources.shape(0).first() == Some(&sources.batch) => Axes::batch_only(sources.shape(0)),
             None => return None,
         };
-        // What is normalised along one axis, with a scale for each place on it, are features.
+        // An axis along which values are normalised, with a scale for each index, holds features.
         if at + 1 == rank && axes.channel().is_none() && axes.0[at].iter().all(|p| p.kind == Kind::Other) {
             axes.0[at] = vec![Part::new(Kind::Channel, *sources.shape(0).last()?)];
         }

@@ -192,7 +192,7 @@ impl Window {
         }
     }
 
-    /// How far one output position sees.
+    /// The receptive field of one output position.
     pub fn reach(&self) -> Reach {
         let reads = |i: usize| {
             let extent = self.dilation[i] * (self.kernel[i] - 1) + 1;

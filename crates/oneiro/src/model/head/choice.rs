@@ -1,7 +1,7 @@
-//! Which of several outputs holds the classes.
+//! Chooses the output that holds the classes, if a network has several.
 //!
-//! An output can hold classes if its entries are one row of numbers. Of those that can, the best is taken by
-//! the first of these that tells them apart:
+//! An output can hold classes if its entries are one row of numbers. Among the outputs that can hold classes,
+//! the first criterion in which two outputs differ decides:
 //!
 //! 1. it has as many entries as there are labels,
 //! 2. it has more than one entry,
@@ -10,7 +10,7 @@
 //! 5. neither its name nor its layer's says `aux`,
 //! 6. it lies deeper: more operators lie in front of it,
 //! 7. it has more entries,
-//! 8. it holds the scores themselves, not what is made of them,
+//! 8. it holds the scores, not a result of `ArgMax` or the like,
 //! 9. it comes first in the file.
 
 use std::cmp::Reverse;
@@ -126,8 +126,8 @@ pub(super) fn described(model: &Model) -> String {
     listed.join(", ")
 }
 
-/// What is known of all values that outputs depend on, for the network's own input shapes; empty if those
-/// fail.
+/// Facts about all values that outputs depend on, for the network's own input shapes; empty if shape
+/// inference fails.
 fn facts_of_outputs(model: &Model) -> Facts {
     let graph = &model.graph;
     let Ok(shapes) = model.input_shapes(1, None) else { return Vec::new() };
@@ -152,7 +152,7 @@ fn candidate(graph: &Graph, output: ValueId, facts: &Facts) -> Candidate {
     Candidate { output, classes, ending: end }
 }
 
-/// Whether a value says what holds and what does not: a comparison that nothing was found behind.
+/// Whether a value is boolean: a comparison without scores behind it.
 fn is_truth(graph: &Graph, value: ValueId) -> bool {
     let op = op_type(graph, stripped(graph, value));
     matches!(
@@ -203,7 +203,7 @@ fn is_dense(graph: &Graph, value: ValueId) -> bool {
     op.ends_with("Gemm") || op.ends_with("MatMul") || op == "Conv"
 }
 
-/// Whether names say that an output serves training alone.
+/// Whether the names mark an output as auxiliary, used in training only.
 fn is_auxiliary(graph: &Graph, candidate: &Candidate) -> bool {
     let node = graph.producer(candidate.ending.logits).map(|i| &graph.nodes[i]);
     let names = [

@@ -9,7 +9,7 @@ use super::{Activation, is_constant, op_type, operand, scalar, stripped};
 /// Operators that are followed at most, back from an output: longer tails belong to no head.
 const MAX_TAIL: usize = 64;
 
-/// How an output ends.
+/// The last operators of an output.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ending {
     pub logits: ValueId,
@@ -35,8 +35,8 @@ pub(super) fn ending(graph: &Graph, output: ValueId) -> Ending {
     }
 }
 
-/// The scores behind a value that holds positions or words, and the operator that made those. Nothing where
-/// the value falls while the scores rise: what seeks the one would get the contrary of the other.
+/// The scores behind a value that holds positions or words, and the operator that made those. `None` if the
+/// value falls while the scores rise, since maximising the scores would then minimise the value.
 ///
 /// `negated`: whether the value is read through a `Not`.
 fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> Option<(ValueId, String)> {
@@ -61,7 +61,7 @@ fn scores_behind(graph: &Graph, value: ValueId, negated: bool, left: usize) -> O
         "Not" => return scores_behind(graph, operand(graph, value, 0)?, !negated, left),
         _ if negated => return None,
         "ArgMax" | "TopK" | "Hardmax" | "ZipMap" | "Round" => operand(graph, value, 0)?,
-        // What is looked up by a position: the position's own scores, or nothing.
+        // A table looked up by a position: follow the position's scores.
         "LabelEncoder" | "CategoryMapper" | "OneHot" => {
             return scores_behind(graph, operand(graph, value, 0)?, false, left);
         }
@@ -308,7 +308,7 @@ impl Tail<'_> {
         })
     }
 
-    /// What a sum over an axis is of.
+    /// The operand of a sum over an axis.
     fn summed(&self, value: ValueId) -> Option<ValueId> {
         let value = if self.op(self.bare(value)) == "Expand" { self.of(value, "Expand")? } else { value };
         self.of(value, "ReduceSum")
@@ -350,8 +350,9 @@ impl Tail<'_> {
         }
     }
 
-    /// Whether the classes of a value that is made of probabilities alone (entries, complements and means of
-    /// what a softmax or sigmoid made) are independent: all came from a sigmoid. `None` for other values.
+    /// Whether the classes of a value are independent, for values computed from probabilities only (entries,
+    /// complements and means of a softmax or sigmoid). They are if all probabilities come from a sigmoid.
+    /// `None` for other values.
     fn probabilities(&self, value: ValueId, left: usize) -> Option<bool> {
         let left = left.checked_sub(1)?;
         let value = self.bare(value);
@@ -394,5 +395,5 @@ impl Tail<'_> {
     }
 }
 
-/// What is added so that a logarithm or a quotient stays finite is no more than this.
+/// Largest constant that counts as one added to keep a logarithm or a quotient finite.
 const SMALL: f32 = 1e-4;

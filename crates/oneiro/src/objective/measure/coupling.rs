@@ -1,4 +1,4 @@
-//! Measures of a whole batch: how alike its entries are.
+//! Measures of a whole batch: the similarity of its entries.
 
 use super::style::{gram, gram_adjoint, planes};
 use super::{Coupling, dot};
@@ -23,7 +23,7 @@ impl Diversity {
         let unit = |a: &[f32]| {
             let mut gram = gram(a, self.channels, self.positions);
             let norm = dot(&gram, &gram).sqrt();
-            // Without any activation there is no style, and nothing to be alike.
+            // Without any activation the Gram matrix is zero and has no direction to compare.
             let inverse = if norm > 0.0 { 1.0 / norm } else { 0.0 };
             gram.iter_mut().for_each(|g| *g = (f64::from(*g) * inverse) as f32);
             (gram, norm)

@@ -1,4 +1,4 @@
-//! Which part of a layer a measure looks at, as weights.
+//! The part of a layer that a measure reads, as weights.
 
 use oneiro_image::Image;
 

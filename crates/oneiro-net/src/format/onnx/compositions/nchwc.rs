@@ -36,8 +36,8 @@ const ABOVE_NOISE: f64 = 3.0;
 /// The version of the default operator set that the bodies are written in.
 const OPSET: i64 = 21;
 
-/// Finds the block of the file and writes it, with the extents of filters, onto its nodes. Returns what a
-/// person should know.
+/// Finds the block of the file and writes it, with the extents of filters, onto its nodes. Returns a note for
+/// the user.
 pub fn annotate(graph: &mut GraphProto) -> Option<String> {
     if !graph.node.iter().any(|n| n.domain() == DOMAIN) {
         return None;
@@ -287,7 +287,7 @@ mod tests {
         });
     }
 
-    /// The block that is found, and whether a word is said.
+    /// The block size that is found, and whether it gives a note.
     fn found(mut graph: GraphProto) -> (i64, bool) {
         let note = annotate(&mut graph);
         (attribute(&graph.node[0], BLOCK).map_or(0, AttributeProto::i), note.is_some())

@@ -339,7 +339,7 @@ fn packed_attention(b: &mut Body, node: &NodeProto) -> Option<()> {
     b.0.last_mut()?.output.extend(["k_flat".to_owned(), "v_flat".to_owned()]);
     attention(b, node, ["q_flat", "k_flat", "v_flat"], given(&node.input, 5))
 }
-/// A word where ONNX Runtime merged activation functions into the operators before them: the names of their
+/// A note if ONNX Runtime merged activation functions into the operators before them: the names of these
 /// layers mean the merged results.
 pub fn merged(graph: &GraphProto) -> Option<String> {
     let activated = |node: &&NodeProto| {

@@ -156,7 +156,8 @@ impl Job<'_> {
         let all_tiles = slab.segments.iter().map(|s| s.len.div_ceil(most)).sum();
         for segment in &slab.segments {
             let end = segment.to + (segment.len - 1) * step;
-            // The last output of the last block is in bounds (checked here), so those before it are.
+            // The last output of the last block is in bounds (checked above), so all earlier outputs are,
+            // too.
             self.dst.pointer(((first_plane + (panel.blocks - 1) * c.batch) * plane + end + 1) * LANES);
             let count = segment.len.div_ceil(most);
             for tile in 0..count {
@@ -221,8 +222,8 @@ impl Products {
         }
     }
 
-    /// What a tile, one of `tiles`, brings closer while it works, of what the next panel reads; and how far
-    /// that goes on with each product, so that all tiles together bring everything.
+    /// The part of the next panel's weights that a tile, one of `tiles`, prefetches while it computes, and
+    /// the prefetch distance per product, so that all tiles together prefetch the whole panel.
     fn ahead(
         &self,
         dense: &Dense,

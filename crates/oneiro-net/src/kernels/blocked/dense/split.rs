@@ -1,4 +1,4 @@
-//! How the work of a direct convolution is cut: panels of output blocks, ranges of positions.
+//! The division of a direct convolution's work: panels of output blocks, ranges of positions.
 
 use super::{Dense, Weights};
 use crate::kernels::blocked::blocks_of;
@@ -16,14 +16,14 @@ const MIN_COLUMNS: usize = 28;
 /// Ranges of columns for each thread at most.
 const MAX_PARTS: usize = 8;
 
-// What a task costs besides its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor
+// Costs of a task other than its products, measured on an Intel Xeon of 2023 (Emerald Rapids) within a factor
 // of two.
 
 /// Bytes of weights that arrive in a cycle from the caches that threads share.
 const WEIGHT_BYTES: f64 = 8.0;
 /// Bytes of sums that come and go in a cycle where they do not fit a second-level cache.
 const FAR_BYTES: f64 = 8.0;
-/// Cycles to put a weight that lies in the order of the other direction into that of the tiles.
+/// Cycles to reorder a weight from the layout of the other pass to the layout of the tiles.
 const TURN_CYCLES: f64 = 0.4;
 /// Cycles to copy the sixteen numbers of a position into a slab.
 const SLAB_CYCLES: f64 = 2.0;
@@ -41,7 +41,7 @@ pub(super) struct Split {
 
 impl Dense {
     /// Cuts one (image, group) into ranges of columns and of panels: the cut that takes the fewest cycles by
-    /// a simple count. Threads matter here, for speed alone.
+    /// a simple count. The number of threads changes the division, and so the speed, but no result.
     pub(super) fn split(&self, columns: usize) -> Split {
         let c = &self.correlation;
         let threads = team::threads();

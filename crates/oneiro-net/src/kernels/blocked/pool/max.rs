@@ -32,7 +32,7 @@ pub(super) unsafe fn columns<X: Lanes>(call: &Piece<'_>, inner: &Inner) -> bool 
     true
 }
 
-/// Goes down the columns of outputs: what is known of a line of the source serves the next outputs, too.
+/// Goes down the columns of outputs, and reuses the maxima of a source row for the next outputs.
 ///
 /// # Safety
 /// As for [`super::piece`], for windows of 3×3 at steps of S lines.
@@ -153,7 +153,7 @@ const WIDTH: usize = 3;
 const ANY: usize = 0;
 
 /// Whether to gather is the short way: measured, it is for windows of three positions in width at steps of
-/// one or two, which overlap. Otherwise every window adds to what it won.
+/// one or two, which overlap. Otherwise every window adds its gradient at its maximum.
 pub(super) fn gathers(g: &PoolGeometry) -> bool {
     let lines = g.kernel[0].div_ceil(g.stride[0]) * g.kernel[1].div_ceil(g.stride[1]);
     g.dilation == [1; 3] && g.kernel[2] == WIDTH && g.stride[2] <= 2 && lines <= MOST_LINES

@@ -1,4 +1,4 @@
-//! Which positions of the source a window sees.
+//! The positions of the source that a window covers.
 
 use super::MAX_TAPS;
 use crate::kernels::pool::PoolGeometry;

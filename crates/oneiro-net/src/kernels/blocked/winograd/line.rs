@@ -330,8 +330,8 @@ impl LineWinograd {
         let in_point = ((in_blocks * in_count) | 1) * LANES;
         let out_point = ((out_blocks * count) | 1) * LANES;
         let Scratch { source, product, offsets } = scratch;
-        // What the last tap sees by itself, and its products, lie behind the points: the outputs of a tile
-        // one by one.
+        // The inputs of the last tap and its products are stored after the points, one for each output of a
+        // tile.
         let each = if self.last.is_some() { nested::OUTPUTS * count } else { 0 };
         let (in_all, out_all) =
             (n * in_point + in_blocks * each * LANES, n * out_point + out_blocks * each * LANES);
