@@ -126,6 +126,19 @@ const CPPN_RATE: f32 = 0.005;
 pub const CPPN_STEPS: usize = 512;
 
 impl Preset {
+    /// The name, with "(changed)" if it is that of a recipe whose other settings are not these: `size` and
+    /// `steps`, which are said beside it, may differ.
+    pub fn title(&self) -> String {
+        let known = Self::named(&self.name);
+        let own =
+            known.map(|known| Self { size: self.size, picture: self.picture, steps: self.steps, ..known });
+        if own.is_some_and(|own| own != *self) {
+            format!("{} (changed)", self.name)
+        } else {
+            self.name.clone()
+        }
+    }
+
     /// The number of all steps, including the last steps of [`Preset::settle`].
     pub fn total_steps(&self) -> usize {
         if self.steps == 0 { 0 } else { self.steps + self.settle.map_or(0, |s| s.steps) }

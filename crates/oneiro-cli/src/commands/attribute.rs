@@ -259,7 +259,7 @@ fn asked(model: &LoadedModel, args: &Args, unit: Option<&Unit>) -> Result<Option
                 "an attribution is of what the network does with the image alone",
             )?;
             objective.require_network_alone("an attribution")?;
-            Some((objective.to_string(), objective))
+            Some((text.trim().to_owned(), objective))
         }
         (None, None) => None,
     })

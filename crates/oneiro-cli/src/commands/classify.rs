@@ -92,7 +92,7 @@ fn report(context: &Context, args: &Args, model: &LoadedModel, classified: &Clas
         let (right, _) = classified.right(top);
         context.print(&format!("{}: right among the first {top}: {}", model.title, share(right)))?;
     }
-    if classified.photos.len() > MOST_VERDICTS {
+    if rows.len() > 1 {
         confusion(context, model, classified, rows)?;
     }
     Ok(())
@@ -120,6 +120,9 @@ fn confusion(
     for m in mistakes.iter().take(MOST_MISTAKES) {
         context
             .print(&format!("  {:4} of {:<4}  {} for {} ({})", m.photos, m.of, m.folder, m.label, m.class))?;
+    }
+    if mistakes.len() > MOST_MISTAKES {
+        context.print(&format!("  and {} more pairs of classes", mistakes.len() - MOST_MISTAKES))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
+use super::sheet::crossed_out;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::file_name;
@@ -159,9 +160,15 @@ impl Job for DemoJob {
                 let file = format!("{}.png", file_name(&unit.unit));
                 let bytes =
                     pictures.take(Place::picture(i)).ok_or(JobError::NotMade { what: "a picture" })?;
-                let picture = oneiro_media::decode_image(&bytes, &file)?;
                 sink.take_bytes(Place::picture(i), &file, &bytes)?;
-                figures.push(figure(model, file, unit, [picture.width, picture.height]));
+                let mut picture = oneiro_media::decode_image(&bytes, &file)?;
+                let figure = figure(model, file, unit, [picture.width, picture.height]);
+                figures.push(if unit.failure().is_some() {
+                    crossed_out(&mut picture);
+                    figures::with_picture(figure, &picture)?
+                } else {
+                    Figure { inside: Some(bytes), ..figure }
+                });
             }
             sections.push(Section { heading, note, figures });
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
 use super::figures;
-use super::sheet::{MIN_CELL_WIDTH, enlarged};
+use super::sheet::{MIN_CELL_WIDTH, crossed_out, enlarged};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
@@ -15,6 +15,9 @@ use crate::provenance::{seal, text_of_model};
 
 /// Middle grey, which stands for zero.
 const ZERO: f32 = 0.5;
+
+/// Share of the layer's largest norm below which a kernel is dead: what is drawn of it would be rounding.
+const DEAD: f64 = 1e-5;
 
 /// A sheet of kernels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +40,17 @@ pub struct KernelReport {
     pub channel: usize,
     /// Height and width.
     pub size: [usize; 2],
-    /// Square root of the sum of its squares.
+    /// Square root of the sum of its squares, on the picture in 0–1: the preparation of the image counts.
     pub norm: f64,
+    /// Whether the norm is next to nothing beside the others'.
+    pub dead: bool,
+}
+
+impl KernelReport {
+    /// What stands below the kernel.
+    fn words(&self) -> String {
+        if self.dead { "dead".into() } else { format!("norm {}", short(self.norm)) }
+    }
 }
 
 impl Job for KernelsJob {
@@ -49,12 +61,12 @@ impl Job for KernelsJob {
         self.check()?;
         let model = run.model()?;
         let found = kernels(&model.model, &self.layer, &self.channels)?;
-        let reports: Vec<KernelReport> = self
-            .channels
-            .iter()
-            .zip(&found.kernels)
-            .map(|(&channel, kernel)| KernelReport { channel, size: found.size, norm: norm(kernel) })
-            .collect();
+        let largest = found.kernels.iter().map(|kernel| norm(kernel)).fold(0.0, f64::max);
+        let report = |(&channel, kernel): (&usize, &Vec<f32>)| {
+            let norm = norm(kernel);
+            KernelReport { channel, size: found.size, norm, dead: norm <= DEAD * largest }
+        };
+        let reports: Vec<KernelReport> = self.channels.iter().zip(&found.kernels).map(report).collect();
         let place = Place::picture(0);
         if sink.wants(place) {
             let mut text = text_of_model(model)?;
@@ -88,14 +100,18 @@ impl KernelsJob {
         text: PngText,
     ) -> Result<Page> {
         let figure = |(report, kernel): (&KernelReport, &Vec<f32>)| {
-            let caption = format!("channel {}\nnorm {}", report.channel, short(report.norm));
+            let caption = format!("channel {}\n{}", report.channel, report.words());
             let figure = Figure { caption, ..Figure::default() };
-            figures::with_picture(figure, &picture(kernel, found.size, found.shown)?)
+            let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
+            if report.dead {
+                crossed_out(&mut image);
+            }
+            figures::with_picture(figure, &image)
         };
         let figures = reports.iter().zip(&found.kernels).map(figure).collect::<Result<_>>()?;
         let [height, width] = found.size;
         let intro = format!(
-            "The weights of {} on the picture, {height} by {width} pixels, as they are: nothing is optimised. Each kernel is shown \
+            "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is part of them. Each kernel is shown \
              at its own scale; grey is zero, and the norm tells how large the weights are.",
             self.layer
         );
@@ -119,9 +135,12 @@ impl KernelsJob {
             .min_cell_width(MIN_CELL_WIDTH)
             .row(&self.layer);
         for (report, kernel) in reports.iter().zip(&found.kernels) {
-            let image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
+            let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
+            if report.dead {
+                crossed_out(&mut image);
+            }
             let cell = Cell::new(image).caption(format!("channel {}", report.channel));
-            sheet = sheet.cell(cell.caption(format!("norm {}", short(report.norm))));
+            sheet = sheet.cell(cell.caption(report.words()));
         }
         Ok(sheet)
     }

@@ -248,7 +248,7 @@ impl Made<'_> {
             }
             sections.push(Section { heading: row.title.clone(), note: String::new(), figures });
         }
-        let names: Vec<&str> = work.settings.iter().map(|s| s.preset.name.as_str()).collect();
+        let names: Vec<String> = work.settings.iter().map(|s| s.preset.title()).collect();
         Ok(Page {
             title: layout.title.clone(),
             intro: format!("{}\n\n{}", layout.subtitle, figures::ABOUT_VALUES),
@@ -324,7 +324,7 @@ fn subtitle(settings: &[Setting]) -> String {
         settings.iter().all(|s| get(s) == first).then_some(first)
     };
     let parts = [
-        same(&|s| format!("preset {}", s.preset.name)),
+        same(&|s| format!("preset {}", s.preset.title())),
         same(&|s| format!("{} steps", s.preset.total_steps())),
         same(&|s| format!("seed {}", s.seed)),
     ];

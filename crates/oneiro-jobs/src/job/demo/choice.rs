@@ -55,7 +55,7 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
             UnitRequest { objective: Some(Objective::logit(class).to_string()), ..UnitRequest::new(unit) }
         });
         let units: Vec<UnitRequest> = units.collect();
-        let note = format!("{} of {classes} classes, evenly spread.", units.len());
+        let note = shown(units.len(), classes, "classes");
         sections.push(DemoSection { heading: CLASSES.to_owned(), note, units });
     }
     if sections.is_empty() { Err(JobError::NoUnits.into()) } else { Ok(sections) }
@@ -73,8 +73,17 @@ fn of_layer(layer: &Layer) -> DemoSection {
     let sees = sees.map_or(String::new(), |sees| format!("A unit sees {} pixels. ", sees.join(" by ")));
     let unit = |channel| UnitRequest::new(format!("{name}:{channel}"));
     let units: Vec<UnitRequest> = spread(layer.channels, UNITS).into_iter().map(unit).collect();
-    let note = format!("{sees}{} of {} channels, evenly spread.", units.len(), layer.channels);
+    let note = format!("{sees}{}", shown(units.len(), layer.channels, "channels"));
     DemoSection { heading: layer.name.clone(), note, units }
+}
+
+/// How many of all are shown.
+fn shown(units: usize, all: usize, what: &str) -> String {
+    if units == all {
+        format!("All {all} {what}.")
+    } else {
+        format!("{units} of {all} {what}, evenly spread.")
+    }
 }
 
 /// Indices of some of `count` items, or of all, evenly spaced from the first to the last.
