@@ -32,7 +32,7 @@ struct Provenance {
 }
 
 impl Provenance {
-    /// Reads what a result says of itself. `format`: what its file is, if it is a film.
+    /// Reads a result's metadata. `format`: the format of its file, if it is a film.
     ///
     /// # Errors
     /// If it does not say enough, or says what this version does not know.
@@ -81,7 +81,7 @@ impl Written {
     }
 }
 
-/// A result's file with what it says of itself.
+/// A result's file with its metadata.
 pub struct Original {
     /// Where it is.
     pub path: PathBuf,
@@ -242,7 +242,7 @@ fn load(
         Some(_) => loaded?,
     };
     if model.hash == network.hash {
-        // The picture is the same, whatever its model is called today.
+        // The picture does not depend on the model's present file name.
         model.source.clone_from(&network.model);
     } else if any_model {
         let (original, sha256) = (network.model.clone(), network.hash.clone());

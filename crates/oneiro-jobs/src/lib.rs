@@ -1,4 +1,4 @@
-//! Everything that a person can ask of oneiro, as data that runs.
+//! All work of oneiro's commands as jobs: plain data that can be run.
 //!
 //! A [`Job`] is plain data (serde) that says all of what is wanted. It runs with a network and an
 //! [`Observer`], which receives progress and remarks and may cancel the work; results go into a
@@ -17,7 +17,7 @@
 //! ```
 //!
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
-//! - [`model`]: networks by what a person calls them, with card and labels
+//! - [`model`]: networks by name or path, with card and labels
 //! - [`source`]: the files that jobs are made from
 //! - [`provenance`], [`again`]: the metadata of results, and making results again from them
 //! - [`observer`], [`context`]: who watches, and the threads

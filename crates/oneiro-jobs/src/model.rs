@@ -1,4 +1,4 @@
-//! From what a person calls a model to a network with its card and labels.
+//! Loads a model by name or path: a network with its card and labels.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -43,7 +43,7 @@ pub use layers::Layers;
 use preparation::CompletedCard;
 use source::Source;
 
-/// A model by what a person calls it, and how its inputs are prepared where the card does not say, or
+/// A model's name or path, and how its inputs are prepared where the card does not say, or
 /// differently.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

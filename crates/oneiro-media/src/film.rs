@@ -22,7 +22,8 @@ pub const TICKS_PER_SECOND: u16 = 100;
 const PALETTE_SAMPLES: usize = 1 << 18;
 /// Colours of a GIF.
 const COLORS: usize = 256;
-/// Of what NeuQuant sees, it learns one pixel in so many (1 is all; its author's range is 1 to 30).
+/// Sampling factor of NeuQuant: it learns from one pixel in this number (1 is all pixels; its author's range
+/// is 1 to 30).
 const NEUQUANT_SAMPLING: i32 = 3;
 /// Half the range that the dither adds, in levels of 255: about the distance of two colours of a palette.
 const DITHER: f32 = 8.0;
@@ -53,7 +54,8 @@ impl Film {
         self.frames.is_empty()
     }
 
-    /// Adds a frame that is shown for so many hundredths of a second. The first decides the film's size.
+    /// Adds a frame that is shown for a number of hundredths of a second. The first frame sets the film's
+    /// size.
     ///
     /// # Errors
     ///

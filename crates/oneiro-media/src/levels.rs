@@ -14,7 +14,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Levels of one's own.
+    /// Given levels.
     ///
     /// # Errors
     ///

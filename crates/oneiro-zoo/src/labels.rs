@@ -1,4 +1,4 @@
-//! Lists of class labels, and finding a class by what a person calls it.
+//! Lists of class labels, and the search for a class by its name.
 //!
 //! A list has one label a line, in class order. A line may hold several names of one class, separated by
 //! commas (`tench, Tinca tinca`), and may begin with a WordNet id (`n01440764 tench`), which is ignored.

@@ -302,7 +302,8 @@ impl<'a> Dream<'a> {
     }
 
     /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on,
-    /// the picture's own detail is kept from octave to octave, whatever the preset says of the first.
+    /// the picture's own detail is kept from octave to octave, independent of the preset's setting for the
+    /// first frame.
     ///
     /// # Errors
     /// If a number of the zoom is out of range, or the network of the first octave cannot be made.

@@ -31,7 +31,8 @@ pub use input_error::{AxesProblem, InputError};
 pub use layer_name::resolve_layer;
 pub use picture_axes::{PictureAxes, picture_axes};
 
-/// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
+/// Default side of a picture, if neither caller nor card nor model states one: that of most ImageNet
+/// networks.
 pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.

@@ -161,7 +161,7 @@ impl Axis {
     }
 
     fn holds(&self, digit: i32, decade: i32) -> bool {
-        // The ends themselves are inside, whatever the rounding.
+        // The ends of the axis count as inside, despite rounding.
         (-1e-9..=1.0 + 1e-9).contains(&self.part(digit, decade))
     }
 }
@@ -204,7 +204,7 @@ fn nice_step(span: f64, most: usize) -> (i32, i32) {
     }
 }
 
-/// A number with so many decimals and a true minus sign; zero has none.
+/// A number with a fixed count of decimals and a true minus sign; zero has no sign.
 fn number(value: f64, decimals: i32) -> String {
     let decimals = usize::try_from(decimals).unwrap_or(0);
     let written = format!("{:.decimals$}", value.abs());

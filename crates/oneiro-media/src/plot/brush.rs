@@ -27,7 +27,7 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// The same with so many pixels more on each side.
+    /// The area, enlarged by this number of pixels on each side.
     pub(super) fn grown(self, by: usize) -> Area {
         Area {
             left: self.left.saturating_sub(by),

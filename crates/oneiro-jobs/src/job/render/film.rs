@@ -101,7 +101,7 @@ impl Camera {
     }
 
     /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are
-    /// finished. So a film is the same whatever other pictures are in the batch.
+    /// finished. So a film does not depend on the other pictures of the batch.
     pub fn watch(&mut self, render: &mut Render, changed: &[bool]) -> Result<()> {
         let due = self.at.binary_search(&render.steps_done()).is_ok();
         let wanted = |e: usize| changed[e] && (due || render.entry_finished(e));
