@@ -23,7 +23,7 @@ pub use kinds::Kinds;
 struct Provenance {
     /// The job.
     job: Box<dyn AnyJob>,
-    /// Which of its results it is.
+    /// The role and index of the result among the job's results.
     output: Place,
     /// Files that the job is made from, with their hashes.
     sources: Vec<SourceFile>,
@@ -133,7 +133,7 @@ pub struct Again {
 pub struct Remade {
     /// Its content.
     pub bytes: Vec<u8>,
-    /// How it differs from the original.
+    /// The difference from the original.
     pub difference: Difference,
 }
 
@@ -254,7 +254,7 @@ fn load(
     Ok(model)
 }
 
-/// How a picture made again differs from the original.
+/// The difference between a picture that was made again and the original.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Difference {
     /// Not at all.

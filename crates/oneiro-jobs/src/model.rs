@@ -70,7 +70,7 @@ pub struct ModelSpec {
     pub axes: Vec<(String, String)>,
     /// Class labels: a built-in list, or a text file with one label a line.
     pub labels: Option<String>,
-    /// What inputs that are no pictures are fed with.
+    /// Values of inputs that are no pictures.
     pub feeds: Vec<Feed>,
     /// The layer at which the network begins.
     pub from_layer: Option<String>,
@@ -131,7 +131,7 @@ pub struct LoadedModel {
     pub framings: Framings,
     /// Whether the class output was named to the person.
     output_said: AtomicBool,
-    /// What to say of how images are prepared, if nothing says it.
+    /// A note on the default preparation of images, if none is given.
     guessed: Option<PreparationRemark>,
     /// Remarks for people on how the model was read.
     notes: Vec<PreparationRemark>,

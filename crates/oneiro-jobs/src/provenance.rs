@@ -1,4 +1,4 @@
-//! What results say of how they were made.
+//! Provenance: the metadata of results.
 //!
 //! A picture holds entries of text: the program and its kernels, the model with its hash and how its inputs
 //! were prepared, and the facts that users need most. The entry `job` is the whole of it as JSON: the

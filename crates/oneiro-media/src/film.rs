@@ -212,7 +212,7 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// How a GIF was made: the entries of its first comment of ours, none if it has no such comment. `Err` says
+/// Metadata of a GIF: the entries of oneiro's first comment in it, none if it has no such comment. `Err` says
 /// what is wrong with the file.
 pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
     const CUT_OFF: &str = "the GIF file is cut off or damaged";

@@ -1,4 +1,4 @@
-//! Which values are black and which are white when a picture is shown.
+//! Levels: the values that are shown as black and as white.
 
 use crate::{Image, MediaError, Result};
 

@@ -41,7 +41,7 @@ const LABEL_LINES: usize = 4;
 const CHECKER: usize = 8;
 /// The greys of the checkerboard.
 const CHECKER_GREYS: [f32; 2] = [0.96, 0.86];
-/// How wide a sheet grows for its title's sake.
+/// Largest width to which a sheet grows to fit its title.
 const MAX_TITLE: usize = 640;
 
 /// One picture of a sheet, with the lines below it.
@@ -289,7 +289,7 @@ impl Sheet {
         Ok(Layout { width, height, left, label_width, lines })
     }
 
-    /// How many pixels of the sheet a pixel of each picture of a row is long.
+    /// Side, in pixels of the sheet, of a pixel of each picture of a row.
     fn zooms(&self, cells: &[Cell]) -> Vec<usize> {
         let largest =
             |side: fn(&Image) -> usize| cells.iter().map(|cell| side(&cell.image)).max().unwrap_or(0);

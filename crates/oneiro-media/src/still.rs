@@ -150,8 +150,8 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
     })
 }
 
-/// How a JPEG was made; nothing for another program's, an error if the text is damaged. A comment that fills
-/// its segment goes on in the next.
+/// Metadata of a JPEG; empty for another program's file, an error if the text is damaged. A comment that
+/// fills its segment goes on in the next.
 pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
     let comments =
         segments(bytes).filter(|(marker, _)| *marker == COMMENT_MARKER).map(|(_, content)| content);
@@ -195,7 +195,7 @@ fn encode_webp(image: &Image, alpha: Option<&[f32]>, text: &PngText) -> Result<V
     Ok(bytes)
 }
 
-/// How a WebP was made; nothing for another program's, an error if the text is damaged.
+/// Metadata of a WebP; empty for another program's file, an error if the text is damaged.
 pub(crate) fn webp_text(bytes: &[u8]) -> Result<PngText, String> {
     // Chunks (RFC 9649, 2.3): name, length, content, padded to an even length.
     let mut at = 12;

@@ -10,7 +10,7 @@ use thiserror::Error;
 /// The label lists that need no file, by name.
 pub const BUILTIN: [&str; 2] = ["imagenet1k", "cifar10"];
 
-/// How many near misses an error lists.
+/// Number of similar labels that an error lists.
 const SUGGESTIONS: usize = 5;
 
 /// The text of a built-in label list, one label a line in class order; `None` for a name not in [`BUILTIN`].

@@ -37,8 +37,8 @@ pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.
 pub trait WeightFiles: std::fmt::Debug + Send + Sync {
-    /// Gives the memory of these bytes back, if they lie in one of the files. They come in again when they
-    /// are read.
+    /// Gives the memory of these bytes back, if they lie in one of the files. The operating system loads them
+    /// again when they are read.
     fn give_back(&self, bytes: &[u8]);
 }
 

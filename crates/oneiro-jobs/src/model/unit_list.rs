@@ -51,7 +51,7 @@ pub enum UnitList {
 pub struct NamedUnit {
     /// The layer, or "classes".
     pub group: String,
-    /// What tells it from others of its group: "channel 5", "goldfish".
+    /// The unit's label within its group: "channel 5", "goldfish".
     pub caption: String,
     /// The unit's own text.
     pub unit: String,

@@ -6,7 +6,7 @@ const MAX_VALUE: f64 = 1e300;
 const MIN_RELATIVE_SPAN: f64 = 1e-12;
 /// Ranges narrower than this count as one value: below come the numbers of lower precision.
 const MIN_SPAN: f64 = 1e-300;
-/// How much of the range of the data is added at either end.
+/// Share of the data's range that is added at each end of an axis.
 const PADDING: f64 = 0.04;
 /// Largest distance from the axis, in lengths of the axis; places beyond it are moved to it.
 const FAR_OUT: f64 = 1e6;

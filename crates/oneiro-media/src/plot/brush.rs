@@ -54,7 +54,7 @@ fn span(from: f64, to: f64, first: usize, last: usize) -> std::ops::Range<usize>
     start..end.max(start)
 }
 
-/// How much of each pixel of an area a shape covers, 0 to 1.
+/// Coverage of each pixel of an area by a shape, 0 to 1.
 pub(super) struct Mask {
     area: Area,
     width: usize,

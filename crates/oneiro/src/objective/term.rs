@@ -295,7 +295,7 @@ impl Term {
         }
     }
 
-    /// The same, to be replaced.
+    /// The references, mutable, so that they can be replaced.
     pub fn references_mut(&mut self) -> Vec<&mut Reference> {
         match &mut self.kind {
             TermKind::Direction(d) => {
