@@ -41,7 +41,7 @@ RECIPES = [
      ("--set", "max_activation=8")),
     ("mahendran15", "The first version: plain momentum, no jitter.", ("--set", "max_activation=2")),
     ("keras-dense", "A dense layer as generator. Nothing keeps it natural: the unit likes noise.", ()),
-    ("maco", "Only phases change. Magnitudes stay those of photographs.", ("--size", "384", "--views", "8")),
+    ("maco", "Only phases change. The magnitudes of the spectrum are those of photographs.", ("--size", "384", "--views", "8")),
     ("maco-horama", "As in Horama: fewer, larger boxes.", ("--size", "384", "--steps", "400")),
     ("yosinski", "The Deep Visualization Toolbox: decay and blur. Its learning rate is for CaffeNet; SqueezeNet needs a larger one.",
      ("--lr", "3000")),

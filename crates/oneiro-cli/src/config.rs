@@ -82,7 +82,7 @@ impl Config {
         let mut config = Self::parse(&text)
             .with_context(|| format!("{named} {shown}: correct it, or go without by --no-config"))?;
         config.path = path.to_owned();
-        // A folder is meant from where the file is, whatever the current one.
+        // A folder is relative to the configuration file, not to the current folder.
         if let (Some(out), Some(folder)) = (&mut config.out, path.parent()) {
             *out = folder.join(&*out);
         }

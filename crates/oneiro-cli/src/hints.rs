@@ -55,7 +55,7 @@ impl Hint {
     }
 }
 
-/// An error as a person reads it: all that led to it, and what to try.
+/// The printed text of an error: its chain of causes, and hints.
 pub fn explained(error: &anyhow::Error) -> String {
     // Only this function extracts the libraries' errors from the errors of commands.
     let hint = error.chain().find_map(|cause| {

@@ -23,7 +23,7 @@ pub fn default_path(context: &Context, name: &str) -> PicturePaths {
     paths
 }
 
-/// Says which earlier results the results of a command go over whose place nobody chose.
+/// Remarks on earlier results that a command overwrites at default paths.
 fn say_what_is_replaced(context: &Context, paths: &PicturePaths) {
     if let Some(file) = paths.files.iter().find(|file| file.is_file()) {
         context.note(&format!(

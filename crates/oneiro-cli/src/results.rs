@@ -184,7 +184,7 @@ pub fn run_checked<J: Job>(
     job.run(&run.with_parts(parts), results)
 }
 
-/// Prints what is said of a job as one JSON object, with files and seconds.
+/// Prints the report of a job as one JSON object, with files and seconds.
 pub fn print_json(
     context: &Context,
     model: &LoadedModel,

@@ -23,7 +23,7 @@ pub use kinds::Kinds;
 struct Provenance {
     /// The job.
     job: Box<dyn AnyJob>,
-    /// Which of its results it is.
+    /// The role and index of the result among the job's results.
     output: Place,
     /// Files that the job is made from, with their hashes.
     sources: Vec<SourceFile>,
@@ -32,7 +32,7 @@ struct Provenance {
 }
 
 impl Provenance {
-    /// Reads what a result says of itself. `format`: what its file is, if it is a film.
+    /// Reads a result's metadata. `format`: the format of its file, if it is a film.
     ///
     /// # Errors
     /// If it does not say enough, or says what this version does not know.
@@ -81,7 +81,7 @@ impl Written {
     }
 }
 
-/// A result's file with what it says of itself.
+/// A result's file with its metadata.
 pub struct Original {
     /// Where it is.
     pub path: PathBuf,
@@ -133,7 +133,7 @@ pub struct Again {
 pub struct Remade {
     /// Its content.
     pub bytes: Vec<u8>,
-    /// How it differs from the original.
+    /// The difference from the original.
     pub difference: Difference,
 }
 
@@ -242,7 +242,7 @@ fn load(
         Some(_) => loaded?,
     };
     if model.hash == network.hash {
-        // The picture is the same, whatever its model is called today.
+        // The picture does not depend on the model's present file name.
         model.source.clone_from(&network.model);
     } else if any_model {
         let (original, sha256) = (network.model.clone(), network.hash.clone());
@@ -254,7 +254,7 @@ fn load(
     Ok(model)
 }
 
-/// How a picture made again differs from the original.
+/// The difference between a picture that was made again and the original.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Difference {

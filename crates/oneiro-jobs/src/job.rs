@@ -1,8 +1,8 @@
-//! Work that a person can ask for: plain data that runs, one module a kind.
+//! Jobs: pieces of work as plain data that can be run, with one module for each kind.
 //!
-//! A [`Job`] is complete: run with the same model it gives the same bytes, whoever runs it. Its JSON is what
-//! a result says of itself ([`crate::provenance`]), so a new kind needs nothing beside its own file to be
-//! made again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among
+//! A [`Job`] is complete: run with the same model it always gives the same bytes. Its JSON is part of a
+//! result's metadata ([`crate::provenance`]), so a new kind needs nothing beside its own file to be made
+//! again. Jobs of many units work in [`parts`], which survive an interruption and may be shared among
 //! machines.
 
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Everything that a person can ask of oneiro, as data that runs.
+//! All work of oneiro's commands as jobs: plain data that can be run.
 //!
 //! One can have units of a network rendered, laid out as sheets, photos rebuilt from a layer, caricatured,
 //! dreamt on or explained, layers shown position by position, and their numbers compared with other
@@ -25,7 +25,7 @@
 //! `gif` (default) are formats of picture files.
 //!
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
-//! - [`model`]: networks by what a person calls them, with card and labels
+//! - [`model`]: networks by name or path, with card and labels
 //! - [`source`]: the files that jobs are made from
 //! - [`provenance`], [`again`]: the metadata of results, and making results again from them
 //! - [`observer`], [`context`]: who watches, and the threads

@@ -1,4 +1,4 @@
-//! From what a person calls a model to a network with its card and labels.
+//! Loads a model by name or path: a network with its card and labels.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -41,7 +41,7 @@ pub use layers::Layers;
 use preparation::CompletedCard;
 use source::Source;
 
-/// A model by what a person calls it, and how its inputs are prepared where the card does not say, or
+/// A model's name or path, and how its inputs are prepared where the card does not say, or
 /// differently.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,7 +68,7 @@ pub struct ModelSpec {
     pub axes: Vec<(String, String)>,
     /// Class labels: a built-in list, or a text file with one label a line.
     pub labels: Option<String>,
-    /// What inputs that are no pictures are fed with.
+    /// Values of inputs that are no pictures.
     pub feeds: Vec<Feed>,
     /// The layer at which the network begins.
     pub from_layer: Option<String>,
@@ -129,7 +129,7 @@ pub struct LoadedModel {
     pub framings: Framings,
     /// Whether the class output was named to the person.
     output_said: AtomicBool,
-    /// What to say of how images are prepared, if nothing says it.
+    /// A note on the default preparation of images, if none is given.
     guessed: Option<PreparationRemark>,
     /// Remarks for people on how the model was read.
     notes: Vec<PreparationRemark>,

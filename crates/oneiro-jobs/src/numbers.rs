@@ -84,7 +84,7 @@ pub struct Mean {
     pub mean: f64,
     /// Deviation over the root of the count; 0 of a single value.
     pub standard_error: f64,
-    /// How many numbers.
+    /// The count of numbers.
     pub count: usize,
 }
 

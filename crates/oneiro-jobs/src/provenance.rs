@@ -1,9 +1,9 @@
-//! What results say of how they were made.
+//! Provenance: the metadata of results.
 //!
 //! A picture holds entries of text: the program and its kernels, the model with its hash and how its inputs
-//! were prepared, and what a person looks for first. The entry `job` is the whole of it as JSON: the schema's
-//! version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have no such
-//! entry; [`crate::again`] reads their jobs out of the others.
+//! were prepared, and the facts that users need most. The entry `job` is the whole of it as JSON: the
+//! schema's version, the kind of job, the job, and which of its results this is. Files of version 0.1.0 have
+//! no such entry; [`crate::again`] reads their jobs out of the others.
 
 use std::num::ParseIntError;
 use std::str::FromStr;
@@ -69,7 +69,7 @@ pub(crate) struct Sealed<J> {
     pub job: J,
 }
 
-/// Adds the job to what one of its results says of itself.
+/// Adds the job to the metadata of one of its results.
 ///
 /// # Errors
 /// If a file that the job is made from can't be read.

@@ -1,4 +1,4 @@
-//! What jobs are made from: pictures, masks, vectors, statistics.
+//! Source files of jobs: pictures, masks, vectors, statistics.
 
 use std::path::Path;
 

@@ -8,8 +8,8 @@ use tempfile::NamedTempFile;
 
 use crate::{MediaError, Result};
 
-/// How much of a file's name its temporary neighbour repeats: names may have 255 bytes on common file
-/// systems.
+/// Number of bytes of a file's name that its temporary neighbour repeats; names may have 255 bytes on common
+/// file systems.
 const MAX_REPEATED_NAME: usize = 180;
 
 /// Writes a file atomically, so that it is complete or absent: the bytes go to a hidden neighbour,

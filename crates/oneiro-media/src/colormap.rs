@@ -62,7 +62,7 @@ pub fn colored(
     Ok(Image::rgb(width, height, (0..3).flat_map(|c| colors.iter().map(move |color| color[c])).collect())?)
 }
 
-/// The same over a photo in grey: where the size of a number is small, the photo shows.
+/// The coloured map over a photo in grey: where magnitudes are small, the photo is visible.
 ///
 /// # Errors
 /// [`crate::MediaError::Shape`] unless there is a number for each of the photo's pixels.
@@ -72,7 +72,7 @@ pub fn overlaid(
     scale: f64,
     color: impl Fn(f32) -> [f32; 3],
 ) -> crate::Result<Image> {
-    /// How much of the photo the strongest colour hides.
+    /// Opacity of the strongest colour over the photo.
     const HIDES: f32 = 0.9;
     /// Share of black and white in the photo, so that colours stand out.
     const CONTRAST: f32 = 0.8;

@@ -1,4 +1,4 @@
-//! What can go wrong with a file: each message names the file, what was being done, and what to try.
+//! Errors of files: each message names the file, the failed operation, and what to try.
 
 use std::path::PathBuf;
 

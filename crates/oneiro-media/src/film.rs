@@ -46,7 +46,8 @@ impl Film {
         self.frames.is_empty()
     }
 
-    /// Adds a frame that is shown for so many hundredths of a second. The first decides the film's size.
+    /// Adds a frame that is shown for a number of hundredths of a second. The first frame sets the film's
+    /// size.
     ///
     /// # Errors
     ///
@@ -125,7 +126,7 @@ impl Film {
     }
 }
 
-/// How a GIF was made: the entries of its first comment of ours, none if it has no such comment. `Err` says
+/// Metadata of a GIF: the entries of oneiro's first comment in it, none if it has no such comment. `Err` says
 /// what is wrong with the file.
 pub(crate) fn read_gif_text(bytes: &[u8]) -> Result<PngText, String> {
     const CUT_OFF: &str = "the GIF file is cut off or damaged";

@@ -52,7 +52,7 @@ impl Face {
         self.ascent + self.descent
     }
 
-    /// How many pixels a text takes.
+    /// The width of a text in pixels.
     pub(crate) fn width(self, text: &str) -> usize {
         text.chars().map(|c| self.advance(c)).sum()
     }

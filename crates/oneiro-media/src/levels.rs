@@ -1,4 +1,4 @@
-//! Which values are black and which are white when a picture is shown.
+//! Levels: the values that are shown as black and as white.
 
 use crate::{Image, MediaError, Result};
 
@@ -14,7 +14,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Levels of one's own.
+    /// Given levels.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ pub struct Figure {
 
 /// Columns are as wide as a section's widest picture, within these bounds, in CSS pixels.
 const COLUMN_WIDTHS: (usize, usize) = (140, 480);
-/// From so many sections on, links to them stand at the top.
+/// Smallest number of sections for which the page begins with links to them.
 const SECTIONS_WITH_LINKS: usize = 3;
 
 /// Pictures up to this side are enlarged in whole pixels.

@@ -69,7 +69,7 @@ struct AxisOptions {
 }
 
 impl Plot {
-    /// An empty plot of so many pixels, at least 240×160. 800×500 suits a page.
+    /// An empty plot of this size in pixels, at least 240×160. 800×500 suits a page.
     pub fn new(width: usize, height: usize) -> Plot {
         Plot {
             width,

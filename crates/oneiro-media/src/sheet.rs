@@ -41,7 +41,7 @@ const LABEL_LINES: usize = 4;
 const CHECKER: usize = 8;
 /// The greys of the checkerboard.
 const CHECKER_GREYS: [f32; 2] = [0.96, 0.86];
-/// How wide a sheet grows for its title's sake.
+/// Largest width to which a sheet grows to fit its title.
 const MAX_TITLE: usize = 640;
 
 /// One picture of a sheet, with the lines below it.
@@ -95,7 +95,7 @@ struct Row {
 }
 
 impl Sheet {
-    /// An empty sheet of so many columns (at least one), on white.
+    /// An empty sheet with this number of columns (at least one), on white.
     pub fn new(columns: usize) -> Sheet {
         Sheet {
             columns: columns.max(1),
@@ -135,7 +135,7 @@ impl Sheet {
         self
     }
 
-    /// Draws each pixel of the pictures as a square of so many pixels, for networks of small input.
+    /// Draws each pixel of the pictures as a square with this side in pixels, for networks of small input.
     pub fn zoom(mut self, zoom: usize) -> Sheet {
         self.zoom = zoom.max(1);
         self
@@ -237,7 +237,7 @@ impl Sheet {
         let title_width = TITLE.width(&self.title).max(TEXT.width(&self.subtitle)).min(MAX_TITLE);
 
         let mut lines: Vec<Line<'_>> = Vec::new();
-        // The widths of the columns of all rows that have so many.
+        // For each number of columns, the widths of the columns over all rows with that number.
         let mut columns: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut y = self.margin + self.heading_height();
         for row in &self.rows {
@@ -289,7 +289,7 @@ impl Sheet {
         Ok(Layout { width, height, left, label_width, lines })
     }
 
-    /// How many pixels of the sheet a pixel of each picture of a row is long.
+    /// Side, in pixels of the sheet, of a pixel of each picture of a row.
     fn zooms(&self, cells: &[Cell]) -> Vec<usize> {
         let largest =
             |side: fn(&Image) -> usize| cells.iter().map(|cell| side(&cell.image)).max().unwrap_or(0);

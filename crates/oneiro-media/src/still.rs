@@ -110,8 +110,8 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = ([u8; 2], &[u8])> {
     })
 }
 
-/// How a JPEG was made; nothing for another program's, an error if the text is damaged. A comment that fills
-/// its segment goes on in the next.
+/// Metadata of a JPEG; empty for another program's file, an error if the text is damaged. A comment that
+/// fills its segment goes on in the next.
 pub(crate) fn jpeg_text(bytes: &[u8]) -> Result<PngText, String> {
     let comments =
         segments(bytes).filter(|(marker, _)| *marker == COMMENT_MARKER).map(|(_, content)| content);

@@ -1,8 +1,8 @@
 //! Networks that are fed with channels last, fed with channels first instead.
 //!
 //! A network that was exported from a framework with channels last takes its images that way.
-//! [`fed_channels_first`] turns such inputs, so that whoever prepares pictures knows one layout only. Inside,
-//! [`crate::axes`] follows the channels.
+//! [`fed_channels_first`] turns such inputs, so that code which prepares pictures handles one layout only.
+//! Inside, [`crate::axes`] follows the channels.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Names of layers: what a person writes, resolved to a value of the graph.
+//! Names of layers: resolves a name that the user writes to a value of the graph.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};

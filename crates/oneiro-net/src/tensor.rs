@@ -1,4 +1,4 @@
-//! Constants of a graph: weights, shapes and whatever folds into them.
+//! Constants of a graph: weights, shapes and folded values.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Lists of class labels, and finding a class by what a person calls it.
+//! Lists of class labels, and the search for a class by its name.
 //!
 //! A list has one label a line, in class order. A line may hold several names of one class, separated by
 //! commas (`tench, Tinca tinca`), and may begin with a WordNet id (`n01440764 tench`), which is ignored.
@@ -10,7 +10,7 @@ use thiserror::Error;
 /// The label lists that need no file, by name.
 pub const BUILTIN: [&str; 2] = ["imagenet1k", "cifar10"];
 
-/// How many near misses an error lists.
+/// Number of similar labels that an error lists.
 const SUGGESTIONS: usize = 5;
 
 /// The text of a built-in label list, one label a line in class order; `None` for a name not in [`BUILTIN`].

@@ -53,7 +53,7 @@ pub(crate) use grad_cam::layer_gradient;
 pub use summary::{Summary, scale};
 pub use target::{AttributionTarget, Watch, top_class};
 
-/// How an image is attributed.
+/// Settings of an attribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]

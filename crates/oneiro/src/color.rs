@@ -103,7 +103,7 @@ impl Mixing {
         self.matrix.clone().unwrap_or_else(|| (0..self.channels * self.channels).map(unit).collect())
     }
 
-    /// How many channels an image must have.
+    /// The number of channels that an image must have.
     pub fn channels(&self) -> usize {
         self.channels
     }

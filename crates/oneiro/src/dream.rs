@@ -105,7 +105,7 @@ pub struct Dream<'a> {
 }
 
 impl<'a> Dream<'a> {
-    /// Prepares a dream. It runs on the model's threads ([`Model::on`]).
+    /// Prepares a dream. The dream runs on the model's threads ([`Model::on`]).
     ///
     /// # Errors
     /// If a setting is out of range, a layer is unknown, the picture is too small, a mask is given without a
@@ -262,7 +262,7 @@ impl<'a> Dream<'a> {
         model.threads().run(|| mean_value(network, axes, x, 1.0 / WHITE))
     }
 
-    /// The same of another picture of the same size, such as this one after it was saved.
+    /// The value of another picture of equal size, such as this picture after it was saved.
     ///
     /// # Errors
     /// If it is not of that size.
@@ -302,7 +302,8 @@ impl<'a> Dream<'a> {
     }
 
     /// Begins the next frame of a film on an enlarged crop of the finished picture. From the second frame on,
-    /// the picture's own detail is kept from octave to octave, whatever the preset says of the first.
+    /// the picture's own detail is kept from octave to octave, independent of the preset's setting for the
+    /// first frame.
     ///
     /// # Errors
     /// If a number of the zoom is out of range, or the network of the first octave cannot be made.

@@ -175,7 +175,7 @@ pub enum Error {
     Preset {
         /// Name of the preset.
         preset: String,
-        /// Which settings, and what to leave out.
+        /// The contradicting settings, and which of them to leave out.
         conflict: String,
     },
     /// Activations, an output or an attribution that are not finite.

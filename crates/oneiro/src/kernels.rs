@@ -172,10 +172,10 @@ impl Compiled {
 
     /// The gradients of these channels, where they are the same for every picture.
     ///
-    /// A linear channel is least and largest at the pictures that follow from its gradient. Where its
-    /// gradient is the same there as at grey and at noise, no threshold lies between. A gradient of zero
-    /// tells no such pictures; noise far beyond white and black in both signs changes the value of what is
-    /// closed or saturated.
+    /// A linear channel is least and largest at the pictures that follow from its gradient. If its gradient
+    /// there equals the gradients at grey and at noise, no threshold lies between these pictures. A gradient
+    /// of zero tells no such pictures; noise far beyond white and black in both signs changes the value of
+    /// what is closed or saturated.
     fn checked_kernels(&mut self, layer: &str, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
         let n = self.input.extent.values();
         let mut stream = Stream::new(0, 0);

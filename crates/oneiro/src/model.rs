@@ -33,13 +33,14 @@ pub use input_error::{AxesProblem, InputError};
 pub use layer_name::resolve_layer;
 pub use picture_axes::{PictureAxes, picture_axes};
 
-/// Side of a picture when neither a person nor the card nor the model says: what most ImageNet networks use.
+/// Default side of a picture, if neither caller nor card nor model states one: that of most ImageNet
+/// networks.
 pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.
 pub trait WeightFiles: std::fmt::Debug + Send + Sync {
-    /// Gives the memory of these bytes back, if they lie in one of the files. They come in again when they
-    /// are read.
+    /// Gives the memory of these bytes back, if they lie in one of the files. The operating system loads them
+    /// again when they are read.
     fn give_back(&self, bytes: &[u8]);
 }
 

@@ -96,7 +96,7 @@ impl Objective {
         }
     }
 
-    /// The same, to be changed.
+    /// The terms, mutable.
     pub fn terms_mut(&mut self) -> Vec<&mut Term> {
         match self {
             Self::Term(t) => vec![t],

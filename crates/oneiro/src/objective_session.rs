@@ -56,7 +56,7 @@ pub struct ObjectiveSession {
     targets: Vec<Target>,
     /// Shape of one entry of each target.
     shapes: Vec<Vec<usize>>,
-    /// How many of the targets, from the first on, the caller captured.
+    /// The number of targets, from the first on, that the caller captures.
     captured: usize,
     batch: usize,
     /// Reused from call to call: values and derivatives of one objective's terms.

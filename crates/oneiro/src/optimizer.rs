@@ -2,7 +2,7 @@
 //!
 //! Shape of the concept: [`Optimizer::step`] takes parameters and the value and gradient of an objective that
 //! is to be MAXIMISED, and moves the parameters uphill. An optimizer owns its state; it is made for a fixed
-//! number of parameters. What presets and metadata hold is an [`OptimizerSpec`], with the [`Schedule`] of its
+//! number of parameters. Presets and metadata hold an [`OptimizerSpec`], with the [`Schedule`] of its
 //! learning rate.
 
 mod accumulated_squares;

@@ -2,7 +2,7 @@
 //! `rayon`.
 //!
 //! A step is many short loops, and a worker of `rayon` that has gone to sleep takes longer to wake than many
-//! of them take (see [`oneiro_net::team`]). Which thread does what never changes a bit.
+//! of them take (see [`oneiro_net::team`]). The assignment of work to threads changes no bit of the result.
 
 use oneiro_net::team;
 

@@ -67,7 +67,7 @@ pub const INIT_STD: f32 = 0.01;
 /// How far from 0 and 1 an image is held before the sigmoid is inverted: half a level of an 8-bit picture.
 pub const SIGMOID_MARGIN: f32 = 0.5 / 255.0;
 
-/// What parametrizations are made from beside their options.
+/// Sources of parametrizations other than their options, such as statistics.
 #[derive(Debug, Clone, Default)]
 pub struct ParamSources {
     /// Statistics of the images that a picture should resemble.
@@ -81,7 +81,7 @@ pub struct ParamSources {
 /// A rendering calls it while its workers are kept awake for the rendering's own loops, so jobs of `rayon`
 /// that it starts get no help from them: plain loops are as fast.
 pub trait Param: Send + Sync + Debug {
-    /// How many parameters one image has.
+    /// The number of parameters of one image.
     fn len(&self) -> usize;
 
     /// Whether there are no parameters at all.

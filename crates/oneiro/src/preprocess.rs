@@ -25,7 +25,7 @@ pub fn luma(rgb: [f32; 3]) -> f32 {
     rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
 }
 
-/// What bands are taken to be on average where the card subtracts nothing: the middle of 0–1.
+/// The assumed mean of bands if the card subtracts none: the middle of 0–1.
 const MIDDLE: f32 = 0.5;
 
 /// The conversion of one input.

@@ -72,7 +72,7 @@ impl Render {
     }
 
     /// Prepares a rendering from pictures, behind a mask, or with statistics of other pictures than
-    /// photographs. It runs on the model's threads ([`Model::on`]).
+    /// photographs. The rendering runs on the model's threads ([`Model::on`]).
     pub fn with_materials(
         model: &Model,
         preset: &Preset,

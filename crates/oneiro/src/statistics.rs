@@ -208,7 +208,7 @@ impl ColorAccumulator {
     ///
     /// # Errors
     ///
-    /// If there was no image, a value was not finite, or all pixels were alike.
+    /// If there was no image, a value was not finite, or all pixels were equal.
     pub fn finish(self, [height, width]: [usize; 2]) -> Result<SpectrumAccumulator> {
         assert!(height > 0 && width > 0, "images have pixels");
         let channels = self.sums.len();

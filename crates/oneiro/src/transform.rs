@@ -57,7 +57,7 @@ pub enum Transform {
     Pad(Length, PadMode),
     /// Cuts off this number of rows and columns, split at random between the two sides; at least one stays.
     Jitter(Length),
-    /// Moves the image by up to so many pixels in both axes; what leaves on one side enters on the other.
+    /// Rolls the image by up to this number of pixels along both axes, with wrap-around.
     Roll(usize),
     /// Moves the picture likewise by any amount, where the units that are rendered see less than half of it
     /// along both axes: a texture has no place, and the edge of the layer then leaves no frame. Nothing
@@ -86,8 +86,8 @@ pub enum Transform {
     Mask(Mask),
     /// Crops or pads about the centre to this height and width.
     Canvas(usize, usize),
-    /// Cuts so many frames off a clip, split at random between its two ends (all but one at most); the rest
-    /// comes to its middle and its outermost frames are repeated. Nothing happens to an image.
+    /// Cuts this number of frames off a clip, split at random between its two ends (at least one stays); the
+    /// rest comes to its middle and its outermost frames are repeated. Nothing happens to an image.
     FrameJitter(usize),
     /// Stretches a run of frames at a random place, of a random fraction of the clip's length, to the whole
     /// clip, linearly in time. Nothing happens to an image.

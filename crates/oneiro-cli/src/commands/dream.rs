@@ -89,7 +89,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Frames of a zoom where nobody says how many, and how much each enlarges.
+/// Default number of frames of a zoom, and default magnification of each.
 const FRAMES: usize = 30;
 const ZOOM_FACTOR: f64 = 1.05;
 

@@ -20,7 +20,7 @@ use crate::source::places::SourceFile;
 const KEY: &str = "attribution";
 /// Why an objective cannot name files.
 const OF_THE_NETWORK: &str = "an attribution is of what the network does with the image alone";
-/// What in images speaks for a unit, by several methods.
+/// Heat maps of the evidence for a unit in images, by several methods.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttributionJob {
@@ -184,7 +184,7 @@ pub struct ImageReport {
     pub file: String,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// What was asked for.
+    /// The requested target.
     pub unit: String,
     /// The objective, written out.
     pub objective: String,

@@ -28,7 +28,7 @@ pub use photos::{Photo, find_photos};
 pub struct ClassificationJob {
     /// The photos.
     pub photos: Vec<Photo>,
-    /// How many classes are named for each, at least 1.
+    /// The number of classes that are listed for each photo, at least 1.
     pub top: usize,
     /// Share of the scaled photo's shorter side that the crop keeps, above 0 and at most 1; without one, as
     /// [`framed`] has it.

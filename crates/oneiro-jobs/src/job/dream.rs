@@ -52,7 +52,7 @@ pub struct DreamJob {
     /// File of a picture that is white where the photo may change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<String>,
-    /// How a film goes on into the dream.
+    /// Settings of a zoom film.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoom: Option<Zoom>,
     /// The film's format, if there is to be one.

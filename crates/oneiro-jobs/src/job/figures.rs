@@ -8,7 +8,7 @@ use crate::model::LoadedModel;
 use crate::numbers::short;
 use crate::provenance::{VERSION, kernels};
 
-/// What pages say of their numbers.
+/// The explanation of the numbers on pages.
 pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: starting from noise, an image was changed step \
      by step so that one unit of the network answers as strongly as possible. Below it stands the unit's value for the picture, \
      and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \

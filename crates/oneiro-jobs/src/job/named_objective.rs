@@ -1,4 +1,4 @@
-//! An objective under the name that a person gives it.
+//! An objective with the name that the user gives it.
 
 use oneiro::objective::{Objective, Unit};
 use serde::{Deserialize, Serialize};

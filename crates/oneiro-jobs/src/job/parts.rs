@@ -16,7 +16,7 @@ use crate::files::{create_folder, file_name};
 use crate::remark::Remark;
 use crate::source::places::hash;
 
-/// How much of a key stands in a file's name: enough that no two parts meet.
+/// Number of digits of a key in a file's name, enough to avoid collisions.
 const KEY_LENGTH: usize = 16;
 /// The end of a part's name.
 const EXTENSION: &str = "part";
@@ -57,7 +57,7 @@ pub struct Parts {
     shard: Option<Shard>,
 }
 
-/// What tells a part from others.
+/// The key that identifies a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// For people and file names.

@@ -141,7 +141,7 @@ pub(crate) struct Made<'m> {
     pub work: PreparedUnits<'m>,
     pub layout: SheetLayout,
     pub finished: Vec<Finished>,
-    /// Which of the units that were asked for are finished; the others were left out.
+    /// Which requested units are finished; the others were left out.
     pub kept: Vec<bool>,
 }
 

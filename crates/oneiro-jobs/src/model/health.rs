@@ -97,8 +97,8 @@ fn refused(weights: String, failed: &[&str]) -> ModelError {
     ModelError::BrokenWeights { weights, units: failed.iter().map(|unit| (*unit).to_owned()).collect() }
 }
 
-/// Whether an objective, and the features that it compares with, are finite. What else cannot be compiled is
-/// for others to complain of.
+/// Whether an objective, and the features that it compares with, are finite. Other errors of compiling are
+/// reported elsewhere.
 fn works(model: &LoadedModel, objective: &Objective, size: Option<[usize; 2]>) -> bool {
     if objective.couples() {
         return true;

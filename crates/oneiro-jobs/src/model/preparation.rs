@@ -18,7 +18,7 @@ pub struct CompletedCard {
     pub card: Card,
     /// Labels that stand in the model file.
     pub labels: Option<Labels>,
-    /// Where nothing said how images are prepared: what is done, for people.
+    /// A note on the default preparation, if neither card nor flags describe one.
     pub guessed: Option<PreparationRemark>,
     /// Remarks for people.
     pub notes: Vec<PreparationRemark>,

@@ -23,7 +23,7 @@ pub enum Numbers {
     Of(Vec<usize>),
 }
 
-/// Units as a person writes them.
+/// Units in the notation of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitList {
     /// One unit: `conv1:5`, `conv1`, `class:zebra`; or several classes by name, which only labels tell.
@@ -51,9 +51,9 @@ pub enum UnitList {
 pub struct NamedUnit {
     /// The layer, or "classes".
     pub group: String,
-    /// What tells it from others of its group: "channel 5", "goldfish".
+    /// The unit's label within its group: "channel 5", "goldfish".
     pub caption: String,
-    /// As a person writes it alone.
+    /// The unit's own text.
     pub unit: String,
     /// The objective of the unit.
     pub objective: Objective,

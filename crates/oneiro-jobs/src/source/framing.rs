@@ -69,7 +69,7 @@ impl Framing {
         Self::new(from, size, 1.0)
     }
 
-    /// Squeezed to `size`, whatever that does to its aspect.
+    /// Resized to `size` without keeping its aspect.
     pub fn squeezed(from: [usize; 2], size: [usize; 2]) -> Self {
         Self::by(from, size, size)
     }

@@ -31,7 +31,7 @@ impl<W: Write> ApngWriter<W> {
         Ok(Self { writer: encoder.write_header().map_err(|e| refused(size, e))?, size, missing: frames })
     }
 
-    /// Adds a frame that is shown for so many hundredths of a second.
+    /// Adds a frame that is shown for a number of hundredths of a second.
     ///
     /// # Errors
     ///

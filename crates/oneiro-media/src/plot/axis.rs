@@ -6,7 +6,7 @@ const MAX_VALUE: f64 = 1e300;
 const MIN_RELATIVE_SPAN: f64 = 1e-12;
 /// Ranges narrower than this count as one value: below come the numbers of lower precision.
 const MIN_SPAN: f64 = 1e-300;
-/// How much of the range of the data is added at either end.
+/// Share of the data's range that is added at each end of an axis.
 const PADDING: f64 = 0.04;
 /// Largest distance from the axis, in lengths of the axis; places beyond it are moved to it.
 const FAR_OUT: f64 = 1e6;
@@ -161,7 +161,7 @@ impl Axis {
     }
 
     fn holds(&self, digit: i32, decade: i32) -> bool {
-        // The ends themselves are inside, whatever the rounding.
+        // The ends of the axis count as inside, despite rounding.
         (-1e-9..=1.0 + 1e-9).contains(&self.part(digit, decade))
     }
 }
@@ -204,7 +204,7 @@ fn nice_step(span: f64, most: usize) -> (i32, i32) {
     }
 }
 
-/// A number with so many decimals and a true minus sign; zero has none.
+/// A number with a fixed count of decimals and a true minus sign; zero has no sign.
 fn number(value: f64, decimals: i32) -> String {
     let decimals = usize::try_from(decimals).unwrap_or(0);
     let written = format!("{:.decimals$}", value.abs());

@@ -27,7 +27,7 @@ pub(super) struct Area {
 }
 
 impl Area {
-    /// The same with so many pixels more on each side.
+    /// The area, enlarged by this number of pixels on each side.
     pub(super) fn grown(self, by: usize) -> Area {
         Area {
             left: self.left.saturating_sub(by),
@@ -54,7 +54,7 @@ fn span(from: f64, to: f64, first: usize, last: usize) -> std::ops::Range<usize>
     start..end.max(start)
 }
 
-/// How much of each pixel of an area a shape covers, 0 to 1.
+/// Coverage of each pixel of an area by a shape, 0 to 1.
 pub(super) struct Mask {
     area: Area,
     width: usize,

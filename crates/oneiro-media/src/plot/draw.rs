@@ -270,7 +270,7 @@ impl<'a> Pen<'a> {
         }
     }
 
-    /// Bars of the `group`th of so many series that share a place.
+    /// Bars of series number `group` among the series that share a place on the axis.
     fn bars(&self, canvas: &mut Image, group: usize, groups: usize) {
         let (x, y) = (&self.layout.x, &self.layout.y);
         let foot = self.layout.y_at(y.place_or_foot(0.0).unwrap_or(0.0));

@@ -39,7 +39,7 @@ const ENTRY_SPACE: usize = 20;
 pub(super) const MAX_ENTRY: usize = 260;
 /// Lines of a title or subtitle.
 const HEADING_LINES: usize = 2;
-/// How much of the space between two places is filled with bars.
+/// Share of the space between two places that is filled with bars.
 const BARS_PART: f64 = 0.78;
 
 pub(super) struct Layout {

@@ -1,9 +1,9 @@
-//! Axes as a person states them: `N,C,H,W`, `N,tokens,C`, `N,tokens(1+14x14),C`.
+//! The notation in which users state axes: `N,C,H,W`, `N,tokens,C`, `N,tokens(1+14x14),C`.
 
 use super::{Axes, Axis, Kind, Part, Tokens, extent, spatial_kinds};
 use std::sync::Arc;
 
-/// The axes that a person states for a value of this shape: one word an axis, `N`, `C`, `T`, `H`, `W`, `L` (a
+/// The stated axes of a value of this shape: one word for each axis, `N`, `C`, `T`, `H`, `W`, `L` (a
 /// signal's positions), `tokens` or `?`. Of tokens, `patches` are known by their grid; of the others `prefix`
 /// stand in front of them (all others, if it is not given). `tokens(1+14x14+4)` states all three: tokens in
 /// front of the patches, the grid (rows by columns, or frames by rows by columns), tokens behind it.

@@ -48,7 +48,7 @@ const fn mask_plane(plane: usize) -> usize {
     mask_words(plane * BLOCK) * 2
 }
 
-/// Part `part` of `all` things that are cut into `parts` nearly equal ones: from and to.
+/// Bounds of part number `part`, if `all` items are divided into `parts` nearly equal parts.
 fn even(parts: usize, part: usize, all: usize) -> (usize, usize) {
     (all * part / parts, all * (part + 1) / parts)
 }

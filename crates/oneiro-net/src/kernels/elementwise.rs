@@ -237,7 +237,7 @@ fn word(mask: &[u32], index: usize) -> u32 {
 }
 
 multiversion! {
-    /// Multiplies by `slope` where a mask is set; a slope of 0 gives 0 whatever was there.
+    /// Multiplies by `slope` where a mask is set; a slope of 0 gives 0 for any value, NaN included.
     fn scale_masked(dy: &mut [f32], below: &[u32], above: &[u32], slope: f32) {
         for (index, dy) in dy.chunks_mut(MASK_BITS).enumerate() {
             let stopped = word(below, index) | word(above, index);

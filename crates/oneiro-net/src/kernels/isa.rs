@@ -13,7 +13,7 @@ pub enum Isa {
     Avx2,
     /// 64-bit Arm with NEON: 32 registers of 4 numbers.
     Neon,
-    /// Plain Rust, whatever the compiler makes of it.
+    /// Plain Rust, vectorized by the compiler if it can.
     Portable,
 }
 

@@ -150,7 +150,7 @@ impl Replicas {
     }
 }
 
-/// Replicas run alike at one time, so the first one's steps stand for all.
+/// All replicas run the same steps at the same time, so only the first replica reports its steps.
 fn tell(observe: &Mutex<&mut (dyn FnMut(usize) + Send)>, replica: usize, step: usize) {
     if replica == 0 {
         observe.lock().unwrap_or_else(PoisonError::into_inner)(step);

@@ -14,7 +14,7 @@ pub const SIDE: usize = 4;
 pub const BIN: usize = 8;
 /// Standard deviation of the Gaussian window over a descriptor, in bins.
 pub const WINDOW: f64 = 1.5;
-/// What no normalised bin exceeds before the second normalisation.
+/// Upper limit of normalised bins before the second normalisation.
 pub const CLAMP: f32 = 0.2;
 /// Added to the squared norm of a descriptor before the root (κ of Mahendran & Vedaldi's networks). A patch
 /// without gradients then has the descriptor 0, and a finite slope.

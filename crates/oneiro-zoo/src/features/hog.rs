@@ -11,7 +11,7 @@ use super::orientation::oriented;
 pub const ORIENTATIONS: usize = 9;
 /// Side of a cell in pixels.
 pub const CELL: usize = 8;
-/// What no normalised bin exceeds.
+/// Upper limit of normalised bins.
 pub const CLAMP: f32 = 0.2;
 /// Added to the energy of a block before the root, in squared units of the luminance (`vl_hog`).
 pub const BLOCK_EPSILON: f32 = 1e-4;

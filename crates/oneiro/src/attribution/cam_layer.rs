@@ -1,4 +1,4 @@
-//! Where Grad-CAM looks if nobody says: the last feature map that the objective depends on.
+//! The default layer of Grad-CAM: the last feature map that the objective depends on.
 //!
 //! A map ends where its convolution, its sum with a shortcut, its normalisation or the concatenation of its
 //! branches ends, activation function included. Such an activation function is one node, or several that

@@ -54,7 +54,7 @@ pub fn occlusion(
     Attribution::new(Method::Occlusion, size, map.clone(), map, value)
 }
 
-/// Where windows lie along a side: the last reaches the border, and is cut off there.
+/// Positions of windows along a side; the last window reaches the border and is cut off at it.
 fn places(side: usize, window: usize, stride: usize) -> Vec<std::ops::Range<usize>> {
     let count = side.saturating_sub(window).div_ceil(stride) + 1;
     (0..count).map(|i| i * stride..(i * stride + window).min(side)).filter(|r| !r.is_empty()).collect()

@@ -73,7 +73,7 @@ pub struct InputCard {
     /// Its content.
     #[serde(default)]
     pub kind: InputKind,
-    /// Height and width, if the graph leaves them open or a person should know them.
+    /// Height and width, needed if the graph leaves them open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
     /// T of a clip or of flow.

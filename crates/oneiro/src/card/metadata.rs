@@ -20,7 +20,7 @@ pub struct Found {
     pub card: Card,
     /// Class labels that stand in the file itself, in class order.
     pub labels: Vec<String>,
-    /// Which keys were read, for people.
+    /// The keys that were read, for notes to the user.
     pub source: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Which axis of a layer holds its channels, and layers as maps (N, C, positions).
+//! The channel axis of each layer, and layers read as maps (N, C, positions).
 //!
 //! All code that reads channels uses this module: objectives, Grad-CAM, grids, sheets, lists of layers.
 
@@ -76,7 +76,7 @@ impl Layered {
     }
 }
 
-/// Where the one row of numbers lies that each entry is.
+/// The axis of values, if each batch entry is a single row of numbers.
 enum Row {
     /// On axis 1, or it is a single number.
     InPlace,

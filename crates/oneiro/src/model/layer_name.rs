@@ -8,7 +8,7 @@ use oneiro_net::{Graph, ValueId};
 use crate::card::Card;
 use crate::error::{Error, Result};
 
-/// How many names are found.
+/// Largest number of suggested names.
 const NEAREST: usize = 5;
 
 /// The value of a layer, by a short name of the card or a name of the graph.

@@ -46,9 +46,10 @@ pub enum TermKind {
     /// At every position the largest product with any position of the picture's map, averaged (guided
     /// dreaming).
     Guide(Reference),
-    /// How alike the styles in a batch are; it couples the batch (Lucid, `objectives.diversity`).
+    /// Similarity of the Gram matrices of a batch's pictures; it couples the batch (Lucid,
+    /// `objectives.diversity`).
     Diversity,
-    /// How alike neighbours in a batch are; it couples the batch (Lucid, `objectives.alignment`).
+    /// Similarity of neighbouring pictures of a batch; it couples the batch (Lucid, `objectives.alignment`).
     Alignment,
     /// A penalty on the input, or on a layer.
     Penalty(Penalty),
@@ -137,7 +138,7 @@ pub enum Reads {
     Layer,
     /// A layer, of all entries.
     Batch,
-    /// The network's output, whatever it is called.
+    /// The network's class output, independent of its name.
     Output,
     /// The picture before transforms.
     Input,
@@ -298,7 +299,7 @@ impl Term {
         }
     }
 
-    /// The same, to be replaced.
+    /// The references, mutable, so that they can be replaced.
     pub fn references_mut(&mut self) -> Vec<&mut Reference> {
         match &mut self.kind {
             TermKind::Direction(d) => {

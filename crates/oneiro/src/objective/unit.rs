@@ -20,7 +20,7 @@ pub enum UnitTarget {
     Class(String),
 }
 
-/// A unit as a person writes it.
+/// A unit in the notation of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
     /// What it is.

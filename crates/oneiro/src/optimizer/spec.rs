@@ -9,7 +9,7 @@ use super::*;
 use crate::error::{Error, Result};
 use crate::range::Range;
 
-/// Which optimizer, by its name in presets and metadata and on the command line.
+/// The kind of optimizer, by its name in presets, metadata and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -151,7 +151,7 @@ impl From<OptimizerKind> for String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerSpec {
-    /// Which optimizer.
+    /// The kind of optimizer.
     pub kind: OptimizerKind,
     /// Learning rate, in units of the parameters.
     pub learning_rate: f32,
@@ -180,7 +180,7 @@ pub struct OptimizerSpec {
     /// ψ of [`NAdam`] ([`NADAM_MOMENTUM_DECAY`]), 0 or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub momentum_decay: Option<f64>,
-    /// What [`Normalized`] divides by ([`Norm::MeanAbs`]).
+    /// The norm by which [`Normalized`] divides ([`Norm::MeanAbs`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub norm: Option<Norm>,
     /// Pairs that [`Lbfgs`] remembers ([`LBFGS_HISTORY`]), at least 1.

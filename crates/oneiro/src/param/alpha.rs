@@ -40,7 +40,7 @@ impl WithAlpha {
         Ok(WithAlpha { color, alpha })
     }
 
-    /// How many values of the image are colour.
+    /// The number of colour values of the image.
     fn colored(&self) -> usize {
         self.color.extent().values()
     }

@@ -93,7 +93,7 @@ impl Cppn {
         Ok(Cppn { extent, options, layers, len })
     }
 
-    /// The same network at another height and width: its parameters are the same.
+    /// The network at another height and width, with unchanged parameters.
     pub fn with_size(&self, size: [usize; 2]) -> Cppn {
         let extent = self.extent.with_size(size);
         assert!(!extent.is_empty(), "an image of {extent} has no pixels");

@@ -1,4 +1,4 @@
-//! What each parametrization must be able to reach: photographs, or corners of opposite colours.
+//! Targets that each parametrization must be able to fit: photographs, or corners of opposite colours.
 
 use super::*;
 use crate::optimizer::{Optimizer, OptimizerSpec};

@@ -19,7 +19,7 @@ use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What Lucid divides the inverse transform by (`lucid/optvis/param/spatial.py`, `fft_image`).
+/// Lucid's divisor of the inverse transform (`lucid/optvis/param/spatial.py`, `fft_image`).
 pub const LUCID_DIVISOR: f32 = 4.0;
 
 /// Settings of [`Fourier`].
@@ -159,7 +159,7 @@ impl Param for Fourier {
     }
 }
 
-/// What each entry of the half spectrum is multiplied by: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor,
+/// The factor of each entry of the half spectrum: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor,
 /// and the 1/(H·W) of the inverse transform.
 fn scale([height, width]: [usize; 2], decay: f32, divisor: f32) -> Vec<f32> {
     let pixels = (height * width) as f64;

@@ -19,15 +19,15 @@ pub struct PixelOptions {
     pub init_mean: f32,
     /// Standard deviation of the first parameters.
     pub init_std: f32,
-    /// What white is in the parameters' units: 1, or 255.
+    /// The value of white in the parameters' units: 1, or 255.
     pub levels: f32,
     /// Whether parameters are the difference to the mean colour of pictures.
     pub centred: bool,
-    /// How the first parameters are drawn.
+    /// The distribution of the initial parameters.
     pub init: PixelInit,
 }
 
-/// How the first parameters of a [`Pixel`] are drawn.
+/// The distribution of the initial parameters of a [`Pixel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

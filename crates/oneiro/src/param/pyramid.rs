@@ -121,7 +121,7 @@ impl Pyramid {
         Pyramid { extent, levels: factors.iter().map(level).collect() }
     }
 
-    /// How many numbers all levels have.
+    /// The number of values of all levels together.
     pub fn len(&self) -> usize {
         self.extent.planes() * self.levels.iter().map(Upsample::len).sum::<usize>()
     }

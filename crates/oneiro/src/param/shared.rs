@@ -38,11 +38,11 @@ pub enum Detail {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SharedOptions {
-    /// How many times smaller each shared tensor is than the image.
+    /// Factors by which each shared tensor is smaller than the image.
     pub factors: Vec<usize>,
-    /// What the shared tensors are multiplied by: above 1 more of an image is shared.
+    /// The weight of the shared tensors; above 1, more of an image is shared.
     pub weight: f32,
-    /// What each image has for itself.
+    /// The parameters that each image has for itself.
     pub detail: Detail,
     /// Where the decorrelated colours come from.
     pub decorrelate: Decorrelate,

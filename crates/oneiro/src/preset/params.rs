@@ -14,7 +14,7 @@ use crate::range::Range;
 /// Names of all kinds on the command line.
 pub const PARAMS: [&str; 7] = ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco"];
 
-/// How fast a spectrum may fall: beyond, its scales leave the range of f32.
+/// Largest decay of a spectrum; beyond it, the scales leave the range of f32.
 const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
 
 /// A parametrization with its options.

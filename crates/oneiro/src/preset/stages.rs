@@ -23,7 +23,7 @@ pub enum Jitter {
     Stride,
 }
 
-/// The largest jitter that a person can ask for.
+/// The largest jitter that is allowed.
 const MAX_JITTER: usize = 4096;
 
 impl Jitter {

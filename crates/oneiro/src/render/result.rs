@@ -84,7 +84,7 @@ pub struct Rendered {
     pub images: Vec<Picture>,
     /// The objective of those pictures as they are, transforms off.
     pub value: f64,
-    /// The same before the first step.
+    /// The objective's value before the first step.
     pub value_at_start: f64,
     /// Steps taken.
     pub steps: usize,

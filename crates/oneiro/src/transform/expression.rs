@@ -65,7 +65,7 @@ pub enum TransformError {
         part: String,
         /// What is wrong with it.
         problem: String,
-        /// How this transform is written.
+        /// The notation of this transform.
         form: &'static str,
     },
 }

@@ -58,7 +58,7 @@ pub struct Tables {
 }
 
 impl Stage {
-    /// Whether nothing changes, whatever the image.
+    /// Whether the step leaves every image unchanged.
     pub fn is_identity(&self) -> bool {
         self.from == self.to
             && match self.map {

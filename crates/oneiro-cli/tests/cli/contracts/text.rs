@@ -1,6 +1,5 @@
 //! Help, the page of the demo, and what quiet runs say.
 
-
 use crate::contracts::place;
 use crate::files::{npy, picture, wave};
 use crate::onnx::Network;

@@ -17,7 +17,7 @@ use crate::source::framing::{Framing, framed};
 use crate::source::places::hash;
 use crate::task::Task;
 
-/// The completeness gap beyond which a person is warned.
+/// The completeness gap beyond which a remark warns the user.
 const GAP_WARNING: f64 = 0.05;
 /// Entropy (relative to a uniform map's) beyond which a map counts as uninformative. It is below the entropy
 /// of a map whose one half is twice as bright as its other half.

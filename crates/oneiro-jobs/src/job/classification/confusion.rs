@@ -1,4 +1,4 @@
-//! What photos of each folder are taken for.
+//! The confusion matrix: predicted classes of the photos of each class folder.
 
 use std::collections::BTreeMap;
 

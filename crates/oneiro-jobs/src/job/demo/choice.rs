@@ -1,4 +1,4 @@
-//! Which units of a network its page shows: a few layers from shallow to deep, and classes.
+//! Chooses the units of a network that its page shows: from a few layers, shallow to deep, and classes.
 
 use oneiro::objective::Objective;
 use oneiro_net::analysis::Layer;

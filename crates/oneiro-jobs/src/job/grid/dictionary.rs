@@ -32,10 +32,10 @@ const FRAMES: [[u8; 3]; 7] = [
     [204, 121, 167],
     [0, 114, 178],
 ];
-/// How thick they are, in pixels.
+/// Their thickness in pixels.
 const FRAME: usize = 3;
 
-/// Which positions, and how many channels of each.
+/// The positions, and the number of channels of each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dictionary {

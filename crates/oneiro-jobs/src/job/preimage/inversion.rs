@@ -296,7 +296,7 @@ fn table(results: &[Outcome<'_>]) -> String {
     text
 }
 
-/// How much higher than the highest error the plot is.
+/// The plot's height relative to the highest error.
 const HEADROOM: f64 = 1.1;
 
 /// The relative error of each layer with its standard error, a line for each strength.

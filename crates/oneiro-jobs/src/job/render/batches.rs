@@ -20,8 +20,8 @@ use crate::remark::Remark;
 use crate::source::references::picture_size;
 use crate::task::Task;
 
-/// Pictures that are optimised together, or more so that each thread has as many. It changes memory and
-/// speed, never a bit of a picture.
+/// Pictures that are optimised together, or more so that each thread has as many. The batch size changes
+/// memory and speed, but no bit of a picture.
 const BATCH: usize = 4;
 
 /// Renders all units in batches; the results are in their order. Units that a folder of parts holds are read

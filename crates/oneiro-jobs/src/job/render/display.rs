@@ -1,5 +1,5 @@
-//! Which values of an optimised picture are shown as black and which as white. It concerns pixels of files
-//! alone: no number that is said of a picture depends on it.
+//! The values of an optimised picture that are shown as black and as white. The display changes only
+//! pixels of files; no reported number of a picture depends on it.
 
 use std::fmt;
 use std::str::FromStr;

@@ -21,7 +21,7 @@ const TICKS: std::ops::RangeInclusive<u16> = 5..=25;
 const LAST_TICKS: u16 = 150;
 /// Pixels that the frames of one film may have together: 8 bits of three colours each, 1.5 GB.
 pub const MAX_PIXELS: usize = 500_000_000;
-/// The same for the films of a batch, unless it is of one.
+/// Pixels that the frames of all films of a batch with several pictures may have together.
 const MAX_BATCH_PIXELS: usize = 150_000_000;
 
 /// The file format of a film.
@@ -77,7 +77,7 @@ pub fn frame_steps(steps: usize) -> Vec<usize> {
     at
 }
 
-/// How many films of this size can be taken at once.
+/// The number of films of this size that can be recorded at once.
 pub fn films_at_once(steps: usize, [h, w]: [usize; 2]) -> Result<usize> {
     let (frames, pixels) = (frame_steps(steps).len(), h.saturating_mul(w));
     if pixels.saturating_mul(frames) > MAX_PIXELS {
@@ -102,7 +102,7 @@ impl Camera {
     }
 
     /// Takes a frame of the pictures that have changed since the last step, if it is time for one or they are
-    /// finished. So a film is the same whatever other pictures are in the batch.
+    /// finished. So a film does not depend on the other pictures of the batch.
     pub fn watch(&mut self, render: &mut Render, changed: &[bool]) -> Result<()> {
         let due = self.at.binary_search(&render.steps_done()).is_ok();
         let wanted = |e: usize| changed[e] && (due || render.entry_finished(e));

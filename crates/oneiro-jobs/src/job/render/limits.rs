@@ -1,4 +1,4 @@
-//! Settings that are refused whatever the network is.
+//! Limits of settings that do not depend on the network.
 
 use oneiro::preset::Preset;
 

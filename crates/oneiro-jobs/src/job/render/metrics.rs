@@ -1,4 +1,4 @@
-//! How near pictures are to a photo, and to each other.
+//! Distances of pictures to a photo, and to each other.
 
 use oneiro_media::Image;
 

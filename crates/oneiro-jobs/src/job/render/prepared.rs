@@ -35,7 +35,7 @@ pub struct PreparedUnits<'a> {
     pub materials: Materials,
     /// Where the statistics among the materials are from.
     pub statistics_path: Option<String>,
-    /// Adds the job to what a unit's picture says of itself.
+    /// Adds the job to the metadata of a unit's picture.
     pub(super) seal: Option<Seal<'a>>,
     /// Units of one setting that read the same layers. Others go into batches of their own, because which
     /// values a plan must keep decides how it is optimised, and with that the last bits of the result.

@@ -136,7 +136,7 @@ fn should_show(report: &UnitReport) -> bool {
     report.steps >= ENOUGH_STEPS && report.start.is_none()
 }
 
-/// How much each of the planes that the network reads varies.
+/// The variation of each plane that the network reads.
 fn deviations(finished: &Finished) -> Vec<f64> {
     let plane = finished.picture.width * finished.picture.height;
     finished.levels.chunks_exact(plane.max(1)).map(deviation).collect()

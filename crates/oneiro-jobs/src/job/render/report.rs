@@ -10,7 +10,7 @@ use crate::numbers::short;
 pub struct UnitReport {
     /// The unit's name.
     pub unit: String,
-    /// What was maximised, written out.
+    /// The maximised objective as text.
     pub objective: String,
     /// The picture that it started from, if not from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +31,7 @@ pub struct UnitReport {
     pub stop: String,
     /// The objective on the unclipped picture, transforms off.
     pub value: f64,
-    /// The same before the first step.
+    /// The value before the first step.
     pub value_at_start: f64,
     /// The objective on the 8-bit picture whose black is 0 and whose white is 1, however it is shown; bands
     /// count whether they are drawn or not.

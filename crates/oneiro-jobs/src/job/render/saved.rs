@@ -130,7 +130,7 @@ pub fn values_saved(render: &mut Render, rendered: &[Rendered], levels: &[SavedI
     values(render, rendered, levels, |l| Ok(l.planes()))
 }
 
-/// What of the objectives survives JPEG, a shift and a turn of the picture over grey.
+/// The share of the objectives that is left after JPEG, a shift and a turn of the picture over grey.
 pub fn robustness(
     render: &mut Render,
     rendered: &[Rendered],

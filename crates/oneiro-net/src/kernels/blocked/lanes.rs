@@ -58,7 +58,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::Pair;
 
-/// Plain Rust: an array, and whatever the compiler makes of it. On 64-bit Arm it is four NEON registers.
+/// Plain Rust: an array, vectorized by the compiler if it can. On 64-bit Arm it is four NEON registers.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<const FUSED: bool>([f32; 16]);
 

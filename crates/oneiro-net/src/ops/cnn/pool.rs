@@ -105,7 +105,7 @@ impl Pool {
 }
 
 impl Pool {
-    /// The geometry over so many planes.
+    /// The geometry for a number of planes.
     fn geometry(&self, inputs: Facts<'_>, planes: usize) -> Result<PoolGeometry, OpError> {
         let (window, x) = (self.window(inputs)?, inputs.shape(0)?);
         let geometry = PoolGeometry {

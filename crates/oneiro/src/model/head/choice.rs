@@ -214,7 +214,7 @@ fn is_auxiliary(graph: &Graph, candidate: &Candidate) -> bool {
     names.into_iter().flatten().any(|name| name.to_ascii_lowercase().contains("aux"))
 }
 
-/// How many operators a value depends on.
+/// The number of operators that a value depends on.
 fn depth(graph: &Graph, value: ValueId) -> usize {
     analysis::ancestors(graph, &[value]).into_iter().filter(|&needed| needed).count()
 }

@@ -11,15 +11,15 @@ const LANES: usize = 8;
 /// Rows of a product that share one pass over its operand.
 const ROWS: usize = 4;
 
-/// What u is divided by before it is handed on (Lucid, `optvis/param/cppn.py`): about its standard deviation
-/// for normal arguments.
+/// Divisor of u in a layer's output (Lucid, `optvis/param/cppn.py`): about the standard deviation of u for
+/// normal arguments.
 const LINEAR: f32 = 0.67;
-/// The same for u².
+/// Divisor of u² in a layer's output.
 const SQUARE: f32 = 0.6;
 
 /// Memory of one task.
 pub struct Scratch {
-    /// What each layer reads, `[inputs][BLOCK]`.
+    /// The inputs of each layer, `[inputs][BLOCK]`.
     pub inputs: Vec<Vec<f32>>,
     /// Each hidden layer's values before the activation, `[hidden][BLOCK]`.
     before: Vec<Vec<f32>>,
