@@ -1,16 +1,7 @@
 //! Pages: of a sheet, of kernels, of a whole network.
 
-use crate::onnx::Network;
 use crate::place::Place;
-
-/// A place with a small network that names its four classes.
-fn place() -> Place {
-    let place = Place::new();
-    place.write("net.onnx", Network::default().bytes());
-    place.write("net.toml", "labels = \"labels.txt\"\n");
-    place.write("labels.txt", "cat\ndog\nred fox, vulpes\nowl\n");
-    place
-}
+use crate::units::place;
 
 fn page(place: &Place, file: &str) -> String {
     String::from_utf8(place.read(file)).unwrap()

@@ -5,7 +5,8 @@ use crate::place::Place;
 
 const QUICK: &[&str] = &["--size", "24", "--steps", "1", "--json"];
 
-fn place() -> Place {
+/// A place with a small network that names its four classes.
+pub fn place() -> Place {
     let place = Place::new();
     place.write("net.onnx", Network::default().bytes());
     place.write("net.toml", "labels = \"labels.txt\"\n");
