@@ -101,7 +101,6 @@ impl Render {
                 "{coupling} couples the pictures of a batch, but the optimizer lbfgs can only move one; try adam"
             )));
         }
-        apart::check(model, preset, objectives)?;
         let views_at_once = apart::views_at_once(model, preset, objectives)?;
         let shapes = model.input_shapes(objectives.len() * views_at_once, preset.size)?;
         let max_pool = preset.gradients.max_pool.rule();
@@ -112,6 +111,8 @@ impl Render {
         if margin > 0 {
             chain.transforms.insert(0, Transform::Jitter(margin.into()));
         }
+        // What nobody can say of the layers leaves pictures where they are.
+        let layers = textures::rolls(&chain).then(|| stride::layers(model, preset).ok()).flatten();
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
         let pictures = picture_inputs(model, &session)?;
@@ -150,7 +151,8 @@ impl Render {
             for (input, &extent) in pictures.iter().zip(&extents) {
                 let mean = input.preprocess.natural_mean();
                 let (param, image) = materials.param(e, preset, extent, margin, mean)?;
-                let chain = textures::resolved(&chain, model, preset, &objectives[e], extent.size())?;
+                let chain =
+                    textures::resolved(&chain, model, layers.as_deref(), &objectives[e], extent.size());
                 let mut state = ImageState::new(input.clone(), param, preset, &chain, margin)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {

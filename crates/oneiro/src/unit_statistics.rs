@@ -28,7 +28,8 @@ pub struct Response<'a> {
     pub map: &'a [f32],
     /// Columns of the map.
     pub width: usize,
-    /// The same map in front of the unit's ReLU, if there is one: orders what is zero behind it.
+    /// The map in front of the unit's ReLU, if there is one. Images whose activations are zero behind the
+    /// ReLU are ordered by this map.
     pub before: Option<&'a [f32]>,
 }
 
@@ -68,18 +69,16 @@ impl UnitStatistics {
         // Of equal values the one that was larger in front of the ReLU, of equal ones the first.
         let key = |i: usize| (map[i], ordered(i));
         let largest = finite.map(|(i, _)| i).reduce(|a, b| if is_above(key(b), key(a)) { b } else { a });
-        let kept = self.moments.add(map);
+        let own = Moments::of(map);
+        self.moments.merge(&own);
         let Some(at) = largest else { return };
         let position = [at / width.max(1), at % width.max(1)];
         let example = Example { image, value: map[at], before: ordered(at), position };
         self.best.insert(example);
         self.worst.insert(example);
-        let means = |values: &mut dyn Iterator<Item = f32>| {
-            let sum: f64 = values.filter(|v| v.is_finite()).map(f64::from).sum();
-            (sum / kept.max(1) as f64) as f32
-        };
-        let value = means(&mut map.iter().copied());
-        let before = before.map_or(value, |before| means(&mut before.iter().copied()));
+        let mean = |moments: Moments| moments.mean().unwrap_or(f64::NAN) as f32;
+        let value = mean(own);
+        let before = before.map_or(value, |before| mean(Moments::of(before)));
         self.best_by_mean.insert(Example { image, value, before, position });
         self.sample.add(image, map);
     }

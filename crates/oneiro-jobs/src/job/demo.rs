@@ -167,7 +167,8 @@ impl Job for DemoJob {
                     crossed_out(&mut picture);
                     figures::with_picture(figure, &picture)?
                 } else {
-                    Figure { inside: Some(bytes), ..figure }
+                    let (width, height) = (picture.width, picture.height);
+                    Figure { width, height, inside: Some(bytes), ..figure }
                 });
             }
             sections.push(Section { heading, note, figures });
@@ -214,5 +215,5 @@ fn figure(model: &LoadedModel, file: String, unit: &UnitReport, size: [usize; 2]
         "oneiro render {} --unit \"{}\" --size {}x{} --steps {} --seed {} --out {file}",
         model.source, unit.unit, size[1], size[0], unit.steps, unit.seed
     );
-    Figure { file, command, ..figures::of_unit(&unit.unit, unit, size) }
+    Figure { file, command, ..figures::of_unit(&unit.unit, unit) }
 }

@@ -14,15 +14,13 @@ pub(crate) const ABOUT_VALUES: &str = "Each picture was found by optimisation: s
      and for the noise: the mean of its activations, or the score of its class before the softmax. Colours and contrast are the \
      optimiser's, not a photograph's.";
 
-/// A unit's figure, of a picture with this width and height.
-pub(crate) fn of_unit(caption: &str, unit: &UnitReport, [width, height]: [usize; 2]) -> Figure {
+/// A unit's figure, without its picture.
+pub(crate) fn of_unit(caption: &str, unit: &UnitReport) -> Figure {
     let value = match unit.failure() {
         Some(failure) => failure.to_owned(),
         None => format!("value {}\nnoise {}", short(unit.value), short(unit.value_at_start)),
     };
     Figure {
-        width,
-        height,
         caption: format!("{caption}\n{value}"),
         detail: vec![
             ("unit".into(), unit.unit.clone()),

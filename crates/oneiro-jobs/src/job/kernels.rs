@@ -16,7 +16,7 @@ use crate::provenance::{seal, text_of_model};
 /// Middle grey, which stands for zero.
 const ZERO: f32 = 0.5;
 
-/// Share of the layer's largest norm below which a kernel is dead: what is drawn of it would be rounding.
+/// Share of the largest norm below which a kernel is dead: its picture would show rounding errors.
 const DEAD: f64 = 1e-5;
 
 /// A sheet of kernels.
@@ -67,19 +67,21 @@ impl Job for KernelsJob {
             KernelReport { channel, size: found.size, norm, dead: norm <= DEAD * largest }
         };
         let reports: Vec<KernelReport> = self.channels.iter().zip(&found.kernels).map(report).collect();
-        let place = Place::picture(0);
-        if sink.wants(place) {
+        let sealed = |place: Place| -> Result<PngText> {
             let mut text = text_of_model(model)?;
             text.push("layer", &self.layer);
             seal(run, &mut text, self, place)?;
+            Ok(text)
+        };
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let text = sealed(place)?;
             let sheet = self.sheet(model, &found, &reports)?;
             sink.take_bytes(place, "kernels.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
         }
         let place = Place::first(Role::Page);
         if sink.wants(place) {
-            let mut text = text_of_model(model)?;
-            text.push("layer", &self.layer);
-            seal(run, &mut text, self, place)?;
+            let text = sealed(place)?;
             let page = self.page(model, &found, &reports, text)?;
             sink.take_bytes(place, "kernels.html", page.to_html().as_bytes())?;
         }
@@ -92,6 +94,15 @@ impl Job for KernelsJob {
 }
 
 impl KernelsJob {
+    /// A kernel's tile.
+    fn drawn(&self, found: &Kernels, report: &KernelReport, kernel: &[f32]) -> Result<Image> {
+        let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
+        if report.dead {
+            crossed_out(&mut image);
+        }
+        Ok(image)
+    }
+
     fn page(
         &self,
         model: &LoadedModel,
@@ -102,17 +113,13 @@ impl KernelsJob {
         let figure = |(report, kernel): (&KernelReport, &Vec<f32>)| {
             let caption = format!("channel {}\n{}", report.channel, report.words());
             let figure = Figure { caption, ..Figure::default() };
-            let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
-            if report.dead {
-                crossed_out(&mut image);
-            }
-            figures::with_picture(figure, &image)
+            figures::with_picture(figure, &self.drawn(found, report, kernel)?)
         };
         let figures = reports.iter().zip(&found.kernels).map(figure).collect::<Result<_>>()?;
         let [height, width] = found.size;
         let intro = format!(
-            "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is part of them. Each kernel is shown \
-             at its own scale; grey is zero, and the norm tells how large the weights are.",
+            "The weights of {} on the picture, {height} by {width} pixels; nothing is optimised. The preparation of the image is \
+             part of them. Each kernel is shown at its own scale; grey is zero, and the norm tells how large the weights are.",
             self.layer
         );
         Ok(Page {
@@ -135,11 +142,8 @@ impl KernelsJob {
             .min_cell_width(MIN_CELL_WIDTH)
             .row(&self.layer);
         for (report, kernel) in reports.iter().zip(&found.kernels) {
-            let mut image = enlarged(picture(kernel, found.size, found.shown)?, self.tile)?;
-            if report.dead {
-                crossed_out(&mut image);
-            }
-            let cell = Cell::new(image).caption(format!("channel {}", report.channel));
+            let cell =
+                Cell::new(self.drawn(found, report, kernel)?).caption(format!("channel {}", report.channel));
             sheet = sheet.cell(cell.caption(report.words()));
         }
         Ok(sheet)

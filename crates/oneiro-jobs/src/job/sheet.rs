@@ -243,7 +243,7 @@ impl Made<'_> {
                 if result.report.failure().is_some() {
                     crossed_out(&mut shown);
                 }
-                let figure = figures::of_unit(caption, &result.report, [shown.width, shown.height]);
+                let figure = figures::of_unit(caption, &result.report);
                 figures.push(figures::with_picture(figure, &shown)?);
             }
             sections.push(Section { heading: row.title.clone(), note: String::new(), figures });

@@ -11,7 +11,8 @@ use crate::{PngText, Result};
 const PALETTE_SAMPLES: usize = 1 << 18;
 /// Colours of a GIF.
 const COLORS: usize = 256;
-/// Of what NeuQuant sees, it learns one pixel in so many (1 is all; its author's range is 1 to 30).
+/// Sampling factor of NeuQuant: it learns from one pixel in this number (1 is all pixels; its author's range
+/// is 1 to 30).
 const NEUQUANT_SAMPLING: i32 = 3;
 /// Half the range that the dither adds, in levels of 255: about the distance of two colours of a palette.
 const DITHER: f32 = 8.0;

@@ -19,8 +19,7 @@ pub struct Attempt {
     pub micro_batches: usize,
 }
 
-/// Runs a model with so many entries of axis 0 at once; an error says why this crate does not accept it this
-/// way.
+/// Runs a model with this number of entries on axis 0. An error says why this crate does not accept it.
 pub fn attempt(
     graph: &Graph,
     inputs: &[Tensor],

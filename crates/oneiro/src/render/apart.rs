@@ -20,23 +20,21 @@ pub fn mixes_pictures(model: &Model, preset: &Preset, objectives: &[Objective]) 
     Ok(!model.keeps_pictures_apart(&values, preset.size))
 }
 
-/// An error if pictures that should be independent would not be.
-pub(super) fn check(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<()> {
-    let coupled = objectives.iter().any(Objective::couples);
-    if objectives.len() == 1 || coupled || !mixes_pictures(model, preset, objectives)? {
-        return Ok(());
-    }
-    Err(Error::MixesPictures { pictures: objectives.len() })
-}
-
 /// Views of each picture that go through the network at once: all, or one where pictures of a batch depend on
 /// each other or the network takes no larger batch.
 ///
 /// # Errors
-/// As [`mixes_pictures`].
+/// If pictures that should be independent would not be; as [`mixes_pictures`].
 pub(super) fn views_at_once(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
     let views = preset.views.max(1);
-    if views == 1 || objectives.iter().any(Objective::couples) || mixes_pictures(model, preset, objectives)? {
+    let is_alone = objectives.len() == 1;
+    if objectives.iter().any(Objective::couples) || is_alone && views == 1 {
+        return Ok(1);
+    }
+    if mixes_pictures(model, preset, objectives)? {
+        return if is_alone { Ok(1) } else { Err(Error::MixesPictures { pictures: objectives.len() }) };
+    }
+    if views == 1 {
         return Ok(1);
     }
     let shapes = model.input_shapes(objectives.len() * views, preset.size);

@@ -1,6 +1,6 @@
 //! A layer's stride, which determines the jitter, and the area of its receptive field.
 
-use oneiro_net::analysis::{self, ReceptiveField};
+use oneiro_net::analysis::{self, Layer, ReceptiveField};
 
 use crate::card::InputKind;
 use crate::error::{Error, Result};
@@ -14,7 +14,9 @@ pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -
         Jitter::None => 0,
         Jitter::Pixels(_) => preset.jitter.pixels(1) - 1,
         Jitter::QuarterStride | Jitter::Stride => {
-            let strides = fields(model, preset, objectives)?.into_iter().flat_map(|field| field.stride);
+            let strides = fields(model, &layers(model, preset)?, objectives)?
+                .into_iter()
+                .flat_map(|field| field.stride);
             preset.jitter.pixels(strides.max().unwrap_or(1)) - 1
         }
     })
@@ -22,20 +24,24 @@ pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -
 
 /// ρ²: the area of the largest receptive field of an objective's layers.
 pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) -> Result<f64> {
-    let fields = fields(model, preset, std::slice::from_ref(objective))?;
+    let fields = fields(model, &layers(model, preset)?, std::slice::from_ref(objective))?;
     let area = |field: &ReceptiveField| field.extent.iter().rev().take(2).product::<usize>() as f64;
     Ok(fields.iter().map(area).fold(1.0, f64::max))
+}
+
+/// The layers of a network for pictures of the preset's size.
+pub(super) fn layers(model: &Model, preset: &Preset) -> Result<Vec<Layer>> {
+    let shapes = model.input_shapes(1, preset.size)?;
+    let layered = model.all_layered(&shapes)?;
+    Ok(analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers)
 }
 
 /// The receptive fields, on picture inputs, of the layers that objectives read.
 pub(super) fn fields(
     model: &Model,
-    preset: &Preset,
+    layers: &[Layer],
     objectives: &[Objective],
 ) -> Result<Vec<ReceptiveField>> {
-    let shapes = model.input_shapes(1, preset.size)?;
-    let layered = model.all_layered(&shapes)?;
-    let layers = analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers;
     let mut found = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms).filter(|t| t.reads() != Reads::Input) {
         let value = model.value_of(term)?;

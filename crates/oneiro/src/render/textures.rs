@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use oneiro_net::analysis::Layer;
+
 use super::stride;
-use crate::error::Result;
 use crate::model::Model;
 use crate::objective::{Objective, Reads, TermKind};
-use crate::preset::Preset;
 use crate::transform::{Chain, Transform};
 
 /// The chain for one objective: a roll of textures becomes one by any amount, if the objective's units see
@@ -14,37 +14,42 @@ use crate::transform::{Chain, Transform};
 pub(super) fn resolved<'c>(
     chain: &'c Chain,
     model: &Model,
-    preset: &Preset,
+    layers: Option<&[Layer]>,
     objective: &Objective,
     size: [usize; 2],
-) -> Result<Cow<'c, Chain>> {
-    if !chain.transforms.contains(&Transform::RollTextures) {
-        return Ok(Cow::Borrowed(chain));
+) -> Cow<'c, Chain> {
+    if !rolls(chain) {
+        return Cow::Borrowed(chain);
     }
-    let roll = is_texture(model, preset, objective, size)?;
+    let roll = layers.is_some_and(|layers| is_texture(model, layers, objective, size));
     let member = |transform: &Transform| match transform {
         Transform::RollTextures => roll.then_some(Transform::Roll(size[0].max(size[1]) / 2)),
         other => Some(other.clone()),
     };
     let transforms = chain.transforms.iter().filter_map(member).collect();
-    Ok(Cow::Owned(Chain { transforms, fill: chain.fill.clone() }))
+    Cow::Owned(Chain { transforms, fill: chain.fill.clone() })
+}
+
+/// Whether a chain rolls textures.
+pub(super) fn rolls(chain: &Chain) -> bool {
+    chain.transforms.contains(&Transform::RollTextures)
 }
 
 /// Whether every term is a mean over a layer whose units see less than half of the picture.
-fn is_texture(model: &Model, preset: &Preset, objective: &Objective, size: [usize; 2]) -> Result<bool> {
+fn is_texture(model: &Model, layers: &[Layer], objective: &Objective, size: [usize; 2]) -> bool {
     let terms = objective.terms();
-    let mut layers = terms.iter().filter(|term| term.reads() != Reads::Input).peekable();
+    let mut read = terms.iter().filter(|term| term.reads() != Reads::Input).peekable();
     let average = |kind: &TermKind| match kind {
         TermKind::Channel(_) | TermKind::Layer => true,
         TermKind::Direction(direction) => direction.at.is_none(),
         _ => false,
     };
-    if layers.peek().is_none() || !layers.all(|term| average(&term.kind) && term.region.is_all()) {
-        return Ok(false);
+    if read.peek().is_none() || !read.all(|term| average(&term.kind) && term.region.is_all()) {
+        return false;
     }
     // If a layer's receptive field is not known, the picture is not rolled.
-    let Ok(fields) = stride::fields(model, preset, std::slice::from_ref(objective)) else {
-        return Ok(false);
+    let Ok(fields) = stride::fields(model, layers, std::slice::from_ref(objective)) else {
+        return false;
     };
-    Ok(fields.iter().all(|field| field.extent.iter().rev().zip(size.iter().rev()).all(|(f, n)| 2 * f < *n)))
+    fields.iter().all(|field| field.extent.iter().rev().zip(size.iter().rev()).all(|(f, n)| 2 * f < *n))
 }

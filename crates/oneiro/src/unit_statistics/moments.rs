@@ -48,8 +48,8 @@ impl Moments {
         (self.count > 0).then(|| self.active as f64 / self.count as f64)
     }
 
-    /// Takes a map. Returns how many of its positions are numbers.
-    pub fn add(&mut self, map: &[f32]) -> usize {
+    /// Those of one map.
+    pub fn of(map: &[f32]) -> Self {
         let mut own = Self::default();
         let mut sum = 0.0;
         for value in map.iter().filter(|value| value.is_finite()) {
@@ -63,8 +63,7 @@ impl Moments {
         own.mean = if own.count > 0 { sum / own.count as f64 } else { 0.0 };
         let distance = |value: &f32| (f64::from(*value) - own.mean).powi(2);
         own.spread = map.iter().filter(|value| value.is_finite()).map(distance).sum();
-        self.merge(&own);
-        own.count as usize
+        own
     }
 
     /// Takes the sums of other positions (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample

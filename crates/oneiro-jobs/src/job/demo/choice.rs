@@ -1,6 +1,6 @@
 //! Chooses the units of a network that its page shows: from a few layers, shallow to deep, and classes.
 
-use oneiro::objective::Objective;
+use oneiro::objective::{Objective, Unit, UnitTarget};
 use oneiro_net::analysis::Layer;
 
 use super::DemoSection;
@@ -62,16 +62,13 @@ pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
 }
 
 fn of_layer(layer: &Layer) -> DemoSection {
-    let name = if layer.name.contains([':', ',', '(', ')', ' ']) {
-        format!("\"{}\"", layer.name)
-    } else {
-        layer.name.clone()
-    };
     let sees =
         layer.fields.first().map(|(_, field)| field.extent.iter().map(usize::to_string).collect::<Vec<_>>());
     let sees = sees.filter(|sees| !sees.is_empty());
     let sees = sees.map_or(String::new(), |sees| format!("A unit sees {} pixels. ", sees.join(" by ")));
-    let unit = |channel| UnitRequest::new(format!("{name}:{channel}"));
+    let unit = |channel| {
+        UnitRequest::new(Unit { target: UnitTarget::Channel(layer.name.clone(), channel) }.to_string())
+    };
     let units: Vec<UnitRequest> = spread(layer.channels, UNITS).into_iter().map(unit).collect();
     let note = format!("{sees}{}", shown(units.len(), layer.channels, "channels"));
     DemoSection { heading: layer.name.clone(), note, units }

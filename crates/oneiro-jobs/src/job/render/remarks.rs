@@ -4,6 +4,7 @@
 use oneiro::gradients::ReluGradient;
 use oneiro::kernels;
 use oneiro::objective::{Objective, TermKind};
+use oneiro_net::ValueId;
 
 use crate::context::Context;
 use crate::job::render::report::UnitReport;
@@ -25,9 +26,9 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     if guessed {
         context.remark(ResultRemark::UnknownActivation);
     }
-    if let Some((layer, behind)) =
-        work.units.iter().find_map(|job| mean_of_linear(work.model, &job.objective))
-    {
+    let linear = work.units.iter().find_map(|job| linear_mean(work.model, &job.objective));
+    if let Some((layer, value)) = linear {
+        let (layer, behind) = (layer.to_owned(), relu_behind(work.model, value));
         context.remark(ResultRemark::LinearMean { layer, behind });
     }
     let ruled = work.units.iter().find_map(|job| {
@@ -39,12 +40,16 @@ pub fn on_units(context: &Context, work: &PreparedUnits<'_>) {
     }
 }
 
-/// The layer of a channel's mean that is linear in the picture, and the ReLU behind it.
-fn mean_of_linear(model: &LoadedModel, objective: &Objective) -> Option<(String, Option<String>)> {
+/// The layer, if an objective is the mean of a channel that is linear in the picture.
+fn linear_mean<'o>(model: &LoadedModel, objective: &'o Objective) -> Option<(&'o str, ValueId)> {
     let Objective::Term(term) = objective else { return None };
     let value = model.model.value_of(term).ok().filter(|_| matches!(term.kind, TermKind::Channel(_)))?;
-    let behind = || model.model.names().of(model.relu_behind(value)?).into_iter().next();
-    kernels::is_affine(&model.model, value).then(|| (term.layer.clone(), behind()))
+    kernels::is_affine(&model.model, value).then_some((term.layer.as_str(), value))
+}
+
+/// A name of the ReLU behind a value.
+fn relu_behind(model: &LoadedModel, value: ValueId) -> Option<String> {
+    model.model.names().of(model.relu_behind(value)?).into_iter().next()
 }
 
 /// Says what the results are not.
@@ -55,8 +60,9 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
         let others = rest.iter().map(|p| p.input.clone()).collect();
         context.remark(ResultRemark::SeveralInputs { drawn: first.input.clone(), others });
     }
-    let remark = |of: &dyn Fn(&Finished) -> bool, remark: &dyn Fn(String, bool) -> ResultRemark| {
-        let found: Vec<&UnitReport> = finished.iter().filter(|f| of(f)).map(|f| &f.report).collect();
+    let remark = |of: &dyn Fn(usize, &Finished) -> bool, remark: &dyn Fn(String, bool) -> ResultRemark| {
+        let of_these = finished.iter().enumerate().filter(|(i, f)| of(*i, f));
+        let found: Vec<&UnitReport> = of_these.map(|(_, f)| &f.report).collect();
         if !found.is_empty() {
             context.remark(remark(names(&found), found.iter().all(|r| r.display.is_clip())));
         }
@@ -68,37 +74,35 @@ pub fn on_results(context: &Context, work: &PreparedUnits<'_>, finished: &[Finis
         has_relu && rule == ReluGradient::Redirected
     };
     let plain = if has_relu { Relus::Plain } else { Relus::None };
-    remark(&|f| f.report.is_stuck() && !is_redirected(f), &|units, _| ResultRemark::Stuck {
+    remark(&|_, f| f.report.is_stuck() && !is_redirected(f), &|units, _| ResultRemark::Stuck {
         units,
         relus: plain,
     });
-    remark(&|f| f.report.is_stuck() && is_redirected(f), &|units, _| ResultRemark::Stuck {
+    remark(&|_, f| f.report.is_stuck() && is_redirected(f), &|units, _| ResultRemark::Stuck {
         units,
         relus: Relus::Redirected,
     });
+    // Larger steps do not help a mean that its ReLU cuts off, or that is linear.
     let linear: Vec<bool> =
-        work.units.iter().map(|job| mean_of_linear(work.model, &job.objective).is_some()).collect();
-    let is_linear =
-        |unit: &str| work.units.iter().zip(&linear).any(|(job, linear)| *linear && job.unit == unit);
-    if let Some((_, layer, behind)) = silent.iter().find(|(unit, ..)| !is_linear(unit)).cloned() {
+        work.units.iter().map(|job| linear_mean(work.model, &job.objective).is_some()).collect();
+    let below = (0..finished.len()).filter(|&i| !linear[i]).find_map(|i| silent[i].clone());
+    if let Some((layer, behind)) = below {
         context.remark(ResultRemark::BelowZero { layer, behind });
     }
-    remark(&|f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
-    remark(&|f| is_clipped(f), &|units, _| ResultRemark::Clipped { units });
+    remark(&|_, f| has_fallen(&f.report), &|units, _| ResultRemark::Fallen { units });
+    remark(&|_, f| is_clipped(f), &|units, _| ResultRemark::Clipped { units });
     for (report, vary) in finished.iter().filter_map(|f| Some((&f.report, better_shown(f)?))) {
         context.remark(ResultRemark::EvenBands { unit: report.unit.clone(), vary });
     }
-    // Larger steps do not help a mean that its ReLU cuts off, or that is linear.
-    let is_silent =
-        |f: &Finished| is_linear(&f.report.unit) || silent.iter().any(|(unit, ..)| *unit == f.report.unit);
-    remark(&|f| is_faint(f) && !f.report.is_stuck() && !is_silent(f), &|units, clipped| {
+    let is_excused = |i: usize| linear[i] || silent[i].is_some();
+    remark(&|i, f| is_faint(f) && !f.report.is_stuck() && !is_excused(i), &|units, clipped| {
         ResultRemark::Faint { units, clipped }
     });
 }
 
-/// Units that are a channel's mean and stayed below zero: each with its layer, and the ReLU behind it that
-/// cuts off what is below zero.
-fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<(String, String, String)> {
+/// For each unit that is a channel's mean and stayed below zero: its layer, and the ReLU behind it that cuts
+/// off what is below zero.
+fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<Option<(String, String)>> {
     let silent = |(job, result): (&crate::job::render::RenderUnit, &Finished)| {
         let Objective::Term(term) = &job.objective else { return None };
         let of_channel = matches!(term.kind, TermKind::Channel(_));
@@ -106,11 +110,9 @@ fn silent_on_average(work: &PreparedUnits<'_>, finished: &[Finished]) -> Vec<(St
             return None;
         }
         let value = work.model.model.value_of(term).ok()?;
-        let behind = work.model.relu_behind(value)?;
-        let behind = work.model.model.names().of(behind).into_iter().next()?;
-        Some((result.report.unit.clone(), term.layer.clone(), behind))
+        Some((term.layer.clone(), relu_behind(work.model, value)?))
     };
-    work.units.iter().zip(finished).filter_map(silent).collect()
+    work.units.iter().zip(finished).map(silent).collect()
 }
 
 /// The units' names, of many the first few.

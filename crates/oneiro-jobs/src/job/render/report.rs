@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::display::Display;
-use crate::numbers::short;
+use crate::numbers::{is_zero, short};
 
 /// One result of an optimisation, as `--json` and the metadata of `--raw` give it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,12 +16,12 @@ pub struct UnitReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Its number among pictures of the same objective.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub copy: usize,
     /// Name of the recipe.
     pub preset: String,
     /// Which of a sheet's settings.
-    #[serde(default, skip_serializing_if = "is_first")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub setting: usize,
     /// Seed of all random numbers.
     pub seed: u64,
@@ -69,10 +69,6 @@ impl UnitReport {
     pub fn line(&self) -> String {
         format!("{}: {} -> {}", self.unit, short(self.value_at_start), short(self.value))
     }
-}
-
-fn is_first(number: &usize) -> bool {
-    *number == 0
 }
 
 /// The objective after disturbances that a real feature survives.
