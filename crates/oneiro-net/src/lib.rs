@@ -81,6 +81,7 @@ mod passes;
 pub mod plan;
 mod reads;
 mod session;
+pub mod summary;
 pub mod tensor;
 mod threads;
 mod typed;

@@ -16,6 +16,7 @@ pub(super) mod lanes;
 mod peak_flops;
 mod pool;
 mod reorder;
+pub(crate) mod summary;
 pub(super) mod swish;
 #[cfg(test)]
 mod tests;

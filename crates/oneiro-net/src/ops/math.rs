@@ -5,5 +5,6 @@ pub mod logic;
 pub mod lp_norm;
 pub mod quantize;
 pub mod reduce;
+pub(crate) mod summary;
 pub mod unary;
 pub mod variadic;

@@ -26,6 +26,10 @@ pub(crate) trait Lanes: Copy {
     unsafe fn times_power(self, n: Self) -> Self;
     /// `self + a · b`.
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
+    /// The larger one; `other` where one is NaN.
+    unsafe fn max(self, other: Self) -> Self;
+    /// The smaller one; `other` where one is NaN.
+    unsafe fn min(self, other: Self) -> Self;
     /// Bits where `self > other` or `self` is NaN.
     unsafe fn exceeds(self, other: Self) -> u16;
     /// `low` where below, `high` where above, a NaN as it is; bits where `x <= low` and where `x >= high`.
@@ -115,6 +119,14 @@ impl<const FUSED: bool> Lanes for Plain<FUSED> {
         // `mul_add` is a library call where the machine has no such instruction.
         let one = |sum: f32, a: f32, b: f32| if FUSED { a.mul_add(b, sum) } else { sum + a * b };
         Plain(std::array::from_fn(|i| one(self.0[i], a.0[i], b.0[i])))
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { a } else { b })
     }
     #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {

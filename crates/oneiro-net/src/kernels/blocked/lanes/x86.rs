@@ -60,6 +60,16 @@ impl Lanes for __m512 {
         unsafe { _mm512_fmadd_ps(a, b, self) }
     }
     #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_max_ps(self, other) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { _mm512_min_ps(self, other) }
+    }
+    #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {
         // SAFETY: see above.
         unsafe {
@@ -227,6 +237,16 @@ impl Lanes for Pair {
     unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
         // SAFETY: see above.
         unsafe { Pair(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Pair(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        // SAFETY: see above.
+        unsafe { Pair(_mm256_min_ps(self.0, other.0), _mm256_min_ps(self.1, other.1)) }
     }
     #[inline(always)]
     unsafe fn exceeds(self, other: Self) -> u16 {

@@ -1,0 +1,191 @@
+//! What the positions of a channel come to: extremes, means, variances and a few samples, in one pass.
+
+use super::isa_dispatch::isa_dispatch;
+use super::lanes::{LANES, Lanes};
+use crate::kernels::isa::Isa;
+use crate::kernels::team;
+
+/// Positions of one partial sum, and of one comparison with the largest number so far.
+const CHAIN: usize = 64;
+
+/// Numbers of a summary, the samples not counted.
+pub(crate) const NUMBERS: usize = 8;
+/// The places of these numbers.
+pub(crate) const LARGEST: usize = 0;
+pub(crate) const PLACE: usize = 1;
+pub(crate) const MEAN: usize = 2;
+pub(crate) const VARIANCE: usize = 3;
+pub(crate) const CLIPPED_MEAN: usize = 4;
+pub(crate) const CLIPPED_VARIANCE: usize = 5;
+pub(crate) const ACTIVE: usize = 6;
+pub(crate) const NOT_FINITE: usize = 7;
+
+/// The bounds that an activation function clips a channel's numbers to.
+pub(crate) type Clip = [f32; 2];
+
+/// The place of sample number `sample` among `positions`, from an image's seed.
+pub(crate) fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
+    // SplitMix64 (Steele, Lea & Flood 2014), of a counter that no two samples share.
+    let mut z = (u64::from(seed) << 20 | sample as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^= z >> 31;
+    ((u128::from(z) * positions as u128) >> 64) as usize
+}
+
+/// Writes a summary of each row of sixteen channels: `x` is `[blocks][batch][plane][16]`, `dst`
+/// `[blocks][batch][NUMBERS + samples][16]`; `seeds` has one number an image.
+///
+/// # Panics
+/// Where a slice does not fit.
+pub(crate) fn summarize(
+    isa: Isa,
+    [plane, samples]: [usize; 2],
+    clip: Clip,
+    x: &[f32],
+    seeds: &[f32],
+    dst: &mut [f32],
+) {
+    let (row, len) = (plane * LANES, (NUMBERS + samples) * LANES);
+    assert_eq!(x.len() / row * len, dst.len(), "rows of {plane} positions");
+    assert!(!seeds.is_empty() && (x.len() / row).is_multiple_of(seeds.len()), "{} seeds", seeds.len());
+    team::chunks(dst, len, |at, dst| {
+        summarize_row(isa, clip, &x[at * row..][..row], seeds[at % seeds.len()] as u32, dst);
+    });
+}
+
+/// A summary of sixteen channels, `[plane][16]`.
+pub(crate) fn summarize_row(isa: Isa, clip: Clip, x: &[f32], seed: u32, dst: &mut [f32]) {
+    let plane = x.len() / LANES;
+    assert!(
+        plane > 0
+            && x.len() == plane * LANES
+            && dst.len() >= NUMBERS * LANES
+            && dst.len().is_multiple_of(LANES)
+    );
+    let mut sums = Sums { x: x.as_ptr(), count: plane, clip, chunks: [0; LANES], numbers: [[0.0; LANES]; 6] };
+    // SAFETY: the address has `count` positions of sixteen numbers.
+    unsafe { run(isa, &mut sums) };
+    let n = plane as f32;
+    let [largest, sum, squares, clipped, clipped_squares, active] = sums.numbers;
+    for lane in 0..LANES {
+        let mut put = |number: usize, value: f32| dst[number * LANES + lane] = value;
+        let first = x[lane];
+        let from_shift = |shift: f32, sum: f32, squares: f32| {
+            let mean = sum / n;
+            (shift + mean, (squares / n - mean * mean).max(0.0))
+        };
+        let (mean, variance) = from_shift(first, sum[lane], squares[lane]);
+        let (clipped_mean, clipped_variance) =
+            from_shift(clipped_to(first, clip), clipped[lane], clipped_squares[lane]);
+        if !(sum[lane].is_finite() && squares[lane].is_finite() && clipped_squares[lane].is_finite()) {
+            careful(x, lane, clip, &mut put);
+            continue;
+        }
+        let chunk = sums.chunks[lane] as usize * CHAIN;
+        let place = (chunk..plane).find(|&at| x[at * LANES + lane] == largest[lane]).unwrap_or(chunk);
+        put(LARGEST, largest[lane]);
+        put(PLACE, place as f32);
+        put(MEAN, mean);
+        put(VARIANCE, variance);
+        put(CLIPPED_MEAN, clipped_mean);
+        put(CLIPPED_VARIANCE, clipped_variance);
+        put(ACTIVE, active[lane]);
+        put(NOT_FINITE, 0.0);
+    }
+    for (sample, dst) in dst.chunks_exact_mut(LANES).skip(NUMBERS).enumerate() {
+        dst.copy_from_slice(&x[sampled_place(seed, sample, plane) * LANES..][..LANES]);
+    }
+}
+
+fn clipped_to(x: f32, [low, high]: Clip) -> f32 {
+    x.max(low).min(high)
+}
+
+/// The numbers of a channel in which some are not finite, or whose squares f32 does not hold. Only finite
+/// numbers count.
+fn careful(x: &[f32], lane: usize, clip: Clip, put: &mut impl FnMut(usize, f32)) {
+    let all = || x.iter().skip(lane).step_by(LANES).copied().enumerate();
+    let finite = || all().filter(|(_, value)| value.is_finite());
+    let count = finite().count();
+    let moments = |of: &dyn Fn(f32) -> f32| {
+        let values = || finite().map(|(_, value)| f64::from(of(value)));
+        let mean = values().sum::<f64>() / count as f64;
+        (mean as f32, (values().map(|v| (v - mean).powi(2)).sum::<f64>() / count as f64) as f32)
+    };
+    let largest = finite().reduce(|a, b| if b.1 > a.1 { b } else { a });
+    let (place, value) = largest.unwrap_or((0, f32::NAN));
+    let ((mean, variance), (clipped_mean, clipped_variance)) =
+        (moments(&|x| x), moments(&|x| clipped_to(x, clip)));
+    put(LARGEST, value);
+    put(PLACE, place as f32);
+    put(MEAN, mean);
+    put(VARIANCE, variance);
+    put(CLIPPED_MEAN, clipped_mean);
+    put(CLIPPED_VARIANCE, clipped_variance);
+    put(ACTIVE, finite().filter(|(_, value)| *value > 0.0).count() as f32);
+    put(NOT_FINITE, (all().count() - count) as f32);
+}
+
+struct Sums {
+    x: *const f32,
+    count: usize,
+    clip: Clip,
+    /// The first chain that holds the largest number, of each channel.
+    chunks: [u32; LANES],
+    /// The largest number; sums of differences to the first position and of their squares, of the numbers and
+    /// of the clipped ones; how many are above zero.
+    numbers: [[f32; LANES]; 6],
+}
+
+isa_dispatch! {
+    /// Sums over the positions of one row.
+    fn run(&mut Sums) = sums_of
+}
+
+/// # Safety
+/// The address of the call has `count` positions, at least one.
+#[inline(always)]
+unsafe fn sums_of<X: Lanes>(call: &mut Sums) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let zero = X::splat(0.0);
+        let (low, high) = (X::splat(call.clip[0]), X::splat(call.clip[1]));
+        // The smallest normal number times this is above 1: what is above zero counts as 1.
+        let (huge, one) = (X::splat(f32::MAX), X::splat(1.0));
+        let first = X::load(call.x);
+        let clipped_first = first.max(low).min(high);
+        let mut largest = X::splat(f32::NEG_INFINITY);
+        let mut sums = [zero; 5];
+        let (mut from, mut chunk) = (0, 0);
+        while from < call.count {
+            let end = call.count.min(from + CHAIN);
+            let (mut top, mut chain) = (X::splat(f32::NEG_INFINITY), [zero; 5]);
+            for at in from..end {
+                let x = X::load(call.x.add(at * LANES));
+                let clipped = x.max(low).min(high);
+                let (d, c) = (x.sub(first), clipped.sub(clipped_first));
+                top = top.max(x);
+                chain[0] = chain[0].add(d);
+                chain[1] = chain[1].multiply_add(d, d);
+                chain[2] = chain[2].add(c);
+                chain[3] = chain[3].multiply_add(c, c);
+                chain[4] = chain[4].add(x.max(zero).mul(huge).min(one));
+            }
+            let mut higher = top.exceeds(largest);
+            while higher != 0 {
+                call.chunks[higher.trailing_zeros() as usize] = chunk;
+                higher &= higher - 1;
+            }
+            largest = largest.max(top);
+            for i in 0..5 {
+                sums[i] = sums[i].add(chain[i]);
+            }
+            (from, chunk) = (end, chunk + 1);
+        }
+        largest.store(call.numbers[0].as_mut_ptr());
+        for i in 0..5 {
+            sums[i].store(call.numbers[i + 1].as_mut_ptr());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What an image does to the channels of a layer, without their maps: computed where the layer is.
+//!
+//! Shape of the concept: [`add`] adds a node behind a value (N, C, positions …) that computes for each image
+//! and channel [`len`] numbers ([`ChannelSummary`]). So a plan keeps a few numbers for each channel in place
+//! of its map, and reads the map while it is in the caches.
+
+use crate::graph::{Graph, Node, Value, ValueId};
+use crate::kernels::blocked::summary as kernel;
+use crate::ops::math::summary::Summary;
+
+/// Largest seed: it has to be exact in f32.
+pub const MAX_SEED: u32 = (1 << f32::MANTISSA_DIGITS) - 1;
+
+/// How the numbers of a layer are summarized.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Request {
+    /// The bounds that the activation function behind the value clips it to (0 and infinity for a ReLU); both
+    /// infinite without one.
+    pub clip: [f32; 2],
+    /// Positions that are drawn of each channel.
+    pub samples: usize,
+}
+
+/// Numbers of a channel's summary.
+pub fn len(samples: usize) -> usize {
+    kernel::NUMBERS + samples
+}
+
+/// What an image does to a channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChannelSummary<'a>(&'a [f32]);
+
+impl<'a> ChannelSummary<'a> {
+    /// Reads the [`len`] numbers of a channel.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn new(numbers: &'a [f32]) -> Self {
+        assert!(numbers.len() >= kernel::NUMBERS, "{} numbers are no summary", numbers.len());
+        Self(numbers)
+    }
+
+    /// The largest number; NaN if none is finite.
+    pub fn largest(self) -> f32 {
+        self.0[kernel::LARGEST]
+    }
+
+    /// The position of the largest number; of equal ones the first.
+    pub fn place(self) -> usize {
+        self.0[kernel::PLACE] as usize
+    }
+
+    /// Mean over the positions.
+    pub fn mean(self) -> f32 {
+        self.0[kernel::MEAN]
+    }
+
+    /// Mean squared distance to the mean.
+    pub fn variance(self) -> f32 {
+        self.0[kernel::VARIANCE]
+    }
+
+    /// Mean of the clipped numbers.
+    pub fn clipped_mean(self) -> f32 {
+        self.0[kernel::CLIPPED_MEAN]
+    }
+
+    /// Mean squared distance of the clipped numbers to their mean.
+    pub fn clipped_variance(self) -> f32 {
+        self.0[kernel::CLIPPED_VARIANCE]
+    }
+
+    /// Positions above zero.
+    pub fn active(self) -> u32 {
+        self.0[kernel::ACTIVE] as u32
+    }
+
+    /// Positions that are no numbers (NaN, infinities). They count in nothing else.
+    pub fn not_finite(self) -> u32 {
+        self.0[kernel::NOT_FINITE] as u32
+    }
+
+    /// Numbers at positions drawn at random ([`sampled_place`]), not clipped.
+    pub fn samples(self) -> &'a [f32] {
+        &self.0[kernel::NUMBERS..]
+    }
+}
+
+/// The place, among `positions`, of a sample of an image with this seed. All channels of a layer have the same.
+pub fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
+    kernel::sampled_place(seed, sample, positions)
+}
+
+/// Adds a node that summarizes a value of shape (N, C, positions …), and returns its result, of shape (N, C,
+/// [`len`]). `seeds` is a value of shape (N, 1, 1): whole numbers up to [`MAX_SEED`].
+pub fn add(graph: &mut Graph, value: ValueId, seeds: ValueId, request: Request) -> ValueId {
+    let mut name = format!("{} (summary)", graph.name(value));
+    while graph.find_value(&name).is_some() || graph.nodes.iter().any(|n| n.name == name) {
+        name.push('\'');
+    }
+    graph.values.push(Value { name: name.clone(), constant: None });
+    let output = ValueId(graph.values.len() as u32 - 1);
+    let op = std::sync::Arc::new(Summary { clip: request.clip, samples: request.samples });
+    let inputs = vec![Some(value), Some(seeds)];
+    graph.nodes.push(Node { name, module: None, op, inputs, outputs: vec![Some(output)] });
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::graph::{Builder, Dim};
+    use crate::kernels::blocked::BLOCK;
+    use crate::kernels::testing::numbers;
+    use crate::tensor::Tensor;
+    use crate::{CpuSession, Isa, Plan, Session};
+
+    /// The summary by its definition, in f64.
+    fn defined(x: &[f32], [low, high]: [f32; 2], seed: u32, samples: usize) -> Vec<f64> {
+        let finite: Vec<f64> = x.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x)).collect();
+        let moments = |values: Vec<f64>| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            [mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64]
+        };
+        let largest = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let place = x.iter().position(|&x| f64::from(x) == largest).unwrap_or(0);
+        let clipped = finite.iter().map(|&x| x.clamp(f64::from(low), f64::from(high))).collect();
+        let mut all = vec![largest, place as f64];
+        all.extend(moments(finite.clone()));
+        all.extend(moments(clipped));
+        all.push(finite.iter().filter(|x| **x > 0.0).count() as f64);
+        all.push((x.len() - finite.len()) as f64);
+        all.extend((0..samples).map(|k| f64::from(x[sampled_place(seed, k, x.len())])));
+        all
+    }
+
+    /// Runs a network that only summarizes its input, in blocks of channels if a convolution that changes
+    /// nothing comes first.
+    fn summarized(x: &[f32], shape: [usize; 4], in_blocks: bool, request: Request, isa: Isa) -> Vec<f32> {
+        let mut net = Builder::new();
+        let fixed = |shape: &[usize]| shape.iter().map(|&n| Dim::Fixed(n)).collect::<Vec<_>>();
+        let mut value = net.input("x", &fixed(&shape)).unwrap();
+        let seeds = net.input("seeds", &fixed(&[shape[0], 1, 1])).unwrap();
+        if in_blocks {
+            let c = shape[1];
+            let one = (0..c * c).map(|i| if i % (c + 1) == 0 { 1.0 } else { 0.0 }).collect();
+            let weight = net.constant("w", Tensor::floats(&[c, c, 1, 1], one)).unwrap();
+            value = net.node("Conv", "same", &[value, weight], vec![]).unwrap();
+        }
+        let mut graph = net.finish(&[value]);
+        let summary = add(&mut graph, value, seeds, request);
+        let shapes = vec![shape.to_vec(), vec![shape[0], 1, 1]];
+        let wanted =
+            crate::Request { isa, gradients: false, ..crate::Request::of_shapes(shapes, vec![summary]) };
+        let plan = Plan::compile(&graph, &wanted).unwrap();
+        let mut session = CpuSession::new(Arc::new(plan)).unwrap();
+        session.input_mut(0).copy_from_slice(x);
+        session.input_mut(1).iter_mut().enumerate().for_each(|(image, seed)| *seed = 7.0 + image as f32);
+        session.forward();
+        session.activation(0).to_vec()
+    }
+
+    #[test]
+    fn summaries_equal_their_definition_in_both_layouts() {
+        let request = Request { clip: [0.0, 0.5], samples: 3 };
+        for shape in [[2, 20, 9, 13], [1, 16, 1, 1], [3, 33, 5, 30], [1, 2, 70, 3]] {
+            let [batch, channels, height, width] = shape;
+            let x = numbers(batch * channels * height * width, 5);
+            for isa in Isa::available() {
+                for in_blocks in [false, true] {
+                    let found = summarized(&x, shape, in_blocks, request, isa);
+                    for (row, (map, found)) in
+                        x.chunks(height * width).zip(found.chunks(len(request.samples))).enumerate()
+                    {
+                        let expected = defined(map, request.clip, 7 + (row / channels) as u32, 3);
+                        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                            let apart = (f64::from(*found) - expected).abs();
+                            assert!(apart < 1e-5, "{isa:?} {in_blocks} {shape:?} row {row}, number {i}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_counts_in_nothing_else() {
+        let request = Request { clip: [0.0, f32::INFINITY], samples: 0 };
+        let shape = [1, BLOCK, 2, 3];
+        let mut x = numbers(BLOCK * 6, 9);
+        x[0] = f32::NAN;
+        x[8] = f32::INFINITY;
+        x[9] = f32::NEG_INFINITY;
+        x[12..18].fill(f32::NAN);
+        x[18..24].copy_from_slice(&[3e30, -3e30, 1.0, 2.0, 0.0, -0.0]);
+        for isa in Isa::available() {
+            let found = summarized(&x, shape, false, request, isa);
+            let rows: Vec<&[f32]> = found.chunks(len(0)).collect();
+            for row in [0, 1, 4] {
+                let expected = defined(&x[row * 6..][..6], request.clip, 7, 0);
+                for (found, expected) in rows[row].iter().zip(&expected) {
+                    assert!(
+                        (f64::from(*found) - expected).abs() < 1e-6,
+                        "{isa:?} row {row}: {:?}",
+                        rows[row]
+                    );
+                }
+            }
+            let empty = ChannelSummary::new(rows[2]);
+            assert!(empty.largest().is_nan() && empty.mean().is_nan());
+            assert_eq!((empty.active(), empty.not_finite()), (0, 6));
+            // Squares that f32 does not hold.
+            let large = ChannelSummary::new(rows[3]);
+            assert_eq!((large.largest(), large.place(), large.active(), large.not_finite()), (3e30, 0, 3, 0));
+            assert!((large.mean() - 0.5).abs() < 1e-3 && large.variance().is_infinite());
+        }
+    }
+
+    #[test]
+    fn samples_are_drawn_evenly() {
+        let mut counts = [0; 5];
+        (0..2000).for_each(|seed| counts[sampled_place(seed, 1, 5)] += 1);
+        assert!(counts.iter().all(|n| (340..460).contains(n)), "{counts:?}");
+        assert_ne!(
+            (0..8).map(|k| sampled_place(1, k, 1000)).collect::<Vec<_>>(),
+            (0..8).map(|k| sampled_place(2, k, 1000)).collect::<Vec<_>>()
+        );
+    }
+}
