@@ -17,7 +17,7 @@ use fields::Fields;
 pub use weights::parameters;
 
 /// The receptive field of a position of a value in one input, along each spatial axis.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReceptiveField {
     /// Extent in input positions. Windows count in full, also where they reach over the border; after a
     /// global operation it is the input's extent. Behind an enlarging layer, the largest among neighbours.
@@ -26,8 +26,31 @@ pub struct ReceptiveField {
     /// layer that is larger than the input has a stride of 1. Where operations on the way lose the positions,
     /// it is the input's extent over the map's; a layer without positions has the stride before them.
     pub stride: Vec<usize>,
+    /// The first input position that position 0 sees; negative where the field begins in front of the border.
+    /// That of position p begins p strides further on, where strides are whole.
+    pub first: Vec<i64>,
     /// Whether branches with different strides met on the way (the larger one is given).
     pub strides_differ: bool,
+}
+
+impl ReceptiveField {
+    /// The input positions that a position of the layer sees, along each axis from the first to the one behind
+    /// the last, within an input of these extents. `None` if the layer has other axes.
+    pub fn of_position(&self, position: &[usize], input: &[usize]) -> Option<Vec<[usize; 2]>> {
+        let axes = self.extent.len();
+        if position.len() != axes || input.len() != axes {
+            return None;
+        }
+        let along = |axis: usize| {
+            let (first, len) = (self.first[axis] + (position[axis] * self.stride[axis]) as i64, input[axis]);
+            let inside = |at: i64| usize::try_from(at).unwrap_or(0).min(len);
+            match self.extent[axis] {
+                all if all >= len && self.first[axis] == 0 => [0, len],
+                extent => [inside(first), inside(first + extent as i64)],
+            }
+        };
+        Some((0..axes).map(along).collect())
+    }
 }
 
 /// One layer of a network: a node whose result depends on an input.

@@ -21,6 +21,11 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// The first source position that position 0 reads; 0 if it reads none.
+    pub fn first(&self) -> i64 {
+        self.phases.first().copied().flatten().map_or(0, |(first, _)| first)
+    }
+
     /// Every position reads its own.
     pub fn own() -> Self {
         Self::window(1, 1, 0)

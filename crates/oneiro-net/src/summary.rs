@@ -4,7 +4,8 @@
 //! and channel [`len`] numbers ([`ChannelSummary`]). So a plan keeps a few numbers for each channel in place
 //! of its map, and reads the map while it is in the caches.
 
-use crate::graph::{Graph, Node, Value, ValueId};
+use crate::graph::{Fact, Facts, Graph, Node, Value, ValueId};
+use crate::kernels::EpilogueFunction;
 use crate::kernels::blocked::summary as kernel;
 use crate::ops::math::summary::Summary;
 
@@ -89,6 +90,20 @@ impl<'a> ChannelSummary<'a> {
 /// The place, among `positions`, of a sample of an image with this seed. All channels of a layer have the same.
 pub fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
     kernel::sampled_place(seed, sample, positions)
+}
+
+/// The value in front of the clamp (`Relu`, or `Clip` with constant bounds) that computes a value, and the
+/// bounds; `None` if something else computes it.
+pub fn clamp_before(graph: &Graph, facts: &[Option<Fact>], value: ValueId) -> Option<(ValueId, [f32; 2])> {
+    let node = &graph.nodes[graph.producer(value)?];
+    let inputs: Vec<Option<&Fact>> =
+        node.inputs.iter().map(|v| v.and_then(|v| facts.get(v.index())?.as_ref())).collect();
+    match node.op.epilogue(Facts(&inputs)).ok()?? {
+        EpilogueFunction::Clip { bounds, .. } if node.op.obeys_relu_rule() => {
+            Some((node.inputs.first().copied()??, [bounds.low, bounds.high]))
+        }
+        _ => None,
+    }
 }
 
 /// Adds a node that summarizes a value of shape (N, C, positions …), and returns its result, of shape (N, C,

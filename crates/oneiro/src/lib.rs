@@ -43,7 +43,8 @@
 //! | [`render`] | the loop, steppable; [`render::render`] is its easy door |
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → which of its pixels made it so |
-//! | [`unit_statistics`] | activations of a unit, image after image → best images, moments, quantiles |
+//! | [`layer_summaries`] | images → a few numbers for each channel of many layers, without their maps |
+//! | [`unit_statistics`] | these numbers, image after image → best images of each unit, moments, samples |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
 //! The folder `examples/` has this as a program (`quickstart`), and others for what is not in here: an
@@ -65,6 +66,7 @@ mod error;
 pub mod gradients;
 pub mod input;
 pub mod kernels;
+pub mod layer_summaries;
 pub mod model;
 pub mod objective;
 pub mod objective_session;

@@ -24,6 +24,7 @@ mod layer_name;
 mod picture_axes;
 #[cfg(test)]
 mod tests;
+pub mod unit_layers;
 
 pub use axes::{Layered, Target, View};
 pub use begin::{Begun, Declared, begin_at};

@@ -38,6 +38,15 @@ pub(super) struct Along {
     differ: bool,
 }
 
+/// The receptive field along one axis; see [`super::ReceptiveField`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub extent: usize,
+    pub stride: usize,
+    pub first: i64,
+    pub strides_differ: bool,
+}
+
 /// The effect of a node on the positions of one operand.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
@@ -88,7 +97,7 @@ impl Along {
         if pass.made != pass.to {
             seen.carry(pass.made, pass.to);
         }
-        seen.stride = seen.report(pass.to).1;
+        seen.stride = seen.report(pass.to).stride;
         seen
     }
 
@@ -134,8 +143,9 @@ impl Along {
         }
     }
 
-    /// Extent and stride of the receptive field of a value with these axes, and whether strides differ.
-    pub fn report(&self, axes: &Axes) -> (usize, usize, bool) {
+    /// The receptive field of a value with these axes.
+    pub fn report(&self, axes: &Axes) -> Seen {
+        let whole = |stride| Seen { extent: self.input, stride, first: 0, strides_differ: self.differ };
         let channel = axes.channel();
         let parts = |at: usize| parts_of(axes, at, &self.kind);
         let places: Vec<Part> = (0..axes.0.len()).filter(|at| Some(*at) != channel).flat_map(parts).collect();
@@ -143,18 +153,18 @@ impl Along {
         let Some(grid) = self.grids.iter().max_by_key(|grid| grid.positions) else {
             let positions = places.iter().map(|part| part.extent).product::<usize>();
             let stride = if positions > 1 { rounded(self.input, positions) } else { self.stride };
-            return (self.input, stride, self.differ);
+            return whole(stride);
         };
         let step = if grid.positions > 1 { step } else { 1 };
         let stride = grid.reads.stride(step);
         if self.whole || self.grids.len() > 1 {
-            return (self.input, stride, self.differ);
+            return whole(stride);
         }
         // Parts among the channels are the layer's; the topmost of a flattened map is a position.
         let top = channel.into_iter().flat_map(parts).filter(|part| reaches(part) == grid.positions);
         let places: Vec<Part> = places.iter().cloned().chain(top).collect();
-        let extent = grid.freed(&places).map_or(self.input, |reads| reads.extent());
-        (extent, stride, self.differ)
+        let Some(reads) = grid.freed(&places) else { return whole(stride) };
+        Seen { extent: reads.extent(), stride, first: reads.first(), strides_differ: self.differ }
     }
 
     /// Whether axis `at` of a value holds its positions; whether among other tokens.

@@ -142,12 +142,13 @@ fn pass<'a>(
 }
 
 fn field(along: &[Along], axes: &Axes) -> ReceptiveField {
-    let mut field = ReceptiveField { extent: Vec::new(), stride: Vec::new(), strides_differ: false };
+    let mut field = ReceptiveField::default();
     for along in along {
-        let (extent, stride, differ) = along.report(axes);
-        field.extent.push(extent);
-        field.stride.push(stride);
-        field.strides_differ |= differ;
+        let seen = along.report(axes);
+        field.extent.push(seen.extent);
+        field.stride.push(seen.stride);
+        field.first.push(seen.first);
+        field.strides_differ |= seen.strides_differ;
     }
     field
 }

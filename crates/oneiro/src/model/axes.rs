@@ -50,6 +50,11 @@ impl Layered {
         self.followed.of(value)
     }
 
+    /// Element type, shape and content of each value, where they are known.
+    pub(crate) fn facts(&self) -> &[Option<Fact>] {
+        &self.facts
+    }
+
     /// Whether a value is the same for all inputs.
     pub fn is_constant(&self, value: ValueId) -> bool {
         self.facts.get(value.index()).and_then(Option::as_ref).is_some_and(|fact| fact.value.is_some())

@@ -1,6 +1,6 @@
-//! Mean, variance and extremes of a unit's activations.
+//! Mean, variance and the largest of a unit's activations.
 
-/// Sums over all positions of all images.
+/// Sums over positions of images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
     /// Positions that are numbers.
@@ -9,26 +9,17 @@ pub struct Moments {
     pub not_finite: u64,
     /// Positions above zero.
     pub active: u64,
-    /// Smallest activation; infinite if there is none.
-    pub minimum: f32,
     /// Largest activation; minus infinity if there is none.
     pub maximum: f32,
-    mean: f64,
+    /// Mean activation; 0 if there is none.
+    pub mean: f64,
     /// Sum of squared distances to the mean.
-    spread: f64,
+    pub spread: f64,
 }
 
 impl Default for Moments {
     fn default() -> Self {
-        Self {
-            count: 0,
-            not_finite: 0,
-            active: 0,
-            minimum: f32::INFINITY,
-            maximum: f32::NEG_INFINITY,
-            mean: 0.0,
-            spread: 0.0,
-        }
+        Self { count: 0, not_finite: 0, active: 0, maximum: f32::NEG_INFINITY, mean: 0.0, spread: 0.0 }
     }
 }
 
@@ -48,24 +39,6 @@ impl Moments {
         (self.count > 0).then(|| self.active as f64 / self.count as f64)
     }
 
-    /// Those of one map.
-    pub fn of(map: &[f32]) -> Self {
-        let mut own = Self::default();
-        let mut sum = 0.0;
-        for value in map.iter().filter(|value| value.is_finite()) {
-            own.count += 1;
-            own.active += u64::from(*value > 0.0);
-            own.minimum = own.minimum.min(*value);
-            own.maximum = own.maximum.max(*value);
-            sum += f64::from(*value);
-        }
-        own.not_finite = map.len() as u64 - own.count;
-        own.mean = if own.count > 0 { sum / own.count as f64 } else { 0.0 };
-        let distance = |value: &f32| (f64::from(*value) - own.mean).powi(2);
-        own.spread = map.iter().filter(|value| value.is_finite()).map(distance).sum();
-        own
-    }
-
     /// Takes the sums of other positions (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
     /// Variance", formula 1.5).
     pub fn merge(&mut self, other: &Self) {
@@ -79,7 +52,6 @@ impl Moments {
         self.count = count;
         self.not_finite += other.not_finite;
         self.active += other.active;
-        self.minimum = self.minimum.min(other.minimum);
         self.maximum = self.maximum.max(other.maximum);
     }
 }

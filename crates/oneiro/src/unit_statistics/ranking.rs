@@ -15,13 +15,13 @@ pub enum Order {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Example {
     /// The image's number in the data set.
-    pub image: u64,
+    pub image: u32,
     /// The unit's value.
     pub value: f32,
     /// The value in front of the unit's ReLU, or the value itself: orders equal values, such as zeros.
     pub before: f32,
-    /// Row and column of the largest activation.
-    pub position: [usize; 2],
+    /// Position of the largest activation, counted row by row.
+    pub place: u32,
 }
 
 /// The first images of an order, each once.
@@ -39,7 +39,7 @@ pub struct Ranking {
 impl Ranking {
     /// An empty list of at most so many images.
     pub fn new(order: Order, capacity: usize) -> Self {
-        Self { order, capacity, examples: Vec::with_capacity(capacity) }
+        Self { order, capacity, examples: Vec::new() }
     }
 
     /// The images, the first first.
@@ -49,6 +49,10 @@ impl Ranking {
 
     /// Puts an image in its place. An image that is there already keeps the better of the two.
     pub fn insert(&mut self, example: Example) {
+        let is_full = self.examples.len() >= self.capacity;
+        if is_full && self.examples.last().is_none_or(|last| self.compare(&example, last).is_ge()) {
+            return;
+        }
         if let Some(known) = self.examples.iter().position(|e| e.image == example.image) {
             if self.compare(&example, &self.examples[known]).is_ge() {
                 return;
@@ -56,15 +60,15 @@ impl Ranking {
             self.examples.remove(known);
         }
         let place = self.examples.partition_point(|e| self.compare(e, &example).is_lt());
-        if place < self.capacity {
-            self.examples.truncate(self.capacity - 1);
-            self.examples.insert(place, example);
-        }
+        self.examples.truncate(self.capacity - 1);
+        self.examples.insert(place, example);
     }
 
     /// Takes the images of another list.
     pub fn merge(&mut self, other: &Self) {
-        other.examples.iter().for_each(|example| self.insert(*example));
+        for example in &other.examples {
+            self.insert(*example);
+        }
     }
 
     /// Which of two comes first.

@@ -1,138 +1,168 @@
+use oneiro_net::summary;
+
 use super::*;
 
-/// Maps of a few images with ties, zeros and a value that is no number.
+const RELU: [f32; 2] = [0.0, f32::INFINITY];
+
+/// Maps of twelve positions in front of a ReLU, with ties and zeros.
 fn data() -> Vec<Vec<f32>> {
     let mut stream = crate::rng::Stream::new(5, 0);
     let mut maps: Vec<Vec<f32>> = (0..40)
         .map(|_| (0..12).map(|_| (stream.uniform() as f32 * 8.0 - 4.0).round() / 2.0).collect())
         .collect();
     maps[7] = vec![0.0; 12];
-    maps[9][3] = f32::NAN;
     maps
 }
 
-fn relu(map: &[f32]) -> Vec<f32> {
-    map.iter().map(|v| if v.is_nan() { *v } else { v.max(0.0) }).collect()
+/// The summary of a map by its definition, with one sample: the first position.
+fn summarized(map: &[f32]) -> Vec<f32> {
+    let n = map.len() as f32;
+    let moments = |values: &[f32]| {
+        let mean = values.iter().sum::<f32>() / n;
+        [mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n]
+    };
+    let largest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let clipped: Vec<f32> = map.iter().map(|v| v.max(0.0)).collect();
+    let mut numbers = vec![largest, map.iter().position(|v| *v == largest).unwrap() as f32];
+    numbers.extend(moments(map));
+    numbers.extend(moments(&clipped));
+    numbers.extend([map.iter().filter(|v| **v > 0.0).count() as f32, 0.0, map[0]]);
+    assert_eq!(numbers.len(), summary::len(1));
+    numbers
 }
 
-fn gathered(images: impl Iterator<Item = usize>) -> UnitStatistics {
+/// A layer of two channels, the second with all signs turned.
+fn gathered(images: impl Iterator<Item = usize>) -> LayerStatistics {
     let maps = data();
-    let mut statistics = UnitStatistics::new(6, 50);
+    let mut layer = LayerStatistics::new(2, 6);
     for i in images {
-        let (map, before) = (relu(&maps[i]), &maps[i]);
-        statistics.add(&Response { image: i as u64, map: &map, width: 4, before: Some(before) });
+        let turned: Vec<f32> = maps[i].iter().map(|v| -v).collect();
+        let summaries = [summarized(&maps[i]), summarized(&turned)].concat();
+        let source = Source { image: i as u32, class: (i % 3 < 2).then_some(i as u32 % 3), samples: 1 };
+        layer.add(source, &summaries, 12, RELU);
     }
-    statistics
+    layer
 }
 
 #[test]
 fn lists_are_those_of_a_plain_sort() {
-    let statistics = gathered(0..40);
-    let maps = data();
-    let key = |i: &usize| {
-        let map = &maps[*i];
-        let at = (0..12).filter(|&k| map[k].is_finite()).fold(None, |best: Option<usize>, k| match best {
-            Some(b) if map[b] >= map[k] => Some(b),
-            _ => Some(k),
-        });
-        let at = at.unwrap();
-        (map[at].max(0.0), map[at], at)
-    };
+    let (layer, maps) = (gathered(0..40), data());
+    let largest = |i: &usize| maps[*i].iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut order: Vec<usize> = (0..40).collect();
     order.sort_by(|a, b| {
-        let (x, y) = (key(a), key(b));
-        y.0.total_cmp(&x.0).then(y.1.total_cmp(&x.1)).then(a.cmp(b))
+        let (x, y) = (largest(a), largest(b));
+        y.max(0.0).total_cmp(&x.max(0.0)).then(y.total_cmp(&x)).then(a.cmp(b))
     });
-    let best: Vec<usize> = statistics.best.examples().iter().map(|e| e.image as usize).collect();
-    assert_eq!(best, order[..6]);
-    let first = statistics.best.examples()[0];
-    assert_eq!(first.position, [key(&best[0]).2 / 4, key(&best[0]).2 % 4]);
-    let mean = |i: &usize| {
-        let finite: Vec<f32> = relu(&maps[*i]).into_iter().filter(|v| v.is_finite()).collect();
-        finite.iter().map(|v| f64::from(*v)).sum::<f64>() / finite.len() as f64
-    };
-    let by_mean = statistics.best_by_mean.examples();
-    assert!(by_mean.windows(2).all(|p| mean(&(p[0].image as usize)) >= mean(&(p[1].image as usize))));
-    assert_eq!(by_mean[0].value, (0..40).map(|i| mean(&i) as f32).fold(0.0, f32::max));
+    let images = |ranking: &Ranking| ranking.examples().iter().map(|e| e.image as usize).collect::<Vec<_>>();
+    assert_eq!(images(&layer.units[0].best), order[..6]);
+    let first = layer.units[0].best.examples()[0];
+    assert_eq!(maps[order[0]][first.place as usize], first.value);
+    let mean = |i: usize| maps[i].iter().map(|v| v.max(0.0)).sum::<f32>() / 12.0;
+    let by_mean = layer.units[0].best_by_mean.examples();
+    assert!(by_mean.windows(2).all(|p| mean(p[0].image as usize) >= mean(p[1].image as usize)));
+    assert_eq!(by_mean[0].value, (0..40).map(mean).fold(0.0, f32::max));
 }
 
 #[test]
 fn zeros_are_ordered_by_the_value_in_front_of_the_relu() {
-    let mut statistics = UnitStatistics::new(3, 4);
+    let mut layer = LayerStatistics::new(1, 3);
     for (image, before) in [(0, -3.0), (1, -1.0), (2, -2.0), (3, 0.5)] {
-        let before = [before, -9.0];
-        statistics.add(&Response { image, map: &relu(&before), width: 2, before: Some(&before) });
+        let source = Source { image, class: None, samples: 0 };
+        layer.add(source, &summarized(&[before, -9.0]), 2, RELU);
     }
     let images = |ranking: &Ranking| ranking.examples().iter().map(|e| e.image).collect::<Vec<_>>();
-    assert_eq!(images(&statistics.best), [3, 1, 2]);
-    assert_eq!(images(&statistics.worst), [0, 2, 1]);
+    assert_eq!(images(&layer.units[0].best), [3, 1, 2]);
+    assert_eq!(images(&layer.units[0].worst), [0, 2, 1]);
+    assert_eq!(layer.units[0].worst.examples()[0].value, 0.0);
 }
 
 #[test]
-fn parts_merge_to_the_whole_in_any_order() {
+fn parts_merge_to_the_whole() {
     let whole = gathered(0..40);
-    let parts: Vec<UnitStatistics> = [0..11, 11..12, 12..40].map(gathered).into();
-    for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
-        let mut merged = UnitStatistics::new(6, 50);
-        order.iter().for_each(|&part| merged.merge(&parts[part]));
-        assert_eq!((&merged.best, &merged.worst), (&whole.best, &whole.worst));
-        assert_eq!((&merged.best_by_mean, &merged.sample), (&whole.best_by_mean, &whole.sample));
-        let close = |a: Option<f64>, b: Option<f64>| (a.unwrap() - b.unwrap()).abs() < 1e-12;
-        assert!(close(merged.moments.mean(), whole.moments.mean()));
-        assert!(close(merged.moments.variance(), whole.moments.variance()));
+    let parts: Vec<LayerStatistics> = [0..11, 11..12, 12..40].map(gathered).into();
+    let mut merged = LayerStatistics::new(2, 6);
+    parts.iter().for_each(|part| merged.merge(part));
+    for (own, whole) in merged.units.iter().zip(&whole.units) {
+        assert_eq!(own.best, whole.best);
+        assert_eq!((&own.worst, &own.best_by_mean), (&whole.worst, &whole.best_by_mean));
+        assert_eq!(own.moments.count, whole.moments.count);
+        assert!((own.moments.mean - whole.moments.mean).abs() < 1e-9);
+        assert!((own.moments.variance().unwrap() - whole.moments.variance().unwrap()).abs() < 1e-9);
     }
-    assert_eq!(gathered((0..40).rev()).best, whole.best);
+    assert_eq!(merged.samples, whole.samples);
+    for (class, whole) in &whole.classes {
+        for (own, whole) in merged.classes[class].iter().zip(whole) {
+            assert_eq!((own.maximum, own.best), (whole.maximum, whole.best));
+            assert!((own.sum - whole.sum).abs() < 1e-9);
+        }
+    }
+    // Lists do not depend on the order in which images come.
+    assert_eq!(gathered((0..40).rev()).units[0].best, whole.units[0].best);
 }
 
 #[test]
-fn moments_are_those_of_all_positions() {
-    let whole = gathered(0..40).moments;
-    let values: Vec<f64> =
-        data().iter().flat_map(|map| relu(map)).filter(|v| v.is_finite()).map(f64::from).collect();
+fn moments_and_classes_are_those_of_all_positions() {
+    let (layer, maps) = (gathered(0..40), data());
+    let values: Vec<f64> = maps.iter().flatten().map(|v| f64::from(v.max(0.0))).collect();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
-    assert!((whole.mean().unwrap() - mean).abs() < 1e-12);
-    assert!((whole.variance().unwrap() - variance).abs() < 1e-12);
+    let moments = layer.units[0].moments;
+    assert!((moments.mean().unwrap() - mean).abs() < 1e-6);
+    assert!((moments.variance().unwrap() - variance).abs() < 1e-6);
     let active = values.iter().filter(|v| **v > 0.0).count() as f64 / values.len() as f64;
-    assert_eq!(whole.fraction_active(), Some(active));
-    assert_eq!((whole.count, whole.not_finite), (values.len() as u64, 1));
-    assert_eq!((whole.minimum, whole.maximum), (0.0, 2.0));
+    assert_eq!(moments.fraction_active(), Some(active));
+    assert_eq!((moments.count, moments.maximum), (480, 2.0));
+    // Class 1: images 1, 4, 7, …
+    let of_class = (0..40).filter(|i| i % 3 == 1);
+    let sum: f64 =
+        of_class.clone().map(|i| f64::from(maps[i].iter().map(|v| v.max(0.0)).sum::<f32>() / 12.0)).sum();
+    let response = layer.classes[&1][0];
+    assert!((response.sum - sum).abs() < 1e-5);
+    let first = of_class.clone().find(|&i| maps[i].contains(&response.maximum)).unwrap();
+    assert_eq!(response.best as usize, first);
+    assert!(!layer.classes.contains_key(&2));
     let none = Moments::default();
     assert_eq!((none.mean(), none.variance(), none.fraction_active()), (None, None, None));
 }
 
 #[test]
-fn the_sample_is_uniform_over_positions() {
-    let mut sample = Sample::new(2000);
-    for image in 0..100 {
-        let map: Vec<f32> = (0..100).map(|place| (image * 100 + place) as f32).collect();
-        sample.add(image, &map);
-    }
-    assert_eq!(sample.values().len(), 2000);
-    let quantiles = sample.quantiles(&[0.0, 0.25, 0.5, 1.0]).unwrap();
-    // Three standard errors of a quarter and a half of 10000 values in a sample of 2000.
-    assert!((quantiles[1] - 2500.0).abs() < 300.0 && (quantiles[2] - 5000.0).abs() < 350.0, "{quantiles:?}");
-    assert!(quantiles[0] < 50.0 && quantiles[3] > 9950.0, "{quantiles:?}");
-    let counts = sample.histogram([0.0, 10_000.0], 10);
-    assert_eq!(counts.iter().sum::<u64>(), 2000);
-    assert!(counts.iter().all(|n| (150..250).contains(n)), "{counts:?}");
-    assert_eq!(Sample::new(4).quantiles(&[0.5]), None);
+fn samples_are_kept_unit_by_unit() {
+    let (layer, maps) = (gathered(0..5), data());
+    let own: Vec<f32> = maps[..5].iter().map(|map| map[0].max(0.0)).collect();
+    assert_eq!(layer.samples_of(0), own);
+    let turned: Vec<f32> = maps[..5].iter().map(|map| (-map[0]).max(0.0)).collect();
+    assert_eq!(layer.samples_of(1), turned);
 }
 
 #[test]
-fn a_sample_of_everything_has_exact_quantiles() {
-    let mut sample = Sample::new(10);
-    sample.add(0, &[3.0, 1.0, f32::NAN, 2.0]);
-    assert_eq!(sample.quantiles(&[0.0, 0.25, 0.5, 1.0]).unwrap(), [1.0, 1.5, 2.0, 3.0]);
-    assert_eq!(sample.histogram([1.0, 3.0], 2), [1, 2]);
-    assert_eq!(sample.histogram([2.0, 2.0], 1), [3]);
+fn quantiles_and_histograms_of_a_sample() {
+    let sample = [3.0, 1.0, f32::NAN, 2.0];
+    assert_eq!(quantiles(&sample, &[0.0, 0.25, 0.5, 1.0]).unwrap(), [1.0, 1.5, 2.0, 3.0]);
+    assert_eq!(histogram(&sample, [1.0, 3.0], 2), [1, 2]);
+    assert_eq!(histogram(&sample, [2.0, 2.0], 1), [3]);
+    assert_eq!(quantiles(&[], &[0.5]), None);
 }
 
 #[test]
-fn lists_without_places_stay_empty() {
-    let mut statistics = UnitStatistics::new(0, 0);
-    statistics.add(&Response { image: 1, map: &[1.0], width: 1, before: None });
-    assert!(statistics.best.examples().is_empty() && statistics.sample.values().len() == 0);
-    statistics.add(&Response { image: 2, map: &[], width: 0, before: None });
-    assert_eq!(statistics.moments.count, 1);
+fn correlations_are_pearsons() {
+    let a = [1.0, 2.0, 3.0, f32::NAN];
+    assert_eq!(correlation(&a, &[2.0, 4.0, 6.0, 0.0]), Some(1.0));
+    assert_eq!(correlation(&a, &[3.0, 2.0, 1.0, 9.0]), Some(-1.0));
+    assert!((correlation(&a, &[1.0, 3.0, 2.0, 0.0]).unwrap() - 0.5).abs() < 1e-12);
+    assert_eq!(correlation(&a, &[1.0; 4]), None);
+}
+
+#[test]
+fn images_without_numbers_are_in_no_list() {
+    let mut layer = LayerStatistics::new(1, 4);
+    let mut numbers = vec![f32::NAN; summary::len(0)];
+    (numbers[6], numbers[7]) = (0.0, 9.0);
+    layer.add(Source { image: 3, class: Some(0), samples: 0 }, &numbers, 9, RELU);
+    let unit = &layer.units[0];
+    assert!(unit.best.examples().is_empty() && unit.worst.examples().is_empty());
+    assert_eq!((unit.moments.count, unit.moments.not_finite), (0, 9));
+    assert_eq!(layer.classes[&0][0], ClassResponse::default());
+    let mut none = UnitStatistics::new(0);
+    none.add(&Response::new(1, ChannelSummary::new(&summarized(&[1.0])), 1, RELU));
+    assert!(none.best.examples().is_empty() && none.moments.count == 1);
 }
