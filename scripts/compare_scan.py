@@ -1,20 +1,23 @@
 """Scans a folder of photos in PyTorch and keeps, for every channel of every layer, what `oneiro scan` keeps.
 
     pip install torch numpy onnx pillow            # and onnxruntime for --check
-    python scripts/compare_scan.py MODEL.onnx FOLDER [--workers 1] [--batch 8] [--threads 2] [--json] [--out FILE.json]
+    python scripts/compare_scan.py MODEL.onnx FOLDER [--workers 1] [--batch 8] [--threads 2] [--out FILE.json]
 
-FOLDER holds one folder per class. A DataLoader decodes the photos with PIL, resizes the shorter side to --resize and
-crops the centre; the card MODEL.toml says how the pixels are prepared. The network is built from the ONNX file. Its layers
-are the outputs of activation functions, of convolutions (with their batch normalization) that none follows, and the logits.
+FOLDER holds one folder per class. A DataLoader decodes the photos with PIL, resizes their shorter side to
+--resize and crops the centre. The card MODEL.toml says how pixels are prepared. The network is built from
+the ONNX file. Its layers are the outputs of activation functions, of convolutions (with their batch
+normalization) that no activation function follows, and the logits.
 
-Each channel keeps the 32 photos with the largest spatial maximum, with the smallest spatial maximum and with the largest
-spatial mean; mean, variance and the fraction of positions above zero; mean and maximum per class. --out writes the lists as
-{layer: {channel: {"best": [[file, value, y, x], ...], "worst": ..., "best_by_mean": ...}}}, where y, x is the place of the
-maximum. Which of several equal values is kept is not defined.
+Each channel keeps the 32 photos with the largest spatial maximum, the smallest spatial maximum and the
+largest spatial mean. It keeps mean, variance and fraction of positions above zero, and mean and maximum
+per class. --out writes {layer: {channel: {"best": [[file, value, y, x], ...], "worst": ...,
+"best_by_mean": ..., "mean": ..., "variance": ..., "fraction_active": ...}}}. In every list y, x is the
+position of the maximum. Which of several equal values is kept is not defined.
 
-Prints photos per second, seconds and core-seconds (user and system time, DataLoader workers included) per photo: of
-decoding alone, of the network alone on photos in memory, and of the whole scan. Compilation and warming up do not count.
-With --check it compares all layers with onnxruntime instead.
+Prints photos per second, seconds, and core-seconds per photo (user and system time, with that of
+DataLoader workers). Three parts are timed: decoding alone, the network alone on photos in memory, and the
+whole scan. Compiling and warming up are outside them. With --check it compares all layers with
+onnxruntime instead.
 """
 
 import argparse
@@ -25,6 +28,11 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+
+# PyTorch reads both when imported. Waiting threads would spin, which costs core-seconds.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Compiled networks get weights in the layout of their kernels.
+os.environ.setdefault("TORCHINDUCTOR_FREEZING", "1")
 
 import numpy as np
 import onnx
@@ -38,7 +46,7 @@ from torch.utils.data import DataLoader, Dataset
 
 KEPT = 32
 SHORTER_SIDE = 256
-# Photos between two updates of the lists: one `topk` over all channels costs little more for 32 new values than for 8.
+# Photos between two updates of the lists: `topk` costs little more for 32 new values than for 8.
 BETWEEN_MERGES = 32
 # Photos that the network alone is timed on.
 IN_MEMORY = 256
@@ -98,14 +106,19 @@ def pad(a, x, pads, value=None, axes=None):
     if axes is not None or mode != "constant":
         sys.exit("Pad is known without axes and with constants only")
     pads, rank = listed(pads), x.dim()
-    return F.pad(x, [pads[i] for axis in reversed(range(rank)) for i in (axis, axis + rank)], value=float(value or 0))
+    return F.pad(
+        x, [pads[i] for axis in reversed(range(rank)) for i in (axis, axis + rank)], value=float(value or 0)
+    )
 
 
 def slices(a, x, starts, ends, axes=None, steps=None):
     starts, ends = listed(starts), listed(ends)
     axes = list(range(len(starts))) if axes is None else listed(axes)
-    for start, end, axis, step in zip(starts, ends, axes, [1] * len(starts) if steps is None else listed(steps)):
-        chosen = torch.tensor(range(x.shape[axis])[start:end:step], dtype=torch.int64)  # PyTorch has no negative steps.
+    for start, end, axis, step in zip(
+        starts, ends, axes, [1] * len(starts) if steps is None else listed(steps)
+    ):
+        # `range` knows negative steps, which PyTorch's own slices do not.
+        chosen = torch.tensor(range(x.shape[axis])[start:end:step], dtype=torch.int64)
         x = x.index_select(axis, chosen)
     return x
 
@@ -173,7 +186,7 @@ IN_PLACE = {"Relu": lambda a, x: F.relu_(x), "Clip": lambda a, x, low=None, high
 
 
 class Operation(nn.Module):
-    """One node of the graph. `inputs` names data, weights are buffers, other constants are numbers and lists."""
+    """A node of the graph. `inputs` names its data. Weights are buffers, other constants numbers or lists."""
 
     def __init__(self, node, inputs, output, constants):
         super().__init__()
@@ -198,18 +211,25 @@ class Operation(nn.Module):
                 self.arguments.append(("buffer", f"input{i}"))
 
     def forward(self, *data):
-        kinds = {"data": lambda i: data[i], "buffer": lambda name: getattr(self, name), "constant": lambda c: c}
+        kinds = {
+            "data": lambda i: data[i],
+            "buffer": lambda name: getattr(self, name),
+            "constant": lambda c: c,
+        }
         return self.function(self.attributes, *(kinds[kind](which) for kind, which in self.arguments))
 
     def argument(self, i):
-        return getattr(self, self.arguments[i][1]) if i < len(self.arguments) else None
+        """The weights that are the node's input `i`, or None."""
+        kind, which = self.arguments[i] if i < len(self.arguments) else ("constant", None)
+        return getattr(self, which) if kind == "buffer" else None
 
 
 class Network(nn.Module):
     """The network of an ONNX file with one input, an image, ready for inference at the size of its card.
 
-    Everything that depends on shapes alone is computed once, batch normalization goes into the weights of the convolution
-    before it, and activation functions work in place. `layers` names the outputs to look at; None stands for all layers.
+    Whatever depends on shapes alone is computed once. Batch normalization goes into the weights of the
+    convolution before it, and activation functions work in place. `layers` names the outputs to look at; None
+    means all layers.
     """
 
     def __init__(self, path, layers=None):
@@ -222,14 +242,17 @@ class Network(nn.Module):
         (self.input,) = [i.name for i in graph.input if i.name not in constants]
         self.output = graph.output[0].name
         operations = self._operations(graph, constants)
-        self.aliases = card.get("layers", {})
-        self.layers = [self.aliases.get(name, name) for name in layers] if layers else self._layers(operations)
-        missing = set(self.layers) - {o.output for o in operations}
+        aliases = card.get("layers", {})
+        self.layers = [aliases.get(name, name) for name in layers or self._layers(operations)]
+        outputs = [o.output for o in operations]
+        missing = [name for name in self.layers if name not in outputs]
         if missing:
-            sys.exit(f"no layer {', '.join(sorted(missing))}; there are {', '.join(o.output for o in operations)}")
+            sys.exit(f"there is no layer {missing[0]}; there are {', '.join(outputs)}")
         self.operations = nn.ModuleList(self._optimized(operations))
         last = {name: i for i, o in enumerate(self.operations) for name in o.inputs}
-        self.unused = [[n for n, at in last.items() if at == i] for i in range(len(self.operations))]
+        self.unused = [
+            [n for n, at in last.items() if at == i and n != self.output] for i in range(len(self.operations))
+        ]
         per_channel = lambda key: torch.tensor(self.picture[key]).view(1, 3, 1, 1)
         self.register_buffer("scale", self.picture["range"] / 255 / per_channel("std"))
         self.register_buffer("shift", -per_channel("mean") / per_channel("std"))
@@ -274,7 +297,7 @@ class Network(nn.Module):
         return [o.output for o in operations if o.output in layers]
 
     def _optimized(self, operations):
-        """The operations with paddings and batch normalizations inside the convolutions, activations in place."""
+        """The operations, with paddings and batch normalizations in convolutions, activations in place."""
         kept, by_output = [], {}
         uses = {}
         for name in [name for o in operations for name in o.inputs] + self.layers + [self.output]:
@@ -373,16 +396,19 @@ class Photos(Dataset):
 class Scan:
     """Lists and statistics of all channels of all layers, side by side: T channels."""
 
-    def __init__(self, network, classes, compiled=False):
+    def __init__(self, network, classes, compiled):
         sizes = [network.shapes[name][0] for name in network.layers]
         ends = np.cumsum(sizes).tolist()
         self.channels = {name: range(end - n, end) for name, n, end in zip(network.layers, sizes, ends)}
         self.widths = {name: (network.shapes[name] + [1, 1])[2] for name in network.layers}
         self.rectified = {o.output for o in network.operations if o.type == "Relu"}
         self.compiled = compiled
+        self.clear(classes, ends[-1])
+
+    def clear(self, classes, total):
         self.rows, self.pending, self.labels = [], [], []
         self.seen = self.correct = 0
-        total, infinity = ends[-1], float("inf")
+        infinity = float("inf")
         # By maximum, by minus the maximum, by mean: values, photos, places of the maximum.
         self.values = torch.full((3, total, KEPT), -infinity)
         self.photos = torch.full((3, total, KEPT), -1)
@@ -395,7 +421,11 @@ class Scan:
     def look(self, layer, activations):
         """Takes maximum, its place, mean, mean square and fraction above zero of each map of a layer."""
         # Channels last, as the network computes them.
-        maps = activations.permute(0, 2, 3, 1).flatten(1, 2) if activations.dim() == 4 else activations.unsqueeze(1)
+        maps = (
+            activations.permute(0, 2, 3, 1).flatten(1, 2)
+            if activations.dim() == 4
+            else activations.unsqueeze(1)
+        )
         maxima, means, squares = maps.amax(1), maps.mean(1), (maps * maps).mean(1)
         if self.compiled:  # One loop over the maps does it all.
             above = (maps > 0).float().mean(1)
@@ -431,7 +461,9 @@ class Scan:
             return
         labels = torch.cat(self.labels)
         maxima, means, squares, above, places = (torch.cat(kind) for kind in zip(*self.pending))
-        photos = torch.arange(self.seen, self.seen + len(labels)).expand(self.photos[..., :1].shape[:2] + labels.shape)
+        photos = torch.arange(self.seen, self.seen + len(labels)).expand(
+            self.photos[..., :1].shape[:2] + labels.shape
+        )
         behind = lambda old, new: torch.cat([old, new], 2)
         values = behind(self.values, torch.stack([maxima, -maxima, means]).transpose(1, 2))
         self.values, which = values.topk(KEPT, 2)
@@ -441,13 +473,15 @@ class Scan:
             total += new.sum(0, dtype=torch.float64)
         self.class_photos += torch.bincount(labels, minlength=len(self.class_photos))
         self.class_sums.index_add_(0, labels, means)
-        self.class_maxima.index_reduce_(0, labels, maxima, "amax")
+        self.class_maxima.scatter_reduce_(0, labels[:, None].expand_as(maxima), maxima, "amax")
         self.seen += len(labels)
         self.pending, self.labels = [], []
 
     def lists(self, files):
         """{layer: {channel: lists and statistics}}, equal values in the order of the files."""
-        means, squares, above = ((total / self.seen).tolist() for total in (self.means, self.squares, self.above))
+        means, squares, above = (
+            (total / self.seen).tolist() for total in (self.means, self.squares, self.above)
+        )
         values, photos, places = self.values.tolist(), self.photos.tolist(), self.places.tolist()
 
         def entries(kind, channel, width, sign=1):
@@ -462,7 +496,8 @@ class Scan:
             return lists | {"mean": means[i], "variance": variance, "fraction_active": above[i]}
 
         return {
-            name: {str(i - own.start): channel(i, self.widths[name]) for i in own} for name, own in self.channels.items()
+            name: {str(i - own.start): channel(i, self.widths[name]) for i in own}
+            for name, own in self.channels.items()
         }
 
 
@@ -491,16 +526,19 @@ class Step:
 
 
 def keep_memory():
-    """Makes the allocator of glibc keep what is freed: a fifth of the time goes into pages that come and go otherwise."""
+    """Keeps freed memory in the process, as the allocators of PyTorch's tuning guide do.
+
+    Without it a fifth of the core-seconds goes into fetching pages anew.
+    """
     trim_threshold, mmap_threshold = -1, -3
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
+    if hasattr(libc, "mallopt"):  # glibc
         libc.mallopt(mmap_threshold, 1 << 30)
         libc.mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def timed(photos, work):
-    """Runs `work` and says what it took. Workers of a loader count from when they end, which is before `work` returns."""
+    """Runs `work` and says what it took. Workers of a loader are counted, as they end before `work` does."""
     cores, start = sum(os.times()[:4]), time.perf_counter()
     work()
     seconds, cores = time.perf_counter() - start, sum(os.times()[:4]) - cores
@@ -530,10 +568,9 @@ def measured(o, network, photos):
     parts["network"] = timed(held, lambda: over(forward, in_memory))
     scan = Scan(network, len(photos.classes), o.compile)
     step = Step(network, scan, o.batch, o.compile)
-    # A first scan of a few photos warms up; the other begins with nothing in it.
     over(step, few)
     warming = time.perf_counter() - start - parts["network"]["seconds"]
-    scan.__init__(network, len(photos.classes), o.compile)
+    scan.clear(*scan.class_maxima.shape)
 
     def everything():
         over(step, loader)
@@ -556,14 +593,14 @@ def measured(o, network, photos):
     return result, scan
 
 
-def check(model, network, folder):
+def check(model, network):
     """Compares all layers on random bytes with onnxruntime; returns whether they agree."""
     import onnxruntime
 
     pixels = torch.randint(256, (3, *network.size, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
     found = {}
-    for hook in [network.watch(lambda layer, y: found.__setitem__(layer, y.clone()))]:
-        network(pixels)
+    network.watch(lambda layer, activations: found.update({layer: activations.clone()}))
+    network(pixels)
     graph = onnx.load(model)
     own = {output.name for output in graph.graph.output}
     graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in network.layers if name not in own)
@@ -579,27 +616,35 @@ def check(model, network, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", help="MODEL.onnx, with its card MODEL.toml beside it")
     parser.add_argument("folder", nargs="?", help="a folder of folders of photos, one for each class")
     parser.add_argument("--workers", type=int, default=1, help="processes that decode; 0: the main one does")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch's operators")
     parser.add_argument("--resize", type=int, default=SHORTER_SIDE, help="shorter side before the crop (256)")
-    parser.add_argument("--layers", help="comma-separated outputs of nodes or names of the card, instead of all layers")
-    parser.add_argument("--compile", action="store_true", help="run through torch.compile, which takes a minute to begin")
+    parser.add_argument(
+        "--layers", help="comma-separated outputs of nodes or names of the card; default: all"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="use torch.compile, which first takes half a minute"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--out", metavar="FILE.json", help="where to write the lists")
-    parser.add_argument("--check", action="store_true", help="compare the layers with onnxruntime, and scan nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare the layers with onnxruntime, and scan nothing"
+    )
     o = parser.parse_args()
     if not o.folder and not o.check:
         parser.error("FOLDER is missing")
     torch.set_num_threads(o.threads)
-    if os.environ.get("MALL"): keep_memory()
+    keep_memory()
     network = Network(o.model, o.layers and o.layers.split(","))
     with torch.inference_mode():
         if o.check:
-            sys.exit(not check(o.model, network, o.folder))
+            sys.exit(not check(o.model, network))
         photos = Photos(o.folder, network.size, o.resize)
         result, scan = measured(o, network, photos)
     if o.out:
@@ -607,10 +652,11 @@ def main():
     if o.json:
         print(json.dumps(result, indent=1))
         return
-    print(f"{result['layers']} layers, {result['channels']} channels, {len(photos)} photos of {len(photos.classes)} classes")
+    print(f"{result['layers']} layers, {result['channels']} channels, {len(photos.classes)} classes")
     for name, part in result["parts"].items():
         print(
-            f"{name:10} {part['photos']:6} photos {part['seconds']:8.2f} s {part['photos_per_second']:8.1f} photos/s "
+            f"{name:10} {part['photos']:6} photos {part['seconds']:8.2f} s "
+            f"{part['photos_per_second']:8.1f} photos/s "
             f"{1e3 * part['core_seconds_per_photo']:8.2f} core-ms a photo"
         )
     if result["accuracy"] is not None:

@@ -18,5 +18,7 @@ pub mod layers;
 pub mod presets;
 pub mod render;
 pub mod run;
+pub mod scan;
 pub mod sheet;
 pub mod statistics;
+pub mod units;

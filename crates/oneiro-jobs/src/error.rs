@@ -37,6 +37,7 @@ pub use crate::model::unit_list::error::UnitListError;
 use crate::observer::Cancelled;
 pub use crate::provenance::error::ProvenanceError;
 pub use crate::source::error::SourceError;
+pub use crate::store::error::StoreError;
 pub use crate::tensors::TensorError;
 
 /// Result with this crate's [`Error`].
@@ -82,6 +83,9 @@ pub enum Error {
     /// A picture or film that cannot be read, written or put together.
     #[error(transparent)]
     Media(#[from] MediaError),
+    /// The file of a scan.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The observer ended the work.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -27,6 +27,7 @@ pub mod outputs;
 pub mod parts;
 pub mod preimage;
 pub mod render;
+pub mod scan;
 pub mod sheet;
 pub mod statistics;
 pub mod tensors;

@@ -27,6 +27,7 @@
 //! - [`job`]: the trait, its results, parts that survive an interruption, and one module a kind
 //! - [`model`]: networks by name or path, with card and labels
 //! - [`source`]: the files that jobs are made from
+//! - [`store`]: what a scan of a data set has found, in a file that answers questions
 //! - [`provenance`], [`again`]: the metadata of results, and making results again from them
 //! - [`observer`], [`context`]: who watches, and the threads
 //! - [`remark`]: messages to users of a job or a result, told apart by kind
@@ -45,6 +46,7 @@ pub mod observer;
 pub mod provenance;
 pub mod remark;
 pub mod source;
+pub mod store;
 pub mod task;
 pub mod tensors;
 

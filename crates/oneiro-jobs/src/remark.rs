@@ -7,10 +7,12 @@ use std::fmt;
 mod classes;
 mod preparation;
 mod result;
+mod scan;
 
 pub use classes::ClassRemark;
 pub use preparation::PreparationRemark;
 pub use result::{Relus, ResultRemark, ZeroMap};
+pub use scan::ScanRemark;
 
 /// A remark for people on what a job does or found.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,8 @@ pub enum Remark {
     Result(ResultRemark),
     /// On the classes of a network, or on folders that stand for them.
     Classes(ClassRemark),
+    /// On scans of data sets.
+    Scan(ScanRemark),
     /// The output that classes are read from, of several.
     ClassOutput {
         /// The output.
@@ -135,6 +139,7 @@ impl fmt::Display for Remark {
             Self::Preparation(remark) => remark.fmt(f),
             Self::Result(remark) => remark.fmt(f),
             Self::Classes(remark) => remark.fmt(f),
+            Self::Scan(remark) => remark.fmt(f),
             Self::ClassOutput { output, classes, outputs } => {
                 let count = classes.map_or(String::new(), |n| format!(", of {n}"));
                 write!(f, "classes are those of output \"{output}\"{count}; the outputs are {outputs}")
@@ -201,6 +206,12 @@ impl From<PreparationRemark> for Remark {
 impl From<ClassRemark> for Remark {
     fn from(remark: ClassRemark) -> Self {
         Self::Classes(remark)
+    }
+}
+
+impl From<ScanRemark> for Remark {
+    fn from(remark: ScanRemark) -> Self {
+        Self::Scan(remark)
     }
 }
 

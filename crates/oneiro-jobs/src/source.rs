@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+pub mod dataset;
 pub(crate) mod error;
 pub mod framing;
 pub mod listing;

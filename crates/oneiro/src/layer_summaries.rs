@@ -2,18 +2,17 @@
 //!
 //! Shape of the concept: a [`SummarySession`] is compiled for layers and a batch of images. A run takes the
 //! images and a seed for each, and leaves a summary of each channel ([`ChannelSummary`]) and the logits.
-//!
-//! [`ChannelSummary`]: oneiro_net::summary::ChannelSummary
 
 use std::sync::Arc;
 
 use oneiro_net::graph::{Dim, Input, Value};
+use oneiro_net::summary::ChannelSummary;
 use oneiro_net::tensor::DType;
 use oneiro_net::{CpuSession, Graph, Request, Session, ValueId, summary};
 
 use crate::error::Result;
 use crate::input::PictureInput;
-use crate::model::unit_layers::UnitLayer;
+use crate::model::unit_layers::{UnitLayer, UnitPart};
 use crate::model::{Model, Target, View};
 
 /// A layer as it is summarized.
@@ -23,8 +22,17 @@ pub struct SummarizedLayer {
     pub channels: usize,
     /// Extents of its map: height and width, or as many axes as it has; none for a vector.
     pub map: Vec<usize>,
-    /// The bounds that the layer clips what is read to.
-    pub clip: [f32; 2],
+    /// Its parts, side by side along the channels.
+    parts: Vec<Part>,
+}
+
+/// Some channels of a layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Part {
+    /// The target that summarizes them.
+    target: usize,
+    channels: usize,
+    clip: [f32; 2],
 }
 
 impl SummarizedLayer {
@@ -34,13 +42,32 @@ impl SummarizedLayer {
     }
 }
 
+/// The summaries of some channels of a layer, one after another, and the bounds that the layer clips them to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summaries<'a> {
+    /// The summaries.
+    pub numbers: &'a [f32],
+    /// Number of channels.
+    pub channels: usize,
+    /// The bounds.
+    pub clip: [f32; 2],
+}
+
+impl<'a> Summaries<'a> {
+    /// The summary of a channel of these.
+    pub fn of(&self, channel: usize) -> ChannelSummary<'a> {
+        let len = self.numbers.len() / self.channels.max(1);
+        ChannelSummary::new(&self.numbers[channel * len..][..len])
+    }
+}
+
 /// A network that summarizes layers.
 #[allow(missing_debug_implementations)]
 pub struct SummarySession {
     session: CpuSession,
     layers: Vec<SummarizedLayer>,
-    /// Whether the last target holds logits.
-    has_logits: bool,
+    /// The target of the logits.
+    logits: Option<usize>,
     input: PictureInput,
     seeds: usize,
     batch: usize,
@@ -62,34 +89,48 @@ impl SummarySession {
     ) -> Result<Self> {
         let batch = model.batch(shapes);
         let input = PictureInput::of_photographs(model, shapes)?;
-        let target = |layer: &UnitLayer| Target { value: layer.read, view: View::Map };
-        let mut targets: Vec<Target> = layers.iter().map(target).collect();
+        // What several layers read is summarized once.
+        let mut read: Vec<UnitPart> = Vec::new();
+        for part in layers.iter().flat_map(|layer| &layer.parts) {
+            if !read.contains(part) {
+                read.push(*part);
+            }
+        }
+        let mut targets: Vec<Target> =
+            read.iter().map(|part| Target { value: part.read, view: View::Map }).collect();
         if logits {
             targets.push(Target { value: model.logits()?, view: View::Classes });
         }
         let (graph, mut values) = model.viewed(&targets, shapes)?;
         let mut graph = graph.into_owned();
-        let logits_value = logits.then(|| values.pop()).flatten();
+        let classes = logits.then(|| values.pop()).flatten();
         let seeds = add_seeds(&mut graph);
-        let summarize = |(layer, &value): (&UnitLayer, &ValueId)| {
-            let request = summary::Request { clip: layer.clip, samples };
+        let summarize = |(part, &value): (&UnitPart, &ValueId)| {
+            let request = summary::Request { clip: part.clip, samples };
             summary::add(&mut graph, value, seeds, request)
         };
-        let mut wanted: Vec<ValueId> = layers.iter().zip(&values).map(summarize).collect();
-        wanted.extend(logits_value);
+        let mut wanted: Vec<ValueId> = read.iter().zip(&values).map(summarize).collect();
+        wanted.extend(classes);
         let mut all_shapes = shapes.to_vec();
         all_shapes.push(vec![batch, 1, 1]);
         let request = Request { gradients: false, ..Request::of_shapes(all_shapes, wanted) };
         let plan = model.compile(&graph, &request)?;
         let seeds = plan.inputs.len() - 1;
-        let maps = layers.iter().map(|layer| {
-            let map = model.map_of(layer.read, shapes)?;
-            let [_, channels, ref map @ ..] = *map.shape() else { return Ok(None) };
-            Ok(Some(SummarizedLayer { channels, map: map.to_vec(), clip: layer.clip }))
-        });
-        let maps: Vec<SummarizedLayer> = maps.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let summarized = |layer: &UnitLayer| -> Result<SummarizedLayer> {
+            let (mut parts, mut map) = (Vec::new(), Vec::new());
+            for part in &layer.parts {
+                let shape = model.map_of(part.read, shapes)?.shape().to_vec();
+                let target = read.iter().position(|known| known == part).unwrap_or(0);
+                parts.push(Part { target, channels: shape[1], clip: part.clip });
+                map = shape[2..].to_vec();
+            }
+            let channels = parts.iter().map(|part| part.channels).sum();
+            Ok(SummarizedLayer { channels, map, parts })
+        };
+        let layers = layers.iter().map(summarized).collect::<Result<Vec<_>>>()?;
         let session = CpuSession::new(Arc::new(plan))?;
-        Ok(Self { session, layers: maps, has_logits: logits, input, seeds, batch, samples })
+        let logits = logits.then_some(read.len());
+        Ok(Self { session, layers, logits, input, seeds, batch, samples })
     }
 
     /// The layers.
@@ -119,15 +160,18 @@ impl SummarySession {
         self.session.forward();
     }
 
-    /// The summaries of all channels of a layer for an entry, one after another.
-    pub fn summaries(&self, layer: usize, entry: usize) -> &[f32] {
-        let len = self.layers[layer].channels * summary::len(self.samples);
-        &self.session.activation(layer)[entry * len..][..len]
+    /// The summaries of all channels of a layer for an entry, in pieces one behind the other.
+    pub fn summaries(&self, layer: usize, entry: usize) -> impl Iterator<Item = Summaries<'_>> + Clone {
+        self.layers[layer].parts.iter().map(move |&Part { target, channels, clip }| {
+            let len = channels * summary::len(self.samples);
+            let numbers = &self.session.activation(target)[entry * len..][..len];
+            Summaries { numbers, channels, clip }
+        })
     }
 
     /// The logits of an entry; `None` if they are not wanted.
     pub fn logits(&self, entry: usize) -> Option<&[f32]> {
-        let all = self.has_logits.then(|| self.session.activation(self.layers.len()))?;
+        let all = self.session.activation(self.logits?);
         let classes = all.len() / self.batch;
         Some(&all[entry * classes..][..classes])
     }

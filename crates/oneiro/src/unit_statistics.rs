@@ -93,10 +93,11 @@ impl UnitStatistics {
         }
     }
 
-    /// Takes an image. Positions that are no numbers are counted and left out of everything else.
-    pub fn add(&mut self, response: &Response) {
+    /// Takes an image, into the lists only if it is `listed`. Positions that are no numbers are counted and left
+    /// out of everything else.
+    pub fn add(&mut self, response: &Response, listed: bool) {
         self.moments.merge(&response.moments);
-        if response.moments.count == 0 {
+        if response.moments.count == 0 || !listed {
             return;
         }
         let Response { image, largest, before, place, moments, mean_before } = *response;

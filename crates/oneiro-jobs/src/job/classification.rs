@@ -17,7 +17,7 @@ use crate::source::framing::{Framing, check_crop, framed};
 use crate::task::Task;
 
 mod confusion;
-mod photos;
+pub(crate) mod photos;
 
 pub use confusion::{ClassRow, Mistake};
 pub use photos::{Photo, find_photos};

@@ -244,6 +244,8 @@ pub enum Setting {
     Cell,
     /// Positions about the centre that are inverted.
     Center,
+    /// Images in each list of a unit.
+    Examples,
 }
 
 impl std::fmt::Display for Setting {
@@ -254,6 +256,7 @@ impl std::fmt::Display for Setting {
             Self::Square => "the side of the squares",
             Self::Cell => "the side of the cells",
             Self::Center => "the number of positions about the centre",
+            Self::Examples => "the number of examples in a list",
         })
     }
 }

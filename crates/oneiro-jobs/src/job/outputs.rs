@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,18 @@ pub trait Sink {
     fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
         self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
     }
+
+    /// Takes a result that lies in a file, which may be moved.
+    ///
+    /// # Errors
+    /// As [`Sink::take`].
+    fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
+        let mut from = std::fs::File::open(file)?;
+        self.take(place, name, &mut |out| {
+            std::io::copy(&mut from, out)?;
+            Ok(())
+        })
+    }
 }
 
 /// A folder that takes results under their own names, but for tensors.
@@ -126,6 +138,19 @@ impl Sink for Folder {
         }
         create_folder(&self.0)?;
         Ok(oneiro_media::write_atomic(self.0.join(name), bytes)?)
+    }
+
+    fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
+        create_folder(&self.0)?;
+        // On another file system it has to be copied.
+        if std::fs::rename(file, self.0.join(name)).is_ok() {
+            return Ok(());
+        }
+        let mut from = std::fs::File::open(file)?;
+        self.take(place, name, &mut |out| {
+            std::io::copy(&mut from, out)?;
+            Ok(())
+        })
     }
 }
 

@@ -147,6 +147,55 @@ impl Parts {
     }
 }
 
+impl Run<'_> {
+    /// All parts in order, each handed to `take` and then dropped: stored parts are read, the others are
+    /// computed by `make` from their numbers.
+    ///
+    /// # Errors
+    /// Those of `make` and `take`; [`Unfinished`] if parts are missing that belong to other shards.
+    pub fn fold_parts<T: Stored>(
+        &self,
+        parts: &[Part],
+        mut make: impl FnMut(usize) -> Result<T>,
+        mut take: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let folder = self.parts();
+        let load = |part: &Part| folder.and_then(|folder| folder.load::<T>(part));
+        let there = || parts.iter().filter(|part| folder.is_some_and(|f| f.path(part).exists())).count();
+        let (done, total) = (there(), parts.len());
+        if done > 0 {
+            self.context.remark(Remark::PartsDone { done, total });
+        }
+        let own = |part: usize| folder.and_then(|f| f.shard).is_none_or(|shard| shard.has(part));
+        let mut taken = 0;
+        for (i, part) in parts.iter().enumerate() {
+            let result = match load(part) {
+                None if own(i) => {
+                    let result = make(i)?;
+                    folder.map_or(Ok(()), |folder| folder.store(part, &result))?;
+                    Some(result)
+                }
+                stored => stored,
+            };
+            if let Some(result) = result.filter(|_| taken == i) {
+                take(result)?;
+                taken += 1;
+            }
+        }
+        // What other shards have finished in the meantime.
+        for part in &parts[taken..] {
+            match (load(part), folder) {
+                (Some(result), _) => take(result)?,
+                (None, Some(folder)) => {
+                    return Err(Unfinished { done: there(), total, folder: folder.folder.clone() }.into());
+                }
+                (None, None) => return Err(JobError::NotMade { what: "a part of the job" }.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Says that a part is finished.
 pub type Finish<'f, T> = &'f mut dyn FnMut(usize, T) -> Result<()>;
 

@@ -31,6 +31,23 @@ pub enum SourceError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A data set without images.
+    #[error("{}: there are no images here ({}){}", data.display(), oneiro_media::IMAGE_EXTENSIONS.join(", "),
+        first.as_ref().map_or(String::new(), |first| format!("; {first}")))]
+    NoImages {
+        /// The folder or list.
+        data: PathBuf,
+        /// What is wrong with the first file or folder that could not be read.
+        first: Option<String>,
+    },
+    /// A list of images that cannot be read.
+    #[error("{}: this list of images cannot be used: {why}", list.display())]
+    List {
+        /// The list.
+        list: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// No picture of all that there are.
     #[error("at least one picture is needed")]
     NoneWanted,

@@ -13,61 +13,122 @@ use crate::error::Result;
 pub struct UnitLayer {
     /// The layer.
     pub value: ValueId,
-    /// What is read of it: the value in front of its ReLU, or the layer itself.
+    /// What is read of it, side by side along the channels: one value, or what a concatenation joins.
+    pub parts: Vec<UnitPart>,
+    /// Values of which this layer is the last form: the convolution and the normalization in front of its
+    /// activation function, and what it joins if nothing else reads that.
+    pub forms: Vec<Form>,
+}
+
+/// What is read of a layer, or of some of its channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitPart {
+    /// The value in front of the layer's ReLU, or the layer itself.
     pub read: ValueId,
     /// The bounds that the layer clips what is read to; infinite without a ReLU.
     pub clip: [f32; 2],
-    /// Values of which this layer is the last form: the convolution and the normalization in front of its
-    /// activation function.
-    pub forms: Vec<ValueId>,
+}
+
+/// A value that is an earlier form of a layer's channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// The value.
+    pub value: ValueId,
+    /// The layer's channel that its first channel is.
+    pub first: usize,
 }
 
 impl Model {
     /// A value as a layer of units.
     pub fn unit_layer(&self, layered: &Layered, value: ValueId) -> UnitLayer {
-        match summary::clamp_before(&self.graph, layered.facts(), value) {
-            Some((read, clip)) => UnitLayer { value, read, clip, forms: Vec::new() },
-            None => {
-                let clip = [f32::NEG_INFINITY, f32::INFINITY];
-                UnitLayer { value, read: value, clip, forms: Vec::new() }
-            }
-        }
+        let parts = self.joined(layered, value).map(|(operands, _)| {
+            let of = |operand: &ValueId| self.unit_layer(layered, *operand).parts;
+            operands.iter().flat_map(of).collect()
+        });
+        let parts = parts.unwrap_or_else(|| {
+            vec![match summary::clamp_before(&self.graph, layered.facts(), value) {
+                Some((read, clip)) => UnitPart { read, clip },
+                None => UnitPart { read: value, clip: [f32::NEG_INFINITY, f32::INFINITY] },
+            }]
+        });
+        UnitLayer { value, parts, forms: Vec::new() }
+    }
+
+    /// The values that a concatenation joins along the channels, each with its number of channels.
+    fn joined(&self, layered: &Layered, value: ValueId) -> Option<(Vec<ValueId>, Vec<usize>)> {
+        let node = &self.graph.nodes[self.graph.producer(value)?];
+        let whole = layered.map(value).filter(|_| node.op.concatenates())?;
+        let operands = node.inputs.iter().copied().collect::<Option<Vec<ValueId>>>()?;
+        let maps = operands.iter().map(|v| layered.map(*v)).collect::<Option<Vec<_>>>()?;
+        let channels: Vec<usize> = maps.iter().map(|map| map.shape()[1]).collect();
+        let same = maps.iter().all(|map| map.shape()[2..] == whole.shape()[2..]);
+        (same && channels.iter().sum::<usize>() == whole.shape()[1]).then_some((operands, channels))
     }
 
     /// The layers with units, in the graph's order: what weights, sums and concatenations compute, behind their
-    /// normalization and activation function, and the layers that the card names. Pooled maps, reshaped ones
-    /// and steps on the way to an activation function repeat units of others and are left out.
+    /// normalization and activation function, and further layers that the card names. Pooled maps, reshaped
+    /// ones, steps on the way to an activation function, and what only a concatenation reads repeat units of
+    /// others and are left out.
     ///
     /// # Errors
     /// As [`Model::all_layered`].
     pub fn unit_layers(&self) -> Result<Vec<UnitLayer>> {
         let layered = self.all_layered(&self.input_shapes(1, None)?)?;
         let readers = self.readers();
-        let mut found: Vec<(ValueId, Vec<ValueId>)> = Vec::new();
+        let mut found: Vec<UnitLayer> = Vec::new();
         for node in &self.graph.nodes {
             let Some(&Some(value)) = node.outputs.first() else { continue };
             if !self.computes_units(node, &layered) {
                 continue;
             }
-            for last in self.last_forms(value, &readers, &layered) {
-                let forms = if last == value { Vec::new() } else { vec![value] };
-                match found.iter_mut().find(|(known, _)| *known == last) {
-                    Some((_, known)) => known.extend(forms),
-                    None => found.push((last, forms)),
+            let (last, forms) = self.forms(value, &readers, &layered);
+            for last in last.into_iter().filter(|last| self.has_units(*last, &layered)) {
+                let forms = forms.iter().map(|value| Form { value: *value, first: 0 });
+                match found.iter_mut().find(|known| known.value == last) {
+                    Some(known) => known.forms.extend(forms),
+                    None => {
+                        let layer = self.unit_layer(&layered, last);
+                        found.push(UnitLayer { forms: forms.collect(), ..layer });
+                    }
                 }
             }
         }
-        for tensor in self.card.layers.keys() {
-            let value = self.resolve(tensor)?;
-            if !found.iter().any(|(known, _)| *known == value) {
-                found.push((value, Vec::new()));
+        self.absorb(&mut found, &readers, &layered);
+        for name in self.card.layers.keys() {
+            let value = self.resolve(name)?;
+            let known = |layer: &UnitLayer| {
+                layer.value == value || layer.forms.iter().any(|form| form.value == value)
+            };
+            if !found.iter().any(known) && self.has_units(value, &layered) {
+                found.push(self.unit_layer(&layered, value));
             }
         }
-        found.retain(|(value, _)| self.has_units(*value, &layered));
-        let place = |value: &ValueId| self.graph.producer(*value);
-        found.sort_by_key(|(value, _)| place(value));
-        let layer = |(value, forms)| UnitLayer { forms, ..self.unit_layer(&layered, value) };
-        Ok(found.into_iter().map(layer).collect())
+        let place = |layer: &UnitLayer| self.graph.producer(layer.value);
+        found.sort_by_key(place);
+        Ok(found)
+    }
+
+    /// Makes layers that only a concatenation reads forms of it.
+    fn absorb(&self, found: &mut Vec<UnitLayer>, readers: &[Vec<usize>], layered: &Layered) {
+        let mut at = 0;
+        while at < found.len() {
+            let whole = found[at].value;
+            let (operands, channels) = self.joined(layered, whole).unwrap_or_default();
+            let mut first = 0;
+            for (operand, channels) in operands.into_iter().zip(channels) {
+                let alone = readers[operand.index()].len() == 1 && !self.graph.outputs.contains(&operand);
+                if let Some(own) = found.iter().position(|layer| layer.value == operand).filter(|_| alone) {
+                    let absorbed = found.remove(own);
+                    at -= usize::from(own < at);
+                    let forms = absorbed.forms.into_iter();
+                    let forms = forms.map(|form| Form { first: form.first + first, ..form });
+                    found[at].forms.push(Form { value: operand, first });
+                    found[at].forms.extend(forms);
+                }
+                first += channels;
+            }
+            at += 1;
+        }
     }
 
     fn has_units(&self, value: ValueId, layered: &Layered) -> bool {
@@ -95,10 +156,15 @@ impl Model {
     }
 
     /// What others read of a value once biases, normalization and activation functions have been applied to it:
-    /// the values at which the network goes on to something else.
-    fn last_forms(&self, value: ValueId, readers: &[Vec<usize>], layered: &Layered) -> Vec<ValueId> {
+    /// the values at which the network goes on to something else. And the values in front of those functions.
+    fn forms(
+        &self,
+        value: ValueId,
+        readers: &[Vec<usize>],
+        layered: &Layered,
+    ) -> (Vec<ValueId>, Vec<ValueId>) {
         let mut within = BTreeSet::from([value]);
-        let mut last = Vec::new();
+        let (mut last, mut forms) = (Vec::new(), Vec::new());
         let mut queue = vec![value];
         // The nodes of a graph are in order, so a value joins before those that depend on it are looked at.
         let mut nodes: BTreeSet<usize> = readers[value.index()].iter().copied().collect();
@@ -124,9 +190,11 @@ impl Model {
             let unread = readers[value.index()].is_empty();
             if leaves.contains(&value) || unread && self.graph.outputs.contains(&value) {
                 last.push(value);
+            } else if !self.graph.producer(value).is_some_and(|i| self.graph.nodes[i].op.is_activation()) {
+                forms.push(value);
             }
         }
-        last
+        (last, forms)
     }
 }
 
@@ -167,11 +235,45 @@ mod tests {
         let layers = model.unit_layers().unwrap();
         let names: Vec<&str> = layers.iter().map(|l| model.graph.name(l.value)).collect();
         assert_eq!(names, ["relu", "swish", "sum", "pool", "both"]);
-        let relu = &layers[0];
-        assert_eq!((model.graph.name(relu.read), relu.clip), ("conv", [0.0, f32::INFINITY]));
-        assert_eq!(relu.forms.iter().map(|v| model.graph.name(*v)).collect::<Vec<_>>(), ["conv"]);
-        let swish = &layers[1];
-        assert_eq!((swish.read, swish.clip[0]), (swish.value, f32::NEG_INFINITY));
-        assert_eq!(model.graph.name(swish.forms[0]), "second");
+        let (relu, swish) = (&layers[0], &layers[1]);
+        let forms = |layer: &UnitLayer| {
+            layer
+                .forms
+                .iter()
+                .map(|form| (model.graph.name(form.value).to_owned(), form.first))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (model.graph.name(relu.parts[0].read), relu.parts[0].clip),
+            ("conv", [0.0, f32::INFINITY])
+        );
+        assert_eq!(forms(relu), [("conv".to_owned(), 0)]);
+        assert_eq!((swish.parts[0].read, swish.parts[0].clip[0]), (swish.value, f32::NEG_INFINITY));
+        assert_eq!(forms(swish), [("second".to_owned(), 0)]);
+        // The pool is read by the concatenation alone, but the card names it.
+        assert_eq!(layers[4].parts.len(), 2);
+    }
+
+    #[test]
+    fn what_only_a_concatenation_reads_is_a_form_of_it() {
+        let mut net = Builder::new();
+        let x = net.input("x", &[1, 3, 8, 8].map(Dim::Fixed)).unwrap();
+        let mut branch = |name: &str, channels: usize| {
+            let weight = Tensor::floats(&[channels, 3, 1, 1], vec![0.5; channels * 3]);
+            let weight = net.constant(&format!("{name}.w"), weight).unwrap();
+            let conv = net.node("Conv", &format!("{name}.conv"), &[x, weight], vec![]).unwrap();
+            net.node("Relu", name, &[conv], vec![]).unwrap()
+        };
+        let parts = [branch("a", 4), branch("b", 5)];
+        let both = net.node("Concat", "both", &parts, vec![("axis", Attribute::Int(1))]).unwrap();
+        let card = "[[input]]\nname = \"x\"";
+        let model = Model::new(net.finish(&[both]), Card::parse(card).unwrap()).unwrap();
+        let layers = model.unit_layers().unwrap();
+        let name = |value: ValueId| model.graph.name(value);
+        assert_eq!(layers.iter().map(|layer| name(layer.value)).collect::<Vec<_>>(), ["both"]);
+        let forms: Vec<_> = layers[0].forms.iter().map(|form| (name(form.value), form.first)).collect();
+        assert_eq!(forms, [("a", 0), ("a.conv", 0), ("b", 4), ("b.conv", 4)]);
+        let read: Vec<_> = layers[0].parts.iter().map(|part| (name(part.read), part.clip[0])).collect();
+        assert_eq!(read, [("a.conv", 0.0), ("b.conv", 0.0)]);
     }
 }

@@ -20,11 +20,13 @@ impl Default for ClassResponse {
 }
 
 impl ClassResponse {
-    /// Takes an image of the class.
-    pub fn add(&mut self, response: &Response) {
+    /// Takes an image of the class; it can be the best one only if it is `listed`.
+    pub fn add(&mut self, response: &Response, listed: bool) {
         let Response { image, largest, moments, .. } = response;
-        if moments.count > 0 {
+        if moments.count > 0 && listed {
             self.merge(&Self { sum: moments.mean, maximum: *largest, best: *image });
+        } else if moments.count > 0 {
+            self.sum += moments.mean;
         }
     }
 

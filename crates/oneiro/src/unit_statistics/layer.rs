@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use oneiro_net::summary::{self, ChannelSummary};
-
 use super::{ClassResponse, Response, UnitStatistics};
+use crate::layer_summaries::Summaries;
 
 /// An image of a data set, as statistics know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +14,8 @@ pub struct Source {
     pub class: Option<u32>,
     /// Samples that are taken from it.
     pub samples: usize,
+    /// Whether it may stand in lists: not the copy of another image.
+    pub listed: bool,
 }
 
 /// What data does to the units of a layer.
@@ -39,28 +40,50 @@ impl LayerStatistics {
         }
     }
 
-    /// Takes an image: the summaries of all channels, one after another, of maps of so many positions that
-    /// the layer clips to `clip`.
+    /// Takes images in their order: of each the summaries of all channels, in pieces one behind the other, of
+    /// maps of so many positions.
     ///
     /// # Panics
     /// If the summaries are not those of all channels.
-    pub fn add(&mut self, source: Source, summaries: &[f32], positions: usize, clip: [f32; 2]) {
+    pub fn add(&mut self, images: &[(Source, Vec<Summaries<'_>>)], positions: usize) {
+        let Some((_, pieces)) = images.first() else { return };
         let channels = self.units.len();
-        let len = summaries.len() / channels.max(1);
-        assert_eq!(summaries.len(), len * channels, "summaries of {channels} channels");
-        let mut of_class = source.class.map(|class| {
-            self.classes.entry(class).or_insert_with(|| vec![ClassResponse::default(); channels])
-        });
-        for (channel, (unit, numbers)) in self.units.iter_mut().zip(summaries.chunks_exact(len)).enumerate() {
-            let response = Response::new(source.image, ChannelSummary::new(numbers), positions, clip);
-            unit.add(&response);
-            if let Some(of_class) = &mut of_class {
-                of_class[channel].add(&response);
-            }
+        assert!(
+            images.iter().all(|(_, pieces)| pieces.iter().map(|p| p.channels).sum::<usize>() == channels),
+            "summaries of {channels} channels"
+        );
+        for class in images.iter().filter_map(|(source, _)| source.class) {
+            self.classes.entry(class).or_insert_with(|| vec![ClassResponse::default(); channels]);
         }
-        for sample in 0..source.samples.min(len - summary::len(0)) {
-            let at = |channel: usize| summaries[channel * len + summary::len(sample)];
-            self.samples.extend((0..channels).map(|channel| at(channel).max(clip[0]).min(clip[1])));
+        let mut first = 0;
+        for (at, &Summaries { channels, clip, .. }) in pieces.iter().enumerate() {
+            // Unit by unit, so that a unit's lists are in the cache for all images.
+            for channel in 0..channels {
+                let unit = &mut self.units[first + channel];
+                for (source, pieces) in images {
+                    let numbers = pieces[at].of(channel);
+                    unit.add(&Response::new(source.image, numbers, positions, clip), source.listed);
+                }
+            }
+            for (source, pieces) in images {
+                let Some(of_class) = source.class.and_then(|class| self.classes.get_mut(&class)) else {
+                    continue;
+                };
+                for channel in 0..channels {
+                    let response = Response::new(source.image, pieces[at].of(channel), positions, clip);
+                    of_class[first + channel].add(&response, source.listed);
+                }
+            }
+            first += channels;
+        }
+        for (source, pieces) in images {
+            for sample in 0..source.samples.min(positions) {
+                for piece in pieces {
+                    let [low, high] = piece.clip;
+                    let of = |channel| piece.of(channel).samples().get(sample).copied().unwrap_or(f32::NAN);
+                    self.samples.extend((0..piece.channels).map(|channel| of(channel).max(low).min(high)));
+                }
+            }
         }
     }
 

@@ -24,7 +24,7 @@ pub struct Example {
     pub place: u32,
 }
 
-/// The first images of an order, each once.
+/// The first images of an order.
 ///
 /// Equal values stand in the order of the values before the ReLU, then of the images' numbers. So the list
 /// is the same whatever order the images come in.
@@ -42,29 +42,33 @@ impl Ranking {
         Self { order, capacity, examples: Vec::new() }
     }
 
+    /// A list as [`Ranking::examples`] gave it.
+    pub fn restored(order: Order, capacity: usize, examples: Vec<Example>) -> Self {
+        Self { order, capacity, examples }
+    }
+
+    /// The number of images that it holds at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// The images, the first first.
     pub fn examples(&self) -> &[Example] {
         &self.examples
     }
 
-    /// Puts an image in its place. An image that is there already keeps the better of the two.
+    /// Puts an image in its place. Each image comes once.
     pub fn insert(&mut self, example: Example) {
         let is_full = self.examples.len() >= self.capacity;
         if is_full && self.examples.last().is_none_or(|last| self.compare(&example, last).is_ge()) {
             return;
-        }
-        if let Some(known) = self.examples.iter().position(|e| e.image == example.image) {
-            if self.compare(&example, &self.examples[known]).is_ge() {
-                return;
-            }
-            self.examples.remove(known);
         }
         let place = self.examples.partition_point(|e| self.compare(e, &example).is_lt());
         self.examples.truncate(self.capacity - 1);
         self.examples.insert(place, example);
     }
 
-    /// Takes the images of another list.
+    /// Takes the images of another list, which are others than these.
     pub fn merge(&mut self, other: &Self) {
         for example in &other.examples {
             self.insert(*example);

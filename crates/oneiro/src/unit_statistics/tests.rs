@@ -1,6 +1,7 @@
 use oneiro_net::summary;
 
 use super::*;
+use crate::layer_summaries::Summaries;
 
 const RELU: [f32; 2] = [0.0, f32::INFINITY];
 
@@ -31,6 +32,11 @@ fn summarized(map: &[f32]) -> Vec<f32> {
     numbers
 }
 
+/// The summaries of a layer's channels as one piece.
+fn pieces(numbers: &[f32], channels: usize) -> Vec<Summaries<'_>> {
+    vec![Summaries { numbers, channels, clip: RELU }]
+}
+
 /// A layer of two channels, the second with all signs turned.
 fn gathered(images: impl Iterator<Item = usize>) -> LayerStatistics {
     let maps = data();
@@ -38,8 +44,9 @@ fn gathered(images: impl Iterator<Item = usize>) -> LayerStatistics {
     for i in images {
         let turned: Vec<f32> = maps[i].iter().map(|v| -v).collect();
         let summaries = [summarized(&maps[i]), summarized(&turned)].concat();
-        let source = Source { image: i as u32, class: (i % 3 < 2).then_some(i as u32 % 3), samples: 1 };
-        layer.add(source, &summaries, 12, RELU);
+        let source =
+            Source { image: i as u32, class: (i % 3 < 2).then_some(i as u32 % 3), samples: 1, listed: true };
+        layer.add(&[(source, pieces(&summaries, 2))], 12);
     }
     layer
 }
@@ -67,8 +74,8 @@ fn lists_are_those_of_a_plain_sort() {
 fn zeros_are_ordered_by_the_value_in_front_of_the_relu() {
     let mut layer = LayerStatistics::new(1, 3);
     for (image, before) in [(0, -3.0), (1, -1.0), (2, -2.0), (3, 0.5)] {
-        let source = Source { image, class: None, samples: 0 };
-        layer.add(source, &summarized(&[before, -9.0]), 2, RELU);
+        let source = Source { image, class: None, samples: 0, listed: true };
+        layer.add(&[(source, pieces(&summarized(&[before, -9.0]), 1))], 2);
     }
     let images = |ranking: &Ranking| ranking.examples().iter().map(|e| e.image).collect::<Vec<_>>();
     assert_eq!(images(&layer.units[0].best), [3, 1, 2]);
@@ -157,12 +164,13 @@ fn images_without_numbers_are_in_no_list() {
     let mut layer = LayerStatistics::new(1, 4);
     let mut numbers = vec![f32::NAN; summary::len(0)];
     (numbers[6], numbers[7]) = (0.0, 9.0);
-    layer.add(Source { image: 3, class: Some(0), samples: 0 }, &numbers, 9, RELU);
+    let source = Source { image: 3, class: Some(0), samples: 0, listed: true };
+    layer.add(&[(source, pieces(&numbers, 1))], 9);
     let unit = &layer.units[0];
     assert!(unit.best.examples().is_empty() && unit.worst.examples().is_empty());
     assert_eq!((unit.moments.count, unit.moments.not_finite), (0, 9));
     assert_eq!(layer.classes[&0][0], ClassResponse::default());
     let mut none = UnitStatistics::new(0);
-    none.add(&Response::new(1, ChannelSummary::new(&summarized(&[1.0])), 1, RELU));
+    none.add(&Response::new(1, ChannelSummary::new(&summarized(&[1.0])), 1, RELU), true);
     assert!(none.best.examples().is_empty() && none.moments.count == 1);
 }

@@ -52,9 +52,7 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
     Ok(photos)
 }
 
-/// The class of each photo: by the name of its folder, a WordNet id before it ignored. Where there are as
-/// many folders as classes and no name says otherwise, the others are by sorted order. Matches that are not
-/// by name give a remark.
+/// The class of each photo, by the folder that it lies in.
 pub(super) fn classes_of(
     context: &Context,
     photos: &[Photo],
@@ -64,6 +62,23 @@ pub(super) fn classes_of(
     let mut folders: Vec<&str> = photos.iter().filter_map(|photo| photo.folder.as_deref()).collect();
     folders.sort_unstable();
     folders.dedup();
+    let found = classes_of_folders(context, &folders, labels, classes);
+    let class = |photo: &Photo| {
+        let folder = photo.folder.as_deref()?;
+        found[folders.binary_search(&folder).ok()?]
+    };
+    photos.iter().map(class).collect()
+}
+
+/// The class of each folder: by its name, a WordNet id before it ignored. Where there are as many folders as
+/// classes and no name says otherwise, the others are by sorted order. Matches that are not by name give a
+/// remark.
+pub(crate) fn classes_of_folders(
+    context: &Context,
+    folders: &[&str],
+    labels: Option<&Labels>,
+    classes: usize,
+) -> Vec<Option<usize>> {
     let by_name = |folder: &&str| labels.and_then(|labels| labels.find(folder).ok());
     let mut found: Vec<Option<usize>> = folders.iter().map(by_name).collect();
     if let Some(unknown) = found.iter().position(Option::is_none) {
@@ -80,9 +95,5 @@ pub(super) fn classes_of(
             context.remark(ClassRemark::FoldersUnknown { known, folders: folders.len(), unknown });
         }
     }
-    let class = |photo: &Photo| {
-        let folder = photo.folder.as_deref()?;
-        found[folders.binary_search(&folder).ok()?]
-    };
-    photos.iter().map(class).collect()
+    found
 }

@@ -1,0 +1,140 @@
+//! `oneiro scan`: what the images of a data set do to every unit.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use oneiro_jobs::Error;
+use oneiro_jobs::files::{check_folder, create_folder};
+use oneiro_jobs::job::parts::{Parts, Shard};
+use oneiro_jobs::job::scan::{ScanJob, ScanReport};
+use oneiro_jobs::job::{Folder, Job as _};
+use oneiro_jobs::store::FILE;
+
+use crate::args::model::{self, ModelArgs};
+use crate::collisions;
+use crate::context::Context;
+use crate::results::print_json;
+
+/// Images in each list of a unit when not chosen.
+const DEFAULT_TOP: u16 = 32;
+
+/// Find out what the images of a data set do to every unit: one pass, one file
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  oneiro scan squeezenet1_1 photos/ --out photos.scan          # photos/CLASS/*.jpg
+  oneiro scan model.onnx photos/ --layers fire4,fire8 --out scan
+  oneiro scan model.onnx list.csv --out scan                   # lines of file,class
+  oneiro units photos.scan fire8:12                            # then: what does unit 12 answer?
+
+DATA is a folder of images; those in a folder in it, however deep, are of the class of its name. Or it is a list: a .csv
+file of lines file,class, or a .json file. Images are brought to the network's size as `oneiro classify` does it.
+
+OUT/scan.sqlite holds for every unit the images that excite it most and least, its mean, variance and share of
+positions above zero, its response to each class, and activations at sampled positions (docs/scan.md). A scan that was
+interrupted goes on when the same command is given again.")]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A folder of images, or a list of them
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+    /// Layers, separated by commas; `class` means the network's classes [default: all with units, behind their
+    /// activation functions]
+    #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
+    layers: Vec<String>,
+    /// Images in each list of a unit
+    #[arg(long, default_value_t = DEFAULT_TOP, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    top: u16,
+    /// Share of the scaled image's shorter side that the crop keeps
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
+    crop: Option<f64>,
+    /// Keep small pictures of the images in lists, for when the sources are gone
+    #[arg(long)]
+    thumbnails: bool,
+    /// See only these images, the I-th of N parts, and keep what they do for a run that has all; several machines
+    /// share the work
+    #[arg(long, value_name = "I/N", conflicts_with = "json")]
+    shard: Option<Shard>,
+    /// The folder that the scan goes into
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    if args.out.is_file() {
+        bail!("--out {}: this is a file; a folder is needed", args.out.display());
+    }
+    check_folder(&args.out)?;
+    let job = ScanJob {
+        data: args.data.display().to_string(),
+        layers: args.layers.clone(),
+        top: usize::from(args.top),
+        crop: args.crop,
+        thumbnails: args.thumbnails,
+    };
+    job.check()?;
+    let model = model::load(context, &args.model)?;
+    let file = args.out.join(FILE);
+    collisions::check(
+        context,
+        Some(&model),
+        [args.data.as_path()].into_iter(),
+        [("--out", file.as_path())].into_iter(),
+    )?;
+    create_folder(&args.out)?;
+    let parts = Parts::new(args.out.join("scan.parts"), args.shard);
+    let run = oneiro_jobs::Run::new(&model, context).with_parts(Some(&parts));
+    let outcome = job.run(&run, &mut Folder::new(&args.out));
+    let report = match outcome {
+        Err(Error::Unfinished(unfinished)) => {
+            context.print(&format!(
+                "{unfinished}; the scan is put together by the run that finds all of them"
+            ))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => {
+            if parts.folder().is_dir() {
+                let folder = parts.folder().display();
+                context
+                    .note(&format!("what was seen is kept in {folder}; the same command goes on from there"));
+            }
+            return Err(error.into());
+        }
+        Ok(report) => report,
+    };
+    parts.clear();
+    if args.json {
+        print_json(context, &model, &report, &[file.display().to_string()], started)?;
+    } else {
+        print(context, &report, &file, started)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(context: &Context, report: &ScanReport, file: &Path, started: Instant) -> Result<()> {
+    let ScanReport { images, seen, classes, accuracy, layers, units, problems } = report;
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = *seen as f64 / seconds.max(1e-9);
+    context
+        .print(&format!("{seen} of {images} images, {classes} classes; {units} units of {layers} layers"))?;
+    if let Some(accuracy) = accuracy {
+        let share = 100.0 * accuracy.right as f64 / accuracy.known as f64;
+        context.print(&format!("right at first: {} of {} ({share:.1} %)", accuracy.right, accuracy.known))?;
+    }
+    if !problems.is_empty() {
+        let said: Vec<String> = problems.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        context.print(&format!("problems: {}", said.join(", ")))?;
+    }
+    let megabytes = std::fs::metadata(file).map_or(0.0, |data| data.len() as f64 / 1e6);
+    context.print(&format!(
+        "written to {} ({megabytes:.1} MB) in {seconds:.1} s, {rate:.1} images/s",
+        file.display()
+    ))
+}

@@ -1,0 +1,288 @@
+//! One pass over a data set: what its images do to every unit of a network.
+//!
+//! A scan works in blocks of consecutive images ([`block`]), which are the parts of the job: an interrupted scan
+//! goes on where it was, shards share the blocks, and the file has the same content however it came about.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::classification::photos::classes_of_folders;
+use super::error::{JobError, Setting};
+use super::parts::Part;
+use super::{Job, Place, Role, Run, Sink};
+use crate::error::Result;
+use crate::model::LoadedModel;
+use crate::provenance::{VERSION, kernels};
+use crate::remark::ScanRemark;
+use crate::source::dataset::{Dataset, ProblemKind};
+use crate::source::framing::check_crop;
+use crate::source::places::hash;
+use crate::store::{FILE, SCHEMA_VERSION, write};
+use crate::task::Task;
+
+pub(crate) mod block;
+mod gather;
+pub(crate) mod layers;
+mod thumbnails;
+
+use block::Block;
+use gather::{Gatherer, SAMPLES};
+use layers::ScannedLayer;
+
+/// Images of a block at least.
+const LEAST_BLOCK: usize = 512;
+/// Blocks at most, each a file while the scan goes on.
+const MOST_BLOCKS: usize = 64;
+/// Examples that a list holds at most.
+const MOST_EXAMPLES: usize = 1000;
+
+/// A scan of a data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScanJob {
+    /// A folder of images, those in folders therein of the class of its name; or a list of images.
+    pub data: String,
+    /// Names of the layers; without any, all whose channels are units.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// Images in each list of a unit.
+    pub top: usize,
+    /// Share of the scaled image's shorter side that the crop keeps; without one, as
+    /// [`framed`](crate::source::framing::framed) has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<f64>,
+    /// Whether the file holds small pictures of the images in its lists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thumbnails: bool,
+}
+
+/// The report on a scan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScanReport {
+    /// Images of the data set.
+    pub images: usize,
+    /// Those that the network has seen.
+    pub seen: usize,
+    /// Classes of the data set.
+    pub classes: usize,
+    /// Images whose class is known to the network, and those of them that it names first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+    /// Layers.
+    pub layers: usize,
+    /// Units of all layers.
+    pub units: usize,
+    /// Number of problems of each kind.
+    pub problems: Vec<(String, usize)>,
+}
+
+/// How many images are named as what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Accuracy {
+    /// Images whose class is known.
+    pub known: usize,
+    /// Those that the network names first as their class.
+    pub right: usize,
+}
+
+impl Job for ScanJob {
+    const KIND: &'static str = "scan";
+    type Report = ScanReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<ScanReport> {
+        self.check()?;
+        let (context, model) = (run.context, run.model()?);
+        let dataset = Dataset::find(context, Path::new(&self.data))?;
+        let layers = layers::chosen(model, &self.layers)?;
+        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, (self.crop, self.top))?;
+        model.say_output(context);
+        let labels_of = labels_of(run, model, &dataset)?;
+        let blocks = blocks(dataset.images.len());
+        let parts = self.parts(model, &dataset, &layers, &blocks)?;
+        let mut found: Option<Block> = None;
+        let mut progress = Task::new(context, "scanning", dataset.images.len() as u64);
+        let summarized = gatherer.summarized().to_vec();
+        run.fold_parts(
+            &parts,
+            |part| gatherer.block(blocks[part].clone(), &mut progress),
+            |block: Block| {
+                match &mut found {
+                    Some(found) => found.merge(block),
+                    None => found = Some(block),
+                }
+                Ok(())
+            },
+        )?;
+        drop(progress);
+        let found = found.unwrap_or_else(|| Block::new(&gatherer.channels(), self.top));
+        if found.images.is_empty() {
+            let first = found.problems.first().map_or_else(String::new, |p| format!("{}: {}", p.file, p.why));
+            let (pictures, folder) = (dataset.images.len(), self.data.clone());
+            return Err(JobError::NoneReadable { pictures, folder, first }.into());
+        }
+        let thumbnails = match self.thumbnails {
+            true => thumbnails::of_lists(context, &dataset, &found, (model, self.crop))?,
+            false => Vec::new(),
+        };
+        let content = write::Content {
+            meta: self.meta(model, &dataset)?,
+            dataset: &dataset,
+            labels_of: &labels_of,
+            labels: model.labels.as_ref().map(|labels| labels.names.clone()).unwrap_or_default(),
+            layers: &layers,
+            summarized: &summarized,
+            found: &found,
+            thumbnails,
+        };
+        let place = Place::first(Role::Statistics);
+        if sink.wants(place) {
+            let folder = tempfile::Builder::new().prefix(".oneiro-").tempdir_in(match run.parts() {
+                Some(parts) => parts.folder().to_owned(),
+                None => std::env::temp_dir(),
+            })?;
+            let file = folder.path().join(FILE);
+            context.compute(|| write::write(&file, &content))?;
+            sink.take_file(place, FILE, &file)?;
+        }
+        model.framings.say(context);
+        self.say(run, &dataset, &found);
+        Ok(report(&dataset, &found, &labels_of, &summarized))
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(1..=MOST_EXAMPLES).contains(&self.top) {
+            let (setting, needed) = (Setting::Examples, format!("a number from 1 to {MOST_EXAMPLES}"));
+            return Err(JobError::Setting { setting, value: self.top, needed }.into());
+        }
+        check_crop(self.crop)
+    }
+}
+
+/// The blocks of a data set of so many images.
+fn blocks(images: usize) -> Vec<std::ops::Range<usize>> {
+    let len = images.div_ceil(MOST_BLOCKS).max(LEAST_BLOCK);
+    (0..images).step_by(len).map(|from| from..(from + len).min(images)).collect()
+}
+
+/// The network's class for each class of the data set.
+fn labels_of(run: &Run<'_>, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<Option<usize>>> {
+    let Some(count) = model.model.class_count().filter(|_| !dataset.classes.is_empty()) else {
+        return Ok(vec![None; dataset.classes.len()]);
+    };
+    model.check_labels(count)?;
+    let names: Vec<&str> = dataset.classes.iter().map(String::as_str).collect();
+    Ok(classes_of_folders(run.context, &names, model.labels.as_ref(), count))
+}
+
+fn report(
+    dataset: &Dataset,
+    found: &Block,
+    labels_of: &[Option<usize>],
+    summarized: &[oneiro::layer_summaries::SummarizedLayer],
+) -> ScanReport {
+    let label = |image: u32| labels_of[dataset.images[image as usize].class? as usize];
+    let named = found.images.iter().filter_map(|seen| Some((label(seen.image)?, seen.named?.0 as usize)));
+    let (known, right) =
+        named.fold((0, 0), |(known, right), (label, named)| (known + 1, right + usize::from(label == named)));
+    let mut problems: Vec<(String, usize)> = Vec::new();
+    let mut kinds: Vec<ProblemKind> =
+        dataset.problems.iter().chain(&found.problems).map(|problem| problem.kind).collect();
+    kinds.sort_unstable();
+    for kind in kinds {
+        match problems.last_mut().filter(|(name, _)| name == kind.name()) {
+            Some((_, count)) => *count += 1,
+            None => problems.push((kind.name().to_owned(), 1)),
+        }
+    }
+    ScanReport {
+        images: dataset.images.len(),
+        seen: found.images.len(),
+        classes: dataset.classes.len(),
+        accuracy: (known > 0).then_some(Accuracy { known, right }),
+        layers: summarized.len(),
+        units: summarized.iter().map(|layer| layer.channels).sum(),
+        problems,
+    }
+}
+
+impl ScanJob {
+    /// A part for each block: its result depends on the network, the job and the listed files.
+    fn parts(
+        &self,
+        model: &LoadedModel,
+        dataset: &Dataset,
+        layers: &[ScannedLayer],
+        blocks: &[std::ops::Range<usize>],
+    ) -> Result<Vec<Part>> {
+        let settings = format!("{} {:?}", self.top, self.crop);
+        let card = model.recorded_card().to_toml()?;
+        let files: Vec<String> = dataset
+            .images
+            .iter()
+            .map(|image| {
+                format!("{}\t{:?}\t{}\t{:?}", image.file, image.class, image.bytes, image.duplicate_of)
+            })
+            .collect();
+        let files = hash(files.join("\n").as_bytes());
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        let names = names.join("\n");
+        let part = |block: &std::ops::Range<usize>| {
+            let range = format!("{}-{}", block.start, block.end);
+            let depends_on = [VERSION, kernels(), &model.hash, &card, &settings, &files, &names, &range];
+            Part::new(&format!("images-{range}"), &depends_on)
+        };
+        Ok(blocks.iter().map(part).collect())
+    }
+
+    fn meta(&self, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<(String, String)>> {
+        let folder = std::fs::canonicalize(&dataset.root).unwrap_or_else(|_| dataset.root.clone());
+        let entry = |key: &str, value: String| (key.to_owned(), value);
+        Ok(vec![
+            entry("schema", SCHEMA_VERSION.to_string()),
+            entry("version", VERSION.to_owned()),
+            entry("kernels", kernels().to_owned()),
+            entry("model", model.source.clone()),
+            entry("model-sha256", model.hash.clone()),
+            entry("model-title", model.title.clone()),
+            entry("preparation", model.recorded_card().to_toml()?),
+            entry("data", self.data.clone()),
+            entry("data-folder", folder.to_string_lossy().into_owned()),
+            entry("images", dataset.images.len().to_string()),
+            entry("samples", SAMPLES.to_string()),
+            entry("job", serde_json::to_string(self)?),
+        ])
+    }
+
+    /// Remarks on what could not be used.
+    fn say(&self, run: &Run<'_>, dataset: &Dataset, found: &Block) {
+        /// Problems that are named; the file has all.
+        const NAMED: usize = 5;
+        let all: Vec<_> = dataset.problems.iter().chain(&found.problems).collect();
+        for problem in all.iter().take(NAMED) {
+            let (file, why) = (problem.file.clone(), problem.why.clone());
+            run.context.remark(ScanRemark::Problem { file, kind: problem.kind, why });
+        }
+        if all.len() > NAMED {
+            run.context.remark(ScanRemark::MoreProblems { count: all.len() - NAMED });
+        }
+        if found.not_finite > 0 {
+            run.context.remark(ScanRemark::LogitsNotFinite { images: found.not_finite as usize });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_all_images_once() {
+        for images in [1, 511, 512, 513, 1000, 100_000] {
+            let blocks = blocks(images);
+            assert!(blocks.len() <= MOST_BLOCKS);
+            assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, images));
+            assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
+    }
+}

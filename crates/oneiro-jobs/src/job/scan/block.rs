@@ -1,0 +1,250 @@
+//! What a run of consecutive images does to all layers: the part in which a scan works.
+
+use oneiro::unit_statistics::{
+    ClassResponse, Example, LayerStatistics, Moments, Order, Ranking, UnitStatistics,
+};
+
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::job::parts::Stored;
+use crate::source::dataset::Problem;
+
+/// An image that the network has seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SeenImage {
+    /// Its number in the data set.
+    pub image: u32,
+    /// Height and width of the file's picture.
+    pub size: [u32; 2],
+    /// The class that the network names first, with its probability.
+    pub named: Option<(u32, f32)>,
+}
+
+/// What images do to all layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// The layers, in the order of the scan.
+    pub layers: Vec<LayerStatistics>,
+    /// The images, in order.
+    pub images: Vec<SeenImage>,
+    /// The images that could not be seen, and why.
+    pub problems: Vec<Problem>,
+    /// Images whose logits are not finite.
+    pub not_finite: u32,
+}
+
+impl Block {
+    /// Nothing yet, for layers of so many channels.
+    pub fn new(channels: &[usize], examples: usize) -> Self {
+        let layers = channels.iter().map(|channels| LayerStatistics::new(*channels, examples)).collect();
+        Self { layers, images: Vec::new(), problems: Vec::new(), not_finite: 0 }
+    }
+
+    /// Takes the block behind.
+    pub fn merge(&mut self, other: Self) {
+        self.layers.iter_mut().zip(&other.layers).for_each(|(own, other)| own.merge(other));
+        self.images.extend(other.images);
+        self.problems.extend(other.problems);
+        self.not_finite += other.not_finite;
+    }
+}
+
+impl Stored for Block {
+    fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut out = Writer(Vec::new());
+        out.u32(self.layers.len() as u32);
+        for layer in &self.layers {
+            out.layer(layer);
+        }
+        out.u32(self.images.len() as u32);
+        for seen in &self.images {
+            let (class, probability) = seen.named.unwrap_or((u32::MAX, 0.0));
+            [seen.image, seen.size[0], seen.size[1], class].into_iter().for_each(|n| out.u32(n));
+            out.f32(probability);
+        }
+        out.u32(self.not_finite);
+        out.0.extend(serde_json::to_vec(&self.problems)?);
+        Ok(out.0)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut from = Reader(bytes);
+        read(&mut from).ok_or_else(|| JobError::CutOff.into())
+    }
+}
+
+fn read(from: &mut Reader<'_>) -> Option<Block> {
+    let layers = from.u32()?;
+    let layers = (0..layers).map(|_| from.layer()).collect::<Option<Vec<_>>>()?;
+    let images = from.u32()?;
+    let mut image = || {
+        let [image, height, width, class] = [from.u32()?, from.u32()?, from.u32()?, from.u32()?];
+        let probability = from.f32()?;
+        let named = (class != u32::MAX).then_some((class, probability));
+        Some(SeenImage { image, size: [height, width], named })
+    };
+    let images = (0..images).map(|_| image()).collect::<Option<Vec<_>>>()?;
+    let not_finite = from.u32()?;
+    Some(Block { layers, images, problems: serde_json::from_slice(from.0).ok()?, not_finite })
+}
+
+/// Numbers as bytes, the lowest first.
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u32(&mut self, value: u32) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn f32(&mut self, value: f32) {
+        self.u32(value.to_bits());
+    }
+
+    fn f64(&mut self, value: f64) {
+        self.u64(value.to_bits());
+    }
+
+    fn ranking(&mut self, ranking: &Ranking) {
+        self.u32(ranking.examples().len() as u32);
+        for example in ranking.examples() {
+            self.u32(example.image);
+            self.f32(example.value);
+            self.f32(example.before);
+            self.u32(example.place);
+        }
+    }
+
+    fn layer(&mut self, layer: &LayerStatistics) {
+        self.u32(layer.units.len() as u32);
+        for unit in &layer.units {
+            self.u32(unit.best.capacity() as u32);
+            [&unit.best, &unit.worst, &unit.best_by_mean].into_iter().for_each(|list| self.ranking(list));
+            let Moments { count, not_finite, active, maximum, mean, spread } = unit.moments;
+            [count, not_finite, active].into_iter().for_each(|n| self.u64(n));
+            self.f32(maximum);
+            self.f64(mean);
+            self.f64(spread);
+        }
+        self.u32(layer.classes.len() as u32);
+        for (class, responses) in &layer.classes {
+            self.u32(*class);
+            for response in responses {
+                self.f64(response.sum);
+                self.f32(response.maximum);
+                self.u32(response.best);
+            }
+        }
+        self.u32(layer.samples.len() as u32);
+        layer.samples.iter().for_each(|sample| self.f32(*sample));
+    }
+}
+
+/// Reads what [`Writer`] wrote; `None` where the bytes end early.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn u32(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*number))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*number))
+    }
+
+    fn f32(&mut self) -> Option<f32> {
+        self.u32().map(f32::from_bits)
+    }
+
+    fn f64(&mut self) -> Option<f64> {
+        self.u64().map(f64::from_bits)
+    }
+
+    fn ranking(&mut self, order: Order, capacity: usize) -> Option<Ranking> {
+        let count = self.u32()?;
+        let mut example = || {
+            Some(Example { image: self.u32()?, value: self.f32()?, before: self.f32()?, place: self.u32()? })
+        };
+        let examples = (0..count).map(|_| example()).collect::<Option<Vec<_>>>()?;
+        Some(Ranking::restored(order, capacity, examples))
+    }
+
+    fn unit(&mut self) -> Option<UnitStatistics> {
+        let capacity = self.u32()? as usize;
+        Some(UnitStatistics {
+            best: self.ranking(Order::Largest, capacity)?,
+            worst: self.ranking(Order::Smallest, capacity)?,
+            best_by_mean: self.ranking(Order::Largest, capacity)?,
+            moments: Moments {
+                count: self.u64()?,
+                not_finite: self.u64()?,
+                active: self.u64()?,
+                maximum: self.f32()?,
+                mean: self.f64()?,
+                spread: self.f64()?,
+            },
+        })
+    }
+
+    fn layer(&mut self) -> Option<LayerStatistics> {
+        let channels = self.u32()?;
+        let units = (0..channels).map(|_| self.unit()).collect::<Option<Vec<_>>>()?;
+        let mut layer = LayerStatistics { units, ..LayerStatistics::new(0, 0) };
+        for _ in 0..self.u32()? {
+            let class = self.u32()?;
+            let mut response =
+                || Some(ClassResponse { sum: self.f64()?, maximum: self.f32()?, best: self.u32()? });
+            let responses = (0..channels).map(|_| response()).collect::<Option<Vec<_>>>()?;
+            layer.classes.insert(class, responses);
+        }
+        let samples = self.u32()?;
+        layer.samples = (0..samples).map(|_| self.f32()).collect::<Option<Vec<_>>>()?;
+        Some(layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oneiro::layer_summaries::Summaries;
+    use oneiro::unit_statistics::Source;
+    use oneiro_net::summary;
+
+    use super::*;
+    use crate::source::dataset::ProblemKind;
+
+    fn block() -> Block {
+        let mut block = Block::new(&[2, 1], 3);
+        for image in 0..5 {
+            let source = Source { image, class: Some(image % 2), samples: 1, listed: true };
+            for layer in &mut block.layers {
+                let count = layer.units.len() * summary::len(1);
+                let numbers: Vec<f32> =
+                    (0..count).map(|i| ((i as u32 * 7 + image * 5) % 11) as f32).collect();
+                let channels = layer.units.len();
+                let summaries = Summaries { numbers: &numbers, channels, clip: [0.0, f32::INFINITY] };
+                layer.add(&[(source, vec![summaries])], 4);
+            }
+            block.images.push(SeenImage { image, size: [3, 4], named: (image > 0).then_some((1, 0.5)) });
+        }
+        let why = "it is cut off".to_owned();
+        block.problems.push(Problem { file: "a/b.png".into(), kind: ProblemKind::Damaged, why });
+        block.not_finite = 1;
+        block
+    }
+
+    #[test]
+    fn a_block_is_read_as_it_was_written() {
+        let (block, bytes) = (block(), block().to_bytes().unwrap());
+        assert_eq!(Block::from_bytes(&bytes).unwrap(), block);
+        for len in [0, 3, bytes.len() / 2, bytes.len() - 1] {
+            assert!(Block::from_bytes(&bytes[..len]).is_err(), "{len}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Runs images through the network, and gathers what they do to its layers.
+
+use std::io::ErrorKind;
+use std::ops::Range;
+
+use oneiro::input::PictureInput;
+use oneiro::layer_summaries::SummarySession;
+use oneiro::model::Activation;
+use oneiro::model::unit_layers::UnitLayer;
+use oneiro::unit_statistics::Source;
+use oneiro_media::{Image, MediaError};
+use oneiro_net::summary::MAX_SEED;
+use rayon::prelude::*;
+
+use super::block::{Block, SeenImage};
+use super::layers::ScannedLayer;
+use crate::context::Context;
+use crate::error::{Error, Result, chain};
+use crate::model::LoadedModel;
+use crate::source::dataset::{Dataset, Problem, ProblemKind};
+use crate::source::framing::{Framing, framed};
+use crate::task::Task;
+
+/// Images of a batch for each thread: what one reads from memory for all of them, and what waits for the slowest.
+const BATCH_PER_THREAD: usize = 4;
+/// Images of a data set up to which each one's framing is kept for the remark on it.
+const FRAMINGS: usize = 4096;
+
+/// Positions that are sampled of each unit, in all images together.
+pub(super) const SAMPLES: usize = 1024;
+
+/// A network ready to see images.
+pub(super) struct Gatherer<'a> {
+    context: &'a Context,
+    model: &'a LoadedModel,
+    dataset: &'a Dataset,
+    session: SummarySession,
+    activation: Option<Activation>,
+    crop: Option<f64>,
+    examples: usize,
+}
+
+/// An image on its way to the network.
+struct Waiting {
+    image: u32,
+    picture: Image,
+    size: [usize; 2],
+}
+
+impl<'a> Gatherer<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        model: &'a LoadedModel,
+        dataset: &'a Dataset,
+        layers: &[ScannedLayer],
+        (crop, examples): (Option<f64>, usize),
+    ) -> Result<Self> {
+        let units: Vec<UnitLayer> = layers.iter().map(|layer| layer.unit.clone()).collect();
+        PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
+        let values: Vec<_> = units.iter().flat_map(|unit| unit.parts.iter().map(|part| part.read)).collect();
+        let logits = model.model.logits().is_ok();
+        let samples = samples_of(dataset.images.len()).max(1);
+        let compile = |batch: usize| -> oneiro::Result<SummarySession> {
+            let shapes = model.model.input_shapes(batch, None)?;
+            context.compute(|| SummarySession::new(&model.model, &units, logits, &shapes, samples))
+        };
+        let batch = match model.model.keeps_pictures_apart(&values, None) {
+            true => context.threads() * BATCH_PER_THREAD,
+            false => 1,
+        };
+        // A network may take one picture at a time.
+        let session = match compile(batch) {
+            Err(error) if batch > 1 => compile(1).map_err(|_| error)?,
+            session => session?,
+        };
+        let activation = logits.then(|| model.model.head().map(|head| head.activation)).transpose()?;
+        Ok(Self { context, model, dataset, session, activation, crop, examples })
+    }
+
+    /// Channels of each layer.
+    pub(super) fn channels(&self) -> Vec<usize> {
+        self.session.layers().iter().map(|layer| layer.channels).collect()
+    }
+
+    /// The layers as they are summarized.
+    pub(super) fn summarized(&self) -> &[oneiro::layer_summaries::SummarizedLayer] {
+        self.session.layers()
+    }
+
+    /// What a run of images does.
+    pub(super) fn block(&mut self, images: Range<usize>, progress: &mut Task<'_>) -> Result<Block> {
+        let mut block = Block::new(&self.channels(), self.examples);
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let batch = self.session.batch();
+        for some in images.clone().collect::<Vec<_>>().chunks(batch) {
+            self.context.check()?;
+            let read: Vec<_> = self.context.compute(|| some.par_iter().map(|&i| self.read(i)).collect());
+            for (&i, read) in some.iter().zip(read) {
+                match read {
+                    Ok((picture, framing, size)) => {
+                        if self.dataset.images.len() <= FRAMINGS {
+                            self.model.framings.add(&self.dataset.images[i].file, framing);
+                        }
+                        waiting.push(Waiting { image: i as u32, picture, size });
+                    }
+                    Err(problem) => block.problems.push(problem),
+                }
+            }
+            if waiting.len() >= batch {
+                let rest = waiting.split_off(batch);
+                self.see(&waiting, &mut block);
+                waiting = rest;
+            }
+            progress.advance(some.len() as u64);
+        }
+        if !waiting.is_empty() {
+            self.see(&waiting, &mut block);
+        }
+        Ok(block)
+    }
+
+    /// An image as the network sees it, how it was brought there, and the size that it had.
+    fn read(&self, i: usize) -> Result<(Image, Framing, [usize; 2]), Problem> {
+        let image = &self.dataset.images[i];
+        let path = self.dataset.path(image);
+        let problem = |kind, why: String| Problem { file: image.file.clone(), kind, why };
+        let bytes = std::fs::read(&path).map_err(|why| match why.kind() {
+            ErrorKind::NotFound => problem(ProblemKind::Missing, "it is not there any more".into()),
+            _ => problem(ProblemKind::Unreadable, why.to_string()),
+        })?;
+        let damaged = |why: MediaError| problem(ProblemKind::Damaged, chain(&Error::from(why)));
+        let (picture, on_black) =
+            oneiro_media::decode_image_on_black(&bytes, &image.file).map_err(damaged)?;
+        let size = [picture.height, picture.width];
+        let (picture, framing) = framed(&picture, self.session.size(), self.crop).map_err(damaged)?;
+        Ok((picture, framing.on_black(on_black), size))
+    }
+
+    /// Shows images, a batch at most, and takes what they do.
+    fn see(&mut self, images: &[Waiting], block: &mut Block) {
+        let (context, dataset) = (self.context, self.dataset);
+        let last = images.len() - 1;
+        let session = &mut self.session;
+        // A batch that is not full is filled up with its last image, which is not looked at.
+        context.compute(|| {
+            session.run(
+                |entry| images[entry.min(last)].image % (MAX_SEED + 1),
+                |entry| images[entry.min(last)].picture.colors(),
+            );
+        });
+        let source = |seen: &Waiting| {
+            let image = &dataset.images[seen.image as usize];
+            Source {
+                image: seen.image,
+                class: image.class,
+                samples: samples_from(seen.image as usize, dataset.images.len()),
+                listed: image.duplicate_of.is_none(),
+            }
+        };
+        let sources: Vec<Source> = images.iter().map(source).collect();
+        let session = &self.session;
+        context.compute(|| {
+            block.layers.par_iter_mut().enumerate().for_each(|(at, layer)| {
+                let of =
+                    |(entry, source): (usize, &Source)| (*source, session.summaries(at, entry).collect());
+                let seen: Vec<_> = sources.iter().enumerate().map(of).collect();
+                layer.add(&seen, session.layers()[at].positions());
+            });
+        });
+        for (entry, seen) in images.iter().enumerate() {
+            let logits = session.logits(entry);
+            let finite = logits.is_none_or(|logits| logits.iter().all(|z| z.is_finite()));
+            block.not_finite += u32::from(!finite);
+            let named = logits.filter(|_| finite).zip(self.activation).and_then(|(logits, activation)| {
+                let first =
+                    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)))?;
+                Some((first as u32, activation.probabilities(logits)[first] as f32))
+            });
+            let size = seen.size.map(|side| side as u32);
+            block.images.push(SeenImage { image: seen.image, size, named });
+        }
+    }
+}
+
+/// Samples that one image gives at most, of a data set of so many.
+fn samples_of(images: usize) -> usize {
+    SAMPLES.div_ceil(images.max(1))
+}
+
+/// Samples that an image gives: all together give [`SAMPLES`], evenly spread over the data set.
+fn samples_from(image: usize, images: usize) -> usize {
+    let before = |image: usize| image as u128 * SAMPLES as u128 / images.max(1) as u128;
+    (before(image + 1) - before(image)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spread_evenly() {
+        for images in [1, 7, 1000, 1024, 5000, 1_200_000] {
+            let all: usize = (0..images).map(|i| samples_from(i, images)).sum();
+            assert_eq!(all, SAMPLES, "{images}");
+            assert!((0..images).all(|i| samples_from(i, images) <= samples_of(images)));
+        }
+    }
+}

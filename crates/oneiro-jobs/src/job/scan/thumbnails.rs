@@ -1,0 +1,48 @@
+//! Small pictures of the images in lists, as the network saw them.
+
+use std::collections::BTreeSet;
+
+use oneiro_media::{PngText, StillFormat};
+use rayon::prelude::*;
+
+use super::block::Block;
+use crate::context::Context;
+use crate::error::Result;
+use crate::model::LoadedModel;
+use crate::source::dataset::Dataset;
+use crate::source::framing::framed;
+use crate::task::Task;
+
+/// Images that are read at once.
+const AT_ONCE: usize = 32;
+
+/// The pictures of all images that stand in a list: JPEG, or PNG in a build without it.
+pub(super) fn of_lists(
+    context: &Context,
+    dataset: &Dataset,
+    found: &Block,
+    (model, crop): (&LoadedModel, Option<f64>),
+) -> Result<Vec<(u32, Vec<u8>)>> {
+    let size = crate::source::references::picture_size(model, None)?;
+    let units = found.layers.iter().flat_map(|layer| &layer.units);
+    let lists = units.flat_map(|unit| [&unit.best, &unit.worst, &unit.best_by_mean]);
+    let images: BTreeSet<u32> =
+        lists.flat_map(|list| list.examples().iter().map(|example| example.image)).collect();
+    let images: Vec<u32> = images.into_iter().collect();
+    let mut progress = Task::new(context, "thumbnails", images.len() as u64);
+    let mut pictures = Vec::new();
+    let picture = |image: &u32| -> Result<(u32, Vec<u8>)> {
+        let path = dataset.path(&dataset.images[*image as usize]);
+        let (shown, _) = framed(&oneiro_media::read_image(path)?, size, crop)?;
+        let png = oneiro_media::encode_png(&shown, &PngText::default())?;
+        Ok((*image, StillFormat::Jpeg.transcode(&png).unwrap_or(png)))
+    };
+    for some in images.chunks(AT_ONCE) {
+        context.check()?;
+        // What has vanished in the meantime has no thumbnail.
+        let made: Vec<Result<(u32, Vec<u8>)>> = context.compute(|| some.par_iter().map(picture).collect());
+        pictures.extend(made.into_iter().flatten());
+        progress.advance(some.len() as u64);
+    }
+    Ok(pictures)
+}

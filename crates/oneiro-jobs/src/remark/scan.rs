@@ -1,0 +1,70 @@
+//! Remarks on scans of data sets.
+
+use std::fmt;
+
+use crate::source::dataset::ProblemKind;
+
+/// A remark on a scan of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ScanRemark {
+    /// A file or folder that could not be used as it is.
+    Problem {
+        /// The file or folder, relative to the data set's folder.
+        file: String,
+        /// The kind of problem.
+        kind: ProblemKind,
+        /// What is wrong.
+        why: String,
+    },
+    /// The number of problems that were not named.
+    MoreProblems {
+        /// Their number.
+        count: usize,
+    },
+    /// Images for which the network's scores are no numbers.
+    LogitsNotFinite {
+        /// Their number.
+        images: usize,
+    },
+    /// A layer that was asked for by the convolution in front of its activation function.
+    LastForm {
+        /// The name asked for.
+        name: String,
+        /// The layer that is shown.
+        layer: String,
+    },
+    /// Sources of a scan that are not there any more.
+    SourcesGone {
+        /// Their number.
+        count: usize,
+        /// One of them.
+        file: String,
+    },
+}
+
+impl fmt::Display for ScanRemark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problem { file, kind: ProblemKind::Duplicate, why } => {
+                write!(f, "{file}: {why}; it counts, but stands in no list of examples")
+            }
+            Self::Problem { file, why, .. } => write!(f, "{file}: {why}; left out"),
+            Self::MoreProblems { count } => {
+                write!(
+                    f,
+                    "{count} more files or folders had problems; the scan's table \"problems\" names all"
+                )
+            }
+            Self::LogitsNotFinite { images } => {
+                write!(f, "the network's scores are no numbers for {images} images; they count for no class")
+            }
+            Self::LastForm { name, layer } => {
+                write!(f, "\"{name}\" is shown behind its activation function, as layer \"{layer}\"")
+            }
+            Self::SourcesGone { count, file } => {
+                write!(f, "{count} of the scanned images cannot be read any more, {file} among them")
+            }
+        }
+    }
+}

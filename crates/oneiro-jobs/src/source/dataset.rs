@@ -1,0 +1,320 @@
+//! Data sets: images in folders of classes, or in a list.
+//!
+//! Shape of the concept: [`Dataset::find`] lists every image once, in an order that depends on names alone.
+//! What cannot be used is a [`Problem`], never a reason to stop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use oneiro_media::has_image_name;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use super::error::SourceError;
+use super::places::hash;
+use crate::context::Context;
+use crate::error::Result;
+
+mod list;
+
+/// An image of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataImage {
+    /// Its file, relative to the data set's folder, with `/` between folders.
+    pub file: String,
+    /// Its class, by its place in [`Dataset::classes`].
+    pub class: Option<u32>,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The image before it that has the same content, if there is one.
+    pub duplicate_of: Option<u32>,
+}
+
+/// Why an image, or a folder, is not as one would have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A folder or file that cannot be read.
+    Unreadable,
+    /// An image that cannot be decoded.
+    Damaged,
+    /// A link that leads back to a folder it lies in.
+    Loop,
+    /// A file with the content of another one. It counts, but stands in no list of examples.
+    Duplicate,
+    /// A file that a list names and that is not there.
+    Missing,
+}
+
+impl ProblemKind {
+    /// Its name, as files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Damaged => "damaged",
+            Self::Loop => "loop",
+            Self::Duplicate => "duplicate",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// What is wrong with a file or folder of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Problem {
+    /// The file or folder, relative to the data set's folder.
+    pub file: String,
+    /// The kind of problem.
+    pub kind: ProblemKind,
+    /// What is wrong, in words.
+    pub why: String,
+}
+
+/// Images with their classes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dataset {
+    /// The folder that file names are relative to.
+    pub root: PathBuf,
+    /// The images, by class, then by name.
+    pub images: Vec<DataImage>,
+    /// Names of the classes, in order.
+    pub classes: Vec<String>,
+    /// What is wrong with files and folders, by name.
+    pub problems: Vec<Problem>,
+}
+
+impl Dataset {
+    /// The images of a folder: those in a folder therein are of the class of its name, also those further
+    /// below. Or the images of a list: a `.csv` file of lines `file,class`, or a `.json` file.
+    ///
+    /// # Errors
+    /// If there is no such folder or list, it cannot be read, or it has no images.
+    pub fn find(context: &Context, data: &Path) -> Result<Self> {
+        let (root, found, problems) = if data.is_dir() {
+            let (found, problems) = in_folder(data);
+            (data.to_owned(), found, problems)
+        } else {
+            let root = data.parent().unwrap_or(Path::new("")).to_owned();
+            let (found, problems) = on_disk(&root, list::read(data)?);
+            (root, found, problems)
+        };
+        if found.is_empty() {
+            let first = problems.into_iter().next().map(|problem| problem.why);
+            return Err(SourceError::NoImages { data: data.to_owned(), first }.into());
+        }
+        let mut dataset = Self { root, problems, ..Self::default() };
+        dataset.add(found);
+        dataset.find_duplicates(context)?;
+        dataset.problems.sort();
+        Ok(dataset)
+    }
+
+    /// Where the file of an image is.
+    pub fn path(&self, image: &DataImage) -> PathBuf {
+        self.root.join(&image.file)
+    }
+
+    fn add(&mut self, mut found: Vec<Found>) {
+        found.sort_by(|a, b| (&a.class, &a.file).cmp(&(&b.class, &b.file)));
+        found.dedup_by(|a, b| a.file == b.file && a.class == b.class);
+        let mut names: Vec<&String> = found.iter().filter_map(|found| found.class.as_ref()).collect();
+        names.dedup();
+        self.classes = names.into_iter().cloned().collect();
+        let number = |class: String| self.classes.binary_search(&class).ok().map(|number| number as u32);
+        let image = |found: Found| DataImage {
+            class: found.class.and_then(number),
+            file: found.file,
+            bytes: found.bytes,
+            duplicate_of: None,
+        };
+        self.images = found.into_iter().map(image).collect();
+    }
+
+    /// Marks images whose files have the content of one before them. Only files of equal length are read.
+    fn find_duplicates(&mut self, context: &Context) -> Result<()> {
+        let mut by_length: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (i, image) in self.images.iter().enumerate() {
+            by_length.entry(image.bytes).or_default().push(i);
+        }
+        let mut alike: Vec<usize> =
+            by_length.into_values().filter(|images| images.len() > 1).flatten().collect();
+        alike.sort_unstable();
+        let mut first: HashMap<String, usize> = HashMap::new();
+        for some in alike.chunks(HASHED_AT_ONCE) {
+            context.check()?;
+            let read = |i: &usize| std::fs::read(self.path(&self.images[*i])).ok().map(|bytes| hash(&bytes));
+            let hashes: Vec<Option<String>> = context.compute(|| some.par_iter().map(read).collect());
+            for (&i, hash) in some.iter().zip(hashes) {
+                // A file that cannot be read says so when its turn comes.
+                let Some(hash) = hash else { continue };
+                let of = *first.entry(hash).or_insert(i);
+                if of != i {
+                    let why = format!("its content is that of {}", self.images[of].file);
+                    let file = self.images[i].file.clone();
+                    self.problems.push(Problem { file, kind: ProblemKind::Duplicate, why });
+                    self.images[i].duplicate_of = Some(of as u32);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Files that are read at once to compare their content.
+const HASHED_AT_ONCE: usize = 64;
+
+/// An image that was found.
+struct Found {
+    file: String,
+    class: Option<String>,
+    bytes: u64,
+}
+
+/// A file's name relative to a folder, with `/` between folders; `None` if it is no text.
+fn relative(path: &Path, root: &Path) -> Option<String> {
+    let parts = path.strip_prefix(root).unwrap_or(path).iter();
+    Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
+}
+
+fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for entry in WalkDir::new(root).follow_links(true).min_depth(1) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let kind =
+                    if error.loop_ancestor().is_some() { ProblemKind::Loop } else { ProblemKind::Unreadable };
+                let path = error.path().unwrap_or(root);
+                let file = relative(path, root).unwrap_or_else(|| path.to_string_lossy().into_owned());
+                let why = match (error.loop_ancestor(), error.io_error()) {
+                    (Some(above), _) => format!("it links back to {}", above.display()),
+                    (None, Some(why)) => why.to_string(),
+                    (None, None) => error.to_string(),
+                };
+                problems.push(Problem { file, kind, why });
+                continue;
+            }
+        };
+        if entry.file_type().is_dir() || !has_image_name(entry.path()) {
+            continue;
+        }
+        let Some(file) = relative(entry.path(), root) else {
+            let file = entry.path().to_string_lossy().into_owned();
+            let why = "its name is no valid UTF-8".to_owned();
+            problems.push(Problem { file, kind: ProblemKind::Unreadable, why });
+            continue;
+        };
+        let class = file.split_once('/').map(|(class, _)| class.to_owned());
+        found.push(Found { class, bytes: entry.metadata().map_or(0, |data| data.len()), file });
+    }
+    (found, problems)
+}
+
+/// The listed files that are there.
+fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>, Vec<Problem>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for (file, class) in listed {
+        match std::fs::metadata(root.join(&file)) {
+            Ok(data) => found.push(Found { file, class, bytes: data.len() }),
+            Err(why) => problems.push(Problem { file, kind: ProblemKind::Missing, why: why.to_string() }),
+        }
+    }
+    (found, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::observer::Silent;
+
+    fn context() -> Context {
+        Context::new(Some(1), Silent).unwrap()
+    }
+
+    #[test]
+    fn folders_are_classes_however_deep_their_images_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, file) in ["b/x.png", "b/deep/y.JPG", "a/z.webp", "top.png", "a/notes.txt"].iter().enumerate()
+        {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![i as u8; i + 1]).unwrap();
+        }
+        fs::copy(folder.path().join("b/x.png"), folder.path().join("a/copy.png")).unwrap();
+        let dataset = Dataset::find(&context(), folder.path()).unwrap();
+        assert_eq!(dataset.classes, ["a", "b"]);
+        let listed: Vec<_> = dataset.images.iter().map(|i| (i.file.as_str(), i.class)).collect();
+        let expected = [
+            ("top.png", None),
+            ("a/copy.png", Some(0)),
+            ("a/z.webp", Some(0)),
+            ("b/deep/y.JPG", Some(1)),
+            ("b/x.png", Some(1)),
+        ];
+        assert_eq!(listed, expected);
+        assert_eq!(dataset.images[4].duplicate_of, Some(1));
+        assert_eq!(dataset.problems.len(), 1);
+        assert_eq!(
+            (dataset.problems[0].file.as_str(), dataset.problems[0].kind),
+            ("b/x.png", ProblemKind::Duplicate)
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_are_problems() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("a")).unwrap();
+        fs::write(folder.path().join("a/x.png"), [1]).unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("a/up")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a/gone.png")).unwrap();
+        let dataset = Dataset::find(&context(), folder.path()).unwrap();
+        assert_eq!(dataset.images.len(), 1);
+        let kinds: Vec<_> = dataset.problems.iter().map(|p| (p.file.as_str(), p.kind)).collect();
+        assert_eq!(kinds, [("a/gone.png", ProblemKind::Unreadable), ("a/up", ProblemKind::Loop)]);
+    }
+
+    #[test]
+    fn lists_name_files_and_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["x.png", "y.png", "z.png"] {
+            fs::write(folder.path().join(file), file).unwrap();
+        }
+        let csv = folder.path().join("list.csv");
+        fs::write(&csv, "file,class\nx.png,\"a, b\"\ny.png,c\ngone.png,c\nz.png,\n").unwrap();
+        let from_csv = Dataset::find(&context(), &csv).unwrap();
+        assert_eq!(from_csv.classes, ["a, b", "c"]);
+        assert_eq!(from_csv.images.iter().map(|i| i.class).collect::<Vec<_>>(), [None, Some(0), Some(1)]);
+        assert_eq!(from_csv.problems[0].kind, ProblemKind::Missing);
+        let json = folder.path().join("list.json");
+        fs::write(
+            &json,
+            r#"[{"file": "x.png", "class": "a, b"}, {"file": "y.png", "class": "c"}, {"file": "z.png"}]"#,
+        )
+        .unwrap();
+        assert_eq!(Dataset::find(&context(), &json).unwrap().images, from_csv.images);
+        fs::write(&json, r#"{"x.png": "a, b", "y.png": "c", "z.png": null}"#).unwrap();
+        assert_eq!(Dataset::find(&context(), &json).unwrap().images, from_csv.images);
+    }
+
+    #[test]
+    fn what_is_no_data_set_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let says = |path: &Path, words: &str| {
+            let error = Dataset::find(&context(), path).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        };
+        says(folder.path(), "no images");
+        says(&folder.path().join("nowhere"), "nowhere");
+        let csv = folder.path().join("list.csv");
+        fs::write(&csv, "x.png,a\nx.png,b\n").unwrap();
+        says(&csv, "two classes");
+        let json = folder.path().join("list.json");
+        fs::write(&json, "[1]").unwrap();
+        says(&json, "list.json");
+    }
+}

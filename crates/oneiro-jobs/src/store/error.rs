@@ -1,0 +1,88 @@
+//! Why a scan's file cannot be written or used.
+
+use std::path::PathBuf;
+
+/// Why a scan's file cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database cannot be written.
+    #[error("the scan's file cannot be written: {0}")]
+    Write(rusqlite::Error),
+    /// The database cannot be read.
+    #[error("{}: the scan cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A folder or file that holds no scan.
+    #[error("{}: there is no scan here", path.display())]
+    NoScan {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// A scan in another form.
+    #[error("{}: the scan has form {found}, this program reads form {}: scan again", path.display(), super::SCHEMA_VERSION)]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version of its form.
+        found: i64,
+    },
+    /// A layer that was not scanned.
+    #[error("layer \"{name}\" is not in this scan; {}", known_said(known))]
+    Layer {
+        /// The name asked for.
+        name: String,
+        /// Names that are, the nearest first.
+        known: Vec<String>,
+    },
+    /// A channel that a layer does not have.
+    #[error("layer \"{layer}\" has {channels} channels, 0 to {}; there is no channel {channel}", channels - 1)]
+    Channel {
+        /// The layer.
+        layer: String,
+        /// Number of its channels.
+        channels: usize,
+        /// The channel asked for.
+        channel: usize,
+    },
+    /// A class that the data set does not have.
+    #[error("the scanned images have no class \"{name}\"; {}", known_said(known))]
+    Class {
+        /// The name asked for.
+        name: String,
+        /// Names of classes, the nearest first.
+        known: Vec<String>,
+    },
+    /// A unit that is not one channel of a layer.
+    #[error("\"{unit}\": a scan knows units LAYER:CHANNEL and class:NAME{why}")]
+    Unit {
+        /// The unit.
+        unit: String,
+        /// What is wrong with it, or nothing.
+        why: String,
+    },
+    /// A scan of another network.
+    #[error("the scan is of another network: {scanned}, SHA-256 {}…; this is {model}", sha256.get(..12).unwrap_or(sha256))]
+    OtherModel {
+        /// The network that was scanned.
+        scanned: String,
+        /// Its hash, hexadecimal.
+        sha256: String,
+        /// The network in use.
+        model: String,
+    },
+}
+
+fn known_said(known: &[String]) -> String {
+    /// Names that are listed.
+    const LISTED: usize = 5;
+    match known {
+        [] => "there are none".to_owned(),
+        _ if known.len() <= LISTED => format!("there are {}", known.join(", ")),
+        _ => format!("the nearest are {}", known[..LISTED].join(", ")),
+    }
+}

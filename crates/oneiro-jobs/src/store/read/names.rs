@@ -1,0 +1,103 @@
+//! Layers, units and classes of a scan by the names that people have for them.
+
+use oneiro::objective::{Unit, UnitTarget};
+
+use super::{DataClass, LayerRecord, ScanFile, UnitRecord};
+use crate::error::Result;
+use crate::store::error::StoreError;
+
+/// A layer that was found by a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The layer.
+    pub layer: &'a LayerRecord,
+    /// For the name of an earlier form, such as a convolution in front of its ReLU: the layer's channel that its
+    /// first channel is.
+    pub form: Option<usize>,
+}
+
+impl ScanFile {
+    /// The layer of a name: by its name, another of its names, the end of one, or by the convolution whose last
+    /// form it is. `class` is that of the network's classes.
+    ///
+    /// # Errors
+    /// If the name means no layer of the scan, or several.
+    pub fn layer(&self, name: &str) -> Result<Named<'_>> {
+        let layers = self.layers();
+        let find = |fits: &dyn Fn(&LayerRecord) -> bool| {
+            let mut found = layers.iter().filter(|layer| fits(layer));
+            found.next().filter(|_| found.next().is_none())
+        };
+        let ends = |known: &String| known.strip_suffix(name).is_some_and(|rest| rest.ends_with(['/', '.']));
+        let own = find(&|layer| layer.name == name)
+            .or_else(|| find(&|layer| layer.aliases.iter().any(|alias| alias == name)))
+            .or_else(|| find(&|layer| name == "class" && layer.is_classes));
+        if let Some(layer) = own {
+            return Ok(Named { layer, form: None });
+        }
+        let first =
+            |layer: &LayerRecord| layer.forms.iter().find(|(form, _)| form == name).map(|(_, first)| *first);
+        if let Some(layer) = find(&|layer| first(layer).is_some()) {
+            return Ok(Named { layer, form: first(layer) });
+        }
+        if let Some(layer) = find(&|layer| ends(&layer.name) || layer.aliases.iter().any(ends)) {
+            return Ok(Named { layer, form: None });
+        }
+        let mut known: Vec<String> = layers.iter().map(|layer| layer.name.clone()).collect();
+        known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+        Err(StoreError::Layer { name: name.to_owned(), known }.into())
+    }
+
+    /// A unit of the scan: `LAYER:CHANNEL` or `class:NAME`.
+    ///
+    /// # Errors
+    /// If the text means no channel of a layer of the scan.
+    pub fn unit_named(&self, text: &str) -> Result<(UnitRecord, Named<'_>)> {
+        let bad = |why: String| StoreError::Unit { unit: text.to_owned(), why };
+        let unit: Unit = text.parse().map_err(|error| bad(format!("; {error}")))?;
+        let (name, channel) = match &unit.target {
+            UnitTarget::Channel(layer, channel) => (layer.clone(), *channel),
+            UnitTarget::Class(class) => ("class".to_owned(), self.label_index(class)?),
+            _ => return Err(bad(String::new()).into()),
+        };
+        let named = self.layer(&name)?;
+        Ok((self.unit(named.layer, channel + named.form.unwrap_or(0))?, named))
+    }
+
+    /// The index of one of the network's classes, by name or index.
+    fn label_index(&self, name: &str) -> Result<usize> {
+        let labels = oneiro_zoo::labels::Labels { names: self.labels()? };
+        match name.parse::<usize>() {
+            Ok(index) if labels.names.is_empty() => Ok(index),
+            _ => Ok(labels.find(name)?),
+        }
+    }
+
+    /// A class of the scanned images: by its name, a WordNet id before it ignored, or by the network's class.
+    ///
+    /// # Errors
+    /// If there is none of this name, or several.
+    pub fn class(&self, name: &str) -> Result<(usize, &DataClass)> {
+        let classes = self.classes()?;
+        let exact = classes.iter().position(|class| class.name == name);
+        let known =
+            oneiro_zoo::labels::Labels { names: classes.iter().map(|class| class.name.clone()).collect() };
+        let found = exact.or_else(|| known.find(name).ok()).or_else(|| {
+            let label = self.label_index(name).ok()?;
+            let mut of_label = (0..classes.len()).filter(|&i| classes[i].label == Some(label));
+            of_label.next().filter(|_| of_label.next().is_none())
+        });
+        match found {
+            Some(class) => Ok((class, &classes[class])),
+            None => {
+                let mut known: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+                known.sort_by(|a, b| strsim_of(name, b).total_cmp(&strsim_of(name, a)));
+                Err(StoreError::Class { name: name.to_owned(), known }.into())
+            }
+        }
+    }
+}
+
+fn strsim_of(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}

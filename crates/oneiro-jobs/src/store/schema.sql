@@ -1,0 +1,32 @@
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE classes (
+  class INTEGER PRIMARY KEY, name TEXT NOT NULL, label INTEGER, images INTEGER NOT NULL, right INTEGER NOT NULL
+);
+CREATE TABLE labels (label INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE confusions (
+  class INTEGER NOT NULL, label INTEGER NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (class, label)
+) WITHOUT ROWID;
+CREATE TABLE images (
+  image INTEGER PRIMARY KEY, file TEXT NOT NULL, class INTEGER, height INTEGER, width INTEGER,
+  label INTEGER, probability REAL, duplicate_of INTEGER
+);
+CREATE TABLE problems (file TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL);
+CREATE TABLE layers (
+  layer INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, aliases TEXT NOT NULL, forms TEXT NOT NULL, kind TEXT NOT NULL,
+  channels INTEGER NOT NULL, map TEXT NOT NULL, field TEXT
+);
+CREATE TABLE units (
+  unit INTEGER PRIMARY KEY, layer INTEGER NOT NULL, channel INTEGER NOT NULL, maximum REAL, mean REAL, variance REAL,
+  fraction_active REAL, positions INTEGER NOT NULL, not_finite INTEGER NOT NULL, UNIQUE (layer, channel)
+);
+CREATE TABLE examples (
+  unit INTEGER NOT NULL, list INTEGER NOT NULL, rank INTEGER NOT NULL, image INTEGER NOT NULL, value REAL NOT NULL,
+  before REAL NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (unit, list, rank)
+) WITHOUT ROWID;
+CREATE TABLE responses (unit INTEGER PRIMARY KEY, mean BLOB NOT NULL, maximum BLOB NOT NULL, best BLOB NOT NULL);
+CREATE TABLE samples (unit INTEGER PRIMARY KEY, activations BLOB NOT NULL);
+CREATE TABLE correlations (
+  unit INTEGER NOT NULL, rank INTEGER NOT NULL, other INTEGER NOT NULL, correlation REAL NOT NULL,
+  PRIMARY KEY (unit, rank)
+) WITHOUT ROWID;
+CREATE TABLE thumbnails (image INTEGER PRIMARY KEY, picture BLOB NOT NULL);

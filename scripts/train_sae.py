@@ -1,0 +1,186 @@
+"""Trains a sparse autoencoder on activations, for use as a dictionary of directions in a layer.
+
+    pip install torch numpy safetensors            # and onnx, pillow for --model
+    python scripts/train_sae.py --activations FILE.npy --out SAE.safetensors [--features 1024] [--l1 ...] [--seed 0]
+    python scripts/train_sae.py --model MODEL.onnx --layer TENSOR --images FOLDER --out SAE.safetensors
+
+FILE holds rows of activations [N, C], as .npy or as the only tensor of a .safetensors. With --model they come from the
+network: from each photo in FOLDER, which holds folders of photos, the activations at --positions random positions.
+
+The code of a row x is f = relu((x - b_dec) @ W_enc.T + b_enc), its reconstruction f @ W_dec + b_dec. The rows of W_dec
+[K, C] are the directions of the features, of norm 1. The loss is the squared error plus --l1 times the sum of f, both
+relative to the variance of the rows (Bricken et al., Towards Monosemanticity, 2023). A feature that is dead is set to a
+row that the others reconstruct badly, as described there. The file has W_enc [K, C], b_enc [K], W_dec [K, C] and
+b_dec [C] in float32.
+
+Prints, over all rows, the explained variance, the mean number of active features and the number of dead features.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from compare_scan import SHORTER_SIDE, Network, Photos, keep_memory
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+BATCH = 1024
+WARM_UP = 500
+DECAY = 0.2
+RESAMPLINGS = (0.15, 0.3, 0.45)
+
+
+def read(path):
+    if path.endswith(".npy"):
+        return torch.from_numpy(np.load(path)).float()
+    tensors = load_file(path)
+    if len(tensors) != 1:
+        sys.exit(f"{path}: {len(tensors)} tensors instead of one: {', '.join(tensors)}")
+    return next(iter(tensors.values())).float()
+
+
+def of_network(o):
+    """Activations [N, C] of a layer at random positions of all photos."""
+    network = Network(o.model, [o.layer])
+    photos = Photos(o.images, network.size, o.resize)
+    random = torch.Generator().manual_seed(o.seed)
+    rows = []
+
+    def look(layer, activations):
+        maps = activations.flatten(2).mT if activations.dim() > 2 else activations.unsqueeze(1)
+        # Without repetition: the first of the positions in random order.
+        chosen = torch.rand(maps.shape[:2], generator=random).argsort(1)[:, : o.positions]
+        rows.append(maps.gather(1, chosen.unsqueeze(2).expand(-1, -1, maps.shape[2])).flatten(0, 1))
+
+    network.watch(look)
+    with torch.inference_mode():
+        for pixels, _ in photos.loader(8, 1):
+            network(pixels)
+    return torch.cat(rows).clone()
+
+
+def encoded(sae, x):
+    return torch.relu((x - sae["b_dec"]) @ sae["W_enc"].T + sae["b_enc"])
+
+
+def decoded(sae, f):
+    return f @ sae["W_dec"] + sae["b_dec"]
+
+
+@torch.no_grad()
+def measured(sae, rows):
+    """Explained variance, mean number of active features, and how often each feature is active."""
+    error, active, uses = 0.0, 0, torch.zeros(len(sae["b_enc"]))
+    for x in rows.split(4096):
+        f = encoded(sae, x)
+        error += (decoded(sae, f) - x).square().sum().item()
+        uses += (f > 0).sum(0)
+    variance = (rows - rows.mean(0)).square().sum().item()
+    return 1 - error / variance, uses.sum().item() / len(rows), uses
+
+
+@torch.no_grad()
+def resampled(sae, optimizer, rows, random):
+    """Gives features that no row of a sample activates a direction to a row that is reconstructed badly."""
+    sample = rows[torch.randint(len(rows), (min(len(rows), 16384),), generator=random)]
+    f = encoded(sae, sample)
+    dead = ((f > 0).sum(0) == 0).nonzero().squeeze(1)
+    if not len(dead):
+        return 0
+    errors = (decoded(sae, f) - sample).square().sum(1)
+    chosen = sample[torch.multinomial(errors.square(), len(dead), generator=random)]
+    directions = torch.nn.functional.normalize(chosen - sae["b_dec"], dim=1)
+    alive = sae["W_enc"].norm(dim=1)[(f > 0).any(0)].mean()
+    sae["W_dec"][dead] = directions
+    sae["W_enc"][dead] = 0.2 * alive * directions
+    sae["b_enc"][dead] = 0
+    for name in ("W_dec", "W_enc", "b_enc"):
+        for moment in ("exp_avg", "exp_avg_sq"):
+            optimizer.state[sae[name]][moment][dead] = 0
+    return len(dead)
+
+
+def trained(o, rows):
+    random = torch.Generator().manual_seed(o.seed)
+    center = rows.mean(0)
+    # Rows of unit variance in all, so that --l1 and the rate of learning suit every layer.
+    scale = (rows - center).square().sum(1).mean().sqrt()
+    rows = (rows - center) / scale
+    directions = torch.nn.functional.normalize(torch.randn(o.features, rows.shape[1], generator=random), dim=1)
+    sae = {
+        "W_enc": directions.clone(),
+        "b_enc": torch.zeros(o.features),
+        "W_dec": directions.clone(),
+        "b_dec": torch.zeros(rows.shape[1]),
+    }
+    for tensor in sae.values():
+        tensor.requires_grad_()
+    optimizer = torch.optim.Adam(sae.values(), o.rate)
+    resample_at = {round(o.steps * part) for part in RESAMPLINGS}
+    start = time.perf_counter()
+    for step in range(o.steps):
+        x = rows[torch.randint(len(rows), (BATCH,), generator=random)]
+        f = encoded(sae, x)
+        error = (decoded(sae, f) - x).square().sum(1).mean()
+        loss = error + o.l1 * min(1, step / WARM_UP) * f.sum(1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.param_groups[0]["lr"] = o.rate * min(1, (1 - step / o.steps) / DECAY)
+        optimizer.step()
+        with torch.no_grad():
+            sae["W_dec"] /= sae["W_dec"].norm(dim=1, keepdim=True)
+        if step in resample_at:
+            print(f"step {step}: {resampled(sae, optimizer, rows, random)} dead features were set anew")
+        if step % 500 == 0 or step == o.steps - 1:
+            print(
+                f"step {step}: {time.perf_counter() - start:.0f} s, error {error.item():.4f} of the variance, "
+                f"{(f > 0).sum(1).float().mean().item():.1f} active features",
+                flush=True,
+            )
+    sae = {name: tensor.detach() for name, tensor in sae.items()}
+    # Back to the scale of the layer; the decoder's rows keep norm 1, the features grow with the activations.
+    return {
+        "W_enc": sae["W_enc"].clone(),
+        "b_enc": sae["b_enc"] * scale,
+        "W_dec": sae["W_dec"].clone(),
+        "b_dec": sae["b_dec"] * scale + center,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--activations", metavar="FILE", help="rows of activations, .npy or .safetensors")
+    parser.add_argument("--model", help="MODEL.onnx, with its card MODEL.toml beside it")
+    parser.add_argument("--layer", help="output of a node, or a name of the card")
+    parser.add_argument("--images", metavar="FOLDER", help="folders of photos")
+    parser.add_argument("--positions", type=int, default=64, help="positions of each photo (64)")
+    parser.add_argument("--resize", type=int, default=SHORTER_SIDE, help="shorter side before the crop (256)")
+    parser.add_argument("--out", required=True, metavar="SAE.safetensors")
+    parser.add_argument("--features", type=int, default=1024)
+    parser.add_argument("--l1", type=float, default=0.02, help="weight of the sum of the features")
+    parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
+    parser.add_argument("--steps", type=int, default=4000, help=f"of {BATCH} rows each")
+    parser.add_argument("--seed", type=int, default=0)
+    o = parser.parse_args()
+    if bool(o.activations) == bool(o.model) or (o.model and not (o.layer and o.images)):
+        parser.error("give either --activations, or --model with --layer and --images")
+    keep_memory()
+    rows = read(o.activations) if o.activations else of_network(o)
+    if rows.dim() != 2:
+        sys.exit(f"activations of shape {list(rows.shape)} instead of [N, C]")
+    print(f"{len(rows)} rows of {rows.shape[1]} channels")
+    sae = trained(o, rows)
+    Path(o.out).parent.mkdir(parents=True, exist_ok=True)
+    save_file(sae, o.out)
+    explained, active, uses = measured(sae, rows)
+    print(
+        f"explained variance {100 * explained:.1f} %, {active:.1f} of {o.features} features active on average, "
+        f"{(uses == 0).sum().item()} dead"
+    )
+
+
+if __name__ == "__main__":
+    main()
