@@ -1,19 +1,23 @@
-"""Trains a sparse autoencoder on activations, for use as a dictionary of directions in a layer.
+"""Trains a sparse autoencoder on activations of a layer: a dictionary of directions.
 
-    pip install torch numpy safetensors            # and onnx, pillow for --model
-    python scripts/train_sae.py --activations FILE.npy --out SAE.safetensors [--features 1024] [--l1 ...] [--seed 0]
+    pip install torch numpy safetensors onnx pillow
+    python scripts/train_sae.py --activations FILE.npy --out SAE.safetensors [--features 1024] [--l1 0.16]
     python scripts/train_sae.py --model MODEL.onnx --layer TENSOR --images FOLDER --out SAE.safetensors
 
-FILE holds rows of activations [N, C], as .npy or as the only tensor of a .safetensors. With --model they come from the
-network: from each photo in FOLDER, which holds folders of photos, the activations at --positions random positions.
+FILE holds rows of activations [N, C], as .npy or as the only tensor of a .safetensors. With --model the rows are
+the activations of a network at --positions random positions of every photo; FOLDER holds folders of photos.
 
-The code of a row x is f = relu((x - b_dec) @ W_enc.T + b_enc), its reconstruction f @ W_dec + b_dec. The rows of W_dec
-[K, C] are the directions of the features, of norm 1. The loss is the squared error plus --l1 times the sum of f, both
-relative to the variance of the rows (Bricken et al., Towards Monosemanticity, 2023). A feature that is dead is set to a
-row that the others reconstruct badly, as described there. The file has W_enc [K, C], b_enc [K], W_dec [K, C] and
-b_dec [C] in float32.
+The code of a row x is f = relu((x - b_dec) @ W_enc.T + b_enc), its reconstruction f @ W_dec + b_dec. Rows of W_dec
+are the directions of the features, of norm 1. The file has W_enc [K, C], b_enc [K], W_dec [K, C] and b_dec [C] in
+float32.
 
-Prints, over all rows, the explained variance, the mean number of active features and the number of dead features.
+The loss is the squared error plus --l1 times a penalty on f. The penalty grows like the logarithm of f (Candes,
+Wakin and Boyd, Enhancing Sparsity by Reweighted l1 Minimization, 2008): it shrinks large features less than their
+sum would. Features that no row activates are set anew during training (Bricken et al., Towards Monosemanticity,
+2023).
+
+Prints explained variance, mean number of active features and number of dead features, over all rows. Every tenth
+block of --positions rows, a photo each with --model, is not trained on; its explained variance is printed too.
 """
 
 import argparse
@@ -21,16 +25,24 @@ import sys
 import time
 from pathlib import Path
 
+# Before torch: it sets what PyTorch reads when imported.
 from compare_scan import SHORTER_SIDE, Network, Photos, keep_memory
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
 BATCH = 1024
+# Steps in which the penalty grows to its full weight.
 WARM_UP = 500
+# The last part of the steps, in which the learning rate falls to zero.
 DECAY = 0.2
+# When dead features are set anew, as parts of the steps.
 RESAMPLINGS = (0.15, 0.3, 0.45)
+# Below this value the penalty is about the sum of the features; the root of the rows' summed variance is 1.
+LOG_FROM = 0.02
+HELD_OUT = 10
 
 
 def read(path):
@@ -73,7 +85,7 @@ def decoded(sae, f):
 @torch.no_grad()
 def measured(sae, rows):
     """Explained variance, mean number of active features, and how often each feature is active."""
-    error, active, uses = 0.0, 0, torch.zeros(len(sae["b_enc"]))
+    error, uses = 0.0, torch.zeros(len(sae["b_enc"]))
     for x in rows.split(4096):
         f = encoded(sae, x)
         error += (decoded(sae, f) - x).square().sum().item()
@@ -92,7 +104,7 @@ def resampled(sae, optimizer, rows, random):
         return 0
     errors = (decoded(sae, f) - sample).square().sum(1)
     chosen = sample[torch.multinomial(errors.square(), len(dead), generator=random)]
-    directions = torch.nn.functional.normalize(chosen - sae["b_dec"], dim=1)
+    directions = F.normalize(chosen - sae["b_dec"], dim=1)
     alive = sae["W_enc"].norm(dim=1)[(f > 0).any(0)].mean()
     sae["W_dec"][dead] = directions
     sae["W_enc"][dead] = 0.2 * alive * directions
@@ -109,7 +121,7 @@ def trained(o, rows):
     # Rows of unit variance in all, so that --l1 and the rate of learning suit every layer.
     scale = (rows - center).square().sum(1).mean().sqrt()
     rows = (rows - center) / scale
-    directions = torch.nn.functional.normalize(torch.randn(o.features, rows.shape[1], generator=random), dim=1)
+    directions = F.normalize(torch.randn(o.features, rows.shape[1], generator=random), dim=1)
     sae = {
         "W_enc": directions.clone(),
         "b_enc": torch.zeros(o.features),
@@ -125,7 +137,8 @@ def trained(o, rows):
         x = rows[torch.randint(len(rows), (BATCH,), generator=random)]
         f = encoded(sae, x)
         error = (decoded(sae, f) - x).square().sum(1).mean()
-        loss = error + o.l1 * min(1, step / WARM_UP) * f.sum(1).mean()
+        penalty = LOG_FROM * torch.log1p(f / LOG_FROM).sum(1).mean()
+        loss = error + o.l1 * min(1, step / WARM_UP) * penalty
         optimizer.zero_grad()
         loss.backward()
         optimizer.param_groups[0]["lr"] = o.rate * min(1, (1 - step / o.steps) / DECAY)
@@ -136,8 +149,8 @@ def trained(o, rows):
             print(f"step {step}: {resampled(sae, optimizer, rows, random)} dead features were set anew")
         if step % 500 == 0 or step == o.steps - 1:
             print(
-                f"step {step}: {time.perf_counter() - start:.0f} s, error {error.item():.4f} of the variance, "
-                f"{(f > 0).sum(1).float().mean().item():.1f} active features",
+                f"step {step}: {time.perf_counter() - start:.0f} s, "
+                f"error {error.item():.3f} of the variance, {(f > 0).sum(1).float().mean().item():.1f} active features",
                 flush=True,
             )
     sae = {name: tensor.detach() for name, tensor in sae.items()}
@@ -151,7 +164,9 @@ def trained(o, rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--activations", metavar="FILE", help="rows of activations, .npy or .safetensors")
     parser.add_argument("--model", help="MODEL.onnx, with its card MODEL.toml beside it")
     parser.add_argument("--layer", help="output of a node, or a name of the card")
@@ -160,9 +175,11 @@ def main():
     parser.add_argument("--resize", type=int, default=SHORTER_SIDE, help="shorter side before the crop (256)")
     parser.add_argument("--out", required=True, metavar="SAE.safetensors")
     parser.add_argument("--features", type=int, default=1024)
-    parser.add_argument("--l1", type=float, default=0.02, help="weight of the sum of the features")
+    parser.add_argument(
+        "--l1", type=float, default=0.16, help="weight of the penalty; more: fewer active features"
+    )
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
-    parser.add_argument("--steps", type=int, default=4000, help=f"of {BATCH} rows each")
+    parser.add_argument("--steps", type=int, default=3000, help=f"of {BATCH} rows each")
     parser.add_argument("--seed", type=int, default=0)
     o = parser.parse_args()
     if bool(o.activations) == bool(o.model) or (o.model and not (o.layer and o.images)):
@@ -172,14 +189,15 @@ def main():
     if rows.dim() != 2:
         sys.exit(f"activations of shape {list(rows.shape)} instead of [N, C]")
     print(f"{len(rows)} rows of {rows.shape[1]} channels")
-    sae = trained(o, rows)
+    held_out = torch.arange(len(rows)) // o.positions % HELD_OUT == HELD_OUT - 1
+    sae = trained(o, rows[~held_out])
     Path(o.out).parent.mkdir(parents=True, exist_ok=True)
     save_file(sae, o.out)
     explained, active, uses = measured(sae, rows)
-    print(
-        f"explained variance {100 * explained:.1f} %, {active:.1f} of {o.features} features active on average, "
-        f"{(uses == 0).sum().item()} dead"
-    )
+    print(f"explained variance {100 * explained:.1f} %")
+    if held_out.any():
+        print(f"explained variance of rows not trained on {100 * measured(sae, rows[held_out])[0]:.1f} %")
+    print(f"{active:.1f} of {o.features} features active on average, {(uses == 0).sum().item()} dead")
 
 
 if __name__ == "__main__":

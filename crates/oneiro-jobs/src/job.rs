@@ -32,6 +32,7 @@ pub mod sheet;
 pub mod statistics;
 pub mod tensors;
 pub mod timing;
+pub mod units;
 
 pub use error::JobError;
 pub use outputs::{Folder, Kept, Place, Role, Sink};

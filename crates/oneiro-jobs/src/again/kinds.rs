@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
 use crate::job::{
-    AnyJob, Job, attribution, demo, dream, grid, interpolation, kernels, render, sheet, statistics,
+    AnyJob, Job, attribution, demo, dream, grid, interpolation, kernels, render, sheet, statistics, units,
 };
 use crate::provenance::ProvenanceError;
 
@@ -30,6 +30,7 @@ impl Default for Kinds {
             .with::<kernels::KernelsJob>()
             .with::<statistics::StatisticsJob>()
             .with::<demo::DemoJob>()
+            .with::<units::UnitsJob>()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::remark::ScanRemark;
 use crate::source::dataset::{Dataset, ProblemKind};
 use crate::source::framing::check_crop;
 use crate::source::places::hash;
+use crate::source::references::picture_size;
 use crate::store::{FILE, SCHEMA_VERSION, write};
 use crate::task::Task;
 
@@ -236,6 +237,7 @@ impl ScanJob {
     }
 
     fn meta(&self, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<(String, String)>> {
+        let size = picture_size(model, None)?;
         let folder = std::fs::canonicalize(&dataset.root).unwrap_or_else(|_| dataset.root.clone());
         let entry = |key: &str, value: String| (key.to_owned(), value);
         Ok(vec![
@@ -249,6 +251,7 @@ impl ScanJob {
             entry("data", self.data.clone()),
             entry("data-folder", folder.to_string_lossy().into_owned()),
             entry("images", dataset.images.len().to_string()),
+            entry("size", format!("{}x{}", size[0], size[1])),
             entry("samples", SAMPLES.to_string()),
             entry("job", serde_json::to_string(self)?),
         ])

@@ -14,8 +14,11 @@ use crate::error::Result;
 
 mod names;
 mod records;
+mod strength;
 
+pub use names::Named;
 pub use records::{ClassRecord, DataClass, ExampleRecord, ImageRecord, LayerRecord, UnitRecord};
+pub use strength::{Breadth, Strength};
 
 /// A scan's file, open for reading.
 #[derive(Debug)]

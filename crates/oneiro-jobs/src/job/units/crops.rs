@@ -1,0 +1,98 @@
+//! Crops of a scan's images: what one position of a layer sees.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use oneiro_media::Image;
+
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::job::scan::ScanJob;
+use crate::provenance::json;
+use crate::source::framing::framed;
+use crate::store::ScanFile;
+use crate::store::read::{ExampleRecord, LayerRecord};
+
+/// Pictures that are kept for the next crops.
+const KEPT: usize = 256;
+
+/// Cuts crops from a scan's images, read again from where they lie, or from the scan's own small pictures.
+pub struct Crops<'a> {
+    scan: &'a ScanFile,
+    folder: PathBuf,
+    size: [usize; 2],
+    crop: Option<f64>,
+    known: RefCell<HashMap<u32, Image>>,
+    gone: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Crops<'a> {
+    /// From a scan's images.
+    ///
+    /// # Errors
+    /// If the scan does not say how its images were brought to the network.
+    pub fn new(scan: &'a ScanFile) -> Result<Self> {
+        let job: ScanJob = json("job", scan.meta("job").unwrap_or_default())?;
+        let missing = || JobError::NotMade { what: "the size of the scanned images" };
+        let (height, width) = scan.meta("size").and_then(|size| size.split_once('x')).ok_or_else(missing)?;
+        let side = |text: &str| text.parse::<usize>().map_err(|_| missing());
+        Ok(Self {
+            scan,
+            folder: scan.data(),
+            size: [side(height)?, side(width)?],
+            crop: job.crop,
+            known: RefCell::default(),
+            gone: RefCell::default(),
+        })
+    }
+
+    /// Images that could not be read: one of them, and their number.
+    pub fn gone(&self) -> Option<(String, usize)> {
+        let gone = self.gone.borrow();
+        gone.first().map(|file| (file.clone(), gone.len()))
+    }
+
+    /// An image as the network saw it; grey with a cross if it is nowhere any more.
+    pub fn picture(&self, image: u32, file: &str) -> Result<Image> {
+        if let Some(known) = self.known.borrow().get(&image) {
+            return Ok(known.clone());
+        }
+        let read = || -> Result<Image> {
+            let photo = oneiro_media::read_image(self.folder.join(file))?;
+            Ok(framed(&photo, self.size, self.crop)?.0)
+        };
+        let kept = || -> Result<Image> {
+            let stored = self.scan.thumbnail(image)?;
+            let stored = stored.ok_or(JobError::NotMade { what: "a small picture" })?;
+            Ok(oneiro_media::decode_image(&stored, file)?)
+        };
+        let picture = read().or_else(|_| kept()).unwrap_or_else(|_| {
+            self.gone.borrow_mut().insert(file.to_owned());
+            let mut missing = Image::filled(self.size[1], self.size[0], [0.6; 3]);
+            crate::job::sheet::crossed_out(&mut missing);
+            missing
+        });
+        let mut known = self.known.borrow_mut();
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(image, picture.clone());
+        Ok(picture)
+    }
+
+    /// What the position of an example's largest activation sees of its image.
+    pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
+        let picture = self.picture(example.image, &example.file)?;
+        let [rows, columns] = layer.seen(&example.position, [picture.height, picture.width]);
+        let (height, width) = (rows[1] - rows[0], columns[1] - columns[0]);
+        let mut data = Vec::with_capacity(3 * height * width);
+        for channel in 0..3 {
+            let plane = picture.plane(channel);
+            for y in rows[0]..rows[1] {
+                data.extend_from_slice(&plane[y * picture.width + columns[0]..][..width]);
+            }
+        }
+        Ok(Image::rgb(width, height, data)?)
+    }
+}

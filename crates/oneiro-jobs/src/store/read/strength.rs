@@ -1,0 +1,181 @@
+//! Which units answer which classes, and how many.
+
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::{ClassRecord, LayerRecord, ScanFile};
+use crate::error::Result;
+
+/// Images of a class from which on its mean says something about the class.
+const ENOUGH_IMAGES: usize = 5;
+/// Share of the strongest class's mean from which on a class counts as answered.
+const ANSWERED: f64 = 0.5;
+
+/// What orders units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Strength {
+    /// The largest activation.
+    #[default]
+    Maximum,
+    /// The mean activation.
+    Mean,
+    /// By how much the class's mean exceeds that of the others.
+    Selectivity,
+}
+
+/// How many classes a unit answers. A class is answered if its mean is at least half of the largest class's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "answers")]
+pub enum Breadth {
+    /// There are fewer than two classes of at least five images.
+    Unknown,
+    /// No class: its means are not above zero.
+    Nothing,
+    /// One class.
+    One {
+        /// The class.
+        class: String,
+    },
+    /// Several, at most half of all.
+    Several {
+        /// The classes, the strongest first.
+        classes: Vec<String>,
+    },
+    /// More than half of all classes.
+    Most,
+}
+
+impl ScanFile {
+    /// The units of a layer in the order of their answer to a class, or to all images without one: channels with
+    /// their values, the largest first. Units without a value are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn strongest(
+        &self,
+        layer: &LayerRecord,
+        class: Option<usize>,
+        by: Strength,
+    ) -> Result<Vec<(usize, f64)>> {
+        let mut found: Vec<(usize, f64)> = match (class, by) {
+            (None, Strength::Maximum | Strength::Mean) => {
+                let value = |unit: super::UnitRecord| {
+                    let value = if by == Strength::Mean { unit.mean } else { unit.maximum };
+                    value.map(|value| (unit.channel, value))
+                };
+                self.units(layer)?.into_iter().filter_map(value).collect()
+            }
+            _ => {
+                let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
+                let value = |(channel, of): (usize, [Vec<f32>; 2])| {
+                    let [means, maxima] = of;
+                    let value = match (class, by) {
+                        (Some(class), Strength::Maximum) => f64::from(*maxima.get(class)?),
+                        (Some(class), Strength::Mean) => f64::from(*means.get(class)?),
+                        (Some(class), Strength::Selectivity) => selectivity(&means, &counts, class)?,
+                        (None, _) => {
+                            let all =
+                                (0..means.len()).filter_map(|class| selectivity(&means, &counts, class));
+                            all.fold(None, |best: Option<f64>, s| Some(best.map_or(s, |b| b.max(s))))?
+                        }
+                    };
+                    value.is_finite().then_some((channel, value))
+                };
+                self.class_numbers(layer)?.into_iter().filter_map(value).collect()
+            }
+        };
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        Ok(found)
+    }
+
+    /// Means and maxima of each class, for every channel of a layer.
+    fn class_numbers(&self, layer: &LayerRecord) -> Result<Vec<(usize, [Vec<f32>; 2])>> {
+        let sql = "SELECT u.channel, r.mean, r.maximum FROM units u JOIN responses r USING (unit) WHERE u.layer = ? ORDER BY u.channel";
+        let read = |row: &Row<'_>| {
+            let numbers = |column: usize| row.get::<_, Vec<u8>>(column).map(|blob| super::numbers(&blob));
+            Ok((row.get::<_, i64>(0)? as usize, [numbers(1)?, numbers(2)?]))
+        };
+        self.all(sql, [layer.number as i64], read)
+    }
+
+    /// How many classes a unit answers, and which.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn breadth(&self, responses: &[ClassRecord]) -> Result<Breadth> {
+        let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
+        Ok(breadth(responses, &counts))
+    }
+}
+
+/// How far the mean of a class exceeds that of the other classes, as a share of their sum: 1 if only this class
+/// is answered, 0 if all are alike (Morcos et al. 2018, "On the importance of single directions for
+/// generalization", section 2.3).
+fn selectivity(means: &[f32], counts: &[usize], class: usize) -> Option<f64> {
+    let own = f64::from(*means.get(class)?);
+    let others =
+        means.iter().enumerate().filter(|(i, mean)| *i != class && counts[*i] > 0 && mean.is_finite());
+    let (sum, count) = others.fold((0.0, 0), |(sum, count), (_, mean)| (sum + f64::from(*mean), count + 1));
+    let rest = if count > 0 { sum / f64::from(count) } else { return None };
+    let whole = own.abs() + rest.abs();
+    (own.is_finite() && whole > 0.0).then(|| (own - rest) / whole)
+}
+
+fn breadth(responses: &[ClassRecord], counts: &[usize]) -> Breadth {
+    let known = responses.iter().zip(counts).filter(|(_, images)| **images >= ENOUGH_IMAGES);
+    let mut known: Vec<(&String, f64)> =
+        known.filter_map(|(class, _)| Some((&class.name, f64::from(class.mean?)))).collect();
+    if known.len() < 2 {
+        return Breadth::Unknown;
+    }
+    known.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let (strongest, all) = (known[0].1, known.len());
+    if strongest <= 0.0 {
+        return Breadth::Nothing;
+    }
+    let answered: Vec<String> = known
+        .iter()
+        .take_while(|(_, mean)| *mean >= ANSWERED * strongest)
+        .map(|(name, _)| (*name).clone())
+        .collect();
+    match answered.len() {
+        1 => Breadth::One { class: answered.into_iter().next().unwrap_or_default() },
+        some if 2 * some <= all => Breadth::Several { classes: answered },
+        _ => Breadth::Most,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(means: &[f32]) -> Vec<ClassRecord> {
+        let record = |(i, mean): (usize, &f32)| ClassRecord {
+            name: ["a", "b", "c", "d"][i].into(),
+            mean: Some(*mean),
+            maximum: Some(*mean),
+            best: None,
+        };
+        means.iter().enumerate().map(record).collect()
+    }
+
+    #[test]
+    fn a_unit_answers_the_classes_near_its_strongest() {
+        let of = |means: &[f32]| breadth(&classes(means), &[9; 4]);
+        assert_eq!(of(&[0.1, 0.2, 4.0, 0.0]), Breadth::One { class: "c".into() });
+        assert_eq!(of(&[3.0, 0.2, 4.0, -1.0]), Breadth::Several { classes: vec!["c".into(), "a".into()] });
+        assert_eq!(of(&[3.0, 2.2, 4.0, 0.0]), Breadth::Most);
+        assert_eq!(of(&[-3.0, -2.0, 0.0, -1.0]), Breadth::Nothing);
+        // Classes of few images say nothing.
+        assert_eq!(breadth(&classes(&[1.0, 0.0]), &[9, 4]), Breadth::Unknown);
+    }
+
+    #[test]
+    fn selectivity_compares_with_the_mean_of_the_others() {
+        let means = [3.0, 1.0, 0.0, f32::NAN];
+        assert_eq!(selectivity(&means, &[1, 1, 1, 0], 0), Some((3.0 - 0.5) / 3.5));
+        assert_eq!(selectivity(&[0.0, 0.0], &[1, 1], 0), None);
+        assert_eq!(selectivity(&[1.0], &[1], 0), None);
+    }
+}
