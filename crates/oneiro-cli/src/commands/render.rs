@@ -6,14 +6,21 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use oneiro::objective::{AnyNames, Objective};
+use oneiro::preset::Preset;
+use oneiro_jobs::files::PicturePaths;
 use oneiro_jobs::job::render::display::Display;
 use oneiro_jobs::job::render::report::UnitReport;
 use oneiro_jobs::job::render::work::UnitRequest;
-use oneiro_jobs::job::render::{RenderJob, Setting, largest_value};
+use oneiro_jobs::job::render::{RenderJob, RenderReport, Setting, largest_value};
+use oneiro_jobs::job::scan::examples::is_scan;
+use oneiro_jobs::job::sheet::layout::Measure;
+use oneiro_jobs::job::sheet::{Row, SheetPlan};
 use oneiro_jobs::job::{Place, Role};
+use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::UnitList;
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::source::listing::pictures;
+use oneiro_jobs::store::ScanFile;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
@@ -31,6 +38,8 @@ Examples:
   oneiro render model.onnx --unit layer3.0.conv2:17 --unit layer3.0.conv2:18 --out pictures/
   oneiro render model.onnx --unit \"conv4:5@center\" --size 160 --steps 256
   oneiro render squeezenet1_1 --unit class:goldfish --film goldfish.gif
+  oneiro render squeezenet1_1 --unit fire8:268 --data photos.scan --out unit.png    # beside it its nine best crops
+  oneiro render squeezenet1_1 --unit class-best:goldfish@fire8 --data photos.scan   # the unit that answers a class most
   oneiro render model.onnx --objective \"channel(conv4,5) - 0.5*channel(conv4,9)\" --out difference.png
 
 An expression may name classes: --objective \"logit(goldfish) - 0.5*logit(tench)\".
@@ -52,9 +61,9 @@ pub struct Args {
     materials: MaterialArgs,
     #[command(flatten)]
     display: DisplayArgs,
-    /// Pictures whose largest activation of each unit weighs the unit in recipes that divide by it
-    /// (mahendran16, mahendran15)
-    #[arg(long, value_name = "FOLDER")]
+    /// A scan, or a folder of images: the nine crops that excite a unit most stand beside its picture. Recipes that
+    /// divide by a unit's largest activation (mahendran16, mahendran15) take it from there instead
+    #[arg(long, value_name = "SCAN|FOLDER")]
     data: Vec<PathBuf>,
     /// Number of pictures of each unit, from different noise; diversity() and alignment() couple them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -97,8 +106,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         Objective::parse(text, &AnyNames)?;
     }
     let model = model::load(context, &args.model)?;
+    let scan = scan_of(&args.data)?;
     let mut objectives = Vec::new();
     for list in &args.units {
+        let list = scan.iter().try_fold(list.clone(), |list, scan| list.by_scan(context, scan))?;
         let units = list.resolve(context, &model, preset.size)?;
         objectives.extend(units.into_iter().map(|unit| (unit.unit, unit.objective)));
     }
@@ -107,16 +118,19 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         objectives.push((objective.to_string(), objective));
     }
     let start = args.materials.start(None)?;
-    let data = pictures(&args.data, None)?;
-    if preset.unit_weight.is_none() && !data.is_empty() {
-        bail!("--data: the recipe {} has no use for activations; mahendran16 has", preset.name);
+    if preset.unit_weight.is_none() && !args.data.is_empty() {
+        return plates(context, args, &model, &preset, &objectives);
     }
+    let data = if scan.is_some() { Vec::new() } else { pictures(&args.data, None)? };
     let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
     work.robustness = args.robustness;
     for (unit, objective) in objectives {
         let mut preset = preset.clone();
-        if !data.is_empty() {
-            let largest = largest_value(context, &model, &objective, preset.size, &data)?;
+        if !args.data.is_empty() {
+            let largest = match &scan {
+                Some(scan) => largest_of(scan, &model, &unit)?,
+                None => largest_value(context, &model, &objective, preset.size, &data)?,
+            };
             if !(largest.is_finite() && largest > 0.0) {
                 bail!(
                     "--data: the largest value of {unit} over the pictures is {largest}, which weighs nothing"
@@ -161,6 +175,82 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         for (i, unit) in report.units.iter().enumerate() {
             context.print(&line(unit, i, &results))?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The scan that `--data` names, if it does.
+fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
+    match data {
+        [one] if is_scan(one) => Ok(Some(ScanFile::open(one)?)),
+        _ => Ok(None),
+    }
+}
+
+/// The largest value of a unit's objective over a scan's images.
+fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
+    scan.check_model(model)?;
+    let (record, named) = scan.unit_named(unit)?;
+    if named.form.is_some() {
+        bail!(
+            "--data: the scan has {unit} behind its activation function only, as layer \"{}\"; scan it with --layers as well",
+            named.layer.name
+        );
+    }
+    // The objective is the mean over positions.
+    Ok(record.best_by_mean.first().map_or(f64::NAN, |example| example.value))
+}
+
+/// Units with the images that excite them, a plate each.
+fn plates(
+    context: &Context,
+    args: &Args,
+    model: &LoadedModel,
+    preset: &Preset,
+    objectives: &[(String, Objective)],
+) -> Result<ExitCode> {
+    let started = Instant::now();
+    let [data] = &args.data[..] else {
+        bail!("--data: one scan or folder is needed, not {}", args.data.len())
+    };
+    if args.film.is_some() || args.batch > 1 {
+        bail!("--data: with images beside it, a picture stands alone; leave --film and --batch out");
+    }
+    let names: Vec<String> = objectives.iter().map(|(unit, _)| unit.clone()).collect();
+    if args.raw.is_some() && names.len() > 1 {
+        bail!("--raw: with --data the inputs of one unit are kept; give one unit");
+    }
+    let paths = outputs::picture_paths(context, args.out.as_deref(), &names)?;
+    let start = args.materials.start(None)?;
+    let (mut units, mut files) = (Vec::new(), Vec::new());
+    for ((unit, objective), file) in objectives.iter().zip(&paths.files) {
+        let path = PicturePaths { folder: paths.folder.clone(), files: vec![file.clone()] };
+        let mut results = Results::pictures(path).and(Role::Raw, "--raw", args.raw.as_ref());
+        results = results.and_other(args.settings.placed());
+        results.check_writable()?;
+        let request = UnitRequest {
+            objective: Some(objective.to_string()),
+            start: start.clone(),
+            ..UnitRequest::new(unit.clone())
+        };
+        let row = Row { title: String::new(), photos: Vec::new(), cells: vec![(unit.clone(), request)] };
+        let settings = vec![Setting { preset: preset.clone(), seed: args.settings.seed }];
+        let plan = SheetPlan { title: None, columns: 1, measure: Measure::Value, rows: vec![row], settings };
+        let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
+        work.robustness = args.robustness;
+        let mut job = plan.job(work);
+        job.layout.data = Some(data.display().to_string());
+        let recipe: Vec<&Path> = args.settings.recipe_file(context).into_iter().collect();
+        let report = results::run(context, Some(model), &job, &mut results, &recipe, None)?;
+        if !args.json {
+            report.units.iter().try_for_each(|unit| context.print(&line(unit, 0, &results)))?;
+        }
+        units.extend(report.units);
+        files.extend(results.listed());
+    }
+    files.extend(args.settings.save(preset)?);
+    if args.json {
+        print_json(context, model, &RenderReport { units }, &files, started)?;
     }
     Ok(ExitCode::SUCCESS)
 }

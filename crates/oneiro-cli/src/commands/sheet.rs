@@ -11,10 +11,12 @@ use oneiro_jobs::job::kernels::KernelsJob;
 use oneiro_jobs::job::parts::{Parts, Shard};
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::render::work::UnitRequest;
+use oneiro_jobs::job::scan::examples::is_scan;
 use oneiro_jobs::job::sheet::layout::Measure;
 use oneiro_jobs::job::sheet::{Row, SheetPlan};
 use oneiro_jobs::model::LoadedModel;
 use oneiro_jobs::model::unit_list::{NamedUnit, Numbers, UnitList};
+use oneiro_jobs::store::ScanFile;
 
 use crate::args::display::DisplayArgs;
 use crate::args::materials::MaterialArgs;
@@ -30,6 +32,8 @@ const DEFAULT_UNITS: usize = 16;
 const DEFAULT_OUT: &str = "sheet.png";
 /// Least side of a tile when not chosen.
 const DEFAULT_TILE: usize = 128;
+/// Columns of the grid when not chosen, if images stand beside each picture.
+const COLUMNS_WITH_DATA: usize = 4;
 /// Columns of the grid when not chosen.
 const DEFAULT_COLUMNS: usize = 8;
 
@@ -43,7 +47,8 @@ Examples:
   oneiro sheet squeezenet1_1 --layer conv1 --units all       # every filter of a layer
   oneiro sheet squeezenet1_1 --kernels conv1                 # the weights of the first layer
   oneiro sheet model.onnx --layer conv4_3 --units all --html conv4_3.html   # a page as well
-  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16")]
+  oneiro sheet squeezenet1_1 --layer fire8 --units 1-4 --presets lucid,conveiro,mahendran16
+  oneiro sheet squeezenet1_1 --layer fire8 --units 0-7 --data photos.scan   # beside each its nine best crops")]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -64,7 +69,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "LAYER",
-        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness"],
+        conflicts_with_all = ["layers", "units", "classes", "presets", "raw", "shard", "robustness", "data"],
         conflicts_with_all = SETTINGS,
         conflicts_with_all = ["RuleArgs", "MaterialArgs", "DisplayArgs"]
     )]
@@ -89,6 +94,9 @@ pub struct Args {
     materials: MaterialArgs,
     #[command(flatten)]
     display: DisplayArgs,
+    /// A scan, or a folder of images: the nine crops that excite a unit most stand beside its picture
+    #[arg(long, value_name = "SCAN|FOLDER")]
+    data: Option<PathBuf>,
     /// Where to write [default: sheet.png]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -160,13 +168,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
             }
         }
     }
-    let columns = args.columns.map_or_else(|| columns(&rows), usize::from);
+    let most = if args.data.is_some() { COLUMNS_WITH_DATA } else { DEFAULT_COLUMNS };
+    let columns = args.columns.map_or_else(|| columns(&rows, most), usize::from);
     let tile = args.tile.map_or(DEFAULT_TILE, usize::from);
     let plan = SheetPlan { title: None, columns, measure: Measure::Value, rows, settings };
     let mut work = args.materials.work(args.settings.size_is_chosen(), args.display.how);
     work.robustness = args.robustness;
     let mut job = plan.job(work);
     job.layout.tile = tile;
+    job.layout.data = args.data.as_ref().map(|data| data.display().to_string());
     let compared = args.presets.iter().map(Path::new).filter(|name| is_recipe_file(name));
     let made_from: Vec<&Path> = args.settings.recipe_file(context).into_iter().chain(compared).collect();
     results::check(context, Some(&model), &job, &results, &made_from)?;
@@ -230,9 +240,9 @@ fn parts_folder(out: &Path) -> PathBuf {
     name.into()
 }
 
-/// Columns of a grid: those of its longest row, [`DEFAULT_COLUMNS`] at most.
-fn columns(rows: &[Row]) -> usize {
-    rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(DEFAULT_COLUMNS)
+/// Columns of a grid: those of its longest row, but not more than these.
+fn columns(rows: &[Row], most: usize) -> usize {
+    rows.iter().map(|r| r.cells.len()).max().unwrap_or(1).min(most)
 }
 
 /// Settings common to the pictures of all rows: the preset, the start picture, and the size.
@@ -280,7 +290,10 @@ fn lists(
         };
         lists.push(UnitList::Channels { layer: layer.clone(), channels, position: String::new() });
     }
-    lists.extend(args.units.iter().cloned());
+    let scan = args.data.as_deref().filter(|data| is_scan(data)).map(ScanFile::open).transpose()?;
+    for list in &args.units {
+        lists.push(scan.iter().try_fold(list.clone(), |list, scan| list.by_scan(context, scan))?);
+    }
     lists.extend(args.classes.iter().cloned());
     Ok(lists)
 }

@@ -225,6 +225,12 @@ pub enum JobError {
     /// A film among the parts of a job.
     #[error("films are not kept in parts")]
     FilmInParts,
+    /// A unit that a scan has no examples of.
+    #[error("{unit}: images that excite it are known for units LAYER:CHANNEL and class:NAME only")]
+    NoExamples {
+        /// The unit.
+        unit: String,
+    },
     /// A stored part that is cut off.
     #[error("the part is cut off")]
     CutOff,

@@ -23,6 +23,7 @@ use crate::store::{FILE, SCHEMA_VERSION, write};
 use crate::task::Task;
 
 pub(crate) mod block;
+pub mod examples;
 mod gather;
 pub(crate) mod layers;
 mod thumbnails;

@@ -14,6 +14,7 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
+use super::scan::examples::{Examples, beside};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::health::healthy;
@@ -22,6 +23,8 @@ use crate::source::{materials, references};
 
 /// Pictures side by side in a sheet of one row; more go below.
 const FLAT_COLUMNS: usize = 8;
+/// Least side of the crops beside a picture.
+const LEAST_MOSAIC: usize = 128;
 /// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
 pub const MIN_CELL_WIDTH: usize = 80;
 
@@ -130,8 +133,15 @@ impl SheetPlan {
         };
         let rows = self.rows.into_iter().map(row).collect();
         let (title, subtitle) = (self.title.unwrap_or_default(), String::new());
-        let layout =
-            SheetLayout { title, subtitle, measure: self.measure, columns: self.columns, tile: 0, rows };
+        let layout = SheetLayout {
+            title,
+            subtitle,
+            measure: self.measure,
+            columns: self.columns,
+            tile: 0,
+            data: None,
+            rows,
+        };
         SheetJob { work: Work { units, settings: self.settings, ..work }, layout }
     }
 }
@@ -143,6 +153,8 @@ pub(crate) struct Made<'m> {
     pub finished: Vec<Finished>,
     /// Which requested units are finished; the others were left out.
     pub kept: Vec<bool>,
+    /// The images that excite each finished unit most, and a line about them.
+    examples: Option<Vec<(Image, String)>>,
 }
 
 /// The items that belong to units which were kept.
@@ -182,8 +194,14 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
             layout.subtitle += &format!(", display {}", work.display);
         }
     }
+    let units: Vec<String> = prepared.units.iter().map(|unit| unit.unit.clone()).collect();
+    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    let data = layout.data.as_ref().map(|data| Examples::of(run, data, &units)).transpose()?;
     let finished = render_all(run, &prepared, &work.options(None))?;
-    Ok(Made { work: prepared, layout, finished, kept })
+    let size = common_size(&finished).map_or(0, |(height, _)| height);
+    let side = layout.tile.max(LEAST_MOSAIC).div_ceil(size.max(1)).max(1) * size;
+    let examples = data.map(|data| data.mosaics(run, &units, side)).transpose()?;
+    Ok(Made { work: prepared, layout, finished, kept, examples })
 }
 
 impl Made<'_> {
@@ -230,6 +248,7 @@ impl Made<'_> {
         let Self { work, layout, finished, .. } = self;
         let preset = &work.settings[0].preset;
         let mut results = finished.iter();
+        let mut examples = self.examples.iter().flatten();
         let mut sections = Vec::new();
         for row in &layout.rows {
             let mut figures = Vec::new();
@@ -243,7 +262,11 @@ impl Made<'_> {
                 if result.report.failure().is_some() {
                     crossed_out(&mut shown);
                 }
-                let figure = figures::of_unit(caption, &result.report);
+                let mut figure = figures::of_unit(caption, &result.report);
+                if let Some((crops, words)) = examples.next() {
+                    shown = beside(&enlarged_to(shown, crops.height)?, crops)?;
+                    figure.caption = format!("{}\n{words}", figure.caption);
+                }
                 figures.push(figures::with_picture(figure, &shown)?);
             }
             sections.push(Section { heading: row.title.clone(), note: String::new(), figures });
@@ -266,6 +289,7 @@ impl Made<'_> {
             .subtitle(&layout.subtitle)
             .min_cell_width(MIN_CELL_WIDTH);
         let mut results = finished.iter();
+        let mut examples = self.examples.iter().flatten();
         let preset = &work.settings[0].preset;
         let size = common_size(finished);
         for row in &layout.rows {
@@ -281,6 +305,10 @@ impl Made<'_> {
                 if failure.is_some() {
                     crossed_out(&mut shown);
                 }
+                let beside_it = examples.next();
+                if let Some((crops, _)) = beside_it {
+                    shown = beside(&enlarged_to(shown, crops.height)?, crops)?;
+                }
                 let mut cell = Cell::new(shown);
                 for line in caption.split('\n') {
                     cell = cell.caption(line);
@@ -288,7 +316,10 @@ impl Made<'_> {
                 cell = cell.caption(
                     failure.map_or_else(|| layout.measure.caption(result.report.value), str::to_owned),
                 );
-                if let Some(alpha) = &result.alpha {
+                if let Some((_, words)) = beside_it {
+                    cell = cell.caption(words);
+                }
+                if let Some(alpha) = result.alpha.as_ref().filter(|_| beside_it.is_none()) {
                     let plane = Image::rgb(result.picture.width, result.picture.height, alpha.repeat(3))?;
                     let plane = enlarged(fitted(plane, size)?, layout.tile)?;
                     cell = cell.alpha(plane.data[..plane.width * plane.height].to_vec());
@@ -344,6 +375,15 @@ fn fitted(image: Image, size: Option<(usize, usize)>) -> Result<Image> {
     match size.filter(|&size| size != (image.height, image.width)) {
         Some((height, width)) => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         None => Ok(image),
+    }
+}
+
+/// A picture enlarged to this height, which is a multiple of its own, or resized where it is not.
+fn enlarged_to(image: Image, height: usize) -> Result<Image> {
+    let width = image.width * height / image.height.max(1);
+    match height == image.height {
+        true => Ok(image),
+        false => Ok(oneiro_media::resize(&image, height, width, Filter::Area)?),
     }
 }
 

@@ -8,6 +8,8 @@ use super::LoadedModel;
 use crate::context::Context;
 use crate::error::Result;
 use crate::numbers::parse_list;
+use crate::remark::ScanRemark;
+use crate::store::ScanFile;
 
 pub use error::UnitListError;
 
@@ -44,6 +46,8 @@ pub enum UnitList {
     },
     /// Classes by number: `class:0-9`, `class:all`.
     Classes(Numbers),
+    /// The unit of a layer that answers a class most, by a scan: `class-best:goldfish@fire8`.
+    ClassBest(String),
 }
 
 /// A unit of a list.
@@ -58,6 +62,9 @@ pub struct NamedUnit {
     /// The objective of the unit.
     pub objective: Objective,
 }
+
+/// How the text of a unit begins that a scan tells.
+pub const CLASS_BEST: &str = "class-best:";
 
 /// The group of classes.
 pub const CLASSES: &str = "classes";
@@ -94,6 +101,7 @@ impl UnitList {
             t == "all" || marks && t.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ',' | ' '))
         };
         match text.rsplit_once(':') {
+            _ if text.starts_with(CLASS_BEST) => Ok(Self::ClassBest(text.to_owned())),
             Some(("class", numbers)) if is_list(numbers.trim()) => {
                 Ok(Self::Classes(Numbers::parse(numbers)?))
             }
@@ -107,6 +115,21 @@ impl UnitList {
             }
             _ => Ok(Self::Single { text: text.to_owned(), unit: text.parse()? }),
         }
+    }
+
+    /// The unit itself, where a scan tells which it is.
+    ///
+    /// # Errors
+    /// If the scan has no such class or layer.
+    pub fn by_scan(self, context: &Context, scan: &ScanFile) -> Result<Self> {
+        let Self::ClassBest(text) = self else { return Ok(self) };
+        let (unit, named) = scan.unit_named(&text)?;
+        let found = format!("\"{}\":{}", named.layer.name, unit.channel);
+        context.remark(ScanRemark::ClassBest {
+            unit: text,
+            found: format!("{}:{}", named.layer.name, unit.channel),
+        });
+        Self::parse(&found)
     }
 
     /// Reads classes: a name, an index, or several of them: `goldfish,zebra`, `0-9`, `all`.
@@ -137,6 +160,7 @@ impl UnitList {
                 };
                 channels.listed(count)?.into_iter().map(of_channel).collect()
             }
+            Self::ClassBest(text) => Err(UnitListError::NeedsScan { unit: text.clone() }.into()),
             Self::Classes(numbers) => {
                 let count = || model.model.class_count().ok_or_else(|| UnitListError::ClassCount.into());
                 let of_class = |class: usize| of_class(model, &class.to_string());

@@ -34,6 +34,13 @@ pub enum ScanRemark {
         /// The layer that is shown.
         layer: String,
     },
+    /// The unit of a layer that answers a class most.
+    ClassBest {
+        /// As it was asked for.
+        unit: String,
+        /// The unit.
+        found: String,
+    },
     /// Sources of a scan that are not there any more.
     SourcesGone {
         /// Their number.
@@ -62,6 +69,7 @@ impl fmt::Display for ScanRemark {
             Self::LastForm { name, layer } => {
                 write!(f, "\"{name}\" is shown behind its activation function, as layer \"{layer}\"")
             }
+            Self::ClassBest { unit, found } => write!(f, "{unit} is {found}"),
             Self::SourcesGone { count, file } => {
                 write!(f, "{count} of the scanned images cannot be read any more, {file} among them")
             }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::error::StoreError;
 use super::{FILE, List, SCHEMA_VERSION};
 use crate::error::Result;
+use crate::model::LoadedModel;
 
 mod names;
 mod records;
@@ -79,6 +80,19 @@ impl ScanFile {
     /// An entry about the scan as a whole.
     pub fn meta(&self, key: &str) -> Option<&str> {
         self.meta.get(key).map(String::as_str)
+    }
+
+    /// An error unless the scan is of this network.
+    ///
+    /// # Errors
+    /// Names both networks.
+    pub fn check_model(&self, model: &LoadedModel) -> Result<()> {
+        if self.meta("model-sha256") == Some(&model.hash) {
+            return Ok(());
+        }
+        let meta = |key: &str| self.meta(key).unwrap_or_default().to_owned();
+        let (scanned, sha256) = (meta("model"), meta("model-sha256"));
+        Err(StoreError::OtherModel { scanned, sha256, model: model.source.clone() }.into())
     }
 
     /// The folder that the images lie in.

@@ -21,6 +21,9 @@ pub struct SheetLayout {
     /// Least side of a picture in pixels: smaller ones are enlarged by a whole factor. 0 enlarges none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tile: usize,
+    /// A scan, or images: those that excite a unit most stand beside its picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// The rows.
     pub rows: Vec<LayoutRow>,
 }

@@ -14,6 +14,8 @@ use crate::source::framing::framed;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord};
 
+/// The colour of what lies beyond the border.
+const PAPER: f32 = 0.93;
 /// Pictures that are kept for the next crops.
 const KEPT: usize = 256;
 
@@ -81,18 +83,29 @@ impl<'a> Crops<'a> {
         Ok(picture)
     }
 
-    /// What the position of an example's largest activation sees of its image.
+    /// What the position of an example's largest activation sees of its image. Where it sees beyond the border,
+    /// the crop is of the colour of paper, so that all crops of a layer are of one size.
     pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
         let picture = self.picture(example.image, &example.file)?;
-        let [rows, columns] = layer.seen(&example.position, [picture.height, picture.width]);
-        let (height, width) = (rows[1] - rows[0], columns[1] - columns[0]);
-        let mut data = Vec::with_capacity(3 * height * width);
+        let size = [picture.height, picture.width];
+        let seen = layer.seen(&example.position, size);
+        if seen == size.map(|side| [0, side]) {
+            return Ok(picture);
+        }
+        let field = layer.field_at(&example.position).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
+        let [height, width] = field.map(|[from, to]| (to - from) as usize);
+        let mut crop = Image::filled(width, height, [PAPER; 3]);
+        let [rows, columns] = seen;
+        let left = (columns[0] as i64 - field[1][0]) as usize;
         for channel in 0..3 {
             let plane = picture.plane(channel);
             for y in rows[0]..rows[1] {
-                data.extend_from_slice(&plane[y * picture.width + columns[0]..][..width]);
+                let top = (y as i64 - field[0][0]) as usize;
+                let from = &plane[y * picture.width + columns[0]..y * picture.width + columns[1]];
+                let at = (channel * height + top) * width + left;
+                crop.data[at..at + from.len()].copy_from_slice(from);
             }
         }
-        Ok(Image::rgb(width, height, data)?)
+        Ok(crop)
     }
 }

@@ -6,6 +6,12 @@ use crate::numbers::ListError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitListError {
+    /// A unit that only a scan tells.
+    #[error("{unit}: which unit answers a class most is known from a scan of images; none is given")]
+    NeedsScan {
+        /// The unit.
+        unit: String,
+    },
     /// A list of numbers that is none.
     #[error("{0}, or all")]
     List(#[from] ListError),

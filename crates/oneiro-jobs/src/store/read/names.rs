@@ -2,8 +2,9 @@
 
 use oneiro::objective::{Unit, UnitTarget};
 
-use super::{DataClass, LayerRecord, ScanFile, UnitRecord};
+use super::{DataClass, LayerRecord, ScanFile, Strength, UnitRecord};
 use crate::error::Result;
+use crate::model::unit_list::CLASS_BEST;
 use crate::store::error::StoreError;
 
 /// A layer that was found by a name.
@@ -48,11 +49,15 @@ impl ScanFile {
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
-    /// A unit of the scan: `LAYER:CHANNEL` or `class:NAME`.
+    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer with the
+    /// largest activation in images of a class.
     ///
     /// # Errors
     /// If the text means no channel of a layer of the scan.
     pub fn unit_named(&self, text: &str) -> Result<(UnitRecord, Named<'_>)> {
+        if let Some(rest) = text.strip_prefix(CLASS_BEST) {
+            return self.class_best(text, rest);
+        }
         let bad = |why: String| StoreError::Unit { unit: text.to_owned(), why };
         let unit: Unit = text.parse().map_err(|error| bad(format!("; {error}")))?;
         let (name, channel) = match &unit.target {
@@ -62,6 +67,17 @@ impl ScanFile {
         };
         let named = self.layer(&name)?;
         Ok((self.unit(named.layer, channel + named.form.unwrap_or(0))?, named))
+    }
+
+    /// The unit of a layer with the largest activation in images of a class: `CLASS@LAYER`.
+    fn class_best(&self, text: &str, rest: &str) -> Result<(UnitRecord, Named<'_>)> {
+        let bad = |why: &str| StoreError::Unit { unit: text.to_owned(), why: why.to_owned() };
+        let (class, layer) = rest.rsplit_once('@').ok_or_else(|| bad(", and class-best:CLASS@LAYER"))?;
+        let (number, _) = self.class(class)?;
+        let layer = self.layer(layer)?.layer;
+        let order = self.strongest(layer, Some(number), Strength::Maximum)?;
+        let (channel, _) = order.first().ok_or_else(|| bad("; no image of this class was seen"))?;
+        Ok((self.unit(layer, *channel)?, Named { layer, form: None }))
     }
 
     /// The index of one of the network's classes, by name or index.

@@ -44,6 +44,17 @@ impl LayerRecord {
         position
     }
 
+    /// The pixels that a position sees, also beyond the picture's border: from the first to the one behind the
+    /// last, along each axis. `None` where that is not known.
+    pub fn field_at(&self, position: &[usize]) -> Option<[[i64; 2]; 2]> {
+        let field = self.field.as_ref().filter(|field| field.extent.len() == 2 && position.len() == 2)?;
+        let along = |axis: usize| {
+            let from = field.first[axis] + (position[axis] * field.stride[axis]) as i64;
+            [from, from + field.extent[axis] as i64]
+        };
+        Some([along(0), along(1)])
+    }
+
     /// The pixels that a position sees in a picture of this height and width: from the first to the one behind
     /// the last, along each axis. The whole picture where that is not known.
     pub fn seen(&self, position: &[usize], size: [usize; 2]) -> [[usize; 2]; 2] {
