@@ -4,20 +4,22 @@
     python scripts/train_sae.py --activations FILE.npy --out SAE.safetensors [--features 1024] [--l1 0.16]
     python scripts/train_sae.py --model MODEL.onnx --layer TENSOR --images FOLDER --out SAE.safetensors
 
-FILE holds rows of activations [N, C], as .npy or as the only tensor of a .safetensors. With --model the rows are
-the activations of a network at --positions random positions of every photo; FOLDER holds folders of photos.
+FILE holds rows of activations [N, C], as .npy or as the only tensor of a .safetensors. With --model the
+rows are the activations of a network at --positions random positions of every photo; FOLDER holds folders
+of photos.
 
-The code of a row x is f = relu((x - b_dec) @ W_enc.T + b_enc), its reconstruction f @ W_dec + b_dec. Rows of W_dec
-are the directions of the features, of norm 1. The file has W_enc [K, C], b_enc [K], W_dec [K, C] and b_dec [C] in
-float32.
+The code of a row x is f = relu((x - b_dec) @ W_enc.T + b_enc), its reconstruction f @ W_dec + b_dec. Rows
+of W_dec are the directions of the features, of norm 1. The file has W_enc [K, C], b_enc [K], W_dec [K, C]
+and b_dec [C] in float32.
 
-The loss is the squared error plus --l1 times a penalty on f. The penalty grows like the logarithm of f (Candes,
-Wakin and Boyd, Enhancing Sparsity by Reweighted l1 Minimization, 2008): it shrinks large features less than their
-sum would. Features that no row activates are set anew during training (Bricken et al., Towards Monosemanticity,
-2023).
+The loss is the squared error plus --l1 times a penalty on f. The penalty grows like the logarithm of f
+(Candes, Wakin and Boyd, Enhancing Sparsity by Reweighted l1 Minimization, 2008): it shrinks large
+features less than their sum would. Features that no row activates are set anew during training (Bricken
+et al., Towards Monosemanticity, 2023).
 
-Prints explained variance, mean number of active features and number of dead features, over all rows. Every tenth
-block of --positions rows, a photo each with --model, is not trained on; its explained variance is printed too.
+Prints explained variance, mean number of active features and number of dead features, over all rows.
+Every tenth block of --positions rows, a photo each with --model, is not trained on; its explained
+variance is printed too.
 """
 
 import argparse
@@ -150,7 +152,8 @@ def trained(o, rows):
         if step % 500 == 0 or step == o.steps - 1:
             print(
                 f"step {step}: {time.perf_counter() - start:.0f} s, "
-                f"error {error.item():.3f} of the variance, {(f > 0).sum(1).float().mean().item():.1f} active features",
+                f"error {error.item():.3f} of the variance, "
+                f"{(f > 0).sum(1).float().mean().item():.1f} active features",
                 flush=True,
             )
     sae = {name: tensor.detach() for name, tensor in sae.items()}

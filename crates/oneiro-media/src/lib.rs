@@ -70,7 +70,7 @@ pub use npy::read_npy;
 pub use oneiro_image::{
     CLASSIFY_CROP_FRACTION, Filter, Image, MAX_PIXELS, classify_crop, classify_scale, fit_center_crop, resize,
 };
-pub use page::{Figure, Page, Section};
+pub use page::{Figure, Number, Page, Section};
 pub use plot::{Plot, Series};
 pub use read::{
     IMAGE_EXTENSIONS, decode_image, decode_image_alpha, decode_image_on_black, has_image_name, read_bytes,

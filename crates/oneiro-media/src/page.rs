@@ -1,6 +1,7 @@
 //! One HTML page that shows pictures, beside it or inside it, by section, and says how each was made.
 //!
-//! The page is complete in itself: styles inside, no script, nothing from elsewhere. It opens from disk,
+//! The page is complete in itself: styles inside, nothing from elsewhere, and no script but one that orders
+//! pictures by their numbers. It opens from disk,
 //! follows the reader's light or dark mode, and fits a phone or a wall. Everything given is text and is
 //! escaped.
 
@@ -43,12 +44,18 @@ pub struct Section {
     pub figures: Vec<Figure>,
 }
 
+/// A number by which pictures are ordered, the largest first; written down to compare as it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number(pub f64);
+
+impl Eq for Number {}
+
 /// One picture.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figure {
     /// The picture file, relative to the page, with `/` between folders.
     pub file: String,
-    /// The picture itself as a PNG, if the page holds it and no file lies beside it.
+    /// The picture itself as a PNG or JPEG, if the page holds it and no file lies beside it.
     pub inside: Option<Vec<u8>>,
     /// Its width in pixels.
     pub width: usize,
@@ -56,10 +63,15 @@ pub struct Figure {
     pub height: usize,
     /// Below the picture: its first line in strong letters, others pale.
     pub caption: String,
-    /// How it was made: names and values, in a block that opens on a click.
+    /// Names and values, in a block that opens on a click.
     pub detail: Vec<(String, String)>,
+    /// What that block is called; by default "How it was made".
+    pub detail_title: String,
     /// The command that makes it again; may be empty.
     pub command: String,
+    /// Numbers by which a reader may order the section's pictures, with their names. All pictures of a section have
+    /// the same names.
+    pub keys: Vec<(String, Number)>,
 }
 
 /// Columns are as wide as a section's widest picture, within these bounds, in CSS pixels.
@@ -71,6 +83,8 @@ const SECTIONS_WITH_LINKS: usize = 3;
 const PIXELS: usize = 64;
 
 const STYLE: &str = include_str!("page/style.css");
+/// Orders the pictures of a section by one of their numbers.
+const ORDER: &str = include_str!("page/order.js");
 
 impl Page {
     /// The page as HTML, to be written beside the pictures.
@@ -107,6 +121,10 @@ impl Page {
             paragraphs(out, &self.footer)?;
             writeln!(out, "</footer>")?;
         }
+        // Without the script a page is in its first order.
+        if self.sections.iter().flat_map(|section| &section.figures).any(|figure| !figure.keys.is_empty()) {
+            writeln!(out, "<script>\n{ORDER}</script>")?;
+        }
         writeln!(out, "</body>\n</html>")
     }
 }
@@ -115,6 +133,15 @@ impl Section {
     fn render(&self, out: &mut String, number: usize) -> std::fmt::Result {
         writeln!(out, "<section id=\"section-{number}\">\n<h2>{}</h2>", Escaped(&self.heading))?;
         paragraphs(out, &self.note)?;
+        let keys: Vec<&str> =
+            self.figures.first().map_or(&[][..], |f| &f.keys).iter().map(|(k, _)| k.as_str()).collect();
+        if keys.len() > 1 && self.figures.len() > 1 {
+            write!(out, "<label class=\"order\">order <select data-orders=\"section-{number}\">")?;
+            for (at, key) in keys.iter().enumerate() {
+                write!(out, "<option value=\"{at}\">{}</option>", Escaped(key))?;
+            }
+            writeln!(out, "</select></label>")?;
+        }
         let (narrowest, widest) = COLUMN_WIDTHS;
         let column =
             self.figures.iter().map(|figure| figure.width).max().unwrap_or(0).clamp(narrowest, widest);
@@ -130,9 +157,16 @@ impl Figure {
     fn render(&self, out: &mut String, heading: &str) -> std::fmt::Result {
         let caption = self.caption.trim();
         let (first, rest) = caption.split_once('\n').unwrap_or((caption, ""));
-        writeln!(out, "<figure>")?;
+        write!(out, "<figure")?;
+        for (at, (_, number)) in self.keys.iter().enumerate() {
+            write!(out, " data-key{at}=\"{}\"", number.0)?;
+        }
+        writeln!(out, ">")?;
         match &self.inside {
-            Some(png) => write!(out, "<img src=\"data:image/png;base64,{}\"", STANDARD.encode(png))?,
+            Some(bytes) => {
+                let kind = if bytes.starts_with(&[0xff, 0xd8]) { "jpeg" } else { "png" };
+                write!(out, "<img src=\"data:image/{kind};base64,{}\"", STANDARD.encode(bytes))?;
+            }
             None => write!(out, "<a href=\"{0}\"><img src=\"{0}\"", Url(&self.file))?,
         }
         if self.width > 0 && self.height > 0 {
@@ -157,7 +191,8 @@ impl Figure {
         if self.detail.is_empty() && self.command.is_empty() {
             return Ok(());
         }
-        writeln!(out, "<details>\n<summary>How it was made</summary>")?;
+        let title = if self.detail_title.is_empty() { "How it was made" } else { &self.detail_title };
+        writeln!(out, "<details>\n<summary>{}</summary>", Escaped(title))?;
         if !self.detail.is_empty() {
             writeln!(out, "<dl>")?;
             for (name, value) in &self.detail {
@@ -193,6 +228,7 @@ mod tests {
             caption: format!("fire{i}:1\nmean 3.4 <b>"),
             detail: vec![("seed".into(), "7".into()), ("preset".into(), "\"a\" & b".into())],
             command: "oneiro render squeezenet1_1 --unit 'fire2:1' > x".into(),
+            ..Figure::default()
         };
         let section = |i: usize| Section {
             heading: format!("fire{i} <script>"),

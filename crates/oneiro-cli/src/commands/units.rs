@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use oneiro_jobs::job::Role;
+use oneiro::preset::Preset;
+use oneiro_jobs::job::contributions::ContributionsJob;
+use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::units::{UnitsJob, name_of, numbers, plain_class};
+use oneiro_jobs::job::{Job as _, Kept, Role, Run};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::remark::{Remark, ScanRemark};
 use oneiro_jobs::store::ScanFile;
@@ -31,6 +34,8 @@ Examples:
   oneiro units photos.scan fire8:12                         # one unit: its images, its classes, its statistics
   oneiro units photos.scan fire8:12 --out unit.png          # as a picture; --html unit.html as a page
   oneiro units photos.scan class:tabby
+  oneiro units photos.scan fire8:12 --drivers               # the units before that make it, the classes it speaks for
+  oneiro units photos.scan class-best:goldfish@fire8        # the unit of a layer that answers a class most
   oneiro units photos.scan --layer fire8 --class goldfish   # the units of a layer that answer a class most
   oneiro units photos.scan --layer fire8 --sort selectivity --html fire8.html --top 64
 
@@ -63,6 +68,15 @@ pub struct Args {
     /// Write a page that holds all pictures: one file for any browser
     #[arg(long, value_name = "FILE.html", value_parser = inputs::page_path)]
     html: Option<PathBuf>,
+    /// Render a picture of each unit as well, by the default recipe, for --out and --html
+    #[arg(long)]
+    render: bool,
+    /// Also say what drives the unit, and which classes it feeds
+    #[arg(long, requires = "units")]
+    drivers: bool,
+    /// The network that was scanned, if it is not where it was
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// Print one JSON array
     #[arg(long)]
     json: bool,
@@ -94,6 +108,12 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let chosen = chosen(context, args, &scan)?;
     if args.out.is_some() || args.html.is_some() {
         draw(context, args, &scan, &chosen)?;
+    }
+    if args.render && args.out.is_none() && args.html.is_none() {
+        bail!("--render: give --out or --html for the pictures to go into");
+    }
+    if args.drivers {
+        return drivers(context, args, &scan);
     }
     if args.json {
         let units: Vec<&UnitRecord> = chosen.iter().map(|chosen| &chosen.unit).collect();
@@ -158,6 +178,45 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
     Ok(chosen)
 }
 
+/// What drives units, and what they feed.
+fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
+    let model = scan.model(context, args.model.as_deref())?;
+    let mut reports = Vec::new();
+    for unit in &args.units {
+        let job = ContributionsJob {
+            scan: args.scan.display().to_string(),
+            unit: unit.clone(),
+            examples: usize::from(args.examples),
+            top: args.top.map_or(CLASSES, usize::from),
+        };
+        reports.push(job.run(&Run::new(&model, context), &mut Kept::default())?);
+    }
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&reports)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for report in &reports {
+        let images = report.examples.len();
+        context.print(&format!(
+            "{}: {} in front of its activation function, the mean over its {images} best images",
+            report.unit,
+            short(report.value)
+        ))?;
+        for layer in &report.drivers {
+            context.print(&format!("{} contributes {}", layer.layer, short(layer.total)))?;
+            for (word, list) in [("raise it", &layer.raise), ("lower it", &layer.lower)] {
+                let said: Vec<String> =
+                    list.iter().map(|c| format!("{} {}", c.unit, short(c.value))).collect();
+                context.print(&format!("  {word}: {}", said.join(", ")))?;
+            }
+        }
+        for feeds in &report.feeds {
+            context.print(&format!("feeds {} with {}", feeds.unit, short(feeds.value)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn say_form(context: &Context, name: &str, named: &Named<'_>) {
     if named.form.is_some() {
         let (name, layer) = (name.to_owned(), named.layer.name.clone());
@@ -180,8 +239,10 @@ fn draw(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) 
         scan: args.scan.display().to_string(),
         units: units.collect(),
         examples: usize::from(args.examples),
+        setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
     };
-    results::run(context, None, &job, &mut results, &[scan.path()], None)?;
+    let model = args.render.then(|| scan.model(context, args.model.as_deref())).transpose()?;
+    results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
     if !args.json {
         for file in results.listed() {
             context.print(&format!("written to {file}"))?;

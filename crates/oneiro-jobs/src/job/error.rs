@@ -231,6 +231,12 @@ pub enum JobError {
         /// The unit.
         unit: String,
     },
+    /// An image of a scan that is not there any more.
+    #[error("{file}: this image of the scan cannot be read any more")]
+    SourceGone {
+        /// Its file.
+        file: String,
+    },
     /// A stored part that is cut off.
     #[error("the part is cut off")]
     CutOff,

@@ -23,8 +23,10 @@ use crate::source::{materials, references};
 
 /// Pictures side by side in a sheet of one row; more go below.
 const FLAT_COLUMNS: usize = 8;
+/// Side from which on a picture is enlarged smoothly; pixels of smaller ones stay squares.
+const SMOOTH: usize = 64;
 /// Least side of the crops beside a picture.
-const LEAST_MOSAIC: usize = 128;
+const LEAST_MOSAIC: usize = 224;
 /// Pixels that a caption such as "channel 127" takes: cells of smaller pictures are as wide.
 pub const MIN_CELL_WIDTH: usize = 80;
 
@@ -301,7 +303,9 @@ impl Made<'_> {
             }
             for (caption, result) in row.captions.iter().zip(results.by_ref()) {
                 let failure = result.report.failure();
-                let mut shown = enlarged(fitted(result.shown()?, size)?, layout.tile)?;
+                let shown = fitted(result.shown()?, size)?;
+                let tile = if self.examples.is_some() { 0 } else { layout.tile };
+                let mut shown = enlarged(shown, tile)?;
                 if failure.is_some() {
                     crossed_out(&mut shown);
                 }
@@ -383,6 +387,7 @@ fn enlarged_to(image: Image, height: usize) -> Result<Image> {
     let width = image.width * height / image.height.max(1);
     match height == image.height {
         true => Ok(image),
+        false if image.height >= SMOOTH => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         false => Ok(oneiro_media::resize(&image, height, width, Filter::Area)?),
     }
 }

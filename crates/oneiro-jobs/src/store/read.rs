@@ -4,14 +4,18 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use oneiro::card::Card;
 use oneiro_net::analysis::ReceptiveField;
+use oneiro_zoo::labels::Labels;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
 use serde::Deserialize;
 
 use super::error::StoreError;
 use super::{FILE, List, SCHEMA_VERSION};
+use crate::context::Context;
 use crate::error::Result;
-use crate::model::LoadedModel;
+use crate::model::{LoadedModel, ModelSpec};
+use crate::provenance::ProvenanceError;
 
 mod names;
 mod records;
@@ -93,6 +97,21 @@ impl ScanFile {
         let meta = |key: &str| self.meta(key).unwrap_or_default().to_owned();
         let (scanned, sha256) = (meta("model"), meta("model-sha256"));
         Err(StoreError::OtherModel { scanned, sha256, model: model.source.clone() }.into())
+    }
+
+    /// The network that was scanned, prepared as then: where it was, or at `elsewhere`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is another one.
+    pub fn model(&self, context: &Context, elsewhere: Option<&str>) -> Result<LoadedModel> {
+        let meta = |key: &str| self.meta(key).unwrap_or_default();
+        let card = Card::parse(meta("preparation")).map_err(|source| ProvenanceError::Card { source })?;
+        let model = elsewhere.unwrap_or(meta("model")).to_owned();
+        let mut model = ModelSpec { model, prepared: Some(card), ..ModelSpec::default() }.load(context)?;
+        self.check_model(&model)?;
+        let names = self.labels()?;
+        model.labels = (!names.is_empty()).then_some(Labels { names });
+        Ok(model)
     }
 
     /// The folder that the images lie in.

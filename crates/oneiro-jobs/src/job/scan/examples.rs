@@ -13,6 +13,7 @@ use crate::job::error::JobError;
 use crate::job::sheet::crossed_out;
 use crate::job::units::crops::Crops;
 use crate::job::{Folder, Job as _, Run};
+use crate::numbers::short;
 use crate::remark::ScanRemark;
 use crate::store::read::UnitRecord;
 use crate::store::{FILE, ScanFile};
@@ -96,7 +97,14 @@ impl Examples {
                 crossed_out(&mut image);
                 return Ok((image, "no image excites it".to_owned()));
             }
-            Ok((image, format!("images up to {}", crate::numbers::short(maximum))))
+            // The objective of a channel is its mean over positions.
+            let mean =
+                record.best_by_mean.first().filter(|_| named.form.is_none() && !named.layer.is_classes);
+            let words = match mean {
+                Some(mean) => format!("images: mean to {}, peak {}", short(mean.value), short(maximum)),
+                None => format!("images: to {}", short(maximum)),
+            };
+            Ok((image, words))
         };
         let mosaics = units.iter().map(mosaic).collect::<Result<_>>()?;
         if let Some((file, count)) = crops.gone() {
@@ -117,7 +125,7 @@ fn layer_of(unit: &str) -> Result<String> {
 }
 
 /// Pictures side by side in a square, each scaled to its place.
-fn squares(parts: &[Image], side: usize) -> Result<Image> {
+pub(crate) fn squares(parts: &[Image], side: usize) -> Result<Image> {
     let tile = (side.saturating_sub((SIDE - 1) * GAP) / SIDE).max(1);
     let mut square = Image::filled(side, side, [PAPER; 3]);
     for (i, part) in parts.iter().enumerate() {

@@ -3,7 +3,7 @@
 use rusqlite::Row;
 use serde::Serialize;
 
-use super::{ClassRecord, LayerRecord, ScanFile};
+use super::{ClassRecord, LayerRecord, ScanFile, UnitRecord};
 use crate::error::Result;
 
 /// Images of a class from which on its mean says something about the class.
@@ -60,7 +60,7 @@ impl ScanFile {
     ) -> Result<Vec<(usize, f64)>> {
         let mut found: Vec<(usize, f64)> = match (class, by) {
             (None, Strength::Maximum | Strength::Mean) => {
-                let value = |unit: super::UnitRecord| {
+                let value = |unit: UnitRecord| {
                     let value = if by == Strength::Mean { unit.mean } else { unit.maximum };
                     value.map(|value| (unit.channel, value))
                 };
@@ -97,6 +97,18 @@ impl ScanFile {
             Ok((row.get::<_, i64>(0)? as usize, [numbers(1)?, numbers(2)?]))
         };
         self.all(sql, [layer.number as i64], read)
+    }
+
+    /// By how much the mean of a unit's best class exceeds that of the others, as a share of their sum; `None`
+    /// without classes.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn selectivity(&self, unit: &UnitRecord) -> Result<Option<f64>> {
+        let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
+        let means: Vec<f32> = unit.classes.iter().map(|class| class.mean.unwrap_or(f32::NAN)).collect();
+        let all = (0..means.len()).filter_map(|class| selectivity(&means, &counts, class));
+        Ok(all.reduce(f64::max))
     }
 
     /// How many classes a unit answers, and which.

@@ -1,0 +1,299 @@
+//! How a unit is made and used: the units of the layers before that drive it, and the classes that it feeds.
+//!
+//! Both are activations times gradients. In front of its activation function a unit is a weighted sum of the
+//! layer before, so the products over its window are the terms of that sum: they add up to the unit's value
+//! less its bias. For classes they are exact where everything behind the unit is linear, else they hold for
+//! small changes.
+
+use std::collections::BTreeSet;
+
+use oneiro::input::PictureInput;
+use oneiro::model::unit_layers::UnitLayer;
+use oneiro::objective::{Objective, Position};
+use oneiro::objective_session::ObjectiveSession;
+use oneiro_media::Image;
+use oneiro_net::{Rules, ValueId};
+use serde::{Deserialize, Serialize};
+
+use super::units::crops::Crops;
+use super::units::name_of;
+use super::{Job, Run, Sink};
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::model::LoadedModel;
+use crate::store::ScanFile;
+use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
+
+/// Classes of which it is asked how much a unit feeds them: the first of those that its examples are named as.
+const CANDIDATES: usize = 10;
+
+/// What drives a unit of a scan and what it feeds, over the images that excite it most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContributionsJob {
+    /// The scan: its folder or file.
+    pub scan: String,
+    /// The unit.
+    pub unit: String,
+    /// The number of its best images that are looked at.
+    pub examples: usize,
+    /// Contributions that are listed.
+    pub top: usize,
+}
+
+/// A unit's share in another.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contribution {
+    /// The unit.
+    pub unit: String,
+    /// Mean over the examples of weight times activation, summed over positions.
+    pub value: f64,
+}
+
+/// What a layer contributes to a unit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drivers {
+    /// The layer.
+    pub layer: String,
+    /// Contribution of all its units.
+    pub total: f64,
+    /// Those of its units that raise the value most.
+    pub raise: Vec<Contribution>,
+    /// Those that lower it most.
+    pub lower: Vec<Contribution>,
+}
+
+/// What drives a unit, and what it feeds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ContributionsReport {
+    /// The unit.
+    pub unit: String,
+    /// Files of the examples.
+    pub examples: Vec<String>,
+    /// Mean over the examples of the unit's value in front of its activation function, where it is largest.
+    pub value: f64,
+    /// What the layers before contribute to that.
+    pub drivers: Vec<Drivers>,
+    /// What the unit contributes to the logits of classes, of the ten that the examples are named as first.
+    pub feeds: Vec<Contribution>,
+}
+
+impl Job for ContributionsJob {
+    const KIND: &'static str = "contributions";
+    type Report = ContributionsReport;
+
+    fn run(&self, run: &Run<'_>, _: &mut dyn Sink) -> Result<ContributionsReport> {
+        let model = run.model()?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        scan.check_model(model)?;
+        let (unit, named) = scan.unit_named(&self.unit)?;
+        let asked = Asked::new(run, model, &scan, (&unit, named.layer), self.examples)?;
+        let layers: Vec<(ValueId, &LayerRecord)> = scan
+            .layers()
+            .iter()
+            .filter_map(|layer| Some((model.model.resolve(&layer.name).ok()?, layer)))
+            .collect();
+        let mut drivers = Vec::new();
+        let mut value = f64::NAN;
+        for (at, layer) in asked.before(&layers) {
+            let (contributions, own) = asked.to_unit(at)?;
+            value = own;
+            drivers.push(self.drivers(layer, &contributions));
+        }
+        let feeds = if named.layer.is_classes { Vec::new() } else { asked.to_classes(self.top)? };
+        Ok(ContributionsReport {
+            unit: name_of(&scan, &unit, named.layer)?,
+            examples: asked.files.clone(),
+            value,
+            drivers,
+            feeds,
+        })
+    }
+}
+
+impl ContributionsJob {
+    fn drivers(&self, layer: &LayerRecord, contributions: &[f64]) -> Drivers {
+        let mut order: Vec<usize> = (0..contributions.len()).collect();
+        order.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]).then(a.cmp(&b)));
+        let of = |&channel: &usize| Contribution {
+            unit: format!("{}:{channel}", layer.name),
+            value: contributions[channel],
+        };
+        let raise = order.iter().take(self.top).filter(|i| contributions[**i] > 0.0).map(of).collect();
+        let lower = order.iter().rev().take(self.top).filter(|i| contributions[**i] < 0.0).map(of).collect();
+        Drivers { layer: layer.name.clone(), total: contributions.iter().sum(), raise, lower }
+    }
+}
+
+/// A unit with its best images.
+struct Asked<'a> {
+    run: &'a Run<'a>,
+    model: &'a LoadedModel,
+    layer: UnitLayer,
+    channel: usize,
+    pictures: Vec<Image>,
+    files: Vec<String>,
+    examples: Vec<ExampleRecord>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        run: &'a Run<'a>,
+        model: &'a LoadedModel,
+        scan: &ScanFile,
+        (unit, layer): (&UnitRecord, &LayerRecord),
+        wanted: usize,
+    ) -> Result<Self> {
+        let crops = Crops::new(scan)?;
+        let examples: Vec<ExampleRecord> = unit.best.iter().take(wanted.max(1)).cloned().collect();
+        let pictures = examples
+            .iter()
+            .map(|example| crops.picture(example.image, &example.file))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some((file, _)) = crops.gone() {
+            return Err(JobError::SourceGone { file }.into());
+        }
+        if examples.is_empty() {
+            return Err(JobError::NoExamples { unit: format!("{}:{}", layer.name, unit.channel) }.into());
+        }
+        let value = model.model.resolve(&layer.name)?;
+        let layered = model.model.all_layered(&model.model.input_shapes(1, None)?)?;
+        Ok(Self {
+            run,
+            model,
+            layer: model.model.unit_layer(&layered, value),
+            channel: unit.channel,
+            pictures,
+            files: examples.iter().map(|example| example.file.clone()).collect(),
+            examples,
+        })
+    }
+
+    /// What is read of the unit: the value, and the channel in it.
+    fn read(&self) -> Result<(ValueId, usize)> {
+        let shapes = self.model.model.input_shapes(1, None)?;
+        let mut channel = self.channel;
+        for part in &self.layer.parts {
+            let channels = self.model.model.map_of(part.read, &shapes)?.shape()[1];
+            if channel < channels {
+                return Ok((part.read, channel));
+            }
+            channel -= channels;
+        }
+        Err(JobError::NotMade { what: "the unit's value" }.into())
+    }
+
+    /// The nearest layers of the scan that the unit depends on.
+    fn before<'l>(&self, layers: &[(ValueId, &'l LayerRecord)]) -> Vec<(ValueId, &'l LayerRecord)> {
+        let graph = &self.model.model.graph;
+        let Ok((read, _)) = self.read() else { return Vec::new() };
+        let (mut queue, mut seen, mut found) = (vec![read], BTreeSet::from([read]), BTreeSet::new());
+        while let Some(value) = queue.pop() {
+            let Some(node) = graph.producer(value) else { continue };
+            for input in graph.nodes[node].inputs.iter().flatten() {
+                if layers.iter().any(|(layer, _)| layer == input) {
+                    found.insert(*input);
+                } else if seen.insert(*input) {
+                    queue.push(*input);
+                }
+            }
+        }
+        layers.iter().filter(|(value, _)| found.contains(value)).copied().collect()
+    }
+
+    /// Contributions of the channels of a layer to the unit where it is largest, in front of its activation
+    /// function, and the unit's value there: means over the examples.
+    fn to_unit(&self, at: ValueId) -> Result<(Vec<f64>, f64)> {
+        let (read, channel) = self.read()?;
+        let name = self.model.model.names().of(read).into_iter().next().unwrap_or_default();
+        let objective = |example: &ExampleRecord| match &example.position[..] {
+            [y, x] => Objective::neuron(&name, channel, Position::At(vec![*y, *x])),
+            _ => Objective::channel(&name, channel),
+        };
+        let objectives: Vec<Objective> = self.examples.iter().map(objective).collect();
+        let entries: Vec<(usize, Objective)> = objectives.into_iter().enumerate().collect();
+        let (products, values) = self.products(at, &entries)?;
+        let count = products.len() as f64;
+        let channels = products.first().map_or(0, Vec::len);
+        let mean = |i: usize| products.iter().map(|of| of[i]).sum::<f64>() / count;
+        Ok(((0..channels).map(mean).collect(), values.iter().sum::<f64>() / count))
+    }
+
+    /// The unit's contributions to the logits of the classes that its examples are named as first.
+    fn to_classes(&self, top: usize) -> Result<Vec<Contribution>> {
+        let Ok(logits) = self.model.model.logits() else { return Ok(Vec::new()) };
+        let mut sums: Vec<f64> = Vec::new();
+        for picture in &self.pictures {
+            let scores = self.scores(logits, picture)?;
+            sums.resize(scores.len(), 0.0);
+            sums.iter_mut().zip(&scores).for_each(|(sum, score)| *sum += f64::from(*score));
+        }
+        let mut order: Vec<usize> = (0..sums.len()).collect();
+        order.sort_by(|&a, &b| sums[b].total_cmp(&sums[a]).then(a.cmp(&b)));
+        order.truncate(CANDIDATES);
+        let mut feeds = Vec::new();
+        for class in order {
+            let entries: Vec<(usize, Objective)> =
+                (0..self.pictures.len()).map(|i| (i, Objective::logit(class))).collect();
+            let (products, _) = self.products(self.layer.value, &entries)?;
+            let own = products.iter().map(|of| of[self.channel]).sum::<f64>() / products.len() as f64;
+            feeds.push(Contribution { unit: format!("class:{}", self.model.class_name(class)), value: own });
+        }
+        feeds.sort_by(|a, b| b.value.total_cmp(&a.value));
+        feeds.truncate(top);
+        Ok(feeds)
+    }
+
+    /// The logits of a picture.
+    fn scores(&self, logits: ValueId, picture: &Image) -> Result<Vec<f32>> {
+        let model = &self.model.model;
+        let shapes = model.input_shapes(1, None)?;
+        let input = PictureInput::of_photographs(model, &shapes)?;
+        let context = self.run.context;
+        let mut session = context
+            .compute(|| ObjectiveSession::new(model, &[Objective::logit(0)], &[logits], shapes, false))?;
+        context.compute(|| {
+            input.feed(&mut session, 1, |_| picture.colors());
+            session.forward();
+        });
+        Ok(session.captured(0).1.to_vec())
+    }
+
+    /// For each picture with an objective: activations of a layer times the objective's gradient there, summed
+    /// over the positions of each channel; and the objective's value.
+    fn products(&self, at: ValueId, entries: &[(usize, Objective)]) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
+        let model = &self.model.model;
+        let context = self.run.context;
+        let shapes = model.input_shapes(1, None)?;
+        let input = PictureInput::of_photographs(model, &shapes)?;
+        let map = model.map_of(at, &shapes)?;
+        let positions: usize = map.shape()[2..].iter().product();
+        let (mut products, mut values) = (Vec::new(), Vec::new());
+        let mut compiled: Option<(Objective, ObjectiveSession)> = None;
+        for (picture, objective) in entries {
+            context.check()?;
+            let session = match compiled.take() {
+                Some((known, session)) if known == *objective => session,
+                _ => context.compute(|| {
+                    ObjectiveSession::at_layer(model, std::slice::from_ref(objective), at, shapes.clone())
+                })?,
+            };
+            let (_, session) = compiled.insert((objective.clone(), session));
+            context.compute(|| {
+                input.feed(session, 1, |_| self.pictures[*picture].colors());
+                session.forward();
+                values.push(session.value(0));
+                session.seed(0, 1.0);
+                session.backward(&Rules::default());
+            });
+            let activations = map.gather(session.captured(0).1);
+            let gradients = map.gather(session.inner_gradient());
+            let channels = activations.chunks_exact(positions).zip(gradients.chunks_exact(positions));
+            let product = |(a, g): (&[f32], &[f32])| -> f64 {
+                a.iter().zip(g).map(|(a, g)| f64::from(*a) * f64::from(*g)).sum()
+            };
+            products.push(channels.map(product).collect());
+        }
+        Ok((products, values))
+    }
+}

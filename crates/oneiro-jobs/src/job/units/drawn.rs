@@ -1,0 +1,243 @@
+//! Units with their examples, drawn: one unit in detail, or many side by side.
+
+use oneiro_media::{Cell, Figure, Filter, Image, Number, Page, PngText, Section, Sheet, StillFormat, resize};
+
+use super::crops::Crops;
+use super::{name_of, numbers, plain_class, plots};
+use crate::error::Result;
+use crate::job::figures;
+use crate::job::scan::examples::{beside, squares};
+use crate::job::sheet::{MIN_CELL_WIDTH, enlarged};
+use crate::numbers::short;
+use crate::store::ScanFile;
+use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
+
+/// Side of a crop as it is drawn.
+const TILE: usize = 128;
+/// Side of a crop on a page at most.
+const ON_PAGE: usize = 224;
+/// Side of a mosaic of crops.
+const MOSAIC: usize = 240;
+
+/// Units to be drawn.
+pub(super) struct Drawn<'a> {
+    pub scan: &'a ScanFile,
+    pub crops: &'a Crops<'a>,
+    pub units: &'a [(UnitRecord, &'a LayerRecord)],
+    /// Rendered pictures of the units.
+    pub pictures: Option<Vec<Option<Image>>>,
+    /// Examples of each list.
+    pub examples: usize,
+}
+
+/// A unit's lists with what stands beside them.
+fn lists(unit: &UnitRecord) -> [(&'static str, &[ExampleRecord]); 3] {
+    [
+        ("largest activation", &unit.best),
+        ("largest mean", &unit.best_by_mean),
+        ("smallest activation", &unit.worst),
+    ]
+}
+
+impl Drawn<'_> {
+    fn title(&self) -> Result<String> {
+        Ok(match self.units {
+            [(unit, layer)] => name_of(self.scan, unit, layer)?,
+            _ => format!("Units of {}", self.scan.meta("model-title").unwrap_or_default()),
+        })
+    }
+
+    /// All as one picture.
+    pub(super) fn sheet(&self) -> Result<Sheet> {
+        let about = match self.units {
+            [(unit, _)] => numbers(unit),
+            _ => format!("{} units", self.units.len()),
+        };
+        let data =
+            format!("{} images of {}", self.scan.image_count()?, self.scan.meta("data").unwrap_or_default());
+        let mut sheet = Sheet::new(self.examples + usize::from(self.pictures.is_some()))
+            .title(self.title()?)
+            .subtitle(format!("{about}; {data}"))
+            .min_cell_width(MIN_CELL_WIDTH);
+        let alone = self.units.len() == 1;
+        for (i, (unit, layer)) in self.units.iter().enumerate() {
+            // Of several units only the strongest examples.
+            let shown = if alone { lists(unit).len() } else { 1 };
+            for (row, (heading, examples)) in lists(unit).into_iter().take(shown).enumerate() {
+                sheet = if alone { sheet.row(heading) } else { sheet.row(name_of(self.scan, unit, layer)?) };
+                if let Some(picture) = self.picture(i).filter(|_| row == 0) {
+                    sheet = sheet.cell(Cell::new(enlarged(picture, TILE)?).caption("optimised"));
+                }
+                for example in examples.iter().take(self.examples) {
+                    let crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
+                    let class = example.class.as_deref().map_or("", plain_class);
+                    sheet = sheet.cell(Cell::new(crop).caption(class).caption(short(example.value)));
+                }
+            }
+            if alone {
+                sheet = sheet.row("responses");
+                for plot in plots::of_unit(self.scan, unit)? {
+                    sheet = sheet.cell(Cell::new(plot));
+                }
+            }
+        }
+        Ok(sheet)
+    }
+
+    fn picture(&self, unit: usize) -> Option<Image> {
+        self.pictures.as_ref()?.get(unit)?.clone()
+    }
+
+    /// All as a page.
+    pub(super) fn page(&self, text: PngText) -> Result<Page> {
+        let meta = |key: &str| self.scan.meta(key).unwrap_or_default();
+        let sections = match self.units {
+            [(unit, layer)] => self.in_detail(unit, layer)?,
+            _ => self.side_by_side()?,
+        };
+        let intro = format!(
+            "What {} images of {} do to the network {}. Each crop is what one position of the layer sees: the part of an image \
+             around the largest activation, or the whole image where a position sees all of it.",
+            self.scan.image_count()?,
+            meta("data"),
+            meta("model-title"),
+        );
+        let sha256 = meta("model-sha256");
+        let footer = format!(
+            "oneiro {}, {} kernels, model SHA-256 {}",
+            meta("version"),
+            meta("kernels"),
+            sha256.get(..16).unwrap_or(sha256),
+        );
+        Ok(Page { title: self.title()?, intro, sections, footer, text })
+    }
+
+    /// One unit: its lists, image by image, and its plots.
+    fn in_detail(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<Vec<Section>> {
+        let mut sections = Vec::new();
+        for (heading, examples) in lists(unit) {
+            let mut figures = Vec::new();
+            if let Some(picture) = self.picture(0).filter(|_| sections.is_empty()) {
+                let figure = Figure { caption: "optimised".into(), ..Figure::default() };
+                figures.push(figures::with_picture(figure, &picture)?);
+            }
+            for example in examples.iter().take(self.examples) {
+                figures.push(self.figure(example, layer)?);
+            }
+            let note = if sections.is_empty() { self.about(unit)? } else { String::new() };
+            sections.push(Section { heading: heading.to_owned(), note, figures });
+        }
+        let mut figures = Vec::new();
+        for plot in plots::of_unit(self.scan, unit)? {
+            figures.push(figures::with_picture(Figure::default(), &plot)?);
+        }
+        sections.push(Section { heading: "responses".into(), note: String::new(), figures });
+        Ok(sections)
+    }
+
+    /// Many units: a figure each, in an order that the reader chooses.
+    fn side_by_side(&self) -> Result<Vec<Section>> {
+        let mut sections: Vec<Section> = Vec::new();
+        for (i, (unit, layer)) in self.units.iter().enumerate() {
+            let figure = self.of_unit(i, unit, layer)?;
+            match sections.last_mut().filter(|section| section.heading == layer.name) {
+                Some(section) => section.figures.push(figure),
+                None => sections.push(Section {
+                    heading: layer.name.clone(),
+                    note: format!("{} units in all", layer.channels),
+                    figures: vec![figure],
+                }),
+            }
+        }
+        Ok(sections)
+    }
+
+    /// A unit with its strongest crops, and its picture before them if there is one.
+    fn of_unit(&self, i: usize, unit: &UnitRecord, layer: &LayerRecord) -> Result<Figure> {
+        let mut parts = Vec::new();
+        for example in unit.best.iter().take(self.examples) {
+            parts.push(self.crops.crop(example, layer)?);
+        }
+        let mut drawn = squares(&parts, MOSAIC)?;
+        if let Some(picture) = self.picture(i) {
+            drawn = beside(&resize(&picture, MOSAIC, MOSAIC, Filter::Triangle)?, &drawn)?;
+        }
+        let classes = plots::classes(unit);
+        let named = |(name, value): &(&str, f64)| format!("{name} {}", short(*value));
+        let said: Vec<String> = classes.iter().take(3).map(|(name, _)| (*name).to_owned()).collect();
+        let number = |value: Option<f64>| value.map_or_else(String::new, short);
+        let percent = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{:.1} %", 100.0 * v));
+        let correlated = self.scan.correlated(unit.number)?;
+        let correlated: Vec<String> = correlated.iter().map(|(c, r)| format!("{c} ({r:+.2})")).collect();
+        let figure = Figure {
+            caption: format!("{}\n{}", name_of(self.scan, unit, layer)?, said.join(", ")),
+            detail: vec![
+                ("maximum".into(), number(unit.maximum)),
+                ("mean".into(), number(unit.mean)),
+                ("active".into(), percent(unit.fraction_active)),
+                ("answers".into(), self.answers(unit)?),
+                ("classes".into(), classes.iter().map(named).collect::<Vec<_>>().join(", ")),
+                ("best image".into(), unit.best.first().map_or_else(String::new, |best| best.file.clone())),
+                ("correlated".into(), correlated.join(", ")),
+            ],
+            detail_title: "More".into(),
+            keys: vec![
+                ("by channel".into(), Number(unit.channel as f64)),
+                ("by the largest activation".into(), Number(unit.maximum.unwrap_or(f64::NAN))),
+                ("by the mean".into(), Number(unit.mean.unwrap_or(f64::NAN))),
+                ("by the share of active positions".into(), Number(unit.fraction_active.unwrap_or(f64::NAN))),
+                ("by selectivity".into(), Number(self.scan.selectivity(unit)?.unwrap_or(f64::NAN))),
+            ],
+            ..Figure::default()
+        };
+        with_jpeg(figure, &drawn)
+    }
+
+    /// A unit's numbers and the classes that it answers, in words.
+    fn about(&self, unit: &UnitRecord) -> Result<String> {
+        let answers = self.answers(unit)?;
+        Ok(if answers.is_empty() { numbers(unit) } else { format!("{}. Answers {answers}.", numbers(unit)) })
+    }
+
+    fn answers(&self, unit: &UnitRecord) -> Result<String> {
+        Ok(match self.scan.breadth(&unit.classes)? {
+            Breadth::One { class } => format!("one class: {}", plain_class(&class)),
+            Breadth::Several { classes } => {
+                let classes: Vec<&str> = classes.iter().map(|class| plain_class(class)).collect();
+                format!("several classes: {}", classes.join(", "))
+            }
+            Breadth::Most => "most classes alike".to_owned(),
+            Breadth::Nothing => "no class".to_owned(),
+            Breadth::Unknown => String::new(),
+        })
+    }
+
+    fn figure(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Figure> {
+        let mut crop = enlarged(self.crops.crop(example, layer)?, TILE)?;
+        let longest = crop.height.max(crop.width);
+        if longest > ON_PAGE {
+            let (height, width) = (crop.height * ON_PAGE / longest, crop.width * ON_PAGE / longest);
+            crop = resize(&crop, height.max(1), width.max(1), Filter::Triangle)?;
+        }
+        let class = example.class.as_deref().map_or("", plain_class);
+        let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
+        let figure = Figure {
+            caption: format!("{class}\n{}", short(example.value)),
+            detail: vec![
+                ("file".into(), example.file.clone()),
+                ("position".into(), position.join(", ")),
+                ("before ReLU".into(), short(example.before)),
+            ],
+            detail_title: "More".into(),
+            ..Figure::default()
+        };
+        with_jpeg(figure, &crop)
+    }
+}
+
+/// The figure with its picture inside the page, as a JPEG if this build writes them.
+fn with_jpeg(figure: Figure, picture: &Image) -> Result<Figure> {
+    let figure = figures::with_picture(figure, picture)?;
+    let inside = figure.inside.map(|png| StillFormat::Jpeg.transcode(&png).unwrap_or(png));
+    Ok(Figure { inside, ..figure })
+}

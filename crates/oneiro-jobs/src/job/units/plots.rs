@@ -1,0 +1,67 @@
+//! Plots of a unit: the classes that it answers, and the histogram of its activations.
+
+use oneiro::unit_statistics::{histogram, quantiles};
+use oneiro_media::{Image, Plot, Series};
+
+use super::plain_class;
+use crate::error::Result;
+use crate::store::ScanFile;
+use crate::store::read::{ClassRecord, UnitRecord};
+
+/// Height and width.
+const SIZE: [usize; 2] = [260, 420];
+/// Classes that are shown.
+const CLASSES: usize = 10;
+/// Bars of the histogram.
+const BINS: usize = 32;
+
+/// The plots of a unit.
+pub(super) fn of_unit(scan: &ScanFile, unit: &UnitRecord) -> Result<Vec<Image>> {
+    let mut plots: Vec<Image> = of_classes(unit)?.into_iter().collect();
+    plots.extend(of_sample(&scan.samples(unit.number)?)?);
+    Ok(plots)
+}
+
+/// The classes with the largest activations, the largest first.
+pub(super) fn classes(unit: &UnitRecord) -> Vec<(&str, f64)> {
+    let known = |class: &ClassRecord| Some(f64::from(class.maximum?));
+    let mut classes: Vec<(&str, f64)> =
+        unit.classes.iter().filter_map(|class| Some((plain_class(&class.name), known(class)?))).collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    classes.truncate(CLASSES);
+    classes
+}
+
+fn of_classes(unit: &UnitRecord) -> Result<Option<Image>> {
+    let classes = classes(unit);
+    if classes.len() < 2 {
+        return Ok(None);
+    }
+    let names: Vec<&str> = classes.iter().map(|(name, _)| *name).collect();
+    let values: Vec<(f64, f64)> = classes.iter().enumerate().map(|(i, (_, v))| (i as f64, *v)).collect();
+    let plot = Plot::new(SIZE[1], SIZE[0])
+        .title("Classes")
+        .subtitle("largest activation")
+        .x_names(&names)
+        .series(Series::bars("", &values));
+    Ok(Some(plot.render()?))
+}
+
+/// `None` if the sample has fewer than two different numbers.
+fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
+    let Some(ends) = quantiles(sample, &[0.0, 1.0]).filter(|ends| ends[1] > ends[0]) else { return Ok(None) };
+    let (low, high) = (ends[0] as f32, ends[1] as f32);
+    let counts = histogram(sample, [low, high], BINS);
+    let all = counts.iter().sum::<u64>().max(1) as f64;
+    let edge = |i: usize| ends[0] + (ends[1] - ends[0]) * i as f64 / BINS as f64;
+    let edges: Vec<f64> = (0..=BINS).map(edge).collect();
+    // What is nowhere has no bar on a logarithmic axis.
+    let shares: Vec<f64> =
+        counts.iter().map(|count| if *count > 0 { *count as f64 / all } else { f64::NAN }).collect();
+    let plot = Plot::new(SIZE[1], SIZE[0])
+        .title("Activations")
+        .subtitle("share of sampled positions")
+        .log_y()
+        .series(Series::histogram("", &edges, &shares));
+    Ok(Some(plot.render()?))
+}
