@@ -505,7 +505,7 @@ class Step:
     """The network on one batch of bytes, with or without the scan, compiled or not."""
 
     def __init__(self, network, scan, batch, compiled):
-        self.network, self.scan, self.size = network, scan, batch
+        self.network, self.scan, self.size, self.compiled = network, scan, batch, compiled
         self.hooks = network.watch(scan.look) if scan else []
         self.run = torch.compile(self._run) if compiled else self._run
 
@@ -516,6 +516,9 @@ class Step:
     def __call__(self, pixels, labels):
         if self.size > len(pixels):  # One size of batch, so that nothing is compiled twice.
             pixels = torch.cat([pixels, pixels.new_zeros(self.size - len(pixels), *pixels.shape[1:])])
+        elif self.compiled:
+            # Compiled padding (PyTorch 2.15) reads a few bytes behind its input, where a worker's memory may end.
+            pixels = pixels.clone()
         logits, taken = self.run(pixels)
         if self.scan:
             self.scan.add(taken, labels, logits)

@@ -21,6 +21,7 @@ pub mod dream;
 pub mod error;
 mod figures;
 pub mod grid;
+pub mod groups;
 pub mod interpolation;
 pub mod kernels;
 pub mod named_objective;

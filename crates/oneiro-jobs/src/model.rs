@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::remark::PreparationRemark;
+use crate::source::directions::split;
 use crate::source::framing::Framings;
 use crate::source::places::Places;
 
@@ -153,7 +154,17 @@ impl LoadedModel {
         {
             return Err(ModelError::IsClass { name: name.clone(), error: Box::new(error) }.into());
         }
+        if let UnitTarget::Channel(layer, row) = &unit.target
+            && let Some((layer, file)) = self.directions_of(layer)
+        {
+            return self.expression(&format!("direction(\"{layer}\", \"{file}:{row}\")"), None);
+        }
         unit.objective(|name| self.class_index(name))
+    }
+
+    /// The layer and the file of `LAYER@FILE`, unless that is a layer itself.
+    pub fn directions_of<'t>(&self, layer: &'t str) -> Option<(&'t str, &'t str)> {
+        split(layer).filter(|_| self.model.resolve(layer).is_err())
     }
 
     /// Whether an input of the network is a picture.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 pub mod dataset;
+pub mod directions;
 pub(crate) mod error;
 pub mod framing;
 pub mod listing;

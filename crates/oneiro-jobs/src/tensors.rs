@@ -80,7 +80,7 @@ fn parsed<'b>(path: &Path, bytes: &'b [u8]) -> Result<SafeTensors<'b>> {
     SafeTensors::deserialize(bytes).map_err(broken)
 }
 
-/// Reads float32 and float64 tensors of a safetensors file.
+/// Reads the tensors of a safetensors file, of 16 to 64 bits.
 pub fn read_tensors(path: &Path) -> Result<TensorFile> {
     let bytes = read_bytes(path)?;
     let file = parsed(path, &bytes)?;
@@ -91,6 +91,12 @@ pub fn read_tensors(path: &Path) -> Result<TensorFile> {
         let data = match view.dtype() {
             Dtype::F32 => view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Dtype::F64 => view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+            Dtype::F16 => {
+                view.data().as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()
+            }
+            Dtype::BF16 => {
+                view.data().as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()
+            }
             dtype => {
                 return Err(TensorError::Type { path: path.to_owned(), name: name.to_owned(), dtype });
             }

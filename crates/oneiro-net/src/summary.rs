@@ -4,10 +4,11 @@
 //! and channel [`len`] numbers ([`ChannelSummary`]). So a plan keeps a few numbers for each channel in place
 //! of its map, and reads the map while it is in the caches.
 
-use crate::graph::{Fact, Facts, Graph, Node, Value, ValueId};
+use crate::graph::{Attribute, Attributes, Fact, Facts, Graph, Node, OPSET, Value, ValueId, build};
 use crate::kernels::EpilogueFunction;
 use crate::kernels::blocked::summary as kernel;
 use crate::ops::math::summary::Summary;
+use crate::tensor::Tensor;
 
 /// Largest seed: it has to be exact in f32.
 pub const MAX_SEED: u32 = (1 << f32::MANTISSA_DIGITS) - 1;
@@ -121,6 +122,39 @@ pub fn add(graph: &mut Graph, value: ValueId, seeds: ValueId, request: Request) 
     output
 }
 
+/// Adds a node that takes the channels of a value of shape (N, C, positions …), of so many axes, to units: for each
+/// unit a row of C weights, and a number that is added. Its result is of shape (N, units, positions …).
+///
+/// # Panics
+/// If the weights are not those of as many units as there are numbers to add.
+pub fn project(graph: &mut Graph, value: ValueId, axes: usize, weights: &[f32], bias: &[f32]) -> ValueId {
+    let units = bias.len();
+    let channels = weights.len() / units.max(1);
+    assert_eq!(weights.len(), units * channels, "a row of weights for each of {units} units");
+    let mut name = format!("{} (directions)", graph.name(value));
+    while graph.find_value(&name).is_some() || graph.nodes.iter().any(|n| n.name == name) {
+        name.push('\'');
+    }
+    let mut shape = vec![units, channels];
+    shape.resize(axes.max(2), 1);
+    let mut constant = |kind: &str, tensor: Tensor| {
+        graph.values.push(Value { name: format!("{name} {kind}"), constant: Some(tensor) });
+        ValueId(graph.values.len() as u32 - 1)
+    };
+    let weights = constant("weights", Tensor::floats(&shape, weights.to_vec()));
+    let bias = constant("bias", Tensor::floats(&[units], bias.to_vec()));
+    let (op, attributes) = match axes {
+        0..=2 => ("Gemm", vec![("transB", Attribute::Int(1))]),
+        _ => ("Conv", vec![]),
+    };
+    let op = build(op, &Attributes::new(OPSET, attributes));
+    graph.values.push(Value { name: name.clone(), constant: None });
+    let output = ValueId(graph.values.len() as u32 - 1);
+    let inputs = vec![Some(value), Some(weights), Some(bias)];
+    graph.nodes.push(Node { name, module: None, op, inputs, outputs: vec![Some(output)] });
+    output
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -129,7 +163,6 @@ mod tests {
     use crate::graph::{Builder, Dim};
     use crate::kernels::blocked::BLOCK;
     use crate::kernels::testing::numbers;
-    use crate::tensor::Tensor;
     use crate::{CpuSession, Isa, Plan, Session};
 
     /// The summary by its definition, in f64.

@@ -10,7 +10,7 @@ use oneiro_net::summary::ChannelSummary;
 use oneiro_net::tensor::DType;
 use oneiro_net::{CpuSession, Graph, Request, Session, ValueId, summary};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::model::unit_layers::{UnitLayer, UnitPart};
 use crate::model::{Model, Target, View};
@@ -93,7 +93,7 @@ impl SummarySession {
         let mut read: Vec<UnitPart> = Vec::new();
         for part in layers.iter().flat_map(|layer| &layer.parts) {
             if !read.contains(part) {
-                read.push(*part);
+                read.push(part.clone());
             }
         }
         let mut targets: Vec<Target> =
@@ -105,11 +105,28 @@ impl SummarySession {
         let mut graph = graph.into_owned();
         let classes = logits.then(|| values.pop()).flatten();
         let seeds = add_seeds(&mut graph);
-        let summarize = |(part, &value): (&UnitPart, &ValueId)| {
-            let request = summary::Request { clip: part.clip, samples };
-            summary::add(&mut graph, value, seeds, request)
-        };
-        let mut wanted: Vec<ValueId> = read.iter().zip(&values).map(summarize).collect();
+        let mut wanted: Vec<ValueId> = Vec::new();
+        for (part, &value) in read.iter().zip(&values) {
+            let value = match &part.projection {
+                None => value,
+                Some(projection) => {
+                    let map = model.map_of(part.read, shapes)?.shape().to_vec();
+                    let (units, inputs) = (projection.bias.len(), projection.weights.len());
+                    if inputs != units * map[1] {
+                        let what = "a direction".to_owned();
+                        let (values, needed) = (inputs / units.max(1), format!("{} channels", map[1]));
+                        return Err(Error::Values { what, values, needed });
+                    }
+                    summary::project(&mut graph, value, map.len(), &projection.weights, &projection.bias)
+                }
+            };
+            wanted.push(summary::add(
+                &mut graph,
+                value,
+                seeds,
+                summary::Request { clip: part.clip, samples },
+            ));
+        }
         wanted.extend(classes);
         let mut all_shapes = shapes.to_vec();
         all_shapes.push(vec![batch, 1, 1]);
@@ -121,7 +138,8 @@ impl SummarySession {
             for part in &layer.parts {
                 let shape = model.map_of(part.read, shapes)?.shape().to_vec();
                 let target = read.iter().position(|known| known == part).unwrap_or(0);
-                parts.push(Part { target, channels: shape[1], clip: part.clip });
+                let channels = part.projection.as_ref().map_or(shape[1], |projection| projection.bias.len());
+                parts.push(Part { target, channels, clip: part.clip });
                 map = shape[2..].to_vec();
             }
             let channels = parts.iter().map(|part| part.channels).sum();

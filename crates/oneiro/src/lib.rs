@@ -44,6 +44,7 @@
 //! | [`dream`] | another loop: a given picture, octave by octave and tile by tile |
 //! | [`attribution`] | image + objective → which of its pixels made it so |
 //! | [`layer_summaries`] | images → a few numbers for each channel of many layers, without their maps |
+//! | [`layer_relevance`] | image + class → how much each position of layers speaks for it |
 //! | [`unit_statistics`] | these numbers, image after image → best images of each unit, moments, samples |
 //! | [`spatial_activations`] | image + layer → a vector over the channels for each position |
 //!
@@ -66,6 +67,7 @@ mod error;
 pub mod gradients;
 pub mod input;
 pub mod kernels;
+pub mod layer_relevance;
 pub mod layer_summaries;
 pub mod model;
 pub mod objective;

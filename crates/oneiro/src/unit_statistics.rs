@@ -19,12 +19,14 @@ mod ranking;
 mod sample;
 
 pub use classes::ClassResponse;
-pub use layer::{LayerStatistics, Source};
+pub use layer::{LayerStatistics, Seen, Source};
 pub use moments::Moments;
 pub use ranking::{Example, Order, Ranking};
 pub use sample::{correlation, histogram, quantiles};
 
 use oneiro_net::summary::ChannelSummary;
+
+use crate::layer_relevance::Relevance;
 
 /// What one image does to a unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,14 +95,21 @@ impl UnitStatistics {
         }
     }
 
-    /// Takes an image, into the lists only if it is `listed`. Positions that are no numbers are counted and left
-    /// out of everything else.
-    pub fn add(&mut self, response: &Response, listed: bool) {
+    /// Takes an image, into the lists only if it is `listed`, where relevance ranks it if that is given. Positions
+    /// that are no numbers are counted and left out of everything else.
+    pub fn add(&mut self, response: &Response, listed: bool, relevance: Option<Relevance>) {
         self.moments.merge(&response.moments);
         if response.moments.count == 0 || !listed {
             return;
         }
         let Response { image, largest, before, place, moments, mean_before } = *response;
+        if let Some(Relevance { largest, place, mean }) = relevance {
+            let example = Example { image, value: largest, before: largest, place };
+            self.best.insert(example);
+            self.worst.insert(example);
+            self.best_by_mean.insert(Example { value: mean, before: mean, ..example });
+            return;
+        }
         let example = Example { image, value: largest, before, place };
         self.best.insert(example);
         self.worst.insert(example);

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use oneiro_jobs::Error;
 use oneiro_jobs::files::{check_folder, create_folder};
 use oneiro_jobs::job::parts::{Parts, Shard};
-use oneiro_jobs::job::scan::{ScanJob, ScanReport};
+use oneiro_jobs::job::scan::{RankedBy, ScanJob, ScanReport};
 use oneiro_jobs::job::{Folder, Job as _};
 use oneiro_jobs::store::FILE;
 
@@ -51,6 +52,10 @@ pub struct Args {
     /// Share of the scaled image's shorter side that the crop keeps
     #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
     crop: Option<f64>,
+    /// What ranks images in a unit's lists: its activation, or activation times the gradient of the logit of the
+    /// image's class
+    #[arg(long, value_enum, default_value_t = By::Activation)]
+    by: By,
     /// Keep small pictures of the images in lists, for when the sources are gone
     #[arg(long)]
     thumbnails: bool,
@@ -66,6 +71,24 @@ pub struct Args {
     json: bool,
 }
 
+/// What ranks images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// The unit's activation
+    Activation,
+    /// Activation times the gradient of the logit of the image's class
+    Relevance,
+}
+
+impl By {
+    fn ranked(self) -> RankedBy {
+        match self {
+            Self::Activation => RankedBy::Activation,
+            Self::Relevance => RankedBy::Relevance,
+        }
+    }
+}
+
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     if args.out.is_file() {
@@ -77,6 +100,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         layers: args.layers.clone(),
         top: usize::from(args.top),
         crop: args.crop,
+        by: args.by.ranked(),
         thumbnails: args.thumbnails,
     };
     job.check()?;

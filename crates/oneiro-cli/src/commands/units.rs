@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use oneiro::preset::Preset;
 use oneiro_jobs::job::contributions::ContributionsJob;
+use oneiro_jobs::job::groups::GroupsJob;
 use oneiro_jobs::job::render::Setting;
 use oneiro_jobs::job::units::{UnitsJob, name_of, numbers, plain_class};
 use oneiro_jobs::job::{Job as _, Kept, Role, Run};
@@ -35,6 +36,7 @@ Examples:
   oneiro units photos.scan fire8:12 --out unit.png          # as a picture; --html unit.html as a page
   oneiro units photos.scan class:tabby
   oneiro units photos.scan fire8:12 --drivers               # the units before that make it, the classes it speaks for
+  oneiro units photos.scan --layer fire8 --groups --html groups.html
   oneiro units photos.scan class-best:goldfish@fire8        # the unit of a layer that answers a class most
   oneiro units photos.scan --layer fire8 --class goldfish   # the units of a layer that answer a class most
   oneiro units photos.scan --layer fire8 --sort selectivity --html fire8.html --top 64
@@ -74,6 +76,9 @@ pub struct Args {
     /// Also say what drives the unit, and which classes it feeds
     #[arg(long, requires = "units")]
     drivers: bool,
+    /// Group the units of --layer that answer the same positions, down to this mean correlation
+    #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", requires = "layer", conflicts_with_all = ["class", "render"])]
+    groups: Option<f64>,
     /// The network that was scanned, if it is not where it was
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -105,6 +110,9 @@ impl Sort {
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let scan = ScanFile::open(&args.scan)?;
+    if let Some(correlation) = args.groups {
+        return groups(context, args, &scan, correlation);
+    }
     let chosen = chosen(context, args, &scan)?;
     if args.out.is_some() || args.html.is_some() {
         draw(context, args, &scan, &chosen)?;
@@ -176,6 +184,45 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
         bail!("no unit has a value for that: the scan has no images with classes");
     }
     Ok(chosen)
+}
+
+/// Groups of a layer's units.
+fn groups(context: &Context, args: &Args, scan: &ScanFile, correlation: f64) -> Result<ExitCode> {
+    /// Groups that are printed.
+    const PRINTED: usize = 20;
+    let mut results = Results::default();
+    if let Some(out) = &args.out {
+        results = Results::pictures(inputs::out_path(context, Some(out), "groups.png")?);
+    }
+    results = results.and(Role::Page, "--html", args.html.as_ref());
+    results.check_writable()?;
+    let layer = args.layer.clone().unwrap_or_default();
+    let job = GroupsJob { scan: args.scan.display().to_string(), layer, correlation };
+    let report = results::run(context, None, &job, &mut results, &[scan.path()], None)?;
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&report)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (i, group) in report.groups.iter().take(PRINTED).enumerate() {
+        let channels: Vec<String> = group.channels.iter().map(usize::to_string).collect();
+        let classes: Vec<&str> = group.classes.iter().map(|(name, _)| plain_class(name)).collect();
+        context.print(&format!(
+            "group {}: {} units, mean correlation {:.2}: {}",
+            i + 1,
+            channels.len(),
+            group.correlation,
+            channels.join(", ")
+        ))?;
+        context.print(&format!("  answers {}", classes.join(", ")))?;
+    }
+    if report.groups.len() > PRINTED {
+        context.print(&format!("and {} more groups", report.groups.len() - PRINTED))?;
+    }
+    context.print(&format!("{} units in no group, {} constant", report.alone, report.constant))?;
+    for file in results.listed() {
+        context.print(&format!("written to {file}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What drives units, and what they feed.

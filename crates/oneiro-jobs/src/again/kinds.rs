@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::error::{During as _, Result, Step};
 use crate::job::preimage::{AccentuationJob, CaricatureJob, InversionJob};
 use crate::job::{
-    AnyJob, Job, attribution, demo, dream, grid, interpolation, kernels, render, sheet, statistics, units,
+    AnyJob, Job, attribution, demo, dream, grid, groups, interpolation, kernels, render, sheet, statistics,
+    units,
 };
 use crate::provenance::ProvenanceError;
 
@@ -31,6 +32,7 @@ impl Default for Kinds {
             .with::<statistics::StatisticsJob>()
             .with::<demo::DemoJob>()
             .with::<units::UnitsJob>()
+            .with::<groups::GroupsJob>()
     }
 }
 

@@ -237,6 +237,18 @@ pub enum JobError {
         /// Its file.
         file: String,
     },
+    /// Directions in a scan that ranks by relevance.
+    #[error("{layer}: relevance is known for channels, not for directions")]
+    RelevanceOfDirections {
+        /// The layer.
+        layer: String,
+    },
+    /// A least correlation of groups that cannot be.
+    #[error("the least correlation of groups is {correlation}; a number above 0 and below 1 is needed")]
+    Correlation {
+        /// The correlation.
+        correlation: f64,
+    },
     /// A stored part that is cut off.
     #[error("the part is cut off")]
     CutOff,

@@ -54,9 +54,31 @@ pub struct ScanJob {
     /// [`framed`](crate::source::framing::framed) has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<f64>,
+    /// What ranks the images in lists.
+    #[serde(default, skip_serializing_if = "RankedBy::is_activation")]
+    pub by: RankedBy,
     /// Whether the file holds small pictures of the images in its lists.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub thumbnails: bool,
+}
+
+/// What ranks the images in lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RankedBy {
+    /// The unit's activation.
+    #[default]
+    Activation,
+    /// The activation times the gradient of the logit of the image's class, or of the class that is named first where
+    /// that is not known.
+    Relevance,
+}
+
+impl RankedBy {
+    fn is_activation(&self) -> bool {
+        *self == Self::Activation
+    }
 }
 
 /// The report on a scan.
@@ -97,11 +119,11 @@ impl Job for ScanJob {
         let (context, model) = (run.context, run.model()?);
         let dataset = Dataset::find(context, Path::new(&self.data))?;
         let layers = layers::chosen(model, &self.layers)?;
-        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, (self.crop, self.top))?;
-        model.say_output(context);
         let labels_of = labels_of(run, model, &dataset)?;
+        let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self)?;
+        model.say_output(context);
         let blocks = blocks(dataset.images.len());
-        let parts = self.parts(model, &dataset, &layers, &blocks)?;
+        let parts = self.parts(model, &dataset, &layers, (&blocks, &labels_of))?;
         let mut found: Option<Block> = None;
         let mut progress = Task::new(context, "scanning", dataset.images.len() as u64);
         let summarized = gatherer.summarized().to_vec();
@@ -161,6 +183,16 @@ impl Job for ScanJob {
     }
 }
 
+/// A layer's name, with the numbers that take it to directions.
+fn named(layer: &ScannedLayer) -> String {
+    let projections = layer.unit.parts.iter().filter_map(|part| part.projection.as_ref());
+    let bytes: Vec<u8> = projections
+        .flat_map(|projection| projection.weights.iter().chain(&*projection.bias))
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
+}
+
 /// The blocks of a data set of so many images.
 fn blocks(images: usize) -> Vec<std::ops::Range<usize>> {
     let len = images.div_ceil(MOST_BLOCKS).max(LEAST_BLOCK);
@@ -215,9 +247,9 @@ impl ScanJob {
         model: &LoadedModel,
         dataset: &Dataset,
         layers: &[ScannedLayer],
-        blocks: &[std::ops::Range<usize>],
+        (blocks, labels_of): (&[std::ops::Range<usize>], &[Option<usize>]),
     ) -> Result<Vec<Part>> {
-        let settings = format!("{} {:?}", self.top, self.crop);
+        let settings = format!("{} {:?} {:?} {:?}", self.top, self.crop, self.by, labels_of);
         let card = model.recorded_card().to_toml()?;
         let files: Vec<String> = dataset
             .images
@@ -227,7 +259,7 @@ impl ScanJob {
             })
             .collect();
         let files = hash(files.join("\n").as_bytes());
-        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        let names: Vec<String> = layers.iter().map(named).collect();
         let names = names.join("\n");
         let part = |block: &std::ops::Range<usize>| {
             let range = format!("{}-{}", block.start, block.end);

@@ -132,7 +132,7 @@ impl UnitsJob {
 }
 
 /// What a picture says of the scan that it is of.
-fn text_of_scan(scan: &ScanFile) -> PngText {
+pub(crate) fn text_of_scan(scan: &ScanFile) -> PngText {
     let mut text = text_of_program();
     for key in ["data", "images"] {
         text.push(key, scan.meta(key).unwrap_or_default());

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::numbers::parse_list;
 use crate::remark::ScanRemark;
+use crate::source::directions::Directions;
 use crate::store::ScanFile;
 
 pub use error::UnitListError;
@@ -184,6 +185,9 @@ fn single(model: &LoadedModel, text: &str, unit: &Unit) -> Result<Vec<NamedUnit>
 /// A unit that is no class.
 fn of_layer(model: &LoadedModel, text: &str, unit: &Unit) -> Result<NamedUnit> {
     let (group, caption) = match &unit.target {
+        UnitTarget::Channel(layer, row) if model.directions_of(layer).is_some() => {
+            (layer, format!("direction {row}"))
+        }
         UnitTarget::Channel(layer, channel) => (layer, format!("channel {channel}")),
         UnitTarget::Neuron(layer, channel, _) => {
             let position = text.rsplit_once('@').map_or("", |(_, position)| position);
@@ -219,6 +223,9 @@ impl LoadedModel {
     /// # Errors
     /// If there is no such layer, or its channels are not known.
     pub fn channels_of(&self, context: &Context, layer: &str, size: Option<[usize; 2]>) -> Result<usize> {
+        if let Some((_, file)) = self.directions_of(layer) {
+            return Ok(Directions::read(self.places.of(file))?.count);
+        }
         let value = self.model.resolve(layer)?;
         let shapes = self.model.input_shapes(1, size)?;
         Ok(context.compute(|| self.model.map_of(value, &shapes))?.shape()[1])

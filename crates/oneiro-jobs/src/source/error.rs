@@ -40,6 +40,14 @@ pub enum SourceError {
         /// What is wrong with the first file or folder that could not be read.
         first: Option<String>,
     },
+    /// A file without directions in a layer's channels.
+    #[error("{}: no directions can be read: {why}", file.display())]
+    Directions {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A list of images that cannot be read.
     #[error("{}: this list of images cannot be used: {why}", list.display())]
     List {

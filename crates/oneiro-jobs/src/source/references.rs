@@ -13,6 +13,7 @@ use oneiro_zoo::labels::LabelError;
 use super::error::SourceError;
 use crate::error::{Error, ModelError, Result, chain};
 use crate::model::LoadedModel;
+use crate::source::directions::{Directions, row_of};
 use crate::source::framing::Framing;
 use crate::source::places::is_npy;
 
@@ -121,9 +122,17 @@ impl NameLookup for Files<'_> {
     }
 
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError> {
+        let wrong = |why| Err(LookupError::File { name: name.to_owned(), why });
+        if let Some((file, row)) = row_of(name) {
+            let directions =
+                Directions::read(self.model.places.of(file)).map_err(|error| unreadable(name, &error))?;
+            return match directions.row(row) {
+                Ok(row) => Ok(Arc::from(row)),
+                Err(why) => wrong(format!("{file}: {why}")),
+            };
+        }
         let (shape, data) =
             oneiro_media::read_npy(self.model.places.of(name)).map_err(|error| unreadable(name, &error))?;
-        let wrong = |why| Err(LookupError::File { name: name.to_owned(), why });
         if shape.iter().filter(|n| **n != 1).count() > 1 {
             return wrong(format!("{name}: its shape is {shape:?}; a direction has one number a channel"));
         }
@@ -236,7 +245,7 @@ fn vector_of(term: &Term) -> Option<String> {
     use oneiro::objective::{TermKind, Toward};
     match &term.kind {
         TermKind::Direction(d) => match &d.toward {
-            Toward::Vector(name, _) => Some(name.clone()),
+            Toward::Vector(name, _) => Some(row_of(name).map_or(name.as_str(), |(file, _)| file).to_owned()),
             _ => None,
         },
         _ => None,

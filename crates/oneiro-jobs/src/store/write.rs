@@ -131,6 +131,7 @@ fn layer_row(
     let kind = match layer.kind {
         LayerKind::Features => "features",
         LayerKind::Classes => "classes",
+        LayerKind::Directions => "directions",
     };
     to.execute(
         "INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,6 +1,7 @@
 //! The layers of a network whose channels are units that somebody would look at.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use oneiro_net::graph::{Node, Normalization};
 use oneiro_net::{ValueId, summary};
@@ -21,12 +22,23 @@ pub struct UnitLayer {
 }
 
 /// What is read of a layer, or of some of its channels.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnitPart {
     /// The value in front of the layer's ReLU, or the layer itself.
     pub read: ValueId,
     /// The bounds that the layer clips what is read to; infinite without a ReLU.
     pub clip: [f32; 2],
+    /// For units that are directions in the value's channels: how the value is taken to them.
+    pub projection: Option<Projection>,
+}
+
+/// An affine map from the channels of a layer to units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Projection {
+    /// A row of as many numbers as the layer has channels, for each unit.
+    pub weights: Arc<[f32]>,
+    /// A number for each unit.
+    pub bias: Arc<[f32]>,
 }
 
 /// A value that is an earlier form of a layer's channels.
@@ -47,11 +59,20 @@ impl Model {
         });
         let parts = parts.unwrap_or_else(|| {
             vec![match summary::clamp_before(&self.graph, layered.facts(), value) {
-                Some((read, clip)) => UnitPart { read, clip },
-                None => UnitPart { read: value, clip: [f32::NEG_INFINITY, f32::INFINITY] },
+                Some((read, clip)) => UnitPart { read, clip, projection: None },
+                None => UnitPart { read: value, clip: [f32::NEG_INFINITY, f32::INFINITY], projection: None },
             }]
         });
         UnitLayer { value, parts, forms: Vec::new() }
+    }
+
+    /// Directions in the channels of a value as a layer of units. Responses are clipped at zero if they are
+    /// rectified.
+    pub fn direction_layer(&self, value: ValueId, projection: Projection, is_rectified: bool) -> UnitLayer {
+        let low = if is_rectified { 0.0 } else { f32::NEG_INFINITY };
+        let clip = [low, f32::INFINITY];
+        let part = UnitPart { read: value, clip, projection: Some(projection) };
+        UnitLayer { value, parts: vec![part], forms: Vec::new() }
     }
 
     /// The values that a concatenation joins along the channels, each with its number of channels.

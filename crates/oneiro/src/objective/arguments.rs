@@ -47,7 +47,15 @@ pub(super) fn stands_alone(name: &str) -> bool {
 const MAX_POWER: f64 = 20.0;
 
 /// Endings of files that hold numbers rather than a picture.
-const VECTOR_ENDING: &str = ".npy";
+const VECTOR_ENDINGS: [&str; 2] = [".npy", ".safetensors"];
+
+/// Whether a text names a file of numbers, or a row of one (`FILE:17`).
+fn is_vector(text: &str) -> bool {
+    let row =
+        text.rsplit_once(':').filter(|(_, row)| !row.is_empty() && row.bytes().all(|b| b.is_ascii_digit()));
+    let file = row.map_or(text, |(file, _)| file).to_lowercase();
+    VECTOR_ENDINGS.iter().any(|ending| file.ends_with(ending))
+}
 
 /// Arguments, taken one after another.
 struct Taken<'a, 'b> {
@@ -143,7 +151,7 @@ impl<'a> Taken<'a, '_> {
                 _ => self.fail(format!("\"{}\" is not a number", t.trim())),
             };
             Toward::Numbers(list.split(',').map(number).collect::<Result<_, _>>()?)
-        } else if text.to_lowercase().ends_with(VECTOR_ENDING) {
+        } else if is_vector(text) {
             Toward::Vector(text.to_owned(), self.sources.vector(text).or_else(|why| self.unknown(why))?)
         } else {
             Toward::Picture(self.picture_named(text)?)

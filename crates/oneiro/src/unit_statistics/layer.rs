@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ClassResponse, Response, UnitStatistics};
+use crate::layer_relevance::Relevance;
 use crate::layer_summaries::Summaries;
 
 /// An image of a data set, as statistics know it.
@@ -16,6 +17,17 @@ pub struct Source {
     pub samples: usize,
     /// Whether it may stand in lists: not the copy of another image.
     pub listed: bool,
+}
+
+/// What an image does to a layer.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// The image.
+    pub source: Source,
+    /// The summaries of all channels, in pieces one behind the other.
+    pub pieces: Vec<Summaries<'a>>,
+    /// For each channel what ranks the image in the channel's lists, if that is not its activation.
+    pub relevance: Option<Vec<Relevance>>,
 }
 
 /// What data does to the units of a layer.
@@ -40,19 +52,18 @@ impl LayerStatistics {
         }
     }
 
-    /// Takes images in their order: of each the summaries of all channels, in pieces one behind the other, of
-    /// maps of so many positions.
+    /// Takes images in their order, with maps of so many positions.
     ///
     /// # Panics
     /// If the summaries are not those of all channels.
-    pub fn add(&mut self, images: &[(Source, Vec<Summaries<'_>>)], positions: usize) {
-        let Some((_, pieces)) = images.first() else { return };
+    pub fn add(&mut self, images: &[Seen<'_>], positions: usize) {
+        let Some(Seen { pieces, .. }) = images.first() else { return };
         let channels = self.units.len();
         assert!(
-            images.iter().all(|(_, pieces)| pieces.iter().map(|p| p.channels).sum::<usize>() == channels),
+            images.iter().all(|seen| seen.pieces.iter().map(|p| p.channels).sum::<usize>() == channels),
             "summaries of {channels} channels"
         );
-        for class in images.iter().filter_map(|(source, _)| source.class) {
+        for class in images.iter().filter_map(|seen| seen.source.class) {
             self.classes.entry(class).or_insert_with(|| vec![ClassResponse::default(); channels]);
         }
         let mut first = 0;
@@ -60,12 +71,17 @@ impl LayerStatistics {
             // Unit by unit, so that a unit's lists are in the cache for all images.
             for channel in 0..channels {
                 let unit = &mut self.units[first + channel];
-                for (source, pieces) in images {
+                for Seen { source, pieces, relevance } in images {
                     let numbers = pieces[at].of(channel);
-                    unit.add(&Response::new(source.image, numbers, positions, clip), source.listed);
+                    let relevance = relevance.as_ref().and_then(|of| of.get(first + channel)).copied();
+                    unit.add(
+                        &Response::new(source.image, numbers, positions, clip),
+                        source.listed,
+                        relevance,
+                    );
                 }
             }
-            for (source, pieces) in images {
+            for Seen { source, pieces, .. } in images {
                 let Some(of_class) = source.class.and_then(|class| self.classes.get_mut(&class)) else {
                     continue;
                 };
@@ -76,7 +92,7 @@ impl LayerStatistics {
             }
             first += channels;
         }
-        for (source, pieces) in images {
+        for Seen { source, pieces, .. } in images {
             for sample in 0..source.samples.min(positions) {
                 for piece in pieces {
                     let [low, high] = piece.clip;

@@ -1,6 +1,7 @@
 use oneiro_net::summary;
 
 use super::*;
+use crate::layer_relevance::Relevance;
 use crate::layer_summaries::Summaries;
 
 const RELU: [f32; 2] = [0.0, f32::INFINITY];
@@ -32,9 +33,9 @@ fn summarized(map: &[f32]) -> Vec<f32> {
     numbers
 }
 
-/// The summaries of a layer's channels as one piece.
-fn pieces(numbers: &[f32], channels: usize) -> Vec<Summaries<'_>> {
-    vec![Summaries { numbers, channels, clip: RELU }]
+/// An image with the summaries of a layer's channels as one piece.
+fn seen(source: Source, numbers: &[f32], channels: usize) -> Seen<'_> {
+    Seen { source, pieces: vec![Summaries { numbers, channels, clip: RELU }], relevance: None }
 }
 
 /// A layer of two channels, the second with all signs turned.
@@ -46,7 +47,7 @@ fn gathered(images: impl Iterator<Item = usize>) -> LayerStatistics {
         let summaries = [summarized(&maps[i]), summarized(&turned)].concat();
         let source =
             Source { image: i as u32, class: (i % 3 < 2).then_some(i as u32 % 3), samples: 1, listed: true };
-        layer.add(&[(source, pieces(&summaries, 2))], 12);
+        layer.add(&[seen(source, &summaries, 2)], 12);
     }
     layer
 }
@@ -75,12 +76,28 @@ fn zeros_are_ordered_by_the_value_in_front_of_the_relu() {
     let mut layer = LayerStatistics::new(1, 3);
     for (image, before) in [(0, -3.0), (1, -1.0), (2, -2.0), (3, 0.5)] {
         let source = Source { image, class: None, samples: 0, listed: true };
-        layer.add(&[(source, pieces(&summarized(&[before, -9.0]), 1))], 2);
+        layer.add(&[seen(source, &summarized(&[before, -9.0]), 1)], 2);
     }
     let images = |ranking: &Ranking| ranking.examples().iter().map(|e| e.image).collect::<Vec<_>>();
     assert_eq!(images(&layer.units[0].best), [3, 1, 2]);
     assert_eq!(images(&layer.units[0].worst), [0, 2, 1]);
     assert_eq!(layer.units[0].worst.examples()[0].value, 0.0);
+}
+
+#[test]
+fn relevance_ranks_in_place_of_activation() {
+    let mut layer = LayerStatistics::new(1, 3);
+    for (image, (activation, relevance)) in [(9.0, -1.0), (1.0, 3.0), (5.0, 2.0)].into_iter().enumerate() {
+        let source = Source { image: image as u32, class: None, samples: 0, listed: true };
+        let relevance = Relevance { largest: relevance, place: 1, mean: -relevance };
+        let numbers = summarized(&[activation, 0.5]);
+        layer.add(&[Seen { relevance: Some(vec![relevance]), ..seen(source, &numbers, 1) }], 2);
+    }
+    let unit = &layer.units[0];
+    let images = |ranking: &Ranking| ranking.examples().iter().map(|e| e.image).collect::<Vec<_>>();
+    assert_eq!((images(&unit.best), images(&unit.worst)), (vec![1, 2, 0], vec![0, 2, 1]));
+    assert_eq!((images(&unit.best_by_mean), unit.best.examples()[0].place), (vec![0, 2, 1], 1));
+    assert_eq!(unit.moments.maximum, 9.0);
 }
 
 #[test]
@@ -165,12 +182,12 @@ fn images_without_numbers_are_in_no_list() {
     let mut numbers = vec![f32::NAN; summary::len(0)];
     (numbers[6], numbers[7]) = (0.0, 9.0);
     let source = Source { image: 3, class: Some(0), samples: 0, listed: true };
-    layer.add(&[(source, pieces(&numbers, 1))], 9);
+    layer.add(&[seen(source, &numbers, 1)], 9);
     let unit = &layer.units[0];
     assert!(unit.best.examples().is_empty() && unit.worst.examples().is_empty());
     assert_eq!((unit.moments.count, unit.moments.not_finite), (0, 9));
     assert_eq!(layer.classes[&0][0], ClassResponse::default());
     let mut none = UnitStatistics::new(0);
-    none.add(&Response::new(1, ChannelSummary::new(&summarized(&[1.0])), 1, RELU), true);
+    none.add(&Response::new(1, ChannelSummary::new(&summarized(&[1.0])), 1, RELU), true, None);
     assert!(none.best.examples().is_empty() && none.moments.count == 1);
 }

@@ -6,8 +6,8 @@ use oneiro::objective::{Unit, UnitTarget};
 use oneiro_media::{Filter, Image, resize};
 use tempfile::TempDir;
 
-use super::ScanJob;
 use super::layers::CLASSES;
+use super::{RankedBy, ScanJob};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::sheet::crossed_out;
@@ -63,6 +63,7 @@ impl Examples {
                 layers,
                 top: SIDE * SIDE,
                 crop: None,
+                by: RankedBy::Activation,
                 thumbnails: false,
             };
             job.run(&Run::new(model, run.context), &mut Folder::new(folder.path()))?;

@@ -4,18 +4,21 @@ use std::io::ErrorKind;
 use std::ops::Range;
 
 use oneiro::input::PictureInput;
+use oneiro::layer_relevance::{Relevance, RelevanceSession};
 use oneiro::layer_summaries::SummarySession;
 use oneiro::model::Activation;
 use oneiro::model::unit_layers::UnitLayer;
-use oneiro::unit_statistics::Source;
+use oneiro::unit_statistics::{Seen, Source};
 use oneiro_media::{Image, MediaError};
 use oneiro_net::summary::MAX_SEED;
 use rayon::prelude::*;
 
 use super::block::{Block, SeenImage};
-use super::layers::ScannedLayer;
+use super::layers::{LayerKind, ScannedLayer};
+use super::{RankedBy, ScanJob};
 use crate::context::Context;
 use crate::error::{Error, Result, chain};
+use crate::job::error::JobError;
 use crate::model::LoadedModel;
 use crate::source::dataset::{Dataset, Problem, ProblemKind};
 use crate::source::framing::{Framing, framed};
@@ -35,6 +38,10 @@ pub(super) struct Gatherer<'a> {
     model: &'a LoadedModel,
     dataset: &'a Dataset,
     session: SummarySession,
+    /// What ranks images, if not their activations.
+    relevance: Option<RelevanceSession>,
+    /// The network's class for each class of the data set.
+    labels: Vec<Option<usize>>,
     activation: Option<Activation>,
     crop: Option<f64>,
     examples: usize,
@@ -53,7 +60,8 @@ impl<'a> Gatherer<'a> {
         model: &'a LoadedModel,
         dataset: &'a Dataset,
         layers: &[ScannedLayer],
-        (crop, examples): (Option<f64>, usize),
+        labels: Vec<Option<usize>>,
+        job: &ScanJob,
     ) -> Result<Self> {
         let units: Vec<UnitLayer> = layers.iter().map(|layer| layer.unit.clone()).collect();
         PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
@@ -74,7 +82,19 @@ impl<'a> Gatherer<'a> {
             session => session?,
         };
         let activation = logits.then(|| model.model.head().map(|head| head.activation)).transpose()?;
-        Ok(Self { context, model, dataset, session, activation, crop, examples })
+        let values: Vec<_> = layers.iter().map(|layer| layer.unit.value).collect();
+        let relevance = match job.by {
+            RankedBy::Activation => None,
+            RankedBy::Relevance => {
+                if let Some(layer) = layers.iter().find(|layer| layer.kind == LayerKind::Directions) {
+                    return Err(JobError::RelevanceOfDirections { layer: layer.name.clone() }.into());
+                }
+                let shapes = model.model.input_shapes(1, None)?;
+                Some(context.compute(|| RelevanceSession::new(&model.model, &values, &shapes))?)
+            }
+        };
+        let (crop, examples) = (job.crop, job.top);
+        Ok(Self { context, model, dataset, session, relevance, labels, activation, crop, examples })
     }
 
     /// Channels of each layer.
@@ -158,12 +178,30 @@ impl<'a> Gatherer<'a> {
             }
         };
         let sources: Vec<Source> = images.iter().map(source).collect();
+        let relevance: Vec<Vec<Vec<Relevance>>> = match &mut self.relevance {
+            Some(session) => images
+                .iter()
+                .map(|seen| {
+                    let label = dataset.images[seen.image as usize]
+                        .class
+                        .and_then(|class| self.labels[class as usize]);
+                    context.compute(|| {
+                        session.run(seen.picture.colors(), |logits| label.unwrap_or_else(|| largest(logits)));
+                        (0..block.layers.len()).map(|layer| session.of_layer(layer)).collect()
+                    })
+                })
+                .collect(),
+            None => Vec::new(),
+        };
         let session = &self.session;
         context.compute(|| {
             block.layers.par_iter_mut().enumerate().for_each(|(at, layer)| {
-                let of =
-                    |(entry, source): (usize, &Source)| (*source, session.summaries(at, entry).collect());
-                let seen: Vec<_> = sources.iter().enumerate().map(of).collect();
+                let of = |(entry, source): (usize, &Source)| Seen {
+                    source: *source,
+                    pieces: session.summaries(at, entry).collect(),
+                    relevance: relevance.get(entry).map(|of| of[at].clone()),
+                };
+                let seen: Vec<Seen<'_>> = sources.iter().enumerate().map(of).collect();
                 layer.add(&seen, session.layers()[at].positions());
             });
         });
@@ -171,15 +209,19 @@ impl<'a> Gatherer<'a> {
             let logits = session.logits(entry);
             let finite = logits.is_none_or(|logits| logits.iter().all(|z| z.is_finite()));
             block.not_finite += u32::from(!finite);
-            let named = logits.filter(|_| finite).zip(self.activation).and_then(|(logits, activation)| {
-                let first =
-                    (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)))?;
-                Some((first as u32, activation.probabilities(logits)[first] as f32))
+            let named = logits.filter(|_| finite).zip(self.activation).map(|(logits, activation)| {
+                let first = largest(logits);
+                (first as u32, activation.probabilities(logits)[first] as f32)
             });
             let size = seen.size.map(|side| side as u32);
             block.images.push(SeenImage { image: seen.image, size, named });
         }
     }
+}
+
+/// The place of the largest number, of equal ones the first.
+fn largest(numbers: &[f32]) -> usize {
+    (0..numbers.len()).max_by(|&a, &b| numbers[a].total_cmp(&numbers[b]).then(b.cmp(&a))).unwrap_or(0)
 }
 
 /// Samples that one image gives at most, of a data set of so many.

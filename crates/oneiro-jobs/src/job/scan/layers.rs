@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
+use crate::source::directions::Directions;
 
 /// What the units of a layer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub enum LayerKind {
     Features,
     /// The network's classes, by their logits.
     Classes,
+    /// Directions in the channels of a layer.
+    Directions,
 }
 
 /// A layer of a scan.
@@ -43,6 +46,7 @@ pub struct ScannedLayer {
 pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<ScannedLayer>> {
     let shapes = model.model.input_shapes(1, None)?;
     let layered = model.model.all_layered(&shapes)?;
+    let fields = model.layers()?.layers;
     let classes = model.model.logits().ok();
     let mut units = Vec::new();
     if names.is_empty() {
@@ -57,14 +61,30 @@ pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
             return Err(JobError::NoUnits.into());
         }
     }
+    let mut directions = Vec::new();
     for name in names {
+        if let Some((layer, file)) = model.directions_of(name) {
+            let read = Directions::read(model.places.of(file))?;
+            let value = model.model.resolve(layer)?;
+            let unit = model.model.direction_layer(value, read.encoder, read.is_rectified);
+            let found = fields.iter().find(|layer| layer.value == value);
+            let field = found.and_then(|layer| layer.fields.first()).map(|(_, field)| field.clone());
+            directions.push(ScannedLayer {
+                unit,
+                name: name.clone(),
+                aliases: Vec::new(),
+                forms: Vec::new(),
+                kind: LayerKind::Directions,
+                field,
+            });
+            continue;
+        }
         let value = if name == CLASSES { model.model.logits()? } else { model.model.resolve(name)? };
         if !units.iter().any(|unit: &UnitLayer| unit.value == value) {
             model.model.map_of(value, &shapes)?;
             units.push(model.model.unit_layer(&layered, value));
         }
     }
-    let fields = model.layers()?.layers;
     let of_names = model.model.names();
     let layer = |unit: UnitLayer| {
         let mut aliases = of_names.of(unit.value);
@@ -78,7 +98,7 @@ pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
         let forms = unit.forms.iter().flat_map(names).collect();
         ScannedLayer { unit, name, aliases, forms, kind, field }
     };
-    Ok(units.into_iter().map(layer).collect())
+    Ok(units.into_iter().map(layer).chain(directions).collect())
 }
 
 /// The name under which the class logits are asked for.

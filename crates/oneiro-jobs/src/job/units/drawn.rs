@@ -162,6 +162,7 @@ impl Drawn<'_> {
         if let Some(picture) = self.picture(i) {
             drawn = beside(&resize(&picture, MOSAIC, MOSAIC, Filter::Triangle)?, &drawn)?;
         }
+        let drawn = below(&drawn, &plots::strip(&self.scan.samples(unit.number)?, drawn.width))?;
         let classes = plots::classes(unit);
         let named = |(name, value): &(&str, f64)| format!("{name} {}", short(*value));
         let said: Vec<String> = classes.iter().take(3).map(|(name, _)| (*name).to_owned()).collect();
@@ -182,7 +183,8 @@ impl Drawn<'_> {
             ],
             detail_title: "More".into(),
             keys: vec![
-                ("by channel".into(), Number(unit.channel as f64)),
+                ("as listed".into(), Number(i as f64)),
+                ("by channel".into(), Number(-(unit.channel as f64))),
                 ("by the largest activation".into(), Number(unit.maximum.unwrap_or(f64::NAN))),
                 ("by the mean".into(), Number(unit.mean.unwrap_or(f64::NAN))),
                 ("by the share of active positions".into(), Number(unit.fraction_active.unwrap_or(f64::NAN))),
@@ -233,6 +235,12 @@ impl Drawn<'_> {
         };
         with_jpeg(figure, &crop)
     }
+}
+
+/// Two pictures of the same width, one below the other.
+fn below(above: &Image, under: &Image) -> Result<Image> {
+    let data = (0..3).flat_map(|channel| [above.plane(channel), under.plane(channel)].concat()).collect();
+    Ok(Image::rgb(above.width, above.height + under.height, data)?)
 }
 
 /// The figure with its picture inside the page, as a JPEG if this build writes them.

@@ -65,3 +65,30 @@ fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
         .series(Series::histogram("", &edges, &shares));
     Ok(Some(plot.render()?))
 }
+
+/// The histogram of a sample as a strip of bars of this width, without letters; each bar's height is the logarithm
+/// of its share.
+pub(super) fn strip(sample: &[f32], width: usize) -> Image {
+    /// Height of the strip.
+    const HEIGHT: usize = 36;
+    /// Share that has no height.
+    const LEAST: f64 = 1e-4;
+    let mut strip = Image::filled(width, HEIGHT, [1.0; 3]);
+    let Some(ends) = quantiles(sample, &[0.0, 1.0]).filter(|ends| ends[1] > ends[0]) else { return strip };
+    let counts = histogram(sample, [ends[0] as f32, ends[1] as f32], BINS);
+    let all = counts.iter().sum::<u64>().max(1) as f64;
+    let height =
+        |count: u64| ((count as f64 / all / LEAST).max(1.0).ln() / (1.0 / LEAST).ln()) * HEIGHT as f64;
+    let plane = width * HEIGHT;
+    for x in 0..width {
+        let bar = height(counts[x * BINS / width.max(1)]);
+        for y in 0..HEIGHT {
+            if ((HEIGHT - y) as f64) <= bar {
+                for (channel, value) in [0.35, 0.55, 0.75].into_iter().enumerate() {
+                    strip.data[channel * plane + y * width + x] = value;
+                }
+            }
+        }
+    }
+    strip
+}

@@ -1,0 +1,259 @@
+//! Semantic groups: units of a layer that answer the same positions of the same images.
+//!
+//! The distance of two units is 1 less the correlation of their sampled activations. They are joined by average
+//! linkage, up to a least mean correlation between the units of two groups.
+
+use std::collections::HashMap;
+
+use kodama::{Method, linkage};
+use oneiro_media::{Cell, Figure, Page, PngText, Section, Sheet};
+use serde::{Deserialize, Serialize};
+
+use super::figures;
+use super::scan::examples::squares;
+use super::sheet::{MIN_CELL_WIDTH, enlarged};
+use super::units::crops::Crops;
+use super::units::{plain_class, text_of_scan};
+use super::{Job, Place, Role, Run, Sink};
+use crate::error::Result;
+use crate::job::error::JobError;
+use crate::numbers::short;
+use crate::provenance::seal;
+use crate::remark::ScanRemark;
+use crate::store::ScanFile;
+use crate::store::read::{LayerRecord, UnitRecord};
+
+/// Crops of a group's plate, and units of it that are drawn.
+const CROPS: usize = 9;
+/// Side of a crop.
+const TILE: usize = 112;
+/// Side of a unit's mosaic on a page.
+const MOSAIC: usize = 240;
+/// Classes that are named of a group.
+const CLASSES: usize = 5;
+
+/// Groups of a layer's units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsJob {
+    /// The scan: its folder or file.
+    pub scan: String,
+    /// The layer.
+    pub layer: String,
+    /// Mean correlation down to which groups are joined, above 0 and below 1.
+    pub correlation: f64,
+}
+
+/// A group of units.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Group {
+    /// Its units' channels, the one that is most correlated with the others first.
+    pub channels: Vec<usize>,
+    /// Mean correlation between its units.
+    pub correlation: f64,
+    /// The classes that it answers most, each with the mean over its units of the class's mean activation as a share
+    /// of the unit's largest.
+    pub classes: Vec<(String, f64)>,
+    /// The images that excite its units most, by how many of their lists they stand in and where.
+    pub images: Vec<String>,
+}
+
+/// The report on groups.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupsReport {
+    /// The layer.
+    pub layer: String,
+    /// The groups of more than one unit, the largest first.
+    pub groups: Vec<Group>,
+    /// Units in no group.
+    pub alone: usize,
+    /// Units that are constant over the sample.
+    pub constant: usize,
+}
+
+impl Job for GroupsJob {
+    const KIND: &'static str = "groups";
+    type Report = GroupsReport;
+
+    fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<GroupsReport> {
+        self.check()?;
+        let scan = ScanFile::open(run.places().of(&self.scan))?;
+        let layer = scan.layer(&self.layer)?.layer;
+        let report = self.groups(&scan, layer)?;
+        let crops = Crops::new(&scan)?;
+        let place = Place::picture(0);
+        if sink.wants(place) {
+            let mut text = text_of_scan(&scan);
+            seal(run, &mut text, self, place)?;
+            let sheet = sheet(&scan, layer, &report, &crops)?;
+            sink.take_bytes(place, "groups.png", &oneiro_media::encode_png(&sheet.render()?, &text)?)?;
+        }
+        let place = Place::first(Role::Page);
+        if sink.wants(place) {
+            let mut text = text_of_scan(&scan);
+            seal(run, &mut text, self, place)?;
+            let page = self.page(&scan, layer, &report, (&crops, text))?;
+            sink.take_bytes(place, "groups.html", page.to_html().as_bytes())?;
+        }
+        if let Some((file, count)) = crops.gone() {
+            run.context.remark(ScanRemark::SourcesGone { count, file });
+        }
+        Ok(report)
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.correlation > 0.0 && self.correlation < 1.0 {
+            true => Ok(()),
+            false => Err(JobError::Correlation { correlation: self.correlation }.into()),
+        }
+    }
+}
+
+impl GroupsJob {
+    fn groups(&self, scan: &ScanFile, layer: &LayerRecord) -> Result<GroupsReport> {
+        let units = scan.units(layer)?;
+        let samples = units.iter().map(|unit| scan.samples(unit.number)).collect::<Result<Vec<_>>>()?;
+        let normal: Vec<(usize, Vec<f64>)> =
+            samples.iter().enumerate().filter_map(|(i, sample)| Some((i, normalized(sample)?))).collect();
+        let correlation = |a: usize, b: usize| -> f64 {
+            normal[a].1.iter().zip(&normal[b].1).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0)
+        };
+        let count = normal.len();
+        let mut distances: Vec<f64> = Vec::with_capacity(count * count.saturating_sub(1) / 2);
+        for a in 0..count {
+            distances.extend((a + 1..count).map(|b| 1.0 - correlation(a, b)));
+        }
+        let mut members: HashMap<usize, Vec<usize>> = (0..count).map(|i| (i, vec![i])).collect();
+        if count > 1 {
+            let tree = linkage(&mut distances, count, Method::Average);
+            for (step, joined) in tree.steps().iter().enumerate() {
+                if joined.dissimilarity > 1.0 - self.correlation {
+                    break;
+                }
+                let mut both = members.remove(&joined.cluster1).unwrap_or_default();
+                both.extend(members.remove(&joined.cluster2).unwrap_or_default());
+                members.insert(count + step, both);
+            }
+        }
+        let alone = members.values().filter(|of| of.len() == 1).count();
+        let mut groups = Vec::new();
+        for of in members.into_values().filter(|of| of.len() > 1) {
+            let to_others = |a: usize| {
+                let sum: f64 = of.iter().filter(|&&b| b != a).map(|&b| correlation(a, b)).sum();
+                sum / (of.len() - 1) as f64
+            };
+            let mut order: Vec<(usize, f64)> = of.iter().map(|&a| (a, to_others(a))).collect();
+            order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let mean = order.iter().map(|(_, r)| r).sum::<f64>() / order.len() as f64;
+            let channels: Vec<usize> = order.iter().map(|(a, _)| units[normal[*a].0].channel).collect();
+            groups.push(described(scan, layer, channels, mean)?);
+        }
+        groups.sort_by(|a, b| b.channels.len().cmp(&a.channels.len()).then(a.channels.cmp(&b.channels)));
+        Ok(GroupsReport { layer: layer.name.clone(), groups, alone, constant: units.len() - count })
+    }
+
+    fn page(
+        &self,
+        scan: &ScanFile,
+        layer: &LayerRecord,
+        report: &GroupsReport,
+        (crops, text): (&Crops<'_>, PngText),
+    ) -> Result<Page> {
+        let mut sections = Vec::new();
+        for (i, group) in report.groups.iter().enumerate() {
+            let mut figures = Vec::new();
+            for &channel in &group.channels {
+                let unit = scan.unit(layer, channel)?;
+                let figure = Figure {
+                    caption: format!(
+                        "{}:{channel}\nup to {}",
+                        layer.name,
+                        short(unit.maximum.unwrap_or(0.0))
+                    ),
+                    ..Figure::default()
+                };
+                figures.push(figures::with_picture(
+                    figure,
+                    &squares(&best_crops(&unit, layer, crops)?, MOSAIC)?,
+                )?);
+            }
+            let heading = format!("Group {}: {} units", i + 1, group.channels.len());
+            sections.push(Section { heading, note: about(group), figures });
+        }
+        let intro = format!(
+            "Units of layer {} that answer the same positions of the same images. They are joined while the mean correlation \
+             between groups is at least {}. {} units are in no group, {} are constant.",
+            layer.name, self.correlation, report.alone, report.constant
+        );
+        let title = format!("Groups of {}", layer.name);
+        Ok(Page { title, intro, sections, footer: String::new(), text })
+    }
+}
+
+/// A sample without its mean, at length 1; `None` if it is constant, or holds what is no number.
+fn normalized(sample: &[f32]) -> Option<Vec<f64>> {
+    let mean = sample.iter().map(|x| f64::from(*x)).sum::<f64>() / sample.len().max(1) as f64;
+    let apart: Vec<f64> = sample.iter().map(|x| f64::from(*x) - mean).collect();
+    let length = apart.iter().map(|x| x * x).sum::<f64>().sqrt();
+    (length.is_finite() && length > 0.0).then(|| apart.iter().map(|x| x / length).collect())
+}
+
+/// A group with the classes and images that it answers.
+fn described(scan: &ScanFile, layer: &LayerRecord, channels: Vec<usize>, correlation: f64) -> Result<Group> {
+    let mut classes: HashMap<String, f64> = HashMap::new();
+    let mut images: HashMap<String, f64> = HashMap::new();
+    for &channel in &channels {
+        let unit = scan.unit(layer, channel)?;
+        let largest = unit.classes.iter().filter_map(|class| class.mean).fold(0.0, f32::max);
+        for class in unit.classes.iter().filter(|_| largest > 0.0) {
+            let share = f64::from(class.mean.unwrap_or(0.0) / largest) / channels.len() as f64;
+            *classes.entry(class.name.clone()).or_default() += share;
+        }
+        for (rank, example) in unit.best.iter().enumerate() {
+            *images.entry(example.file.clone()).or_default() += 1.0 / (rank + 1) as f64;
+        }
+    }
+    let sorted = |all: HashMap<String, f64>, count: usize| {
+        let mut all: Vec<(String, f64)> = all.into_iter().collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        all.truncate(count);
+        all
+    };
+    let images = sorted(images, CROPS).into_iter().map(|(file, _)| file).collect();
+    Ok(Group { channels, correlation, classes: sorted(classes, CLASSES), images })
+}
+
+fn about(group: &Group) -> String {
+    let classes: Vec<String> =
+        group.classes.iter().map(|(name, share)| format!("{} {share:.2}", plain_class(name))).collect();
+    format!("mean correlation {:.2}; answers {}", group.correlation, classes.join(", "))
+}
+
+fn best_crops(unit: &UnitRecord, layer: &LayerRecord, crops: &Crops<'_>) -> Result<Vec<oneiro_media::Image>> {
+    unit.best.iter().take(CROPS).map(|example| crops.crop(example, layer)).collect()
+}
+
+/// A row for each group: the best crop of each of its first units.
+fn sheet(scan: &ScanFile, layer: &LayerRecord, report: &GroupsReport, crops: &Crops<'_>) -> Result<Sheet> {
+    /// Groups that are drawn.
+    const GROUPS: usize = 24;
+    let mut sheet = Sheet::new(CROPS)
+        .title(format!("Groups of {}", layer.name))
+        .subtitle(format!("{} groups; {} units in none", report.groups.len(), report.alone))
+        .min_cell_width(MIN_CELL_WIDTH);
+    for group in report.groups.iter().take(GROUPS) {
+        let classes: Vec<&str> = group.classes.iter().take(3).map(|(name, _)| plain_class(name)).collect();
+        sheet = sheet.row(format!("{} units: {}", group.channels.len(), classes.join(", ")));
+        let each = CROPS.div_ceil(group.channels.len().min(CROPS));
+        let mut cells = 0;
+        for &channel in group.channels.iter().take(CROPS) {
+            let unit = scan.unit(layer, channel)?;
+            for example in unit.best.iter().take(each.min(CROPS - cells)) {
+                let crop = enlarged(crops.crop(example, layer)?, TILE)?;
+                sheet = sheet.cell(Cell::new(crop).caption(format!("{}:{channel}", layer.name)));
+                cells += 1;
+            }
+        }
+    }
+    Ok(sheet)
+}
