@@ -517,7 +517,7 @@ class Step:
         if self.size > len(pixels):  # One size of batch, so that nothing is compiled twice.
             pixels = torch.cat([pixels, pixels.new_zeros(self.size - len(pixels), *pixels.shape[1:])])
         elif self.compiled:
-            # Compiled padding (PyTorch 2.15) reads a few bytes behind its input, where a worker's memory may end.
+            # Compiled padding (PyTorch 2.15) reads behind its input: a fault where shared memory ends.
             pixels = pixels.clone()
         logits, taken = self.run(pixels)
         if self.scan:

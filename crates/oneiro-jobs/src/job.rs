@@ -31,6 +31,7 @@ pub mod preimage;
 pub mod render;
 pub mod scan;
 pub mod sheet;
+pub mod spectra;
 pub mod statistics;
 pub mod tensors;
 pub mod timing;

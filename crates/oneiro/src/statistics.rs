@@ -12,6 +12,10 @@ pub(crate) mod error;
 
 pub use error::StatisticsError;
 
+mod radial;
+
+pub use radial::radial_power;
+
 use crate::color::Mixing;
 use crate::error::{Error, Result};
 use crate::spectrum::{Spectrum, SpectrumWork};

@@ -9,6 +9,7 @@ use oneiro::preset::Preset;
 use oneiro_jobs::job::contributions::ContributionsJob;
 use oneiro_jobs::job::groups::GroupsJob;
 use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::spectra::SpectraJob;
 use oneiro_jobs::job::units::{UnitsJob, name_of, numbers, plain_class};
 use oneiro_jobs::job::{Job as _, Kept, Role, Run};
 use oneiro_jobs::numbers::short;
@@ -18,6 +19,7 @@ use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord, Named, Stren
 
 use crate::context::Context;
 use crate::inputs;
+use crate::outputs;
 use crate::results::{self, Results};
 
 /// Examples that are printed of each list.
@@ -37,6 +39,7 @@ Examples:
   oneiro units photos.scan class:tabby
   oneiro units photos.scan fire8:12 --drivers               # the units before that make it, the classes it speaks for
   oneiro units photos.scan --layer fire8 --groups --html groups.html
+  oneiro units photos.scan --spectra --out spectra.png      # detail with depth
   oneiro units photos.scan class-best:goldfish@fire8        # the unit of a layer that answers a class most
   oneiro units photos.scan --layer fire8 --class goldfish   # the units of a layer that answer a class most
   oneiro units photos.scan --layer fire8 --sort selectivity --html fire8.html --top 64
@@ -79,6 +82,10 @@ pub struct Args {
     /// Group the units of --layer that answer the same positions, down to this mean correlation
     #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", requires = "layer", conflicts_with_all = ["class", "render"])]
     groups: Option<f64>,
+    /// Plot how the detail of the images that excite units falls with depth, with --render that of the units' pictures
+    /// as well
+    #[arg(long, conflicts_with_all = ["units", "layer", "class", "html", "groups"])]
+    spectra: bool,
     /// The network that was scanned, if it is not where it was
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
@@ -113,11 +120,14 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if let Some(correlation) = args.groups {
         return groups(context, args, &scan, correlation);
     }
+    if args.spectra {
+        return spectra(context, args, &scan);
+    }
     let chosen = chosen(context, args, &scan)?;
     if args.out.is_some() || args.html.is_some() {
         draw(context, args, &scan, &chosen)?;
     }
-    if args.render && args.out.is_none() && args.html.is_none() {
+    if args.render && args.out.is_none() && args.html.is_none() && !args.spectra {
         bail!("--render: give --out or --html for the pictures to go into");
     }
     if args.drivers {
@@ -184,6 +194,41 @@ fn chosen<'a>(context: &Context, args: &Args, scan: &'a ScanFile) -> Result<Vec<
         bail!("no unit has a value for that: the scan has no images with classes");
     }
     Ok(chosen)
+}
+
+/// The spectra of layers.
+fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
+    /// Units of each layer when not chosen.
+    const UNITS: usize = 16;
+    let mut results = Results::default().and(Role::Plot, "--out", args.out.as_ref());
+    if let Some(out) = &args.out {
+        outputs::require_picture("--out", out)?;
+    }
+    results.check_writable()?;
+    let job = SpectraJob {
+        scan: args.scan.display().to_string(),
+        units: args.top.map_or(UNITS, usize::from),
+        examples: usize::from(args.examples),
+        setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
+    };
+    let model = args.render.then(|| scan.model(context, args.model.as_deref())).transpose()?;
+    let report = results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&report)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.print(
+        "mean frequency in cycles per pixel, of images that excite units and of pictures made for them",
+    )?;
+    let width = report.iter().map(|of| of.layer.chars().count()).max().unwrap_or(0);
+    for of in &report {
+        let pictures = of.pictures_mean.map_or_else(String::new, |mean| format!("  {mean:.3}"));
+        context.print(&format!("  {:<width$}  {:.3}{pictures}", of.layer, of.crops_mean))?;
+    }
+    for file in results.listed() {
+        context.print(&format!("written to {file}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Groups of a layer's units.
@@ -353,12 +398,13 @@ fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>])
 /// One unit.
 fn describe(context: &Context, scan: &ScanFile, Chosen { unit, layer, .. }: &Chosen<'_>) -> Result<()> {
     context.print(&format!("{}: {}", name_of(scan, unit, layer)?, numbers(unit)))?;
+    let by = scan.ranked_by();
     for (heading, list) in [
-        ("largest activation", &unit.best),
-        ("largest mean", &unit.best_by_mean),
-        ("smallest activation", &unit.worst),
+        (format!("largest {by}"), &unit.best),
+        ("largest mean".to_owned(), &unit.best_by_mean),
+        (format!("smallest {by}"), &unit.worst),
     ] {
-        context.print(heading)?;
+        context.print(&heading)?;
         list.iter().take(PRINTED).try_for_each(|example| context.print(&line(example)))?;
     }
     let mut classes: Vec<_> = unit.classes.iter().filter(|class| class.maximum.is_some()).collect();

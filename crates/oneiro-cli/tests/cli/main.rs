@@ -47,6 +47,7 @@ mod preparation;
 mod presets;
 mod remarks;
 mod rules;
+mod scan;
 mod stills;
 mod units;
 mod wishes;

@@ -255,6 +255,56 @@ mod tests {
         }
     }
 
+    /// A number as a part's result.
+    impl Stored for u32 {
+        fn to_bytes(&self) -> Result<Vec<u8>> {
+            Ok(self.to_le_bytes().to_vec())
+        }
+
+        fn from_bytes(bytes: &[u8]) -> Result<Self> {
+            let bytes = bytes.try_into().map_err(|_| JobError::CutOff)?;
+            Ok(u32::from_le_bytes(bytes))
+        }
+    }
+
+    #[test]
+    fn parts_are_folded_in_order_however_they_come() {
+        let context = crate::Context::new(Some(1), crate::Silent).unwrap();
+        let parts: Vec<Part> = (0..7).map(|i| Part::new("n", &[&i.to_string()])).collect();
+        let fold = |stored: Option<&Parts>| {
+            let (mut made, mut taken) = (Vec::new(), Vec::new());
+            let run = Run::without_model(&context).with_parts(stored);
+            let outcome = run.fold_parts(
+                &parts,
+                |i| {
+                    made.push(i);
+                    Ok(10 * i as u32)
+                },
+                |n: u32| {
+                    taken.push(n);
+                    Ok(())
+                },
+            );
+            (outcome, made, taken)
+        };
+        let all: Vec<u32> = (0..7).map(|i| 10 * i).collect();
+        let (outcome, made, taken) = fold(None);
+        assert!(outcome.is_ok() && made == [0, 1, 2, 3, 4, 5, 6] && taken == all);
+        let folder = tempfile::tempdir().unwrap();
+        let shard = |text: &str| Parts::new(folder.path().join("parts"), Some(text.parse().unwrap()));
+        let (outcome, made, _) = fold(Some(&shard("2/3")));
+        assert!(matches!(outcome, Err(crate::Error::Unfinished(Unfinished { done: 2, total: 7, .. }))));
+        assert_eq!(made, [1, 4]);
+        assert!(fold(Some(&shard("3/3"))).0.is_err());
+        // The last shard finds the parts of the others; one that is damaged is made again.
+        let (outcome, made, taken) = fold(Some(&shard("1/3")));
+        assert!(outcome.is_ok() && made == [0, 3, 6] && taken == all, "{made:?} {taken:?}");
+        let damaged = shard("1/3").path(&parts[4]);
+        std::fs::write(&damaged, "x").unwrap();
+        let (outcome, made, taken) = fold(Some(&Parts::new(folder.path().join("parts"), None)));
+        assert!(outcome.is_ok() && made == [4] && taken == all);
+    }
+
     #[test]
     fn keys_tell_where_one_text_ends() {
         assert_ne!(Part::new("a", &["ab", "c"]).key, Part::new("a", &["a", "bc"]).key);

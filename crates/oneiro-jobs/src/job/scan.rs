@@ -32,8 +32,10 @@ use block::Block;
 use gather::{Gatherer, SAMPLES};
 use layers::ScannedLayer;
 
-/// Images of a block at least.
-const LEAST_BLOCK: usize = 512;
+/// Operations of a block's images at least: seconds of work, beside which writing the block is little.
+const BLOCK_FLOPS: u64 = 200_000_000_000;
+/// Images of a block at least, unless fewer blocks are needed.
+const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 /// Blocks at most, each a file while the scan goes on.
 const MOST_BLOCKS: usize = 64;
 /// Examples that a list holds at most.
@@ -76,6 +78,14 @@ pub enum RankedBy {
 }
 
 impl RankedBy {
+    /// Its name, as files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Activation => "activation",
+            Self::Relevance => "relevance",
+        }
+    }
+
     fn is_activation(&self) -> bool {
         *self == Self::Activation
     }
@@ -122,7 +132,8 @@ impl Job for ScanJob {
         let labels_of = labels_of(run, model, &dataset)?;
         let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self)?;
         model.say_output(context);
-        let blocks = blocks(dataset.images.len());
+        let flops = model.layers()?.layers.iter().map(|layer| layer.flops).sum();
+        let blocks = blocks(dataset.images.len(), flops);
         let parts = self.parts(model, &dataset, &layers, (&blocks, &labels_of))?;
         let mut found: Option<Block> = None;
         let mut progress = Task::new(context, "scanning", dataset.images.len() as u64);
@@ -193,9 +204,10 @@ fn named(layer: &ScannedLayer) -> String {
     if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
 }
 
-/// The blocks of a data set of so many images.
-fn blocks(images: usize) -> Vec<std::ops::Range<usize>> {
-    let len = images.div_ceil(MOST_BLOCKS).max(LEAST_BLOCK);
+/// The blocks of a data set of so many images, for a network of so many operations an image.
+fn blocks(images: usize, flops: u64) -> Vec<std::ops::Range<usize>> {
+    let wanted = (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), *BLOCK_IMAGES.end());
+    let len = images.div_ceil(MOST_BLOCKS).max(1 << wanted.ilog2());
     (0..images).step_by(len).map(|from| from..(from + len).min(images)).collect()
 }
 
@@ -286,6 +298,7 @@ impl ScanJob {
             entry("images", dataset.images.len().to_string()),
             entry("size", format!("{}x{}", size[0], size[1])),
             entry("samples", SAMPLES.to_string()),
+            entry("ranked-by", self.by.name().to_owned()),
             entry("job", serde_json::to_string(self)?),
         ])
     }
@@ -314,8 +327,9 @@ mod tests {
 
     #[test]
     fn blocks_cover_all_images_once() {
-        for images in [1, 511, 512, 513, 1000, 100_000] {
-            let blocks = blocks(images);
+        for images in [1, 255, 256, 257, 1000, 100_000] {
+            let blocks = blocks(images, 700_000_000);
+            assert!(blocks[0].len() == 256.min(images).max(images.div_ceil(MOST_BLOCKS)));
             assert!(blocks.len() <= MOST_BLOCKS);
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, images));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));

@@ -212,6 +212,19 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
     (found, problems)
 }
 
+/// The images below a folder, each with its class; files that cannot be listed are among them, so that reading
+/// says why.
+pub(crate) fn images_below(root: &Path) -> Vec<(PathBuf, Option<String>)> {
+    let (mut found, problems) = in_folder(root);
+    let unreadable = problems.into_iter().filter(|problem| problem.kind == ProblemKind::Unreadable);
+    found.extend(unreadable.map(|problem| {
+        let class = problem.file.split_once('/').map(|(class, _)| class.to_owned());
+        Found { file: problem.file, class, bytes: 0 }
+    }));
+    found.sort_by(|a, b| (&a.class, &a.file).cmp(&(&b.class, &b.file)));
+    found.into_iter().map(|found| (root.join(found.file), found.class)).collect()
+}
+
 /// The listed files that are there.
 fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>, Vec<Problem>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());

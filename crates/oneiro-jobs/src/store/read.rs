@@ -114,6 +114,11 @@ impl ScanFile {
         Ok(model)
     }
 
+    /// What ranks the images in lists: "activation" or "relevance".
+    pub fn ranked_by(&self) -> &str {
+        self.meta("ranked-by").unwrap_or("activation")
+    }
+
     /// The folder that the images lie in.
     pub fn data(&self) -> PathBuf {
         PathBuf::from(self.meta("data-folder").unwrap_or_default())

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use oneiro_media::has_image_name;
 use oneiro_zoo::labels::Labels;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use super::super::error::JobError;
 use crate::context::Context;
 use crate::error::Result;
 use crate::remark::ClassRemark;
+use crate::source::dataset::images_below;
 use crate::source::listing::entries;
 
 /// A photo, and what it is of.
@@ -23,7 +23,8 @@ pub struct Photo {
     pub folder: Option<String>,
 }
 
-/// The given photos, and the photos in given folders and in their class folders.
+/// The given photos, and the photos in given folders and in those below them. The folder of a class is the first
+/// below the given one.
 ///
 /// # Errors
 /// If a folder cannot be listed, or there is no photo.
@@ -35,16 +36,10 @@ pub fn find_photos(paths: &[PathBuf]) -> Result<Vec<Photo>> {
             photos.push(Photo { file: name(path.clone()), folder: None });
             continue;
         }
-        let folders: Vec<PathBuf> = entries(path)?.into_iter().filter(|p| p.is_dir()).collect();
-        let mut add = |within: &PathBuf, folder: Option<String>| -> Result<()> {
-            let files = entries(within)?.into_iter().filter(|p| has_image_name(p));
-            photos.extend(files.map(|file| Photo { file: name(file), folder: folder.clone() }));
-            Ok(())
-        };
-        add(path, None)?;
-        for folder in &folders {
-            add(folder, folder.file_name().map(|n| n.to_string_lossy().into_owned()))?;
-        }
+        // A folder that cannot be listed at all is an error.
+        entries(path)?;
+        let found = images_below(path).into_iter();
+        photos.extend(found.map(|(file, folder)| Photo { file: name(file), folder }));
     }
     if photos.is_empty() {
         return Err(JobError::NoPhotos { paths: paths.to_vec() }.into());

@@ -31,11 +31,13 @@ pub(super) struct Drawn<'a> {
 }
 
 /// A unit's lists with what stands beside them.
-fn lists(unit: &UnitRecord) -> [(&'static str, &[ExampleRecord]); 3] {
+fn lists<'u>(scan: &ScanFile, unit: &'u UnitRecord) -> [(String, &'u [ExampleRecord]); 3] {
+    let by = scan.ranked_by();
+    let mean = if by == "activation" { "largest mean".to_owned() } else { format!("largest mean {by}") };
     [
-        ("largest activation", &unit.best),
-        ("largest mean", &unit.best_by_mean),
-        ("smallest activation", &unit.worst),
+        (format!("largest {by}"), &unit.best),
+        (mean, &unit.best_by_mean),
+        (format!("smallest {by}"), &unit.worst),
     ]
 }
 
@@ -62,8 +64,8 @@ impl Drawn<'_> {
         let alone = self.units.len() == 1;
         for (i, (unit, layer)) in self.units.iter().enumerate() {
             // Of several units only the strongest examples.
-            let shown = if alone { lists(unit).len() } else { 1 };
-            for (row, (heading, examples)) in lists(unit).into_iter().take(shown).enumerate() {
+            let shown = if alone { lists(self.scan, unit).len() } else { 1 };
+            for (row, (heading, examples)) in lists(self.scan, unit).into_iter().take(shown).enumerate() {
                 sheet = if alone { sheet.row(heading) } else { sheet.row(name_of(self.scan, unit, layer)?) };
                 if let Some(picture) = self.picture(i).filter(|_| row == 0) {
                     sheet = sheet.cell(Cell::new(enlarged(picture, TILE)?).caption("optimised"));
@@ -115,7 +117,7 @@ impl Drawn<'_> {
     /// One unit: its lists, image by image, and its plots.
     fn in_detail(&self, unit: &UnitRecord, layer: &LayerRecord) -> Result<Vec<Section>> {
         let mut sections = Vec::new();
-        for (heading, examples) in lists(unit) {
+        for (heading, examples) in lists(self.scan, unit) {
             let mut figures = Vec::new();
             if let Some(picture) = self.picture(0).filter(|_| sections.is_empty()) {
                 let figure = Figure { caption: "optimised".into(), ..Figure::default() };
@@ -125,7 +127,7 @@ impl Drawn<'_> {
                 figures.push(self.figure(example, layer)?);
             }
             let note = if sections.is_empty() { self.about(unit)? } else { String::new() };
-            sections.push(Section { heading: heading.to_owned(), note, figures });
+            sections.push(Section { heading, note, figures });
         }
         let mut figures = Vec::new();
         for plot in plots::of_unit(self.scan, unit)? {

@@ -1,0 +1,309 @@
+//! Scans of data sets, and what is asked of them.
+
+use oneiro_media::{Image, PngText};
+use serde_json::Value;
+
+use crate::files::{npy, text_of, wave};
+use crate::onnx::{LEFT, Network};
+use crate::outside;
+use crate::place::Place;
+use crate::units;
+
+/// A picture of its own.
+fn photo(seed: usize) -> Vec<u8> {
+    let data = wave(3 * 24 * 24 + 7 * seed);
+    let data = data[7 * seed..].iter().map(|x| x / 2.0 + 0.5).collect();
+    oneiro_media::encode_png(&Image::rgb(24, 24, data).unwrap(), &PngText::default()).unwrap()
+}
+
+/// A network with classes, and photos of three of them.
+fn place() -> Place {
+    let place = units::place();
+    place.write("net.toml", "labels = \"labels.txt\"\n[[input]]\nname = \"x\"\nsize = [24, 24]\n");
+    for (i, class) in ["cat", "dog", "owl"].iter().cycle().take(18).enumerate() {
+        place.write(&format!("photos/{class}/{i}.png"), photo(i));
+    }
+    place
+}
+
+fn scan(place: &Place, more: &[&str]) -> Value {
+    place.json(&[&["scan", "net.onnx", "photos", "--out", "s", "--json"], more].concat())
+}
+
+fn units_of(place: &Place, args: &[&str]) -> Vec<Value> {
+    let found = place.json(&[&["units", "s", "--json"], args].concat());
+    found.as_array().unwrap().clone()
+}
+
+fn values(unit: &Value, list: &str) -> Vec<f64> {
+    unit[list].as_array().unwrap().iter().map(|example| example["value"].as_f64().unwrap()).collect()
+}
+
+fn files<'a>(unit: &'a Value, list: &str) -> Vec<&'a str> {
+    unit[list].as_array().unwrap().iter().map(|example| example["file"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_scan_ranks_images_and_answers_for_units() {
+    let place = place();
+    let report = scan(&place, &["--layers", "left.conv,middle,class"]);
+    assert_eq!((report["images"].as_u64(), report["seen"].as_u64()), (Some(18), Some(18)));
+    assert_eq!(report["accuracy"]["known"], 18);
+    assert!(!place.path("s/scan.parts").exists(), "parts were left behind");
+    let (conv, relu) =
+        (units_of(&place, &["--layer", "left.conv"]), units_of(&place, &["--layer", "middle"]));
+    assert_eq!(conv.len(), LEFT);
+    for (conv, relu) in conv.iter().zip(&relu) {
+        let best = values(conv, "best");
+        assert_eq!(best.len(), 18);
+        assert!(best.windows(2).all(|pair| pair[0] >= pair[1]), "{best:?}");
+        // Behind the ReLU the images are the same, zeros in the order of what was before.
+        assert_eq!(files(conv, "best"), files(relu, "best"));
+        assert_eq!(files(conv, "worst"), files(relu, "worst"));
+        assert_eq!(values(relu, "best"), best.iter().map(|v| v.max(0.0)).collect::<Vec<_>>());
+        assert_eq!(relu["maximum"].as_f64().unwrap(), best[0].max(0.0));
+        let classes = relu["classes"].as_object().unwrap();
+        assert_eq!(classes.keys().collect::<Vec<_>>(), ["cat", "dog", "owl"]);
+        let largest = classes.values().map(|class| class["maximum"].as_f64().unwrap()).fold(0.0, f64::max);
+        assert_eq!(largest, best[0].max(0.0));
+    }
+    // Classes agree with what classify says.
+    let named = place.json(&["classify", "net.onnx", "photos", "--json"]);
+    let right = named.as_array().unwrap().iter().filter(|v| v["truth"] == v["top"][0]["class"]).count();
+    assert_eq!(report["accuracy"]["right"], right);
+    assert_eq!(units_of(&place, &["class:red fox"])[0]["channel"], 2);
+}
+
+#[test]
+fn the_default_layers_stand_behind_their_activation_functions() {
+    let place = place();
+    scan(&place, &[]);
+    let overview = place.succeed(&["units", "s"]);
+    assert!(overview.contains("middle") && !overview.contains("left.conv"), "{overview}");
+    let outcome = place.run(&["units", "s", "left.conv:3"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("shown behind its activation function"), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("middle:3: maximum"), "{outcome:?}");
+    let table =
+        place.succeed(&["units", "s", "--layer", "middle", "--class", "dog", "--sort", "mean", "--top", "2"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
+
+#[test]
+fn what_cannot_be_used_is_counted_and_named() {
+    let place = place();
+    place.write("photos/cat/empty.png", "");
+    place.write("photos/cat/cut.png", &photo(1)[..99]);
+    place.write("photos/owl/again.png", photo(0));
+    place.write("photos/dog/deep/er.png", photo(40));
+    let outcome = place.run(&["scan", "net.onnx", "photos", "--out", "s", "--json", "--top", "30"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((report["images"].as_u64(), report["seen"].as_u64()), (Some(22), Some(20)));
+    assert_eq!(report["problems"], serde_json::json!([["damaged", 2], ["duplicate", 1]]));
+    for words in ["cat/empty.png", "cat/cut.png", "owl/again.png: its content is that of cat/0.png"] {
+        assert!(outcome.stderr.contains(words), "{outcome:?}");
+    }
+    // A copy is in no list.
+    let best = units_of(&place, &["middle:0"]);
+    assert_eq!(values(&best[0], "best").len(), 19);
+    assert!(!files(&best[0], "best").contains(&"owl/again.png"));
+    assert!(files(&best[0], "best").contains(&"dog/deep/er.png"));
+    let nothing = place.run(&["scan", "net.onnx", "s", "--out", "t"]);
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.stderr.contains("there are no images here"), "{nothing:?}");
+}
+
+#[test]
+fn lists_tell_files_and_classes() {
+    let place = place();
+    place.write("list.csv", "file,class\nphotos/cat/0.png,dog\nphotos/dog/1.png,dog\nphotos/gone.png,owl\n");
+    let report = place.json(&["scan", "net.onnx", "list.csv", "--out", "s", "--json"]);
+    assert_eq!((report["seen"].as_u64(), report["classes"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(report["problems"], serde_json::json!([["missing", 1]]));
+    assert_eq!(files(&units_of(&place, &["middle:0"])[0], "best").len(), 2);
+}
+
+#[test]
+fn threads_change_nothing() {
+    let place = place();
+    for threads in ["1", "3"] {
+        place.succeed(&["scan", "net.onnx", "photos", "--out", &format!("t{threads}"), "--threads", threads]);
+    }
+    assert_eq!(place.read("t1/scan.sqlite"), place.read("t3/scan.sqlite"));
+}
+
+#[test]
+fn pictures_and_pages_of_units_are_made_again() {
+    let place = place();
+    scan(&place, &["--thumbnails"]);
+    place.succeed(&["units", "s", "middle:0", "--out", "u.png", "--html", "u.html"]);
+    place.succeed(&["units", "s", "--layer", "middle", "--html", "layer.html", "--top", "3", "--render"]);
+    assert!(text_of(&place.path("u.png")).get("job").is_some());
+    let page = String::from_utf8(place.read("layer.html")).unwrap();
+    assert!(page.contains("by selectivity") && page.matches("<figure").count() == 3);
+    for (file, again) in [("u.png", "v.png"), ("u.html", "v.html")] {
+        place.succeed(&["again", file, "--out", again]);
+        assert_eq!(place.read(file), place.read(again), "{file}");
+    }
+    // Without the sources the small pictures are taken.
+    std::fs::rename(place.path("photos"), place.path("moved")).unwrap();
+    let outcome = place.run(&["units", "s", "middle:0", "--out", "w.png"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    scan_without_thumbnails(&place);
+}
+
+fn scan_without_thumbnails(place: &Place) {
+    place.succeed(&["scan", "net.onnx", "moved", "--out", "bare"]);
+    std::fs::remove_dir_all(place.path("moved")).unwrap();
+    let outcome = place.run(&["units", "bare", "middle:0", "--out", "x.png"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("cannot be read any more"), "{outcome:?}");
+}
+
+#[test]
+fn images_stand_beside_pictures() {
+    let place = place();
+    scan(&place, &[]);
+    let quick = ["--size", "24", "--steps", "1"];
+    let sheet = |data: &str, out: &str| {
+        let args =
+            ["sheet", "net.onnx", "--unit", "middle:0-1", "--class", "cat", "--data", data, "--out", out];
+        place.succeed(&[&args[..], &quick].concat());
+    };
+    sheet("s", "by_scan.png");
+    sheet("photos", "by_folder.png");
+    let plate = |name: &str| oneiro_media::read_image(place.path(name)).unwrap();
+    assert_eq!(plate("by_scan.png"), plate("by_folder.png"));
+    place.succeed(&["again", "by_scan.png", "--out", "again.png"]);
+    assert_eq!(place.read("by_scan.png"), place.read("again.png"));
+    let render = ["render", "net.onnx", "--unit", "class-best:dog@middle", "--data", "s", "--out", "r.png"];
+    let outcome = place.run(&[&render[..], &quick].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stderr.contains("class-best:dog@middle is middle:"), "{outcome:?}");
+    let refused = place.run(&["render", "net.onnx", "--unit", "class-best:dog@middle"]);
+    assert!(refused.stderr.contains("known from a scan"), "{refused:?}");
+    let refused = place.run(&["render", "net.onnx", "--unit", "middle", "--data", "s"]);
+    assert!(refused.stderr.contains("for units LAYER:CHANNEL and class:NAME only"), "{refused:?}");
+}
+
+#[test]
+fn directions_are_units() {
+    let place = place();
+    let mut rows = vec![0.0; 3 * LEFT];
+    (rows[1], rows[LEFT + 4], rows[2 * LEFT + 4]) = (1.0, 1.0, -1.0);
+    place.write("rows.npy", npy(&[3, LEFT], &rows));
+    scan(&place, &["--layers", "middle,middle@rows.npy"]);
+    let own = units_of(&place, &["middle:1", "middle:4"]);
+    let along = units_of(&place, &["--layer", "middle@rows.npy"]);
+    assert_eq!(along.len(), 3);
+    for (unit, direction) in own.iter().zip(&along) {
+        assert_eq!(files(unit, "best_by_mean"), files(direction, "best_by_mean"));
+        let (a, b) = (unit["mean"].as_f64().unwrap(), direction["mean"].as_f64().unwrap());
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+    assert!(along[2]["maximum"].as_f64().unwrap() <= 0.0);
+    let render =
+        ["render", "net.onnx", "--unit", "middle@rows.npy:0-1", "--size", "24", "--steps", "2", "--out", "d"];
+    place.succeed(&[&render[..], &["--data", "s"]].concat());
+    assert_eq!(std::fs::read_dir(place.path("d")).unwrap().count(), 2);
+    let refused = place.run(&["render", "net.onnx", "--unit", "middle@rows.npy:7"]);
+    assert!(refused.stderr.contains("there is no number 7"), "{refused:?}");
+}
+
+#[test]
+fn drivers_add_up_to_the_unit() {
+    let place = place();
+    scan(&place, &[]);
+    let report = place.json(&["units", "s", "right.conv:2", "--drivers", "--json", "--examples", "4"]);
+    let of = &report[0];
+    let (value, total) = (of["value"].as_f64().unwrap(), of["drivers"][0]["total"].as_f64().unwrap());
+    // The convolution has no bias.
+    assert!((value - total).abs() < 1e-5 * value.abs().max(1.0), "{of}");
+    assert_eq!(of["drivers"][0]["layer"], "middle");
+    // Behind the unit there is only a mean: it feeds its own class alone.
+    assert_eq!(of["feeds"][0]["unit"], "class:red fox, vulpes");
+    let groups =
+        place.json(&["units", "s", "--layer", "middle", "--groups", "0.1", "--json", "--out", "g.png"]);
+    let grouped: usize =
+        groups["groups"].as_array().unwrap().iter().map(|g| g["channels"].as_array().unwrap().len()).sum();
+    let [alone, constant] = ["alone", "constant"].map(|key| groups[key].as_u64().unwrap() as usize);
+    assert_eq!(grouped + alone + constant, LEFT);
+}
+
+#[test]
+fn relevance_ranks_by_the_class_of_the_image() {
+    let place = place();
+    scan(&place, &["--by", "relevance", "--layers", "right.conv"]);
+    // Only images of the class itself have a gradient at its channel: all others have no relevance.
+    let unit = &units_of(&place, &["right.conv:1"])[0];
+    let classes: Vec<&str> =
+        unit["best"].as_array().unwrap().iter().map(|example| example["class"].as_str().unwrap()).collect();
+    let largest = values(unit, "best")[0];
+    assert!(largest != 0.0);
+    for (class, value) in classes.iter().zip(values(unit, "best")) {
+        assert!(*class == "dog" || value == 0.0, "{class} {value}");
+    }
+}
+
+#[test]
+fn errors_name_the_thing() {
+    let place = place();
+    scan(&place, &[]);
+    place.write("old.sqlite", "not a database at all, whatever it is called");
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.contains(words), "{outcome:?}");
+    };
+    says(&["units", "nowhere"], "nowhere: there is no scan here");
+    says(&["units", "old.sqlite"], "old.sqlite: there is no scan here");
+    says(&["units", "s", "middle:99"], "has 6 channels");
+    says(&["units", "s", "muddle:1"], "layer \"muddle\" is not in this scan");
+    says(&["units", "s", "--class", "cow"], "have no class \"cow\"");
+    says(&["units", "s", "middle"], "a scan knows units LAYER:CHANNEL");
+    says(&["scan", "net.onnx", "photos", "--layers", "muddle", "--out", "t"], "muddle");
+    let other = Network { channels: 3, dense: true, ..Network::default() };
+    place.write("other.onnx", other.bytes());
+    place.write("other.toml", "[[input]]\nname = \"x\"\nsize = [24, 20]\n");
+    says(&["render", "other.onnx", "--unit", "middle:1", "--data", "s"], "the scan is of another network");
+}
+
+/// Top-10 lists of planted networks, from PyTorch.
+#[test]
+fn scans_find_what_is_planted() {
+    for (network, file) in
+        [("shapes_biased", "final.legacy-op17.bn.onnx"), ("sick_filters", "final.dynamo.onnx")]
+    {
+        let Some(folder) = outside::shared(&format!("models/planted/{network}")) else { return };
+        let Some(photos) = outside::shared("models/planted/shapes_biased/images") else { return };
+        let truth: Value =
+            serde_json::from_slice(&std::fs::read(folder.join("truth.json")).unwrap()).unwrap();
+        let truth = &truth["dataset_scan"];
+        let place = Place::new();
+        let model = folder.join(file);
+        place.succeed(&["scan", model.to_str().unwrap(), photos.to_str().unwrap(), "--out", "s"]);
+        let compare = |name: &str, unit: &Value, list: &str, expected: &Value| {
+            for (found, expected) in unit[list].as_array().unwrap().iter().zip(expected.as_array().unwrap()) {
+                let file = found["file"].as_str().unwrap().trim_end_matches(".png");
+                let (value, truth) = (found["value"].as_f64().unwrap(), expected[1].as_f64().unwrap());
+                assert_eq!(file, expected[0], "{network} {name}");
+                assert!(
+                    (value - truth).abs() < 2e-4 * truth.abs().max(1.0),
+                    "{network} {name}: {value} {truth}"
+                );
+            }
+        };
+        let units = units_of(&place, &["--layer", truth["layer"].as_str().unwrap()]);
+        for (kind, list) in
+            [("channel_top10_by_spatial_max", "best"), ("channel_top10_by_spatial_mean", "best_by_mean")]
+        {
+            for (channel, expected) in truth[kind].as_object().unwrap() {
+                compare(channel, &units[channel.parse::<usize>().unwrap()], list, expected);
+            }
+        }
+        for (class, expected) in truth["logit_top10"].as_object().unwrap() {
+            compare(class, &units_of(&place, &[&format!("class:{class}")])[0], "best", expected);
+        }
+    }
+}
