@@ -34,6 +34,7 @@ pub mod sheet;
 pub mod spectra;
 pub mod statistics;
 pub mod tensors;
+mod tiles;
 pub mod timing;
 pub mod units;
 

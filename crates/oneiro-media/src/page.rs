@@ -69,8 +69,8 @@ pub struct Figure {
     pub detail_title: String,
     /// The command that makes it again; may be empty.
     pub command: String,
-    /// Numbers by which a reader may order the section's pictures, with their names. All pictures of a section have
-    /// the same names.
+    /// Numbers by which a reader may order the section's pictures, with their names. All pictures of a
+    /// section have the same names.
     pub keys: Vec<(String, Number)>,
 }
 

@@ -34,8 +34,8 @@ pub struct ReceptiveField {
 }
 
 impl ReceptiveField {
-    /// The input positions that a position of the layer sees, along each axis from the first to the one behind
-    /// the last, within an input of these extents. `None` if the layer has other axes.
+    /// The input positions that a position of the layer sees, along each axis from the first to the one
+    /// behind the last, within an input of these extents. `None` if the layer has other axes.
     pub fn of_position(&self, position: &[usize], input: &[usize]) -> Option<Vec<[usize; 2]>> {
         let axes = self.extent.len();
         if position.len() != axes || input.len() != axes {

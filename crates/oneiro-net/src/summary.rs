@@ -88,7 +88,8 @@ impl<'a> ChannelSummary<'a> {
     }
 }
 
-/// The place, among `positions`, of a sample of an image with this seed. All channels of a layer have the same.
+/// The place, among `positions`, of a sample of an image with this seed. All channels of a layer have the
+/// same.
 pub fn sampled_place(seed: u32, sample: usize, positions: usize) -> usize {
     kernel::sampled_place(seed, sample, positions)
 }
@@ -122,8 +123,9 @@ pub fn add(graph: &mut Graph, value: ValueId, seeds: ValueId, request: Request) 
     output
 }
 
-/// Adds a node that takes the channels of a value of shape (N, C, positions …), of so many axes, to units: for each
-/// unit a row of C weights, and a number that is added. Its result is of shape (N, units, positions …).
+/// Adds a node that takes the channels of a value of shape (N, C, positions …), of so many axes, to units:
+/// for each unit a row of C weights, and a number that is added. Its result is of shape (N, units,
+/// positions …).
 ///
 /// # Panics
 /// If the weights are not those of as many units as there are numbers to add.

@@ -1,7 +1,7 @@
 //! How much each position of layers speaks for a class: activation times the gradient of the class's logit.
 //!
-//! Shape of the concept: a [`RelevanceSession`] is compiled for layers. A run takes an image and the choice of a
-//! class by its logits, and leaves a map for each layer.
+//! Shape of the concept: a [`RelevanceSession`] is compiled for layers. A run takes an image and the choice
+//! of a class by its logits, and leaves a map for each layer.
 
 use std::sync::Arc;
 

@@ -75,8 +75,8 @@ pub struct SummarySession {
 }
 
 impl SummarySession {
-    /// Compiles a model for images in a batch of inputs of these shapes. `logits`: whether those of its classes
-    /// are wanted as well. `samples`: positions that are drawn of each channel and image.
+    /// Compiles a model for images in a batch of inputs of these shapes. `logits`: whether those of its
+    /// classes are wanted as well. `samples`: positions that are drawn of each channel and image.
     ///
     /// # Errors
     /// If a layer's channels are not known, or the network does not take the batch or no photographs.

@@ -3,7 +3,8 @@
 //! Shape of the concept: a [`LayerStatistics`] takes what one image after another does to a layer
 //! ([`LayerStatistics::add`]) and can take what another has gathered of further images
 //! ([`LayerStatistics::merge`]). Lists do not depend on the order of images. Sums do, in their last bits:
-//! whoever wants the same bytes from several machines adds images in fixed runs, and merges the runs in order.
+//! whoever wants the same bytes from several machines adds images in fixed runs, and merges the runs in
+//! order.
 //!
 //! | gathered | by |
 //! |---|---|
@@ -95,8 +96,8 @@ impl UnitStatistics {
         }
     }
 
-    /// Takes an image, into the lists only if it is `listed`, where relevance ranks it if that is given. Positions
-    /// that are no numbers are counted and left out of everything else.
+    /// Takes an image, into the lists only if it is `listed`, where relevance ranks it if that is given.
+    /// Positions that are no numbers are counted and left out of everything else.
     pub fn add(&mut self, response: &Response, listed: bool, relevance: Option<Relevance>) {
         self.moments.merge(&response.moments);
         if response.moments.count == 0 || !listed {

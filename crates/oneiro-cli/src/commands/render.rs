@@ -61,8 +61,9 @@ pub struct Args {
     materials: MaterialArgs,
     #[command(flatten)]
     display: DisplayArgs,
-    /// A scan, or a folder of images: the nine crops that excite a unit most stand beside its picture. Recipes that
-    /// divide by a unit's largest activation (mahendran16, mahendran15) take it from there instead
+    /// A scan, or a folder of images: the nine crops that excite a unit most stand beside its picture.
+    /// Recipes that divide by a unit's largest activation (mahendran16, mahendran15) take it from there
+    /// instead
     #[arg(long, value_name = "SCAN|FOLDER")]
     data: Vec<PathBuf>,
     /// Number of pictures of each unit, from different noise; diversity() and alignment() couple them

@@ -42,8 +42,8 @@ pub struct Args {
     /// A folder of images, or a list of them
     #[arg(value_name = "DATA")]
     data: PathBuf,
-    /// Layers, separated by commas; `class` means the network's classes [default: all with units, behind their
-    /// activation functions]
+    /// Layers, separated by commas; `class` means the network's classes [default: all with units, behind
+    /// their activation functions]
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     layers: Vec<String>,
     /// Images in each list of a unit
@@ -52,15 +52,15 @@ pub struct Args {
     /// Share of the scaled image's shorter side that the crop keeps
     #[arg(long, allow_negative_numbers = true, value_name = "FRACTION")]
     crop: Option<f64>,
-    /// What ranks images in a unit's lists: its activation, or activation times the gradient of the logit of the
-    /// image's class
+    /// What ranks images in a unit's lists: its activation, or activation times the gradient of the logit
+    /// of the image's class
     #[arg(long, value_enum, default_value_t = By::Activation)]
     by: By,
     /// Keep small pictures of the images in lists, for when the sources are gone
     #[arg(long)]
     thumbnails: bool,
-    /// See only these images, the I-th of N parts, and keep what they do for a run that has all; several machines
-    /// share the work
+    /// See only these images, the I-th of N parts, and keep what they do for a run that has all; several
+    /// machines share the work
     #[arg(long, value_name = "I/N", conflicts_with = "json")]
     shard: Option<Shard>,
     /// The folder that the scan goes into
@@ -106,12 +106,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     job.check()?;
     let model = model::load(context, &args.model)?;
     let file = args.out.join(FILE);
-    collisions::check(
-        context,
-        Some(&model),
-        [args.data.as_path()].into_iter(),
-        [("--out", file.as_path())].into_iter(),
-    )?;
+    collisions::check(context, Some(&model), [args.data.as_path()], [("--out", file.as_path())])?;
     create_folder(&args.out)?;
     let parts = Parts::new(args.out.join("scan.parts"), args.shard);
     let run = oneiro_jobs::Run::new(&model, context).with_parts(Some(&parts));

@@ -82,8 +82,8 @@ pub struct Args {
     /// Group the units of --layer that answer the same positions, down to this mean correlation
     #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", requires = "layer", conflicts_with_all = ["class", "render"])]
     groups: Option<f64>,
-    /// Plot how the detail of the images that excite units falls with depth, with --render that of the units' pictures
-    /// as well
+    /// Plot how the detail of the images that excite units falls with depth, with --render that of the
+    /// units' pictures as well
     #[arg(long, conflicts_with_all = ["units", "layer", "class", "html", "groups"])]
     spectra: bool,
     /// The network that was scanned, if it is not where it was

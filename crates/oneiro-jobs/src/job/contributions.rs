@@ -24,7 +24,8 @@ use crate::model::LoadedModel;
 use crate::store::ScanFile;
 use crate::store::read::{ExampleRecord, LayerRecord, UnitRecord};
 
-/// Classes of which it is asked how much a unit feeds them: the first of those that its examples are named as.
+/// Classes of which it is asked how much a unit feeds them: the first of those that its examples are named
+/// as.
 const CANDIDATES: usize = 10;
 
 /// What drives a unit of a scan and what it feeds, over the images that excite it most.
@@ -259,8 +260,8 @@ impl<'a> Asked<'a> {
         Ok(session.captured(0).1.to_vec())
     }
 
-    /// For each picture with an objective: activations of a layer times the objective's gradient there, summed
-    /// over the positions of each channel; and the objective's value.
+    /// For each picture with an objective: activations of a layer times the objective's gradient there,
+    /// summed over the positions of each channel; and the objective's value.
     fn products(&self, at: ValueId, entries: &[(usize, Objective)]) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
         let model = &self.model.model;
         let context = self.run.context;

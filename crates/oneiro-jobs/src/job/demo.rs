@@ -13,7 +13,7 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::UnitRequest;
 use super::render::{RenderJob, RenderReport, Setting};
-use super::sheet::crossed_out;
+use super::tiles::crossed_out;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::files::file_name;

@@ -1,7 +1,7 @@
 //! Semantic groups: units of a layer that answer the same positions of the same images.
 //!
-//! The distance of two units is 1 less the correlation of their sampled activations. They are joined by average
-//! linkage, up to a least mean correlation between the units of two groups.
+//! The distance of two units is 1 less the correlation of their sampled activations. They are joined by
+//! average linkage, up to a least mean correlation between the units of two groups.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,9 @@ use oneiro_media::{Cell, Figure, Page, PngText, Section, Sheet};
 use serde::{Deserialize, Serialize};
 
 use super::figures;
-use super::scan::examples::squares;
-use super::sheet::{MIN_CELL_WIDTH, enlarged};
+use super::sheet::MIN_CELL_WIDTH;
+use super::tiles::enlarged;
+use super::tiles::squares;
 use super::units::crops::Crops;
 use super::units::{plain_class, text_of_scan};
 use super::{Job, Place, Role, Run, Sink};
@@ -51,8 +52,8 @@ pub struct Group {
     pub channels: Vec<usize>,
     /// Mean correlation between its units.
     pub correlation: f64,
-    /// The classes that it answers most, each with the mean over its units of the class's mean activation as a share
-    /// of the unit's largest.
+    /// The classes that it answers most, each with the mean over its units of the class's mean activation
+    /// as a share of the unit's largest.
     pub classes: Vec<(String, f64)>,
     /// The images that excite its units most, by how many of their lists they stand in and where.
     pub images: Vec<String>,

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JobError;
 use super::figures;
-use super::sheet::{MIN_CELL_WIDTH, crossed_out, enlarged};
+use super::sheet::MIN_CELL_WIDTH;
+use super::tiles::{crossed_out, enlarged};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;

@@ -1,7 +1,8 @@
 //! One pass over a data set: what its images do to every unit of a network.
 //!
-//! A scan works in blocks of consecutive images ([`block`]), which are the parts of the job: an interrupted scan
-//! goes on where it was, shards share the blocks, and the file has the same content however it came about.
+//! A scan works in blocks of consecutive images ([`block`]), which are the parts of the job: an interrupted
+//! scan goes on where it was, shards share the blocks, and the file has the same content however it came
+//! about.
 
 use std::path::Path;
 
@@ -72,8 +73,8 @@ pub enum RankedBy {
     /// The unit's activation.
     #[default]
     Activation,
-    /// The activation times the gradient of the logit of the image's class, or of the class that is named first where
-    /// that is not known.
+    /// The activation times the gradient of the logit of the image's class, or of the class that is named
+    /// first where that is not known.
     Relevance,
 }
 

@@ -14,7 +14,8 @@ use super::figures;
 use super::render::report::UnitReport;
 use super::render::work::{UnitRequest, Work};
 use super::render::{Finished, PreparedUnits, RenderReport, Setting, raw_bytes, render_all};
-use super::scan::examples::{Examples, beside};
+use super::scan::examples::Examples;
+use super::tiles::{beside, crossed_out, enlarged};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::health::healthy;
@@ -335,23 +336,6 @@ impl Made<'_> {
     }
 }
 
-/// Pales a picture that shows nothing of its unit, and draws a cross over it.
-pub(crate) fn crossed_out(image: &mut Image) {
-    /// Settings of a crossed-out picture: brightness and opacity of the picture, and brightness of the cross.
-    const PALE: (f32, f32, f32) = (0.85, 0.15, 0.55);
-    let (height, width) = (image.height, image.width);
-    let plane = height * width;
-    let longest = height.max(width).max(2);
-    for (i, value) in image.data.iter_mut().enumerate() {
-        let (y, x) = (i % plane / width, i % width);
-        // Both diagonals, at the scale of the longer side.
-        let (down, across) = (y * (width - 1).max(1), x * (height - 1).max(1));
-        let up = (width - 1 - x) * (height - 1).max(1);
-        let is_cross = down.abs_diff(across).min(down.abs_diff(up)) < longest;
-        *value = if is_cross { PALE.2 } else { PALE.0 + PALE.1 * (*value - PALE.0) };
-    }
-}
-
 /// A text of the settings that all rows have in common.
 fn subtitle(settings: &[Setting]) -> String {
     let same = |get: &dyn Fn(&Setting) -> String| {
@@ -390,13 +374,4 @@ fn enlarged_to(image: Image, height: usize) -> Result<Image> {
         false if image.height >= SMOOTH => Ok(oneiro_media::resize(&image, height, width, Filter::Triangle)?),
         false => Ok(oneiro_media::resize(&image, height, width, Filter::Area)?),
     }
-}
-
-/// A picture enlarged by the least whole factor that makes its longer side this long. Pixels stay squares.
-pub(crate) fn enlarged(image: Image, tile: usize) -> Result<Image> {
-    let factor = tile.div_ceil(image.height.max(image.width).max(1));
-    if factor < 2 {
-        return Ok(image);
-    }
-    Ok(oneiro_media::resize(&image, image.height * factor, image.width * factor, Filter::Area)?)
 }

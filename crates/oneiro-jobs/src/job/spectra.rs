@@ -1,5 +1,5 @@
-//! Detail with depth: how the power of pictures falls with frequency, layer by layer, of the images that excite a
-//! layer's units and of the pictures that are made for them.
+//! Detail with depth: how the power of pictures falls with frequency, layer by layer, of the images that
+//! excite a layer's units and of the pictures that are made for them.
 
 use oneiro::preprocess::luma;
 use oneiro::statistics::radial_power;
@@ -19,7 +19,8 @@ use crate::store::read::LayerRecord;
 
 /// Steps of frequency from 0 to half a cycle a pixel.
 const STEPS: usize = 16;
-/// Side of the least part of an image that is measured: smaller receptive fields are seen with what is around them.
+/// Side of the least part of an image that is measured: smaller receptive fields are seen with what is
+/// around them.
 const LEAST_SIDE: usize = 32;
 /// Layers that are drawn.
 const DRAWN: usize = 8;

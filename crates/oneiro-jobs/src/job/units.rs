@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{JobError, Setting};
 use super::render::{RenderJob, Setting as RenderSetting};
-use super::sheet::crossed_out;
+use super::tiles::crossed_out;
 use super::{Job, Kept, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::numbers::short;

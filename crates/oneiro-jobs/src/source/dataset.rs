@@ -212,8 +212,8 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
     (found, problems)
 }
 
-/// The images below a folder, each with its class; files that cannot be listed are among them, so that reading
-/// says why.
+/// The images below a folder, each with its class; files that cannot be listed are among them, so that
+/// reading says why.
 pub(crate) fn images_below(root: &Path) -> Vec<(PathBuf, Option<String>)> {
     let (mut found, problems) = in_folder(root);
     let unreadable = problems.into_iter().filter(|problem| problem.kind == ProblemKind::Unreadable);

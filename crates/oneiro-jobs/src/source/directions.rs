@@ -1,9 +1,9 @@
 //! Matrices of directions in a layer's channels: rows of a `.npy` file, or the dictionary of a sparse
 //! autoencoder.
 //!
-//! `LAYER@FILE` is a layer of as many units as the file has directions. A unit's picture is made for the row of
-//! the decoder; its response to data is that of the encoder, if the file has one, else the inner product with the
-//! row.
+//! `LAYER@FILE` is a layer of as many units as the file has directions. A unit's picture is made for the
+//! row of the decoder; its response to data is that of the encoder, if the file has one, else the inner
+//! product with the row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub fn row_of(name: &str) -> Option<(&str, usize)> {
 }
 
 impl Directions {
-    /// Reads a file: a `.npy` matrix of a row a direction, or `.safetensors` with such a matrix, or with `W_enc`,
-    /// `b_enc`, `W_dec` and `b_dec` of a sparse autoencoder f = relu(W_enc (x − b_dec) + b_enc).
+    /// Reads a file: a `.npy` matrix of a row a direction, or `.safetensors` with such a matrix, or with
+    /// `W_enc`, `b_enc`, `W_dec` and `b_dec` of a sparse autoencoder f = relu(W_enc (x − b_dec) + b_enc).
     ///
     /// # Errors
     /// If the file cannot be read, or holds no such matrices.

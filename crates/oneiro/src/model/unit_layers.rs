@@ -86,10 +86,10 @@ impl Model {
         (same && channels.iter().sum::<usize>() == whole.shape()[1]).then_some((operands, channels))
     }
 
-    /// The layers with units, in the graph's order: what weights, sums and concatenations compute, behind their
-    /// normalization and activation function, and further layers that the card names. Pooled maps, reshaped
-    /// ones, steps on the way to an activation function, and what only a concatenation reads repeat units of
-    /// others and are left out.
+    /// The layers with units, in the graph's order: what weights, sums and concatenations compute, behind
+    /// their normalization and activation function, and further layers that the card names. Pooled maps,
+    /// reshaped ones, steps on the way to an activation function, and what only a concatenation reads
+    /// repeat units of others and are left out.
     ///
     /// # Errors
     /// As [`Model::all_layered`].
@@ -176,8 +176,9 @@ impl Model {
         readers
     }
 
-    /// What others read of a value once biases, normalization and activation functions have been applied to it:
-    /// the values at which the network goes on to something else. And the values in front of those functions.
+    /// What others read of a value once biases, normalization and activation functions have been applied to
+    /// it: the values at which the network goes on to something else. And the values in front of those
+    /// functions.
     fn forms(
         &self,
         value: ValueId,

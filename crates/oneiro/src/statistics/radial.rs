@@ -3,12 +3,12 @@
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex64;
 
-/// Shares of a grey picture's power, by frequency from 0 to half a cycle a pixel in equal steps; they add up to 1.
-/// All zero for a picture without contrast.
+/// Shares of a grey picture's power, by frequency from 0 to half a cycle a pixel in equal steps; they add
+/// up to 1. All zero for a picture without contrast.
 ///
-/// The mean is taken off, and a Hann window (Harris 1978, "On the use of windows for harmonic analysis with the
-/// discrete Fourier transform") along both axes keeps the borders from counting as edges. Frequencies beyond half a
-/// cycle, in the corners of the spectrum, count in the last step.
+/// The mean is taken off, and a Hann window (Harris 1978, "On the use of windows for harmonic analysis with
+/// the discrete Fourier transform") along both axes keeps the borders from counting as edges. Frequencies
+/// beyond half a cycle, in the corners of the spectrum, count in the last step.
 ///
 /// # Panics
 /// If the plane does not have `height` times `width` numbers.

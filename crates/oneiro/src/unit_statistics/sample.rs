@@ -15,8 +15,8 @@ pub fn quantiles(sample: &[f32], fractions: &[f64]) -> Option<Vec<f64>> {
     Some(fractions.iter().map(at).collect())
 }
 
-/// How many of a sample lie in each of `bins` equal parts from `low` to `high`; the ends take what lies beyond
-/// them.
+/// How many of a sample lie in each of `bins` equal parts from `low` to `high`; the ends take what lies
+/// beyond them.
 pub fn histogram(sample: &[f32], [low, high]: [f32; 2], bins: usize) -> Vec<u64> {
     let mut counts = vec![0; bins.max(1)];
     let scale = counts.len() as f64 / f64::from(high - low).max(f64::MIN_POSITIVE);

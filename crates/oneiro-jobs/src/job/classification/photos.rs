@@ -23,8 +23,8 @@ pub struct Photo {
     pub folder: Option<String>,
 }
 
-/// The given photos, and the photos in given folders and in those below them. The folder of a class is the first
-/// below the given one.
+/// The given photos, and the photos in given folders and in those below them. The folder of a class is the
+/// first below the given one.
 ///
 /// # Errors
 /// If a folder cannot be listed, or there is no photo.

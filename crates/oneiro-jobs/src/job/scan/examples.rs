@@ -3,27 +3,20 @@
 use std::path::Path;
 
 use oneiro::objective::{Unit, UnitTarget};
-use oneiro_media::{Filter, Image, resize};
+use oneiro_media::Image;
 use tempfile::TempDir;
 
 use super::layers::CLASSES;
 use super::{RankedBy, ScanJob};
 use crate::error::Result;
 use crate::job::error::JobError;
-use crate::job::sheet::crossed_out;
+use crate::job::tiles::{SIDE, crossed_out, squares};
 use crate::job::units::crops::Crops;
 use crate::job::{Folder, Job as _, Run};
 use crate::numbers::short;
 use crate::remark::ScanRemark;
 use crate::store::read::UnitRecord;
 use crate::store::{FILE, ScanFile};
-
-/// Crops along a side of a mosaic.
-const SIDE: usize = 3;
-/// Pixels between crops.
-const GAP: usize = 2;
-/// Between crops, and where there is none.
-const PAPER: f32 = 0.93;
 
 /// Images that excite units, from a scan, or from a data set that is scanned for them.
 pub(crate) struct Examples {
@@ -41,7 +34,8 @@ impl Examples {
     /// Of these units of the run's network.
     ///
     /// # Errors
-    /// If the data is a scan of another network, or cannot be scanned, or a unit is not one channel of a layer.
+    /// If the data is a scan of another network, or cannot be scanned, or a unit is not one channel of a
+    /// layer.
     pub(crate) fn of(run: &Run<'_>, data: &str, units: &[&str]) -> Result<Self> {
         let model = run.model()?;
         let mut layers: Vec<String> = Vec::new();
@@ -79,8 +73,8 @@ impl Examples {
         Ok(self.scan.unit_named(unit)?.0)
     }
 
-    /// For each unit its nine best crops in a square of this side, crossed out if no image excites it, and a line
-    /// about them.
+    /// For each unit its nine best crops in a square of this side, crossed out if no image excites it, and
+    /// a line about them.
     ///
     /// # Errors
     /// If the scan cannot be read.
@@ -123,41 +117,4 @@ fn layer_of(unit: &str) -> Result<String> {
         UnitTarget::Class(_) => Ok(CLASSES.to_owned()),
         _ => Err(refused().into()),
     }
-}
-
-/// Pictures side by side in a square, each scaled to its place.
-pub(crate) fn squares(parts: &[Image], side: usize) -> Result<Image> {
-    let tile = (side.saturating_sub((SIDE - 1) * GAP) / SIDE).max(1);
-    let mut square = Image::filled(side, side, [PAPER; 3]);
-    for (i, part) in parts.iter().enumerate() {
-        // Few pixels stay squares.
-        let filter = if part.height.max(part.width) < tile { Filter::Area } else { Filter::Triangle };
-        let part = resize(part, tile, tile, filter)?;
-        let (top, left) = (i / SIDE * (tile + GAP), i % SIDE * (tile + GAP));
-        for channel in 0..3 {
-            for y in 0..tile {
-                let from = &part.data[(channel * tile + y) * tile..][..tile];
-                let at = (channel * side + top + y) * side + left;
-                square.data[at..at + tile].copy_from_slice(from);
-            }
-        }
-    }
-    Ok(square)
-}
-
-/// Two pictures of the same height side by side.
-pub(crate) fn beside(left: &Image, right: &Image) -> Result<Image> {
-    const BETWEEN: usize = 4;
-    let (height, width) = (left.height.max(right.height), left.width + BETWEEN + right.width);
-    let mut both = Image::filled(width, height, [1.0; 3]);
-    for (picture, from) in [(left, 0), (right, left.width + BETWEEN)] {
-        for channel in 0..3 {
-            for y in 0..picture.height {
-                let row = &picture.data[(channel * picture.height + y) * picture.width..][..picture.width];
-                let at = (channel * height + y) * width + from;
-                both.data[at..at + picture.width].copy_from_slice(row);
-            }
-        }
-    }
-    Ok(both)
 }

@@ -30,8 +30,8 @@ pub struct ScannedLayer {
     pub name: String,
     /// Its other names.
     pub aliases: Vec<String>,
-    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each with the
-    /// layer's channel that its first channel is.
+    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each
+    /// with the layer's channel that its first channel is.
     pub forms: Vec<(String, usize)>,
     /// Its kind.
     pub kind: LayerKind,

@@ -72,7 +72,7 @@ impl<'a> Crops<'a> {
         let picture = read().or_else(|_| kept()).unwrap_or_else(|_| {
             self.gone.borrow_mut().insert(file.to_owned());
             let mut missing = Image::filled(self.size[1], self.size[0], [0.6; 3]);
-            crate::job::sheet::crossed_out(&mut missing);
+            crate::job::tiles::crossed_out(&mut missing);
             missing
         });
         let mut known = self.known.borrow_mut();
@@ -83,8 +83,8 @@ impl<'a> Crops<'a> {
         Ok(picture)
     }
 
-    /// What the position of an example's largest activation sees of its image. Where it sees beyond the border,
-    /// the crop is of the colour of paper, so that all crops of a layer are of one size.
+    /// What the position of an example's largest activation sees of its image. Where it sees beyond the
+    /// border, the crop is of the colour of paper, so that all crops of a layer are of one size.
     pub fn crop(&self, example: &ExampleRecord, layer: &LayerRecord) -> Result<Image> {
         let picture = self.picture(example.image, &example.file)?;
         let size = [picture.height, picture.width];

@@ -6,8 +6,8 @@ use super::crops::Crops;
 use super::{name_of, numbers, plain_class, plots};
 use crate::error::Result;
 use crate::job::figures;
-use crate::job::scan::examples::{beside, squares};
-use crate::job::sheet::{MIN_CELL_WIDTH, enlarged};
+use crate::job::sheet::MIN_CELL_WIDTH;
+use crate::job::tiles::{below, beside, enlarged, squares};
 use crate::numbers::short;
 use crate::store::ScanFile;
 use crate::store::read::{Breadth, ExampleRecord, LayerRecord, UnitRecord};
@@ -237,12 +237,6 @@ impl Drawn<'_> {
         };
         with_jpeg(figure, &crop)
     }
-}
-
-/// Two pictures of the same width, one below the other.
-fn below(above: &Image, under: &Image) -> Result<Image> {
-    let data = (0..3).flat_map(|channel| [above.plane(channel), under.plane(channel)].concat()).collect();
-    Ok(Image::rgb(above.width, above.height + under.height, data)?)
 }
 
 /// The figure with its picture inside the page, as a JPEG if this build writes them.

@@ -66,8 +66,8 @@ fn of_sample(sample: &[f32]) -> Result<Option<Image>> {
     Ok(Some(plot.render()?))
 }
 
-/// The histogram of a sample as a strip of bars of this width, without letters; each bar's height is the logarithm
-/// of its share.
+/// The histogram of a sample as a strip of bars of this width, without letters; each bar's height is the
+/// logarithm of its share.
 pub(super) fn strip(sample: &[f32], width: usize) -> Image {
     /// Height of the strip.
     const HEIGHT: usize = 36;

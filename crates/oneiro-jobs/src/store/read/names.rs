@@ -12,14 +12,14 @@ use crate::store::error::StoreError;
 pub struct Named<'a> {
     /// The layer.
     pub layer: &'a LayerRecord,
-    /// For the name of an earlier form, such as a convolution in front of its ReLU: the layer's channel that its
-    /// first channel is.
+    /// For the name of an earlier form, such as a convolution in front of its ReLU: the layer's channel
+    /// that its first channel is.
     pub form: Option<usize>,
 }
 
 impl ScanFile {
-    /// The layer of a name: by its name, another of its names, the end of one, or by the convolution whose last
-    /// form it is. `class` is that of the network's classes.
+    /// The layer of a name: by its name, another of its names, the end of one, or by the convolution whose
+    /// last form it is. `class` is that of the network's classes.
     ///
     /// # Errors
     /// If the name means no layer of the scan, or several.
@@ -49,8 +49,8 @@ impl ScanFile {
         Err(StoreError::Layer { name: name.to_owned(), known }.into())
     }
 
-    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer with the
-    /// largest activation in images of a class.
+    /// A unit of the scan: `LAYER:CHANNEL`, `class:NAME`, or `class-best:CLASS@LAYER`, the unit of a layer
+    /// with the largest activation in images of a class.
     ///
     /// # Errors
     /// If the text means no channel of a layer of the scan.

@@ -13,8 +13,8 @@ pub struct LayerRecord {
     pub name: String,
     /// Its other names.
     pub aliases: Vec<String>,
-    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each with the
-    /// layer's channel that its first channel is.
+    /// Names of values of which it is the last form, such as the convolution in front of its ReLU, each
+    /// with the layer's channel that its first channel is.
     pub forms: Vec<(String, usize)>,
     /// Whether its units are the network's classes.
     pub is_classes: bool,
@@ -44,8 +44,8 @@ impl LayerRecord {
         position
     }
 
-    /// The pixels that a position sees, also beyond the picture's border: from the first to the one behind the
-    /// last, along each axis. `None` where that is not known.
+    /// The pixels that a position sees, also beyond the picture's border: from the first to the one behind
+    /// the last, along each axis. `None` where that is not known.
     pub fn field_at(&self, position: &[usize]) -> Option<[[i64; 2]; 2]> {
         let field = self.field.as_ref().filter(|field| field.extent.len() == 2 && position.len() == 2)?;
         let along = |axis: usize| {
@@ -55,8 +55,8 @@ impl LayerRecord {
         Some([along(0), along(1)])
     }
 
-    /// The pixels that a position sees in a picture of this height and width: from the first to the one behind
-    /// the last, along each axis. The whole picture where that is not known.
+    /// The pixels that a position sees in a picture of this height and width: from the first to the one
+    /// behind the last, along each axis. The whole picture where that is not known.
     pub fn seen(&self, position: &[usize], size: [usize; 2]) -> [[usize; 2]; 2] {
         let field = self.field.as_ref().and_then(|field| field.of_position(position, &size));
         match field.as_deref() {

@@ -47,8 +47,8 @@ pub enum Breadth {
 }
 
 impl ScanFile {
-    /// The units of a layer in the order of their answer to a class, or to all images without one: channels with
-    /// their values, the largest first. Units without a value are left out.
+    /// The units of a layer in the order of their answer to a class, or to all images without one: channels
+    /// with their values, the largest first. Units without a value are left out.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -99,8 +99,8 @@ impl ScanFile {
         self.all(sql, [layer.number as i64], read)
     }
 
-    /// By how much the mean of a unit's best class exceeds that of the others, as a share of their sum; `None`
-    /// without classes.
+    /// By how much the mean of a unit's best class exceeds that of the others, as a share of their sum;
+    /// `None` without classes.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -121,8 +121,8 @@ impl ScanFile {
     }
 }
 
-/// How far the mean of a class exceeds that of the other classes, as a share of their sum: 1 if only this class
-/// is answered, 0 if all are alike (Morcos et al. 2018, "On the importance of single directions for
+/// How far the mean of a class exceeds that of the other classes, as a share of their sum: 1 if only this
+/// class is answered, 0 if all are alike (Morcos et al. 2018, "On the importance of single directions for
 /// generalization", section 2.3).
 fn selectivity(means: &[f32], counts: &[usize], class: usize) -> Option<f64> {
     let own = f64::from(*means.get(class)?);
