@@ -52,7 +52,7 @@ impl Response {
     pub fn new(image: u32, summary: ChannelSummary<'_>, positions: usize, [low, high]: [f32; 2]) -> Self {
         let largest = summary.largest().max(low).min(high);
         let not_finite = u64::from(summary.not_finite());
-        let count = positions as u64 - not_finite;
+        let count = (positions as u64).saturating_sub(not_finite);
         let mean = f64::from(summary.clipped_mean());
         let moments = if count == 0 {
             Moments { not_finite, ..Moments::default() }

@@ -384,7 +384,7 @@ fn what_cannot_be_made_of_pictures_is_one_message_that_names_it() {
             &["half.png"],
         ),
         ("over the photo", "caricature NET cat.png -l fire2 --out cat.png", &["cat.png", "made from"]),
-        ("no use for data", "render NET -u fire2:3 --data more", &["--data", "oneiro"]),
+        ("no images beside", "render NET -u fire2:3 --data empty", &["no images"]),
         ("no data", "render NET -u fire2:3 --preset mahendran16 --data none", &["none"]),
         ("no pictures in data", "render NET -u fire2:3 --preset mahendran16 --data empty", &["empty"]),
         ("no copies", "render NET -u fire2:3 --batch 0", &["--batch"]),

@@ -218,11 +218,6 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
             &["empty"],
         ),
         (
-            "no use for activations",
-            "render squeezenet1_1 --unit fire4:3 --size 48 --steps 1 --data photos",
-            &["no use for activations"],
-        ),
-        (
             "5 numbers",
             "render squeezenet1_1 --size 48 --steps 1 --objective direction(fire2,short.npy)",
             &["5 numbers"],

@@ -239,8 +239,7 @@ fn relevance_ranks_by_the_class_of_the_image() {
     let unit = &units_of(&place, &["right.conv:1"])[0];
     let classes: Vec<&str> =
         unit["best"].as_array().unwrap().iter().map(|example| example["class"].as_str().unwrap()).collect();
-    let largest = values(unit, "best")[0];
-    assert!(largest != 0.0);
+    assert!(values(unit, "best").iter().any(|value| *value != 0.0));
     for (class, value) in classes.iter().zip(values(unit, "best")) {
         assert!(*class == "dog" || value == 0.0, "{class} {value}");
     }

@@ -229,7 +229,7 @@ mod tests {
                     (0..count).map(|i| ((i as u32 * 7 + image * 5) % 11) as f32).collect();
                 let channels = layer.units.len();
                 let summaries = Summaries { numbers: &numbers, channels, clip: [0.0, f32::INFINITY] };
-                layer.add(&[Seen { source, pieces: vec![summaries], relevance: None }], 4);
+                layer.add(&[Seen { source, pieces: vec![summaries], relevance: None }], 100);
             }
             block.images.push(SeenImage { image, size: [3, 4], named: (image > 0).then_some((1, 0.5)) });
         }

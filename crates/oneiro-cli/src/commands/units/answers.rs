@@ -1,0 +1,136 @@
+//! Questions to a scan that are jobs of their own: drivers, groups, spectra.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use oneiro::preset::Preset;
+use oneiro_jobs::job::contributions::ContributionsJob;
+use oneiro_jobs::job::groups::GroupsJob;
+use oneiro_jobs::job::render::Setting;
+use oneiro_jobs::job::spectra::SpectraJob;
+use oneiro_jobs::job::units::plain_class;
+use oneiro_jobs::job::{Job as _, Kept, Role, Run};
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::store::ScanFile;
+
+use super::Args;
+use crate::context::Context;
+use crate::inputs;
+use crate::outputs;
+use crate::results::{self, Results};
+
+/// Contributions that are listed when not chosen.
+const LISTED: usize = 10;
+
+/// The spectra of layers.
+pub(super) fn spectra(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
+    /// Units of each layer when not chosen.
+    const UNITS: usize = 16;
+    let mut results = Results::default().and(Role::Plot, "--out", args.out.as_ref());
+    if let Some(out) = &args.out {
+        outputs::require_picture("--out", out)?;
+    }
+    results.check_writable()?;
+    let job = SpectraJob {
+        scan: args.scan.display().to_string(),
+        units: args.top.map_or(UNITS, usize::from),
+        examples: usize::from(args.examples),
+        setting: args.render.then(|| Setting { preset: Preset::default(), seed: 0 }),
+    };
+    let model = args.render.then(|| scan.model(context, args.model.as_deref())).transpose()?;
+    let report = results::run(context, model.as_ref(), &job, &mut results, &[scan.path()], None)?;
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&report)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    context.print(
+        "mean frequency in cycles per pixel, of images that excite units and of pictures made for them",
+    )?;
+    let width = report.iter().map(|of| of.layer.chars().count()).max().unwrap_or(0);
+    for of in &report {
+        let pictures = of.pictures_mean.map_or_else(String::new, |mean| format!("  {mean:.3}"));
+        context.print(&format!("  {:<width$}  {:.3}{pictures}", of.layer, of.crops_mean))?;
+    }
+    for file in results.listed() {
+        context.print(&format!("written to {file}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Groups of a layer's units.
+pub(super) fn groups(context: &Context, args: &Args, scan: &ScanFile, correlation: f64) -> Result<ExitCode> {
+    /// Groups that are printed.
+    const PRINTED: usize = 20;
+    let mut results = Results::default();
+    if let Some(out) = &args.out {
+        results = Results::pictures(inputs::out_path(context, Some(out), "groups.png")?);
+    }
+    results = results.and(Role::Page, "--html", args.html.as_ref());
+    results.check_writable()?;
+    let layer = args.layer.clone().unwrap_or_default();
+    let job = GroupsJob { scan: args.scan.display().to_string(), layer, correlation };
+    let report = results::run(context, None, &job, &mut results, &[scan.path()], None)?;
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&report)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (i, group) in report.groups.iter().take(PRINTED).enumerate() {
+        let channels: Vec<String> = group.channels.iter().map(usize::to_string).collect();
+        let classes: Vec<&str> = group.classes.iter().map(|(name, _)| plain_class(name)).collect();
+        context.print(&format!(
+            "group {}: {} units, mean correlation {:.2}: {}",
+            i + 1,
+            channels.len(),
+            group.correlation,
+            channels.join(", ")
+        ))?;
+        context.print(&format!("  answers {}", classes.join(", ")))?;
+    }
+    if report.groups.len() > PRINTED {
+        context.print(&format!("and {} more groups", report.groups.len() - PRINTED))?;
+    }
+    context.print(&format!("{} units in no group, {} constant", report.alone, report.constant))?;
+    for file in results.listed() {
+        context.print(&format!("written to {file}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What drives units, and what they feed.
+pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result<ExitCode> {
+    let model = scan.model(context, args.model.as_deref())?;
+    let mut reports = Vec::new();
+    for unit in &args.units {
+        let job = ContributionsJob {
+            scan: args.scan.display().to_string(),
+            unit: unit.clone(),
+            examples: usize::from(args.examples),
+            top: args.top.map_or(LISTED, usize::from),
+        };
+        reports.push(job.run(&Run::new(&model, context), &mut Kept::default())?);
+    }
+    if args.json {
+        context.print(&serde_json::to_string_pretty(&reports)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for report in &reports {
+        let images = report.examples.len();
+        context.print(&format!(
+            "{}: {} in front of its activation function, the mean over its {images} best images",
+            report.unit,
+            short(report.value)
+        ))?;
+        for layer in &report.drivers {
+            context.print(&format!("{} contributes {}", layer.layer, short(layer.total)))?;
+            for (word, list) in [("raise it", &layer.raise), ("lower it", &layer.lower)] {
+                let said: Vec<String> =
+                    list.iter().map(|c| format!("{} {}", c.unit, short(c.value))).collect();
+                context.print(&format!("  {word}: {}", said.join(", ")))?;
+            }
+        }
+        for feeds in &report.feeds {
+            context.print(&format!("feeds {} with {}", feeds.unit, short(feeds.value)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,125 @@
+//! What is printed of a scan: its layers, units in order, one unit.
+
+use anyhow::Result;
+use oneiro_jobs::job::units::{name_of, numbers, plain_class};
+use oneiro_jobs::numbers::short;
+use oneiro_jobs::store::ScanFile;
+use oneiro_jobs::store::read::{Breadth, ExampleRecord};
+
+use super::{Args, Chosen, Sort};
+use crate::context::Context;
+
+/// Examples that are printed of each list.
+const PRINTED: usize = 5;
+/// Classes that are printed of a unit.
+const CLASSES: usize = 10;
+
+/// The scan as a whole.
+pub(super) fn overview(context: &Context, scan: &ScanFile) -> Result<()> {
+    let meta = |key: &str| scan.meta(key).unwrap_or_default();
+    let (seen, all) = (scan.image_count()?, meta("images"));
+    context.print(&format!("{}: {seen} of {all} images of {}", meta("model-title"), meta("data")))?;
+    let classes = scan.classes()?;
+    let known: usize = classes.iter().filter(|c| c.label.is_some()).map(|c| c.images).sum();
+    if known > 0 {
+        let right: usize = classes.iter().map(|class| class.right).sum();
+        let share = 100.0 * right as f64 / known as f64;
+        context.print(&format!(
+            "{} classes; right at first: {right} of {known} ({share:.1} %)",
+            classes.len()
+        ))?;
+    }
+    for (kind, count) in scan.problems()? {
+        context.print(&format!("problems: {count} {kind}"))?;
+    }
+    let width = scan.layers().iter().map(|layer| layer.name.chars().count()).max().unwrap_or(0);
+    for layer in scan.layers() {
+        let map: Vec<String> = layer.map.iter().map(usize::to_string).collect();
+        let map = if map.is_empty() { String::new() } else { format!(" of {}", map.join("x")) };
+        let what = if layer.is_classes { "classes" } else { "units" };
+        context.print(&format!("  {:<width$}  {:5} {what}{map}", layer.name, layer.channels))?;
+    }
+    Ok(())
+}
+
+/// Units in order, a line each.
+pub(super) fn table(context: &Context, args: &Args, scan: &ScanFile, chosen: &[Chosen<'_>]) -> Result<()> {
+    let by = match (&args.class, args.sort) {
+        (Some(class), Sort::Max) => format!("largest activation for {}", scan.class(class)?.1.name),
+        (Some(class), Sort::Mean) => format!("mean for {}", scan.class(class)?.1.name),
+        (Some(class), Sort::Selectivity) => format!("selectivity for {}", scan.class(class)?.1.name),
+        (None, Sort::Max) => "largest activation".to_owned(),
+        (None, Sort::Mean) => "mean".to_owned(),
+        (None, Sort::Selectivity) => "selectivity for its best class".to_owned(),
+    };
+    let names: Vec<String> =
+        chosen.iter().map(|c| name_of(scan, &c.unit, c.layer)).collect::<Result<_, _>>()?;
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    context.print(&format!("{:<width$}  {:>9}  {:>9}  active  {by}; best image", "unit", "value", "mean"))?;
+    for (chosen, name) in chosen.iter().zip(names) {
+        let value = chosen.value.map_or_else(String::new, short);
+        let mean = chosen.unit.mean.map_or_else(String::new, short);
+        let active = chosen.unit.fraction_active.map_or(0.0, |share| 100.0 * share);
+        let best = chosen.unit.best.first().map_or("", |example| example.file.as_str());
+        context.print(&format!("{name:<width$}  {value:>9}  {mean:>9}  {active:4.0} %  {best}"))?;
+    }
+    Ok(())
+}
+
+/// One unit.
+pub(super) fn describe(
+    context: &Context,
+    scan: &ScanFile,
+    Chosen { unit, layer, .. }: &Chosen<'_>,
+) -> Result<()> {
+    context.print(&format!("{}: {}", name_of(scan, unit, layer)?, numbers(unit)))?;
+    let by = scan.ranked_by();
+    for (heading, list) in [
+        (format!("largest {by}"), &unit.best),
+        ("largest mean".to_owned(), &unit.best_by_mean),
+        (format!("smallest {by}"), &unit.worst),
+    ] {
+        context.print(&heading)?;
+        list.iter().take(PRINTED).try_for_each(|example| context.print(&line(example)))?;
+    }
+    let mut classes: Vec<_> = unit.classes.iter().filter(|class| class.maximum.is_some()).collect();
+    classes.sort_by(|a, b| b.maximum.unwrap_or(0.0).total_cmp(&a.maximum.unwrap_or(0.0)));
+    if classes.len() > 1 {
+        context.print("classes, by the largest activation in their images")?;
+        for class in classes.iter().take(CLASSES) {
+            let number = |value: Option<f32>| value.map_or_else(String::new, |value| short(f64::from(value)));
+            let name = plain_class(&class.name);
+            context.print(&format!(
+                "  {:>9}  mean {:>9}  {name}",
+                number(class.maximum),
+                number(class.mean)
+            ))?;
+        }
+    }
+    match scan.breadth(&unit.classes)? {
+        Breadth::One { class } => context.print(&format!("answers one class: {class}"))?,
+        Breadth::Several { classes } => {
+            context.print(&format!("answers several classes: {}", classes.join(", ")))?
+        }
+        Breadth::Most => context.print("answers most classes alike")?,
+        Breadth::Nothing => context.print("answers no class: its means are not above zero")?,
+        _ => {}
+    }
+    let correlated = scan.correlated(unit.number)?;
+    if !correlated.is_empty() {
+        let said: Vec<String> =
+            correlated.iter().map(|(channel, r)| format!("{}:{channel} ({r:+.2})", layer.name)).collect();
+        context.print(&format!("correlated with {}", said.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn line(example: &ExampleRecord) -> String {
+    let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
+    let at = if position.is_empty() { String::new() } else { format!("  at {}", position.join(",")) };
+    let before = match example.value == 0.0 && example.before != 0.0 {
+        true => format!(" ({} before its ReLU)", short(example.before)),
+        false => String::new(),
+    };
+    format!("  {:>9}{before}  {}{at}", short(example.value), example.file)
+}
