@@ -1,7 +1,9 @@
 //! Loads a model by name or path: a network with its card and labels.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use oneiro::Model;
 use oneiro::card::{Card, InputAxes, InputKind, TensorLayout};
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::error::{During as _, Result, Step};
 use crate::remark::PreparationRemark;
-use crate::source::directions::split;
+use crate::source::directions::{Directions, split};
 use crate::source::framing::Framings;
 use crate::source::places::Places;
 
@@ -128,6 +130,8 @@ pub struct LoadedModel {
     pub files: Vec<PathBuf>,
     /// The photos that were brought to the network's size.
     pub framings: Framings,
+    /// Matrices of directions that were read, by file.
+    directions: Mutex<BTreeMap<String, Arc<Directions>>>,
     /// Whether the class output was named to the person.
     output_said: AtomicBool,
     /// A note on the default preparation of images, if none is given.
@@ -160,6 +164,20 @@ impl LoadedModel {
             return self.expression(&format!("direction(\"{layer}\", \"{file}:{row}\")"), None);
         }
         unit.objective(|name| self.class_index(name))
+    }
+
+    /// The directions of a file, read once.
+    ///
+    /// # Errors
+    /// As [`Directions::read`].
+    pub fn directions(&self, file: &str) -> Result<Arc<Directions>> {
+        let mut known = self.directions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known.get(file) {
+            return Ok(Arc::clone(found));
+        }
+        let read = Arc::new(Directions::read(self.places.of(file))?);
+        known.insert(file.to_owned(), Arc::clone(&read));
+        Ok(read)
     }
 
     /// The layer and the file of `LAYER@FILE`, unless that is a layer itself.
@@ -339,6 +357,7 @@ fn read(args: &ModelSpec, given: &[&str]) -> Result<LoadedModel> {
         places: Places::default(),
         files,
         framings: Framings::default(),
+        directions: Mutex::default(),
         output_said: AtomicBool::new(false),
         guessed,
         notes,

@@ -30,6 +30,11 @@ impl<'c> Task<'c> {
         self.tell(None, false);
     }
 
+    /// Steps done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
     /// Counts steps that are done.
     pub fn advance(&mut self, by: u64) {
         self.done += by;

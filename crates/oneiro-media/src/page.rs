@@ -45,8 +45,14 @@ pub struct Section {
 }
 
 /// A number by which pictures are ordered, the largest first; written down to compare as it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Number(pub f64);
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
 
 impl Eq for Number {}
 

@@ -29,23 +29,32 @@ pub struct ReceptiveField {
     /// The first input position that position 0 sees; negative where the field begins in front of the border.
     /// That of position p begins p strides further on, where strides are whole.
     pub first: Vec<i64>,
+    /// Whether all positions see alike, a whole stride apart. Behind enlarging layers they do not, and
+    /// `first` tells nothing of the others.
+    pub is_regular: bool,
     /// Whether branches with different strides met on the way (the larger one is given).
     pub strides_differ: bool,
 }
 
 impl ReceptiveField {
+    /// Whether every position sees all of an axis of this extent.
+    pub fn sees_all(&self, axis: usize, len: usize) -> bool {
+        self.extent[axis] >= len && self.first[axis] == 0
+    }
+
     /// The input positions that a position of the layer sees, along each axis from the first to the one
-    /// behind the last, within an input of these extents. `None` if the layer has other axes.
+    /// behind the last, within an input of these extents. `None` if the layer has other axes, or its
+    /// positions do not see alike.
     pub fn of_position(&self, position: &[usize], input: &[usize]) -> Option<Vec<[usize; 2]>> {
         let axes = self.extent.len();
-        if position.len() != axes || input.len() != axes {
+        if position.len() != axes || input.len() != axes || !self.is_regular {
             return None;
         }
         let along = |axis: usize| {
             let (first, len) = (self.first[axis] + (position[axis] * self.stride[axis]) as i64, input[axis]);
             let inside = |at: i64| usize::try_from(at).unwrap_or(0).min(len);
             match self.extent[axis] {
-                all if all >= len && self.first[axis] == 0 => [0, len],
+                _ if self.sees_all(axis, len) => [0, len],
                 extent => [inside(first), inside(first + extent as i64)],
             }
         };

@@ -21,6 +21,11 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// Whether all positions read alike, each a whole step further on.
+    pub fn is_regular(&self) -> bool {
+        self.phases.len() == 1
+    }
+
     /// The first source position that position 0 reads; 0 if it reads none.
     pub fn first(&self) -> i64 {
         self.phases.first().copied().flatten().map_or(0, |(first, _)| first)

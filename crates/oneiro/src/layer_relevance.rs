@@ -23,7 +23,7 @@ pub struct RelevanceSession {
 /// The relevance of a channel's positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Relevance {
-    /// The largest.
+    /// The largest; minus infinity if none is a number.
     pub largest: f32,
     /// The position that it is at, counted row by row.
     pub place: u32,
@@ -73,6 +73,9 @@ impl RelevanceSession {
             let (mut found, mut sum) = (Relevance { largest: f32::NEG_INFINITY, place: 0, mean: 0.0 }, 0.0);
             for (place, (a, g)) in a.iter().zip(g).enumerate() {
                 let product = a * g;
+                if !product.is_finite() {
+                    continue;
+                }
                 sum += f64::from(product);
                 if product > found.largest {
                     (found.largest, found.place) = (product, place as u32);

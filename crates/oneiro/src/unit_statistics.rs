@@ -105,6 +105,9 @@ impl UnitStatistics {
         }
         let Response { image, largest, before, place, moments, mean_before } = *response;
         if let Some(Relevance { largest, place, mean }) = relevance {
+            if !largest.is_finite() {
+                return;
+            }
             let example = Example { image, value: largest, before: largest, place };
             self.best.insert(example);
             self.worst.insert(example);

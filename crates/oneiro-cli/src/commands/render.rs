@@ -191,6 +191,12 @@ fn scan_of(data: &[PathBuf]) -> Result<Option<ScanFile>> {
 /// The largest value of a unit's objective over a scan's images.
 fn largest_of(scan: &ScanFile, model: &LoadedModel, unit: &str) -> Result<f64> {
     scan.check_model(model)?;
+    if scan.ranked_by() != "activation" {
+        bail!(
+            "--data: this scan ranks by {}, and does not tell the largest mean activation",
+            scan.ranked_by()
+        );
+    }
     let (record, named) = scan.unit_named(unit)?;
     if named.form.is_some() {
         bail!(

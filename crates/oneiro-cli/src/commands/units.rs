@@ -74,10 +74,10 @@ pub struct Args {
     #[arg(long)]
     render: bool,
     /// Also say what drives the unit, and which classes it feeds
-    #[arg(long, requires = "units")]
+    #[arg(long)]
     drivers: bool,
     /// Group the units of --layer that answer the same positions, down to this mean correlation
-    #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", requires = "layer", conflicts_with_all = ["class", "render"])]
+    #[arg(long, value_name = "CORRELATION", num_args = 0..=1, default_missing_value = "0.3", conflicts_with_all = ["units", "class", "render"])]
     groups: Option<f64>,
     /// Plot how the detail of the images that excite units falls with depth, with --render that of the
     /// units' pictures as well
@@ -124,11 +124,15 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.out.is_some() || args.html.is_some() {
         draw(context, args, &scan, &chosen)?;
     }
+    check(args)?;
     if args.render && args.out.is_none() && args.html.is_none() && !args.spectra {
         bail!("--render: give --out or --html for the pictures to go into");
     }
     if args.drivers {
         return drivers(context, args, &scan);
+    }
+    if args.json && args.units.is_empty() && args.layer.is_none() && args.class.is_none() {
+        return printed::overview_json(context, &scan);
     }
     if args.json {
         let units: Vec<&UnitRecord> = chosen.iter().map(|chosen| &chosen.unit).collect();
@@ -141,6 +145,30 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
         (chosen, false) => chosen.iter().try_for_each(|chosen| describe(context, &scan, chosen))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses flags that would have no effect.
+fn check(args: &Args) -> Result<()> {
+    let ranks = args.layer.is_some() || args.class.is_some();
+    if args.drivers && args.units.is_empty() {
+        bail!("--drivers: give the units, for instance fire8:12");
+    }
+    if args.groups.is_some() && args.layer.is_none() {
+        bail!("--groups: give the --layer whose units are grouped");
+    }
+    if args.groups.is_some() && (args.top.is_some() || args.sort != Sort::Max) {
+        bail!("--groups: all units of the layer are grouped; leave --top and --sort out");
+    }
+    if args.sort != Sort::Max && !ranks {
+        bail!("--sort: give --layer or --class for units to be ordered");
+    }
+    if args.top.is_some() && !ranks && !args.drivers && !args.spectra {
+        bail!("--top: give --layer or --class for units to be listed");
+    }
+    if args.model.is_some() && !args.render && !args.drivers {
+        bail!("--model: the network is needed for --render and --drivers only");
+    }
+    Ok(())
 }
 
 /// A unit that was asked for, with the value that orders it.

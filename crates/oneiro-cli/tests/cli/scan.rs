@@ -232,6 +232,68 @@ fn drivers_add_up_to_the_unit() {
 }
 
 #[test]
+fn flags_without_effect_are_refused() {
+    let place = place();
+    scan(&place, &[]);
+    let says = |args: &[&str], words: &str| {
+        let outcome = place.run(args);
+        assert!(outcome.code != Some(0) && outcome.stderr.contains(words), "{args:?} {outcome:?}");
+    };
+    says(&["units", "s", "--layer", "middle", "--drivers"], "--drivers: give the units");
+    says(&["units", "s", "--groups"], "--groups: give the --layer");
+    says(&["units", "s", "--sort", "mean"], "--sort: give --layer or --class");
+    says(&["units", "s", "--top", "3"], "--top: give --layer or --class");
+    says(&["units", "s", "middle:0", "--model", "net.onnx"], "--model: the network is needed for");
+    let overview = place.json(&["units", "s", "--json"]);
+    assert_eq!((overview["images"].as_u64(), overview["accuracy"]["known"].as_u64()), (Some(18), Some(18)));
+}
+
+#[test]
+fn copies_count_for_their_own_class() {
+    let place = place();
+    for i in [1, 4, 7] {
+        place.write(&format!("photos/fox/{i}.png"), photo(i));
+    }
+    scan(&place, &[]);
+    for unit in units_of(&place, &["--layer", "middle"]) {
+        let of = |class: &str, key: &str| unit["classes"][class][key].as_f64();
+        assert!(of("fox", "mean").is_some() && of("fox", "maximum") <= of("dog", "maximum"), "{unit}");
+    }
+    place.succeed(&["units", "s", "class-best:fox@middle"]);
+}
+
+#[test]
+fn images_that_were_replaced_are_not_shown_as_examples() {
+    let place = place();
+    scan(&place, &[]);
+    let best = units_of(&place, &["middle:0"]);
+    let file = format!("photos/{}", files(&best[0], "best")[0]);
+    place.write(&file, crate::files::picture(24, 24));
+    let outcome = place.run(&["units", "s", "middle:0", "--out", "u.png"]);
+    assert!(outcome.stderr.contains("or have changed"), "{outcome:?}");
+    // A part that was made from other files is made anew.
+    let before = place.read("s/scan.sqlite");
+    scan(&place, &[]);
+    assert_ne!(before, place.read("s/scan.sqlite"));
+}
+
+#[test]
+fn spectra_have_a_curve_for_each_layer() {
+    let place = place();
+    scan(&place, &[]);
+    let report = place.json(&["units", "s", "--spectra", "--top", "2", "--out", "spectra.png", "--json"]);
+    let layers: Vec<&str> =
+        report.as_array().unwrap().iter().map(|of| of["layer"].as_str().unwrap()).collect();
+    assert_eq!(layers, ["middle", "right.conv"]);
+    for of in report.as_array().unwrap() {
+        let sum: f64 = of["crops"].as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{of}");
+    }
+    place.succeed(&["again", "spectra.png", "--out", "again.png"]);
+    assert_eq!(place.read("spectra.png"), place.read("again.png"));
+}
+
+#[test]
 fn relevance_ranks_by_the_class_of_the_image() {
     let place = place();
     scan(&place, &["--by", "relevance", "--layers", "right.conv"]);

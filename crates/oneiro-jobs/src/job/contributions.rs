@@ -1,18 +1,19 @@
 //! How a unit is made and used: the units of the layers before that drive it, and the classes that it feeds.
 //!
 //! Both are activations times gradients. In front of its activation function a unit is a weighted sum of the
-//! layer before, so the products over its window are the terms of that sum: they add up to the unit's value
-//! less its bias. For classes they are exact where everything behind the unit is linear, else they hold for
-//! small changes.
+//! layers before, so the products over its window are the terms of that sum: they add up to the unit's value
+//! less its bias. Where something else lies between, such as a normalization of layers, and for classes, they
+//! hold to first order.
 
 use std::collections::BTreeSet;
 
+use oneiro::Model;
 use oneiro::input::PictureInput;
 use oneiro::model::unit_layers::UnitLayer;
 use oneiro::objective::{Objective, Position};
 use oneiro::objective_session::ObjectiveSession;
 use oneiro_media::Image;
-use oneiro_net::{Rules, ValueId};
+use oneiro_net::{Rules, ValueId, summary};
 use serde::{Deserialize, Serialize};
 
 use super::units::crops::Crops;
@@ -71,8 +72,11 @@ pub struct ContributionsReport {
     pub unit: String,
     /// Files of the examples.
     pub examples: Vec<String>,
-    /// Mean over the examples of the unit's value in front of its activation function, where it is largest.
+    /// Mean over the examples of the unit's value where it is largest, in front of its activation function if
+    /// that is a ReLU.
     pub value: f64,
+    /// Whether that value is in front of an activation function.
+    pub is_before: bool,
     /// What the layers before contribute to that.
     pub drivers: Vec<Drivers>,
     /// What the unit contributes to the logits of classes, of the ten that the examples are named as first.
@@ -95,17 +99,19 @@ impl Job for ContributionsJob {
             .filter_map(|layer| Some((model.model.resolve(&layer.name).ok()?, layer)))
             .collect();
         let mut drivers = Vec::new();
-        let mut value = f64::NAN;
-        for (at, layer) in asked.before(&layers) {
-            let (contributions, own) = asked.to_unit(at)?;
-            value = own;
-            drivers.push(self.drivers(layer, &contributions));
+        let found = asked.before(&layers);
+        let value = asked.value()?;
+        for (at, layer) in &found {
+            let others: Vec<ValueId> =
+                found.iter().map(|(value, _)| *value).filter(|value| value != at).collect();
+            drivers.push(self.drivers(layer, &asked.to_unit(*at, &others)?));
         }
         let feeds = if named.layer.is_classes { Vec::new() } else { asked.to_classes(self.top)? };
         Ok(ContributionsReport {
             unit: name_of(&scan, &unit, named.layer)?,
             examples: asked.files.clone(),
             value,
+            is_before: asked.read()?.0 != asked.layer.value,
             drivers,
             feeds,
         })
@@ -202,22 +208,44 @@ impl<'a> Asked<'a> {
         layers.iter().filter(|(value, _)| found.contains(value)).copied().collect()
     }
 
-    /// Contributions of the channels of a layer to the unit where it is largest, in front of its activation
-    /// function, and the unit's value there: means over the examples.
-    fn to_unit(&self, at: ValueId) -> Result<(Vec<f64>, f64)> {
+    /// The unit where it is largest, in front of its ReLU, for each example.
+    fn objectives(&self) -> Result<Vec<(usize, Objective)>> {
         let (read, channel) = self.read()?;
         let name = self.model.model.names().of(read).into_iter().next().unwrap_or_default();
         let objective = |example: &ExampleRecord| match &example.position[..] {
-            [y, x] => Objective::neuron(&name, channel, Position::At(vec![*y, *x])),
-            _ => Objective::channel(&name, channel),
+            [] => Objective::channel(&name, channel),
+            position => Objective::neuron(&name, channel, Position::At(position.to_vec())),
         };
-        let objectives: Vec<Objective> = self.examples.iter().map(objective).collect();
-        let entries: Vec<(usize, Objective)> = objectives.into_iter().enumerate().collect();
-        let (products, values) = self.products(at, &entries)?;
-        let count = products.len() as f64;
+        Ok(self.examples.iter().map(objective).enumerate().collect())
+    }
+
+    /// The unit's value there, the mean over the examples.
+    fn value(&self) -> Result<f64> {
+        let (context, model) = (self.run.context, &self.model.model);
+        let shapes = model.input_shapes(1, None)?;
+        let input = PictureInput::of_photographs(model, &shapes)?;
+        let mut sum = 0.0;
+        for (picture, objective) in self.objectives()? {
+            let mut session =
+                context.compute(|| ObjectiveSession::new(model, &[objective], &[], shapes.clone(), false))?;
+            context.compute(|| {
+                input.feed(&mut session, 1, |_| self.pictures[picture].colors());
+                session.forward();
+            });
+            sum += session.value(0);
+        }
+        Ok(sum / self.examples.len() as f64)
+    }
+
+    /// Contributions of the channels of a layer to the unit's value there, means over the examples. What goes
+    /// through the other layers counts as theirs.
+    fn to_unit(&self, at: ValueId, others: &[ValueId]) -> Result<Vec<f64>> {
+        let mut direct = self.model.model.clone();
+        others.iter().for_each(|other| summary::detach(&mut direct.graph, *other));
+        let products = self.products(&direct, at, &self.objectives()?)?;
         let channels = products.first().map_or(0, Vec::len);
-        let mean = |i: usize| products.iter().map(|of| of[i]).sum::<f64>() / count;
-        Ok(((0..channels).map(mean).collect(), values.iter().sum::<f64>() / count))
+        let mean = |i: usize| products.iter().map(|of| of[i]).sum::<f64>() / products.len() as f64;
+        Ok((0..channels).map(mean).collect())
     }
 
     /// The unit's contributions to the logits of the classes that its examples are named as first.
@@ -236,7 +264,7 @@ impl<'a> Asked<'a> {
         for class in order {
             let entries: Vec<(usize, Objective)> =
                 (0..self.pictures.len()).map(|i| (i, Objective::logit(class))).collect();
-            let (products, _) = self.products(self.layer.value, &entries)?;
+            let products = self.products(&self.model.model, self.layer.value, &entries)?;
             let own = products.iter().map(|of| of[self.channel]).sum::<f64>() / products.len() as f64;
             feeds.push(Contribution { unit: format!("class:{}", self.model.class_name(class)), value: own });
         }
@@ -261,15 +289,14 @@ impl<'a> Asked<'a> {
     }
 
     /// For each picture with an objective: activations of a layer times the objective's gradient there,
-    /// summed over the positions of each channel; and the objective's value.
-    fn products(&self, at: ValueId, entries: &[(usize, Objective)]) -> Result<(Vec<Vec<f64>>, Vec<f64>)> {
-        let model = &self.model.model;
+    /// summed over the positions of each channel.
+    fn products(&self, model: &Model, at: ValueId, entries: &[(usize, Objective)]) -> Result<Vec<Vec<f64>>> {
         let context = self.run.context;
         let shapes = model.input_shapes(1, None)?;
         let input = PictureInput::of_photographs(model, &shapes)?;
         let map = model.map_of(at, &shapes)?;
         let positions: usize = map.shape()[2..].iter().product();
-        let (mut products, mut values) = (Vec::new(), Vec::new());
+        let mut products = Vec::new();
         let mut compiled: Option<(Objective, ObjectiveSession)> = None;
         for (picture, objective) in entries {
             context.check()?;
@@ -283,7 +310,6 @@ impl<'a> Asked<'a> {
             context.compute(|| {
                 input.feed(session, 1, |_| self.pictures[*picture].colors());
                 session.forward();
-                values.push(session.value(0));
                 session.seed(0, 1.0);
                 session.backward(&Rules::default());
             });
@@ -295,6 +321,6 @@ impl<'a> Asked<'a> {
             };
             products.push(channels.map(product).collect());
         }
-        Ok((products, values))
+        Ok(products)
     }
 }

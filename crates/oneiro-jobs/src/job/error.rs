@@ -237,6 +237,19 @@ pub enum JobError {
         /// Its file.
         file: String,
     },
+    /// A layer of too many units to be compared with each other.
+    #[error("layer \"{layer}\" has {units} units; pairs of at most {most} are compared")]
+    ManyUnits {
+        /// The layer.
+        layer: String,
+        /// Number of its units.
+        units: usize,
+        /// Units that are compared at most.
+        most: usize,
+    },
+    /// A question about classes to a network that names none.
+    #[error("the network names no classes, so nothing speaks for one")]
+    NoClasses,
     /// Directions in a scan that ranks by relevance.
     #[error("{layer}: relevance is known for channels, not for directions")]
     RelevanceOfDirections {

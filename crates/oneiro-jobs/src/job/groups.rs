@@ -23,6 +23,7 @@ use crate::provenance::seal;
 use crate::remark::ScanRemark;
 use crate::store::ScanFile;
 use crate::store::read::{LayerRecord, UnitRecord};
+use crate::store::write::MOST_UNITS;
 
 /// Crops of a group's plate, and units of it that are drawn.
 const CROPS: usize = 9;
@@ -113,6 +114,14 @@ impl Job for GroupsJob {
 impl GroupsJob {
     fn groups(&self, scan: &ScanFile, layer: &LayerRecord) -> Result<GroupsReport> {
         let units = scan.units(layer)?;
+        if units.len() > MOST_UNITS {
+            return Err(JobError::ManyUnits {
+                layer: layer.name.clone(),
+                units: units.len(),
+                most: MOST_UNITS,
+            }
+            .into());
+        }
         let samples = units.iter().map(|unit| scan.samples(unit.number)).collect::<Result<Vec<_>>>()?;
         let normal: Vec<(usize, Vec<f64>)> =
             samples.iter().enumerate().filter_map(|(i, sample)| Some((i, normalized(sample)?))).collect();

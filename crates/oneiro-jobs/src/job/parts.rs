@@ -18,6 +18,8 @@ use crate::source::places::hash;
 
 /// Number of digits of a key in a file's name, enough to avoid collisions.
 const KEY_LENGTH: usize = 16;
+/// How the name of a folder begins in which a result is put together.
+pub(crate) const TEMPORARY: &str = ".oneiro-";
 /// The end of a part's name.
 const EXTENSION: &str = "part";
 
@@ -91,6 +93,11 @@ pub trait Stored: Sized {
     /// If it can't be written down.
     fn to_bytes(&self) -> Result<Vec<u8>>;
 
+    /// Whether it would be the same another time. What is not is computed anew by every run.
+    fn is_final(&self) -> bool {
+        true
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -141,6 +148,8 @@ impl Parts {
             let ours = |e: &std::ffi::OsStr| e == EXTENSION || e == "tmp";
             if entry.path().extension().is_some_and(ours) {
                 let _ = fs::remove_file(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                let _ = fs::remove_dir_all(entry.path());
             }
         }
         let _ = fs::remove_dir(&self.folder);
@@ -172,7 +181,9 @@ impl Run<'_> {
             let result = match load(part) {
                 None if own(i) => {
                     let result = make(i)?;
-                    folder.map_or(Ok(()), |folder| folder.store(part, &result))?;
+                    folder
+                        .filter(|_| result.is_final())
+                        .map_or(Ok(()), |folder| folder.store(part, &result))?;
                     Some(result)
                 }
                 stored => stored,

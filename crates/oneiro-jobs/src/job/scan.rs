@@ -4,19 +4,21 @@
 //! scan goes on where it was, shards share the blocks, and the file has the same content however it came
 //! about.
 
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
+use oneiro::input::PictureInput;
 use serde::{Deserialize, Serialize};
 
 use super::classification::photos::classes_of_folders;
 use super::error::{JobError, Setting};
-use super::parts::Part;
+use super::parts::{Part, TEMPORARY};
 use super::{Job, Place, Role, Run, Sink};
 use crate::error::Result;
 use crate::model::LoadedModel;
 use crate::provenance::{VERSION, kernels};
 use crate::remark::ScanRemark;
-use crate::source::dataset::{Dataset, ProblemKind};
+use crate::source::dataset::{DataImage, Dataset, ProblemKind};
 use crate::source::framing::check_crop;
 use crate::source::places::hash;
 use crate::source::references::picture_size;
@@ -130,6 +132,7 @@ impl Job for ScanJob {
         let (context, model) = (run.context, run.model()?);
         let dataset = Dataset::find(context, Path::new(&self.data))?;
         let layers = layers::chosen(model, &self.layers)?;
+        PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
         let labels_of = labels_of(run, model, &dataset)?;
         let mut gatherer = Gatherer::new(context, model, &dataset, &layers, labels_of.clone(), self)?;
         model.say_output(context);
@@ -137,12 +140,24 @@ impl Job for ScanJob {
         let blocks = blocks(dataset.images.len(), flops);
         let parts = self.parts(model, &dataset, &layers, (&blocks, &labels_of))?;
         let mut found: Option<Block> = None;
-        let mut progress = Task::new(context, "scanning", dataset.images.len() as u64);
+        let progress = RefCell::new(Task::new(context, "scanning", dataset.images.len() as u64));
+        let made = Cell::new(0u64);
         let summarized = gatherer.summarized().to_vec();
         run.fold_parts(
             &parts,
-            |part| gatherer.block(blocks[part].clone(), &mut progress),
+            |part| {
+                let before = progress.borrow().done();
+                let block = gatherer.block(blocks[part].clone(), &mut progress.borrow_mut());
+                made.set(made.get() + progress.borrow().done() - before);
+                block
+            },
             |block: Block| {
+                // What earlier runs have seen counts as done, too.
+                let seen = (block.images.len() + block.problems.len()) as u64;
+                match made.get() >= seen {
+                    true => made.set(made.get() - seen),
+                    false => progress.borrow_mut().advance(seen),
+                }
                 match &mut found {
                     Some(found) => found.merge(block),
                     None => found = Some(block),
@@ -173,7 +188,7 @@ impl Job for ScanJob {
         };
         let place = Place::first(Role::Statistics);
         if sink.wants(place) {
-            let folder = tempfile::Builder::new().prefix(".oneiro-").tempdir_in(match run.parts() {
+            let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(match run.parts() {
                 Some(parts) => parts.folder().to_owned(),
                 None => std::env::temp_dir(),
             })?;
@@ -193,6 +208,11 @@ impl Job for ScanJob {
         }
         check_crop(self.crop)
     }
+}
+
+/// Where a file or folder is, whatever the current folder; the path as it is if it is not there.
+fn absolute(path: &Path) -> String {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// A layer's name, with the numbers that take it to directions.
@@ -268,7 +288,8 @@ impl ScanJob {
             .images
             .iter()
             .map(|image| {
-                format!("{}\t{:?}\t{}\t{:?}", image.file, image.class, image.bytes, image.duplicate_of)
+                let DataImage { file, class, bytes, changed, duplicate_of } = image;
+                format!("{file}\t{class:?}\t{bytes}\t{changed}\t{duplicate_of:?}")
             })
             .collect();
         let files = hash(files.join("\n").as_bytes());
@@ -284,18 +305,19 @@ impl ScanJob {
 
     fn meta(&self, model: &LoadedModel, dataset: &Dataset) -> Result<Vec<(String, String)>> {
         let size = picture_size(model, None)?;
-        let folder = std::fs::canonicalize(&dataset.root).unwrap_or_else(|_| dataset.root.clone());
+        let root = if dataset.root.as_os_str().is_empty() { Path::new(".") } else { &dataset.root };
         let entry = |key: &str, value: String| (key.to_owned(), value);
         Ok(vec![
             entry("schema", SCHEMA_VERSION.to_string()),
             entry("version", VERSION.to_owned()),
             entry("kernels", kernels().to_owned()),
             entry("model", model.source.clone()),
+            entry("model-path", absolute(Path::new(&model.source))),
             entry("model-sha256", model.hash.clone()),
             entry("model-title", model.title.clone()),
             entry("preparation", model.recorded_card().to_toml()?),
             entry("data", self.data.clone()),
-            entry("data-folder", folder.to_string_lossy().into_owned()),
+            entry("data-folder", absolute(root)),
             entry("images", dataset.images.len().to_string()),
             entry("size", format!("{}x{}", size[0], size[1])),
             entry("samples", SAMPLES.to_string()),

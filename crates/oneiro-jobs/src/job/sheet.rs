@@ -201,8 +201,8 @@ pub(crate) fn make<'m>(run: &Run<'m>, work: &Work, layout: &SheetLayout) -> Resu
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
     let data = layout.data.as_ref().map(|data| Examples::of(run, data, &units)).transpose()?;
     let finished = render_all(run, &prepared, &work.options(None))?;
-    let size = common_size(&finished).map_or(0, |(height, _)| height);
-    let side = layout.tile.max(LEAST_MOSAIC).div_ceil(size.max(1)).max(1) * size;
+    let least = layout.tile.max(LEAST_MOSAIC);
+    let side = common_size(&finished).map_or(least, |(height, _)| least.div_ceil(height.max(1)) * height);
     let examples = data.map(|data| data.mosaics(run, &units, side)).transpose()?;
     Ok(Made { work: prepared, layout, finished, kept, examples })
 }

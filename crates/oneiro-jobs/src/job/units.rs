@@ -1,7 +1,5 @@
 //! Units of a scan with the images that excite them, as a picture and a page.
 
-use std::path::Path;
-
 use oneiro_media::{Image, PngText};
 use serde::{Deserialize, Serialize};
 
@@ -99,13 +97,13 @@ impl Job for UnitsJob {
 }
 
 impl UnitsJob {
-    /// Rendered pictures of the units, if they are wanted; `None` for one that nothing excites.
+    /// Rendered pictures of the units, if they are wanted.
     fn pictures(
         &self,
         run: &Run<'_>,
         scan: &ScanFile,
         units: &[(UnitRecord, &LayerRecord)],
-    ) -> Result<Option<Vec<Option<Image>>>> {
+    ) -> Result<Option<Vec<Image>>> {
         let Some(setting) = &self.setting else { return Ok(None) };
         scan.check_model(run.model()?)?;
         let names: Vec<String> = units
@@ -125,7 +123,7 @@ impl UnitsJob {
             if unit.failure().is_some() {
                 crossed_out(&mut picture);
             }
-            pictures.push(Some(picture));
+            pictures.push(picture);
         }
         Ok(Some(pictures))
     }
@@ -169,14 +167,6 @@ pub fn name_of(scan: &ScanFile, unit: &UnitRecord, layer: &LayerRecord) -> Resul
         true => format!("class:{}", scan.label(unit.channel)?),
         false => format!("{}:{}", layer.name, unit.channel),
     })
-}
-
-/// The scan of a path, for callers that only ask.
-///
-/// # Errors
-/// As [`ScanFile::open`].
-pub fn open(scan: &str) -> Result<ScanFile> {
-    ScanFile::open(Path::new(scan))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::numbers::parse_list;
 use crate::remark::ScanRemark;
-use crate::source::directions::Directions;
 use crate::store::ScanFile;
 
 pub use error::UnitListError;
@@ -224,7 +223,7 @@ impl LoadedModel {
     /// If there is no such layer, or its channels are not known.
     pub fn channels_of(&self, context: &Context, layer: &str, size: Option<[usize; 2]>) -> Result<usize> {
         if let Some((_, file)) = self.directions_of(layer) {
-            return Ok(Directions::read(self.places.of(file))?.count);
+            return Ok(self.directions(file)?.count);
         }
         let value = self.model.resolve(layer)?;
         let shapes = self.model.input_shapes(1, size)?;

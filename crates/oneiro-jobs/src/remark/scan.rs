@@ -71,7 +71,10 @@ impl fmt::Display for ScanRemark {
             }
             Self::ClassBest { unit, found } => write!(f, "{unit} is {found}"),
             Self::SourcesGone { count, file } => {
-                write!(f, "{count} of the scanned images cannot be read any more, {file} among them")
+                write!(
+                    f,
+                    "{count} of the scanned images cannot be read any more, or have changed, {file} among them"
+                )
             }
         }
     }

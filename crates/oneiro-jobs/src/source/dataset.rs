@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use oneiro_media::has_image_name;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::error::SourceError;
 use super::places::hash;
@@ -27,6 +27,8 @@ pub struct DataImage {
     pub class: Option<u32>,
     /// Bytes of the file.
     pub bytes: u64,
+    /// When the file was changed, in nanoseconds since 1970; 0 where that is not known.
+    pub changed: u128,
     /// The image before it that has the same content, if there is one.
     pub duplicate_of: Option<u32>,
 }
@@ -127,6 +129,7 @@ impl Dataset {
             class: found.class.and_then(number),
             file: found.file,
             bytes: found.bytes,
+            changed: found.changed,
             duplicate_of: None,
         };
         self.images = found.into_iter().map(image).collect();
@@ -135,7 +138,8 @@ impl Dataset {
     /// Marks images whose files have the content of one before them. Only files of equal length are read.
     fn find_duplicates(&mut self, context: &Context) -> Result<()> {
         let mut by_length: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (i, image) in self.images.iter().enumerate() {
+        // An empty file is no image, and no copy of one.
+        for (i, image) in self.images.iter().enumerate().filter(|(_, image)| image.bytes > 0) {
             by_length.entry(image.bytes).or_default().push(i);
         }
         let mut alike: Vec<usize> =
@@ -170,6 +174,7 @@ struct Found {
     file: String,
     class: Option<String>,
     bytes: u64,
+    changed: u128,
 }
 
 /// A file's name relative to a folder, with `/` between folders; `None` if it is no text.
@@ -178,15 +183,32 @@ fn relative(path: &Path, root: &Path) -> Option<String> {
     Some(parts.map(|part| part.to_str()).collect::<Option<Vec<_>>>()?.join("/"))
 }
 
+/// Whether a file or folder is one that a listing shows: its name does not begin with a dot.
+fn is_shown(entry: &DirEntry) -> bool {
+    entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+}
+
+/// When a file was changed, in nanoseconds since 1970.
+fn changed(data: &std::fs::Metadata) -> u128 {
+    let time = data.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    time.map_or(0, |since| since.as_nanos())
+}
+
 fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
-    for entry in WalkDir::new(root).follow_links(true).min_depth(1) {
+    for entry in WalkDir::new(root).follow_links(true).min_depth(1).into_iter().filter_entry(is_shown) {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
                 let kind =
                     if error.loop_ancestor().is_some() { ProblemKind::Loop } else { ProblemKind::Unreadable };
                 let path = error.path().unwrap_or(root);
+                let is_loop = error.loop_ancestor().is_some();
+                // A link to nowhere that is not called as images are is none that is missed.
+                let is_link = path.is_symlink() && !path.exists();
+                if !is_loop && is_link && !has_image_name(path) {
+                    continue;
+                }
                 let file = relative(path, root).unwrap_or_else(|| path.to_string_lossy().into_owned());
                 let why = match (error.loop_ancestor(), error.io_error()) {
                     (Some(above), _) => format!("it links back to {}", above.display()),
@@ -207,7 +229,8 @@ fn in_folder(root: &Path) -> (Vec<Found>, Vec<Problem>) {
             continue;
         };
         let class = file.split_once('/').map(|(class, _)| class.to_owned());
-        found.push(Found { class, bytes: entry.metadata().map_or(0, |data| data.len()), file });
+        let (bytes, changed) = entry.metadata().map_or((0, 0), |data| (data.len(), changed(&data)));
+        found.push(Found { class, bytes, changed, file });
     }
     (found, problems)
 }
@@ -219,7 +242,7 @@ pub(crate) fn images_below(root: &Path) -> Vec<(PathBuf, Option<String>)> {
     let unreadable = problems.into_iter().filter(|problem| problem.kind == ProblemKind::Unreadable);
     found.extend(unreadable.map(|problem| {
         let class = problem.file.split_once('/').map(|(class, _)| class.to_owned());
-        Found { file: problem.file, class, bytes: 0 }
+        Found { file: problem.file, class, bytes: 0, changed: 0 }
     }));
     found.sort_by(|a, b| (&a.class, &a.file).cmp(&(&b.class, &b.file)));
     found.into_iter().map(|found| (root.join(found.file), found.class)).collect()
@@ -230,7 +253,7 @@ fn on_disk(root: &Path, listed: BTreeMap<String, Option<String>>) -> (Vec<Found>
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (file, class) in listed {
         match std::fs::metadata(root.join(&file)) {
-            Ok(data) => found.push(Found { file, class, bytes: data.len() }),
+            Ok(data) => found.push(Found { file, class, bytes: data.len(), changed: changed(&data) }),
             Err(why) => problems.push(Problem { file, kind: ProblemKind::Missing, why: why.to_string() }),
         }
     }
@@ -251,7 +274,9 @@ mod tests {
     #[test]
     fn folders_are_classes_however_deep_their_images_lie() {
         let folder = tempfile::tempdir().unwrap();
-        for (i, file) in ["b/x.png", "b/deep/y.JPG", "a/z.webp", "top.png", "a/notes.txt"].iter().enumerate()
+        for (i, file) in ["b/x.png", "b/deep/y.JPG", "a/z.webp", "top.png", "a/notes.txt", ".hidden/x.png"]
+            .iter()
+            .enumerate()
         {
             let path = folder.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -285,6 +310,7 @@ mod tests {
         fs::write(folder.path().join("a/x.png"), [1]).unwrap();
         std::os::unix::fs::symlink(folder.path(), folder.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("a/gone.png")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a/README")).unwrap();
         let dataset = Dataset::find(&context(), folder.path()).unwrap();
         assert_eq!(dataset.images.len(), 1);
         let kinds: Vec<_> = dataset.problems.iter().map(|p| (p.file.as_str(), p.kind)).collect();

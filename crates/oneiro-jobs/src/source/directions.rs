@@ -90,6 +90,9 @@ impl Directions {
     }
 
     fn plain([count, channels]: [usize; 2], rows: Vec<f32>) -> Result<Self, String> {
+        if rows.is_empty() {
+            return Err(format!("it is empty: its shape is [{count}, {channels}]"));
+        }
         check(&rows)?;
         let encoder = Projection { weights: rows.clone().into(), bias: vec![0.0; count].into() };
         Ok(Self { count, channels, rows: rows.into(), encoder, is_rectified: false })

@@ -13,7 +13,7 @@ use oneiro_zoo::labels::LabelError;
 use super::error::SourceError;
 use crate::error::{Error, ModelError, Result, chain};
 use crate::model::LoadedModel;
-use crate::source::directions::{Directions, row_of};
+use crate::source::directions::row_of;
 use crate::source::framing::Framing;
 use crate::source::places::is_npy;
 
@@ -124,8 +124,7 @@ impl NameLookup for Files<'_> {
     fn vector(&self, name: &str) -> Result<Arc<[f32]>, LookupError> {
         let wrong = |why| Err(LookupError::File { name: name.to_owned(), why });
         if let Some((file, row)) = row_of(name) {
-            let directions =
-                Directions::read(self.model.places.of(file)).map_err(|error| unreadable(name, &error))?;
+            let directions = self.model.directions(file).map_err(|error| unreadable(name, &error))?;
             return match directions.row(row) {
                 Ok(row) => Ok(Arc::from(row)),
                 Err(why) => wrong(format!("{file}: {why}")),

@@ -106,7 +106,10 @@ impl ScanFile {
     pub fn model(&self, context: &Context, elsewhere: Option<&str>) -> Result<LoadedModel> {
         let meta = |key: &str| self.meta(key).unwrap_or_default();
         let card = Card::parse(meta("preparation")).map_err(|source| ProvenanceError::Card { source })?;
-        let model = elsewhere.unwrap_or(meta("model")).to_owned();
+        // As it was named, or where it was if the current folder is another one.
+        let path = Path::new(meta("model-path"));
+        let was = if path.is_file() { meta("model-path") } else { meta("model") };
+        let model = elsewhere.unwrap_or(was).to_owned();
         let mut model = ModelSpec { model, prepared: Some(card), ..ModelSpec::default() }.load(context)?;
         self.check_model(&model)?;
         let names = self.labels()?;
@@ -144,6 +147,18 @@ impl ScanFile {
             let _ = self.classes.set(classes);
         }
         Ok(self.classes.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// Images whose class the network names, and those of them that it names as what they are.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn accuracy(&self) -> Result<(usize, usize)> {
+        let sql = "SELECT coalesce(sum(f.images), 0) FROM confusions f JOIN classes c USING (class) WHERE c.label IS NOT NULL";
+        let known = self.one(sql, [])? as usize;
+        let right =
+            self.one("SELECT coalesce(sum(right), 0) FROM classes WHERE label IS NOT NULL", [])? as usize;
+        Ok((known, right))
     }
 
     /// Number of images that were seen.
@@ -268,13 +283,14 @@ impl ScanFile {
     /// # Errors
     /// If the file cannot be read, or has no such image.
     pub fn image(&self, image: u32) -> Result<ImageRecord> {
-        let sql = "SELECT i.file, c.name, i.label, i.probability FROM images i LEFT JOIN classes c USING (class) WHERE image = ?";
+        let sql = "SELECT i.file, c.name, i.label, i.probability, i.bytes FROM images i LEFT JOIN classes c USING (class) WHERE image = ?";
         let read = |row: &Row<'_>| {
             Ok(ImageRecord {
                 file: row.get(0)?,
                 class: row.get(1)?,
                 named: row.get::<_, Option<i64>>(2)?.map(|label| label as usize),
                 probability: row.get(3)?,
+                bytes: row.get::<_, i64>(4)? as u64,
             })
         };
         let found = self.database.prepare_cached(sql).and_then(|mut query| query.query_row([image], read));
@@ -353,6 +369,7 @@ fn layer(row: &Row<'_>) -> rusqlite::Result<LayerRecord> {
         extent,
         stride,
         first,
+        is_regular: true,
         strides_differ: false,
     });
     Ok(LayerRecord {

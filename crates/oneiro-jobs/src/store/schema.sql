@@ -7,7 +7,7 @@ CREATE TABLE confusions (
   class INTEGER NOT NULL, label INTEGER NOT NULL, images INTEGER NOT NULL, PRIMARY KEY (class, label)
 ) WITHOUT ROWID;
 CREATE TABLE images (
-  image INTEGER PRIMARY KEY, file TEXT NOT NULL, class INTEGER, height INTEGER, width INTEGER,
+  image INTEGER PRIMARY KEY, file TEXT NOT NULL, bytes INTEGER NOT NULL, class INTEGER, height INTEGER, width INTEGER,
   label INTEGER, probability REAL, duplicate_of INTEGER
 );
 CREATE TABLE problems (file TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL);

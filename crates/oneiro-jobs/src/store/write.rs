@@ -15,8 +15,12 @@ use crate::source::dataset::Dataset;
 
 /// Units of the same layer that are named for each unit, those with the largest correlations.
 const CORRELATED: usize = 8;
-/// Correlations below this say nothing: some three standard errors of that between independent samples.
-const LEAST_CORRELATION: f32 = 0.1;
+/// Standard errors of the correlation of independent samples below which a correlation says nothing.
+const ERRORS: f32 = 3.0;
+/// Samples of which a correlation says something at least.
+const LEAST_SAMPLES: usize = 64;
+/// Units of a layer beyond which pairs of them are too many to be looked at.
+pub(crate) const MOST_UNITS: usize = 4096;
 
 /// What a scan's file is made of.
 pub(crate) struct Content<'a> {
@@ -77,9 +81,10 @@ fn data_set(to: &Transaction<'_>, content: &Content<'_>) -> rusqlite::Result<()>
             named[class as usize].extend(seen.named.map(|(label, _)| label));
         }
         let label = seen.and_then(|seen| seen.named);
-        to.prepare_cached("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+        to.prepare_cached("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
             number as i64,
             image.file,
+            image.bytes as i64,
             image.class,
             seen.map(|seen| seen.size[0]),
             seen.map(|seen| seen.size[1]),
@@ -125,7 +130,7 @@ fn layer_row(
     summarized: &SummarizedLayer,
 ) -> rusqlite::Result<()> {
     let json = |value: serde_json::Value| value.to_string();
-    let field = layer.field.as_ref().map(|field| {
+    let field = layer.field.as_ref().filter(|field| field.is_regular).map(|field| {
         json(serde_json::json!({ "extent": field.extent, "stride": field.stride, "first": field.first }))
     });
     let kind = match layer.kind {
@@ -158,12 +163,6 @@ fn units(
 ) -> rusqlite::Result<()> {
     let first = *unit;
     let classes = content.dataset.classes.len();
-    let mut counts = vec![0u32; classes];
-    for seen in &content.found.images {
-        if let Some(class) = content.dataset.images[seen.image as usize].class {
-            counts[class as usize] += 1;
-        }
-    }
     let samples: Vec<Vec<f32>> =
         (0..statistics.units.len()).map(|channel| statistics.samples_of(channel)).collect();
     let correlated = correlated(&samples);
@@ -189,8 +188,8 @@ fn units(
             let response = |class: usize| statistics.classes.get(&(class as u32)).map(|of| of[channel]);
             let mut blobs = [(); 3].map(|()| Vec::with_capacity(classes * 4));
             for class in 0..classes {
-                let found = response(class).filter(|response| response.maximum > f32::NEG_INFINITY);
-                let mean = found.map_or(f32::NAN, |r| (r.sum / f64::from(counts[class].max(1))) as f32);
+                let found = response(class).filter(|response| response.count > 0);
+                let mean = found.and_then(|r| r.mean()).map_or(f32::NAN, |mean| mean as f32);
                 blobs[0].extend(mean.to_le_bytes());
                 blobs[1].extend(found.map_or(f32::NAN, |r| r.maximum).to_le_bytes());
                 blobs[2].extend(found.map_or(u32::MAX, |r| r.best).to_le_bytes());
@@ -232,6 +231,11 @@ fn examples(to: &Transaction<'_>, unit: i64, list: List, ranking: &Ranking) -> r
 
 /// For each unit, the others of its layer that are most correlated with it, by sampled activations.
 fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
+    let count = samples.first().map_or(0, Vec::len);
+    if count < LEAST_SAMPLES || samples.len() > MOST_UNITS {
+        return vec![Vec::new(); samples.len()];
+    }
+    let least = ERRORS / (count as f32).sqrt();
     let normal: Vec<Vec<f32>> = samples.par_iter().map(|sample| normalized(sample)).collect();
     // Each pair once: those of a unit with the units behind it.
     let behind = |unit: usize| -> Vec<f32> {
@@ -243,7 +247,7 @@ fn correlated(samples: &[Vec<f32>]) -> Vec<Vec<(usize, f32)>> {
     let strongest = |unit: usize| {
         let before = (0..unit).map(|other| (other, pairs[other][unit - other - 1]));
         let after = pairs[unit].iter().enumerate().map(|(i, &correlation)| (unit + 1 + i, correlation));
-        let all = before.chain(after).filter(|(_, correlation)| correlation.abs() >= LEAST_CORRELATION);
+        let all = before.chain(after).filter(|(_, correlation)| correlation.abs() >= least);
         let mut all: Vec<(usize, f32)> = all.collect();
         all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         all.truncate(CORRELATED);

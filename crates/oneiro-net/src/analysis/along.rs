@@ -44,6 +44,7 @@ pub(super) struct Seen {
     pub extent: usize,
     pub stride: usize,
     pub first: i64,
+    pub is_regular: bool,
     pub strides_differ: bool,
 }
 
@@ -145,7 +146,13 @@ impl Along {
 
     /// The receptive field of a value with these axes.
     pub fn report(&self, axes: &Axes) -> Seen {
-        let whole = |stride| Seen { extent: self.input, stride, first: 0, strides_differ: self.differ };
+        let whole = |stride| Seen {
+            extent: self.input,
+            stride,
+            first: 0,
+            is_regular: true,
+            strides_differ: self.differ,
+        };
         let channel = axes.channel();
         let parts = |at: usize| parts_of(axes, at, &self.kind);
         let places: Vec<Part> = (0..axes.0.len()).filter(|at| Some(*at) != channel).flat_map(parts).collect();
@@ -164,7 +171,13 @@ impl Along {
         let top = channel.into_iter().flat_map(parts).filter(|part| reaches(part) == grid.positions);
         let places: Vec<Part> = places.iter().cloned().chain(top).collect();
         let Some(reads) = grid.freed(&places) else { return whole(stride) };
-        Seen { extent: reads.extent(), stride, first: reads.first(), strides_differ: self.differ }
+        Seen {
+            extent: reads.extent(),
+            stride,
+            first: reads.first(),
+            is_regular: reads.is_regular() && step == 1,
+            strides_differ: self.differ,
+        }
     }
 
     /// Whether axis `at` of a value holds its positions; whether among other tokens.

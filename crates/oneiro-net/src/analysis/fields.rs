@@ -142,12 +142,13 @@ fn pass<'a>(
 }
 
 fn field(along: &[Along], axes: &Axes) -> ReceptiveField {
-    let mut field = ReceptiveField::default();
+    let mut field = ReceptiveField { is_regular: true, ..ReceptiveField::default() };
     for along in along {
         let seen = along.report(axes);
         field.extent.push(seen.extent);
         field.stride.push(seen.stride);
         field.first.push(seen.first);
+        field.is_regular &= seen.is_regular;
         field.strides_differ |= seen.strides_differ;
     }
     field

@@ -87,7 +87,7 @@ impl LayerStatistics {
                 };
                 for channel in 0..channels {
                     let response = Response::new(source.image, pieces[at].of(channel), positions, clip);
-                    of_class[first + channel].add(&response, source.listed);
+                    of_class[first + channel].add(&response);
                 }
             }
             first += channels;
@@ -97,7 +97,9 @@ impl LayerStatistics {
                 for piece in pieces {
                     let [low, high] = piece.clip;
                     let of = |channel| piece.of(channel).samples().get(sample).copied().unwrap_or(f32::NAN);
-                    self.samples.extend((0..piece.channels).map(|channel| of(channel).max(low).min(high)));
+                    // What is no number stays so.
+                    let clipped = |value: f32| if value.is_nan() { value } else { value.max(low).min(high) };
+                    self.samples.extend((0..piece.channels).map(|channel| clipped(of(channel))));
                 }
             }
         }

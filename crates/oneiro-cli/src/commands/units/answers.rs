@@ -116,10 +116,14 @@ pub(super) fn drivers(context: &Context, args: &Args, scan: &ScanFile) -> Result
     for report in &reports {
         let images = report.examples.len();
         context.print(&format!(
-            "{}: {} in front of its activation function, the mean over its {images} best images",
+            "{}: {}{}, the mean over its {images} best images",
             report.unit,
-            short(report.value)
+            short(report.value),
+            if report.is_before { " in front of its activation function" } else { "" }
         ))?;
+        if report.drivers.is_empty() {
+            context.print("the scan has no layer that it depends on")?;
+        }
         for layer in &report.drivers {
             context.print(&format!("{} contributes {}", layer.layer, short(layer.total)))?;
             for (word, list) in [("raise it", &layer.raise), ("lower it", &layer.lower)] {

@@ -1,10 +1,12 @@
 //! What is printed of a scan: its layers, units in order, one unit.
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use oneiro_jobs::job::units::{name_of, numbers, plain_class};
 use oneiro_jobs::numbers::short;
 use oneiro_jobs::store::ScanFile;
-use oneiro_jobs::store::read::{Breadth, ExampleRecord};
+use oneiro_jobs::store::read::{Breadth, ExampleRecord, LayerRecord};
 
 use super::{Args, Chosen, Sort};
 use crate::context::Context;
@@ -20,9 +22,8 @@ pub(super) fn overview(context: &Context, scan: &ScanFile) -> Result<()> {
     let (seen, all) = (scan.image_count()?, meta("images"));
     context.print(&format!("{}: {seen} of {all} images of {}", meta("model-title"), meta("data")))?;
     let classes = scan.classes()?;
-    let known: usize = classes.iter().filter(|c| c.label.is_some()).map(|c| c.images).sum();
+    let (known, right) = scan.accuracy()?;
     if known > 0 {
-        let right: usize = classes.iter().map(|class| class.right).sum();
         let share = 100.0 * right as f64 / known as f64;
         context.print(&format!(
             "{} classes; right at first: {right} of {known} ({share:.1} %)",
@@ -40,6 +41,26 @@ pub(super) fn overview(context: &Context, scan: &ScanFile) -> Result<()> {
         context.print(&format!("  {:<width$}  {:5} {what}{map}", layer.name, layer.channels))?;
     }
     Ok(())
+}
+
+/// The scan as a whole, as JSON.
+pub(super) fn overview_json(context: &Context, scan: &ScanFile) -> Result<ExitCode> {
+    let (known, right) = scan.accuracy()?;
+    let layer = |layer: &LayerRecord| {
+        serde_json::json!({
+            "name": layer.name, "aliases": layer.aliases, "channels": layer.channels, "map": layer.map,
+            "classes": layer.is_classes,
+        })
+    };
+    let layers: Vec<serde_json::Value> = scan.layers().iter().map(layer).collect();
+    let classes: Vec<&str> = scan.classes()?.iter().map(|class| class.name.as_str()).collect();
+    let overview = serde_json::json!({
+        "model": scan.meta("model"), "data": scan.meta("data"), "images": scan.image_count()?,
+        "accuracy": { "known": known, "right": right }, "classes": classes, "problems": scan.problems()?,
+        "ranked_by": scan.ranked_by(), "layers": layers,
+    });
+    context.print(&serde_json::to_string_pretty(&overview)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Units in order, a line each.

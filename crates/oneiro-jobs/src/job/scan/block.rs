@@ -7,7 +7,7 @@ use oneiro::unit_statistics::{
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::job::parts::Stored;
-use crate::source::dataset::Problem;
+use crate::source::dataset::{Problem, ProblemKind};
 
 /// An image that the network has seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,6 +65,12 @@ impl Stored for Block {
         out.u32(self.not_finite);
         out.0.extend(serde_json::to_vec(&self.problems)?);
         Ok(out.0)
+    }
+
+    fn is_final(&self) -> bool {
+        // A file that could not be read may be there next time.
+        let passing = [ProblemKind::Unreadable, ProblemKind::Missing];
+        !self.problems.iter().any(|problem| passing.contains(&problem.kind))
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
@@ -133,6 +139,7 @@ impl Writer {
         for (class, responses) in &layer.classes {
             self.u32(*class);
             for response in responses {
+                self.u32(response.count);
                 self.f64(response.sum);
                 self.f32(response.maximum);
                 self.u32(response.best);
@@ -199,8 +206,14 @@ impl Reader<'_> {
         let mut layer = LayerStatistics { units, ..LayerStatistics::new(0, 0) };
         for _ in 0..self.u32()? {
             let class = self.u32()?;
-            let mut response =
-                || Some(ClassResponse { sum: self.f64()?, maximum: self.f32()?, best: self.u32()? });
+            let mut response = || {
+                Some(ClassResponse {
+                    count: self.u32()?,
+                    sum: self.f64()?,
+                    maximum: self.f32()?,
+                    best: self.u32()?,
+                })
+            };
             let responses = (0..channels).map(|_| response()).collect::<Option<Vec<_>>>()?;
             layer.classes.insert(class, responses);
         }
@@ -217,7 +230,6 @@ mod tests {
     use oneiro_net::summary;
 
     use super::*;
-    use crate::source::dataset::ProblemKind;
 
     fn block() -> Block {
         let mut block = Block::new(&[2, 1], 3);

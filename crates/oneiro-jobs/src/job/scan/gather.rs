@@ -67,7 +67,8 @@ impl<'a> Gatherer<'a> {
         let units: Vec<UnitLayer> = layers.iter().map(|layer| layer.unit.clone()).collect();
         PictureInput::of_photographs(&model.model, &model.model.input_shapes(1, None)?)?;
         let values: Vec<_> = units.iter().flat_map(|unit| unit.parts.iter().map(|part| part.read)).collect();
-        let logits = model.model.logits().is_ok();
+        // A map of features at the end of a network names no classes.
+        let logits = model.model.class_count().is_some();
         let samples = samples_of(dataset.images.len()).max(1);
         let compile = |batch: usize| -> oneiro::Result<SummarySession> {
             let shapes = model.model.input_shapes(batch, None)?;
@@ -87,6 +88,9 @@ impl<'a> Gatherer<'a> {
         let relevance = match job.by {
             RankedBy::Activation => None,
             RankedBy::Relevance => {
+                if model.model.class_count().is_none() {
+                    return Err(JobError::NoClasses.into());
+                }
                 if let Some(layer) = layers.iter().find(|layer| layer.kind == LayerKind::Directions) {
                     return Err(JobError::RelevanceOfDirections { layer: layer.name.clone() }.into());
                 }

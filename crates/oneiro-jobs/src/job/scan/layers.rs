@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::job::error::JobError;
 use crate::model::LoadedModel;
-use crate::source::directions::Directions;
 
 /// What the units of a layer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +46,7 @@ pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
     let shapes = model.model.input_shapes(1, None)?;
     let layered = model.model.all_layered(&shapes)?;
     let fields = model.layers()?.layers;
-    let classes = model.model.logits().ok();
+    let classes = model.model.class_count().and_then(|_| model.model.logits().ok());
     let mut units = Vec::new();
     if names.is_empty() {
         units = model.model.unit_layers()?;
@@ -62,11 +61,11 @@ pub(super) fn chosen(model: &LoadedModel, names: &[String]) -> Result<Vec<Scanne
         }
     }
     let mut directions = Vec::new();
-    for name in names {
+    for (_, name) in names.iter().enumerate().filter(|(i, name)| !names[..*i].contains(name)) {
         if let Some((layer, file)) = model.directions_of(name) {
-            let read = Directions::read(model.places.of(file))?;
+            let read = model.directions(file)?;
             let value = model.model.resolve(layer)?;
-            let unit = model.model.direction_layer(value, read.encoder, read.is_rectified);
+            let unit = model.model.direction_layer(value, read.encoder.clone(), read.is_rectified);
             let found = fields.iter().find(|layer| layer.value == value);
             let field = found.and_then(|layer| layer.fields.first()).map(|(_, field)| field.clone());
             directions.push(ScannedLayer {

@@ -61,7 +61,13 @@ impl<'a> Crops<'a> {
             return Ok(known.clone());
         }
         let read = || -> Result<Image> {
-            let photo = oneiro_media::read_image(self.folder.join(file))?;
+            let path = self.folder.join(file);
+            let bytes = oneiro_media::read_bytes(&path)?;
+            // Another picture in its place is not what excited the unit.
+            if bytes.len() as u64 != self.scan.image(image)?.bytes {
+                return Err(JobError::SourceGone { file: file.to_owned() }.into());
+            }
+            let photo = oneiro_media::decode_image(&bytes, &path)?;
             Ok(framed(&photo, self.size, self.crop)?.0)
         };
         let kept = || -> Result<Image> {
@@ -92,7 +98,8 @@ impl<'a> Crops<'a> {
         if seen == size.map(|side| [0, side]) {
             return Ok(picture);
         }
-        let field = layer.field_at(&example.position).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
+        let field =
+            layer.field_at(&example.position, size).unwrap_or(seen.map(|[a, b]| [a as i64, b as i64]));
         let [height, width] = field.map(|[from, to]| (to - from) as usize);
         let mut crop = Image::filled(width, height, [PAPER; 3]);
         let [rows, columns] = seen;

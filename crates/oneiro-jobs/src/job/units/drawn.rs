@@ -25,7 +25,7 @@ pub(super) struct Drawn<'a> {
     pub crops: &'a Crops<'a>,
     pub units: &'a [(UnitRecord, &'a LayerRecord)],
     /// Rendered pictures of the units.
-    pub pictures: Option<Vec<Option<Image>>>,
+    pub pictures: Option<Vec<Image>>,
     /// Examples of each list.
     pub examples: usize,
 }
@@ -87,7 +87,7 @@ impl Drawn<'_> {
     }
 
     fn picture(&self, unit: usize) -> Option<Image> {
-        self.pictures.as_ref()?.get(unit)?.clone()
+        self.pictures.as_ref()?.get(unit).cloned()
     }
 
     /// All as a page.
@@ -225,13 +225,14 @@ impl Drawn<'_> {
         }
         let class = example.class.as_deref().map_or("", plain_class);
         let position: Vec<String> = example.position.iter().map(usize::to_string).collect();
+        let mut detail =
+            vec![("file".to_owned(), example.file.clone()), ("position".to_owned(), position.join(", "))];
+        if example.before != example.value {
+            detail.push(("in front of its ReLU".to_owned(), short(example.before)));
+        }
         let figure = Figure {
             caption: format!("{class}\n{}", short(example.value)),
-            detail: vec![
-                ("file".into(), example.file.clone()),
-                ("position".into(), position.join(", ")),
-                ("before ReLU".into(), short(example.before)),
-            ],
+            detail,
             detail_title: "More".into(),
             ..Figure::default()
         };

@@ -46,9 +46,15 @@ impl LayerRecord {
 
     /// The pixels that a position sees, also beyond the picture's border: from the first to the one behind
     /// the last, along each axis. `None` where that is not known.
-    pub fn field_at(&self, position: &[usize]) -> Option<[[i64; 2]; 2]> {
-        let field = self.field.as_ref().filter(|field| field.extent.len() == 2 && position.len() == 2)?;
+    pub fn field_at(&self, position: &[usize], size: [usize; 2]) -> Option<[[i64; 2]; 2]> {
+        let field = self.field.as_ref()?;
+        if !field.is_regular || field.extent.len() != 2 || position.len() != 2 {
+            return None;
+        }
         let along = |axis: usize| {
+            if field.sees_all(axis, size[axis]) {
+                return [0, size[axis] as i64];
+            }
             let from = field.first[axis] + (position[axis] * field.stride[axis]) as i64;
             [from, from + field.extent[axis] as i64]
         };
@@ -194,4 +200,6 @@ pub struct ImageRecord {
     pub named: Option<usize>,
     /// Its probability.
     pub probability: Option<f64>,
+    /// Bytes of its file when it was scanned.
+    pub bytes: u64,
 }

@@ -73,12 +73,10 @@ impl ScanFile {
                     let value = match (class, by) {
                         (Some(class), Strength::Maximum) => f64::from(*maxima.get(class)?),
                         (Some(class), Strength::Mean) => f64::from(*means.get(class)?),
-                        (Some(class), Strength::Selectivity) => selectivity(&means, &counts, class)?,
-                        (None, _) => {
-                            let all =
-                                (0..means.len()).filter_map(|class| selectivity(&means, &counts, class));
-                            all.fold(None, |best: Option<f64>, s| Some(best.map_or(s, |b| b.max(s))))?
+                        (Some(class), Strength::Selectivity) => {
+                            *selectivities(&means, &counts).get(class)?.as_ref()?
                         }
+                        (None, _) => selectivities(&means, &counts).into_iter().flatten().reduce(f64::max)?,
                     };
                     value.is_finite().then_some((channel, value))
                 };
@@ -107,8 +105,7 @@ impl ScanFile {
     pub fn selectivity(&self, unit: &UnitRecord) -> Result<Option<f64>> {
         let counts: Vec<usize> = self.classes()?.iter().map(|class| class.images).collect();
         let means: Vec<f32> = unit.classes.iter().map(|class| class.mean.unwrap_or(f32::NAN)).collect();
-        let all = (0..means.len()).filter_map(|class| selectivity(&means, &counts, class));
-        Ok(all.reduce(f64::max))
+        Ok(selectivities(&means, &counts).into_iter().flatten().reduce(f64::max))
     }
 
     /// How many classes a unit answers, and which.
@@ -123,15 +120,19 @@ impl ScanFile {
 
 /// How far the mean of a class exceeds that of the other classes, as a share of their sum: 1 if only this
 /// class is answered, 0 if all are alike (Morcos et al. 2018, "On the importance of single directions for
-/// generalization", section 2.3).
-fn selectivity(means: &[f32], counts: &[usize], class: usize) -> Option<f64> {
-    let own = f64::from(*means.get(class)?);
-    let others =
-        means.iter().enumerate().filter(|(i, mean)| *i != class && counts[*i] > 0 && mean.is_finite());
-    let (sum, count) = others.fold((0.0, 0), |(sum, count), (_, mean)| (sum + f64::from(*mean), count + 1));
-    let rest = if count > 0 { sum / f64::from(count) } else { return None };
-    let whole = own.abs() + rest.abs();
-    (own.is_finite() && whole > 0.0).then(|| (own - rest) / whole)
+/// generalization", section 2.3). One number a class; `None` where it cannot be told.
+fn selectivities(means: &[f32], counts: &[usize]) -> Vec<Option<f64>> {
+    let counts_in = |class: usize| counts[class] > 0 && means[class].is_finite();
+    let known: Vec<f64> =
+        (0..means.len()).filter(|class| counts_in(*class)).map(|class| f64::from(means[class])).collect();
+    let (sum, count) = (known.iter().sum::<f64>(), known.len());
+    let of = |class: usize| {
+        let own = f64::from(means[class]);
+        let rest = (sum - own) / (count.checked_sub(1).filter(|others| *others > 0)? as f64);
+        let whole = own.abs() + rest.abs();
+        (counts_in(class) && whole > 0.0).then(|| (own - rest) / whole)
+    };
+    (0..means.len()).map(of).collect()
 }
 
 fn breadth(responses: &[ClassRecord], counts: &[usize]) -> Breadth {
@@ -185,9 +186,9 @@ mod tests {
 
     #[test]
     fn selectivity_compares_with_the_mean_of_the_others() {
-        let means = [3.0, 1.0, 0.0, f32::NAN];
-        assert_eq!(selectivity(&means, &[1, 1, 1, 0], 0), Some((3.0 - 0.5) / 3.5));
-        assert_eq!(selectivity(&[0.0, 0.0], &[1, 1], 0), None);
-        assert_eq!(selectivity(&[1.0], &[1], 0), None);
+        let found = selectivities(&[3.0, 1.0, 0.0, f32::NAN], &[1, 1, 1, 0]);
+        assert_eq!(found, [Some(2.5 / 3.5), Some(-0.5 / 2.5), Some(-1.0), None]);
+        assert_eq!(selectivities(&[0.0, 0.0], &[1, 1]), [None, None]);
+        assert_eq!(selectivities(&[1.0], &[1]), [None]);
     }
 }

@@ -63,33 +63,25 @@ pub(crate) fn summarize_row(isa: Isa, clip: Clip, x: &[f32], seed: u32, dst: &mu
             && dst.len() >= NUMBERS * LANES
             && dst.len().is_multiple_of(LANES)
     );
-    let mut sums = Sums { x: x.as_ptr(), count: plane, clip, chunks: [0; LANES], numbers: [[0.0; LANES]; 6] };
+    let mut sums = Sums::new(x, plane, clip);
     // SAFETY: the address has `count` positions of sixteen numbers.
     unsafe { run(isa, &mut sums) };
-    let n = plane as f32;
-    let [largest, sum, squares, clipped, clipped_squares, active] = sums.numbers;
+    let Sums { largest, active, plain, clipped, chunks, .. } = &sums;
     for lane in 0..LANES {
         let mut put = |number: usize, value: f32| dst[number * LANES + lane] = value;
-        let first = x[lane];
-        let from_shift = |shift: f32, sum: f32, squares: f32| {
-            let mean = sum / n;
-            (shift + mean, (squares / n - mean * mean).max(0.0))
-        };
-        let (mean, variance) = from_shift(first, sum[lane], squares[lane]);
-        let (clipped_mean, clipped_variance) =
-            from_shift(clipped_to(first, clip), clipped[lane], clipped_squares[lane]);
-        if !(sum[lane].is_finite() && squares[lane].is_finite() && clipped_squares[lane].is_finite()) {
+        if ![plain, clipped].iter().all(|of| of.mean[lane].is_finite() && of.spread[lane].is_finite()) {
             careful(x, lane, clip, &mut put);
             continue;
         }
-        let chunk = sums.chunks[lane] as usize * CHAIN;
+        let chunk = chunks[lane] as usize * CHAIN;
         let place = (chunk..plane).find(|&at| x[at * LANES + lane] == largest[lane]).unwrap_or(chunk);
+        let variance = |of: &Moments| (of.spread[lane] / plane as f64).max(0.0) as f32;
         put(LARGEST, largest[lane]);
         put(PLACE, place as f32);
-        put(MEAN, mean);
-        put(VARIANCE, variance);
-        put(CLIPPED_MEAN, clipped_mean);
-        put(CLIPPED_VARIANCE, clipped_variance);
+        put(MEAN, plain.mean[lane] as f32);
+        put(VARIANCE, variance(plain));
+        put(CLIPPED_MEAN, clipped.mean[lane] as f32);
+        put(CLIPPED_VARIANCE, variance(clipped));
         put(ACTIVE, active[lane]);
         put(NOT_FINITE, 0.0);
     }
@@ -133,9 +125,51 @@ struct Sums {
     clip: Clip,
     /// The first chain that holds the largest number, of each channel.
     chunks: [u32; LANES],
-    /// The largest number; sums of differences to the first position and of their squares, of the numbers and
-    /// of the clipped ones; how many are above zero.
-    numbers: [[f32; LANES]; 6],
+    /// The largest number of each channel.
+    largest: [f32; LANES],
+    /// How many numbers of each channel are above zero.
+    active: [f32; LANES],
+    /// Of the numbers.
+    plain: Moments,
+    /// Of the clipped numbers.
+    clipped: Moments,
+}
+
+/// Means, and sums of squared distances to them.
+#[derive(Default)]
+struct Moments {
+    mean: [f64; LANES],
+    spread: [f64; LANES],
+}
+
+impl Moments {
+    /// Takes `count` further numbers behind `before`: a number near them, and the sums of their differences
+    /// to it and of the squares of these (Chan, Golub & LeVeque 1983, formula 1.5).
+    #[inline(always)]
+    fn take(&mut self, near: &[f32; LANES], sums: [&[f32; LANES]; 2], [before, count]: [f64; 2]) {
+        let share = count / (before + count);
+        for lane in 0..LANES {
+            let (sum, squares) = (f64::from(sums[0][lane]), f64::from(sums[1][lane]));
+            let apart = f64::from(near[lane]) + sum / count - self.mean[lane];
+            self.mean[lane] += apart * share;
+            self.spread[lane] += squares - sum * sum / count + apart * apart * before * share;
+        }
+    }
+}
+
+impl Sums {
+    fn new(x: &[f32], count: usize, clip: Clip) -> Self {
+        Self {
+            x: x.as_ptr(),
+            count,
+            clip,
+            chunks: [0; LANES],
+            largest: [0.0; LANES],
+            active: [0.0; LANES],
+            plain: Moments::default(),
+            clipped: Moments::default(),
+        }
+    }
 }
 
 isa_dispatch! {
@@ -147,19 +181,18 @@ isa_dispatch! {
 /// The address of the call has `count` positions, at least one.
 #[inline(always)]
 unsafe fn sums_of<X: Lanes>(call: &mut Sums) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; arrays have sixteen numbers.
     unsafe {
         let zero = X::splat(0.0);
         let (low, high) = (X::splat(call.clip[0]), X::splat(call.clip[1]));
         // The smallest normal number times this is above 1: what is above zero counts as 1.
         let (huge, one) = (X::splat(f32::MAX), X::splat(1.0));
-        let first = X::load(call.x);
-        let clipped_first = first.max(low).min(high);
-        let mut largest = X::splat(f32::NEG_INFINITY);
-        let mut sums = [zero; 5];
+        let (mut largest, mut active) = (X::splat(f32::NEG_INFINITY), zero);
         let (mut from, mut chunk) = (0, 0);
         while from < call.count {
             let end = call.count.min(from + CHAIN);
+            let first = X::load(call.x.add(from * LANES));
+            let clipped_first = first.max(low).min(high);
             let (mut top, mut chain) = (X::splat(f32::NEG_INFINITY), [zero; 5]);
             for at in from..end {
                 let x = X::load(call.x.add(at * LANES));
@@ -178,14 +211,19 @@ unsafe fn sums_of<X: Lanes>(call: &mut Sums) {
                 higher &= higher - 1;
             }
             largest = largest.max(top);
-            for i in 0..5 {
-                sums[i] = sums[i].add(chain[i]);
+            active = active.add(chain[4]);
+            let mut stored = [[0.0f32; LANES]; 6];
+            first.store(stored[0].as_mut_ptr());
+            clipped_first.store(stored[1].as_mut_ptr());
+            for i in 0..4 {
+                chain[i].store(stored[i + 2].as_mut_ptr());
             }
+            let counts = [from as f64, (end - from) as f64];
+            call.plain.take(&stored[0], [&stored[2], &stored[3]], counts);
+            call.clipped.take(&stored[1], [&stored[4], &stored[5]], counts);
             (from, chunk) = (end, chunk + 1);
         }
-        largest.store(call.numbers[0].as_mut_ptr());
-        for i in 0..5 {
-            sums[i].store(call.numbers[i + 1].as_mut_ptr());
-        }
+        largest.store(call.largest.as_mut_ptr());
+        active.store(call.active.as_mut_ptr());
     }
 }

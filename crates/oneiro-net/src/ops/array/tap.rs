@@ -6,9 +6,10 @@
 
 use std::any::Any;
 
+use crate::axes::{Axes, Sources};
 use crate::error::OpError;
 use crate::ops::nn::activation::Copy;
-use crate::ops::{Built, Fact, Facts, Operator, Site, batch_independence};
+use crate::ops::{Backward, Built, Fact, Facts, Forward, Kernel, Operator, Site, batch_independence};
 
 /// The operator; input: the value.
 #[derive(Debug, Clone)]
@@ -33,5 +34,56 @@ impl Operator for Tap {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// A copy of a value behind which no gradient goes back ([`crate::summary::detach`]); input: the value.
+#[derive(Debug, Clone)]
+pub(crate) struct Given;
+
+impl Operator for Given {
+    fn op_type(&self) -> &str {
+        "Identity"
+    }
+
+    fn infer(&self, inputs: Facts<'_>) -> Result<Vec<Fact>, OpError> {
+        Ok(vec![inputs.need(0)?.clone()])
+    }
+
+    fn kernel(&self, _site: Site<'_>) -> Result<Built, OpError> {
+        Ok(Built::new(WithoutGradient, 1))
+    }
+
+    fn by_entry(&self, site: Site<'_>) -> bool {
+        batch_independence::alone(site.inputs)
+    }
+
+    fn axes(&self, sources: &Sources<'_>, output: &Fact, _index: usize) -> Option<Axes> {
+        sources.broadcast(&output.shape)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Copies; its gradient is zero.
+#[derive(Debug)]
+struct WithoutGradient;
+
+impl Kernel for WithoutGradient {
+    fn differentiable(&self, _operand: usize) -> bool {
+        false
+    }
+
+    fn forward(&self, io: &mut Forward<'_>) {
+        let (x, y) = io.io(0);
+        y.copy_from_slice(x);
+    }
+
+    fn backward(&self, io: &mut Backward<'_>) {
+        if !io.accumulate {
+            io.gradient.fill(0.0);
+        }
     }
 }
