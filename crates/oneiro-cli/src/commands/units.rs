@@ -113,6 +113,7 @@ impl Sort {
 }
 
 pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
+    check(args)?;
     let scan = ScanFile::open(&args.scan)?;
     if let Some(correlation) = args.groups {
         return groups(context, args, &scan, correlation);
@@ -124,7 +125,6 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     if args.out.is_some() || args.html.is_some() {
         draw(context, args, &scan, &chosen)?;
     }
-    check(args)?;
     if args.render && args.out.is_none() && args.html.is_none() && !args.spectra {
         bail!("--render: give --out or --html for the pictures to go into");
     }
