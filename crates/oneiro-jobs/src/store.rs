@@ -1,6 +1,6 @@
 //! What a scan has found, in one SQLite file.
 //!
-//! [`write`](mod@write) makes the file, [`read`](mod@read) answers questions about it. `schema.sql` is its
+//! `write` makes the file, [`read`](mod@read) answers questions about it. `schema.sql` is its
 //! form; `docs/scan.md` says what each column means.
 
 pub(crate) mod error;

@@ -1,6 +1,6 @@
 //! One pass over a data set: what its images do to every unit of a network.
 //!
-//! A scan works in blocks of consecutive images ([`block`]), which are the parts of the job: an interrupted
+//! A scan works in blocks of consecutive images, which are the parts of the job: an interrupted
 //! scan goes on where it was, shards share the blocks, and the file has the same content however it came
 //! about.
 
@@ -36,7 +36,7 @@ use gather::{Gatherer, SAMPLES};
 use layers::ScannedLayer;
 
 /// Operations of a block's images at least: seconds of work, beside which writing the block is little.
-const BLOCK_FLOPS: u64 = 200_000_000_000;
+const BLOCK_FLOPS: u64 = 400_000_000_000;
 /// Images of a block at least, unless fewer blocks are needed.
 const BLOCK_IMAGES: std::ops::RangeInclusive<u64> = 32..=1024;
 /// Blocks at most, each a file while the scan goes on.
@@ -350,9 +350,9 @@ mod tests {
 
     #[test]
     fn blocks_cover_all_images_once() {
-        for images in [1, 255, 256, 257, 1000, 100_000] {
+        for images in [1, 511, 512, 513, 1000, 100_000] {
             let blocks = blocks(images, 700_000_000);
-            assert!(blocks[0].len() == 256.min(images).max(images.div_ceil(MOST_BLOCKS)));
+            assert!(blocks[0].len() == 512.min(images).max(images.div_ceil(MOST_BLOCKS)));
             assert!(blocks.len() <= MOST_BLOCKS);
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, images));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));

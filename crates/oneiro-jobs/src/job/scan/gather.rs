@@ -26,7 +26,7 @@ use crate::task::Task;
 
 /// Images of a batch for each thread: what one reads from memory for all of them, and what waits for the
 /// slowest.
-const BATCH_PER_THREAD: usize = 4;
+const BATCH_PER_THREAD: usize = 8;
 /// Images of a data set up to which each one's framing is kept for the remark on it.
 const FRAMINGS: usize = 4096;
 
