@@ -144,7 +144,7 @@ pub fn detach(graph: &mut Graph, value: ValueId) {
     graph.nodes.insert(producer + 1, node);
 }
 
-/// Adds a node that takes the channels of a value of shape (N, C, positions …), of so many axes, to units:
+/// Adds a node that takes the channels of a value of shape (N, C, positions …), with `axes` axes, to units:
 /// for each unit a row of C weights, and a number that is added. Its result is of shape (N, units,
 /// positions …).
 ///

@@ -36,8 +36,8 @@ pub struct Response {
     pub image: u32,
     /// The largest activation anywhere in the map; NaN if no position is a number.
     pub largest: f32,
-    /// The same in front of the layer's ReLU, or the same number. Images whose activations are all zero are
-    /// ordered by it.
+    /// The largest value in front of the layer's ReLU; without a ReLU, `largest`. Images whose activations
+    /// are all zero are ordered by it.
     pub before: f32,
     /// The position of the largest activation, counted row by row.
     pub place: u32,
@@ -48,7 +48,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Reads the summary of a map of so many positions, which a layer clips to `clip`.
+    /// Reads the summary of a map with `positions` positions, which a layer clips to the bounds.
     pub fn new(image: u32, summary: ChannelSummary<'_>, positions: usize, [low, high]: [f32; 2]) -> Self {
         let largest = summary.largest().max(low).min(high);
         let not_finite = u64::from(summary.not_finite());

@@ -49,7 +49,7 @@ pub struct GroupsJob {
 /// A group of units.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
-    /// Its units' channels, the one that is most correlated with the others first.
+    /// Channels of its units, by their mean correlation with the others, the largest first.
     pub channels: Vec<usize>,
     /// Mean correlation between its units.
     pub correlation: f64,

@@ -225,7 +225,7 @@ fn named(layer: &ScannedLayer) -> String {
     if bytes.is_empty() { layer.name.clone() } else { format!("{} {}", layer.name, hash(&bytes)) }
 }
 
-/// The blocks of a data set of so many images, for a network of so many operations an image.
+/// The blocks of a data set. `images`: their number; `flops`: the network's operations for an image.
 fn blocks(images: usize, flops: u64) -> Vec<std::ops::Range<usize>> {
     let wanted = (BLOCK_FLOPS / flops.max(1)).clamp(*BLOCK_IMAGES.start(), *BLOCK_IMAGES.end());
     let len = images.div_ceil(MOST_BLOCKS).max(1 << wanted.ilog2());

@@ -171,26 +171,11 @@ impl ScanFile {
     /// # Errors
     /// If the layer has no such channel.
     pub fn unit(&self, layer: &LayerRecord, channel: usize) -> Result<UnitRecord> {
-        let read = |row: &Row<'_>| {
-            Ok(UnitRecord {
-                number: row.get(0)?,
-                layer: layer.name.clone(),
-                channel,
-                maximum: row.get(3)?,
-                mean: row.get(4)?,
-                variance: row.get(5)?,
-                fraction_active: row.get(6)?,
-                positions: row.get::<_, i64>(7)? as u64,
-                not_finite: row.get::<_, i64>(8)? as u64,
-                best: Vec::new(),
-                worst: Vec::new(),
-                best_by_mean: Vec::new(),
-                classes: Vec::new(),
-            })
-        };
         let sql = "SELECT * FROM units WHERE layer = ? AND channel = ?";
         let found = self.database.prepare_cached(sql).and_then(|mut query| {
-            query.query_row(params![layer.number as i64, channel as i64], read).optional()
+            query
+                .query_row(params![layer.number as i64, channel as i64], |row| unit_row(layer, row))
+                .optional()
         });
         let Some(mut unit) = found.map_err(|e| self.failed(e))? else {
             let (layer, channels) = (layer.name.clone(), layer.channels);
@@ -205,24 +190,9 @@ impl ScanFile {
 
     /// The units of a layer, by channel, without their lists.
     pub fn units(&self, layer: &LayerRecord) -> Result<Vec<UnitRecord>> {
-        let read = |row: &Row<'_>| {
-            Ok(UnitRecord {
-                number: row.get(0)?,
-                layer: layer.name.clone(),
-                channel: row.get::<_, i64>(2)? as usize,
-                maximum: row.get(3)?,
-                mean: row.get(4)?,
-                variance: row.get(5)?,
-                fraction_active: row.get(6)?,
-                positions: row.get::<_, i64>(7)? as u64,
-                not_finite: row.get::<_, i64>(8)? as u64,
-                best: Vec::new(),
-                worst: Vec::new(),
-                best_by_mean: Vec::new(),
-                classes: Vec::new(),
-            })
-        };
-        self.all("SELECT * FROM units WHERE layer = ? ORDER BY channel", [layer.number as i64], read)
+        self.all("SELECT * FROM units WHERE layer = ? ORDER BY channel", [layer.number as i64], |row| {
+            unit_row(layer, row)
+        })
     }
 
     /// A list of a unit's examples, the first first.
@@ -349,6 +319,25 @@ impl ScanFile {
     fn failed(&self, source: rusqlite::Error) -> StoreError {
         StoreError::Read { path: self.path.clone(), source }
     }
+}
+
+/// A row of the table of units, without lists.
+fn unit_row(layer: &LayerRecord, row: &Row<'_>) -> rusqlite::Result<UnitRecord> {
+    Ok(UnitRecord {
+        number: row.get(0)?,
+        layer: layer.name.clone(),
+        channel: row.get::<_, i64>(2)? as usize,
+        maximum: row.get(3)?,
+        mean: row.get(4)?,
+        variance: row.get(5)?,
+        fraction_active: row.get(6)?,
+        positions: row.get::<_, i64>(7)? as u64,
+        not_finite: row.get::<_, i64>(8)? as u64,
+        best: Vec::new(),
+        worst: Vec::new(),
+        best_by_mean: Vec::new(),
+        classes: Vec::new(),
+    })
 }
 
 fn numbers(blob: &[u8]) -> Vec<f32> {

@@ -14,7 +14,7 @@ use crate::error::Result;
 pub struct UnitLayer {
     /// The layer.
     pub value: ValueId,
-    /// What is read of it, side by side along the channels: one value, or what a concatenation joins.
+    /// The values that are read, side by side along the channels: one, or those that a concatenation joins.
     pub parts: Vec<UnitPart>,
     /// Values of which this layer is the last form: the convolution and the normalization in front of its
     /// activation function, and what it joins if nothing else reads that.

@@ -43,7 +43,7 @@ pub struct LayerStatistics {
 }
 
 impl LayerStatistics {
-    /// Nothing yet, of so many channels. Lists hold `examples` images.
+    /// Nothing yet. Lists hold `examples` images.
     pub fn new(channels: usize, examples: usize) -> Self {
         Self {
             units: vec![UnitStatistics::new(examples); channels],
@@ -52,7 +52,7 @@ impl LayerStatistics {
         }
     }
 
-    /// Takes images in their order, with maps of so many positions.
+    /// Takes images in their order. `positions`: those of a map.
     ///
     /// # Panics
     /// If the summaries are not those of all channels.

@@ -34,7 +34,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Nothing yet, for layers of so many channels.
+    /// Nothing yet. `channels`: those of each layer; lists hold `examples` images.
     pub fn new(channels: &[usize], examples: usize) -> Self {
         let layers = channels.iter().map(|channels| LayerStatistics::new(*channels, examples)).collect();
         Self { layers, images: Vec::new(), problems: Vec::new(), not_finite: 0 }

@@ -34,7 +34,7 @@ pub struct ScannedLayer {
     pub forms: Vec<(String, usize)>,
     /// Its kind.
     pub kind: LayerKind,
-    /// What a position of it sees in the picture.
+    /// The receptive field of its positions in the picture.
     pub field: Option<ReceptiveField>,
 }
 
