@@ -61,7 +61,7 @@ pub struct Args {
     /// Units of a table at most; all with --json [default: 20]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     top: Option<u16>,
-    /// Examples of each list in a picture or page
+    /// Examples of each list in a picture or page; best images of a unit that --drivers looks at
     #[arg(long, default_value_t = 9, allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     examples: u8,
     /// Draw the units with the images that excite them
@@ -73,7 +73,7 @@ pub struct Args {
     /// Render a picture of each unit as well, by the default recipe, for --out and --html
     #[arg(long)]
     render: bool,
-    /// Also say what drives the unit, and which classes it feeds
+    /// Say what drives the unit, and which classes it feeds, over its best images (--examples)
     #[arg(long)]
     drivers: bool,
     /// Group the units of --layer that answer the same positions, down to this mean correlation
