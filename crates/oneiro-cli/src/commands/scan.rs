@@ -107,6 +107,7 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
     let model = model::load(context, &args.model)?;
     let file = args.out.join(FILE);
     collisions::check(context, Some(&model), [args.data.as_path()], [("--out", file.as_path())])?;
+    let was_there = args.out.is_dir();
     create_folder(&args.out)?;
     let parts = Parts::new(args.out.join("scan.parts"), args.shard);
     let run = oneiro_jobs::Run::new(&model, context).with_parts(Some(&parts));
@@ -123,6 +124,10 @@ pub fn run(context: &Context, args: &Args) -> Result<ExitCode> {
                 let folder = parts.folder().display();
                 context
                     .note(&format!("what was seen is kept in {folder}; the same command goes on from there"));
+            }
+            // A folder that was made for nothing goes again.
+            if !was_there {
+                let _ = std::fs::remove_dir(&args.out);
             }
             return Err(error.into());
         }

@@ -112,6 +112,7 @@ fn what_cannot_be_used_is_counted_and_named() {
     let nothing = place.run(&["scan", "net.onnx", "s", "--out", "t"]);
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.stderr.contains("there are no images here"), "{nothing:?}");
+    assert!(!place.path("t").exists(), "an empty folder was left behind");
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl Dataset {
             (root, found, problems)
         };
         if found.is_empty() {
-            let first = problems.into_iter().next().map(|problem| problem.why);
+            let first =
+                problems.into_iter().next().map(|problem| format!("{}: {}", problem.file, problem.why));
             return Err(SourceError::NoImages { data: data.to_owned(), first }.into());
         }
         let mut dataset = Self { root, problems, ..Self::default() };
