@@ -1,4 +1,4 @@
-//! A network's inputs for pictures: which there are, the way in, and the way back.
+//! A network's inputs for pictures, clips and optical flow: which there are, the way in, and the way back.
 //!
 //! Shape of the concept: a [`PictureInput`] is chosen from a model for inputs of given shapes. It checks
 //! pictures, writes them into a session, and takes the gradient on the network's input back to display units.
@@ -45,6 +45,8 @@ pub struct PictureInput {
     pub index: usize,
     /// Its name.
     pub name: String,
+    /// What it takes.
+    pub kind: InputKind,
     /// Of the display image that it takes.
     pub extent: Extent,
     /// From display units to the network's.
@@ -64,8 +66,15 @@ impl PictureInput {
         model.check_picture(index, shape)?;
         let card = &model.card.input[index];
         let preprocess = Preprocess::from_card(card);
-        let extent = Extent::still(preprocess.channels(), shape[2], shape[3]);
-        Ok(Self { index, name: card.name.clone(), extent, preprocess })
+        let channels = preprocess.channels();
+        let frames = match card.kind {
+            InputKind::Clip => shape[2],
+            InputKind::Flow => shape[1] / channels,
+            _ => 1,
+        };
+        let [height, width] = [shape[shape.len() - 2], shape[shape.len() - 1]];
+        let extent = Extent { channels, frames, height, width };
+        Ok(Self { index, name: card.name.clone(), kind: card.kind, extent, preprocess })
     }
 
     /// The one input that takes single images.
@@ -86,13 +95,13 @@ impl PictureInput {
         Self::new(model, index, shapes)
     }
 
-    /// All inputs of single images that a plan's targets depend on.
+    /// All inputs of images, clips and flow that a plan's targets depend on.
     ///
     /// # Errors
     /// As [`PictureInput::new`].
     pub fn used(model: &Model, planned: &[PlanInput]) -> Result<Vec<Self>> {
         let cards = model.card.input.iter().zip(planned).enumerate();
-        let images = cards.filter(|(_, (card, planned))| card.kind == InputKind::Image && planned.used);
+        let images = cards.filter(|(_, (card, planned))| card.kind != InputKind::Tensor && planned.used);
         images.map(|(index, (_, planned))| Self::of_shape(model, index, &planned.shape)).collect()
     }
 

@@ -12,6 +12,7 @@ use oneiro_net::{Graph, Plan, Request, Threads, ValueId};
 use crate::card::{Axis, Card, ChannelOrder, InputCard, InputKind, TensorLayout};
 use crate::error::{Error, Result};
 use crate::objective::{Objective, Reads, Term};
+use crate::preprocess::FLOW_COMPONENTS;
 
 mod axes;
 mod begin;
@@ -90,7 +91,9 @@ impl Model {
                 match card.input(name) {
                     Some(input) => {
                         let mut input = input.clone();
-                        input.fit_bands(channels(&graph, i, card.layout))?;
+                        let channels = channels(&graph, i, card.layout);
+                        input.fit_bands(channels)?;
+                        input.fit_flow(channels)?;
                         Ok(input)
                     }
                     // Exporters leave inputs in the file that no node reads.
@@ -236,12 +239,22 @@ impl Model {
         self.stated_axes.push((value, axes));
     }
 
-    /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.
+    /// Checks that an input of this shape, (N, C, H, W) or (N, C, T, H, W), can be fed with pictures, clips
+    /// or flow as its card says.
     pub fn check_picture(&self, input: usize, shape: &[usize]) -> Result<()> {
         let card = &self.card.input[input];
-        let (name, wanted) = (&card.name, card.channels());
-        let &[_, channels, _, width] = shape else {
-            return Err(InputError::NotFourAxes { input: name.clone(), shape: shape.to_vec() }.into());
+        let name = &card.name;
+        let (channels, width) = match (card.kind, shape) {
+            (InputKind::Clip, &[_, channels, _, _, width]) => (channels, width),
+            (InputKind::Clip, _) => {
+                return Err(InputError::NotFiveAxes { input: name.clone(), shape: shape.to_vec() }.into());
+            }
+            (_, &[_, channels, _, width]) => (channels, width),
+            _ => return Err(InputError::NotFourAxes { input: name.clone(), shape: shape.to_vec() }.into()),
+        };
+        let wanted = match card.kind {
+            InputKind::Flow => FLOW_COMPONENTS * card.frames.unwrap_or(1),
+            _ => card.channels(),
         };
         if channels == wanted {
             return Ok(());

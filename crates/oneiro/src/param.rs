@@ -7,7 +7,7 @@
 //!
 //! An image is planar, `[C, H, W]` or `[C, T, H, W]`, in display units: RGB from 0 (black) to 1 (white). The
 //! frames of a clip are made each by itself, unless a parametrization says otherwise; [`Cppn`] and [`Maco`]
-//! make stills alone.
+//! make stills alone. Clips of [`Fourier3d`] and [`Moved`] are made as a whole.
 //!
 //! | kind | parameters | good for |
 //! |---|---|---|
@@ -18,8 +18,10 @@
 //! | [`Cppn`] | weights of a network over (x, y) | pictures of any size |
 //! | [`Dense`] | weights and biases of a layer | one published recipe |
 //! | [`Maco`] | phases | natural statistics at any depth of a network |
+//! | [`Fourier3d`] | a half spectrum in space and time | clips |
+//! | [`Moved`] | a still and a flow | clips, texture and motion apart |
 //!
-//! [`Masked`] and [`WithAlpha`] wrap others.
+//! [`Masked`], [`WithAlpha`] and [`Flow`] wrap others.
 //!
 //! A further parametrization is one more file in `param/`: its struct, `impl Param`, and the two tests that
 //! the others have (a gradient check and the way back from an image).
@@ -32,10 +34,13 @@ mod cppn;
 mod dense;
 #[cfg(test)]
 mod fits;
+mod flow;
 mod fourier;
+mod fourier3d;
 mod laplacian;
 mod maco;
 mod masked;
+mod moved;
 mod pixel;
 mod pyramid;
 mod shared;
@@ -43,10 +48,13 @@ mod shared;
 pub use alpha::WithAlpha;
 pub use cppn::{Cppn, CppnOptions};
 pub use dense::{Dense, DenseOptions};
+pub use flow::Flow;
 pub use fourier::{Fourier, FourierOptions, LUCID_DIVISOR};
+pub use fourier3d::{Fourier3d, Fourier3dOptions};
 pub use laplacian::{Laplacian, LaplacianOptions};
 pub use maco::{Maco, MacoOptions};
 pub use masked::Masked;
+pub use moved::{Moved, MovedOptions};
 pub use pixel::{Pixel, PixelInit, PixelOptions};
 pub use shared::{Detail, Shared, SharedOptions};
 

@@ -8,7 +8,7 @@
 //! | image | RGB 0–1, `[3, H, W]` | (x·range − mean)/std, `[C, H, W]` in the card's order |
 //! | clip | RGB 0–1, `[3, T, H, W]` | the same, `[C, T, H, W]` |
 //! | bands | 0–1 each, `[B, H, W]` or `[B, T, H, W]` | (x·range − mean)/std, the same shape and order |
-//! | flow | pixels per frame, `[2T, H, W]`: u0, v0, u1, v1, … | (clamp(x, ±range)/range − mean)/std, the same shape |
+//! | flow | pixels per frame, `[2, T, H, W]`: all fields' u, then all v | (clamp(x, ±range)/range − mean)/std, `[2T, H, W]`: u0, v0, u1, v1, … |
 //!
 //! A gray network sees the luma of Rec. 601, y = 0.299 R + 0.587 G + 0.114 B. Axes keep the order N, C, …; a
 //! network with channels last is the concern of its graph.
@@ -24,6 +24,9 @@ pub const REC601_LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 pub fn luma(rgb: [f32; 3]) -> f32 {
     rgb.iter().zip(REC601_LUMA).map(|(x, weight)| weight * x).sum()
 }
+
+/// A flow field has a horizontal and a vertical component.
+pub const FLOW_COMPONENTS: usize = 2;
 
 /// The assumed mean of bands if the card subtracts none: the middle of 0–1.
 const MIDDLE: f32 = 0.5;
@@ -41,19 +44,24 @@ pub struct Preprocess {
     shown: [usize; 3],
     /// Whether the network itself sees the luminance alone.
     luminance: bool,
+    /// Planes of flow, 2T.
+    planes: usize,
 }
 
 impl Preprocess {
     /// The conversion that a card describes. The card must have passed [`InputCard::complete`], as those of
     /// [`crate::card::Card::parse`] and [`InputCard::preset`] have, and one of bands
-    /// [`InputCard::fit_bands`], as those of a [`crate::Model`] have.
+    /// [`InputCard::fit_bands`], as those of a [`crate::Model`] have. Flow of a card without frames is one
+    /// field.
     pub fn from_card(card: &InputCard) -> Preprocess {
         let (mut mean, mut std) = (card.mean.clone(), card.std.clone());
+        let mut planes = FLOW_COMPONENTS;
         assert!(!mean.is_empty() && !std.is_empty(), "the card of input `{}` was not completed", card.name);
         if card.kind == InputKind::Flow {
-            let planes = card.frames.map(|frames| 2 * frames);
-            (mean, std) = (flow_planes(&mean, planes), flow_planes(&std, planes));
+            let known = card.frames.map(|frames| FLOW_COMPONENTS * frames);
+            (mean, std) = (flow_planes(&mean, known), flow_planes(&std, known));
             let longest = mean.len().max(std.len());
+            planes = known.unwrap_or(planes).max(longest);
             for list in [&mut mean, &mut std] {
                 list.resize(longest, list[0]);
             }
@@ -66,6 +74,7 @@ impl Preprocess {
             std,
             shown: card.shown(),
             luminance: card.luminance && card.kind != InputKind::Flow,
+            planes,
         }
     }
 
@@ -75,9 +84,18 @@ impl Preprocess {
     }
 
     /// Channels of a display image or clip: 3 for colours, also where the network is gray; the number of
-    /// bands.
+    /// bands; 2 for flow.
     pub fn channels(&self) -> usize {
-        if self.order == ChannelOrder::Bands { self.mean.len() } else { 3 }
+        match self.kind {
+            InputKind::Flow => FLOW_COMPONENTS,
+            _ if self.order == ChannelOrder::Bands => self.mean.len(),
+            _ => 3,
+        }
+    }
+
+    /// The width of the range of display values: 1 for colours and bands, twice the card's range for flow.
+    pub fn span(&self) -> f32 {
+        if self.kind == InputKind::Flow { 2.0 * self.range } else { 1.0 }
     }
 
     /// The number of planes of flow, where they have means or deviations of their own.
@@ -102,11 +120,12 @@ impl Preprocess {
     }
 
     /// The display value that the network sees as 0: RGB, or one number a band, for images and clips; for
-    /// flow in pixels per frame, one number if all planes have the same and 2T otherwise. Padding with it is
-    /// padding with zeros after the means have been subtracted.
+    /// flow in pixels per frame, one number if all planes have the same, else one a plane of the display.
+    /// Padding with it is padding with zeros after the means have been subtracted.
     pub fn mean_color(&self) -> Vec<f32> {
         if self.kind == InputKind::Flow {
-            return self.mean.iter().map(|m| m * self.range).collect();
+            let planes = self.mean.len();
+            return (0..planes).map(|plane| self.mean[network_plane(plane, planes)] * self.range).collect();
         }
         (0..self.channels()).map(|color| self.mean[self.channel_of(color)] / self.range).collect()
     }
@@ -126,8 +145,8 @@ impl Preprocess {
     /// Writes the network's input for a display image.
     pub fn apply(&self, display: &[f32], out: &mut [f32]) {
         if self.kind == InputKind::Flow {
-            self.for_each_flow_plane(display.len(), |at, mean, std| {
-                for (out, x) in out[at.clone()].iter_mut().zip(&display[at]) {
+            self.for_each_flow_plane(display.len(), |shown, at, mean, std| {
+                for (out, x) in out[at].iter_mut().zip(&display[shown]) {
                     *out = (x.clamp(-self.range, self.range) / self.range - mean) / std;
                 }
             });
@@ -188,10 +207,10 @@ impl Preprocess {
     pub fn adjoint(&self, display: &[f32], grad_network: &[f32], grad_display: &mut [f32]) {
         assert_eq!(display.len(), grad_display.len(), "an image and its gradient have one shape");
         if self.kind == InputKind::Flow {
-            self.for_each_flow_plane(display.len(), |at, _, std| {
+            self.for_each_flow_plane(display.len(), |shown, at, _, std| {
                 let factor = 1.0 / (self.range * std);
-                let planes = grad_network[at.clone()].iter().zip(&display[at.clone()]);
-                for (out, (grad, x)) in grad_display[at].iter_mut().zip(planes) {
+                let planes = grad_network[at].iter().zip(&display[shown.clone()]);
+                for (out, (grad, x)) in grad_display[shown].iter_mut().zip(planes) {
                     *out = if x.abs() <= self.range { grad * factor } else { 0.0 };
                 }
             });
@@ -212,8 +231,8 @@ impl Preprocess {
     /// three colours.
     pub fn display(&self, network: &[f32], out: &mut [f32]) {
         if self.kind == InputKind::Flow {
-            self.for_each_flow_plane(out.len(), |at, mean, std| {
-                for (out, x) in out[at.clone()].iter_mut().zip(&network[at]) {
+            self.for_each_flow_plane(out.len(), |shown, at, mean, std| {
+                for (out, x) in out[shown].iter_mut().zip(&network[at]) {
                     *out = (x * std + mean) * self.range;
                 }
             });
@@ -231,8 +250,8 @@ impl Preprocess {
     /// Adds to `grad_network` the gradient on a network's input, given that on its display image.
     pub fn display_adjoint(&self, grad_display: &[f32], grad_network: &mut [f32]) {
         if self.kind == InputKind::Flow {
-            self.for_each_flow_plane(grad_display.len(), |at, _, std| {
-                for (out, g) in grad_network[at.clone()].iter_mut().zip(&grad_display[at]) {
+            self.for_each_flow_plane(grad_display.len(), |shown, at, _, std| {
+                for (out, g) in grad_network[at].iter_mut().zip(&grad_display[shown]) {
                     *out += g * std * self.range;
                 }
             });
@@ -269,15 +288,26 @@ impl Preprocess {
         plane
     }
 
-    /// Calls with the place, mean and std of every plane of flow; as one, if all planes have the same.
-    fn for_each_flow_plane(&self, len: usize, mut run: impl FnMut(Range<usize>, f32, f32)) {
-        let planes = self.mean.len();
+    /// Calls with the place of every plane of flow in the display and in the network's input, and with its
+    /// mean and deviation.
+    fn for_each_flow_plane(&self, len: usize, mut run: impl FnMut(Range<usize>, Range<usize>, f32, f32)) {
+        let planes = self.planes;
         let plane = len / planes;
         assert_eq!(len, planes * plane, "flow has {planes} planes");
-        for (index, (mean, std)) in self.mean.iter().zip(&self.std).enumerate() {
-            run(index * plane..(index + 1) * plane, *mean, *std);
+        let (means, stds) = (self.mean.len(), self.std.len());
+        for shown in 0..planes {
+            let at = network_plane(shown, planes);
+            let place = |index: usize| index * plane..(index + 1) * plane;
+            run(place(shown), place(at), self.mean[at % means], self.std[at % stds]);
         }
     }
+}
+
+/// The plane of the network's input, u0, v0, u1, v1, …, that a plane of a display flow, u0, u1, …, v0, v1, …
+/// goes to.
+fn network_plane(shown: usize, planes: usize) -> usize {
+    let fields = planes.div_ceil(FLOW_COMPONENTS);
+    if planes == 1 { 0 } else { FLOW_COMPONENTS * (shown % fields) + shown / fields }
 }
 
 /// The means (or deviations) of the planes u0, v0, u1, v1, … of flow: one number if all are the same.

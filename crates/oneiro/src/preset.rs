@@ -1,5 +1,7 @@
 //! Recipes under a name: every setting of a rendering in one value that can be stored and read back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::gradients::Gradients;
@@ -8,11 +10,13 @@ use crate::regularizer::Regularizer;
 use crate::transform::Chain;
 
 mod check;
+mod inputs;
 mod named;
 mod params;
 mod size;
 mod stages;
 
+pub use inputs::InputSettings;
 pub use params::{PARAMS, ParamSpec};
 pub use stages::{Jitter, Settle, UnknownJitter, Upkeep};
 
@@ -69,6 +73,9 @@ pub struct Preset {
     pub views: usize,
     /// How gradients pass ReLUs and max-pooling.
     pub gradients: Gradients,
+    /// What holds for an input alone, by its name or its kind: "image", "clip" or "flow".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, InputSettings>,
     /// What the objective counts beside regularizers.
     #[serde(default = "unity", skip_serializing_if = "is_unity")]
     pub weight: f64,
@@ -76,6 +83,14 @@ pub struct Preset {
     /// layer's receptive field (Mahendran & Vedaldi 2016; Feichtenhofer et al. 2020).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_weight: Option<f64>,
+    /// Whether such an objective counts as the sum over the layer's positions, not as their mean
+    /// (Feichtenhofer et al. 2020, §3.1).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sum_positions: bool,
+    /// Whether an objective with such a weight counts relative to what it has reached: the gradient is that of
+    /// `unit_weight` · ln a, whatever the unit's scale. ρ and â are not looked at.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub relative: bool,
     /// â: the unit's largest activation over a data set, 1 if unknown.
     #[serde(default = "unity", skip_serializing_if = "is_unity")]
     pub max_activation: f64,
@@ -159,7 +174,8 @@ impl Preset {
 
     /// Whether every step maximises the same function: nothing about it is drawn at random.
     pub fn is_fixed(&self) -> bool {
-        self.transform.transforms.is_empty() && self.jitter == Jitter::None && !self.alpha
+        let fixed = |preset: &Self| preset.transform.transforms.is_empty() && preset.jitter == Jitter::None;
+        fixed(self) && !self.alpha && self.of_inputs().all(|(_, own)| fixed(&own))
     }
 
     /// Replaces the optimiser but keeps the rate and the settings only where they mean the same.

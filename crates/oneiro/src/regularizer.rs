@@ -5,8 +5,12 @@
 //! in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever
 //! the network itself reads.
 //!
-//! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(HW) Σ ‖x‖^α over pixels and
-//! TV_β = 1/(HW) Σ (Δx² + Δy²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection.
+//! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(THW) Σ ‖x‖^α over pixels and
+//! TV_β = 1/(THW) Σ (κ(Δx² + Δy²) + γΔt²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection. Δt is
+//! between successive frames of a clip, or successive flow fields (Feichtenhofer et al., IJCV 2020, §3.2). The
+//! paper sums frames; here they are averaged, so that clips of any length weigh alike.
+//!
+//! Flow is counted in the same units: its range, of both signs, is 255 wide.
 
 use std::sync::Arc;
 
@@ -14,7 +18,7 @@ use oneiro_image::Extent;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::objective::measure::{self, Measure};
+use crate::objective::measure::{self, Measure, Variation};
 use crate::objective::{Penalty, Term, TermKind};
 
 /// Display units are 0–1, those of the regularizers 0–255.
@@ -43,6 +47,12 @@ pub struct Regularizer {
     pub beta: f64,
     /// The weight of TV_β.
     pub tv_weight: f64,
+    /// κ: what differences within a frame count in TV_β.
+    #[serde(skip_serializing_if = "is_one")]
+    pub kappa: f64,
+    /// γ: what differences between frames count in TV_β.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gamma: f64,
     /// Largest norm of a pixel less the mean colour, enforced after each step; 0 for none.
     pub bound: f32,
 }
@@ -55,8 +65,34 @@ impl Default for Regularizer {
             alpha_weight: TYPICAL.powf(-ALPHA),
             beta: BETA,
             tv_weight: TYPICAL_DIFFERENCE.powf(-BETA),
+            kappa: 1.0,
+            gamma: 0.0,
             bound: BOUND,
         }
+    }
+}
+
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
+}
+
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
+}
+
+/// What the parts of a regularizer count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Shares {
+    /// alpha_weight · R_α.
+    pub alpha_norm: f64,
+    /// tv_weight · TV_β.
+    pub total_variation: f64,
+}
+
+impl Shares {
+    /// Their sum.
+    pub fn total(&self) -> f64 {
+        self.alpha_norm + self.total_variation
     }
 }
 
@@ -72,65 +108,80 @@ impl Regularizer {
                 "a number of at least 1",
             ));
         }
-        if !(fine(self.alpha_weight, 0.0) && fine(self.tv_weight, 0.0) && fine(self.bound.into(), 0.0)) {
-            let value = format!("{}, {} and {}", self.alpha_weight, self.tv_weight, self.bound);
-            return Err(Error::out_of_range(
-                "the regularizer's weights and bound",
-                value,
-                "a number of 0 or more",
-            ));
+        let others = [
+            ("alpha_weight", self.alpha_weight),
+            ("tv_weight", self.tv_weight),
+            ("kappa", self.kappa),
+            ("gamma", self.gamma),
+            ("bound", self.bound.into()),
+        ];
+        match others.iter().find(|(_, value)| !fine(*value, 0.0)) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let what = format!("the regularizer's {name}");
+                Err(Error::out_of_range(what, value, "a number of 0 or more"))
+            }
         }
-        Ok(())
     }
 
-    /// For pictures of this extent whose mean colour is given in display units.
+    /// For pictures of this extent whose mean colour is given in display units, of which the range of values
+    /// has the width `span`: 1 for colours.
     ///
     /// # Errors
     /// If a number is out of range.
-    pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32]) -> Result<BoundRegularizer> {
+    pub fn bind(&self, extent: impl Into<Extent>, mean: &[f32], span: f32) -> Result<BoundRegularizer> {
         self.validate()?;
         let extent = extent.into();
-        let measure =
-            |penalty| measure::of_input(&Term::new("", TermKind::Penalty(penalty)), &extent.axes(), false);
-        let mut parts = Vec::new();
-        if self.alpha_weight > 0.0 {
-            parts.push((self.alpha_weight, measure(Penalty::AlphaNorm(self.alpha))?));
-        }
-        if self.tv_weight > 0.0 {
-            parts.push((self.tv_weight, measure(Penalty::TotalVariation(self.beta))?));
-        }
+        let norm = Term::new("", TermKind::Penalty(Penalty::AlphaNorm(self.alpha)));
+        let variation = Variation { extent, beta: self.beta, kappa: self.kappa, gamma: self.gamma };
+        let alpha_norm = (self.alpha_weight > 0.0).then(|| measure::of_input(&norm, &extent.axes(), false));
         let (n, channels) = (extent.values(), extent.channels);
-        let mean = (0..channels).map(|c| mean[c * mean.len() / channels]).collect();
-        Ok(BoundRegularizer { parts, mean, centred: vec![0.0; n], gradient: vec![0.0; n] })
+        Ok(BoundRegularizer {
+            alpha_norm: alpha_norm.transpose()?.map(|measure| (self.alpha_weight, measure)),
+            variation: (self.tv_weight > 0.0).then_some((self.tv_weight, variation)),
+            mean: (0..channels).map(|c| mean[c * mean.len() / channels]).collect(),
+            scale: UNITS / span,
+            centred: vec![0.0; n],
+            gradient: vec![0.0; n],
+        })
     }
 }
 
 /// A regularizer for pictures of one shape.
 #[allow(missing_debug_implementations)]
 pub struct BoundRegularizer {
-    parts: Vec<(f64, Arc<dyn Measure>)>,
+    alpha_norm: Option<(f64, Arc<dyn Measure>)>,
+    variation: Option<(f64, Variation)>,
     /// A colour a channel, display units.
     mean: Vec<f32>,
+    /// From display units to those of the regularizer.
+    scale: f32,
     centred: Vec<f32>,
     gradient: Vec<f32>,
 }
 
 impl BoundRegularizer {
-    /// The value for a display image; subtracts its gradient from `gradient`, the gradient of the maximised
+    /// The values for a display image; subtracts their gradient from `gradient`, the gradient of the maximised
     /// objective.
-    pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> f64 {
-        let plane = image.len() / self.mean.len();
-        for (i, (out, x)) in self.centred.iter_mut().zip(image).enumerate() {
-            *out = UNITS * (x - self.mean[i / plane]);
+    pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> Shares {
+        let (plane, scale) = (image.len() / self.mean.len(), self.scale);
+        for ((out, x), mean) in
+            self.centred.chunks_exact_mut(plane).zip(image.chunks_exact(plane)).zip(&self.mean)
+        {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = scale * (x - mean));
         }
         self.gradient.fill(0.0);
-        let mut value = 0.0;
-        for (weight, measure) in &self.parts {
-            value += weight * measure.value(&self.centred);
+        let mut shares = Shares::default();
+        if let Some((weight, measure)) = &self.alpha_norm {
+            shares.alpha_norm = weight * measure.value(&self.centred);
             measure.seed(&self.centred, *weight, &mut self.gradient);
         }
-        gradient.iter_mut().zip(&self.gradient).for_each(|(g, r)| *g -= UNITS * r);
-        value
+        if let Some((weight, variation)) = &self.variation {
+            shares.total_variation =
+                weight * variation.add_gradient(&self.centred, *weight, &mut self.gradient);
+        }
+        gradient.iter_mut().zip(&self.gradient).for_each(|(g, r)| *g -= scale * r);
+        shares
     }
 }
 
@@ -149,10 +200,10 @@ mod tests {
     #[test]
     fn a_pixel_of_typical_deviation_counts_one() {
         let shape = [3, 2, 2];
-        let mut bound = Regularizer::default().bind(shape, &[0.5]).unwrap();
+        let mut bound = Regularizer::default().bind(shape, &[0.5], 1.0).unwrap();
         // Every pixel's norm is 80, and nothing varies.
         let grey = 0.5 + 80.0 / 3f32.sqrt() / UNITS;
-        let value = bound.subtract(&[grey; 12], &mut [0.0; 12]);
+        let value = bound.subtract(&[grey; 12], &mut [0.0; 12]).total();
         assert!((value - 1.0).abs() < 1e-4, "{value}");
     }
 
@@ -163,8 +214,8 @@ mod tests {
         let clip: Vec<f32> =
             (0..3).flat_map(|c| frames.iter().flat_map(move |f| f[20 * c..20 * (c + 1)].to_vec())).collect();
         let value = |extent: Extent, image: &[f32]| {
-            let mut bound = Regularizer::default().bind(extent, &[0.4, 0.5, 0.6]).unwrap();
-            bound.subtract(image, &mut vec![0.0; image.len()])
+            let mut bound = Regularizer::default().bind(extent, &[0.4, 0.5, 0.6], 1.0).unwrap();
+            bound.subtract(image, &mut vec![0.0; image.len()]).total()
         };
         let mean = frames.iter().map(|f| value([3, 5, 4].into(), f)).sum::<f64>() / 3.0;
         let of_clip = value([3, 3, 5, 4].into(), &clip);
@@ -178,15 +229,15 @@ mod tests {
         let mut image: Vec<f32> = (0..60).map(|_| rng.uniform() as f32).collect();
         for beta in [1.0, 2.0, 3.0] {
             let settings = Regularizer { beta, ..Regularizer::default() };
-            let mut bound = settings.bind(shape, &[0.4, 0.5, 0.6]).unwrap();
+            let mut bound = settings.bind(shape, &[0.4, 0.5, 0.6], 1.0).unwrap();
             let mut gradient = vec![0.0; 60];
             bound.subtract(&image, &mut gradient);
             for i in 0..60 {
                 let (x, h) = (image[i], 1e-3);
                 image[i] = x + h;
-                let up = bound.subtract(&image, &mut [0.0; 60]);
+                let up = bound.subtract(&image, &mut [0.0; 60]).total();
                 image[i] = x - h;
-                let down = bound.subtract(&image, &mut [0.0; 60]);
+                let down = bound.subtract(&image, &mut [0.0; 60]).total();
                 image[i] = x;
                 let expected = (down - up) / (2.0 * f64::from(h));
                 let error = (f64::from(gradient[i]) - expected).abs();

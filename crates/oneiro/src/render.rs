@@ -18,12 +18,12 @@ use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::input::{InputMemory, PictureInput};
 use crate::model::{InputError, Model};
-use crate::objective::Objective;
+use crate::objective::{Objective, TermKind};
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::OptimizerKind;
 use crate::preset::Preset;
 use crate::rng::Stream;
-use crate::transform::Transform;
+use crate::transform::{Chain, Transform};
 use oneiro_image::Extent;
 
 mod apart;
@@ -58,7 +58,7 @@ pub struct Render {
     values: Vec<f64>,
     start: Vec<f64>,
     /// The weight of each objective relative to the regularizers.
-    weights: Vec<f64>,
+    weights: Vec<Weight>,
     step: usize,
     /// Views of each picture that go through the network at once.
     views_at_once: usize,
@@ -106,19 +106,20 @@ impl Render {
         let max_pool = preset.gradients.max_pool.rule();
         let seen = apart::repeated(objectives, views_at_once);
         let mut session = ObjectiveSession::with_max_pool(model, &seen, &[], shapes, Some(max_pool))?;
-        let mut chain = preset.transform.clone();
-        let margin = stride::margin(model, preset, objectives)?;
-        if margin > 0 {
-            chain.transforms.insert(0, Transform::Jitter(margin.into()));
-        }
-        // What nobody can say of the layers leaves pictures where they are.
-        let layers = textures::rolls(&chain).then(|| stride::layers(model, preset).ok()).flatten();
         let identities = identities(model, objectives)?;
         let mut entries = Vec::new();
-        let pictures = picture_inputs(model, &session)?;
+        let pictures = PictureInput::used(model, session.inputs())?;
         if pictures.is_empty() {
             return Err(no_picture(&objectives[0], &session));
         }
+        check_settings_of_inputs(model, preset)?;
+        let recipes = pictures
+            .iter()
+            .map(|input| Recipe::of_input(model, preset, input, objectives))
+            .collect::<Result<Vec<Recipe>>>()?;
+        // What nobody can say of the layers leaves pictures where they are.
+        let rolls = recipes.iter().any(|recipe| textures::rolls(&recipe.chain));
+        let layers = rolls.then(|| stride::layers(model, preset).ok()).flatten();
         // Each input has an optimizer of its own, whose line search would see the others move.
         if pictures.len() > 1 && preset.optimizer.kind == OptimizerKind::Lbfgs {
             return Err(Error::Settings(format!(
@@ -129,7 +130,7 @@ impl Render {
         }
         // Of each input's picture with its margin; transparency is a channel.
         let mut extents = Vec::new();
-        for input in &pictures {
+        for (input, Recipe { chain, margin, .. }) in pictures.iter().zip(&recipes) {
             let picture = preset.picture.unwrap_or(input.extent.size()).map(|n| n + margin);
             let pixels = chain.largest_stage(picture);
             if pixels > MAX_STAGE_PIXELS {
@@ -148,19 +149,19 @@ impl Render {
             let text = numbered(&identities, e, &materials.copies);
             let mut start = Stream::new(seed, stream_id(&text, "start"));
             let mut states = Vec::new();
-            for (input, &extent) in pictures.iter().zip(&extents) {
-                let mean = input.preprocess.natural_mean();
-                let (param, image) = materials.param(e, preset, extent, margin, mean)?;
+            for ((input, &extent), recipe) in pictures.iter().zip(&extents).zip(&recipes) {
+                let Recipe { preset: own, chain, margin, rate } = recipe;
+                let (param, image) = materials.param(e, own, extent, *margin, input)?;
                 let chain =
-                    textures::resolved(&chain, model, layers.as_deref(), &objectives[e], extent.size());
-                let mut state = ImageState::new(input.clone(), param, preset, &chain, margin)?;
+                    textures::resolved(chain, model, layers.as_deref(), &objectives[e], extent.size());
+                let mut state = ImageState::new(input.clone(), param, own, *rate, &chain, *margin)?;
                 let mut shared = Stream::new(seed, stream_id("", "shared"));
                 state.params = match image {
                     None => state.param.init(&mut start, &mut shared),
                     Some(image) => state.param.from_image(&image).ok_or_else(|| {
                         Error::Settings(format!(
                             "the parametrization {} cannot start from a picture",
-                            preset.param.name()
+                            own.param.name()
                         ))
                     })?,
                 };
@@ -186,10 +187,11 @@ impl Render {
             let transforms = Stream::new(seed, stream_id(&text, "transforms"));
             entries.push(BatchItem::new(states, transforms));
         }
+        let weights = weigh(model, preset, objectives, &session, &mut entries)?;
         let mut render = Self {
             session,
             preset: preset.clone(),
-            weights: weights(model, preset, objectives)?,
+            weights,
             objectives: objectives.to_vec(),
             values: vec![f64::NAN; objectives.len()],
             start: vec![],
@@ -271,9 +273,11 @@ impl Render {
         parallel::with_awake_workers(|| self.feed(first, ImageState::image));
         self.session.forward();
         for (e, sum) in sums.iter_mut().enumerate().filter(|(e, _)| self.entries[*e].stop.is_none()) {
+            let before = if self.step == 0 { self.start[e] } else { self.values[e] };
+            let weight = self.weights[e].of(before, self.start[e]);
             for entry in e * at_once..(e + 1) * at_once {
                 *sum += self.session.value(entry);
-                self.session.seed(entry, self.weights[e] / views as f64);
+                self.session.seed(entry, weight / views as f64);
             }
         }
         self.session.backward(&batch_item::rules(&self.preset, self.step));
@@ -303,10 +307,10 @@ impl Render {
             },
         );
         self.sum_shared();
-        let (values, weights, preset) = (&self.values, &self.weights, &self.preset);
+        let (values, weights, starts, preset) = (&self.values, &self.weights, &self.start, &self.preset);
         parallel::each_or_within(self.entries.iter_mut().zip(regularizers), |e, (entry, regularizer)| {
             if entry.stop.is_none() {
-                entry.step(weights[e] * values[e] - regularizer, preset);
+                entry.step(weights[e].of(values[e], starts[e]) * values[e] - regularizer, preset);
                 entry.finish_step(values[e], preset);
             }
         });
@@ -437,6 +441,8 @@ impl Render {
                 images,
                 value: values[e],
                 value_at_start: self.start[e],
+                weight: self.weights[e].of(values[e], self.start[e]),
+                shares: self.entries[e].states.iter().map(|state| state.shares).collect(),
                 steps: self.entries[e].steps,
                 stop: self.entries[e].stop.unwrap_or(stop),
             })
@@ -444,17 +450,113 @@ impl Render {
     }
 }
 
-/// The weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no
-/// picture.
-fn weights(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<Vec<f64>> {
-    let weight = |o: &Objective| match preset.unit_weight {
-        Some(weight) if !o.compares() => {
-            let area = stride::field_area(model, preset, o)?;
-            Ok(weight / (area * preset.max_activation))
+/// What an objective counts relative to the regularizers.
+#[derive(Debug, Clone, Copy)]
+enum Weight {
+    Fixed(f64),
+    /// Divided by the objective's value.
+    Relative(f64),
+}
+
+impl Weight {
+    /// The factor on an objective of this value, which was `start` before the first step.
+    fn of(self, value: f64, start: f64) -> f64 {
+        match self {
+            Self::Fixed(weight) => weight,
+            // Until a value is above the start's size, its sign and size mean little.
+            Self::Relative(weight) => weight / value.max(start.abs()).max(LEAST_VALUE),
         }
-        _ => Ok(preset.weight),
+    }
+}
+
+/// Values below it do not make a relative weight any larger.
+const LEAST_VALUE: f64 = 1e-6;
+
+/// The recipe as it holds for one input.
+struct Recipe {
+    preset: Preset,
+    /// The transforms, that of the jitter first.
+    chain: Chain,
+    /// Rows and columns of the jitter.
+    margin: usize,
+    /// Factor on the learning rate.
+    rate: f32,
+}
+
+impl Recipe {
+    fn of_input(
+        model: &Model,
+        preset: &Preset,
+        input: &PictureInput,
+        objectives: &[Objective],
+    ) -> Result<Self> {
+        let own = preset.of_input(&input.name, input.kind);
+        let rate = own.optimizer.learning_rate / preset.optimizer.learning_rate;
+        let margin = stride::margin(model, &own, input.index, objectives)?;
+        let mut chain = own.transform.clone();
+        if margin > 0 {
+            chain.transforms.insert(0, Transform::Jitter(margin.into()));
+        }
+        Ok(Self { preset: own, chain, margin, rate })
+    }
+}
+
+/// An error if a recipe has settings for an input that the network does not have.
+fn check_settings_of_inputs(model: &Model, preset: &Preset) -> Result<()> {
+    let kinds = [InputKind::Image, InputKind::Clip, InputKind::Flow].map(InputKind::name);
+    let names = model.card.input.iter().map(|input| input.name.as_str());
+    let known: Vec<&str> = kinds.into_iter().chain(names).collect();
+    match preset.inputs.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(Error::Settings(format!(
+            "preset {} has settings for the input \"{key}\", which the network does not have; there are {}",
+            preset.name,
+            known.join(", ")
+        ))),
+    }
+}
+
+/// The weight of each objective: `weight`, or `unit_weight` / (ρ² · â) for those that compare with no
+/// picture, with ρ² at the input where it is largest. At the others the gradient gets a factor.
+fn weigh(
+    model: &Model,
+    preset: &Preset,
+    objectives: &[Objective],
+    session: &ObjectiveSession,
+    entries: &mut [BatchItem],
+) -> Result<Vec<Weight>> {
+    let weigh = |(objective, entry): (&Objective, &mut BatchItem)| match preset.unit_weight {
+        Some(weight) if !objective.compares() && preset.relative => Ok(Weight::Relative(weight)),
+        Some(weight) if !objective.compares() => {
+            let areas = stride::field_areas(model, preset, objective)?;
+            let largest = areas.values().copied().fold(1.0, f64::max);
+            for state in &mut entry.states {
+                let own = areas.get(&state.input.index).copied().unwrap_or(largest);
+                state.objective_factor = (largest / own) as f32;
+            }
+            let positions = if preset.sum_positions { positions(model, session, objective)? } else { 1 };
+            Ok(Weight::Fixed(weight * positions as f64 / (largest * preset.max_activation)))
+        }
+        _ => Ok(Weight::Fixed(preset.weight)),
     };
-    objectives.iter().map(weight).collect()
+    objectives.iter().zip(entries).map(weigh).collect()
+}
+
+/// How many positions the means of an objective are over, at most.
+fn positions(model: &Model, session: &ObjectiveSession, objective: &Objective) -> Result<usize> {
+    let mut most = 1;
+    for term in objective.terms() {
+        let is_mean = match &term.kind {
+            TermKind::Channel(_) => true,
+            TermKind::Direction(direction) => direction.at.is_none(),
+            _ => false,
+        };
+        if is_mean && term.region.is_all() {
+            let shape = session.shape_of(model.target_of(term)?).unwrap_or_default();
+            most = most.max(shape.iter().skip(1).product());
+        }
+    }
+    Ok(most)
 }
 
 /// Renders objectives from noise to the end. `progress` is called after every step and returns whether to go
@@ -479,16 +581,6 @@ pub fn render(
         }
     }
     render.finish()
-}
-
-/// The inputs whose pictures are optimised.
-fn picture_inputs(model: &Model, session: &ObjectiveSession) -> Result<Vec<PictureInput>> {
-    let cards = model.card.input.iter().zip(session.inputs());
-    let mut used = cards.filter(|(_, planned)| planned.used).map(|(card, _)| card);
-    if let Some(card) = used.find(|card| !matches!(card.kind, InputKind::Tensor | InputKind::Image)) {
-        return Err(InputError::NotAnImage { input: card.name.clone() }.into());
-    }
-    PictureInput::used(model, session.inputs())
 }
 
 fn no_picture(objective: &Objective, session: &ObjectiveSession) -> Error {

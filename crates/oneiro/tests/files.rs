@@ -107,7 +107,7 @@ fn a_model_with_its_card_renders_and_its_picture_is_saved() {
 fn the_bands_that_are_drawn_are_saved_with_their_opacity() {
     let folder = tempdir().unwrap();
     let image = Image::transparent([4, 1, 1], vec![0.0, 0.2, 0.4, 1.0, 0.6]).unwrap();
-    let picture = Picture { input: "x".into(), image, shown: [3, 1, 0] };
+    let picture = Picture { input: "x".into(), kind: InputKind::Image, image, shown: [3, 1, 0] };
     let file = folder.path().join("bands.png");
     picture.save(&file).unwrap();
     let (colors, alpha) = oneiro_media::read_image_alpha(&file).unwrap();

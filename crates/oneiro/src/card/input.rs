@@ -37,6 +37,18 @@ pub enum InputKind {
     Tensor,
 }
 
+impl InputKind {
+    /// As a card says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Clip => "clip",
+            Self::Flow => "flow",
+            Self::Tensor => "tensor",
+        }
+    }
+}
+
 /// The channels of an image or clip, in the network's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,6 +242,28 @@ impl InputCard {
             _ => {}
         }
         self.check_shown(self.channels())
+    }
+
+    /// Gives flow its number of fields: half of the network's channels (`None` if its file leaves them open).
+    /// Does nothing for other kinds.
+    ///
+    /// # Errors
+    /// If the network has an odd number of channels, or another than the card's `frames` need.
+    pub fn fit_flow(&mut self, channels: Option<usize>) -> Result<(), CardError> {
+        let (InputKind::Flow, Some(channels)) = (self.kind, channels) else { return Ok(()) };
+        let fields = self.frames.unwrap_or(channels / 2);
+        if 2 * fields != channels || channels == 0 {
+            let problem = match self.frames {
+                Some(_) => format!(
+                    "is {fields}, which is {} planes of flow, and the network's input has {channels} channels",
+                    2 * fields
+                ),
+                None => format!("cannot be known: flow has 2 planes a field, the input {channels} channels"),
+            };
+            return Err(self.error("frames", problem));
+        }
+        self.frames = Some(fields);
+        Ok(())
     }
 
     /// An error unless every band that is shown is below this count.

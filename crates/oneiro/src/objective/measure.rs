@@ -12,12 +12,15 @@ pub(crate) mod guide;
 mod penalty;
 mod reference;
 mod style;
+mod variation;
 mod window;
 
 use std::sync::Arc;
 
 use crate::model::Activation;
 use crate::objective::{Term, TermError, TermKind};
+
+pub(crate) use variation::Variation;
 
 /// A function of one entry's activations.
 pub trait Measure: Send + Sync {

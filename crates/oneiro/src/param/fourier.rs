@@ -161,7 +161,7 @@ impl Param for Fourier {
 
 /// The factor of each entry of the half spectrum: sqrt(H·W) / max(f, 1/max(H, W))^decay / divisor,
 /// and the 1/(H·W) of the inverse transform.
-fn scale([height, width]: [usize; 2], decay: f32, divisor: f32) -> Vec<f32> {
+pub(super) fn scale([height, width]: [usize; 2], decay: f32, divisor: f32) -> Vec<f32> {
     let pixels = (height * width) as f64;
     let decay = natural_decay(&[height, width].map(Axis::of_pixels), f64::from(decay));
     decay.into_iter().map(|decay| (pixels.sqrt() / decay / f64::from(divisor) / pixels) as f32).collect()

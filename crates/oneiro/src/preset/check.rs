@@ -10,8 +10,22 @@ const MAX_BLUR: f64 = 64.0;
 const PERCENT: Range = Range::Within(0.0, 100.0);
 
 impl Preset {
-    /// An error if settings do not go together.
+    /// An error if settings do not go together, for all inputs or for one.
     pub fn check(&self) -> Result<()> {
+        self.check_own()?;
+        for (input, own) in self.of_inputs() {
+            if let Some(rate) =
+                self.inputs[input].rate.filter(|rate| !Range::Positive.contains((*rate).into()))
+            {
+                let what = format!("preset {}: inputs.{input}.rate", self.name);
+                return Err(Error::out_of_range(what, rate, Range::Positive.words()));
+            }
+            Self { name: format!("{}, input {input}", self.name), ..own }.check_own()?;
+        }
+        Ok(())
+    }
+
+    fn check_own(&self) -> Result<()> {
         let fail =
             |conflict: &str| Err(Error::Preset { preset: self.name.clone(), conflict: conflict.into() });
         self.optimizer.validate()?;

@@ -1,12 +1,13 @@
 //! The recipes of the literature under their names, with their constants (`algorithms.md` §7 in words;
 //! sources below).
 
+use crate::card::InputKind;
 use crate::gradients::{Gradients, ReluGradient};
 use crate::optimizer::{OptimizerKind, OptimizerSpec, Schedule};
 use crate::param::{DenseOptions, FourierOptions, MacoOptions, PixelOptions, SharedOptions};
-use crate::preset::{Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
-use crate::regularizer::Regularizer;
-use crate::transform::Chain;
+use crate::preset::{InputSettings, Jitter, Outside, ParamSpec, Preset, Settle, Upkeep};
+use crate::regularizer::{BOUND, Regularizer};
+use crate::transform::{Chain, Transform};
 
 /// Side of Lucid's default canvas (`lucid/optvis/render.py`).
 const LUCID_SIZE: usize = 128;
@@ -42,6 +43,15 @@ const FIRST_TV_FACTOR: f64 = 10.0;
 /// Its learning rate in the units of the second; ours: three times as much diverges on deep layers of
 /// SqueezeNet.
 const FIRST_RATE: f32 = 4000.0;
+/// α of the norm, γ, and the factor of total variation for motion (Feichtenhofer et al. 2020, §3.2 and §4).
+const VIDEO_ALPHA: f64 = 3.0;
+const VIDEO_GAMMA: f64 = 1.0;
+const MOTION_TV_FACTOR: f64 = 10.0;
+/// Rate, in levels of 255, and steps; ours.
+const VIDEO_RATE: f32 = 4.0;
+const VIDEO_STEPS: usize = 300;
+/// Frames that a clip is moved in time by; ours.
+const CLIP_JITTER: usize = 2;
 /// Rate and steps of the dense generator; ours: more saturates the picture.
 const DENSE_RATE: f32 = 0.2;
 const DENSE_STEPS: usize = 256;
@@ -87,7 +97,10 @@ impl Preset {
             views: 1,
             gradients: Gradients::relu(ReluGradient::Redirected),
             weight: 1.0,
+            inputs: Default::default(),
             unit_weight: None,
+            sum_positions: false,
+            relative: false,
             max_activation: 1.0,
             regularizer: None,
             upkeep: None,
@@ -168,6 +181,50 @@ impl Preset {
                 ..regularizer
             }),
             ..Self::mahendran16()
+        }
+    }
+
+    /// Spatiotemporal activation maximisation (Feichtenhofer, Pinz, Wildes & Zisserman, "Deep Insights into
+    /// Convolutional Networks for Video Recognition", IJCV 2020): pixels and flow vectors, bounded, with
+    /// separate penalties of variation in space and in time. The paper gives neither steps nor rate; those here
+    /// are from a study of convergence (docs/video.md). Frames are averaged where the paper sums them.
+    pub fn feichtenhofer20() -> Self {
+        let regularizer = Regularizer {
+            alpha: VIDEO_ALPHA,
+            alpha_weight: f64::from(BOUND).powf(-VIDEO_ALPHA),
+            tv_weight: (f64::from(BOUND) / 6.5).powi(-2),
+            gamma: VIDEO_GAMMA,
+            ..Regularizer::default()
+        };
+        let motion = Regularizer { tv_weight: MOTION_TV_FACTOR * regularizer.tv_weight, ..regularizer };
+        let adam = OptimizerSpec::adam(VIDEO_RATE);
+        Self {
+            param: ParamSpec::Pixel(PixelOptions::preimage()),
+            size: None,
+            steps: VIDEO_STEPS,
+            optimizer: OptimizerSpec { schedule: Schedule::Cosine(0.0), ..adam },
+            transform: Chain::none(),
+            outside: Outside::Mean,
+            jitter: Jitter::Stride,
+            gradients: Gradients::default(),
+            inputs: [
+                (
+                    InputKind::Flow.name().into(),
+                    InputSettings { regularizer: Some(motion), ..Default::default() },
+                ),
+                (
+                    InputKind::Clip.name().into(),
+                    InputSettings {
+                        transform: Some(Chain::new(vec![Transform::FrameJitter(CLIP_JITTER)])),
+                        ..Default::default()
+                    },
+                ),
+            ]
+            .into(),
+            unit_weight: Some(UNIT_WEIGHT),
+            sum_positions: true,
+            regularizer: Some(regularizer),
+            ..Self::based_on_lucid("feichtenhofer20")
         }
     }
 
@@ -278,6 +335,7 @@ impl Preset {
             Self::yosinski(),
             Self::accentuation(),
             Self::activation_grid(),
+            Self::feichtenhofer20(),
         ]
     }
 

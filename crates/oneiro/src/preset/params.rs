@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::color::Decorrelate;
 use crate::error::Result;
 use crate::param::{
-    Cppn, CppnOptions, Dense, DenseOptions, Fourier, FourierOptions, Laplacian, LaplacianOptions, Maco,
-    MacoOptions, Param, ParamSources, Pixel, PixelOptions, Shared, SharedOptions, Squash, WithAlpha,
+    Cppn, CppnOptions, Dense, DenseOptions, Fourier, Fourier3d, Fourier3dOptions, FourierOptions, Laplacian,
+    LaplacianOptions, Maco, MacoOptions, Moved, MovedOptions, Param, ParamSources, Pixel, PixelOptions,
+    Shared, SharedOptions, Squash, WithAlpha,
 };
 use crate::range::Range;
 
 /// Names of all kinds on the command line.
-pub const PARAMS: [&str; 7] = ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco"];
+pub const PARAMS: [&str; 10] =
+    ["fourier", "pixel", "laplacian", "shared", "cppn", "dense", "maco", "fourier3d", "steady", "moved"];
 
 /// Largest decay of a spectrum; beyond it, the scales leave the range of f32.
 const DECAY_RANGE: Range = Range::Within(-8.0, 8.0);
@@ -36,6 +38,12 @@ pub enum ParamSpec {
     Dense(DenseOptions),
     /// Phases under the magnitudes of photographs.
     Maco(MacoOptions),
+    /// The spectrum of a clip in space and time.
+    Fourier3d(Fourier3dOptions),
+    /// The same, with an appearance that all frames share and motion as its detail.
+    Steady(Fourier3dOptions),
+    /// A still moved by a flow.
+    Moved(MovedOptions),
 }
 
 impl ParamSpec {
@@ -54,6 +62,10 @@ impl ParamSpec {
             Self::Cppn(options) => Box::new(Cppn::new(extent, *options)?),
             Self::Dense(options) => Box::new(Dense::new(extent, *options)),
             Self::Maco(options) => Box::new(Maco::new(extent, *options, sources)?),
+            Self::Fourier3d(options) | Self::Steady(options) => {
+                Box::new(Fourier3d::new(extent, *options, sources)?)
+            }
+            Self::Moved(options) => Box::new(Moved::new(extent, *options, sources)?),
         })
     }
 
@@ -80,6 +92,18 @@ impl ParamSpec {
             Self::Maco(options) => {
                 vec![("contrast", options.contrast.into(), Range::Positive), std(options.init_std)]
             }
+            Self::Fourier3d(options) | Self::Steady(options) => vec![
+                ("decay", options.decay.into(), DECAY_RANGE),
+                ("time_decay", options.time_decay.into(), DECAY_RANGE),
+                ("still", options.still.into(), Range::Positive),
+                ("divisor", options.divisor.into(), Range::Positive),
+                std(options.init_std),
+            ],
+            Self::Moved(options) => vec![
+                ("decay", options.decay.into(), DECAY_RANGE),
+                ("speed", options.speed.into(), Range::Positive),
+                std(options.init_std),
+            ],
         }
     }
 
@@ -90,6 +114,8 @@ impl ParamSpec {
             Self::Fourier(options) => of_data(options.decorrelate),
             Self::Laplacian(options) => of_data(options.decorrelate),
             Self::Shared(options) => of_data(options.decorrelate),
+            Self::Fourier3d(options) | Self::Steady(options) => of_data(options.decorrelate),
+            Self::Moved(options) => of_data(options.decorrelate),
             Self::Maco(_) => true,
             Self::Pixel(_) | Self::Cppn(_) | Self::Dense(_) => false,
         }
@@ -126,7 +152,10 @@ impl ParamSpec {
             Self::Laplacian(options) => Self::Laplacian(LaplacianOptions { decorrelate, squash, ..*options }),
             Self::Cppn(options) => Self::Cppn(*options),
             Self::Dense(options) => Self::Dense(DenseOptions { squash, ..*options }),
-            Self::Shared(_) | Self::Maco(_) => {
+            Self::Fourier3d(options) | Self::Steady(options) => {
+                Self::Fourier3d(Fourier3dOptions { decorrelate, squash, ..*options })
+            }
+            Self::Moved(_) | Self::Shared(_) | Self::Maco(_) => {
                 Self::Fourier(FourierOptions { decorrelate, squash, ..FourierOptions::default() })
             }
         }
@@ -138,6 +167,8 @@ impl ParamSpec {
             Self::Fourier(options) => &mut options.decorrelate,
             Self::Laplacian(options) => &mut options.decorrelate,
             Self::Shared(options) => &mut options.decorrelate,
+            Self::Fourier3d(options) | Self::Steady(options) => &mut options.decorrelate,
+            Self::Moved(options) => &mut options.decorrelate,
             Self::Pixel(_) | Self::Cppn(_) | Self::Dense(_) | Self::Maco(_) => return false,
         };
         let changes = *decorrelate == Decorrelate::Imagenet;
@@ -162,6 +193,9 @@ impl ParamSpec {
             Self::Cppn(_) => "cppn",
             Self::Dense(_) => "dense",
             Self::Maco(_) => "maco",
+            Self::Fourier3d(_) => "fourier3d",
+            Self::Steady(_) => "steady",
+            Self::Moved(_) => "moved",
         }
     }
 
@@ -175,6 +209,9 @@ impl ParamSpec {
             "cppn" => Self::Cppn(CppnOptions::default()),
             "dense" => Self::Dense(DenseOptions::default()),
             "maco" => Self::Maco(MacoOptions::default()),
+            "fourier3d" => Self::Fourier3d(Fourier3dOptions::default()),
+            "steady" => Self::Steady(Fourier3dOptions::steady()),
+            "moved" => Self::Moved(MovedOptions::default()),
             _ => return None,
         })
     }

@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use oneiro_image::{Extent, Image};
 
+use crate::card::InputKind;
 use crate::error::{Error, Result};
 use crate::input::PictureInput;
 use crate::objective_session::ObjectiveSession;
 use crate::optimizer::Optimizer;
 use crate::param::{Param, Work, alpha};
 use crate::preset::{Outside, ParamSpec, Preset};
-use crate::regularizer::BoundRegularizer;
+use crate::regularizer::{BoundRegularizer, Shares};
 use crate::render::Picture;
 use crate::render::background::Background;
 use crate::render::upkeep::Keeper;
@@ -60,15 +61,22 @@ pub(super) struct ImageState {
     keeper: Option<Keeper>,
     /// Factor on learning rates.
     pub rate_factor: f32,
+    /// Factor on the gradient of the objective: what it counts at this input, relative to the input at which
+    /// it counts least.
+    pub objective_factor: f32,
+    /// What the regularizer counted in the last step.
+    pub shares: Shares,
     background: Option<Background>,
 }
 
 impl ImageState {
-    /// Regularizers and pixels are counted from the mean colour of pictures.
+    /// Regularizers and pixels are counted from the mean colour of pictures. `preset` is the recipe as it holds
+    /// for this input, `rate` a factor on its learning rates.
     pub fn new(
         input: PictureInput,
         param: Box<dyn Param>,
         preset: &Preset,
+        rate: f32,
         chain: &Chain,
         margin: usize,
     ) -> Result<Self> {
@@ -77,7 +85,8 @@ impl ImageState {
             Some(picture) => whole(picture, input.extent.size()),
             None => Chain::none(),
         };
-        let mean = input.preprocess.natural_mean();
+        let is_flow = input.kind == InputKind::Flow;
+        let mean = if is_flow { vec![0.0] } else { input.preprocess.natural_mean() };
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
         let levels = match &preset.param {
             ParamSpec::Pixel(pixel) => pixel.levels,
@@ -94,10 +103,17 @@ impl ImageState {
         let composed = if background.is_some() { colors.values() } else { 0 };
         let fill = match preset.outside {
             Outside::Mean => input.preprocess.mean_color(),
+            // Its numbers are colours; outside of flow nothing moves.
+            Outside::Chain if is_flow => vec![0.0],
             Outside::Chain => chain.fill.clone(),
         };
+        let span = input.preprocess.span();
+        // Upkeep is of parameters, for which no motion is middle grey.
+        let kept = if is_flow { vec![MIDDLE_GREY] } else { mean.clone() };
         Ok(Self {
-            rate_factor: preset.rate_factor(input.extent.size()),
+            rate_factor: preset.rate_factor(input.extent.size()) * rate,
+            objective_factor: 1.0,
+            shares: Shares::default(),
             input,
             extent,
             margin,
@@ -114,9 +130,9 @@ impl ImageState {
             work: param.work(),
             views: (0..preset.views.max(1)).map(|_| view()).collect(),
             optimizer: preset.optimizer.build(param.len(), preset.is_fixed()),
-            regularizer: preset.regularizer.map(|r| r.bind(extent, &mean)).transpose()?,
+            regularizer: preset.regularizer.map(|r| r.bind(extent, &mean, span)).transpose()?,
             bound: preset.regularizer.map(|r| r.bound).filter(|b| *b > 0.0),
-            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, extent, &mean, levels)),
+            keeper: preset.upkeep.map(|upkeep| Keeper::new(upkeep, extent, &kept, levels)),
             background,
             param,
         })
@@ -214,13 +230,21 @@ impl ImageState {
         self.input.preprocess.visible(&mut data[..channels * frames * height * width]);
         let has_alpha = self.background.is_some();
         let image = Image { channels, frames, height, width, has_alpha, data };
-        Picture { input: self.input.name.clone(), image, shown: self.input.preprocess.shown() }
+        Picture {
+            input: self.input.name.clone(),
+            kind: self.input.kind,
+            image,
+            shown: self.input.preprocess.shown(),
+        }
     }
 
     /// Keeps the gradients of these views, which are the entries from `first` on of a batch.
     pub fn collect(&mut self, session: &ObjectiveSession, [first, batch]: [usize; 2], views: Range<usize>) {
         for (i, view) in self.views[views].iter_mut().enumerate() {
             self.input.gradient(session, [first + i, batch], &view.seen, &mut view.gradient);
+            if self.objective_factor != 1.0 {
+                view.gradient.iter_mut().for_each(|g| *g *= self.objective_factor);
+            }
             view.penalties.clear();
             view.penalties.extend(session.penalty_gradient(first + i, self.input.index).unwrap_or_default());
         }
@@ -250,10 +274,11 @@ impl ImageState {
         for view in &self.views {
             self.image_gradient.iter_mut().zip(&view.penalties).for_each(|(g, p)| *g += p);
         }
-        let regularizer = self.regularizer.as_mut();
-        let value = regularizer.map_or(0.0, |r| r.subtract(&self.image, &mut self.image_gradient));
+        if let Some(regularizer) = self.regularizer.as_mut() {
+            self.shares = regularizer.subtract(&self.image, &mut self.image_gradient);
+        }
         self.param.adjoint(&self.params, &mut self.work, &self.image_gradient, &mut self.gradient);
-        value
+        self.shares.total()
     }
 
     /// A step of the parameters, and what is done after it.

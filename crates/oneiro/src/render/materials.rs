@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use oneiro_image::{Extent, Image};
 
+use crate::card::InputKind;
 use crate::error::{Error, Result};
+use crate::input::PictureInput;
 use crate::objective::Reference;
-use crate::param::{Masked, Param, ParamSources};
+use crate::param::{Flow, Masked, Param, ParamSources};
 use crate::preprocess::luma;
 use crate::preset::Preset;
+use crate::render::MIDDLE_GREY;
 use crate::statistics::Statistics;
 
 /// Makes a custom parametrization for pictures of an extent, in place of the preset's.
@@ -41,6 +44,8 @@ pub struct Materials {
     pub mask: Option<Reference>,
     /// Statistics that colours and spectra are taken from.
     pub statistics: Option<Arc<Statistics>>,
+    /// Statistics of optical flow, of two channels, in the place of those of colours.
+    pub flow_statistics: Option<Arc<Statistics>>,
     /// A custom parametrization.
     pub param: Option<CustomParam>,
 }
@@ -54,13 +59,16 @@ impl Materials {
         preset: &Preset,
         extent: Extent,
         margin: usize,
-        mean: Vec<f32>,
+        input: &PictureInput,
     ) -> Result<Started> {
-        let sources = ParamSources { statistics: self.statistics.clone(), mean };
+        let is_flow = input.kind == InputKind::Flow;
+        let statistics = if is_flow { &self.flow_statistics } else { &self.statistics };
+        let mean = if is_flow { vec![MIDDLE_GREY] } else { input.preprocess.natural_mean() };
+        let sources = ParamSources { statistics: statistics.clone(), mean };
         let start = self.starts.get(entry).and_then(Option::as_ref);
         let colors = extent.with_channels(extent.channels - usize::from(preset.alpha));
         // Also where a parametrization would not read them.
-        self.statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
+        statistics.as_ref().map_or(Ok(()), |s| s.require_channels(colors.channels))?;
         let start = start.map(|s| with_margin(s, colors, margin)).transpose()?;
         let mut param = if let Some(CustomParam(make)) = &self.param {
             make(extent)?
@@ -69,6 +77,9 @@ impl Materials {
         } else {
             preset.param.build(colors, &sources)?
         };
+        if is_flow {
+            param = Box::new(Flow::new(param, input.preprocess.span()));
+        }
         if let Some(mask) = &self.mask {
             let base = start.as_ref().ok_or_else(|| {
                 Error::Settings("a mask needs a picture to start from, which stays where it is black".into())

@@ -2,7 +2,9 @@
 
 use oneiro_image::Image;
 
+use crate::card::InputKind;
 use crate::objective::Objective;
+use crate::regularizer::Shares;
 
 /// Why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,9 @@ impl Stop {
 pub struct Picture {
     /// Name of the network's input.
     pub input: String,
-    /// RGB in 0–1, or bands, not clipped.
+    /// What that input takes.
+    pub kind: InputKind,
+    /// RGB in 0–1, or bands, not clipped; flow in pixels per frame, `[2, T, H, W]`.
     pub image: Image,
     /// The planes that are drawn as red, green and blue.
     pub shown: [usize; 3],
@@ -86,6 +90,10 @@ pub struct Rendered {
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
+    /// What the objective counts beside regularizers.
+    pub weight: f64,
+    /// What the regularizer of each picture counted in the last step.
+    pub shares: Vec<Shares>,
     /// Steps taken.
     pub steps: usize,
     /// Why it ended.
@@ -112,7 +120,7 @@ mod tests {
     fn a_picture_of_bands_is_drawn_by_three_of_them() {
         let data: Vec<f32> = (0..10).map(|i| i as f32).collect();
         let image = Image::transparent([4, 1, 2], data).unwrap();
-        let picture = Picture { input: "x".into(), image, shown: [3, 0, 0] };
+        let picture = Picture { input: "x".into(), kind: InputKind::Image, image, shown: [3, 0, 0] };
         assert_eq!(picture.rgb(), [6.0, 7.0, 0.0, 1.0, 0.0, 1.0]);
         assert_eq!(picture.opacity(), Some(&[8.0, 9.0][..]));
     }

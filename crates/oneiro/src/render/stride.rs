@@ -1,5 +1,7 @@
 //! A layer's stride, which determines the jitter, and the area of its receptive field.
 
+use std::collections::BTreeMap;
+
 use oneiro_net::analysis::{self, Layer, ReceptiveField};
 
 use crate::card::InputKind;
@@ -8,25 +10,41 @@ use crate::model::Model;
 use crate::objective::{Objective, Reads};
 use crate::preset::{Jitter, Preset};
 
-/// Margin of pictures beyond the network's input, in pixels: j − 1.
-pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
+/// Margin of an input's pictures beyond what the network sees, in pixels: j − 1. `preset` is the recipe as it
+/// holds for that input.
+pub(super) fn margin(
+    model: &Model,
+    preset: &Preset,
+    input: usize,
+    objectives: &[Objective],
+) -> Result<usize> {
     Ok(match preset.jitter {
         Jitter::None => 0,
         Jitter::Pixels(_) => preset.jitter.pixels(1) - 1,
         Jitter::QuarterStride | Jitter::Stride => {
-            let strides = fields(model, &layers(model, preset)?, objectives)?
-                .into_iter()
-                .flat_map(|field| field.stride);
-            preset.jitter.pixels(strides.max().unwrap_or(1)) - 1
+            let fields = fields(model, &layers(model, preset)?, objectives)?;
+            let of_input = fields.iter().filter(|(of, _)| *of == input);
+            // The axes of a plane are the last.
+            let strides = of_input.flat_map(|(_, field)| field.stride.iter().rev().take(2));
+            preset.jitter.pixels(strides.copied().max().unwrap_or(1)) - 1
         }
     })
 }
 
-/// ρ²: the area of the largest receptive field of an objective's layers.
-pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) -> Result<f64> {
-    let fields = fields(model, &layers(model, preset)?, std::slice::from_ref(objective))?;
-    let area = |field: &ReceptiveField| field.extent.iter().rev().take(2).product::<usize>() as f64;
-    Ok(fields.iter().map(area).fold(1.0, f64::max))
+/// ρ² of an objective in each input that it depends on: the area of the largest receptive field of its
+/// layers.
+pub(super) fn field_areas(
+    model: &Model,
+    preset: &Preset,
+    objective: &Objective,
+) -> Result<BTreeMap<usize, f64>> {
+    let mut areas = BTreeMap::new();
+    for (input, field) in fields(model, &layers(model, preset)?, std::slice::from_ref(objective))? {
+        let area = field.extent.iter().rev().take(2).product::<usize>().max(1) as f64;
+        let largest: &mut f64 = areas.entry(input).or_insert(area);
+        *largest = largest.max(area);
+    }
+    Ok(areas)
 }
 
 /// The layers of a network for pictures of the preset's size.
@@ -36,19 +54,19 @@ pub(super) fn layers(model: &Model, preset: &Preset) -> Result<Vec<Layer>> {
     Ok(analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers)
 }
 
-/// The receptive fields, on picture inputs, of the layers that objectives read.
+/// The receptive fields of the layers that objectives read, each with the picture input that it lies in.
 pub(super) fn fields(
     model: &Model,
     layers: &[Layer],
     objectives: &[Objective],
-) -> Result<Vec<ReceptiveField>> {
+) -> Result<Vec<(usize, ReceptiveField)>> {
     let mut found = Vec::new();
     for term in objectives.iter().flat_map(Objective::terms).filter(|t| t.reads() != Reads::Input) {
         let value = model.value_of(term)?;
         let before = found.len();
         let of_layer = layers.iter().filter(|l| l.value == value).flat_map(|l| &l.fields);
         let of_pictures = of_layer.filter(|(input, _)| model.card.input[*input].kind != InputKind::Tensor);
-        found.extend(of_pictures.map(|(_, field)| field.clone()));
+        found.extend(of_pictures.cloned());
         if found.len() == before {
             return Err(Error::Settings(format!(
                 "what {term} sees of the picture is not known; give the jitter in pixels, and a weight"

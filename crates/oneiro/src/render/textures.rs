@@ -51,5 +51,5 @@ fn is_texture(model: &Model, layers: &[Layer], objective: &Objective, size: [usi
     let Ok(fields) = stride::fields(model, layers, std::slice::from_ref(objective)) else {
         return false;
     };
-    fields.iter().all(|field| field.extent.iter().rev().zip(size.iter().rev()).all(|(f, n)| 2 * f < *n))
+    fields.iter().all(|(_, field)| field.extent.iter().rev().zip(size.iter().rev()).all(|(f, n)| 2 * f < *n))
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Measure, dot};
-use crate::objective::{Penalty, TermError};
+use oneiro_image::Extent;
 
-/// Differences below this have no gradient where the power would make it infinite (Mahendran & Vedaldi 2016,
-/// their code).
-pub(crate) const TV_FLOOR: f64 = 1e-6;
+use super::{Measure, Variation, dot};
+use crate::objective::{Penalty, TermError};
 
 /// The measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last channel
 /// is a picture's opacity.
@@ -21,7 +19,12 @@ pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<
         Penalty::L1 => Arc::new(L1),
         Penalty::L2 => Arc::new(L2),
         Penalty::AlphaNorm(alpha) => Arc::new(AlphaNorm { positions, alpha }),
-        Penalty::TotalVariation(beta) => Arc::new(TotalVariation { plane: plane("tv")?, positions, beta }),
+        Penalty::TotalVariation(beta) => {
+            let [height, width] = plane("tv")?;
+            let frames = positions / (height * width).max(1);
+            let extent = Extent { channels: shape[0], frames, height, width };
+            Arc::new(Variation { extent, beta, kappa: 1.0, gamma: 0.0 })
+        }
         Penalty::Blur => Arc::new(Blur { plane: plane("blur")? }),
         Penalty::Opacity if has_alpha => Arc::new(Opacity { positions }),
         Penalty::Opacity => return Err(TermError::NoTransparency),
@@ -87,62 +90,6 @@ impl Measure for AlphaNorm {
                 let factor = share * square.powf(self.alpha / 2.0 - 1.0);
                 for i in (p..x.len()).step_by(self.positions) {
                     seed[i] += (factor * f64::from(x[i])) as f32;
-                }
-            }
-        }
-    }
-}
-
-/// Mean over positions of (Δx² + Δy²)^(β/2), forward differences, zero in the last row and column.
-struct TotalVariation {
-    plane: [usize; 2],
-    positions: usize,
-    beta: f64,
-}
-
-impl TotalVariation {
-    /// Differences to the right and down.
-    fn differences(&self, plane: &[f32], i: usize) -> (f64, f64) {
-        let [h, w] = self.plane;
-        let (y, x) = (i / w, i % w);
-        let dx = if x + 1 < w { f64::from(plane[i + 1]) - f64::from(plane[i]) } else { 0.0 };
-        let dy = if y + 1 < h { f64::from(plane[i + w]) - f64::from(plane[i]) } else { 0.0 };
-        (dx, dy)
-    }
-
-    fn len(&self) -> usize {
-        self.plane[0] * self.plane[1]
-    }
-}
-
-impl Measure for TotalVariation {
-    fn value(&self, x: &[f32]) -> f64 {
-        let of_plane = |plane: &[f32]| -> f64 {
-            (0..plane.len())
-                .map(|i| {
-                    let (dx, dy) = self.differences(plane, i);
-                    (dx * dx + dy * dy).powf(self.beta / 2.0)
-                })
-                .sum()
-        };
-        x.chunks_exact(self.len()).map(of_plane).sum::<f64>() / self.positions as f64
-    }
-
-    fn seed(&self, x: &[f32], weight: f64, seed: &mut [f32]) {
-        let w = self.plane[1];
-        let share = weight * self.beta / self.positions as f64;
-        for (plane, seed) in x.chunks_exact(self.len()).zip(seed.chunks_exact_mut(self.len())) {
-            for i in 0..plane.len() {
-                let (dx, dy) = self.differences(plane, i);
-                let square = (dx * dx + dy * dy).max(TV_FLOOR * TV_FLOOR);
-                let factor = share * square.powf(self.beta / 2.0 - 1.0);
-                let (dx, dy) = ((factor * dx) as f32, (factor * dy) as f32);
-                seed[i] -= dx + dy;
-                if dx != 0.0 {
-                    seed[i + 1] += dx;
-                }
-                if dy != 0.0 {
-                    seed[i + w] += dy;
                 }
             }
         }

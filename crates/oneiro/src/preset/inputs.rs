@@ -1,0 +1,86 @@
+//! Settings of single inputs, where a network has several: the appearance and the motion of a video.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Jitter, ParamSpec, Preset};
+use crate::card::InputKind;
+use crate::regularizer::Regularizer;
+use crate::transform::Chain;
+
+/// What is other than in the rest of a recipe for one input, or for all inputs of a kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputSettings {
+    /// Parameters → picture, clip or flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub param: Option<ParamSpec>,
+    /// Random transforms before the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Chain>,
+    /// A shift before the transforms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Jitter>,
+    /// Penalties and bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regularizer: Option<Regularizer>,
+    /// Factor on the learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f32>,
+}
+
+impl Preset {
+    /// The recipe as it holds for one input: with the settings of its kind ("image", "clip", "flow"), then
+    /// those of its name.
+    pub fn of_input(&self, name: &str, kind: InputKind) -> Preset {
+        let mut own = Preset { inputs: Default::default(), ..self.clone() };
+        for settings in [kind.name(), name].iter().filter_map(|key| self.inputs.get(*key)) {
+            let InputSettings { param, transform, jitter, regularizer, rate } = settings.clone();
+            own.param = param.unwrap_or(own.param);
+            own.transform = transform.unwrap_or(own.transform);
+            own.jitter = jitter.unwrap_or(own.jitter);
+            own.regularizer = regularizer.or(own.regularizer);
+            own.optimizer.learning_rate *= rate.unwrap_or(1.0);
+        }
+        own
+    }
+
+    /// The recipes as they hold for each input that has settings of its own, with the input's name or kind.
+    pub(super) fn of_inputs(&self) -> impl Iterator<Item = (&str, Preset)> {
+        // A kind and a name are looked up alike, so that either finds its own settings.
+        self.inputs.keys().map(|key| (key.as_str(), self.of_input(key, InputKind::Tensor)))
+    }
+
+    /// Sets κ and γ of the total variation, for all inputs that have a regularizer. `None` leaves one as it
+    /// is.
+    pub fn set_variation(&mut self, kappa: Option<f64>, gamma: Option<f64>) {
+        let others = self.inputs.values_mut().filter_map(|input| input.regularizer.as_mut());
+        for regularizer in self.regularizer.iter_mut().chain(others) {
+            regularizer.kappa = kappa.unwrap_or(regularizer.kappa);
+            regularizer.gamma = gamma.unwrap_or(regularizer.gamma);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_name_stand_above_those_of_its_kind() {
+        let mut preset = Preset::lucid();
+        let jitter =
+            |jitter| InputSettings { jitter: Some(jitter), rate: Some(0.5), ..InputSettings::default() };
+        preset.inputs.insert("flow".into(), jitter(Jitter::Stride));
+        preset.inputs.insert("motion".into(), jitter(Jitter::Pixels(3)));
+        let rate = preset.optimizer.learning_rate;
+        let of = |name, kind| {
+            let own = preset.of_input(name, kind);
+            (own.jitter, own.optimizer.learning_rate / rate)
+        };
+        assert_eq!(of("rgb", InputKind::Image), (Jitter::None, 1.0));
+        assert_eq!(of("other", InputKind::Flow), (Jitter::Stride, 0.5));
+        assert_eq!(of("motion", InputKind::Flow), (Jitter::Pixels(3), 0.25));
+        let text = toml::to_string(&preset).unwrap();
+        assert_eq!(toml::from_str::<Preset>(&text).unwrap(), preset, "{text}");
+    }
+}
