@@ -44,7 +44,7 @@ pub const fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(BLOCK)
 }
 
-/// Bits of a mask in units of a block: one row of a mask covers a plane of positions, in whole words.
+/// Words of an activation mask for one plane: each position has one bit for each of the sixteen channels.
 const fn mask_plane(plane: usize) -> usize {
     mask_words(plane * BLOCK) * 2
 }
@@ -54,7 +54,7 @@ fn even(parts: usize, part: usize, all: usize) -> (usize, usize) {
     (all * part / parts, all * (part + 1) / parts)
 }
 
-/// Numbers at an address that suits every instruction set.
+/// `f32` values at an address that is aligned for every instruction set.
 #[derive(Default)]
 struct Packed(Pages);
 
@@ -69,11 +69,10 @@ impl Packed {
         Packed(Pages::new(len))
     }
 
-    /// A bias `[groups · channels]` with every group padded to whole blocks by zeros; all zeros where there
-    /// is none.
+    /// A bias `[groups · channels]`, each group padded with zeros to whole blocks. Without a bias, all zeros.
     ///
     /// # Panics
-    /// Where it has another length.
+    /// If the bias has the wrong length.
     fn bias(bias: Option<&[f32]>, groups: usize, channels: usize) -> Packed {
         let mut padded = Packed::zeros(groups * blocks_of(channels) * BLOCK);
         if let Some(bias) = bias {

@@ -55,7 +55,7 @@ pub(super) fn chunked(values: &mut [f32], work: impl Fn(usize, &mut [f32]) + Syn
 /// [`EpilogueFunction::Clip`](super::EpilogueFunction::Clip) says.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn apply_clip(
     isa: Isa,
     rows: usize,
@@ -152,7 +152,7 @@ impl MaskRows {
 /// except that where `below` is set only positive values pass and where `above` is set only negative ones.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn clip_gradient(
     isa: Isa,
     rule: ReluRule,

@@ -178,7 +178,7 @@ macro_rules! smooth {
             /// `y = f(x)`.
             ///
             /// # Panics
-            /// Where the lengths differ.
+            /// If the lengths differ.
             pub fn apply(self, isa: Isa, x: &[f32], y: &mut [f32]) {
                 assert_eq!(x.len(), y.len(), "a map between slices of different lengths");
                 chunked(y, |start, y| {
@@ -192,7 +192,7 @@ macro_rules! smooth {
             /// `dx = dy · f'(x)`, or added.
             ///
             /// # Panics
-            /// Where the lengths differ.
+            /// If the lengths differ.
             pub fn apply_slope(self, isa: Isa, x: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool) {
                 assert_eq!((x.len(), dy.len()), (dx.len(), dx.len()), "slices of different lengths");
                 chunked(dx, |start, dx| {
@@ -246,7 +246,7 @@ multiversion! {
 /// `y = f(y)` for f(x) = x·sigmoid(αx), and the slopes f'(y) of what it was before, where these are wanted.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn apply_swish(isa: Isa, alpha: f32, y: &mut [f32], slopes: Option<&mut [f32]>) {
     assert!(slopes.as_ref().is_none_or(|s| s.len() == y.len()), "slices of different lengths");
     let slopes = slopes.map(Disjoint::new);

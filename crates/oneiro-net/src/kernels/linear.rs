@@ -22,7 +22,7 @@ const INPUT_BLOCKS: (usize, usize) = (512, 4096);
 /// Each inner product has 64 partial sums, over k modulo 64, added up in halves at the end.
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn linear(
     isa: Isa,
     batch: usize,
@@ -60,7 +60,7 @@ pub fn linear(
 /// gives 0, not NaN.)
 ///
 /// # Panics
-/// Where the slices do not fit.
+/// If a slice has the wrong length.
 pub fn linear_backward(
     isa: Isa,
     batch: usize,

@@ -120,7 +120,7 @@ impl PoolGeometry {
 /// `argmax`, where given ([`PoolGeometry::argmax_words`]), records which tap of the window it was.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window sees nothing of the source.
 pub fn max_pool(isa: Isa, geometry: &PoolGeometry, src: &[f32], dst: &mut [f32], argmax: Option<&mut [u32]>) {
     geometry.check(src.len(), dst.len());
     let (src_plane, dst_plane) = (volume(geometry.src), volume(geometry.dst));
@@ -218,7 +218,7 @@ fn take_greater(best: &mut [f32], best_tap: &mut [u32], row: &[f32], tap: u32, s
 /// `accumulate` is set, else `dx` is overwritten.
 ///
 /// # Panics
-/// Where the slices do not fit or `argmax` was not recorded with this geometry.
+/// If a slice has the wrong length or `argmax` was not recorded with this geometry.
 pub fn max_pool_backward(
     geometry: &PoolGeometry,
     argmax: &[u32],
@@ -286,7 +286,7 @@ fn send_back(
 /// not count what lies beyond.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window sees nothing of the source.
 pub fn average_pool(
     isa: Isa,
     geometry: &PoolGeometry,
@@ -348,7 +348,7 @@ fn add_row(sums: &mut [f32], row: &[f32], stride: usize, offset: isize) {
 /// The adjoint of [`average_pool`]; adds to `dx` where `accumulate` is set, else `dx` is overwritten.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window sees nothing of the source.
 pub fn average_pool_backward(
     isa: Isa,
     geometry: &PoolGeometry,

@@ -15,7 +15,7 @@ const TOGETHER: usize = 4096;
 /// `y = softmax(x)`, or its logarithm.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn softmax(isa: Isa, log: bool, n: usize, step: usize, x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len(), "softmax between slices of different lengths");
     if y.is_empty() {
@@ -59,7 +59,7 @@ pub fn softmax(isa: Isa, log: bool, n: usize, step: usize, x: &[f32], y: &mut [f
 /// The gradient: `dx = y·(dy − Σ y·dy)`, or `dy − eʸ·Σ dy` for the logarithm.
 ///
 /// # Panics
-/// Where the lengths differ.
+/// If the lengths differ.
 pub fn softmax_backward(
     isa: Isa,
     log: bool,

@@ -26,7 +26,7 @@ pub enum MaxPoolRule {
 /// was pooled.
 ///
 /// # Panics
-/// Where the slices do not fit or a window sees nothing of the source.
+/// If a slice has the wrong length or a window sees nothing of the source.
 pub fn smoothed_max_pool_backward(
     isa: Isa,
     geometry: &PoolGeometry,
