@@ -34,7 +34,7 @@ impl Region {
         Region { offset: self.offset.saturating_add(self.stride.saturating_mul(micro_batch)), ..self }
     }
 
-    /// Returns one region that covers the first `micro_batches` micro-batches, whose regions must be adjacent.
+    /// If there are gaps between the regions of the micro-batches.
     ///
     /// # Panics
     /// If there are gaps between the regions of the micro-batches.

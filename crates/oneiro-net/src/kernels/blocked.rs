@@ -1,11 +1,11 @@
 //! Kernels over values in blocks of channels.
 //!
-//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`: sixteen channels of one
-//! position side by side, where one register (or a few) holds them. Blocks come before images, so that
-//! channels which follow each other do so in memory, whatever the batch: the parts of a concatenation are
-//! parts of one piece. Convolutions then read their source directly, without a copy for each tap; pooling and
-//! depthwise convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes
-//! beyond the last channel do not affect other lanes: convolutions write zeros to them and never read them.
+//! A value of shape (N, C, D, H, W) lies in memory as `[⌈C / 16⌉][N][D · H · W][16]`. The sixteen channels of
+//! one position are contiguous and fit one register or a few. Blocks come before images, so that consecutive
+//! blocks of channels are contiguous whatever the batch; the parts of a concatenation are then ranges of one
+//! array. Convolutions read their source directly, without a copy for each tap. Pooling and depthwise
+//! convolution need no shuffles, and Winograd's transforms are plain additions of registers. Lanes beyond the
+//! last channel do not affect other lanes: convolutions write zeros to them and never read them.
 
 mod dense;
 mod depthwise;

@@ -178,7 +178,7 @@ unsafe fn line_of<X: Lanes>(call: &Line<'_>) {
 }
 
 /// # Safety
-/// As [`line_of`]; without `check`, every tap of every position lies in its line.
+/// The contract of [`line_of`]. Without `check`, every tap of every position must lie in its source line.
 #[inline(always)]
 unsafe fn positions<X: Lanes, const R: usize>(call: &Line<'_>, x: usize, check: bool) {
     // SAFETY: the caller keeps the contract of this function.

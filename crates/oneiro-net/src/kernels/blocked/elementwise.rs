@@ -192,7 +192,7 @@ unsafe fn piece<X: Lanes>(call: &Piece<'_>) {
 /// Loads an operand at a position. A missing operand gives 0, which no map reads.
 ///
 /// # Safety
-/// As [`piece`], for this position.
+/// The contract of [`piece`], for this position.
 #[inline(always)]
 unsafe fn operand<X: Lanes>(call: &Piece<'_>, which: usize, at: usize) -> X {
     let (address, step) = call.operands[which];
@@ -201,7 +201,7 @@ unsafe fn operand<X: Lanes>(call: &Piece<'_>, which: usize, at: usize) -> X {
 }
 
 /// # Safety
-/// As [`piece`].
+/// The contract of [`piece`].
 #[inline(always)]
 unsafe fn each<X: Lanes, const MAP: u8>(call: &Piece<'_>) {
     const COPY: u8 = Map::Copy as u8;

@@ -105,7 +105,7 @@ impl FirstConv {
     /// Packs weights `[c_out, c_in, kernel]` and a bias `[c_out]`.
     ///
     /// # Panics
-    /// Where the convolution has not the form ([`FirstConv::takes`]) or the weights do not fit.
+    /// If [`FirstConv::takes`] is false for the convolution, or the weights have the wrong length.
     pub fn new(
         geometry: &ConvGeometry,
         isa: Isa,
@@ -147,7 +147,7 @@ impl FirstConv {
     /// added to `dx`.
     ///
     /// # Panics
-    /// Where a slice does not fit, or no gradients were asked for.
+    /// If a slice has the wrong length, or the convolution was prepared without its adjoint.
     pub fn run_backward(&self, dy: &[f32], dx: &mut [f32], accumulate: bool) {
         let g = &self.geometry;
         assert_eq!(dx.len(), g.batch * g.c_in * volume(g.src), "source of {g:?}");

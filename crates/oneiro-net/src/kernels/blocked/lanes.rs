@@ -48,7 +48,7 @@ pub(crate) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn transpose(rows: [Self; 16]) -> [Self; 16] {
         let mut from = [[0.0f32; 16]; 16];
-        // SAFETY: the caller has the instructions; the arrays have sixteen numbers each.
+        // SAFETY: the caller guarantees the instruction set, and the arrays have sixteen elements each.
         unsafe {
             rows.iter().zip(&mut from).for_each(|(row, to)| row.store(to.as_mut_ptr()));
             std::array::from_fn(|column| {

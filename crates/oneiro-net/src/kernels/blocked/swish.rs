@@ -65,10 +65,10 @@ mod tests {
     }
 
     /// # Safety
-    /// The family is there, and the slices are whole blocks of one length.
+    /// The machine has the instruction set of `X`, and the slices are whole blocks of equal length.
     unsafe fn each<X: Lanes>(call: &mut Call<'_>) {
         for at in (0..call.x.len()).step_by(LANES) {
-            // SAFETY: sixteen numbers lie at each place.
+            // SAFETY: each slice has sixteen elements from `at` on.
             unsafe {
                 let (value, slope) = swish(X::load(call.x[at..].as_ptr()), call.alpha);
                 value.store(call.value[at..].as_mut_ptr());
@@ -105,8 +105,8 @@ mod tests {
                         "{isa:?}: {x}: {}",
                         value[i]
                     );
-                    // Near its zero, the slope is a difference of two nearly equal numbers, so its error is
-                    // measured against their sum.
+                    // Near its zero, the slope is a difference of two nearly equal numbers. So its error is
+                    // measured against the sum of their magnitudes.
                     let parts = s + (a * exact * s * (1.0 - s)).abs() + tiny;
                     assert!(off(slope[i], slope_there, parts) < room, "{isa:?}: slope at {x}: {}", slope[i]);
                 }

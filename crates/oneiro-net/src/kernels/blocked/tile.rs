@@ -59,7 +59,7 @@ pub(crate) struct TileCall {
 pub(crate) type Tile = unsafe fn(&TileCall);
 
 /// # Safety
-/// As for [`Tile`].
+/// The contract of [`Tile`].
 #[inline(always)]
 unsafe fn tile<X: Lanes, const R: usize, const V: usize>(call: &TileCall) {
     // SAFETY: the caller guarantees R positions and V blocks at every address.

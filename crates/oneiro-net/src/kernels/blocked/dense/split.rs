@@ -26,7 +26,7 @@ const WEIGHT_BYTES: f64 = 8.0;
 const FAR_BYTES: f64 = 8.0;
 /// Cycles to transpose one weight of the convolution for its adjoint.
 const TURN_CYCLES: f64 = 0.4;
-/// Cycles to copy the sixteen numbers of a position into a slab.
+/// Cycles to copy the sixteen values of a position into a slab.
 const SLAB_CYCLES: f64 = 2.0;
 /// Cycles to hand over a task to a thread.
 const TASK_CYCLES: f64 = 4000.0;

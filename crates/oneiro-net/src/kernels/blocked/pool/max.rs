@@ -138,9 +138,10 @@ impl Seen {
     }
 }
 
-/// Lines of windows that see a line of the source.
+/// Lines of windows that cover one line of the source.
 struct Lines {
-    /// Lines of windows that cover one line of the source.
+    /// For each line of windows: the index of its first window in the output plane, and the first tap that
+    /// reads the source line.
     of: [(usize, u8); MOST_LINES],
     count: usize,
 }
