@@ -208,7 +208,6 @@ impl Job<'_> {
                     assert!(
                         to.len() >= (height - 1) * stride + width && columns.len() >= depth.len() * width
                     );
-                    // SAFETY: the family is there (`tile_of` asked). `weights` and `columns` have a row of
                     // SAFETY: `tile_of` has checked the instruction set. For each product, `weights` has a
                     // row of the tile's height, and `columns` one of the full tile's width. The sums have as
                     // many rows (checked above) and belong to this thread. `ZEROS` is as long as any tile is
