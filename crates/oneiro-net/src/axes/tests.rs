@@ -338,7 +338,7 @@ fn stated_grids_are_read_and_written() {
 
 #[test]
 fn any_order_of_split_and_turned_axes_is_put_back() {
-    // The axes of (2, 6, 4, 9) are split and permuted in all ways, then joined by a reshape.
+    // Ways to split and permute the axes of (2, 6, 4, 9), and shapes that join neighbouring axes again.
     let shape = [2, 6, 4, 9];
     let cases: &[(&[i64], &[i64], &[i64])] = &[
         (&[2, 6, 4, 9], &[0, 2, 3, 1], &[2, 36, 6]),
