@@ -5,10 +5,11 @@
 //! transposes move nothing. Windows, slices and resizing give an axis a new grid. [`Reads`] gives, for each
 //! position on a grid, the interval of the input that it reads.
 //!
-//! - A part that is summed or mixed over widens the fields. Within windows (Swin) they grow to the window; over a
-//!   whole axis (attention, global pooling) they grow to the whole input.
+//! - A part that is summed or mixed over widens the fields. Within windows (Swin) they grow to the window.
+//!   Over a whole axis (attention, global pooling) they grow to the whole input.
 //! - A part that is among the channels (space to depth) widens the field of the layer. It adds no positions.
-//! - If an operand has other positions than the result, its field is the whole operand, and its stride is ignored.
+//! - If an operand has other positions than the result, its field is the whole operand. Its stride is
+//!   ignored.
 
 use crate::axes::{Axes, Axis, Kind, Part};
 use crate::ops::Reach;
