@@ -16,7 +16,7 @@ struct CenterCropPad {
     axes: Option<Vec<i64>>,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(CenterCropPad { axes: a.ints("axes")?.map(<[i64]>::to_vec) }))
 }

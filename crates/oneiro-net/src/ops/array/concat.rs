@@ -20,7 +20,7 @@ pub struct Concat {
     axis: i64,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(Concat { axis: a.int("axis")?.ok_or("attribute \"axis\" is missing")? }))
 }

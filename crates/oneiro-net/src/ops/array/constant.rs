@@ -40,7 +40,7 @@ pub enum Folding {
     Range,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Shape" => Folding::Shape { start: a.int_or("start", 0)?, end: a.int_or("end", i64::MAX)? },

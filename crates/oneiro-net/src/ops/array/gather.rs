@@ -36,7 +36,7 @@ enum Pick {
     Trilu { upper: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block = || {
         usize::try_from(a.int("blocksize")?.unwrap_or(0))

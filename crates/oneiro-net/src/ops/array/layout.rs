@@ -78,7 +78,7 @@ pub enum PadMode {
     Wrap,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let list = |name: &str| a.ints(name).map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {

@@ -18,7 +18,7 @@ struct OneHot {
     axis: i64,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(OneHot { axis: a.int_or("axis", -1)? }))
 }

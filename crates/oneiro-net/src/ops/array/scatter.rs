@@ -32,7 +32,7 @@ struct Scatter {
     reduction: Reduction,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let reduction = match a.text_or("reduction", "none")? {
         "none" => Reduction::Replace,

@@ -26,7 +26,7 @@ enum Select {
     Hardmax { axis: i64, flattens: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "TopK" => Select::TopK {

@@ -40,7 +40,7 @@ pub enum View {
     CastLike,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let axes = || a.ints("axes").map(|v| v.map(<[i64]>::to_vec));
     Ok(Arc::new(match op_type {

@@ -47,7 +47,7 @@ pub struct BatchNorm {
     training: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("spatial", 1)? != 1 {
         return Err(OpError::Refused("spatial = 0 is not supported".into()));

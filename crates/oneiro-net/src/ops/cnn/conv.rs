@@ -36,7 +36,7 @@ pub struct Conv {
     pub scale: Option<Arc<Vec<f32>>>,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let groups = usize::try_from(a.int_or("group", 1)?).ok().filter(|&g| g > 0);
     let groups = groups.ok_or_else(|| OpError::Refused("attribute \"group\" should be at least 1".into()))?;

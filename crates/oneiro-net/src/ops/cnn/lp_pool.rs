@@ -20,7 +20,7 @@ struct LpPool {
     p: i32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let p = i32::try_from(a.int_or("p", 2)?).ok().filter(|&p| p > 0);
     let window = if op_type == "LpPool" { Some(WindowAttributes::read(a)?) } else { None };

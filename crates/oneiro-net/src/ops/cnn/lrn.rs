@@ -24,7 +24,7 @@ struct Lrn {
     bias: f32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let size =
         usize::try_from(a.int("size")?.ok_or("attribute \"size\" is missing")?).ok().filter(|&n| n > 0);

@@ -38,7 +38,7 @@ pub struct Norm {
     epsilon: f32,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.int_or("stash_type", 1)? != 1 {
         return Err("stash_type other than 1 (computing in f32) is not supported".into());

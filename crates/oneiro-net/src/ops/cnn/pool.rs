@@ -47,7 +47,7 @@ pub enum Pool {
     GlobalAverage,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "GlobalMaxPool" => Pool::GlobalMax { rule: MaxPoolRule::Exact },

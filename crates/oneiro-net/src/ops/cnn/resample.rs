@@ -36,7 +36,7 @@ pub enum Resample {
     },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "CumSum" => Resample::CumSum {

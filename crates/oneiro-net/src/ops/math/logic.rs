@@ -30,7 +30,7 @@ pub enum Logic {
     IsInf { negative: bool, positive: bool },
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     if a.has("broadcast") || a.has("axis") {
         return Err(OpError::Refused("the broadcasting of operator sets before 7 is not supported".into()));

@@ -18,7 +18,7 @@ struct LpNormalization {
     squared: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let squared = match a.int_or("p", 2)? {
         1 => false,

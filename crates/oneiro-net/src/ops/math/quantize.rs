@@ -46,7 +46,7 @@ enum Quantization {
     From(Grid),
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let block =
         usize::try_from(a.int_or("block_size", 0)?).map_err(|_| OpError::from("negative block_size"))?;

@@ -55,7 +55,7 @@ pub struct Reduce {
     noop_if_empty: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let kind = match op_type {
         "ReduceSum" => Kind::Sum,

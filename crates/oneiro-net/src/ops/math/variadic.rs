@@ -27,7 +27,7 @@ enum Variadic {
     Max,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, _a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Sum" => Variadic::Sum,

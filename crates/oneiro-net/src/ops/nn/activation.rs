@@ -29,7 +29,7 @@ pub enum Activation {
     ClipByInputs,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(match op_type {
         "Relu" => Activation::Relu,

@@ -19,7 +19,7 @@ struct MaskedScores {
     causal: bool,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(MaskedScores { causal: a.int_or("is_causal", 0)? != 0 }))
 }

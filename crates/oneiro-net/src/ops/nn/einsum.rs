@@ -33,7 +33,7 @@ enum Label {
     Dot(usize),
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     let equation: String = a.text_or("equation", "")?.chars().filter(|c| !c.is_whitespace()).collect();
     let fail = || OpError::Refused(format!("equation \"{equation}\" is not understood"));

@@ -35,7 +35,7 @@ pub enum Dense {
     MatMul,
 }
 
-/// Reads the attributes.
+/// Reads the operator's attributes.
 pub fn read(op_type: &str, a: &Attributes<'_>) -> Result<Arc<dyn Operator>, OpError> {
     Ok(Arc::new(if op_type == "MatMul" {
         Dense::MatMul
