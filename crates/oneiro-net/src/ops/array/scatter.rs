@@ -164,7 +164,7 @@ impl Operator for Scatter {
         sources.get(0).cloned()
     }
 
-    /// The indices decide to which batch entry an update goes, so no axis is safe.
+    /// The indices decide which batch entry an update changes, so elements may mix along every axis.
     fn mixes_along(&self, inputs: Facts<'_>) -> Vec<usize> {
         inputs.shape(0).map_or_else(|_| Vec::new(), |x| (0..x.len()).collect())
     }

@@ -152,7 +152,8 @@ impl Operator for Norm {
 
     fn reach(&self, inputs: Facts<'_>) -> Reach {
         match self.rows {
-            // If the last axis holds the channels, elements of one position are mixed, else positions.
+            // With fewer than four axes, the last axis holds the channels of one position, so no positions
+            // are mixed.
             Rows::From { axis: at, .. } => match inputs.shape(0).map(|x| (x.len(), axis(at, x.len()))) {
                 Ok((rank, Ok(at))) if rank < 4 && at + 1 == rank => Reach::Point,
                 _ => Reach::Whole,
