@@ -1,6 +1,6 @@
 //! What an image does to the channels of a layer, without their maps: computed where the layer is.
 //!
-//! Shape of the concept: [`add`] adds a node behind a value (N, C, positions …) that computes for each image
+//! Interface: [`add`] adds a node behind a value (N, C, positions …) that computes for each image
 //! and channel [`len`] numbers ([`ChannelSummary`]). So a plan keeps a few numbers for each channel in place
 //! of its map, and reads the map while it is in the caches.
 

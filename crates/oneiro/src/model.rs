@@ -1,4 +1,4 @@
-//! A network with its card: names of layers, what its inputs mean.
+//! A network with its card: names of layers, and the meaning of its inputs.
 
 use std::sync::Arc;
 
@@ -34,14 +34,13 @@ pub use input_error::{AxesProblem, InputError};
 pub use layer_name::resolve_layer;
 pub use picture_axes::{PictureAxes, picture_axes};
 
-/// Default side of a picture, if neither caller nor card nor model states one: that of most ImageNet
-/// networks.
+/// Default side of a picture, if caller, card and model state none: that of most ImageNet networks.
 pub const DEFAULT_SIDE: usize = 224;
 
 /// The files that hold a model's weights.
 pub trait WeightFiles: std::fmt::Debug + Send + Sync {
-    /// Gives the memory of these bytes back, if they lie in one of the files. The operating system loads them
-    /// again when they are read.
+    /// Releases the memory of these bytes, if they lie in one of the files. The operating system reloads them
+    /// when they are read.
     fn give_back(&self, bytes: &[u8]);
 }
 
@@ -52,28 +51,29 @@ pub struct Model {
     pub graph: Graph,
     /// The meaning of its inputs: one entry for each input of the graph, in the graph's order.
     pub card: Card,
-    /// Whether inputs with channels last were replaced by such with channels first.
+    /// Whether channels-last inputs were replaced by channels-first inputs.
     turned: bool,
-    /// The values that those inputs were.
+    /// The values of the inputs that were replaced.
     replaced: Vec<ValueId>,
-    /// Axes of values that nothing in the graph tells.
+    /// Axes of values for which the graph does not determine them.
     stated_axes: Vec<(ValueId, Axes)>,
     /// Whether a picture input has no batch axis in the file.
     unbatched: bool,
-    /// The cards of inputs that are constants now ([`Model::fed`]).
+    /// The cards of inputs that were replaced by constants ([`Model::fed`]).
     constant: Vec<InputCard>,
     /// The file's declarations of tensors inside the graph.
     declared: Arc<Declared>,
-    /// The class output, once it is known.
+    /// The class output, once it has been determined.
     known: head::Known,
-    /// The files that hold the weights, where their memory can be given back.
+    /// The files that hold the weights, if their memory can be released.
     weight_files: Option<Arc<dyn WeightFiles>>,
-    /// Threads that its plans run on.
+    /// Threads on which its plans run.
     threads: Threads,
 }
 
 impl Model {
-    /// Pairs a graph with its card; every input of the graph needs an entry. Bands get their number.
+    /// Combines a graph with its card. Every input of the graph needs an entry in the card. Sets the number
+    /// of bands.
     pub fn new(graph: Graph, mut card: Card) -> Result<Self> {
         let names: Vec<String> = graph.inputs.iter().map(|i| graph.name(i.value).to_owned()).collect();
         if names.is_empty() {
@@ -93,7 +93,7 @@ impl Model {
                         input.fit_bands(channels(&graph, i, card.layout))?;
                         Ok(input)
                     }
-                    // Exporters leave inputs in the file that no node reads.
+                    // Inputs that no node reads, which exporters leave in files, need no entry.
                     None if !read => Ok(InputCard::tensor(name)),
                     None => {
                         let described = card.input.iter().map(|i| i.name.clone()).collect();
@@ -123,25 +123,25 @@ impl Model {
         Ok(model)
     }
 
-    /// The network whose weights lie in these files; memory of packed weights is given back.
+    /// Sets the files that hold the weights. The memory of packed weights is then released.
     pub fn with_weight_files(mut self, files: Arc<dyn WeightFiles>) -> Self {
         self.weight_files = Some(files);
         self
     }
 
-    /// The network with these threads for everything that is compiled of it.
+    /// Sets the threads for everything that is compiled from this model.
     pub fn on(mut self, threads: Threads) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Threads that sessions of this network run on.
+    /// Threads on which this network's sessions run.
     pub fn threads(&self) -> &Threads {
         &self.threads
     }
 
-    /// Compiles this network's graph, or one made from it, for the network's threads. Gives back
-    /// the memory of weights as soon as they are packed.
+    /// Compiles this network's graph, or one derived from it, for the network's threads. Releases the memory
+    /// of weights as soon as they are packed.
     pub(crate) fn compile(&self, graph: &Graph, request: &Request) -> oneiro_net::Result<Plan> {
         let request = Request { threads: self.threads.clone(), ..request.clone() };
         let mut compilation = Compilation::new(graph, &request)?;
@@ -153,8 +153,8 @@ impl Model {
         compilation.finish()
     }
 
-    /// Entries of the batch in inputs of these shapes: axis 0 of the first picture, else of the first other
-    /// input that a node reads and that has more axes than a list of settings.
+    /// Number of batch entries in inputs of these shapes: axis 0 of the first picture. Without a picture,
+    /// axis 0 of the first other input that a node reads and that has more than one axis.
     pub fn batch(&self, shapes: &[Vec<usize>]) -> usize {
         let picture = |i: usize| self.card.input.get(i).is_some_and(|card| card.kind != InputKind::Tensor);
         let rank = |i: usize| shapes[i].len();
@@ -167,7 +167,7 @@ impl Model {
         candidates.into_iter().flatten().next().map_or(1, |i| shapes[i][0])
     }
 
-    /// Whether the network takes one picture at a time, as its input has no batch axis.
+    /// Whether the network takes one picture at a time because its input has no batch axis.
     pub fn is_unbatched(&self) -> bool {
         self.unbatched
     }
@@ -177,8 +177,8 @@ impl Model {
         is_read(&self.graph, input)
     }
 
-    /// The network with channels-first inputs, where the card says that channels are last. Code that prepares
-    /// pictures needs this form. Raw tensors go into the network as it is.
+    /// Replaces channels-last inputs by channels-first inputs. Code that prepares pictures needs this form.
+    /// Raw tensors are fed to the network in its original form.
     pub fn for_pictures(self) -> Self {
         if self.card.layout == TensorLayout::Nchw {
             return self;
@@ -189,14 +189,14 @@ impl Model {
         Self { graph, turned: true, replaced, ..self }
     }
 
-    /// Whether picture inputs have their channels last, as those of a file with that layout have before
+    /// Whether picture inputs are channels last. This is so for a channels-last file before
     /// [`Model::for_pictures`].
     pub(crate) fn reads_channels_last(&self) -> bool {
         self.card.layout == TensorLayout::Nhwc && !self.turned
     }
 
-    /// Height and width in inputs of these shapes: of the first picture, else of the first other input that
-    /// has both.
+    /// Height and width in inputs of these shapes: those of the first picture, else of the first other input
+    /// that has both.
     pub fn plane(&self, shapes: &[Vec<usize>]) -> Option<[usize; 2]> {
         let inputs = self.card.input.iter().zip(shapes).filter(|(_, shape)| shape.len() >= 4);
         let is_picture = |card: &InputCard| card.kind != InputKind::Tensor;
@@ -206,7 +206,8 @@ impl Model {
         Some([shape[shape.len() - 2 - behind], shape[shape.len() - 1 - behind]])
     }
 
-    /// Replaces picture inputs that have no batch, no channels or joined axes by such with all four.
+    /// Replaces picture inputs without batch or channels, or with flattened axes, by inputs with all four
+    /// axes.
     fn give_all_axes(&mut self) -> Result<()> {
         for input in 0..self.graph.inputs.len() {
             let Some(found) =
@@ -217,26 +218,28 @@ impl Model {
             let old = picture_axes::with_all_axes(&mut self.graph, input, &found, self.card.layout)?;
             self.replaced.push(old);
             self.unbatched |= !found.axes.has(Axis::N);
-            // A recorded preparation need not be guessed again.
+            // A card that records the size and axes needs no guess the next time.
             self.card.input[input].size = found.size.or(self.card.input[input].size);
             self.card.input[input].axes = Some(found.axes);
         }
         Ok(())
     }
 
-    /// The values behind inputs that [`Model::for_pictures`] replaced: no layers of the network.
+    /// The values of the original inputs that [`Model::for_pictures`] replaced. They are no layers of the
+    /// network.
     pub fn replaced_inputs(&self) -> &[ValueId] {
         &self.replaced
     }
 
-    /// States the axes of a value, for a graph that does not tell them: such as an input at which a network
-    /// was cut.
+    /// States the axes of a value for which the graph does not determine them, such as an input at which a
+    /// network was cut.
     pub fn state_axes(&mut self, value: ValueId, axes: Axes) {
         self.stated_axes.retain(|(known, _)| *known != value);
         self.stated_axes.push((value, axes));
     }
 
-    /// Checks that an input of this shape, (N, C, H, W), can be fed with pictures as its card says.
+    /// Checks that an input of this shape, (N, C, H, W), can be fed with the pictures that its card
+    /// describes.
     pub fn check_picture(&self, input: usize, shape: &[usize]) -> Result<()> {
         let card = &self.card.input[input];
         let (name, wanted) = (&card.name, card.channels());
@@ -250,10 +253,10 @@ impl Model {
         Err(InputError::Channels { input: name.clone(), channels, prepared: wanted, maybe_last }.into())
     }
 
-    /// The one input that takes single images.
+    /// Returns the index of the only input for single images.
     ///
     /// # Errors
-    /// If no input does, or several inputs take pictures.
+    /// If there is none, or several inputs take pictures.
     pub fn image_input(&self) -> Result<usize> {
         let inputs = self.card.input.iter().enumerate();
         let pictures: Vec<(usize, &InputCard)> =
@@ -277,7 +280,7 @@ impl Model {
         Err(InputError::NotSingleImages { why }.into())
     }
 
-    /// An error if an input takes bands, for techniques that work on photographs only.
+    /// Returns an error if an input takes bands, for techniques that work on photographs only.
     pub fn check_colors(&self, input: usize) -> Result<()> {
         let card = &self.card.input[input];
         if card.order != ChannelOrder::Bands {

@@ -1,6 +1,6 @@
 //! Optimizers: steps uphill on flat slices.
 //!
-//! Shape of the concept: [`Optimizer::step`] takes parameters and the value and gradient of an objective that
+//! Interface: [`Optimizer::step`] takes parameters and the value and gradient of an objective that
 //! is to be MAXIMISED, and moves the parameters uphill. An optimizer owns its state; it is made for a fixed
 //! number of parameters. Presets and metadata hold an [`OptimizerSpec`], with the [`Schedule`] of its
 //! learning rate.

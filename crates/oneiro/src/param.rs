@@ -1,6 +1,6 @@
 //! Parametrizations: from parameters to an image.
 //!
-//! Shape of the concept: a [`Param`] maps a flat slice of parameters to one image, [`Param::image`], and a
+//! Interface: a [`Param`] maps a flat slice of parameters to one image, [`Param::image`], and a
 //! gradient on that image back to a gradient on the parameters, [`Param::adjoint`]. A `Param` is fixed and
 //! shared between threads; what one evaluation needs to remember lies in a [`Work`] that belongs to the
 //! caller, one for each image.

@@ -1,6 +1,6 @@
 //! From display units to what a network was trained on.
 //!
-//! Shape of the concept: a [`Preprocess`] is made from an [`InputCard`]; [`Preprocess::apply`] goes forward,
+//! Interface: a [`Preprocess`] is made from an [`InputCard`]; [`Preprocess::apply`] goes forward,
 //! [`Preprocess::adjoint`] takes a gradient on the network's input back to a gradient on the display image.
 //!
 //! | kind | display units | network units |

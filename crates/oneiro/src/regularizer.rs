@@ -1,6 +1,6 @@
 //! Regularizers of natural pre-images: how bright and how rough a picture may be.
 //!
-//! Shape of the concept: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
+//! Interface: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
 //! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted
 //! in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever
 //! the network itself reads.

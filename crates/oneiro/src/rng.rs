@@ -1,6 +1,6 @@
 //! Random numbers that can be drawn again.
 //!
-//! Shape of the concept: a [`Stream`] is made from a seed and a stream id, and every draw takes `&mut self`.
+//! Interface: a [`Stream`] is made from a seed and a stream id, and every draw takes `&mut self`.
 //! There is no global generator and no seeding from the clock or the operating system.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! What a layer makes of one image, position by position: the vectors behind activation grids and semantic
 //! dictionaries (Olah et al., "The Building Blocks of Interpretability", Distill 2018).
 //!
-//! Shape of the concept: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose
+//! Interface: model, layer and image → [`SpatialActivations`], a map `[C, rows, columns]` whose
 //! cells are vectors over the channels. With an objective, every activation also has an attribution:
 //! activation times gradient, to first order the objective's loss without the activation.
 

@@ -1,6 +1,6 @@
 //! Statistics of a set of images: mean colour, covariance of the channels, mean spectrum.
 //!
-//! Shape of the concept: images go in twice. [`ColorAccumulator::add`] takes images of any size;
+//! Interface: images go in twice. [`ColorAccumulator::add`] takes images of any size;
 //! [`ColorAccumulator::finish`] knows the colours and with them the decorrelated channels, whose spectra
 //! [`SpectrumAccumulator::add`] takes from the same images, cropped and resized to one size;
 //! [`SpectrumAccumulator::finish`] is the [`Statistics`]. Sums are in f64 and in the order of the calls.

@@ -1,6 +1,6 @@
 //! Robustness transforms: random changes of an image while it is optimised.
 //!
-//! Shape of the concept: a [`Chain`] lists [`Transform`]s. Each step, for each image, [`Chain::sample`] draws
+//! Interface: a [`Chain`] lists [`Transform`]s. Each step, for each image, [`Chain::sample`] draws
 //! the random numbers and returns a [`Sampled`] chain: a fixed map that is affine in the image.
 //! [`Sampled::apply`] goes forward, [`Sampled::adjoint`] takes a gradient on the result back to a gradient on
 //! the image. The result always has the size of the canvas: it is cropped or padded about

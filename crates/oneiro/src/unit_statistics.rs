@@ -1,6 +1,6 @@
 //! What data does to the units of a layer, image by image in bounded memory.
 //!
-//! Shape of the concept: a [`LayerStatistics`] takes what one image after another does to a layer
+//! Interface: a [`LayerStatistics`] takes what one image after another does to a layer
 //! ([`LayerStatistics::add`]) and can take what another has gathered of further images
 //! ([`LayerStatistics::merge`]). Lists do not depend on the order of images. Sums do, in their last bits:
 //! whoever wants the same bytes from several machines adds images in fixed runs, and merges the runs in

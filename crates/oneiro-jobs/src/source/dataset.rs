@@ -1,6 +1,6 @@
 //! Data sets: images in folders of classes, or in a list.
 //!
-//! Shape of the concept: [`Dataset::find`] lists every image once, in an order that depends on names alone.
+//! Interface: [`Dataset::find`] lists every image once, in an order that depends on names alone.
 //! What cannot be used is a [`Problem`], never a reason to stop.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,7 +1,7 @@
 //! The end of a classifier: which output holds the classes, and the logits in front of its softmax or
 //! sigmoid.
 //!
-//! Shape of the concept: [`Model::head`] looks once, at its first use, and everything that is said of classes
+//! Interface: [`Model::head`] looks once, at its first use, and everything that is said of classes
 //! goes through the [`Head`] that it finds. `ending` walks from one output back to its logits, `choice`
 //! decides between several outputs.
 
