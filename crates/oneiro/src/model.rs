@@ -289,22 +289,22 @@ impl Model {
         Err(InputError::Bands { input: card.name.clone(), bands: card.channels() }.into())
     }
 
-    /// The names of layers, with the card's short names.
+    /// Returns the names of layers, including the card's short names.
     pub fn names(&self) -> Names<'_> {
         let short: Vec<(&str, &str)> =
             self.card.layers.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         Names::new(&self.graph, &short)
     }
 
-    /// The value that a layer's name means.
+    /// Returns the value of a layer by its name.
     ///
     /// # Errors
-    /// [`Error::Layer`] with the nearest names.
+    /// [`Error::Layer`] with the most similar names.
     pub fn resolve(&self, layer: &str) -> Result<ValueId> {
         resolve_layer(&self.graph, &self.card, layer)
     }
 
-    /// The value that a term reads; an error for one that reads the picture.
+    /// Returns the value that a term reads. A term that reads the picture is an error.
     pub fn value_of(&self, term: &Term) -> Result<ValueId> {
         match term.reads() {
             Reads::Output => self.logits(),
@@ -313,14 +313,16 @@ impl Model {
         }
     }
 
-    /// The values that an objective's terms read, in their order; an error for a term that reads the picture.
+    /// Returns the values that an objective's terms read, in their order. A term that reads the picture is an
+    /// error.
     pub fn values_of(&self, objective: &Objective) -> Result<Vec<ValueId>> {
         objective.terms().into_iter().map(|term| self.value_of(term)).collect()
     }
 
-    /// Shapes of all inputs for a batch, with the spatial size of image inputs replaced if one is given.
+    /// Returns the shapes of all inputs for a batch. `size` replaces height and width of image inputs.
     ///
-    /// The size is, in this order: the one given, the card's, the exported one, [`DEFAULT_SIDE`].
+    /// Height and width come from the first of these that exists: `size`, the card, the exported shape,
+    /// [`DEFAULT_SIDE`].
     pub fn input_shapes(&self, batch: usize, size: Option<[usize; 2]>) -> Result<Vec<Vec<usize>>> {
         (0..self.graph.inputs.len())
             .map(|i| {
@@ -340,12 +342,12 @@ impl Model {
                     return Err(InputError::Unbatched { input: name.clone(), batch }.into());
                 }
                 shape[0] = batch;
-                // Height, width and frames stand before the channels where those are last.
+                // If channels are last, they come after frames, height and width.
                 let last = self.reads_channels_last();
                 let [frames_axis, y, x] =
                     if last { [1, rank - 3, rank - 2] } else { [2, rank - 2, rank - 1] };
                 match size.or(card.size) {
-                    // One spatial axis or none: height and width mean nothing.
+                    // With fewer than two spatial axes, height and width have no meaning.
                     _ if rank < 4 => {}
                     Some([h, w]) => (shape[y], shape[x]) = (h, w),
                     None => {
@@ -372,13 +374,13 @@ impl Model {
 }
 
 impl Model {
-    /// The shape of an input that is no picture: a size means its last two axes where the model leaves them
-    /// open, or where it is the only input.
+    /// Sets the open extents of an input that is no picture. `size` applies to its last two axes if the model
+    /// leaves them open, or if it is the only input.
     fn fit_tensor(&self, input: usize, shape: &mut [usize], batch: usize, size: Option<[usize; 2]>) {
         let rank = shape.len();
         let dims = self.graph.inputs[input].dims.as_deref().unwrap_or_default();
-        // A list of fixed length holds settings, such as a height and a width; a fed number stands for all
-        // entries.
+        // A list of fixed length holds settings, such as a height and a width. A constant number applies to
+        // all batch entries.
         let is_list = rank == 1 && matches!(dims.first(), Some(Dim::Fixed(_)));
         if let (Some(n), false) = (shape.first_mut(), is_list) {
             *n = batch;

@@ -1,16 +1,16 @@
-//! Penalties: how large, how rough. All are ≥ 0, of an input in display units or of a layer.
+//! Penalties on the size or roughness of an input in display units, or of a layer. All are ≥ 0.
 
 use std::sync::Arc;
 
 use super::{Measure, dot};
 use crate::objective::{Penalty, TermError};
 
-/// Differences below this have no gradient where the power would make it infinite (Mahendran & Vedaldi 2016,
-/// their code).
+/// Smallest difference with a gradient, where the power would make the gradient infinite (Mahendran & Vedaldi
+/// 2016, their code).
 pub(crate) const TV_FLOOR: f64 = 1e-6;
 
-/// The measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last channel
-/// is a picture's opacity.
+/// Creates the measure of a penalty on values of this shape (channels first). `has_alpha`: whether the last
+/// channel is opacity.
 pub(super) fn new(penalty: Penalty, shape: &[usize], has_alpha: bool) -> Result<Arc<dyn Measure>, TermError> {
     let positions: usize = shape.get(1..).unwrap_or_default().iter().product();
     let plane = |what| match *shape {
@@ -61,7 +61,7 @@ impl Measure for L2 {
     }
 }
 
-/// Mean over positions of the channels' norm to a power.
+/// The norm over the channels, raised to a power; mean over positions.
 struct AlphaNorm {
     positions: usize,
     alpha: f64,
@@ -93,7 +93,8 @@ impl Measure for AlphaNorm {
     }
 }
 
-/// Mean over positions of (Δx² + Δy²)^(β/2), forward differences, zero in the last row and column.
+/// Mean over positions of (Δx² + Δy²)^(β/2), with forward differences that are zero in the last row and
+/// column.
 struct TotalVariation {
     plane: [usize; 2],
     positions: usize,
@@ -101,7 +102,7 @@ struct TotalVariation {
 }
 
 impl TotalVariation {
-    /// Differences to the right and down.
+    /// Returns the differences to the right and lower neighbours.
     fn differences(&self, plane: &[f32], i: usize) -> (f64, f64) {
         let [h, w] = self.plane;
         let (y, x) = (i / w, i % w);
@@ -149,13 +150,14 @@ impl Measure for TotalVariation {
     }
 }
 
-/// Mean of (x − Bx)², B the binomial [1,2,1]⊗[1,2,1]/16 with repeated edges, which is symmetric.
+/// Mean of (x − Bx)². B is the binomial filter [1,2,1]⊗[1,2,1]/16 with repeated edges; as a matrix it is
+/// symmetric.
 struct Blur {
     plane: [usize; 2],
 }
 
 impl Blur {
-    /// x − Bx.
+    /// Computes x − Bx.
     fn rest(&self, x: &[f32]) -> Vec<f32> {
         let [h, w] = self.plane;
         let mut rest = x.to_vec();
