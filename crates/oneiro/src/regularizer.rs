@@ -1,9 +1,9 @@
 //! Regularizers of natural pre-images: how bright and how rough a picture may be.
 //!
-//! Interface: a [`Regularizer`] is data of a preset; bound to the shape of a picture it becomes a
-//! [`BoundRegularizer`], which gives a value and adds its gradient. Both are of a display image, but counted
-//! in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 less the mean colour, whatever
-//! the network itself reads.
+//! Interface: a [`Regularizer`] is a part of a preset. Bound to the shape of a picture it becomes a
+//! [`BoundRegularizer`], which returns a value and adds its gradient. Both refer to a display image, but are
+//! measured in the units of Mahendran & Vedaldi (IJCV 2016, §3): pixels from 0 to 255 minus the mean colour,
+//! whatever the network's units.
 //!
 //! R = alpha_weight · R_α + tv_weight · TV_β with R_α = 1/(HW) Σ ‖x‖^α over pixels and
 //! TV_β = 1/(HW) Σ (Δx² + Δy²)^(β/2) over pixels and channels, and ‖x‖ ≤ bound by projection.
@@ -17,21 +17,21 @@ use crate::error::{Error, Result};
 use crate::objective::measure::{self, Measure};
 use crate::objective::{Penalty, Term, TermKind};
 
-/// Display units are 0–1, those of the regularizers 0–255.
+/// Ratio of the regularizers' units (0–255) to display units (0–1).
 pub const UNITS: f32 = 255.0;
 
 /// α of the norm (Mahendran & Vedaldi 2016, §3.1).
 pub const ALPHA: f64 = 6.0;
-/// β of the total variation (the same).
+/// β of the total variation (Mahendran & Vedaldi 2016, §3.1).
 pub const BETA: f64 = 2.0;
-/// B: a typical deviation of a pixel from the mean colour (the same).
+/// B: a typical deviation of a pixel from the mean colour (Mahendran & Vedaldi 2016, §3.1).
 pub const TYPICAL: f64 = 80.0;
-/// B₊: the largest norm of a pixel (the same).
+/// B₊: the largest norm of a pixel (Mahendran & Vedaldi 2016, §3.1).
 pub const BOUND: f32 = 160.0;
-/// V = B / 6.5: a typical difference of neighbours (the same).
+/// V = B / 6.5: a typical difference of neighbouring pixels (Mahendran & Vedaldi 2016, §3.1).
 pub const TYPICAL_DIFFERENCE: f64 = TYPICAL / 6.5;
 
-/// Settings, as presets hold them.
+/// Settings of the regularizer, as in presets.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Regularizer {
@@ -43,7 +43,7 @@ pub struct Regularizer {
     pub beta: f64,
     /// The weight of TV_β.
     pub tv_weight: f64,
-    /// Largest norm of a pixel less the mean colour, enforced after each step; 0 for none.
+    /// Largest norm of a pixel minus the mean colour, enforced after each step; 0 for none.
     pub bound: f32,
 }
 
@@ -61,7 +61,7 @@ impl Default for Regularizer {
 }
 
 impl Regularizer {
-    /// An error if a number is out of range.
+    /// Returns an error if a number is out of range.
     pub fn validate(&self) -> Result<()> {
         let fine = |x: f64, low: f64| x.is_finite() && x >= low;
         if !fine(self.alpha, 1.0) || !fine(self.beta, 1.0) {
@@ -83,7 +83,7 @@ impl Regularizer {
         Ok(())
     }
 
-    /// For pictures of this extent whose mean colour is given in display units.
+    /// Binds the regularizer to pictures of this extent, whose mean colour is given in display units.
     ///
     /// # Errors
     /// If a number is out of range.
@@ -109,15 +109,15 @@ impl Regularizer {
 #[allow(missing_debug_implementations)]
 pub struct BoundRegularizer {
     parts: Vec<(f64, Arc<dyn Measure>)>,
-    /// A colour a channel, display units.
+    /// One mean for each channel, in display units.
     mean: Vec<f32>,
     centred: Vec<f32>,
     gradient: Vec<f32>,
 }
 
 impl BoundRegularizer {
-    /// The value for a display image; subtracts its gradient from `gradient`, the gradient of the maximised
-    /// objective.
+    /// Computes the value for a display image, and subtracts its gradient from `gradient`, the gradient of
+    /// the maximised objective.
     pub fn subtract(&mut self, image: &[f32], gradient: &mut [f32]) -> f64 {
         let plane = image.len() / self.mean.len();
         for (i, (out, x)) in self.centred.iter_mut().zip(image).enumerate() {
@@ -150,7 +150,7 @@ mod tests {
     fn a_pixel_of_typical_deviation_counts_one() {
         let shape = [3, 2, 2];
         let mut bound = Regularizer::default().bind(shape, &[0.5]).unwrap();
-        // Every pixel's norm is 80, and nothing varies.
+        // Every pixel has the norm 80, and there is no variation.
         let grey = 0.5 + 80.0 / 3f32.sqrt() / UNITS;
         let value = bound.subtract(&[grey; 12], &mut [0.0; 12]);
         assert!((value - 1.0).abs() < 1e-4, "{value}");

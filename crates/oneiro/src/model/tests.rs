@@ -25,8 +25,8 @@ fn list(net: &mut Builder, name: &str, ints: &[i64]) -> ValueId {
     net.constant(name, Tensor::ints(&[ints.len()], ints.to_vec())).unwrap()
 }
 
-/// An input `x` of these dims, times two (`scaled`), brought to four axes by `to_four`, a convolution
-/// (`conv`, 4 channels).
+/// A network with an input `x` of these dims. It is multiplied by two (`scaled`), brought to four axes by
+/// `to_four`, and convolved (`conv`, 4 channels).
 fn network(dims: &[Dim], channels: usize, to_four: impl Fn(&mut Builder, ValueId) -> ValueId) -> Graph {
     let mut net = Builder::new();
     let x = net.input("x", dims).unwrap();

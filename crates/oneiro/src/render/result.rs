@@ -1,23 +1,23 @@
-//! What comes of a rendering, and where it stands.
+//! The results of a rendering, and its state.
 
 use oneiro_image::Image;
 
 use crate::objective::Objective;
 
-/// Why the optimisation of a picture ended.
+/// The reason why the optimisation of a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
     /// All steps are done.
     Steps,
-    /// The objective no longer rose.
+    /// The objective stopped rising.
     Converged,
-    /// The caller wanted no more.
+    /// The caller stopped it.
     Asked,
 }
 
 impl Stop {
-    /// In words.
+    /// Describes the reason in words.
     pub fn describe(self) -> &'static str {
         match self {
             Stop::Steps => "all steps done",
@@ -32,14 +32,14 @@ impl Stop {
 pub struct Picture {
     /// Name of the network's input.
     pub input: String,
-    /// RGB in 0–1, or bands, not clipped.
+    /// RGB in 0–1, or bands; not clipped.
     pub image: Image,
     /// The planes that are drawn as red, green and blue.
     pub shown: [usize; 3],
 }
 
 impl Picture {
-    /// All planes but opacity, one after another: what the network reads.
+    /// Returns all planes but opacity, as the network reads them.
     pub fn colors(&self) -> &[f32] {
         self.image.colors()
     }
@@ -49,17 +49,17 @@ impl Picture {
         self.image.opacity()
     }
 
-    /// The planes that are drawn, `[3, H, W]`.
+    /// Returns the planes that are drawn, `[3, H, W]`.
     pub fn rgb(&self) -> Vec<f32> {
         self.shown.iter().flat_map(|&channel| self.image.plane(channel)).copied().collect()
     }
 
-    /// Writes the planes that are drawn, with the opacity, as PNG, JPEG or WebP by the ending of the file's
-    /// name. A file of that name is replaced once the new one is complete.
+    /// Writes the planes that are drawn, with opacity, as PNG, JPEG or WebP by the file's extension. An
+    /// existing file is replaced when the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Write`](crate::Error::Write) for another ending, a transparent picture as JPEG, a clip, and a
-    /// file that cannot be written.
+    /// [`Error::Write`](crate::Error::Write) for another extension, a transparent picture as JPEG, a clip, or
+    /// a file that cannot be written.
     #[cfg(feature = "files")]
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> crate::Result<()> {
         let path = path.as_ref();
