@@ -80,27 +80,27 @@ impl Picture {
 pub struct Rendered {
     /// The objective that was maximised.
     pub objective: Objective,
-    /// One picture for every image input that the objective depends on.
+    /// One picture for each image input on which the objective depends.
     pub images: Vec<Picture>,
-    /// The objective of those pictures as they are, transforms off.
+    /// The objective's value for the final pictures without random transforms.
     pub value: f64,
     /// The objective's value before the first step.
     pub value_at_start: f64,
-    /// Steps taken.
+    /// Number of steps that were taken.
     pub steps: usize,
-    /// Why it ended.
+    /// The reason why the optimisation ended.
     pub stop: Stop,
 }
 
-/// Where a rendering stands, for callbacks.
+/// The state of a running optimisation, for callbacks.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Progress<'a> {
-    /// Steps done.
+    /// Number of steps that are done.
     pub step: usize,
-    /// Steps at most.
+    /// The largest number of steps that the run may take.
     pub steps: usize,
-    /// The objectives' values in this step, under its random transforms.
+    /// The value of each objective in this step, under the step's random transforms.
     pub values: &'a [f64],
 }
 

@@ -1,4 +1,4 @@
-//! A layer's stride, which determines the jitter, and the area of its receptive field.
+//! Strides and receptive fields of the layers that an objective reads. The stride determines the jitter.
 
 use oneiro_net::analysis::{self, Layer, ReceptiveField};
 
@@ -8,7 +8,8 @@ use crate::model::Model;
 use crate::objective::{Objective, Reads};
 use crate::preset::{Jitter, Preset};
 
-/// Margin of pictures beyond the network's input, in pixels: j − 1.
+/// Returns how many pixels larger the picture is than the network's input, so that jitter can shift it: j − 1
+/// for a jitter of j positions.
 pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -> Result<usize> {
     Ok(match preset.jitter {
         Jitter::None => 0,
@@ -22,21 +23,21 @@ pub(super) fn margin(model: &Model, preset: &Preset, objectives: &[Objective]) -
     })
 }
 
-/// ρ²: the area of the largest receptive field of an objective's layers.
+/// Returns ρ², the area of the largest receptive field among the layers that an objective reads.
 pub(super) fn field_area(model: &Model, preset: &Preset, objective: &Objective) -> Result<f64> {
     let fields = fields(model, &layers(model, preset)?, std::slice::from_ref(objective))?;
     let area = |field: &ReceptiveField| field.extent.iter().rev().take(2).product::<usize>() as f64;
     Ok(fields.iter().map(area).fold(1.0, f64::max))
 }
 
-/// The layers of a network for pictures of the preset's size.
+/// Returns the network's layers for pictures of the preset's size.
 pub(super) fn layers(model: &Model, preset: &Preset) -> Result<Vec<Layer>> {
     let shapes = model.input_shapes(1, preset.size)?;
     let layered = model.all_layered(&shapes)?;
     Ok(analysis::layers(&model.graph, &model.names(), &shapes, layered.followed())?.layers)
 }
 
-/// The receptive fields, on picture inputs, of the layers that objectives read.
+/// Returns the receptive fields, on picture inputs, of the layers that the objectives read.
 pub(super) fn fields(
     model: &Model,
     layers: &[Layer],
