@@ -34,7 +34,8 @@ struct Provenance {
 impl Provenance {
     /// Reads a result's metadata. If the result is a film, `format` is its file format.
     ///
-    /// # Errors If entries are missing, or if this version does not know them.
+    /// # Errors
+    /// If entries are missing, or if this version does not know them.
     fn read(text: &PngText, kinds: &Kinds, format: Format) -> Result<Self> {
         let Some(json) = text.get(JOB) else { return legacy::read(text, format) };
         let sealed: Sealed<Value> = provenance::json("its job", json)?;
@@ -93,7 +94,8 @@ pub struct Original {
 impl Original {
     /// Reads a picture, film or page that oneiro wrote.
     ///
-    /// # Errors If the file is truncated or has no metadata.
+    /// # Errors
+    /// If the file is truncated or has no metadata.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = oneiro_media::read_bytes(path)?;
         let text = oneiro_media::decode_text(&bytes, path)?;
@@ -141,7 +143,8 @@ impl Again {
     /// no longer at its old one. `images` are files that the result was made from, recognised by their
     /// content. If `any_model`, another model is accepted, too.
     ///
-    /// # Errors If the metadata is incomplete, or if a file that the result was made from is not found.
+    /// # Errors
+    /// If the metadata is incomplete, or if a file that the result was made from is not found.
     pub fn find(
         context: &Context,
         original: Original,
@@ -185,7 +188,8 @@ impl Again {
 
     /// Recreates the result.
     ///
-    /// # Errors Those of the job.
+    /// # Errors
+    /// Those of the job.
     pub fn run(&self, context: &Context) -> Result<Remade> {
         let run = match &self.model {
             Some(model) => Run::new(model, context),

@@ -17,14 +17,16 @@ pub struct Context {
 impl Context {
     /// Starts this many threads, or one for each core.
     ///
-    /// # Errors If the operating system cannot start the threads.
+    /// # Errors
+    /// If the operating system cannot start the threads.
     pub fn new(threads: Option<usize>, observer: impl Observer + 'static) -> Result<Self> {
         Self::shared(threads, Arc::new(observer))
     }
 
     /// Creates a context with an observer that other contexts share.
     ///
-    /// # Errors Those of [`Context::new`].
+    /// # Errors
+    /// Those of [`Context::new`].
     pub fn shared(threads: Option<usize>, observer: Arc<dyn Observer>) -> Result<Self> {
         let threads = Threads::new(threads.unwrap_or(0)).map_err(Error::Threads)?;
         Ok(Self { threads, observer })

@@ -50,7 +50,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Does the work and passes the results to the sink.
     ///
-    /// # Errors If the request cannot be met, or [`crate::Cancelled`].
+    /// # Errors
+    /// If the request cannot be met, or [`crate::Cancelled`].
     fn run(&self, run: &Run<'_>, sink: &mut dyn Sink) -> Result<Self::Report>;
 
     /// Returns the names of the files that the job is made from, once each, without the model.
@@ -60,7 +61,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Checks jobs that come from a file: returns an error if no model could be used with the settings.
     ///
-    /// # Errors The error names the setting.
+    /// # Errors
+    /// The error names the setting.
     fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -111,7 +113,8 @@ impl<'m> Run<'m> {
 
     /// Returns the network.
     ///
-    /// # Errors If the job runs without a network.
+    /// # Errors
+    /// If the job runs without a network.
     pub fn model(&self) -> Result<&'m LoadedModel> {
         self.model.ok_or_else(|| JobError::NoModel.into())
     }
@@ -143,7 +146,8 @@ pub trait AnyJob: Send + Sync {
 
     /// Recreates one of the job's results.
     ///
-    /// # Errors Those of [`Job::run`], or if the job has no such result.
+    /// # Errors
+    /// Those of [`Job::run`], or if the job has no such result.
     fn remake(&self, run: &Run<'_>, place: Place) -> Result<Vec<u8>>;
 }
 

@@ -31,8 +31,9 @@ impl SpatialActivations {
     /// Computes the activations of a layer for an image. `image` is planar RGB in 0–1. `size` is the
     /// network's input size, by default the model's own, and must be the image's.
     ///
-    /// # Errors If the layer is not known or has no map of height and width, or if the image does not have
-    /// the input size.
+    /// # Errors
+    /// If the layer is not known or has no map of height and width, or if the image does not have the input
+    /// size.
     pub fn of(model: &Model, layer: &str, image: &[f32], size: Option<[usize; 2]>) -> Result<Self> {
         let value = model.resolve(layer)?;
         let shapes = model.input_shapes(1, size)?;
@@ -47,7 +48,8 @@ impl SpatialActivations {
 
     /// Computes the activations, and for each its attribution for an objective.
     ///
-    /// # Errors Those of [`SpatialActivations::of`], and if the objective does not depend on the layer.
+    /// # Errors
+    /// Those of [`SpatialActivations::of`], and if the objective does not depend on the layer.
     pub fn toward(
         model: &Model,
         layer: &str,

@@ -177,7 +177,8 @@ impl Chain {
     ///
     /// The count of random numbers that a transform draws does not depend on the image's size.
     ///
-    /// # Panics If [`Chain::resample`] does.
+    /// # Panics
+    /// If [`Chain::resample`] does.
     pub fn sample(&self, rng: &mut Stream, extent: impl Into<Extent>) -> Sampled {
         let extent = extent.into();
         self.sample_onto(rng, extent, [extent.height, extent.width])
@@ -186,7 +187,8 @@ impl Chain {
     /// Draws like [`Chain::sample`], for a canvas (the height and width of the result) that differs from the
     /// image's size.
     ///
-    /// # Panics If [`Chain::resample`] does.
+    /// # Panics
+    /// If [`Chain::resample`] does.
     pub fn sample_onto(&self, rng: &mut Stream, extent: impl Into<Extent>, canvas: [usize; 2]) -> Sampled {
         let mut sampled = Sampled::default();
         self.resample(rng, extent, canvas, 0.0, &mut sampled);

@@ -53,7 +53,8 @@ impl Kinds {
 
     /// Reads a job of a kind.
     ///
-    /// # Errors If there is no such kind, or if the value is no job of this kind.
+    /// # Errors
+    /// If there is no such kind, or if the value is no job of this kind.
     pub fn read(&self, kind: &str, job: Value) -> Result<Box<dyn AnyJob>> {
         match self.0.iter().find(|(name, _)| *name == kind) {
             Some((_, read)) => read(job),

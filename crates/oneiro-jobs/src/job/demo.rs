@@ -134,7 +134,8 @@ impl DemoJob {
     /// Creates the demo of another network: a few layers from shallow to deep, with evenly spaced channels,
     /// and a few evenly spaced classes.
     ///
-    /// # Errors If the network's layers are not known, or if there are no units to show.
+    /// # Errors
+    /// If the network's layers are not known, or if there are no units to show.
     pub fn of(model: &LoadedModel, seed: u64, steps: usize) -> Result<Self> {
         Ok(Self { seed, steps, sections: choice::sections(model)? })
     }

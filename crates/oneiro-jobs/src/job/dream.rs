@@ -188,7 +188,8 @@ impl DreamJob {
 
 /// Parses the objective of a dream. It may name classes, but no pictures.
 ///
-/// # Errors [`JobError::PictureInDream`] for an objective that compares with a picture.
+/// # Errors
+/// [`JobError::PictureInDream`] for an objective that compares with a picture.
 pub fn expression(model: &LoadedModel, text: &str) -> Result<Objective> {
     let parsed = model.expression_of_classes(text, "a dream cannot compare with a picture");
     parsed.map_err(|error| match error {

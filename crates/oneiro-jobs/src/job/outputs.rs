@@ -83,19 +83,22 @@ pub trait Sink {
 
     /// Receives a result. `name` is a suggested file name with its extension.
     ///
-    /// # Errors Those of `content`, or if the result cannot be stored.
+    /// # Errors
+    /// Those of `content`, or if the result cannot be stored.
     fn take(&mut self, place: Place, name: &str, content: Content<'_>) -> Result<()>;
 
     /// Receives a result that is in memory.
     ///
-    /// # Errors Those of [`Sink::take`].
+    /// # Errors
+    /// Those of [`Sink::take`].
     fn take_bytes(&mut self, place: Place, name: &str, bytes: &[u8]) -> Result<()> {
         self.take(place, name, &mut |out| Ok(out.write_all(bytes)?))
     }
 
     /// Receives a result that is in a file. The file may be moved.
     ///
-    /// # Errors Those of [`Sink::take`].
+    /// # Errors
+    /// Those of [`Sink::take`].
     fn take_file(&mut self, place: Place, name: &str, file: &Path) -> Result<()> {
         let mut from = std::fs::File::open(file)?;
         self.take(place, name, &mut |out| {

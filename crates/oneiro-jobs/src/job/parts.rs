@@ -89,7 +89,8 @@ impl Part {
 pub trait Stored: Sized {
     /// Converts the result to bytes.
     ///
-    /// # Errors If the result cannot be encoded.
+    /// # Errors
+    /// If the result cannot be encoded.
     fn to_bytes(&self) -> Result<Vec<u8>>;
 
     /// Whether another run would give the same result. If not, the result is not stored, and every run
@@ -100,7 +101,8 @@ pub trait Stored: Sized {
 
     /// Converts bytes to a result.
     ///
-    /// # Errors If the bytes are damaged.
+    /// # Errors
+    /// If the bytes are damaged.
     fn from_bytes(bytes: &[u8]) -> Result<Self>;
 }
 
@@ -160,7 +162,8 @@ impl Run<'_> {
     /// Passes the results of all parts in order to `take`, which frees them one by one. Stored results are
     /// read; the others are computed by `make` from the part's index.
     ///
-    /// # Errors Those of `make` and `take`; [`Unfinished`] if parts of other shards are missing.
+    /// # Errors
+    /// Those of `make` and `take`; [`Unfinished`] if parts of other shards are missing.
     pub fn fold_parts<T: Stored>(
         &self,
         parts: &[Part],
@@ -213,7 +216,8 @@ impl Run<'_> {
     /// Returns the results of all parts. Stored results are read. `make` computes the others from their
     /// indices.
     ///
-    /// # Errors Those of `make`; [`Unfinished`] if parts of other shards are missing.
+    /// # Errors
+    /// Those of `make`; [`Unfinished`] if parts of other shards are missing.
     pub fn in_parts<T: Stored>(
         &self,
         parts: &[Part],

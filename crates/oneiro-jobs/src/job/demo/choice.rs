@@ -31,7 +31,8 @@ const KINDS: [&[&str]; 3] = [
 
 /// Returns the sections of a network's page.
 ///
-/// # Errors If the network's layers are not known, or if there are no units to show.
+/// # Errors
+/// If the network's layers are not known, or if there are no units to show.
 pub(super) fn sections(model: &LoadedModel) -> Result<Vec<DemoSection>> {
     let layers = model.layers()?.layers;
     let has_features = |layer: &&Layer| layer.channels >= FEW_CHANNELS && layer.shape.len() > 2;

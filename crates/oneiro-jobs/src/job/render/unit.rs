@@ -49,7 +49,8 @@ pub struct Setting {
 impl Setting {
     /// Returns a preset by its name, with a random seed.
     ///
-    /// # Errors If there is no such preset.
+    /// # Errors
+    /// If there is no such preset.
     pub fn named(preset: &str, seed: u64) -> Result<Self> {
         let preset = Preset::named(preset).ok_or_else(|| JobError::UnknownRecipe {
             name: preset.to_owned(),

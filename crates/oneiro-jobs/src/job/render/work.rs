@@ -99,7 +99,8 @@ pub struct Work {
 impl Work {
     /// Checks all units against the network, before any work is done.
     ///
-    /// # Errors The error names the unit, and what does not fit.
+    /// # Errors
+    /// The error names the unit, and what does not fit.
     pub(crate) fn prepare<'m>(&self, run: &Run<'m>) -> Result<PreparedUnits<'m>> {
         let model = run.model()?;
         let mut units = self.resolve(model)?;
@@ -117,7 +118,8 @@ impl Work {
 
     /// Resolves all units for a network.
     ///
-    /// # Errors The error names a unit whose objective cannot be parsed.
+    /// # Errors
+    /// The error names a unit whose objective cannot be parsed.
     pub fn resolve(&self, model: &LoadedModel) -> Result<Vec<RenderUnit>> {
         self.units.iter().map(|u| u.resolve(model, &self.settings)).collect()
     }
@@ -145,7 +147,8 @@ impl Work {
 
     /// Returns an error if no network could be used with the settings.
     ///
-    /// # Errors The error names the setting.
+    /// # Errors
+    /// The error names the setting.
     pub fn check(&self) -> Result<()> {
         if let Some(of) = self.units.iter().find(|u| u.setting >= self.settings.len()) {
             return Err(JobError::NoSuchSetting { unit: of.unit.clone(), setting: of.setting }.into());

@@ -21,7 +21,7 @@ pub struct SheetLayout {
     /// Minimum side of a picture in pixels. Smaller ones are enlarged by an integer factor; 0 enlarges none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tile: usize,
-    /// A scan, or a folder of images. The images that excite a unit most are shown beside its picture.
+    /// Path of a scan, or of images. The images that excite a unit most are shown beside its picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// The rows.
