@@ -1,8 +1,8 @@
 //! All work of oneiro's commands as jobs: plain data that can be run.
 //!
-//! There are jobs that render units of a network and arrange them on sheets, and jobs that reconstruct photos
-//! from a layer, exaggerate them, dream on them or attribute them. Others show layers position by position,
-//! or compare their values with another framework's ([`job`] has the list). Jobs can be distributed over
+//! There are jobs that render units of a network and arrange them on sheets. Others reconstruct photos from a
+//! layer, exaggerate them, dream on them or attribute them. Others show layers position by position, or
+//! compare their values with another framework's ([`job`] has the list). Jobs can be distributed over
 //! machines and interrupted, and any result can be recreated.
 //!
 //! A [`Job`] is plain data (serde) that completely describes the work. It runs with a network and an

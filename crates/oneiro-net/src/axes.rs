@@ -49,7 +49,7 @@ pub enum Kind {
     Length,
     /// Patch tokens together with other tokens before or after them.
     Tokens(Arc<Tokens>),
-    /// The result of a product that sums over positions: features other than channels.
+    /// Features that are no channels: the result of a product that sums over positions.
     Mixed,
     /// Unknown.
     Other,

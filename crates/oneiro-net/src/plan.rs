@@ -94,7 +94,7 @@ pub(crate) struct OperandGradient {
 pub struct PlanInput {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
     /// Whether any target depends on it.
     pub used: bool,
@@ -107,7 +107,7 @@ pub struct PlanInput {
 pub struct PlanTarget {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
     pub(crate) region: Region,
     pub(crate) seed: Option<Region>,
@@ -125,7 +125,7 @@ impl PlanTarget {
 pub struct PlanInner {
     /// Name in the graph.
     pub name: String,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Vec<usize>,
     pub(crate) gradient: Region,
 }

@@ -1,8 +1,8 @@
 //! Model cards: facts about a network's inputs that its file does not hold.
 //!
 //! Interface: a [`Card`] is read from the text of `NAME.toml` by [`Card::parse`], which checks
-//! every number, so that every [`Card`] is valid. [`InputCard::preset`] is for models without
-//! one.
+//! every number, so that every [`Card`] is valid. [`InputCard::preset`] is for models without a
+//! card.
 //!
 //! ```
 //! # use oneiro::card::Card;

@@ -60,7 +60,7 @@ pub enum Error {
     UnknownChannels {
         /// Name of the layer.
         layer: String,
-        /// Its shape, including the batch.
+        /// Shape of the layer, including the batch.
         shape: Vec<usize>,
         /// The axes of the layer, as far as they are known.
         axes: Option<String>,
@@ -74,7 +74,7 @@ pub enum Error {
     NoMap {
         /// The layer.
         layer: String,
-        /// Its shape, without the batch.
+        /// Shape of the layer, without the batch.
         shape: Vec<usize>,
     },
     /// A tensor of unknown shape.

@@ -41,9 +41,9 @@ impl InputMemory for CpuSession {
 /// An input that takes pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureInput {
-    /// Its index among the network's inputs.
+    /// Index of the input among the network's inputs.
     pub index: usize,
-    /// Its name.
+    /// Name of the input.
     pub name: String,
     /// Extent of the display image.
     pub extent: Extent,

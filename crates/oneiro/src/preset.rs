@@ -31,7 +31,7 @@ pub enum Outside {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
-    /// Its name.
+    /// Name of the preset.
     pub name: String,
     /// The parametrization: from parameters to image.
     pub param: ParamSpec,

@@ -45,7 +45,7 @@ pub enum FileError {
         /// The file on its path.
         file: PathBuf,
     },
-    /// It would not be possible to create a folder.
+    /// A check has found that a folder could not be created.
     #[error("could not make the folder {}", folder.display())]
     Make {
         /// The folder.

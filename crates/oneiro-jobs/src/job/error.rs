@@ -25,7 +25,7 @@ pub enum JobError {
     Setting {
         /// The setting.
         setting: Setting,
-        /// Its value.
+        /// The value of the setting.
         value: usize,
         /// The allowed values: "a number from 1 to 8192".
         needed: String,
@@ -234,7 +234,7 @@ pub enum JobError {
     /// An image of a scan no longer exists.
     #[error("{file}: this image of the scan cannot be read any more")]
     SourceGone {
-        /// Its file.
+        /// The image's file.
         file: String,
     },
     /// A layer has too many units for comparing all pairs.

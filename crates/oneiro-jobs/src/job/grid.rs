@@ -185,7 +185,7 @@ pub struct CellReport {
 pub struct ChannelReport {
     /// The channel.
     pub channel: usize,
-    /// Its activation.
+    /// The channel's activation at the cell.
     pub activation: f64,
     /// The channel's attribution for the objective of `--toward`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -161,7 +161,7 @@ pub struct Output {
     pub place: Place,
     /// A file name for the result.
     pub name: String,
-    /// Its content.
+    /// Content of the result.
     pub bytes: Vec<u8>,
 }
 

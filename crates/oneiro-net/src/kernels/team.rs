@@ -202,7 +202,7 @@ pub fn run<R: Send>(pass: impl FnOnce() -> R + Send) -> R {
     }
     // The outer scope keeps its worker in the team until the inner scope has seen all others leave.
     rayon::scope(|_| {
-        // This may be another thread than the one asked above: a worker that serves a team and waits.
+        // Rayon may run this on a worker that already serves a team, although the caller was in none.
         let Some(_joined) = Joined::enter() else { return pass() };
         let team = Team::new(helpers + 1);
         rayon::in_place_scope(|scope| {

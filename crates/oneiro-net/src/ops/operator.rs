@@ -23,7 +23,8 @@ pub enum Reach {
     /// Along these axes of operand and output, each position reads an interval. Along the others it reads the
     /// same position.
     Axes(Vec<(usize, Reads)>),
-    /// The same elements under another shape. Spatial positions are kept as far as the axes allow.
+    /// The result has the operand's elements in another shape. Spatial positions are kept as far as the axes
+    /// allow.
     Regroup,
     /// Every position reads all positions (global pooling, attention).
     Whole,
@@ -49,9 +50,9 @@ pub struct Site<'a> {
 /// How a value's elements are ordered in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// In the order of the axes.
+    /// Elements are in the order of the axes.
     Plain,
-    /// In blocks of sixteen channels, `[⌈C / 16⌉][N][positions][16]` ([`crate::kernels::blocked`]).
+    /// Elements are in blocks of 16 channels, `[⌈C / 16⌉][N][positions][16]` ([`crate::kernels::blocked`]).
     Blocked,
 }
 

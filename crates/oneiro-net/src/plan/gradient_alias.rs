@@ -59,8 +59,8 @@ pub(super) fn alias(
                 && apart[s]
                 && apart[step.output]
                 && step.kernel.passes_gradient(c.operand);
-            // This gradient does not change before the last read of the others, nor do they change before its
-            // last read.
+            // The gradient in `s` does not change before the last read of those in `members[home]`, and these
+            // do not change before the last read of `s`.
             let undisturbed = members[home].iter().all(|&m| {
                 let read_m = if m == step.output { Some(now) } else { read(m) };
                 let quiet = m == step.output || changed(m, now) > read_s;

@@ -44,7 +44,7 @@ pub enum DreamDisplay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DreamPreset {
-    /// Its name.
+    /// Name of the preset.
     pub name: String,
     /// Height and width of the result. An image is scaled to fit into it, keeping its aspect ratio. By
     /// default it keeps its size.

@@ -19,11 +19,11 @@ use crate::objective::Term;
 /// How a term reads a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum View {
-    /// As a map of channels over positions. Tokens that are no patches are left out.
+    /// The term reads a map of channels over positions. Tokens that are no patches are left out.
     Map,
-    /// As all values, whatever the axes mean.
+    /// The term reads all values, whatever the axes mean.
     Everything,
-    /// As one number for each class, on whichever axis the classes are.
+    /// The term reads one number for each class, on whichever axis the classes are.
     Classes,
 }
 
@@ -83,9 +83,9 @@ impl Layered {
 
 /// Where a value has its numbers, if each batch entry is a single row of numbers.
 enum Row {
-    /// On axis 1, or the value is a single number.
+    /// The numbers are on axis 1, or the value is a single number.
     InPlace,
-    /// This many numbers on another axis, or in a value without a batch axis.
+    /// This many numbers are on another axis, or in a value without a batch axis.
     Of(usize),
 }
 

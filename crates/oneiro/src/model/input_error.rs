@@ -62,7 +62,7 @@ pub enum InputError {
     FewAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
     /// Several pictures are given for an input without a batch axis.
@@ -81,7 +81,7 @@ pub enum InputError {
     NotFourAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
     /// A clip input does not have five axes.
@@ -91,7 +91,7 @@ pub enum InputError {
     NotFiveAxes {
         /// The input.
         input: String,
-        /// Its shape.
+        /// Shape of the input.
         shape: Vec<usize>,
     },
     /// A picture input has another number of channels than its card describes.

@@ -48,7 +48,7 @@ pub enum TermError {
         what: &'static str,
         /// The layer.
         layer: String,
-        /// Its shape.
+        /// Shape of the layer.
         shape: Vec<usize>,
     },
     /// The map has fewer positions than the requested centre.
@@ -69,7 +69,7 @@ pub enum TermError {
     NoCenter {
         /// The layer.
         layer: String,
-        /// Its shape.
+        /// Shape of the layer.
         shape: Vec<usize>,
     },
     /// The output is no list of class scores.
@@ -83,7 +83,7 @@ pub enum TermError {
     Direction {
         /// The file of the direction, or "the direction".
         direction: String,
-        /// Its length.
+        /// Number of elements of the vector.
         numbers: usize,
         /// The layer.
         layer: String,

@@ -69,13 +69,13 @@ pub struct Ranges {
 /// How a border is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PadMode {
-    /// With one value.
+    /// The border has one value.
     Constant,
-    /// With the nearest element.
+    /// Each border element is a copy of the nearest element.
     Edge,
-    /// Mirrored about the outermost element.
+    /// The tensor is mirrored about its outermost elements.
     Reflect,
-    /// As if the tensor repeated.
+    /// The tensor is repeated periodically.
     Wrap,
 }
 

@@ -1,6 +1,6 @@
 //! A tap: a copy of a value in plain order. A plan keeps the gradient of the copy, and so that of the value.
 //!
-//! It is no ONNX operator. A plan inserts it where a request asks for an inner gradient
+//! A tap is no ONNX operator. A plan inserts one where a request asks for an inner gradient
 //! ([`crate::Request::inner_gradients`]).
 
 use std::any::Any;

@@ -8,7 +8,7 @@
 //!
 //! - from operator set 14 on, if `training_mode` is 1,
 //! - in operator sets 7 to 13, if it names a second result,
-//! - before, unless `is_test` is 1.
+//! - in earlier operator sets, unless `is_test` is 1.
 //!
 //! Exporters also express weight standardisation this way, on constants (Qiao et al. 2019, "Micro-Batch
 //! Training with Batch-Channel Normalization and Weight Standardization").
@@ -200,7 +200,7 @@ impl Kernel for Affine {
     }
 }
 
-/// The same affine map over blocks of channels: scale and shift of every channel.
+/// The normalisation's affine map over blocks of channels: scale and shift of every channel.
 #[derive(Debug)]
 struct BlockedAffine {
     maps: Maps,

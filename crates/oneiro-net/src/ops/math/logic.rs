@@ -1,7 +1,7 @@
 //! Booleans: comparisons, logical functions, and the choice between two tensors (`Where`).
 //!
-//! On data they are computed as 0 and 1 and pass no gradient. `Where` passes the gradient to the chosen
-//! operand.
+//! If the operands depend on the network's inputs, results are computed as 0 and 1 and pass no gradient.
+//! `Where` passes the gradient to the chosen operand.
 
 use std::any::Any;
 use std::sync::Arc;

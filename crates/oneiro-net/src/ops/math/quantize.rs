@@ -2,10 +2,10 @@
 //! model.
 //!
 //! q = clamp(round(x/scale) + zero point), x = (q − zero point)·scale. There is one scale for all elements,
-//! one for each slice along an axis, or one for each block along an axis. On constants (weights) both
-//! operators are exact. On data nothing is rounded, because a rounded value has no gradient. There q is a
-//! real number that is clamped to the range of its integer type; this clamp often stands for a ReLU. Reading
-//! such a file adds a note that says so (`format::onnx`).
+//! one for each slice along an axis, or one for each block along an axis. Both operators are exact for
+//! constants (weights). Values that depend on the network's inputs are not rounded, because a rounded value
+//! has no gradient. For them, q is a real number that is clamped to the range of its integer type. This clamp
+//! often takes the place of a ReLU. Reading such a file adds a note that says so (`format::onnx`).
 
 use std::any::Any;
 use std::sync::Arc;

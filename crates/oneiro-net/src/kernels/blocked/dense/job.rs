@@ -223,8 +223,8 @@ impl Products {
         }
     }
 
-    /// The part of the next panel's weights that a tile, one of `tiles`, prefetches while it computes, and
-    /// the prefetch distance per product, so that all tiles together prefetch the whole panel.
+    /// Returns the part of the next panel's weights that one tile, out of `tiles`, prefetches while it
+    /// computes, and the prefetch distance per product. All tiles together prefetch the whole panel.
     fn ahead(
         &self,
         dense: &Dense,
