@@ -28,7 +28,7 @@
 //! - [`model`]: networks by name or path, with card and labels
 //! - [`source`]: the files that jobs are made from
 //! - [`store`]: the file with a scan's results, and queries
-//! - [`provenance`], [`again`]: the metadata of results, and making results again from them
+//! - [`provenance`], [`again`]: the metadata of results, and recreating results from them
 //! - [`observer`], [`context`]: the receiver of progress and remarks, and the threads
 //! - [`remark`]: messages to users on a job or a result, with a variant for each kind
 //! - [`error`]: errors, with a variant for each kind

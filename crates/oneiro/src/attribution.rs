@@ -8,13 +8,13 @@
 //!
 //! | method | values | map |
 //! |---|---|---|
-//! | [`gradient`] | ∂f/∂x | largest size over colours |
-//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | the same under another rule for ReLUs | largest size |
+//! | [`gradient`] | ∂f/∂x | largest magnitude over colours |
+//! | [`guided`](gradient::guided), [`deconv`](gradient::deconv) | ∂f/∂x under another rule for ReLUs | largest magnitude over colours |
 //! | [`gradient_x_input`] | (x − b) ∂f/∂x | sum over colours |
 //! | [`integrated_gradients`] | (x − b) × mean gradient between b and x | sum over colours |
-//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest size; sum; sum |
-//! | [`grad_cam`] | Σ over channels of mean gradient × activation | its positive part |
-//! | [`occlusion`] | fall of f when the surroundings are covered | the same |
+//! | [`smoothgrad`] | mean gradient under noise; mean square; variance | largest magnitude; sum; sum |
+//! | [`grad_cam`] | Σ over channels of mean gradient × activation | positive part of the values |
+//! | [`occlusion`] | mean decrease of f over the covered windows that contain the pixel | the values |
 //!
 //! ```no_run
 //! use oneiro::{attribution::{attribute, Method, Settings, AttributionTarget}, objective::Objective};

@@ -139,7 +139,7 @@ pub enum MaxPoolGradient {
     /// over the same window ([`MaxPoolRule::Smoothed`]).
     #[default]
     Exact,
-    /// As an L2 pool over the same window would pass it ([`MaxPoolRule::Smoothed`]).
+    /// Gradients pass as through an L2 pool over the same window ([`MaxPoolRule::Smoothed`]).
     Smoothed,
 }
 

@@ -13,10 +13,10 @@
 //! |---|---|---|
 //! | [`Pixel`] | the image | studies of the raw gradient; starting from a picture |
 //! | [`Fourier`] | a half spectrum | the usual choice |
-//! | [`Laplacian`] | a pyramid | as Fourier, but local |
-//! | [`Shared`] | low resolutions in common, detail apart | batches that are to be aligned |
+//! | [`Laplacian`] | a pyramid | like Fourier, but local |
+//! | [`Shared`] | low resolutions shared by a batch, detail for each picture | aligned batches |
 //! | [`Cppn`] | weights of a network over (x, y) | pictures of any size |
-//! | [`Dense`] | weights and biases of a layer | one published recipe |
+//! | [`Dense`] | weights and biases of a layer | one published preset |
 //! | [`Maco`] | phases | natural statistics at any depth of a network |
 //!
 //! [`Masked`] and [`WithAlpha`] wrap others.

@@ -3,9 +3,9 @@
 //! | form | holds | read by |
 //! |---|---|---|
 //! | [`EpilogueFunction`] | an activation function | passes and plans |
-//! | [`EpilogueFunction`] of regions | with the places of its masks and slopes | a plan's steps |
-//! | [`Epilogue`] | everything, as slices | kernels |
-//! | `EpilogueAddresses` | everything, as addresses | loops over registers |
+//! | [`EpilogueFunction`] of regions | the function, and the regions of its masks and slopes | a plan's steps |
+//! | [`Epilogue`] | all operations and their data, as slices | kernels |
+//! | `EpilogueAddresses` | all operations and their data, as addresses | loops over registers |
 //!
 //! In the forward pass, a step of a plan adds a residual and applies an activation function. In the backward
 //! pass, the last contribution to a gradient is multiplied by the activation's slopes or zeroed by its masks.
@@ -15,7 +15,7 @@ use super::blocked::lanes::{LANES, Lanes};
 use super::blocked::swish;
 use super::clip::mask_words;
 
-/// Positions by which slopes are prefetched. They are no longer in the cache, as the forward pass wrote them
+/// Positions by which slopes are prefetched. Slopes are no longer in the cache, as the forward pass wrote them
 /// long ago.
 const AHEAD: usize = 64;
 

@@ -1,6 +1,6 @@
 //! `If`: the graph contains both branches, and a constant condition chooses between their results.
 //!
-//! Exporters write it where the shape of a value decides what to compute. The condition then folds to a
+//! Exporters write `If` where the shape of a value decides what to compute. The condition then folds to a
 //! constant. The branch that is not taken may not even fit the shapes.
 
 use std::any::Any;

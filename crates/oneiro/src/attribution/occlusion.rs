@@ -2,7 +2,7 @@
 //!
 //! Zeiler & Fergus, "Visualizing and understanding convolutional networks" (ECCV 2014), section 4.2. A window
 //! moves over the image by a stride; the last one in a row or column is cut off by the border. A pixel's
-//! number is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion needs no gradient. Its
+//! value is the mean of f(x) − f(x covered) over the windows that cover it. Occlusion needs no gradient. Its
 //! map depends on the window's size.
 
 use super::{Attribution, AttributionTarget, Method, Settings, Watch};

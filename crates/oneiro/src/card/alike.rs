@@ -17,8 +17,8 @@ impl InputCard {
     ///
     /// | preprocessing | grey |
     /// |---|---|
-    /// | `imagenet` | (x − 0.449)/0.226, the means of torchvision's three numbers |
-    /// | `caffe` | 255·x − 114.7997, the mean of Caffe's three numbers |
+    /// | `imagenet` | (x − 0.449)/0.226, the means of torchvision's constants for three colours |
+    /// | `caffe` | 255·x − 114.7997, the mean of Caffe's constants for three colours |
     /// | `tf` | 2·x − 1 |
     /// | `unit` | 0–1 |
     /// | `none` | 0–255 |

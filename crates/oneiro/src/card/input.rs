@@ -122,7 +122,7 @@ impl InputCard {
     /// | `caffe` | BGR, 255·x − (103.939, 116.779, 123.68) |
     /// | `tf` | RGB, 2·x − 1 |
     /// | `unit` | RGB, 0–1 |
-    /// | `none` | RGB, 0–255: the numbers of the picture's file |
+    /// | `none` | RGB, 0–255: the pixel values of picture files |
     pub fn preset(name: &str, input: &str) -> Result<InputCard, CardError> {
         let (order, range, mean, std) = match name {
             "imagenet" => (ChannelOrder::Rgb, 1.0, IMAGENET_MEAN, IMAGENET_STD),

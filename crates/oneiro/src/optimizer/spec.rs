@@ -83,7 +83,7 @@ impl OptimizerKind {
     ///
     /// | optimizer | rate | source |
     /// |---|---|---|
-    /// | `adam`, and `adamw`, `nadam`, whose steps have its size | .05 | Lucid, `optvis/render.py` |
+    /// | `adam`; also `adamw` and `nadam`, whose steps are as large as Adam's | .05 | Lucid, `optvis/render.py` |
     /// | `sgd` | .01 | Conveiro's text |
     /// | `normalized` | 1.5/255 | DeepDream's `dream.ipynb`, with pixels in 0–1 instead of 0–255 |
     /// | `accumulated-squares` | 224²·.05·80²/6 | Mahendran & Vedaldi 2016, §4; for pixels in 0–255 |

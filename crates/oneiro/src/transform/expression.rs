@@ -73,7 +73,7 @@ pub enum TransformError {
 impl Chain {
     /// Parses a chain: `name(arguments)` joined by `|`, or `none`.
     ///
-    /// | written | is |
+    /// | notation | meaning |
     /// |---|---|
     /// | `pad(12)`, `pad(12,reflect)`, `pad(40%)` | [`Transform::Pad`] |
     /// | `jitter(8)`, `jitter(10%)` | [`Transform::Jitter`] |
@@ -83,13 +83,13 @@ impl Chain {
     /// | `crop(0.2..0.25)` | [`Transform::Crop`] |
     /// | `noise(0.08)`, `uniform(0.04)` | [`Transform::Noise`], [`Transform::UniformNoise`] |
     /// | `blur(1)`, `blur(0.5..2)` | [`Transform::Blur`] |
-    /// | `flip`, `flip(0.3)` | [`Transform::Flip`], with probability ½ or this |
+    /// | `flip`, `flip(0.3)` | [`Transform::Flip`], with probability ½ or the given one |
     /// | `mask(circle,0.9)`, `mask(box,0.8)` | [`Transform::Mask`] |
     /// | `canvas(224,224)` | [`Transform::Canvas`] |
     /// | `tjitter(4)` | [`Transform::FrameJitter`] |
     /// | `tcrop(0.7..1)` | [`Transform::FrameCrop`] |
     /// | `speed(0.8..1.25)` | [`Transform::Speed`] |
-    /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside ([`Chain::fill`]), wherever it stands; 0.5 without it |
+    /// | `fill(0.5)`, `fill(0.48,0.46,0.41)` | the colour outside the image ([`Chain::fill`]), anywhere in the chain; by default 0.5 |
     ///
     /// An argument that accepts `low..high` also accepts one number, a list, and a schedule over the run:
     /// `crop(0.5->0.05)`, `blur(1..3->0..0.5)` ([`Values::Schedule`]).

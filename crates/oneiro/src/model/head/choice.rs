@@ -7,8 +7,8 @@
 //! 2. it has more than one entry,
 //! 3. it ends in a softmax or sigmoid,
 //! 4. a dense layer computes it,
-//! 5. neither its name nor its layer's says `aux`,
-//! 6. it lies deeper: more operators lie in front of it,
+//! 5. neither its name nor its layer's contains `aux`,
+//! 6. it lies deeper: more operators come before it,
 //! 7. it has more entries,
 //! 8. it holds the scores, not a result of `ArgMax` or the like,
 //! 9. it comes first in the file.
