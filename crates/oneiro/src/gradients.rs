@@ -135,8 +135,7 @@ impl From<ReluGradient> for String {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MaxPoolGradient {
-    /// The derivative: the whole gradient goes to the first of the largest values. The gradient of an L2 pool
-    /// over the same window ([`MaxPoolRule::Smoothed`]).
+    /// The derivative: the whole gradient goes to the first of the largest values.
     #[default]
     Exact,
     /// Gradients pass as through an L2 pool over the same window ([`MaxPoolRule::Smoothed`]).

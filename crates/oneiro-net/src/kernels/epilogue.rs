@@ -15,8 +15,8 @@ use super::blocked::lanes::{LANES, Lanes};
 use super::blocked::swish;
 use super::clip::mask_words;
 
-/// Positions by which slopes are prefetched. Slopes are no longer in the cache, as the forward pass wrote them
-/// long ago.
+/// Positions by which slopes are prefetched. Slopes are no longer in the cache, as the forward pass wrote
+/// them long ago.
 const AHEAD: usize = 64;
 
 /// A clamp to `[low, high]`.
